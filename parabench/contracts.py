@@ -1,0 +1,178 @@
+"""The nouns of parabench: what an example, a system, a scorer and a score are.
+
+Axes, used everywhere: N examples, K statistics, C columns; B batch, P prompt length, T tokens, H hidden, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from urllib.parse import quote, unquote
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
+
+Better = Literal["up", "down", "none"]
+Against = Literal["reference", "source", "both", "output"]
+
+
+class UserError(Exception):
+    """Something the user can mend: what was asked, what was found, the choices, and the command that mends it."""
+
+    def __init__(self, asked: str, found: str = "", choices: Sequence[str] = (), mend: str = "") -> None:
+        self.asked, self.found, self.choices, self.mend = asked, found, tuple(choices), mend
+        lines = [asked]
+        lines += [f"  found:   {found}"] if found else []
+        lines += [f"  choices: {', '.join(choices)}"] if choices else []
+        lines += [f"  mend:    {mend}"] if mend else []
+        super().__init__("\n".join(lines))
+
+
+@dataclass(frozen=True)
+class Example:
+    """A source sentence with the references it is judged by; the number of references may vary."""
+
+    id: str
+    source: str
+    references: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The settings that produced a number, printed as ``name|key:value|key:value`` and parsed back from it.
+
+    Values are percent-encoded where they hold ``|``, ``:`` or ``%`` (after sacreBLEU's signatures, Post 2018).
+    """
+
+    name: str
+    items: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        return "|".join([_encode(self.name), *(f"{_encode(key)}:{_encode(value)}" for key, value in self.items)])
+
+    @classmethod
+    def parse(cls, text: str) -> Signature:
+        """Read a printed signature back; raises UserError where an item has no colon."""
+        name, *parts = text.split("|")
+        if any(part.count(":") != 1 for part in parts):
+            raise UserError(f"read the signature {text!r}", "an item that is not key:value")
+        pairs = (part.split(":") for part in parts)
+        return cls(unquote(name), tuple((unquote(key), unquote(value)) for key, value in pairs))
+
+
+def _encode(text: str) -> str:
+    return re.sub(r"[|:%\s]", lambda match: quote(match.group(), safe=""), text)
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """Every setting that decides generated text, always explicit, so that no checkpoint's own defaults leak in.
+
+    Lengths count new tokens only. The defaults are greedy search, the same for every system of a run.
+    """
+
+    max_new_tokens: int = 64
+    min_new_tokens: int = 1
+    num_beams: int = 1
+    do_sample: bool = False
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    length_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+    early_stopping: bool = False
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and how models run; ``batch_size`` None means found by probing."""
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    batch_size: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """All that a builder of systems or scorers is handed; nothing is read from globals or the environment.
+
+    ``options`` is the suite's table for this plug-in (model paths, templates, layers).
+    ``held_out`` is, for each of ``sources``, the reference taken away from all scorers to be the human's answer.
+    """
+
+    runtime: Runtime = Runtime()
+    decoding: Decoding = Decoding()
+    options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
+
+
+class Paraphrase(NamedTuple):
+    """One output: which source it belongs to, its text, and whether it ended by itself (False: cut at the limit)."""
+
+    position: int
+    text: str
+    finished: bool = True
+
+
+class System(Protocol):
+    """Anything that paraphrases sentences.
+
+    Building one is free; reading ``signature`` finds and checks every file it needs (UserError if one is missing);
+    ``paraphrase`` loads models and yields batches in any order as they finish, each position of ``sources`` exactly once.
+    """
+
+    @property
+    def signature(self) -> Signature: ...
+
+    def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]: ...
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the table: which way is better, and what the hypothesis is compared with."""
+
+    name: str
+    better: Better
+    against: Against
+    digits: int = 2
+    describe: str = ""
+
+
+class Scorer(Protocol):
+    """Anything that measures paraphrases: dear statistics first, then cheap columns.
+
+    Building one is free; ``signature`` finds and checks every file; ``measure`` may load models and returns one row
+    of K numbers per example; ``combine`` is a pure function of any subset of those rows, NaN where undefined.
+    """
+
+    @property
+    def columns(self) -> tuple[Column, ...]: ...
+
+    @property
+    def signature(self) -> Signature: ...
+
+    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N K"]: ...
+
+    def combine(self, statistics: Float[np.ndarray, "N K"]) -> Float[np.ndarray, " C"]: ...
+
+
+@dataclass(frozen=True)
+class Score:
+    """One cell: the value on all examples and its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+    signature: str
+
+
+SystemBuilder = Callable[[str, Setting], System]
+"""Called with the variant, ``"111"`` of ``softprompt-111`` (empty when there is none)."""
+
+ScorerBuilder = Callable[[str, Setting], Scorer]

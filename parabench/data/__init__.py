@@ -1,0 +1,1 @@
+"""Corpora and test sets: formats, normalisation, fingerprints."""

@@ -1,0 +1,1 @@
+"""Model loading and pinning, batching, decoding and likelihood: the fast paths."""

@@ -1,0 +1,1 @@
+"""Soft prompts: initialisers, templates, encoders, the task table, adapters on disk."""

@@ -1,0 +1,1 @@
+"""Leaderboards and pages, made from a run folder alone."""
