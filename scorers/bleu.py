@@ -1,0 +1,49 @@
+"""Corpus BLEU against the references, equal to sacrebleu's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from parabench.scorers import options
+from parabench.scorers.overlap import bleu_counts, bleu_metric, bleu_options, bleu_settings, corpus_bleu
+from parabench.scorers.sums import additive, need_references
+
+from parabench.contracts import Column, Example, Scorer, Setting, Signature
+
+
+@dataclass(frozen=True)
+class Bleu:
+    """BLEU of a text against its references, 0 to 100; statistics are sacrebleu's ten counts.
+
+    Papineni et al. 2002; Post 2018; mjpost/sacrebleu.
+    """
+
+    tokenize: str = "13a"
+    lowercase: bool = False
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return (Column("bleu", "up", "reference", 1, "corpus BLEU against the references"),)
+
+    @property
+    def signature(self) -> Signature:
+        return Signature("bleu", bleu_settings(self.tokenize, self.lowercase))
+
+    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 10"]:
+        need_references("bleu", examples)
+        metric = bleu_metric(self.tokenize, self.lowercase)
+        rows = [bleu_counts(metric, text, example.references) for example, text in zip(examples, texts, strict=True)]
+        return np.array(rows, dtype=float)
+
+    @additive
+    def combine(self, statistics: Float[np.ndarray, "*draws N 10"]) -> Float[np.ndarray, "*draws 1"]:
+        return corpus_bleu(statistics.sum(axis=-2))[..., None]
+
+
+def build(variant: str, setting: Setting) -> Scorer:
+    """Build ``bleu``; options: ``tokenize`` (sacrebleu's names), ``lowercase``."""
+    options.no_variant("bleu", variant)
+    return Bleu(**bleu_options("bleu", setting))

@@ -1,0 +1,56 @@
+"""What several overlap scorers share: BLEU's sufficient statistics and how they become a score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from parabench.scorers import options
+from sacrebleu.metrics.bleu import BLEU
+
+from parabench.contracts import Setting
+
+WIDTH = 10
+"""Statistics per text: hypothesis and reference length, then matches and totals of orders 1 to 4."""
+
+
+def bleu_options(scorer: str, setting: Setting) -> dict[str, Any]:
+    """The options ``tokenize`` and ``lowercase``, checked; only sacrebleu's tokenizers that need no download."""
+    given = options.read(scorer, setting, tokenize=str, lowercase=bool)
+    options.choose(scorer, "tokenize", given.get("tokenize", "13a"), ("13a", "none", "intl", "char", "zh"))
+    return given
+
+
+def bleu_metric(tokenize: str, lowercase: bool) -> BLEU:
+    """The sacrebleu object that counts; effective order only silences its warning, for counts do not depend on it."""
+    return BLEU(tokenize=tokenize, lowercase=lowercase, effective_order=True)
+
+
+def bleu_counts(metric: BLEU, text: str, references: Sequence[str]) -> list[float]:
+    """BLEU's ten statistics of one text; its references stay together, so there is nothing to transpose."""
+    score = metric.sentence_score(text, references)
+    return [score.sys_len, score.ref_len, *score.counts, *score.totals]
+
+
+def corpus_bleu(sums: Float[np.ndarray, "*draws 10"]) -> Float[np.ndarray, "*draws"]:
+    """Corpus BLEU in percent from summed statistics, exponential smoothing, as sacrebleu's ``compute_bleu``.
+
+    Post 2018, "A Call for Clarity in Reporting BLEU Scores"; smoothing: Chen and Cherry 2014, method 3.
+    """
+    length, reference_length, matches, totals = sums[..., 0], sums[..., 1], sums[..., 2:6], sums[..., 6:]
+    halvings = 2.0 ** np.cumsum(matches == 0, axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precisions = np.where(matches > 0, matches, 1 / halvings) / totals
+        brevity = np.exp(np.minimum(0.0, 1 - reference_length / length))
+        score = 100 * brevity * np.exp(np.log(precisions).mean(axis=-1))
+    return np.where((matches > 0).any(axis=-1) & (totals > 0).all(axis=-1), score, 0.0)
+
+
+def bleu_settings(tokenize: str, lowercase: bool) -> tuple[tuple[str, str], ...]:
+    """Sacrebleu's own signature of these settings; ``nrefs:var`` because examples may differ in how many they have."""
+    metric = BLEU(tokenize=tokenize, lowercase=lowercase)
+    metric.num_refs = -1
+    first, _, second = str(metric.get_signature()).partition("|version:")
+    return (*(tuple(item.split(":", 1)) for item in first.split("|")), ("version", second))  # type: ignore[return-value]
