@@ -1,0 +1,34 @@
+# parabench: everything a person types. `make bench` and `make test` need only Python >= 3.11, pip and make.
+PYTHON ?= python3
+SUITE ?= mini
+READY := .venv/.ready
+
+.PHONY: bench test check mini format clean
+.DEFAULT_GOAL := bench
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "parabench needs Python 3.11 or newer: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+bench: $(READY)  ## run a suite and print its leaderboard: make bench SUITE=mini SYSTEMS=softprompt-111,bart LIMIT=50
+	.venv/bin/parabench run --suite '$(SUITE)' $(if $(SYSTEMS),--systems '$(SYSTEMS)') $(if $(SCORERS),--scorers '$(SCORERS)') $(if $(LIMIT),--limit '$(LIMIT)')
+
+test: $(READY)  ## the whole test suite, offline, on the CPU
+	.venv/bin/python -m pytest
+
+check: $(READY)  ## format, lint, types
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+format: $(READY)  ## put the code into its format
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+mini: $(READY)  ## rebuild the embedded models from nothing (seeded; says how long it takes)
+	.venv/bin/python -m parabench.mini
+
+clean:  ## remove the environment and what was built in it
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

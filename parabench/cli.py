@@ -1,0 +1,194 @@
+"""The command line: argv to one call to print. The only place that exits.
+
+Heavy packages are imported inside the commands, so that ``parabench --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from parabench.contracts import UserError
+
+if TYPE_CHECKING:
+    from parabench.planning import Plan
+    from parabench.report.leaderboard import Leaderboard
+
+app = typer.Typer(
+    name="parabench",
+    help="A paraphrase-generation benchmark: systems, scorers, sentinels and intervals, from one command.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SuiteName = Annotated[str, typer.Option(help="A built-in suite, or the path of a suite's TOML file.")]
+Names = Annotated[str | None, typer.Option(metavar="A,B,…", help="Instead of the suite's own; comma-separated.")]
+DataFile = Annotated[Path | None, typer.Option(help="Your own examples, JSONL or TSV, instead of the suite's.")]
+Limit = Annotated[int | None, typer.Option(help="Use a seeded sample of this many examples.")]
+Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")]
+DataType = Annotated[str | None, typer.Option(metavar="float32|bfloat16|float16", help="Arithmetic of the models.")]
+BatchSize = Annotated[str, typer.Option(metavar="auto|N", help="Rows at once; auto probes the memory.")]
+Output = Annotated[Path | None, typer.Option(help="Folder of the run; the same folder is resumed.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved plan and stop.")]
+
+
+@app.command()
+def run(
+    suite: SuiteName = "mini",
+    systems: Names = None,
+    scorers: Names = None,
+    data: DataFile = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    dtype: DataType = None,
+    batch_size: BatchSize = "auto",
+    output: Output = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Generate, measure and report; run again to resume."""
+    from parabench import planning, suites
+
+    chosen = suites.load(suite)
+    request = planning.Request(
+        chosen, names(systems), names(scorers), data, limit, seed, device, dtype, rows(batch_size), output
+    )
+    plan = planning.plan(request)
+    if dry_run:
+        show_plan(plan)
+    else:
+        execute(plan)
+
+
+@app.command()
+def score(
+    file: Annotated[Path, typer.Argument(help="Predictions: JSONL or TSV with references, or text beside --data.")],
+    data: DataFile = None,
+    scorers: Names = None,
+    suite: SuiteName = "mini",
+    seed: Seed = 0,
+    device: Device = "auto",
+    output: Output = None,
+) -> None:
+    """Score anyone's predictions beside copy and human."""
+    from parabench import planning, suites
+
+    request = planning.Request(
+        suites.load(suite), ("copy",), names(scorers), data, seed=seed, device=device, output=output
+    )
+    execute(planning.plan_predictions(request, file))
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+    """Write and print the leaderboard of a run folder again; no model is needed."""
+    from parabench.report.assemble import write_reports
+
+    show_board(write_reports(run), run)
+
+
+@app.command("list")
+def list_(kind: Annotated[str, typer.Argument(metavar="systems|scorers|suites")]) -> None:
+    """What there is to choose from."""
+    from parabench import listing
+
+    for name, text in listing.rows(kind):
+        typer.echo(f"{name:<16} {text}")
+
+
+@app.command()
+def doctor() -> None:
+    """Check the installation: versions, device, models, suites."""
+    from parabench import doctor
+
+    healthy = True
+    for name, fine, text in doctor.findings():
+        healthy &= fine
+        typer.echo(f"{'ok  ' if fine else 'FAIL'}  {name:<14} {text}")
+    raise SystemExit(0 if healthy else 1)
+
+
+def names(text: str | None) -> tuple[str, ...] | None:
+    """``a,b`` as a tuple; nothing as None; a name that stands twice is an error."""
+    if text is None:
+        return None
+    parts = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not parts or len(set(parts)) < len(parts):
+        raise UserError(f"use the names {text!r}", "a name stands twice" if parts else "no name at all")
+    return parts
+
+
+def rows(text: str) -> int | None:
+    """``auto`` as None, a positive number as itself."""
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"use --batch-size {text}", "not a positive number", ["auto", "a number of rows"])
+    return int(text)
+
+
+def execute(plan: Plan) -> None:
+    """Run a plan with a progress bar on stderr, then print the table on stdout."""
+    from parabench import progress, runner
+
+    with progress.bars() as advance:
+        board = runner.run(plan, advance)
+    show_board(board, plan.folder)
+
+
+def show_board(board: Leaderboard, folder: Path) -> None:
+    """The table, then where the files are."""
+    from rich.console import Console
+
+    from parabench.report.leaderboard import to_terminal
+
+    to_terminal(board, Console())
+    typer.echo(f"\n{folder}/leaderboard.md  .csv  .json")
+
+
+def show_plan(plan: Plan) -> None:
+    """Everything a run would do, and what stands in its way."""
+    from parabench import planning, runner
+
+    done, faults, total = runner.status(plan), planning.faults(plan), len(plan.data.examples)
+    typer.echo(f"suite     {plan.suite.name}: {total} examples, data {plan.data.fingerprint[:12]}")
+    typer.echo(f"decoding  {planning.decoding_preset(plan.suite.decoding)}")
+    typer.echo(f"runtime   {plan.runtime.device} {plan.runtime.dtype} seed={plan.runtime.seed}")
+    typer.echo(f"folder    {plan.folder}")
+    for name in plan.systems:
+        state = "MISSING" if name in faults else f"{done[f'predictions/{name}']}/{total} generated"
+        typer.echo(f"system    {name:<16} {state}")
+    for name in plan.scorers:
+        measured = sum(done[f"statistics/{system}.{name}"] for system in plan.systems)
+        state = "MISSING" if name in faults else f"{measured}/{total * len(plan.systems)} measured"
+        typer.echo(f"scorer    {name:<16} {state}")
+    for text in faults.values():
+        typer.echo(f"\n{text}", err=True)
+    if faults:
+        raise SystemExit(2)
+
+
+def stop(number: int, frame: FrameType | None) -> NoReturn:
+    """End on SIGINT or SIGTERM; everything acknowledged is on disk, so the same command goes on from here."""
+    signal.signal(number, signal.SIG_DFL)
+    typer.echo("\nstopped; the same command goes on from here", err=True)
+    raise SystemExit(128 + number)
+
+
+def main() -> None:
+    """The program: a mistake of the user's ends in one message and exit code 2, anything else in a traceback."""
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        app()
+    except UserError as error:
+        typer.echo(f"parabench: cannot {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,160 @@
+"""Test sets and predictions from files: JSONL or TSV in, examples out, every refusal with its line number.
+
+JSONL: ``{"source": "…", "references": ["…", …], "id": "…"}`` (the id is optional).
+TSV:   ``source TAB reference TAB reference …`` (the number of references may vary).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from parabench.contracts import Example, UserError
+
+LONGEST_LINE = 64 * 1024
+LONGEST_TEXT = 4096
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """Examples as they are scored, and for each the reference taken away to be the human's answer (or none)."""
+
+    examples: tuple[Example, ...]
+    held_out: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the length-prefixed ids, sources, references and held-out texts, in order."""
+        digest = hashlib.sha256()
+        human = self.held_out or [""] * len(self.examples)
+        for example, answer in zip(self.examples, human, strict=True):
+            for text in (example.id, example.source, *example.references, answer):
+                data = text.encode()
+                digest.update(len(data).to_bytes(8, "big") + data)
+            digest.update(b"\xff" * 8)
+        return digest.hexdigest()
+
+
+def evaluation_set(examples: Sequence[Example], limit: int | None, seed: int) -> EvaluationSet:
+    """Sample, then hold one reference of each example out for the human; nobody loses one if somebody has only one."""
+    chosen = sample(merge_sources(examples), limit, seed)
+    if any(len(example.references) < 2 for example in chosen):
+        return EvaluationSet(tuple(chosen), ())
+    pairs = [_hold_out(example, seed) for example in chosen]
+    return EvaluationSet(tuple(example for example, _ in pairs), tuple(human for _, human in pairs))
+
+
+def _hold_out(example: Example, seed: int) -> tuple[Example, str]:
+    position = random.Random(f"{seed}-{example.id}").randrange(len(example.references))
+    rest = example.references[:position] + example.references[position + 1 :]
+    return replace(example, references=rest), example.references[position]
+
+
+def sample(examples: Sequence[Example], limit: int | None, seed: int) -> list[Example]:
+    """A seeded sample of ``limit`` examples in their first order; a larger limit contains every smaller one."""
+    if limit is not None and limit < 1:
+        raise UserError(f"use {limit} examples", "no examples are left", mend="--limit 1 or more")
+    order = list(range(len(examples)))
+    random.Random(f"sample-{seed}").shuffle(order)
+    return [examples[position] for position in sorted(order[:limit])]
+
+
+def merge_sources(examples: Sequence[Example]) -> list[Example]:
+    """Pool the references of examples that share a source, so that no held-out answer stays among a twin's."""
+    merged: dict[str, Example] = {}
+    for example in examples:
+        first = merged.get(example.source)
+        pooled = tuple(dict.fromkeys((first.references if first else ()) + example.references))
+        merged[example.source] = replace(first or example, references=pooled)
+    return list(merged.values())
+
+
+def read_examples(path: Path) -> list[Example]:
+    """Read a test set; raises UserError naming file and line for anything that is not exactly as the formats say."""
+    reader = _from_json if path.suffix in (".jsonl", ".json") else _from_tsv
+    examples, seen = [], dict[str, int]()
+    for number, line in read_lines(path):
+        example = reader(path, number, line)
+        if example.id in seen:
+            raise bad_line(path, number, f"the id {example.id!r} stands in line {seen[example.id]} too")
+        seen[example.id] = number
+        examples.append(example)
+    if not examples:
+        raise UserError(f"read examples from {path}", "the file is empty", mend=__doc__.split("\n\n", 1)[1])
+    return examples
+
+
+def _from_json(path: Path, number: int, line: str) -> Example:
+    record = json_record(path, number, line)
+    source, references = record.get("source"), record.get("references")
+    if not isinstance(source, str) or not isinstance(references, list) or not references:
+        raise bad_line(path, number, 'needs "source": text and "references": [text, …]')
+    for text in (source, *references):
+        check_text(path, number, text)
+    return Example(str(record.get("id", number)), source, tuple(references))
+
+
+def _from_tsv(path: Path, number: int, line: str) -> Example:
+    source, *references = line.split("\t")
+    if not references:
+        raise bad_line(path, number, "1 column, where source TAB reference (TAB reference …) is needed")
+    for text in (source, *references):
+        check_text(path, number, text)
+    return Example(str(number), source, tuple(references))
+
+
+def json_record(path: Path, number: int, line: str) -> dict[str, Any]:
+    """One line as a JSON object, or a UserError with its line number."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise bad_line(path, number, f"not JSON: {error}") from None
+    if not isinstance(record, dict):
+        raise bad_line(path, number, "not a JSON object")
+    return record
+
+
+def check_text(path: Path, number: int, text: object, *, empty: bool = False) -> str:
+    """The text itself if it is one that can be scored: a string, not blank, not absurdly long, encodable."""
+    if not isinstance(text, str):
+        raise bad_line(path, number, f"{text!r} where a text is needed")
+    if not empty and not text.strip():
+        raise bad_line(path, number, "an empty text")
+    if len(text) > LONGEST_TEXT:
+        raise bad_line(path, number, f"a text of {len(text)} characters; the longest allowed is {LONGEST_TEXT}")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise bad_line(path, number, "half a surrogate pair, which is no character")
+    return text
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines, strict UTF-8, split at line feeds alone; a blank line is a line."""
+    try:
+        with path.open("rb") as file:
+            for number, raw in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), b""), 1):
+                if len(raw) > LONGEST_LINE:
+                    raise bad_line(path, number, f"longer than {LONGEST_LINE} bytes")
+                yield number, _decode(path, number, raw)
+    except OSError as error:
+        raise UserError(f"read {path}", error.strerror or str(error), mend="give the path of a readable file") from None
+
+
+def _decode(path: Path, number: int, raw: bytes) -> str:
+    try:
+        line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise bad_line(path, number, f"not UTF-8 at byte {error.start + 1}") from None
+    line = line.removesuffix("\n").removesuffix("\r")
+    if "\0" in line:
+        raise bad_line(path, number, "a NUL character")
+    return line
+
+
+def bad_line(path: Path, number: int, found: str) -> UserError:
+    """The error for one line of a file."""
+    return UserError(f"read {path}", f"line {number}: {found}", mend=f"correct line {number} of {path.name}")

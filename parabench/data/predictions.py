@@ -1,0 +1,80 @@
+"""Predictions made elsewhere: anyone's paraphrases, read for scoring without any model of ours.
+
+With the references in the same file:
+    JSONL  ``{"source": "…", "prediction": "…", "references": ["…", …]}``
+    TSV    ``source TAB prediction TAB reference TAB …`` (every line the same number of columns)
+Beside a test set (``--data``): JSONL ``{"id": "…", "prediction": "…"}``, or plain text, one prediction a line in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from parabench.contracts import Example, UserError
+from parabench.data.examples import bad_line, check_text, json_record, read_lines
+
+Predicted = list[tuple[Example, str]]
+
+
+def read_predictions(path: Path, examples: Sequence[Example] | None = None) -> Predicted:
+    """Pair every prediction with its example; refuses anything missing, doubled or ragged, naming the line."""
+    lines = list(read_lines(path))
+    if not lines:
+        raise UserError(f"score {path}", "the file is empty", mend=__doc__.split("\n\n", 1)[1])
+    if path.suffix in (".jsonl", ".json"):
+        return _by_id(path, lines, examples) if examples is not None else _json(path, lines)
+    return _in_order(path, lines, examples) if examples is not None else _tsv(path, lines)
+
+
+def _json(path: Path, lines: list[tuple[int, str]]) -> Predicted:
+    pairs = []
+    for number, line in lines:
+        record = json_record(path, number, line)
+        if not isinstance(record.get("references"), list) or not record["references"]:
+            raise bad_line(path, number, 'needs "source", "prediction" and "references": [text, …], or add --data')
+        references = tuple(check_text(path, number, text) for text in record["references"])
+        source = check_text(path, number, record.get("source"))
+        example = Example(str(record.get("id", number)), source, references)
+        pairs.append((example, check_text(path, number, record.get("prediction"), empty=True)))
+    return pairs
+
+
+def _tsv(path: Path, lines: list[tuple[int, str]]) -> Predicted:
+    pairs, width = [], len(lines[0][1].split("\t"))
+    for number, line in lines:
+        cells = line.split("\t")
+        if len(cells) < 3 or len(cells) != width:
+            wanted = max(width, 3)
+            raise bad_line(path, number, f"{len(cells)} columns instead of {wanted}: source, prediction, references…")
+        for position, text in enumerate(cells):
+            check_text(path, number, text, empty=position == 1)
+        pairs.append((Example(str(number), cells[0], tuple(cells[2:])), cells[1]))
+    return pairs
+
+
+def _by_id(path: Path, lines: list[tuple[int, str]], examples: Sequence[Example]) -> Predicted:
+    wanted, given = {example.id for example in examples}, dict[str, str]()
+    for number, line in lines:
+        record = json_record(path, number, line)
+        name = str(record.get("id"))
+        if name not in wanted or name in given:
+            raise bad_line(
+                path, number, f"the id {name!r} " + ("stands twice" if name in given else "is not in the data")
+            )
+        given[name] = check_text(path, number, record.get("prediction"), empty=True)
+    missing = [example.id for example in examples if example.id not in given]
+    if missing:
+        raise UserError(f"score {path}", f"{len(missing)} examples have no prediction, the first is {missing[0]!r}")
+    return [(example, given[example.id]) for example in examples]
+
+
+def _in_order(path: Path, lines: list[tuple[int, str]], examples: Sequence[Example]) -> Predicted:
+    if len(lines) != len(examples):
+        raise UserError(
+            f"score {path}", f"{len(lines)} lines for {len(examples)} examples", mend="give one line for each"
+        )
+    return [
+        (example, check_text(path, number, line, empty=True))
+        for example, (number, line) in zip(examples, lines, strict=True)
+    ]

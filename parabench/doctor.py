@@ -1,0 +1,39 @@
+"""The installation looked over: versions, device, models, suites."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+
+from parabench import planning, suites
+from parabench.contracts import UserError
+from parabench.provenance import versions
+
+Finding = tuple[str, bool, str]
+
+
+def findings() -> Iterator[Finding]:
+    """Each thing checked: its name, whether it is fine, and what was found."""
+    yield "python", True, platform.python_version()
+    for name, number in versions().items():
+        yield name, number != "absent", number
+    yield device()
+    for name in suites.built_in():
+        yield suite(name)
+
+
+def device() -> Finding:
+    """The accelerator that ``--device auto`` would take."""
+    from parabench.inference.models import resolve_device
+
+    found = resolve_device("auto")
+    return "device", True, found if found != "cpu" else "cpu (no CUDA device found)"
+
+
+def suite(name: str) -> Finding:
+    """Whether everything a suite needs is here and intact."""
+    try:
+        faults = planning.faults(planning.plan(planning.Request(suites.load(name))))
+    except UserError as error:
+        return f"suite {name}", False, str(error)
+    return f"suite {name}", not faults, "; ".join(faults.values()) or "every model and adapter present and intact"

@@ -1,0 +1,33 @@
+"""What there is to choose from: systems, scorers and suites, each with the first line of its own description."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from importlib.util import find_spec
+from pathlib import Path
+
+from parabench import registry, suites
+from parabench.contracts import UserError
+
+
+def rows(kind: str) -> list[tuple[str, str]]:
+    """Name and description of everything of a kind (``systems``, ``scorers`` or ``suites``)."""
+    if kind == "suites":
+        return [(name, suites.load(name).title) for name in suites.built_in()]
+    if kind not in ("systems", "scorers"):
+        raise UserError(f"list {kind!r}", "no such kind", ["systems", "scorers", "suites"], "parabench list systems")
+    table = registry.table("system" if kind == "systems" else "scorer")
+    return [(name, describe(target)) for name, target in sorted(table.items())]
+
+
+def describe(target: str) -> str:
+    """The first docstring line of ``module:function``, read from the source: listing imports no model library."""
+    module, function = target.split(":")
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        return "(its module is missing)"
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    found = next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function), None)
+    text = (ast.get_docstring(found) if found else None) or ast.get_docstring(tree) or ""
+    return inspect.cleandoc(text).split("\n")[0]

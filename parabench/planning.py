@@ -1,0 +1,158 @@
+"""Plans: every name resolved, every file found and checked, before any model is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from parabench import registry
+from parabench.contracts import (
+    Decoding,
+    Example,
+    Paraphrase,
+    Runtime,
+    Scorer,
+    Setting,
+    Signature,
+    System,
+    UserError,
+)
+from parabench.data.examples import EvaluationSet, evaluation_set, read_examples
+from parabench.data.predictions import read_predictions
+from parabench.suites import Suite
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run, fully decided: what is compared on what, how text is made, and where the results go."""
+
+    suite: Suite
+    data: EvaluationSet
+    systems: Mapping[str, System]
+    scorers: Mapping[str, Scorer]
+    runtime: Runtime
+    folder: Path
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that two runs must share to be one run; systems and scorers are keyed one by one beside it."""
+        return identity(self.suite, self.data, self.runtime)
+
+
+def identity(suite: Suite, data: EvaluationSet, runtime: Runtime) -> dict[str, Any]:
+    """What a run folder is about: the suite, the examples, the decoding and the arithmetic."""
+    return {
+        "suite": {"name": suite.name, "title": suite.title, "note": suite.note, "headline": suite.headline},
+        "data": {"examples": len(data.examples), "fingerprint": data.fingerprint},
+        "decoding": asdict(suite.decoding),
+        "runtime": {"device": runtime.device.split(":")[0], "dtype": runtime.dtype, "seed": runtime.seed},
+    }
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asks of a run; None means what the suite says."""
+
+    suite: Suite
+    systems: Sequence[str] | None = None
+    scorers: Sequence[str] | None = None
+    data: Path | None = None
+    limit: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    dtype: str | None = None
+    batch_size: int | None = None
+    output: Path | None = None
+
+
+def plan(request: Request) -> Plan:
+    """Resolve a request; raises UserError for the first thing that is missing or unknown."""
+    return assemble(request, read_examples(request.data or Path(request.suite.data)))
+
+
+def assemble(request: Request, examples: Sequence[Example]) -> Plan:
+    """A plan for given examples; without references to spare, the human is left out unless asked for."""
+    from parabench.inference.models import resolve_device
+
+    suite = request.suite
+    runtime = Runtime(resolve_device(request.device), request.dtype or suite.dtype, request.batch_size, request.seed)
+    data = evaluation_set(examples, request.limit, request.seed)
+    setting = Setting(runtime, suite.decoding, {}, tuple(e.source for e in data.examples), data.held_out)
+    names = request.systems or [name for name in suite.systems if name != "human" or data.held_out]
+    return Plan(
+        suite,
+        data,
+        {name: build("system", name, suite, setting) for name in names},
+        {name: build("scorer", name, suite, setting) for name in request.scorers or suite.scorers},
+        runtime,
+        request.output or Path("results/runs") / folder_name(suite, data, runtime),
+    )
+
+
+def plan_predictions(request: Request, file: Path) -> Plan:
+    """A plan that scores a file of predictions as the system named after it, beside copy and, if it can be, human."""
+    examples = read_examples(request.data) if request.data else None
+    pairs = read_predictions(file, examples)
+    texts = {example.source: text for example, text in pairs}
+    if len(texts) < len(pairs):
+        raise UserError(f"score {file}", "two lines share one source", mend="pool their references in one line")
+    spare = all(len(example.references) > 1 for example, _ in pairs)
+    beside = ("copy", "human") if spare else ("copy",)
+    made = assemble(replace(request, systems=beside), [example for example, _ in pairs])
+    return replace(made, systems={file.stem: Given(texts), **made.systems})
+
+
+@dataclass(frozen=True)
+class Given:
+    """A system that answers from a file."""
+
+    texts: Mapping[str, str]
+
+    @property
+    def signature(self) -> Signature:
+        """The file's content, by its SHA-256."""
+        text = "\0".join(f"{source}\0{self.texts[source]}" for source in sorted(self.texts))
+        return Signature("file", (("sha256", hashlib.sha256(text.encode()).hexdigest()),))
+
+    def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
+        """The given texts, all at once."""
+        yield [Paraphrase(position, self.texts[source]) for position, source in enumerate(sources)]
+
+
+def folder_name(suite: Suite, data: EvaluationSet, runtime: Runtime) -> str:
+    """``mini-3f9a1c20``: the same request finds the same folder again."""
+    canonical = json.dumps(identity(suite, data, runtime), sort_keys=True).encode()
+    return f"{suite.name}-{hashlib.sha256(canonical).hexdigest()[:8]}"
+
+
+def build(kind: registry.Kind, name: str, suite: Suite, setting: Setting) -> Any:
+    """The system or scorer of a name, with its options from the suite; nothing is loaded."""
+    options = suite.options(kind, name, "")
+    family, variant = (str(options["family"]), "") if "family" in options else registry.split(kind, name)
+    return registry.builder(kind, family)(variant, replace(setting, options=suite.options(kind, name, family)))
+
+
+def check(plan: Plan) -> None:
+    """Read every signature, which finds and verifies every file the run will need."""
+    for part in (*plan.systems.values(), *plan.scorers.values()):
+        _ = part.signature
+
+
+def faults(plan: Plan) -> dict[str, str]:
+    """For a dry run: what stands in the way, by name, empty when nothing does."""
+    found = {}
+    for name, part in (*plan.systems.items(), *plan.scorers.items()):
+        try:
+            _ = part.signature
+        except UserError as error:
+            found[name] = str(error)
+    return found
+
+
+def decoding_preset(decoding: Decoding) -> str:
+    """The decoding preset on one line, every field set."""
+    return " ".join(f"{key}={value}" for key, value in asdict(decoding).items())

@@ -1,0 +1,69 @@
+"""Where numbers come from: versions, code revision, device, data and signatures, from a fixed list of fields.
+
+Nothing is copied wholesale from the environment, so no secret and no path of the machine can enter a report.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import parabench
+from parabench.planning import Plan, identity
+from parabench.store import write_atomically
+
+PACKAGES = (
+    "torch", "transformers", "tokenizers", "bert-score", "sacrebleu", "rouge-score", "numpy", "scipy", "pandas",
+)  # fmt: skip
+
+
+def write(plan: Plan, folder: Path) -> None:
+    """Leave ``provenance.json`` in a run folder."""
+    record = {
+        **identity(plan.suite, plan.data, plan.runtime),
+        "parabench": parabench.__version__,
+        "git": revision(Path(parabench.__file__).parent),
+        "python": platform.python_version(),
+        "packages": versions(),
+        "device": device_name(plan.runtime.device),
+    }
+    write_atomically(folder / "provenance.json", (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the packages that decide numbers."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def revision(folder: Path) -> dict[str, Any]:
+    """Commit and dirtiness of the code, or nulls where it is not a git checkout."""
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD")
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "dirty": None if commit is None else bool(changed)}
+
+
+def device_name(device: str) -> str:
+    """The device kind, with the model's name on CUDA."""
+    if not device.startswith("cuda"):
+        return device
+    import torch
+
+    return f"cuda: {torch.cuda.get_device_name(device)}"

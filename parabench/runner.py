@@ -1,0 +1,109 @@
+"""The one natural pass: resolve, load, generate, measure, combine, report; each stage reads what the last one wrote."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from parabench import provenance
+from parabench.contracts import Example, Scorer, UserError
+from parabench.planning import Plan, check
+from parabench.store import Log, Run, open_run
+
+if TYPE_CHECKING:
+    from parabench.report.leaderboard import Leaderboard
+
+BLOCK = 128
+"""Examples measured between two writes: what an interruption can cost."""
+
+Item = TypeVar("Item")
+Advance = Callable[[str, int, int], None]
+"""Told what is being done, how many are done, and of how many."""
+
+
+def run(plan: Plan, advance: Advance = lambda what, done, total: None) -> Leaderboard:
+    """Finish a plan, doing only what its folder does not hold already, and report everything the folder holds."""
+    from parabench.report.assemble import write_reports
+
+    check(plan)
+    with open_run(plan.folder, plan.identity) as folder:
+        folder.write_examples(example_records(plan))
+        for name in plan.systems:
+            generate(folder, plan, name, advance)
+        for name in plan.scorers:
+            measure(folder, plan, name, advance)
+        provenance.write(plan, folder.folder)
+        board = write_reports(folder.folder)
+        folder.seal()
+    return board
+
+
+def example_records(plan: Plan) -> list[dict[str, Any]]:
+    """The examples as they are stored; the human's answer is empty where none was held out."""
+    human = plan.data.held_out or [""] * len(plan.data.examples)
+    return [
+        {"id": e.id, "source": e.source, "references": list(e.references), "human": answer}
+        for e, answer in zip(plan.data.examples, human, strict=True)
+    ]
+
+
+def generate(folder: Run, plan: Plan, name: str, advance: Advance) -> None:
+    """Let one system paraphrase what it has not yet, writing each batch as it finishes."""
+    system = plan.systems[name]
+    key = {"system": name, "signature": str(system.signature), "control": bool(getattr(system, "control", False))}
+    log = folder.log("predictions", name, key)
+    missing = _missing(log, plan.data.examples)
+    if missing:
+        for batch in system.paraphrase([example.source for example in missing]):
+            log.append([(missing[p.position].id, {"text": p.text, "finished": p.finished}) for p in batch])
+            advance(name, len(log.done), len(plan.data.examples))
+    log.seal([example.id for example in plan.data.examples])
+
+
+def measure(folder: Run, plan: Plan, name: str, advance: Advance) -> None:
+    """Let one scorer measure all systems of the plan, block by block, then release its models."""
+    scorer = plan.scorers[name]
+    for system in plan.systems:
+        texts = {key: record["text"] for key, record in folder.read("predictions", system)[1].items()}
+        log = folder.log("statistics", f"{system}.{name}", _statistics_key(system, name, scorer, texts))
+        missing = _missing(log, plan.data.examples)
+        for block in _blocks(missing, BLOCK):
+            rows = scorer.measure(block, [texts[example.id] for example in block])
+            if rows.ndim != 2 or len(rows) != len(block):
+                raise UserError(f"measure with {name}", f"an array of shape {rows.shape} for {len(block)} examples")
+            log.append([(example.id, row) for example, row in zip(block, rows.tolist(), strict=True)])
+            advance(f"{name} of {system}", len(log.done), len(plan.data.examples))
+        log.seal([example.id for example in plan.data.examples])
+    release = getattr(scorer, "release", None)
+    if release:
+        release()
+
+
+def _statistics_key(system: str, name: str, scorer: Scorer, texts: dict[str, str]) -> dict[str, Any]:
+    digest = hashlib.sha256("\0".join(f"{key}\0{texts[key]}" for key in sorted(texts)).encode()).hexdigest()
+    return {"system": system, "scorer": name, "signature": str(scorer.signature), "predictions": digest}
+
+
+def _missing(log: Log, examples: Sequence[Example]) -> list[Example]:
+    return [] if log.sealed else [example for example in examples if example.id not in log.done]
+
+
+def _blocks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def status(plan: Plan) -> dict[str, int]:
+    """How many examples each part of a plan has done already, by file name; for a dry run."""
+    from parabench.store import read_log
+
+    names = [("predictions", system) for system in plan.systems]
+    names += [("statistics", f"{system}.{scorer}") for scorer in plan.scorers for system in plan.systems]
+    found = {}
+    for kind, name in names:
+        try:
+            found[f"{kind}/{name}"] = len(read_log(plan.folder, kind, name)[1])
+        except (UserError, FileNotFoundError):
+            found[f"{kind}/{name}"] = 0
+    return found
