@@ -1,0 +1,213 @@
+"""Every format is read back by somebody else's reader: markdown-it-py, csv, pandas, json, rich."""
+
+import csv
+import io
+import json
+import math
+import unicodedata
+
+import pandas
+import pytest
+from boards import COLUMNS, HOSTILE, hostile_boards, small
+from hypothesis import given, settings
+from markdown_it import MarkdownIt
+from rich.console import Console
+
+from parabench.contracts import UserError
+from parabench.report import board as boards
+from parabench.report.leaderboard import from_json, to_csv, to_json, to_markdown, to_terminal
+from parabench.report.sinks import csv_text, markdown, markdown_code, visible
+
+READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+def shown(inline) -> str:
+    """What a reader sees of an inline token; fails on anything that is not text."""
+    assert {child.type for child in inline.children or []} <= {
+        "text",
+        "text_special",
+        "code_inline",
+        "strong_open",
+        "strong_close",
+    }
+    return "".join(child.content for child in inline.children or [])
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    found: list[list[list[str]]] = []
+    for place, token in enumerate(tokens := READER.parse(text)):
+        if token.type == "table_open":
+            found.append([])
+        elif token.type == "tr_open":
+            found[-1].append([])
+        elif token.type in ("th_open", "td_open"):
+            found[-1][-1].append(shown(tokens[place + 1]))
+    return found
+
+
+def terminal(board, width: int = 200, force_terminal: bool = True) -> str:
+    stream = io.StringIO()
+    to_terminal(board, Console(file=stream, width=width, force_terminal=force_terminal))
+    return stream.getvalue()
+
+
+def test_rows_stand_best_first_and_partial_runs_last():
+    assert [row.system for row in boards.ordered(small())] == ["softprompt-111", "bart", "copy", "zeroshot"]
+    assert [row.system for row in boards.ordered(small(headline="self-bleu"))][:2] == ["softprompt-111", "bart"]
+
+
+def test_undefined_headline_stands_after_every_defined_one():
+    rows = [row.system for row in boards.ordered(small(headline="length", rows=tuple(small().rows)))]
+    assert rows == ["bart", "softprompt-111", "copy", "zeroshot"]
+
+
+def test_main_columns_are_the_headline_then_all_but_precision_and_recall():
+    assert [column.name for column in boards.main_columns(small())] == ["ibleu", "bleu", "self-bleu", "length"]
+    assert [column.name for column in boards.main_columns(small(main=("bleu",)))] == ["ibleu", "bleu"]
+
+
+def test_markdown_of_a_small_board():
+    first, second = tables(to_markdown(small()))
+    assert first[0] == [
+        "rank",
+        "system",
+        "n",
+        "ibleu ↑ (source and references)",
+        "bleu ↑ ⚠ (references)",
+        "self-bleu ↓ (source)",
+        "length (output alone)",
+    ]
+    assert first[1] == [
+        "1-2",
+        "softprompt-111",
+        "500",
+        "30.2 [29.2, 31.8]",
+        "40.0 [39.0, 41.5]",
+        "24.0 [23.0, 25.5]",
+        "1.10 [0.10, 2.60]",
+    ]
+    assert first[3][:2] == ["", "copy †"]
+    assert first[4] == ["", "zeroshot", "312/500", "99.0 [98.0, 100.5]", "1.0 [0.0, 2.5]", "2.0 [1.0, 3.5]", "–"]
+    assert second[0] == ["rank", "system", "n", "rouge1-p ↑ (references)"]
+
+
+def test_markdown_names_what_does_not_rank_and_how_it_was_made():
+    text = to_markdown(small())
+    assert "> Proves the pipeline." in text
+    assert "**bleu does not rank here:** copy beats human" in text
+    assert "- bleu: `bleu|refs:4|tok:13a`" in text
+    assert "- versions.torch: `2.13.0`" in text
+
+
+@settings(max_examples=40)
+@given(hostile_boards())
+def test_markdown_shows_foreign_text_and_nothing_else(board):
+    text = to_markdown(board)
+    inlines = [token for token in READER.parse(text) if token.type == "inline"]
+    texts = [shown(token) for token in inlines]
+    assert texts[0] == visible(board.title).strip()
+    systems = [row[1] for row in tables(text)[0][1:]]
+    expected = [visible(row.system).strip() + (" †" if row.control else "") for row in boards.ordered(board)]
+    assert systems == [name.strip() for name in expected]
+    assert all(len(row) == len(table[0]) for table in tables(text) for row in table)
+    for column in board.columns:
+        assert any(visible(boards.label(board, column)).strip() in head for table in tables(text) for head in table[0])
+
+
+@given(HOSTILE)
+def test_markdown_text_renders_as_itself(text):
+    for before, after in (("", ""), ("# ", ""), ("- ", ""), ("> ", ""), ("a ", " b")):
+        inlines = [token for token in READER.parse(before + markdown(text) + after) if token.type == "inline"]
+        outside = ("a ", " b") if before == "a " else ("", "")
+        expected = (outside[0] + visible(text).strip() + outside[1]).strip()
+        assert " ".join(shown(token) for token in inlines) == (expected.replace("a  b", "a  b"))
+
+
+@given(HOSTILE)
+def test_markdown_code_renders_as_itself(text):
+    (inline,) = (token for token in READER.parse("x " + markdown_code(text) + " y") if token.type == "inline")
+    codes = [child.content for child in inline.children if child.type == "code_inline"]
+    assert codes == ([visible(text)] if visible(text) else [])
+
+
+def test_addresses_do_not_become_links_on_github():
+    assert markdown("see https://x.y or www.x.y or a@x.y") == r"see https\://x.y or www\.x.y or a\@x.y"
+
+
+def test_csv_reads_back_equal_in_pandas_without_options():
+    frame = pandas.read_csv(io.StringIO(to_csv(small()))).set_index("system")
+    for row in small().rows:
+        for name, score in row.scores.items():
+            got = frame.loc[row.system, [name, f"{name}.low", f"{name}.high"]].tolist()
+            assert got == pytest.approx([score.value, score.low, score.high], abs=0, rel=0, nan_ok=True)
+            assert frame.loc[row.system, f"{name}.signature"] == score.signature
+    assert frame["rank.high"].tolist()[:2] == [2, 2]
+    assert frame["control"].tolist() == [False, False, True, False]
+
+
+@settings(max_examples=40)
+@given(hostile_boards())
+def test_csv_keeps_numbers_and_protects_text(board):
+    header, *lines = csv.reader(io.StringIO(to_csv(board)))
+    frame = pandas.read_csv(io.StringIO(to_csv(board)), header=None, skiprows=1, skip_blank_lines=False)
+    assert frame.shape == (len(board.rows), len(header))
+    for line, row in zip(lines, boards.ordered(board), strict=True):
+        numbers = line[6 : 6 + 3 * len(board.columns)]
+        scores = [row.scores[column.name] for column in board.columns]
+        expected = [number for score in scores for number in (score.value, score.low, score.high)]
+        assert [float(cell) if cell else None for cell in numbers] == [
+            n if math.isfinite(n) else None for n in expected
+        ]
+        texts = [line[0], *line[6 + 3 * len(board.columns) :]]
+        assert not any(cell.lstrip().startswith(("=", "+", "-", "@", "\t", "\r", "\0")) for cell in texts)
+    assert not any(cell.lstrip().startswith(("=", "+", "-", "@")) for cell in header)
+
+
+@given(HOSTILE)
+def test_csv_text_keeps_the_text(text):
+    assert csv_text(text).removeprefix("'") == visible(text).removeprefix("'")
+
+
+@settings(max_examples=40)
+@given(hostile_boards())
+def test_json_reads_back_as_the_same_board(board):
+    text = to_json(board)
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert text.endswith("\n")
+    assert text.isascii()
+    assert to_json(from_json(text)) == text
+
+
+def test_json_does_not_depend_on_the_order_of_rows_or_keys():
+    one = small()
+    other = small(rows=one.rows[::-1], provenance=dict(reversed(one.provenance.items())))
+    assert to_json(one) == to_json(other)
+    back = from_json(to_json(one))
+    assert back.columns == COLUMNS
+    assert back.rows[:3] == boards.ordered(one)[:3]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"format": "other"}', '{"format": "parabench leaderboard 1", "x": 1}']
+)
+def test_json_of_something_else_is_refused(text):
+    with pytest.raises(UserError, match="read a leaderboard"):
+        from_json(text)
+
+
+def test_terminal_shows_as_many_columns_as_fit_and_names_the_rest():
+    wide, narrow = terminal(small()), terminal(small(), width=60)
+    assert "length" in wide.split("Not shown")[0]
+    assert "self-bleu" not in narrow.split("Not shown")[0]
+    assert "self-bleu" in narrow
+    assert all(cell in wide for cell in ("1-2", "312/500", "[29.2, 31.8]"))
+
+
+@settings(max_examples=40)
+@given(hostile_boards())
+def test_terminal_leaks_no_control_character(board):
+    plain = terminal(board, width=500, force_terminal=False)
+    assert not any(unicodedata.category(c) == "Cc" and c != "\n" for c in plain)
+    assert not any(
+        c in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029" for c in plain
+    )
