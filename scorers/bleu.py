@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from parabench.scorers import options
-from parabench.scorers.overlap import bleu_counts, bleu_metric, bleu_options, bleu_settings, corpus_bleu
-from parabench.scorers.sums import additive, need_references
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
+
+from . import options
+from .overlap import bleu_counts, bleu_metric, bleu_options, bleu_settings, corpus_bleu
+from .sums import additive, need_references
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from parabench.scorers.overlap import WIDTH, bleu_counts, bleu_metric, bleu_options, bleu_settings, corpus_bleu
-from parabench.scorers.sums import additive, need_references
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature, UserError
+
+from .overlap import WIDTH, bleu_counts, bleu_metric, bleu_options, bleu_settings, corpus_bleu
+from .sums import additive, need_references
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from parabench.scorers import options
 from sacrebleu.metrics.bleu import BLEU
 
 from parabench.contracts import Setting
+
+from . import options
 
 WIDTH = 10
 """Statistics per text: hypothesis and reference length, then matches and totals of orders 1 to 4."""
@@ -52,5 +53,5 @@ def bleu_settings(tokenize: str, lowercase: bool) -> tuple[tuple[str, str], ...]
     """Sacrebleu's own signature of these settings; ``nrefs:var`` because examples may differ in how many they have."""
     metric = BLEU(tokenize=tokenize, lowercase=lowercase)
     metric.num_refs = -1
-    first, _, second = str(metric.get_signature()).partition("|version:")
-    return (*(tuple(item.split(":", 1)) for item in first.split("|")), ("version", second))  # type: ignore[return-value]
+    items = (item.partition(":") for item in str(metric.get_signature()).split("|"))
+    return tuple((key, value) for key, _, value in items)

@@ -8,14 +8,15 @@ from importlib.metadata import version
 
 import numpy as np
 from jaxtyping import Float
-from parabench.scorers import options, sentences
-from parabench.scorers.sums import additive, as_sums, means, need_references
 from rouge_score.rouge_scorer import RougeScorer
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
+from . import options, sentences
+from .sums import additive, as_sums, means, need_references
+
 KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
-PARTS = (("", "fmeasure", "F"), ("_p", "precision", "precision"), ("_r", "recall", "recall"))
+PARTS = (("", "fmeasure", "F"), ("-p", "precision", "precision"), ("-r", "recall", "recall"))
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ def test_equals_rouge_score():
         ]
         precision, recall, fmeasure = 100 * np.mean(best, axis=0)
         assert got[kind] == pytest.approx(fmeasure, abs=1e-9)
-        assert got[f"{kind}_p"] == pytest.approx(precision, abs=1e-9)
-        assert got[f"{kind}_r"] == pytest.approx(recall, abs=1e-9)
+        assert got[f"{kind}-p"] == pytest.approx(precision, abs=1e-9)
+        assert got[f"{kind}-r"] == pytest.approx(recall, abs=1e-9)
 
 
 def test_lsum_reads_sentences():
@@ -53,7 +53,7 @@ def test_identity_is_maximal_and_swapping_turns_precision_into_recall():
     one, other = "the cat sat on the mat today", "the cat sat"
     there = score(SCORER, [Example("a", "", (one,))], [other])
     back = score(SCORER, [Example("a", "", (other,))], [one])
-    assert there["rouge1_p"] == back["rouge1_r"] != back["rouge1_p"]
+    assert there["rouge1-p"] == back["rouge1-r"] != back["rouge1-p"]
 
 
 def test_a_reference_rouge_cannot_read_is_undefined_not_zero():

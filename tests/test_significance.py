@@ -1,0 +1,152 @@
+"""Intervals and tests against scipy, hand-worked values and simulation; fast and slow paths against each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from parabench import significance as sig
+
+
+def plain_mean(rows):
+    """A combine that is not marked additive."""
+    return rows.mean(axis=0)
+
+
+def marked_mean(rows):
+    sums = rows.sum(axis=-2)
+    return sums[..., :-1] / sums[..., -1:]
+
+
+marked_mean.additive = True
+
+
+def with_ones(values):
+    return np.hstack([values, np.ones((len(values), 1))])
+
+
+@pytest.fixture
+def pair():
+    draw = np.random.default_rng(7)
+    a = draw.normal(size=(60, 3))
+    return a, a + draw.normal([0.0, 0.3, 1.0], 1.0, size=(60, 3))
+
+
+def unmarked(rows):
+    return marked_mean(rows)
+
+
+@pytest.mark.parametrize("clusters", [None, [str(i // 4) for i in range(60)]])
+def test_the_fast_path_equals_the_slow_one(pair, clusters):
+    a, b = map(with_ones, pair)
+    for function in (sig.interval, sig.bootstrap):
+        fast, slow = (function(combine, a, 3, 40, clusters=clusters) for combine in (marked_mean, unmarked))
+        np.testing.assert_allclose(fast, slow, atol=1e-12)
+    fast, slow = (sig.paired_test(combine, a, b, 3, 200, clusters) for combine in (marked_mean, unmarked))
+    np.testing.assert_array_equal(fast, slow)
+
+
+def test_interval_agrees_with_scipy(pair):
+    """scipy.stats.bootstrap, percentile method, is another program with other draws: ends agree to sampling error."""
+    low, high = sig.interval(marked_mean, with_ones(pair[0]), 0, 10_000)
+    for column in range(3):
+        outside = scipy.stats.bootstrap((pair[0][:, column],), np.mean, method="percentile", rng=1).confidence_interval
+        assert (low[column], high[column]) == pytest.approx(tuple(outside), abs=0.02)
+
+
+def test_paired_test_agrees_with_scipy(pair):
+    """scipy.stats.permutation_test with permutation_type="samples" is the same test with other draws."""
+    got = sig.paired_test(marked_mean, *map(with_ones, pair), seed=0)
+    for column in range(3):
+        outside = scipy.stats.permutation_test(
+            (pair[0][:, column], pair[1][:, column]),
+            lambda x, y, axis: np.mean(x - y, axis=axis),
+            permutation_type="samples",
+            vectorized=True,
+            rng=1,
+        )
+        assert got[column] == pytest.approx(outside.pvalue, abs=0.02)
+    assert got[2] < 0.001 < 0.05 < got[0]
+
+
+def test_paired_test_by_enumeration():
+    """Differences 1, 2, 3 have eight sign patterns, two of which reach |sum| >= 6: p = 1/4."""
+    a = with_ones(np.array([[1.0], [2.0], [3.0]]))
+    p = sig.paired_test(marked_mean, a, with_ones(np.zeros((3, 1))), seed=1, draws=20_000)
+    assert p[0] == pytest.approx(0.25, abs=0.01)
+
+
+def test_equal_systems_are_never_different(pair):
+    rows = with_ones(pair[0])
+    assert sig.paired_test(marked_mean, rows, rows, 0, 300) == pytest.approx(1.0)
+    value, low, high = sig.difference(marked_mean, rows, rows, 0)
+    assert (value == 0).all()
+    assert (low == 0).all()
+    assert (high == 0).all()
+
+
+def test_results_depend_on_the_seed_alone(pair):
+    rows = with_ones(pair[0])
+    np.testing.assert_array_equal(sig.interval(marked_mean, rows, 5), sig.interval(marked_mean, rows, 5))
+    assert not np.array_equal(sig.interval(marked_mean, rows, 5), sig.interval(marked_mean, rows, 6))
+
+
+def test_false_positives_stay_at_the_level_only_with_clusters():
+    """300 true nulls, 25 sources of 8 items, intra-class correlation .5: near 5 % clustered, far above it naively."""
+    draw = np.random.default_rng(0)
+    clusters = [str(i // 8) for i in range(200)]
+    naive, clustered = [], []
+    for _ in range(300):
+        shared = np.repeat(draw.normal(size=25), 8)
+        a = with_ones((shared + draw.normal(size=200))[:, None])
+        b = with_ones(np.zeros((200, 1)))
+        naive.append(sig.paired_test(marked_mean, a, b, 0, 199)[0])
+        clustered.append(sig.paired_test(marked_mean, a, b, 0, 199, clusters)[0])
+    assert np.mean(np.array(clustered) <= 0.05) == pytest.approx(0.05, abs=0.035)
+    assert np.mean(np.array(naive) <= 0.05) > 0.25
+
+
+def test_coverage_of_the_interval():
+    draw = np.random.default_rng(1)
+    covered = 0
+    for _ in range(300):
+        low, high = sig.interval(marked_mean, with_ones(draw.normal(size=(80, 1))), 0, 300)
+        covered += low[0] <= 0 <= high[0]
+    assert covered / 300 == pytest.approx(0.95, abs=0.035)
+
+
+def test_undefined_columns_stay_undefined():
+    rows = np.column_stack([np.zeros(5), np.zeros(5)])
+    with np.errstate(invalid="ignore"):
+        low, high = sig.interval(marked_mean, rows, 0, 20)
+        p = sig.paired_test(marked_mean, rows, rows, 0, 20)
+    assert np.isnan([low[0], high[0], p[0]]).all()
+
+
+def test_holm_by_hand():
+    """Holm 1979 worked by hand: .01 x 4, .02 x 3, .03 x 2, then the running maximum."""
+    assert sig.holm(np.array([0.03, 0.01, 0.02, 0.9])) == pytest.approx([0.06, 0.04, 0.06, 0.9])
+
+
+def test_benjamini_hochberg_by_hand():
+    assert sig.benjamini_hochberg(np.array([0.01, 0.02, 0.5])) == pytest.approx([0.03, 0.03, 0.5])
+
+
+def test_rank_clusters():
+    """mt-metrics-eval's rule: c is worse than a though not than b, and so opens the second cluster."""
+    worse = np.zeros((4, 4), bool)
+    worse[2, 0] = worse[3, 0] = worse[3, 1] = True
+    values = np.array([9.0, 8.0, 7.0, 6.0])
+    assert sig.rank_clusters(values, worse) == [(1, 2), (1, 2), (3, 4), (3, 4)]
+    assert sig.rank_clusters(values[::-1], worse[::-1, ::-1]) == [(3, 4), (3, 4), (1, 2), (1, 2)]
+    assert sig.rank_clusters(-values, worse, "down") == [(1, 2), (1, 2), (3, 4), (3, 4)]
+    assert sig.rank_clusters(np.array([np.nan, 1.0]), np.zeros((2, 2), bool)) == [(1, 2), (1, 2)]
+
+
+def test_minimum_detectable_effect():
+    """Standard deviation 20 over 500 examples: 2.80 x 20 / sqrt(500) = 2.51."""
+    values = np.random.default_rng(2).normal(size=(500, 1))
+    values = 20 * (values - values.mean()) / values.std(ddof=1)
+    found = sig.minimum_detectable(marked_mean, with_ones(values), with_ones(np.zeros((500, 1))), 0, resamples=4000)
+    assert found[0] == pytest.approx(2.51, rel=0.05)
