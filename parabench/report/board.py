@@ -35,7 +35,7 @@ class Leaderboard:
     """All that is known of a finished comparison; every output format is a rendering of this and nothing else.
 
     ``invalid`` maps a column to why it does not rank here, ``signatures`` a column to its settings. ``main`` names the
-    columns of the first table; when empty they are the headline and the columns that are not a precision or a recall.
+    columns of the first table; when empty they are the headline and up to seven others, precisions and recalls apart.
     """
 
     title: str
@@ -63,9 +63,11 @@ def ordered(board: Leaderboard) -> tuple[Row, ...]:
 
 
 def main_columns(board: Leaderboard) -> tuple[Column, ...]:
-    """The columns of the first table, the headline first."""
+    """The columns of the first table, the headline first; chosen so that every scorer has one before any has two."""
     plain = [column.name for column in board.columns if not re.search(r"[-_.](p|r|precision|recall)$", column.name)]
-    names = dict.fromkeys([board.headline, *(board.main or plain[:MAIN_WIDTH])])
+    firsts = {board.signatures.get(name, name): name for name in reversed(plain)}.values()
+    wanted = sorted(plain, key=lambda name: (name != board.headline, name not in firsts))[:MAIN_WIDTH]
+    names = dict.fromkeys([board.headline, *(board.main or filter(wanted.__contains__, plain))])
     known = {column.name: column for column in board.columns}
     return tuple(known[name] for name in names if name in known)
 
@@ -87,9 +89,13 @@ def score_text(score: Score | None, column: Column) -> tuple[str, str]:
     """Value and interval as printed, ``("34.2", "[32.9, 35.6]")``; ``("–", "")`` where undefined."""
     if score is None or not math.isfinite(score.value):
         return "–", ""
-    if not (math.isfinite(score.low) and math.isfinite(score.high)):
-        return f"{score.value:.{column.digits}f}", ""
-    return f"{score.value:.{column.digits}f}", f"[{score.low:.{column.digits}f}, {score.high:.{column.digits}f}]"
+    value, low, high = (_number(number, column.digits) for number in (score.value, score.low, score.high))
+    defined = math.isfinite(score.low) and math.isfinite(score.high)
+    return value, f"[{low}, {high}]" if defined else ""
+
+
+def _number(number: float, digits: int) -> str:
+    return f"{number:.{digits}f}" if abs(number) < 1e7 else f"{number:.3g}"
 
 
 def label(board: Leaderboard, column: Column) -> str:

@@ -133,9 +133,7 @@ def to_terminal(board: Leaderboard, console: Console) -> None:
 
     columns = list(main_columns(board))
     unbounded = console.options.update(max_width=10_000)
-    while (
-        len(columns) > 1 and console.measure(_terminal_table(board, columns), options=unbounded).maximum > console.width
-    ):
+    while console.measure(_terminal_table(board, columns), options=unbounded).maximum > console.width and columns[1:]:
         columns.pop()
     console.print(_terminal_table(board, columns))
     for name, why in sorted(board.invalid.items()):
@@ -156,7 +154,9 @@ def _terminal_table(board: Leaderboard, columns: Sequence[Column]) -> Table:
     table.add_column("system", no_wrap=True)
     table.add_column("n", justify="right", no_wrap=True)
     for column in columns:
-        table.add_column(f"{visible(label(board, column))}\n{AGAINST[column.against]}", justify="right", no_wrap=True)
+        table.add_column(
+            Text(f"{visible(label(board, column))}\n{AGAINST[column.against]}"), justify="right", no_wrap=True
+        )
     for row in ordered(board):
         cells = [_terminal_cell(board, row, column) for column in columns]
         name = Text(visible(row.system) + (" †" if row.control else ""), style="italic" if row.control else "")

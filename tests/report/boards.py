@@ -47,6 +47,8 @@ HOSTILE = st.one_of(
     st.sampled_from(
         [
             "a|b",
+            "[bold red]x[/]",
+            "[/]",
             "\\",
             "\\|",
             "`a|b`",

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from parabench.contracts import UserError
+from parabench.contracts import Column, UserError
 from parabench.report import board as boards
 from parabench.report.leaderboard import from_json, to_csv, to_json, to_markdown, to_terminal
 from parabench.report.sinks import csv_text, markdown, markdown_code, visible
@@ -64,6 +64,13 @@ def test_undefined_headline_stands_after_every_defined_one():
 def test_main_columns_are_the_headline_then_all_but_precision_and_recall():
     assert [column.name for column in boards.main_columns(small())] == ["ibleu", "bleu", "self-bleu", "length"]
     assert [column.name for column in boards.main_columns(small(main=("bleu",)))] == ["ibleu", "bleu"]
+
+
+def test_every_scorer_has_a_main_column_before_any_has_two():
+    names = [f"{scorer}{number}" for scorer in "abc" for number in range(6)]
+    columns = tuple(Column(name, "up", "reference") for name in names)
+    board = small(columns=columns, headline="c2", signatures={name: name[0] for name in names}, invalid={})
+    assert [c.name for c in boards.main_columns(board)] == ["c2", "a0", "a1", "a2", "a3", "a4", "b0", "c0"]
 
 
 def test_markdown_of_a_small_board():
@@ -207,6 +214,8 @@ def test_terminal_shows_as_many_columns_as_fit_and_names_the_rest():
 @given(hostile_boards())
 def test_terminal_leaks_no_control_character(board):
     plain = terminal(board, width=500, force_terminal=False)
+    names = [row.system for row in board.rows] + [boards.label(board, column) for column in boards.main_columns(board)]
+    assert all(visible(name).strip() in plain for name in names)
     assert not any(unicodedata.category(c) == "Cc" and c != "\n" for c in plain)
     assert not any(
         c in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029" for c in plain
