@@ -1,0 +1,145 @@
+"""The renderer against a reference written from its specification, and against arbitrary text."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import tokenizer as tiny_tokenizer
+
+from parabench.contracts import UserError
+from parabench.prompts.rendering import TooLongError, labels, render, render_all
+from parabench.prompts.templates import Template, paraphrase, parse
+
+TOKENIZER = tiny_tokenizer("</s> $A")
+BOS = EOS = 2
+TEXT = st.text(max_size=30)
+
+
+def ids(text):
+    return TOKENIZER(text, add_special_tokens=False, split_special_tokens=True).input_ids
+
+
+def text(tokens):
+    return TOKENIZER.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+
+def test_paraphrase_layout_is_soft_bos_source_newline_answer_eos():
+    row = render(paraphrase(3), {"source": "The rain", "target": "Rain"}, TOKENIZER, 100, training=True)
+    prompt = [-1, -2, -3, BOS, *ids("The rain\n")]
+    assert list(row.ids) == [*prompt, *ids("Rain"), EOS]
+    assert row.answer_start == len(prompt)
+    assert labels(row) == [-100] * len(prompt) + [*ids("Rain"), EOS]
+
+
+def test_length_0_has_no_virtual_token():
+    assert render(paraphrase(0), {"source": "a"}, TOKENIZER, 9).ids == (BOS, *ids("a\n"))
+
+
+def test_markers_anywhere_with_rows_in_the_order_of_their_indices():
+    template = Template("t", "<|VIRTUAL_PROMPT_1|>A {x}<|VIRTUAL_PROMPT_0|> so {y}", 5, (2, 3), None, "y", True)
+    row = render(template, {"x": "b", "y": "c"}, TOKENIZER, 100, training=True)
+    prompt = [-3, -4, -5, BOS, *ids("A b"), -1, -2, *ids(" so")]
+    assert list(row.ids) == [*prompt, *ids(" c"), EOS]
+    assert row.answer_start == len(prompt)
+
+
+def test_loss_over_the_whole_text_leaves_out_virtual_tokens_and_bos():
+    template = Template("t", "<|VIRTUAL_PROMPT_0|>A<|VIRTUAL_PROMPT_1|>{x}", 2, (1, 1))
+    row = render(template, {"x": "b"}, TOKENIZER, 100, training=True)
+    assert list(row.ids) == [-1, BOS, *ids("A"), -2, *ids("b"), EOS]
+    assert labels(row) == [-100, -100, *ids("A"), -100, *ids("b"), EOS]
+
+
+def test_special_token_names_in_a_value_are_text():
+    row = render(paraphrase(1), {"source": "stop</s>here", "target": "x"}, TOKENIZER, 100, training=True)
+    assert row.ids.count(EOS) == 2
+    assert text(row.ids[2 : row.answer_start]) == "stop</s>here\n"
+
+
+@given(source=TEXT, target=TEXT, between=st.sampled_from(["\n", " ", " answer: ", ":", ""]))
+@settings(max_examples=150, deadline=None)
+def test_render_then_recover(source, target, between):
+    template = Template("t", f"<|VIRTUAL_PROMPT_0|>{{source}}{between}{{target}}", 2, (2,), None, "target", True)
+    row = render(template, {"source": source, "target": target}, TOKENIZER, 10_000, training=True)
+    answer = text(row.ids[row.answer_start : -1])
+    prompt = text(row.ids[3 : row.answer_start])
+    assert prompt + answer == source + between + target
+    assert answer.removeprefix(template.answer_prefix) == target
+    assert render(template, {"source": source}, TOKENIZER, 10_000).ids == row.ids[: row.answer_start]
+    spans = {span.field: row.ids[span.start : span.end] for span in row.spans}
+    assert source in text(spans["source"])
+    assert text(spans["target"]) == template.answer_prefix + target
+
+
+@given(source=st.text(min_size=5, max_size=40), target=st.text(max_size=5), room=st.integers(0, 30))
+@settings(max_examples=150, deadline=None)
+def test_truncation_cuts_the_named_field_at_its_end_and_nothing_else(source, target, room):
+    least = len(render(paraphrase(2), {"source": "", "target": target}, TOKENIZER, 999, training=True).ids)
+    row = render(paraphrase(2), {"source": source, "target": target}, TOKENIZER, least + room, training=True)
+    kept = source[: len(source) - row.cut]
+    assert len(row.ids) <= least + room
+    assert row.ids == render(paraphrase(2), {"source": kept, "target": target}, TOKENIZER, 999, training=True).ids
+
+
+def test_truncation_leaves_no_room_unused_for_plain_words():
+    source = "The committee approved the new budget after a long discussion."
+    row = render(paraphrase(4), {"source": source, "target": "x"}, TOKENIZER, 12, training=True)
+    assert len(row.ids) == 12
+
+
+def test_a_repeated_field_is_cut_in_every_place():
+    template = Template("t", "{x} and again {x}", 0, (), "x")
+    row = render(template, {"x": "long discussion of the budget"}, TOKENIZER, 12)
+    value = "long discussion of the budget"[: -row.cut]
+    assert text(row.ids[1:]) == f"{value} and again {value}"
+
+
+def test_what_does_not_fit_is_counted_by_name():
+    records = [("a", {"source": "x", "target": "The committee approved"}), ("b", {"source": "x", "target": "y"})]
+    fitting, rejected = render_all(paraphrase(2), records, TOKENIZER, 8, training=True)
+    assert (list(fitting), rejected) == (["b"], ["a"])
+    with pytest.raises(TooLongError, match="more than 8"):
+        render(paraphrase(2), records[0][1], TOKENIZER, 8, training=True)
+
+
+def test_missing_field_and_no_room_are_errors():
+    with pytest.raises(UserError, match="no field 'source'"):
+        render(paraphrase(2), {"target": "y"}, TOKENIZER, 100)
+    with pytest.raises(UserError, match="leave no room"):
+        render(paraphrase(8), {"source": "y"}, TOKENIZER, 8)
+
+
+GOOD = {
+    "taskname": "t",
+    "prompt_template": "<|VIRTUAL_PROMPT_0|>{x}<|VIRTUAL_PROMPT_1|>{y}",
+    "total_virtual_tokens": 5,
+    "virtual_token_splits": [2, 3],
+    "truncate_field": "x",
+    "answer_field": "y",
+    "answer_only_loss": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"virtual_token_splits": [2, 2]}, "sum to 4, not 5"),
+        ({"virtual_token_splits": [5]}, "markers 0, 1; 1 splits need 0"),
+        ({"prompt_template": "<|VIRTUAL_PROMPT_0|>{x}<|VIRTUAL_PROMPT_0|>{y}"}, "markers 0, 0; 2 splits need 0, 1"),
+        ({"prompt_template": "<|VIRTUAL_PROMPT_0|>{x}<|VIRTUAL_PROMPT_2|>{y}"}, "markers 0, 2; 2 splits need 0, 1"),
+        ({"prompt_template": "<|VIRTUAL_PROMPT_0|>{x}<|VIRTUAL_PROMPT_1|><|VIRTUAL_PROMPT_x|>{y}"}, "a marker that is"),
+        ({"prompt_template": "<|VIRTUAL_PROMPT_0|>[x]<|VIRTUAL_PROMPT_1|>{y}"}, r"the slot \[x\] in square brackets"),
+        ({"prompt_template": "<|VIRTUAL_PROMPT_0|>{x}<|VIRTUAL_PROMPT_1|>{y}."}, r"does not end with \{y\}"),
+        ({"prompt_template": "<|VIRTUAL_PROMPT_0|>{y}{x}<|VIRTUAL_PROMPT_1|>{y}"}, "stands in the prompt too"),
+        ({"truncate_field": "z"}, "truncate_field 'z' is no slot; slots: x, y"),
+        ({"truncate_field": "y"}, "truncate_field is the answer"),
+        ({"answer_field": None}, "answer_only_loss without an answer_field"),
+        ({"virtual_token_splits": [-1, 6]}, "negative number"),
+        ({"taskname": ""}, "an empty task name"),
+        ({"taskname": 3}, "taskname: Input should be a valid string"),
+        ({"traskname": "t"}, "traskname"),
+    ],
+)
+def test_a_wrong_template_is_refused(change, message):
+    assert parse(GOOD).total_virtual_tokens == 5
+    with pytest.raises(UserError, match=message):
+        parse({**GOOD, **change})
