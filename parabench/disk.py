@@ -1,0 +1,115 @@
+"""Bytes that survive: whole files that change in one step, files that only grow, and nothing thrown away.
+
+What a function here has returned from, no kill and no power cut undoes. What the disk refuses is a UserError.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+
+from parabench.contracts import UserError
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a whole file so that it is found either as it was or complete, whatever happens in between.
+
+    Temporary file beside it, fsync, rename, directory fsync. A symbolic link at ``path`` is replaced, not followed.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with _opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
+                _write(file, data)
+                os.fsync(file)
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+        sync(path.parent)
+
+
+def append(path: Path, size: int, data: bytes) -> int:
+    """Add to a file that has ``size`` bytes, in one write and one fsync; returns its new size.
+
+    UserError if the file has another size: somebody else writes it, or an earlier write was torn.
+    """
+    with told(path), _opened(path, os.O_WRONLY | os.O_APPEND) as file:
+        if os.fstat(file).st_size != size:
+            raise UserError(f"append to {path}", "it changed since it was opened", mend="run the same command again")
+        _write(file, data)
+        os.fsync(file)
+    return size + len(data)
+
+
+def cut(path: Path, size: int, quarantine: Path) -> Path | None:
+    """Move what stands after ``size`` bytes of a file into the quarantine folder; None where nothing does."""
+    tail = read(path)[size:]
+    if not tail:
+        return None
+    kept = quarantine / _label(path, tail)
+    write_atomically(kept, tail)
+    with told(path), _opened(path, os.O_WRONLY) as file:
+        os.ftruncate(file, size)
+        os.fsync(file)
+    return kept
+
+
+def set_aside(path: Path, quarantine: Path) -> Path:
+    """Move a whole file into the quarantine folder."""
+    kept = quarantine / _label(path, read(path))
+    with told(path):
+        quarantine.mkdir(exist_ok=True)
+        os.replace(path, kept)
+        sync(quarantine)
+        sync(path.parent)
+    return kept
+
+
+def read(path: Path) -> bytes:
+    """All of a file; UserError where it cannot be read."""
+    with told(path, "read"):
+        return path.read_bytes()
+
+
+def sync(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    with _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as file:
+        os.fsync(file)
+
+
+@contextmanager
+def told(path: Path, verb: str = "write") -> Iterator[None]:
+    """Turn what the disk refuses (full, read-only, failing, absent) into a UserError with the free space."""
+    try:
+        yield
+    except OSError as error:
+        there = next(folder for folder in [path.absolute(), *path.absolute().parents] if os.path.exists(folder))
+        found = f"{error.strerror or error} ({shutil.disk_usage(there).free // 10**6} MB free)"
+        mend = "make room or mend the disk; then the same command resumes where it was"
+        raise UserError(f"{verb} {path}", found, mend=mend) from error
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    file = os.open(path, flags | os.O_NOFOLLOW, 0o666)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+def _write(file: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:  # less is written than asked only where the disk is full, and then the next call says so
+        rest = rest[os.write(file, rest) :]
+
+
+def _label(path: Path, data: bytes) -> str:
+    return f"{path.parent.name}.{path.name}.{sha256(data).hexdigest()[:8]}"

@@ -1,0 +1,329 @@
+import json
+import os
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from parabench.contracts import UserError
+from parabench.disk import write_atomically
+from parabench.store import Log, load_statistics, open_run, read_examples, read_log, slug, verify
+
+SPEC = {"suite": "toy", "decoding": {"num_beams": 1}}
+IDS = ["a", "b", "c"]
+
+
+def predictions(folder, key=None, system="copy"):
+    return Log(folder, "predictions", (system,), key or {"seed": 0})
+
+
+def finished_run(folder):
+    with open_run(folder, SPEC) as run:
+        run.write_examples([{"id": name, "source": f"source {name}", "references": ["r"]} for name in IDS])
+        log = run.log("predictions", "copy", key={"seed": 0})
+        log.append([(name, {"text": name}) for name in reversed(IDS)])
+        log.seal(IDS)
+        log = run.log("statistics", "copy", "bleu", key={"tok": "13a"})
+        log.append([(name, [i, 0.5]) for i, name in enumerate(IDS)])
+        log.seal(IDS)
+        run.seal()
+    return folder
+
+
+def part(folder, stem="copy"):
+    return folder / "predictions" / f"{stem}.part.jsonl"
+
+
+def test_a_finished_run_verifies_and_reads_back(tmp_path):
+    finished_run(tmp_path)
+    assert verify(tmp_path) == []
+    assert [record["source"] for record in read_examples(tmp_path)] == ["source a", "source b", "source c"]
+    key, records = read_log(tmp_path, "predictions", "copy")
+    assert key == {"seed": 0}
+    assert list(records) == IDS
+    assert load_statistics(tmp_path, "copy", "bleu")[1].tolist() == [[0, 0.5], [1, 0.5], [2, 0.5]]
+
+
+def test_every_line_is_ascii_json_whose_h_is_the_crc32_of_what_stands_before_it(tmp_path):
+    predictions(tmp_path, {"seed": 0}).append([("é", {"text": "naïve \u2028 \ud800"})])
+    first, second = part(tmp_path).read_bytes().splitlines()
+    seed = zlib.crc32(b'{"key":{"seed":0},"kind":"predictions","names":["copy"]}')
+    for line, start in (first, 0), (second, seed):
+        assert line.isascii()
+        assert json.loads(line)["h"] == f"{zlib.crc32(line[:-16], start):08x}"
+    assert json.loads(second)["value"]["text"] == "naïve \u2028 \ud800"
+
+
+def test_acknowledged_records_are_there_for_the_next_process(tmp_path):
+    log = predictions(tmp_path)
+    log.append([("a", {"text": "x"})])
+    log.append([("b", {"text": "y"})])
+    assert (
+        predictions(tmp_path).done
+        == {"a": {"text": "x"}, "b": {"text": "y"}}
+        == read_log(tmp_path, "predictions", "copy")[1]
+    )
+
+
+def test_the_order_of_work_leaves_no_trace(tmp_path):
+    for folder, orders in (tmp_path / "1", [IDS]), (tmp_path / "2", [["c"], ["a", "b"]]):
+        for order in orders:
+            predictions(folder).append([(name, {"text": name, "finished": True}) for name in order])
+            Log(folder, "statistics", ("copy", "x"), {}).append([(name, [1 / 3]) for name in order])
+        predictions(folder).seal(IDS)
+        Log(folder, "statistics", ("copy", "x"), {}).seal(IDS)
+    for file in "predictions/copy.jsonl", "statistics/copy.x.npz":
+        assert (tmp_path / "1" / file).read_bytes() == (tmp_path / "2" / file).read_bytes()
+    assert not part(tmp_path / "1").exists()
+
+
+@pytest.mark.parametrize("order", [["a"], ["a", "b", "c"], ["a", "a"], ["a", "a", "b"], []])
+def test_sealing_refuses_any_other_ids(tmp_path, order):
+    log = predictions(tmp_path)
+    log.append([("a", 1), ("b", 2)])
+    with pytest.raises(UserError, match="2 records for"):
+        log.seal(order)
+
+
+def test_appending_twice_is_a_bug(tmp_path):
+    log = predictions(tmp_path)
+    log.append([("a", 1)])
+    for records in [("a", 1)], [("b", 1), ("b", 1)]:
+        with pytest.raises(ValueError, match="twice"):
+            log.append(records)
+    assert predictions(tmp_path).done == {"a": 1}
+
+
+@pytest.mark.parametrize("loss", range(1, 40))
+def test_a_torn_end_is_cut_off_kept_and_said(tmp_path, loss):
+    log = predictions(tmp_path)
+    log.append([("a", 1)])
+    log.append([("b", 2)])
+    whole = part(tmp_path).read_bytes()
+    length = len(whole.splitlines(keepends=True)[-1])
+    part(tmp_path).write_bytes(whole[:-loss])
+    again = predictions(tmp_path)
+    assert again.done == ({"a": 1} if loss <= length else {})
+    (kept,) = (tmp_path / "quarantine").iterdir() if loss % length else [None]
+    assert kept is None or whole[:-loss].endswith(kept.read_bytes())
+    assert len(again.notes) == (kept is not None)
+    again.append([(name, value) for name, value in (("a", 1), ("b", 2)) if name not in again.done])
+    assert part(tmp_path).read_bytes() == whole
+
+
+def test_a_damaged_middle_is_refused_and_the_mending_command_keeps_the_rest(tmp_path):
+    log = predictions(tmp_path)
+    log.append([(name, {"text": name}) for name in IDS])
+    data = part(tmp_path).read_bytes()
+    part(tmp_path).write_bytes(data.replace(b'"text":"b"', b'"text":"B"'))
+    for opening in predictions, lambda folder: read_log(folder, "predictions", "copy"):
+        with pytest.raises(UserError, match="damaged at line 3") as error:
+            opening(tmp_path)
+    subprocess.run(["sh", "-c", error.value.mend], check=True)
+    assert predictions(tmp_path).done == {"a": {"text": "a"}, "c": {"text": "c"}}
+
+
+def test_a_damaged_first_line_is_refused_and_the_mending_command_sets_the_file_aside(tmp_path):
+    predictions(tmp_path).append([("a", 1)])
+    data = part(tmp_path).read_bytes()
+    part(tmp_path).write_bytes(data.replace(b'"seed":0', b'"seed":1'))
+    with pytest.raises(UserError, match="does not verify") as error:
+        predictions(tmp_path, {"seed": 1})
+    subprocess.run(["sh", "-c", error.value.mend], check=True)
+    assert predictions(tmp_path).done == {}
+
+
+def test_a_line_from_another_log_does_not_verify(tmp_path):
+    for system in "copy", "bart":
+        predictions(tmp_path, system=system).append([("a", 1), ("b", 2)])
+    mine, theirs = part(tmp_path).read_bytes(), part(tmp_path, "bart").read_bytes()
+    lines = mine.splitlines(keepends=True)
+    part(tmp_path).write_bytes(lines[0] + theirs.splitlines(keepends=True)[1] + lines[2])
+    with pytest.raises(UserError, match="line 2"):
+        predictions(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "old", [{}, {"seed": 1}, {"seed": 0, "more": None}, {"seed": False}, {"seed": 0.0}, {"seed": "0"}]
+)
+@pytest.mark.parametrize("finish", [False, True])
+def test_records_of_another_key_are_set_aside_never_served(tmp_path, old, finish):
+    log = Log(tmp_path, "predictions", ("copy",), old)
+    log.append([("a", "stale")])
+    if finish:
+        log.seal(["a"])
+    log = predictions(tmp_path, {"seed": 0})
+    assert (log.done, log.sealed) == ({}, False)
+    (kept,) = (tmp_path / "quarantine").iterdir()
+    assert b"stale" in kept.read_bytes()
+    assert "moved to" in log.notes[0]
+    log.append([("a", "fresh")])
+    assert predictions(tmp_path).done == {"a": "fresh"}
+
+
+def test_a_file_copied_to_another_systems_name_is_not_that_systems(tmp_path):
+    finished_run(tmp_path)
+    (tmp_path / "predictions/bart.jsonl").write_bytes((tmp_path / "predictions/copy.jsonl").read_bytes())
+    with pytest.raises(UserError, match="another system"):
+        read_log(tmp_path, "predictions", "bart")
+    assert predictions(tmp_path, system="bart").done == {}
+
+
+def test_parts_of_several_processes_become_one_and_must_agree(tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    predictions(there).append([("a", 1), ("c", 3)])
+    predictions(here).append([("b", 2), ("a", 1)])
+    part(there).rename(here / "predictions/copy.part-1.jsonl")
+    log = predictions(here)
+    assert log.done == {"a": 1, "b": 2, "c": 3} == read_log(here, "predictions", "copy")[1]
+    log.append([("d", 4)])
+    predictions(here).seal([*IDS, "d"])
+    assert [path.name for path in (here / "predictions").iterdir()] == ["copy.jsonl"]
+
+    predictions(there).append([("a", "another")])
+    predictions(tmp_path).append([("a", 1)])
+    part(there).rename(tmp_path / "predictions/copy.part-1.jsonl")
+    with pytest.raises(UserError, match="two different records of example 'a'"):
+        predictions(tmp_path)
+
+
+def test_a_file_that_somebody_else_wrote_to_is_not_appended_to(tmp_path):
+    first, second = predictions(tmp_path), predictions(tmp_path)
+    first.append([("a", 1)])
+    first.append([("b", 1)])
+    second._size = part(tmp_path).stat().st_size - 1
+    with pytest.raises(UserError, match="changed since"):
+        second.append([("c", 1)])
+    assert predictions(tmp_path).done == {"a": 1, "b": 1}
+
+
+def test_numbers_come_back_exactly_and_undefined_ones_are_null_and_counted(tmp_path):
+    numbers = [0.1, 1 / 3, 5e-324, 1.7976931348623157e308, -0.0, float(np.float32(0.1))]
+    rows = [np.array(numbers), np.array([float("nan"), float("inf"), -float("inf"), 1, 2, 3])]
+    with open_run(tmp_path, SPEC) as run:
+        run.write_examples([{"id": "a"}, {"id": "b"}])
+        log = run.log("statistics", "copy", "x", key={})
+        log.append(list(zip("ab", rows, strict=True)))
+        assert b"NaN" not in (tmp_path / "statistics/copy.x.part.jsonl").read_bytes()
+        run.log("statistics", "copy", "x", key={}).seal(["a", "b"])
+        run.seal()
+    array = load_statistics(tmp_path, "copy", "x")[1]
+    assert array.dtype == np.float64
+    assert array[0].tobytes() == np.array(numbers).tobytes()
+    assert np.isnan(array[1]).tolist() == [True, True, True, False, False, False]
+    assert json.loads((tmp_path / "manifest.json").read_bytes())["files"]["statistics/copy.x.npz"]["undefined"] == 3
+
+
+def test_a_prediction_with_nan_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        predictions(tmp_path).append([("a", float("nan"))])
+
+
+def test_reopening_with_another_spec_names_what_differs_and_changes_nothing(tmp_path):
+    finished_run(tmp_path)
+    before = (tmp_path / "spec.json").read_bytes()
+    other = {"suite": "toy", "decoding": {"num_beams": 4, "top_k": 5}}
+    with pytest.raises(UserError, match=r"decoding.num_beams: 1, now 4; decoding.top_k: 'absent', now 5"):
+        open_run(tmp_path, other).__enter__()
+    assert (tmp_path / "spec.json").read_bytes() == before
+
+
+def test_a_folder_that_is_no_run_is_left_alone(tmp_path):
+    (tmp_path / ".draft.tmp").write_text("mine")
+    with pytest.raises(UserError, match="no run folder"):
+        open_run(tmp_path, SPEC).__enter__()
+    assert (tmp_path / ".draft.tmp").exists()
+
+
+def test_a_second_opener_is_refused_with_the_first_ones_number(tmp_path):
+    command = "import sys; from pathlib import Path; from parabench.store import open_run\n"
+    command += "with open_run(Path(sys.argv[1]), {}): print('open', flush=True); sys.stdin.read()"
+    first = subprocess.Popen([sys.executable, "-c", command, tmp_path], stdin=-1, stdout=-1)
+    assert first.stdout.readline() == b"open\n"
+    with pytest.raises(UserError, match=f"process {first.pid} "):
+        open_run(tmp_path, {}).__enter__()
+    first.kill()
+    first.communicate()
+    with open_run(tmp_path, {}), pytest.raises(UserError, match=f"process {os.getpid()} "):
+        open_run(tmp_path, {}).__enter__()
+
+
+def test_examples_cannot_be_exchanged(tmp_path):
+    with open_run(tmp_path, SPEC) as run:
+        run.write_examples([{"id": "a", "source": "x"}])
+        run.write_examples([{"source": "x", "id": "a"}])
+        with pytest.raises(UserError, match="examples"):
+            run.write_examples([{"id": "a", "source": "y"}])
+        assert run.read_examples() == [{"id": "a", "source": "x"}]
+
+
+def test_sealing_twice_changes_nothing(tmp_path):
+    before = (finished_run(tmp_path) / "manifest.json").read_bytes()
+    finished_run_again = open_run(tmp_path, SPEC)
+    with finished_run_again as run:
+        log = run.log("predictions", "copy", key={"seed": 0})
+        assert log.sealed
+        log.seal(IDS)
+        run.seal()
+    assert (tmp_path / "manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "name", ["spec.json", "examples.jsonl", "predictions/copy.jsonl", "statistics/copy.bleu.npz", "manifest.json"]
+)
+def test_a_run_with_a_missing_or_changed_file_is_not_complete(tmp_path, name):
+    data = (finished_run(tmp_path) / name).read_bytes()
+    (tmp_path / name).write_bytes(data.replace(b"c", b"d", 1))
+    assert verify(tmp_path)
+    (tmp_path / name).unlink()
+    assert verify(tmp_path)
+    (tmp_path / name).write_bytes(data)
+    assert verify(tmp_path) == []
+
+
+def test_partial_empty_and_unequal_runs_are_not_complete(tmp_path):
+    with open_run(tmp_path, SPEC) as run:
+        run.write_examples([{"id": name} for name in IDS])
+        run.seal()
+        assert "predictions: none" in verify(tmp_path)
+        log = run.log("predictions", "copy", key={})
+        log.append([("a", 1), ("b", 2)])
+        assert "predictions/copy.part.jsonl: unfinished" in verify(tmp_path)
+        log.seal(["a", "b"])
+        run.seal()
+    assert verify(tmp_path) == ["predictions/copy.jsonl: not one record for each example"]
+
+
+def test_a_plain_name_is_its_own_file_name():
+    for name in "softprompt-111", "bart", "copy", "bartscore-s2h", "my_system":
+        assert slug(name) == name
+
+
+@settings(max_examples=500)
+@given(st.lists(st.text(), min_size=2, max_size=2, unique=True))
+def test_no_name_leaves_its_folder_or_shares_its_file(names):
+    first, second = (slug(name) for name in names)
+    assert first != second
+    assert all(
+        Path(f"/run/{name}").name == name and len(name) < 50 and name[0].isalnum() and "." not in name
+        for name in (first, second)
+    )
+
+
+def test_a_write_through_a_symbolic_link_replaces_the_link(tmp_path):
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "report").symlink_to(tmp_path / "precious")
+    write_atomically(tmp_path / "report", b"new")
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert (tmp_path / "report").read_bytes() == b"new"
+
+
+def test_what_the_disk_refuses_is_said_with_the_free_space(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="MB free"):
+        write_atomically(tmp_path / "file" / "report", b"new")
