@@ -120,7 +120,17 @@ def load_seq2seq(checkpoint: Checkpoint, runtime: Runtime) -> tuple[PreTrainedMo
     return _load(AutoModelForSeq2SeqLM, checkpoint, runtime, "right")
 
 
-def _load(loader: Any, checkpoint: Checkpoint, runtime: Runtime, padding_side: str) -> tuple[Any, Any]:
+def load_encoder(checkpoint: Checkpoint, runtime: Runtime) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load the encoder of any model, without what stands on top of it, in evaluation mode, and its tokenizer."""
+    from transformers import AutoModel
+
+    model, tokenizer = _load(AutoModel, checkpoint, runtime, "right", unused="pooler")
+    return getattr(model, "encoder", model) if model.config.is_encoder_decoder else model, tokenizer
+
+
+def _load(
+    loader: Any, checkpoint: Checkpoint, runtime: Runtime, padding_side: str, unused: str = "\0"
+) -> tuple[Any, Any]:
     import torch
     from transformers import AutoTokenizer
 
@@ -142,11 +152,12 @@ def _load(loader: Any, checkpoint: Checkpoint, runtime: Runtime, padding_side: s
             output_loading_info=True,
             **common,
         )
-    if report["missing_keys"] or report["mismatched_keys"]:
+    missing = sorted(str(key) for key in report["missing_keys"] if unused not in str(key))
+    if missing or report["mismatched_keys"]:
         # transformers fills such weights with random numbers and only warns.
         raise UserError(
             f"load the model {checkpoint.reference}",
-            f"weights missing from its files: {', '.join(sorted(map(str, report['missing_keys']))[:4])}",
+            f"weights missing from its files: {', '.join(missing[:4])}",
             mend="download or export the checkpoint again",
         )
     return model.eval().requires_grad_(False).to(resolve_device(runtime.device)), tokenizer

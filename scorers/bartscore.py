@@ -1,0 +1,96 @@
+"""BARTScore: how likely a BART finds the text given the source or a reference, and the reference given the text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from parabench.contracts import Column, Example, Runtime, Scorer, Setting, Signature
+from parabench.inference.likelihood import seq2seq_log_likelihood
+from parabench.inference.models import load_seq2seq, locate
+
+from . import checkpoints, options
+from .sums import additive, as_sums, means, need_references
+
+Pair = tuple[str, str]
+
+COLUMNS = (
+    Column("bartscore-s2h", "up", "source", 3, "mean ln p of the text's tokens given the source: faithfulness"),
+    Column("bartscore-r2h", "up", "reference", 3, "mean ln p of the text's tokens given a reference: precision"),
+    Column("bartscore-h2r", "up", "reference", 3, "mean ln p of a reference's tokens given the text: recall"),
+    Column("bartscore-f", "up", "reference", 3, "mean of r2h and h2r"),
+)
+
+
+@dataclass(frozen=True)
+class BartScore:
+    """Mean natural log-likelihood per target token, special tokens included; always below 0, nearer 0 is better.
+
+    Over several references the mean is taken, or the maximum with ``references="max"`` (``multi_ref_score`` of
+    neulab/BARTScore offers both, mean by default). Longer texts are cut at the model's limit. An empty text is scored
+    as its special tokens alone, as in the original. Yuan et al. 2021; neulab/BARTScore.
+    """
+
+    runtime: Runtime
+    model: str = "facebook/bart-large-cnn"
+    references: str = "mean"
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return COLUMNS
+
+    @property
+    def signature(self) -> Signature:
+        rules = (("refs", self.references), ("log", "natural"), ("truncate", "model-limit"), ("empty", "specials-only"))
+        return Signature("bartscore", (*checkpoints.identity(self.model, self.runtime), *rules))
+
+    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 8"]:
+        need_references("bartscore", examples)
+        rows = list(zip(examples, texts, strict=True))
+        score = self._score(pair for example, text in rows for pair in _pairs(example, text))
+        return as_sums(np.array([self._row(example, text, score) for example, text in rows]))
+
+    @additive
+    def combine(self, statistics: Float[np.ndarray, "*draws N 8"]) -> Float[np.ndarray, "*draws 4"]:
+        return means(statistics)
+
+    def release(self) -> None:
+        """Let go of the model; the next ``measure`` loads it again."""
+        self.__dict__.pop("_loaded", None)
+
+    @cached_property
+    def _loaded(self) -> Any:
+        return load_seq2seq(locate(self.model), self.runtime)
+
+    def _score(self, pairs: Iterable[Pair]) -> Mapping[Pair, float]:
+        """The mean log-likelihood of target given source, for each distinct (source, target) once."""
+        model, tokenizer = self._loaded
+        distinct = list(dict.fromkeys(pairs))
+        texts = list(dict.fromkeys(text for pair in distinct for text in pair))
+        encoded = tokenizer(texts, truncation=True, max_length=checkpoints.longest(model, tokenizer)).input_ids
+        ids = dict(zip(texts, map(tuple, encoded), strict=True))
+        sums = seq2seq_log_likelihood(model, [(ids[source], ids[target]) for source, target in distinct], self.runtime)
+        return dict(zip(distinct, (sums[:, 0] / sums[:, 1]).tolist(), strict=True))
+
+    def _row(self, example: Example, text: str, score: Mapping[Pair, float]) -> list[float]:
+        ways = np.array([[score[r, text], score[text, r]] for r in example.references])
+        both = np.column_stack([ways, ways.mean(axis=1)])
+        return [score[example.source, text], *(both.mean(axis=0) if self.references == "mean" else both.max(axis=0))]
+
+
+def _pairs(example: Example, text: str) -> list[Pair]:
+    both_ways = [pair for reference in example.references for pair in ((reference, text), (text, reference))]
+    return [(example.source, text), *both_ways]
+
+
+def build(variant: str, setting: Setting) -> Scorer:
+    """Build ``bartscore``; options: ``model`` (folder or hub id), ``references`` (mean or max)."""
+    options.no_variant("bartscore", variant)
+    given = options.read("bartscore", setting, model=str, references=str)
+    options.choose("bartscore", "references", given.get("references", "mean"), ("mean", "max"))
+    return BartScore(setting.runtime, **given)

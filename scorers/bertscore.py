@@ -1,0 +1,60 @@
+"""BERTScore: how well each token of the text finds a similar one in a reference, and the other way round."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from parabench.contracts import Column, Example, Scorer, Setting, Signature
+
+from . import options
+from .matching import Matcher, build_matcher
+from .sums import additive, as_sums, means, need_references
+
+COLUMNS = (
+    Column("bertscore", "up", "reference", 4, "F of soft token matching, best reference"),
+    Column("bertscore-p", "up", "reference", 4, "precision of soft token matching, best reference"),
+    Column("bertscore-r", "up", "reference", 4, "recall of soft token matching, best reference"),
+)
+
+
+@dataclass(frozen=True)
+class BertScore:
+    """Mean BERTScore, at most 1; F, precision and recall are each the best over the references, as in bert-score.
+
+    Zhang et al. 2020; Tiiiger/bert_score 0.3.13.
+    """
+
+    matcher: Matcher
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return COLUMNS
+
+    @property
+    def signature(self) -> Signature:
+        return Signature("bertscore", (*self.matcher.settings, ("refs", "best"), ("version", "0.3.13")))
+
+    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 6"]:
+        need_references("bertscore", examples)
+        pairs = [(text, r) for example, text in zip(examples, texts, strict=True) for r in example.references]
+        starts = np.cumsum([0, *(len(example.references) for example in examples)])[:-1]
+        best = np.maximum.reduceat(self.matcher.match(pairs), starts)
+        return as_sums(best[:, [2, 0, 1]])
+
+    @additive
+    def combine(self, statistics: Float[np.ndarray, "*draws N 6"]) -> Float[np.ndarray, "*draws 3"]:
+        return means(statistics)
+
+    def release(self) -> None:
+        """Let go of the model."""
+        self.matcher.release()
+
+
+def build(variant: str, setting: Setting) -> Scorer:
+    """Build ``bertscore``; options: ``model`` (folder or hub id) and its ``layers``, 17 of roberta-large by default."""
+    options.no_variant("bertscore", variant)
+    return BertScore(build_matcher("bertscore", setting))

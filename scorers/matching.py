@@ -1,0 +1,133 @@
+"""Soft token matching between two texts by a contextual encoder: the measurement inside BERTScore and what uses it.
+
+The matching is bert-score's own function. Its tokenisation is not called, because under transformers 5 it silently
+drops the leading space that byte-level BPE needs, and fails on empty text and on tokenizers without a length limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from parabench.contracts import Runtime, Setting, UserError
+from parabench.inference.batching import by_length, in_batches
+from parabench.inference.models import load_encoder, locate
+
+from . import checkpoints, options
+
+PAIRS = 64
+"""Pairs matched, and texts encoded, at once."""
+
+Encoded = tuple[Float[Tensor, "T H"], Float[Tensor, " T"]]
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """Precision, recall and F of greedy cosine matching at one layer of an encoder (Zhang et al. 2020, section 3).
+
+    ``layers`` counts from the embeddings, as bert-score's ``num_layers``; of an encoder-decoder the encoder is used.
+    Special tokens weigh nothing, all others the same. A blank text matches nothing: 0 by bert-score's convention.
+    """
+
+    runtime: Runtime
+    model: str = "FacebookAI/roberta-large"
+    layers: int = 17
+
+    @property
+    def settings(self) -> tuple[tuple[str, str], ...]:
+        """The signature's items; finds and checks every file."""
+        rules = (("layers", str(self.layers)), ("idf", "no"), ("rescaled", "no"), ("space-first", "byte-level-bpe"))
+        return (*checkpoints.identity(self.model, self.runtime), *rules)
+
+    def match(self, pairs: Sequence[tuple[str, str]]) -> Float[np.ndarray, "N 3"]:
+        """Precision, recall and F of each (text, reference)."""
+        result = np.zeros((len(pairs), 3))
+        full = [position for position, pair in enumerate(pairs) if all(text.strip() for text in pair)]
+        encoded = self._encode(sorted({text for position in full for text in pairs[position]}))
+        for start in range(0, len(full), PAIRS):
+            chosen = full[start : start + PAIRS]
+            texts, references = zip(*(pairs[position] for position in chosen), strict=True)
+            result[chosen] = _greedy([encoded[text] for text in texts], [encoded[text] for text in references])
+        return result
+
+    def release(self) -> None:
+        """Let go of the model; the next ``match`` loads it again."""
+        self.__dict__.pop("_loaded", None)
+
+    @cached_property
+    def _loaded(self) -> Any:
+        return _load(self.model, self.layers, self.runtime)
+
+    def _encode(self, texts: Sequence[str]) -> Mapping[str, Encoded]:
+        model, tokenizer = self._loaded
+        space = " " if "ByteLevel" in repr(tokenizer.backend_tokenizer.pre_tokenizer) else ""
+        rows = [
+            tokenizer(
+                space + text.strip(),
+                truncation=True,
+                max_length=checkpoints.longest(model, tokenizer),
+                return_special_tokens_mask=True,
+            )
+            for text in texts
+        ]
+        encoded = {}
+        order = by_length([len(row["input_ids"]) for row in rows])
+        for batch, hidden in in_batches(order, lambda b: (b, self._hidden(b, rows)), self.runtime.batch_size, PAIRS):
+            for position, vectors in zip(batch, hidden, strict=True):
+                weights = 1.0 - torch.tensor(rows[position]["special_tokens_mask"]).float()
+                encoded[texts[position]] = (vectors[: len(weights)], weights.to(vectors.device))
+        return encoded
+
+    @torch.inference_mode()
+    def _hidden(self, batch: Sequence[int], rows: Sequence[Any]) -> Float[Tensor, "B T H"]:
+        model, tokenizer = self._loaded
+        ids = [torch.tensor(rows[position]["input_ids"], device=model.device) for position in batch]
+        padded = pad_sequence(ids, batch_first=True, padding_value=tokenizer.pad_token_id or 0)
+        mask = pad_sequence([torch.ones_like(row) for row in ids], batch_first=True)
+        return model(padded, attention_mask=mask)[0].float()
+
+
+@torch.inference_mode()
+def _greedy(texts: Sequence[Encoded], references: Sequence[Encoded]) -> Float[np.ndarray, "B 3"]:
+    from bert_score.utils import greedy_cos_idf
+
+    columns = greedy_cos_idf(*_stack(references), *_stack(texts))
+    return torch.stack(columns, dim=1).double().cpu().numpy()
+
+
+def _stack(encoded: Sequence[Encoded]) -> tuple[Tensor, Tensor, Tensor]:
+    vectors = pad_sequence([row for row, _ in encoded], batch_first=True, padding_value=2.0)
+    mask = pad_sequence([torch.ones(len(row)) for row, _ in encoded], batch_first=True)
+    weights = pad_sequence([weights for _, weights in encoded], batch_first=True)
+    return vectors, mask.to(vectors.device), weights
+
+
+def _load(reference: str, layers: int, runtime: Runtime) -> tuple[Any, Any]:
+    """The encoder cut after its first ``layers`` layers, and its tokenizer; UserError where it has fewer."""
+    encoder, tokenizer = load_encoder(locate(reference), runtime)
+    body: Any = encoder
+    stack = body.layers if hasattr(body, "layers") else body.encoder.layer
+    if not 1 <= layers <= len(stack):
+        raise UserError(f"take layer {layers} of {reference}", f"it has {len(stack)}", [f"1 to {len(stack)}"])
+    del stack[layers:]
+    return encoder, tokenizer
+
+
+def build_matcher(scorer: str, setting: Setting) -> Matcher:
+    """The matcher of a suite's options ``model`` and ``layers``, which must be given together; UserError otherwise."""
+    given = options.read(scorer, setting, model=str, layers=int)
+    if "model" in given and "layers" not in given:
+        raise UserError(
+            f"score {scorer} with {given['model']}",
+            "no layer was chosen, and the best one differs from model to model",
+            mend=f"set layers in [scorer.{scorer}]: 17 of roberta-large, 40 of deberta-xlarge-mnli, 10 of bart-large",
+        )
+    return Matcher(setting.runtime, **given)

@@ -1,0 +1,106 @@
+"""BERTScore against bert-score 0.3.13 with the tokenisation it asks for, on tiny random encoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from parabench.scorers import bertscore
+from transformers import AutoTokenizer, RobertaConfig, RobertaForMaskedLM, RobertaTokenizer
+from worlds import EXAMPLES, TEXTS, check_contract, score
+
+from parabench.contracts import Example, Setting, UserError
+
+
+@pytest.fixture(scope="module")
+def roberta(tmp_path_factory) -> Path:
+    """RoBERTa's conventions, three layers, with a language-model head and no pooler; no length limit in its files."""
+    folder = tmp_path_factory.mktemp("encoder") / "roberta"
+    config = RobertaConfig(
+        vocab_size=tiny.VOCABULARY,
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=40,
+        pad_token_id=1,
+        bos_token_id=0,
+        eos_token_id=2,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        RobertaForMaskedLM(config).save_pretrained(folder)
+    plain = tiny.tokenizer("<s> $A </s>").backend_tokenizer
+    RobertaTokenizer(tokenizer_object=plain).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bart(tmp_path_factory) -> Path:
+    return tiny.bart(tmp_path_factory.mktemp("encoder") / "bart")
+
+
+def build(folder: Path, layers: int = 2):
+    return bertscore.build("", Setting(options={"model": str(folder), "layers": layers}))
+
+
+def outside(folder: Path, layers: int, limit: int) -> list[float]:
+    """bert-score itself, its tokenizer replaced by one that puts the space first, as it asks ``encode`` to."""
+    from bert_score import BERTScorer
+
+    scorer = BERTScorer(model_type=str(folder), num_layers=layers, device="cpu", nthreads=0)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.backend_tokenizer.pre_tokenizer.add_prefix_space = True
+    tokenizer.model_max_length = limit
+    tokenizer.cls_token, tokenizer.sep_token = "<s>", "</s>"
+    scorer._tokenizer = tokenizer
+    assert tokenizer.tokenize("the")[0].startswith("Ġ")
+    parts = scorer.score(list(TEXTS), [list(example.references) for example in EXAMPLES])
+    precision, recall, fmeasure = (part.mean().item() for part in parts)
+    return [fmeasure, precision, recall]
+
+
+def test_equals_bert_score_on_roberta(roberta):
+    got = list(score(build(roberta)).values())
+    assert got == pytest.approx(outside(roberta, 2, 38), abs=1e-6)
+
+
+def test_equals_bert_score_on_barts_encoder(bart):
+    got = list(score(build(bart, 1)).values())
+    assert got == pytest.approx(outside(bart, 1, 128), abs=1e-6)
+
+
+def test_layers_matter_and_must_exist(roberta):
+    assert score(build(roberta, 1)) != pytest.approx(score(build(roberta, 3)))
+    with pytest.raises(UserError, match="layer 4"):
+        score(build(roberta, 4))
+    with pytest.raises(UserError, match="no layer was chosen"):
+        bertscore.build("", Setting(options={"model": str(roberta)}))
+
+
+def test_results_do_not_depend_on_the_batch(roberta):
+    scorer = build(roberta)
+    together = scorer.measure(EXAMPLES, TEXTS)
+    alone = np.concatenate([scorer.measure([e], [t]) for e, t in zip(EXAMPLES, TEXTS, strict=True)])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_identity_is_maximal_blank_is_zero_and_swapping_is_noticed(roberta):
+    scorer = build(roberta)
+    assert list(score(scorer, EXAMPLES, [e.references[-1] for e in EXAMPLES]).values()) == pytest.approx([1.0] * 3)
+    assert list(score(scorer, EXAMPLES[:1], [" "]).values()) == [0.0, 0.0, 0.0]
+    turned = score(scorer, [Example("a", "", (TEXTS[0],))], [EXAMPLES[1].references[0]])
+    there = score(scorer, [Example("a", "", EXAMPLES[1].references)], [TEXTS[0]])
+    assert turned["bertscore-p"] == pytest.approx(there["bertscore-r"])
+    assert turned["bertscore-p"] != pytest.approx(there["bertscore-p"])
+
+
+def test_contract(roberta):
+    scorer = build(roberta)
+    check_contract(scorer)
+    scorer.release()
+    assert str(roberta.parent) not in str(scorer.signature)
+    assert "layers:2" in str(scorer.signature)
