@@ -1,0 +1,202 @@
+"""The words of the embedded language: concepts, their inflection, and the check that no word has two meanings.
+
+The data stand in lexicon.toml; this module reads them once and inflects on demand.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+VOWELS = "aeiou"
+CONSONANT_SOUNDS = ("uni", "use", "eur", "one", "once")
+SILENT_H = ("hour", "honest")
+
+
+@dataclass(frozen=True)
+class Concept:
+    """One meaning and the words that can say it, commonest first.
+
+    `restricted` are words that only follow a verb (adjectives) or take a singular (quantifiers);
+    `nouns` are a verb's nominalisations, `objects` the noun categories that it may take.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    restricted: tuple[str, ...] = ()
+    nouns: tuple[str, ...] = ()
+    objects: tuple[str, ...] = ()
+    preposition: str = ""
+
+
+@lru_cache(maxsize=1)
+def _tables() -> Mapping[str, Any]:
+    return tomllib.loads((Path(__file__).with_name("lexicon.toml")).read_text(encoding="utf-8"))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    # A comma inside a number ("$1,000") has no space after it.
+    return tuple(word.strip() for word in text.split(", ") if word.strip())
+
+
+def _parse(name: str, line: str) -> Concept:
+    line, _, objects = line.partition("->")
+    line, _, nouns = line.partition(">")
+    preposition, colon, rest = line.partition(": ")
+    words, _, restricted = (rest if colon else line).partition(";")
+    return Concept(
+        name,
+        _words(words),
+        _words(restricted),
+        _words(nouns),
+        tuple(objects.split()),
+        preposition if colon else "",
+    )
+
+
+@lru_cache(maxsize=None)
+def concepts(table: str, group: str = "") -> Mapping[str, Concept]:
+    """The concepts of a table of lexicon.toml, such as `noun`, `vehicle`."""
+    lines = _tables()[table][group] if group else _tables()[table]
+    return {name: _parse(name, line) for name, line in lines.items() if name != "for"}
+
+
+def groups(table: str) -> tuple[str, ...]:
+    """The names of the groups of a table."""
+    return tuple(_tables()[table])
+
+
+@lru_cache(maxsize=1)
+def nouns() -> Mapping[str, tuple[str, Concept]]:
+    """Every noun's category and concept, by the concept's name."""
+    return {name: (group, concept) for group in groups("noun") for name, concept in concepts("noun", group).items()}
+
+
+@lru_cache(maxsize=1)
+def adjectives() -> Mapping[str, Concept]:
+    """Every adjective, by its concept's name."""
+    return {name: concept for group in groups("adjective") for name, concept in concepts("adjective", group).items()}
+
+
+@lru_cache(maxsize=1)
+def determiners() -> Mapping[str, Concept]:
+    """Articles, quantifiers and numbers."""
+    articles = {"the": Concept("the", ("the",)), "a": Concept("a", ("a",)), "": Concept("", ("",))}
+    return {**articles, **concepts("quantifier"), **concepts("number")}
+
+
+@lru_cache(maxsize=None)
+def fitting_adjectives(category: str) -> tuple[str, ...]:
+    """The adjectives that may stand before the nouns of a category."""
+    kinds = [kind for kind, lines in _tables()["adjective"].items() if category in lines["for"].split()]
+    return tuple(name for kind in kinds for name in concepts("adjective", kind))
+
+
+@lru_cache(maxsize=None)
+def listed(name: str) -> frozenset[str]:
+    """A list of names from the grammar section, such as `articleless`."""
+    return frozenset(_tables()["grammar"][name].split())
+
+
+def calendar(name: str) -> tuple[str, ...]:
+    """The months, the ordinals of the days, or the hours."""
+    return tuple(_tables()["calendar"][name].split())
+
+
+def scale(group: str, name: str, degree: str) -> tuple[str, ...]:
+    """The words of a gradable property: base, more, most, opposite, or less."""
+    entry = _tables()["scale"][group][name]
+    return tuple("less " + word for word in _words(entry["base"])) if degree == "less" else _words(entry[degree])
+
+
+def scale_names(group: str) -> tuple[str, ...]:
+    """The gradable properties of a group."""
+    return tuple(_tables()["scale"][group])
+
+
+@lru_cache(maxsize=1)
+def _irregular() -> Mapping[str, tuple[str, ...]]:
+    rows = _tables()["grammar"]["irregular"].replace("\n", "|").split("|")
+    return {row.split()[0]: tuple(row.split()) for row in rows if row.strip()}
+
+
+@lru_cache(maxsize=1)
+def _plurals() -> Mapping[str, str]:
+    plurals: dict[str, str] = {}
+    for row in _tables()["grammar"]["plurals"].split("|"):
+        words = row.split()
+        half = len(words) // 2
+        plurals[" ".join(words[:half])] = " ".join(words[half:])
+    return plurals
+
+
+@lru_cache(maxsize=None)
+def _with_s(word: str) -> str:
+    if word.endswith("y") and word[-2] not in VOWELS:
+        return word[:-1] + "ies"
+    return word + ("es" if word.endswith(("s", "sh", "ch", "x", "z")) else "s")
+
+
+@lru_cache(maxsize=None)
+def plural(noun: str) -> str:
+    """The plural of a noun phrase; its head is the word before "of", else the last."""
+    if noun in _plurals():
+        return _plurals()[noun]
+    head, of, rest = noun.partition(" of ")
+    before, space, last = head.rpartition(" ")
+    return before + space + _plurals().get(last, _with_s(last)) + of + rest
+
+
+def _regular(verb: str) -> tuple[str, ...]:
+    if verb.endswith("e"):
+        return verb, verb + "d", verb + "d", (verb if verb.endswith("ee") else verb[:-1]) + "ing", verb + "s"
+    past = verb[:-1] + "ied" if verb.endswith("y") and verb[-2] not in VOWELS else verb + "ed"
+    return verb, past, past, verb + "ing", _with_s(verb)
+
+
+@lru_cache(maxsize=None)
+def _head_forms(verb: str) -> tuple[str, ...]:
+    given, regular = _irregular().get(verb, ()), _regular(verb)
+    return given + regular[len(given) :]
+
+
+@lru_cache(maxsize=None)
+def inflect(verb: str, form: str) -> str:
+    """A verb's base, past, participle, ing or third form; a leading "not" is kept in front."""
+    negation, verb = ("not ", verb[4:]) if verb.startswith("not ") else ("", verb)
+    head, space, rest = verb.partition(" ")
+    return negation + _head_forms(head)[("base", "past", "participle", "ing", "third").index(form)] + space + rest
+
+
+@lru_cache(maxsize=None)
+def finite(verb: str, tense: str, many: bool) -> str:
+    """A verb in the sentence's tense: past, future, or present for `habit` and `routine`."""
+    if tense == "future":
+        return "will " + verb
+    if verb == "be":
+        return ("were" if many else "was") if tense == "past" else ("are" if many else "is")
+    if verb.startswith("not "):
+        return ("did " if tense == "past" else "do " if many else "does ") + verb
+    return inflect(verb, "past" if tense == "past" else "base" if many else "third")
+
+
+@lru_cache(maxsize=None)
+def article(phrase: str) -> str:
+    """`a` or `an`, by the sound that the phrase begins with."""
+    lowered = phrase.lower()
+    vowel = lowered.startswith(SILENT_H) or (lowered[0] in VOWELS and not lowered.startswith(CONSONANT_SOUNDS))
+    return "an" if vowel else "a"
+
+
+def ambiguous() -> Iterator[str]:
+    """The words that two concepts share; there must be none."""
+    owners: dict[str, str] = {}
+    for table in ("noun", "verb", "adjective"):
+        for group in groups(table):
+            for name, concept in concepts(table, group).items():
+                for word in (*concept.words, *concept.restricted):
+                    owner = owners.setdefault(word, f"{table}.{group}.{name}")
+                    if owner != f"{table}.{group}.{name}":
+                        yield f"{word}: {owner} and {table}.{group}.{name}"
