@@ -3,8 +3,9 @@
 SYSTEMS = {
     "bart": "parabench.baselines.bart:build",
     "copy": "parabench.baselines.controls:build_copy",
-    "finetuned": "parabench.baselines.opt:build_finetuned",
+    "finetuned": "parabench.baselines.causal:build_finetuned",
     "human": "parabench.baselines.controls:build_human",
-    "softprompt": "parabench.baselines.softprompt:build",
-    "zeroshot": "parabench.baselines.opt:build_zeroshot",
+    "ptuning": "parabench.baselines.causal:build_ptuning",
+    "softprompt": "parabench.baselines.causal:build_softprompt",
+    "zeroshot": "parabench.baselines.causal:build_zeroshot",
 }

@@ -164,10 +164,10 @@ def show_plan(plan: Plan) -> None:
     typer.echo(f"runtime   {plan.runtime.device} {plan.runtime.dtype} seed={plan.runtime.seed}")
     typer.echo(f"folder    {plan.folder}")
     for name in plan.systems:
-        state = "MISSING" if name in faults else f"{done[f'predictions/{name}']}/{total} generated"
+        state = "MISSING" if name in faults else f"{done[(name,)]}/{total} generated"
         typer.echo(f"system    {name:<16} {state}")
     for name in plan.scorers:
-        measured = sum(done[f"statistics/{system}.{name}"] for system in plan.systems)
+        measured = sum(done[system, name] for system in plan.systems)
         state = "MISSING" if name in faults else f"{measured}/{total * len(plan.systems)} measured"
         typer.echo(f"scorer    {name:<16} {state}")
     for text in faults.values():

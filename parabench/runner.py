@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from parabench import provenance
 from parabench.contracts import Example, Scorer, UserError
 from parabench.planning import Plan, check
-from parabench.store import Log, Run, open_run
+from parabench.store import Kind, Log, Run, open_run, read_log
 
 if TYPE_CHECKING:
     from parabench.report.leaderboard import Leaderboard
@@ -52,7 +53,7 @@ def generate(folder: Run, plan: Plan, name: str, advance: Advance) -> None:
     """Let one system paraphrase what it has not yet, writing each batch as it finishes."""
     system = plan.systems[name]
     key = {"system": name, "signature": str(system.signature), "control": bool(getattr(system, "control", False))}
-    log = folder.log("predictions", name, key)
+    log = folder.log("predictions", name, key=key)
     missing = _missing(log, plan.data.examples)
     if missing:
         for batch in system.paraphrase([example.source for example in missing]):
@@ -65,8 +66,8 @@ def measure(folder: Run, plan: Plan, name: str, advance: Advance) -> None:
     """Let one scorer measure all systems of the plan, block by block, then release its models."""
     scorer = plan.scorers[name]
     for system in plan.systems:
-        texts = {key: record["text"] for key, record in folder.read("predictions", system)[1].items()}
-        log = folder.log("statistics", f"{system}.{name}", _statistics_key(system, name, scorer, texts))
+        texts = {key: record["text"] for key, record in read_log(folder.folder, "predictions", system)[1].items()}
+        log = folder.log("statistics", system, name, key=_statistics_key(system, name, scorer, texts))
         missing = _missing(log, plan.data.examples)
         for block in _blocks(missing, BLOCK):
             rows = scorer.measure(block, [texts[example.id] for example in block])
@@ -94,16 +95,15 @@ def _blocks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
         yield items[start : start + size]
 
 
-def status(plan: Plan) -> dict[str, int]:
-    """How many examples each part of a plan has done already, by file name; for a dry run."""
-    from parabench.store import read_log
+def status(plan: Plan) -> dict[tuple[str, ...], int]:
+    """How many examples each system, and each system and scorer, has done already; for a dry run."""
+    made = {(name,): _done(plan.folder, "predictions", name) for name in plan.systems}
+    pairs = ((system, scorer) for scorer in plan.scorers for system in plan.systems)
+    return made | {pair: _done(plan.folder, "statistics", *pair) for pair in pairs}
 
-    names = [("predictions", system) for system in plan.systems]
-    names += [("statistics", f"{system}.{scorer}") for scorer in plan.scorers for system in plan.systems]
-    found = {}
-    for kind, name in names:
-        try:
-            found[f"{kind}/{name}"] = len(read_log(plan.folder, kind, name)[1])
-        except (UserError, FileNotFoundError):
-            found[f"{kind}/{name}"] = 0
-    return found
+
+def _done(folder: Path, kind: Kind, *names: str) -> int:
+    try:
+        return len(read_log(folder, kind, *names)[1])
+    except UserError:
+        return 0

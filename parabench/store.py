@@ -29,14 +29,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from parabench.contracts import UserError
-from parabench.disk import append, cut, read, set_aside, told, write_atomically
+from parabench.disk import append, cut, make_folder, read, set_aside, told, write_atomically
 from parabench.journal import Contents, Record, canonical, encode, lines, load, load_array, packed_array, packed_lines
 
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
-__all__ = ["Log", "Run", "load_statistics", "open_run", "read_examples", "read_log", "verify", "write_atomically"]
+__all__ = ["Log", "Run", "load_statistics", "log_names", "open_run", "read_examples", "read_log", "verify", "write_atomically"]
 
 Kind = Literal["predictions", "statistics"]
 
@@ -49,7 +49,7 @@ def open_run(folder: Path, spec: Mapping[str, Any]) -> Iterator[Run]:
     differing fields are named), or if it holds something that is not a run.
     """
     with told(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     with _locked(folder):
         _claim(folder, spec)
         for stray in [*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")]:  # of writers that were killed
@@ -172,6 +172,12 @@ def load_statistics(folder: Path, system: str, scorer: str) -> tuple[dict[str, A
     """The key and the array of a finished measurement, rows in example order, NaN where undefined."""
     identity, _, array = load_array(_paths(folder, "statistics", (system, scorer))[0])
     return identity["key"], array
+
+
+def log_names(folder: Path, kind: Kind) -> list[tuple[str, ...]]:
+    """The names of all finished logs of a kind, sorted by file."""
+    finished = [path for path in _finished(folder) if path.parent.name == kind]
+    return [tuple(load(path).identity["names"]) for path in finished]
 
 
 def read_examples(folder: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,46 @@
+"""Encoder-decoder paraphrasers (BART and its like)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from parabench.contracts import Paraphrase, Setting, Signature
+from parabench.inference.models import Checkpoint, load_seq2seq, locate
+
+
+@dataclass(frozen=True)
+class Bart:
+    """An encoder-decoder that reads the source and writes the paraphrase."""
+
+    setting: Setting
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """The model, found and identified; UserError where it is missing."""
+        return locate(str(self.setting.options["model"]))
+
+    @property
+    def signature(self) -> Signature:
+        """The model by its digest."""
+        return Signature("bart", (("model", f"{Path(self.checkpoint.path).name}@{self.checkpoint.digest[:12]}"),))
+
+    def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
+        """Yield batches as they finish; a source longer than the model can read is shortened."""
+        from parabench.inference.decoding import decode_seq2seq
+
+        model, tokenizer = load_seq2seq(self.checkpoint, self.setting.runtime)
+        longest = model.config.max_position_embeddings
+        ids = [tuple(row) for row in tokenizer(list(sources), truncation=True, max_length=longest).input_ids]
+        for batch in decode_seq2seq(model, ids, self.setting.decoding, self.setting.runtime):
+            texts = tokenizer.batch_decode([done.ids for done in batch], skip_special_tokens=True)
+            yield [
+                Paraphrase(done.position, text.strip(), done.finished) for done, text in zip(batch, texts, strict=True)
+            ]
+
+
+def build(variant: str, setting: Setting) -> Bart:
+    """A BART fine-tuned to paraphrase."""
+    return Bart(setting)

@@ -1,0 +1,127 @@
+"""Decoder-only language models (OPT and its like): zero-shot, fully fine-tuned, and behind a learned soft prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from parabench.contracts import Paraphrase, Setting, Signature, UserError
+from parabench.inference.models import Checkpoint, load_causal, locate
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from parabench.inference.decoding import Row
+    from parabench.prompts.adapters import Adapter
+
+SEPARATOR = "{source}\n"
+INSTRUCTION = "paraphrase the following: {source}\nparaphrase:"
+
+
+@dataclass(frozen=True)
+class Causal:
+    """A decoder-only model that continues a rendered template; one line is one paraphrase.
+
+    Behind a soft prompt ``name`` is the adapter's folder in ``options["adapters"]``, and the template is the adapter's.
+    """
+
+    family: str
+    name: str
+    setting: Setting
+    template: str = ""
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """The base model, found and identified; UserError where it is missing."""
+        return locate(str(self.setting.options["model"]))
+
+    @cached_property
+    def adapter(self) -> Adapter | None:
+        """The learned prompt, verified, and made for this very base; UserError otherwise."""
+        if not self.name:
+            return None
+        from parabench.prompts import adapters
+
+        folder = find_adapter(self.name, Path(str(self.setting.options["adapters"])))
+        return adapters.load(folder, self.checkpoint)
+
+    @property
+    def signature(self) -> Signature:
+        """Model and adapter by their digests, and the template in full."""
+        items = [("model", f"{Path(self.checkpoint.path).name}@{self.checkpoint.digest[:12]}")]
+        if self.adapter:
+            items += [("adapter", self.adapter.digest[:12]), ("P", str(len(self.adapter.prompt)))]
+        template = self.adapter.facts.template.prompt_template if self.adapter else self.template
+        return Signature(self.family, (*items, ("template", template), ("stop", "eos+newline")))
+
+    def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
+        """Yield batches as they finish; a text ends at EOS or at the first newline, by token id."""
+        from parabench.inference.decoding import decode_causal
+
+        adapter = self.adapter
+        model, tokenizer = load_causal(self.checkpoint, self.setting.runtime)
+        rows = self.rows(model, tokenizer, sources, adapter)
+        stops = {tokenizer.eos_token_id, *tokenizer.encode("\n", add_special_tokens=False)}
+        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+        for batch in decode_causal(model, rows, self.setting.decoding, self.setting.runtime, stops, pad):
+            texts = tokenizer.batch_decode([done.ids for done in batch], skip_special_tokens=True)
+            yield [
+                Paraphrase(done.position, text.strip(), done.finished) for done, text in zip(batch, texts, strict=True)
+            ]
+
+    def rows(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        sources: Sequence[str],
+        adapter: Adapter | None,
+    ) -> list[Row]:
+        """Every source in its template, as token ids; too long a source is shortened, and nothing else is."""
+        from parabench.inference.decoding import Row
+        from parabench.prompts.rendering import render
+        from parabench.prompts.templates import Template
+
+        written = Template(self.family, f"{self.template}{{target}}", 0, (), "source", "target")
+        template = adapter.facts.template if adapter else written
+        room = model.config.max_position_embeddings - self.setting.decoding.max_new_tokens
+        virtual = adapter.prompt if adapter else None
+        return [Row(render(template, {"source": source}, tokenizer, room).ids, virtual) for source in sources]
+
+
+def find_adapter(name: str, folder: Path) -> Path:
+    """The folder of an adapter: the suite's, or where ``parabench train`` leaves its own."""
+    places = (folder, Path("results/checkpoints"))
+    for place in places:
+        if (place / name / "adapter_config.json").is_file():
+            return place / name
+    present = sorted(path.parent.name for place in places for path in place.glob("*/adapter_config.json"))
+    raise UserError(f"use the system {name!r}", "no such adapter", present, f"parabench train {name}")
+
+
+def build_zeroshot(variant: str, setting: Setting) -> Causal:
+    """OPT as it is, told by an instruction what to do."""
+    return Causal("zeroshot", "", setting, str(setting.options.get("template", INSTRUCTION)))
+
+
+def build_finetuned(variant: str, setting: Setting) -> Causal:
+    """OPT with all of its weights fine-tuned on paraphrase pairs."""
+    return Causal("finetuned", "", setting, str(setting.options.get("template", SEPARATOR)))
+
+
+def build_softprompt(variant: str, setting: Setting) -> Causal:
+    """Frozen OPT behind a learned prompt of the given length: softprompt-111."""
+    return Causal("softprompt", _named("softprompt", variant), setting)
+
+
+def build_ptuning(variant: str, setting: Setting) -> Causal:
+    """Frozen OPT behind a prompt written by a learned encoder: ptuning-20, ptuning-mlp-20."""
+    return Causal("ptuning", _named("ptuning", variant), setting)
+
+
+def _named(family: str, variant: str) -> str:
+    if not variant:
+        raise UserError(f"use the system {family!r}", "no length", mend=f"name its length: {family}-111")
+    return f"{family}-{variant}"

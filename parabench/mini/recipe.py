@@ -1,0 +1,242 @@
+"""How the embedded models are made: every stage seeded, in order, each written where the suite ``mini`` looks for it.
+
+All models are random at first. The base OPT reads documents in which paraphrase is one thing among others; the same
+weights are then fine-tuned whole, or left frozen behind soft prompts. The BARTs are trained apart. Weights are stored
+in float16, as OPT's were released, and every later stage starts from what was stored.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import torch
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    OPTConfig,
+    OPTForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from parabench.contracts import Runtime
+from parabench.inference.models import load_causal, locate, write_lock
+from parabench.mini import documents, language, tokenizer
+from parabench.prompts import adapters
+from parabench.prompts.adapters import AdapterFacts, Base
+from parabench.prompts.initialisers import sampled_vocabulary
+from parabench.prompts.soft import SoftPrompt, vocabulary_rows
+from parabench.prompts.templates import paraphrase
+from parabench.training.batches import Batching
+from parabench.training.config import TrainingConfig
+from parabench.training.loop import StepLog
+from parabench.training.recipes import Watch, finetune_causal, finetune_seq2seq, pretrain, tune_prompt
+
+HOME = Path(__file__).parent
+MODELS, ADAPTERS = HOME / "models", HOME / "adapters"
+VOCABULARY = 3072
+EXAMPLES = 300
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One thing that is made: its name, how many updates it takes, and how."""
+
+    name: str
+    steps: int
+    make: Callable[[Stage, Watch], None]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Texts that can be read again from the start."""
+
+    begin: Callable[[], Iterator]
+
+    def __iter__(self) -> Iterator:
+        return self.begin()
+
+
+def stages() -> tuple[Stage, ...]:
+    """Everything ``make mini`` makes, in the order in which it depends on each other."""
+    return (
+        Stage("tokenizer", 0, make_tokenizer),
+        Stage("test set", 0, make_test_set),
+        Stage("opt", 1900, make_base),
+        Stage("opt-finetuned", 700, make_finetuned),
+        *(Stage(f"softprompt-{length}", 700, make_prompt) for length in (20, 111, 163)),
+        Stage("bart-paraphrase", 1500, make_paraphraser),
+        Stage("bart-likelihood", 1200, make_likelihood),
+    )
+
+
+def config(stage: Stage, rate: float, tokens: int, weight_decay: float = 0.01) -> TrainingConfig:
+    """AdamW, warm-up and cosine decay; ``tokens`` padded positions a batch."""
+    batching = Batching(rows=256, tokens=tokens, window=2048, longest=400)
+    return TrainingConfig(
+        steps=stage.steps,
+        learning_rate=rate,
+        weight_decay=weight_decay,
+        betas=(0.9, 0.98),
+        schedule="cosine",
+        warmup=max(stage.steps // 20, 1),
+        batching=batching,
+    )
+
+
+def make_tokenizer(stage: Stage, watch: Watch) -> None:
+    """One byte-level BPE for all models, learned from documents and paraphrases of the training split."""
+    texts = [*islice(documents.documents(seed=1), 12_000)]
+    texts += [side for pair in islice(language.pairs("train", seed=1), 12_000) for side in pair]
+    backend = tokenizer.learn(texts, VOCABULARY)
+    MODELS.mkdir(parents=True, exist_ok=True)
+    backend.save(str(MODELS / "bpe.json"))
+
+
+def make_test_set(stage: Stage, watch: Watch) -> None:
+    """The suite's examples: sources of the test split with five thorough rewrites each."""
+    rows = language.examples("test", EXAMPLES, seed=2022, references=5)
+    lines = [json.dumps({"id": name, "source": text, "references": list(others)}) for name, text, others in rows]
+    (HOME / "test.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def backend() -> tokenizer.Tokenizer:
+    """The BPE of the first stage."""
+    return tokenizer.Tokenizer.from_file(str(MODELS / "bpe.json"))
+
+
+def packed(seed: int, words: int = 170) -> Iterator[str]:
+    """Documents joined by ``</s>`` up to about ``words`` words, so that all positions are trained."""
+    joined: list[str] = []
+    for document in documents.documents(seed):
+        joined.append(document)
+        if sum(text.count(" ") for text in joined) > words:
+            yield "</s>".join(joined)
+            joined = []
+
+
+def make_base(stage: Stage, watch: Watch) -> None:
+    """A small OPT, pre-trained on documents."""
+    torch.manual_seed(0)
+    shape = OPTConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=192,
+        word_embed_proj_dim=192,
+        ffn_dim=768,
+        num_hidden_layers=5,
+        num_attention_heads=6,
+        max_position_embeddings=512,
+        dropout=0.0,
+        bos_token_id=2,
+        eos_token_id=2,
+        pad_token_id=1,
+    )
+    model, words = OPTForCausalLM(shape), tokenizer.for_opt(backend())
+    pretrain(model, words, Stream(lambda: packed(seed=0)), config(stage, 2e-3, 4096), watch)
+    store(model, words, "opt")
+
+
+def make_finetuned(stage: Stage, watch: Watch) -> None:
+    """All weights of the base, fine-tuned on paraphrase pairs."""
+    model, words = base()
+    model.requires_grad_(True)
+    pairs = Stream(lambda: language.pairs("train", seed=3))
+    finetune_causal(model, words, pairs, config(stage, 1e-3, 4096), "{source}\n", watch)
+    store(model, words, "opt-finetuned")
+
+
+def make_prompt(stage: Stage, watch: Watch) -> None:
+    """A soft prompt in front of the frozen base, begun as rows of its most frequent words."""
+    length, seed = int(stage.name.rpartition("-")[2]), 0
+    checkpoint = locate(str(MODELS / "opt"))
+    model, words = load_causal(checkpoint, Runtime())
+    prompt = SoftPrompt(sampled_vocabulary(seed, 1000)(vocabulary_rows(model), length))
+    first, losses = prompt.embedding.detach().clone(), dict[int, float]()
+
+    def note(log: StepLog) -> None:
+        losses[log.step] = log.loss
+        watch(log)
+
+    pairs = Stream(lambda: language.pairs("train", seed=6))
+    settings = config(stage, 0.05, 3072, weight_decay=0.0)
+    tune_prompt(model, words, pairs, prompt, settings, "{source}\n", note)
+    facts = AdapterFacts(
+        template=paraphrase(length),
+        base=replace(Base.of(checkpoint, model), name="opt"),
+        initialiser="sampled-vocabulary:1000",
+        seed=seed,
+        data="the train split of the embedded language, seed 6",
+        loss=tuple((step, round(loss, 4)) for step, loss in losses.items() if step % 20 == 0),
+    )
+    adapters.save(ADAPTERS / stage.name, prompt.embedding, facts, {"initial": first})
+
+
+def make_paraphraser(stage: Stage, watch: Watch) -> None:
+    """A small BART trained on paraphrase pairs from nothing."""
+    model, words = bart(seed=1), tokenizer.for_bart(backend())
+    pairs = Stream(lambda: language.pairs("train", seed=4))
+    finetune_seq2seq(model, words, pairs, config(stage, 2e-3, 4096), watch)
+    store(model, words, "bart-paraphrase")
+
+
+def make_likelihood(stage: Stage, watch: Watch) -> None:
+    """A small BART that restores spoiled sentences and paraphrases; its likelihood serves BARTScore."""
+    model, words = bart(seed=2), tokenizer.for_bart(backend())
+    finetune_seq2seq(model, words, Stream(lambda: restorations(seed=5)), config(stage, 2e-3, 4096), watch)
+    store(model, words, "bart-likelihood")
+
+
+def restorations(seed: int) -> Iterator[tuple[str, str]]:
+    """Half of the pairs are paraphrases; the others a sentence with words lost or moved, and the sentence itself."""
+    draw = random.Random(f"restorations-{seed}")
+    for source, target in language.pairs("train", seed):
+        yield (spoil(target, draw), target) if draw.random() < 0.5 else (source, target)
+
+
+def spoil(text: str, draw: random.Random) -> str:
+    """Lose about a fifth of the words and swap two neighbours (noise after Lewis et al. 2020, section 2.2)."""
+    words = [word for word in text.split() if draw.random() > 0.2] or text.split()
+    place = draw.randrange(len(words))
+    words[place : place + 2] = reversed(words[place : place + 2])
+    return " ".join(words)
+
+
+def bart(seed: int) -> BartForConditionalGeneration:
+    """A random BART of the embedded size."""
+    torch.manual_seed(seed)
+    shape = BartConfig(
+        vocab_size=VOCABULARY,
+        d_model=160,
+        encoder_layers=3,
+        decoder_layers=3,
+        encoder_attention_heads=5,
+        decoder_attention_heads=5,
+        encoder_ffn_dim=640,
+        decoder_ffn_dim=640,
+        max_position_embeddings=256,
+        dropout=0.0,
+        bos_token_id=0,
+        pad_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=2,
+        forced_eos_token_id=None,
+    )
+    return BartForConditionalGeneration(shape)
+
+
+def base() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """The stored base model in float32, as every user of it loads it."""
+    return load_causal(locate(str(MODELS / "opt")), Runtime())  # type: ignore[return-value]
+
+
+def store(model: PreTrainedModel, words: PreTrainedTokenizerFast, name: str) -> None:
+    """Write a model in float16 with its tokenizer, and the lock over all models."""
+    folder = MODELS / name
+    model.half().save_pretrained(folder)
+    words.save_pretrained(folder)
+    write_lock(MODELS, sorted(path.parent.name for path in MODELS.glob("*/config.json")))
