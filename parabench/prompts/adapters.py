@@ -58,19 +58,23 @@ class Base:
     digest: str | None = None
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, model: nn.Module) -> Base:
-        """The identity of a loaded transformers model."""
-        vocabulary, width = vocabulary_rows(model).shape
-        config: Any = model.config
+    def of(cls, checkpoint: Checkpoint) -> Base:
+        """The identity of a located checkpoint, from its configuration alone."""
+        from transformers import AutoConfig
+
+        config: Any = AutoConfig.from_pretrained(checkpoint.path, revision=checkpoint.revision)
+        width = getattr(config, "word_embed_proj_dim", config.hidden_size)
         layers, heads = config.num_hidden_layers, config.num_attention_heads
-        return cls(checkpoint.reference, width, vocabulary, layers, heads, checkpoint.revision, checkpoint.digest)
+        return cls(
+            checkpoint.reference, width, config.vocab_size, layers, heads, checkpoint.revision, checkpoint.digest
+        )
 
 
 @dataclass(frozen=True)
 class AdapterFacts:
     """What is known about a prompt besides its numbers; PEFT ignores all of it.
 
-    ``method`` is ``prompt-tuning`` or ``p-tuning``, ``encoder`` the p-tuning encoder's settings as ``key: value``,
+    ``encoder`` holds the settings of p-tuning's encoder (kind, hidden, layers, dropout; empty for prompt tuning),
     ``loss`` the (step, nats per token) pairs seen, ``data`` the training data's fingerprint, ``origin`` where an
     imported prompt came from. ``sha256`` is of the tensor file and is filled in by ``save``.
     """
@@ -79,7 +83,6 @@ class AdapterFacts:
 
     template: Template
     base: Base
-    method: str = "prompt-tuning"
     encoder: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     initialiser: str = ""
     seed: int | None = None
@@ -135,7 +138,7 @@ def load(folder: Path, base: Checkpoint | None = None) -> Adapter:
     if (config.get("num_virtual_tokens"), config.get("token_dim")) != tuple(prompt.shape):
         raise damaged(folder, f"{CONFIG} says {config.get('num_virtual_tokens')} x {config.get('token_dim')}")
     if base is not None:
-        _check_base(folder, facts.base, base)
+        check_base(folder, facts.base, base)
     return Adapter(prompt, facts, digest, _read_state(folder))
 
 
@@ -149,9 +152,22 @@ def check_fit(adapter: Adapter, model: nn.Module) -> None:
             raise UserError("put this prompt in front of this model", found, mend=f"use {made.name}")
 
 
+def check_base(folder: Path, made_for: Base, given: Checkpoint) -> None:
+    """Refuse, with UserError, another model than the one a prompt was made for, as far as that was recorded."""
+    if made_for.digest is None or made_for.digest == given.digest:
+        return
+    found = f"made for {made_for.name} {made_for.digest[:12]}, given {given.reference} {given.digest[:12]}"
+    if made_for.revision != given.revision:
+        found += f" (revision {made_for.revision}, given {given.revision})"
+    raise UserError(f"use the adapter {folder} with {given.reference}", found, mend=f"use the base {made_for.name}")
+
+
 def peft_config(facts: AdapterFacts) -> dict[str, Any]:
-    """The ``adapter_config.json`` of huggingface/peft 0.21; RANDOM, so that loading needs no tokenizer."""
-    base = facts.base
+    """The ``adapter_config.json`` of huggingface/peft 0.21; RANDOM, so that loading needs no tokenizer.
+
+    Prompts of the encoders that PEFT lacks (tpmlp, MLPs that are not of three layers) are prompt tuning to it.
+    """
+    base, encoder = facts.base, facts.encoder
     common = {
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": base.name,
@@ -163,7 +179,16 @@ def peft_config(facts: AdapterFacts) -> dict[str, Any]:
         "num_transformer_submodules": 1,
         "inference_mode": True,
     }
-    return {"peft_type": "PROMPT_TUNING", "prompt_tuning_init": "RANDOM", **common}
+    if encoder.get("kind") != "lstm" and (encoder.get("kind"), encoder.get("layers")) != ("mlp", 3):
+        return {"peft_type": "PROMPT_TUNING", "prompt_tuning_init": "RANDOM", **common}
+    return {
+        "peft_type": "P_TUNING",
+        "encoder_reparameterization_type": str(encoder["kind"]).upper(),
+        "encoder_hidden_size": encoder["hidden"],
+        "encoder_num_layers": encoder["layers"] if encoder["kind"] == "lstm" else 2,
+        "encoder_dropout": encoder["dropout"],
+        **common,
+    }
 
 
 def read_facts(folder: Path) -> AdapterFacts:
@@ -185,7 +210,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def read_prompt(folder: Path) -> tuple[Float[Tensor, "P H"], str]:
     """The prompt and its file's SHA-256; UserError unless the file holds one finite floating-point matrix."""
-    content = _bytes(folder, TENSOR)
+    content = read_file(folder, TENSOR)
     tensors = parse_tensors(folder / TENSOR, content)
     if list(tensors) != [KEY]:
         raise damaged(folder, f"{TENSOR} holds {', '.join(sorted(tensors)) or 'nothing'}, not {KEY} alone")
@@ -217,7 +242,7 @@ def to_json(content: Mapping[str, Any]) -> bytes:
 def read_json(folder: Path, name: str) -> dict[str, Any]:
     """A JSON object from a file of an adapter."""
     try:
-        content = json.loads(_bytes(folder, name))
+        content = json.loads(read_file(folder, name))
     except ValueError as error:
         raise damaged(folder, f"{name} is not JSON ({error})") from None
     if not isinstance(content, dict):
@@ -225,18 +250,19 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     return content
 
 
-def damaged(where: Path, found: str) -> UserError:
-    """The error for files that cannot be what was saved."""
-    return UserError(f"read the adapter {where}", found, mend="restore the folder, or train or import it again")
-
-
-def _bytes(folder: Path, name: str) -> bytes:
+def read_file(folder: Path, name: str) -> bytes:
+    """A file of an adapter; UserError says what else is there."""
     try:
         return (folder / name).read_bytes()
     except OSError:
         found = ", ".join(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else "no such folder"
         mend = f"parabench adapters import {folder}" if name == FACTS else ""
         raise UserError(f"read {name} of the adapter {folder}", found, mend=mend) from None
+
+
+def damaged(where: Path, found: str) -> UserError:
+    """The error for files that cannot be what was saved."""
+    return UserError(f"read the adapter {where}", found, mend="restore the folder, or train or import it again")
 
 
 def _read_state(folder: Path) -> dict[str, Tensor]:
@@ -248,12 +274,3 @@ def _check_prompt(folder: Path, prompt: Tensor, facts: AdapterFacts) -> None:
     wanted = (facts.template.total_virtual_tokens, facts.base.width)
     if tuple(prompt.shape) != wanted:
         raise damaged(folder, f"the prompt is {tuple(prompt.shape)}, template and base model want {wanted}")
-
-
-def _check_base(folder: Path, made_for: Base, given: Checkpoint) -> None:
-    if made_for.digest is None or made_for.digest == given.digest:
-        return
-    found = f"made for {made_for.name} {made_for.digest[:12]}, given {given.reference} {given.digest[:12]}"
-    if made_for.revision != given.revision:
-        found += f" (revision {made_for.revision}, given {given.revision})"
-    raise UserError(f"use the adapter {folder} with {given.reference}", found, mend=f"use the base {made_for.name}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from itertools import groupby, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from parabench.contracts import UserError
@@ -116,18 +116,14 @@ def _render(
     """All ids, however many: virtual rows and text runs in turn, then the answer and EOS in training."""
     ids: list[int] = []
     spans: list[Span] = []
-    rows, leading, first_text = virtual_ranges(template), leading_specials(tokenizer), -1
-    for run in _runs(template.prompt_parts):
-        if run[0].kind == "marker":
-            ids += [-1 - row for row in rows[run[0].value]]
-            continue
-        if first_text < 0:
-            ids, first_text = ids + leading, len(ids) + len(leading)
-        text_ids, text_spans = _encode(run, record, tokenizer)
-        spans += [Span(span.field, span.start + len(ids), span.end + len(ids)) for span in text_spans]
-        ids += text_ids
-    if first_text < 0:
-        ids, first_text = ids + leading, len(ids) + len(leading)
+    rows, first_text = virtual_ranges(template), -1
+    for run in [*_runs(template.prompt_parts), []]:
+        if first_text < 0 and (not run or run[0].kind != "marker"):
+            ids += leading_specials(tokenizer)
+            first_text = len(ids)
+        more, places = _encode(run, record, tokenizer, rows)
+        spans += [Span(name, start + len(ids), end + len(ids)) for name, start, end in places]
+        ids += more
     start = len(ids)
     if training and template.answer_field:
         ids += _tokens(tokenizer, template.answer_prefix + record[template.answer_field])[0]
@@ -146,15 +142,9 @@ def leading_specials(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 def _runs(parts: tuple[Part, ...]) -> Iterator[list[Part]]:
     """Markers alone; texts and fields that follow each other together, so that their merges are the natural ones."""
-    run: list[Part] = []
-    for part in parts:
-        if part.kind == "marker":
-            yield from [run] if run else []
-            yield [part]
-            run = []
-        else:
-            run.append(part)
-    yield from [run] if run else []
+    for written, group in groupby(parts, lambda part: part.kind in ("text", "field")):
+        run = list(group)
+        yield from [run] if written else [[part] for part in run]
 
 
 def _compose(run: list[Part], record: Mapping[str, str]) -> tuple[str, list[Span]]:
@@ -174,8 +164,13 @@ def _tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[list[int], l
 
 
 def _encode(
-    run: list[Part], record: Mapping[str, str], tokenizer: PreTrainedTokenizerBase
+    run: list[Part], record: Mapping[str, str], tokenizer: PreTrainedTokenizerBase, rows: Mapping[str, range]
 ) -> tuple[list[int], list[Span]]:
+    """The ids of one run, and the tokens that hold its fields, counted from the run's start."""
+    if run and run[0].kind == "marker":
+        return [-1 - row for row in rows[run[0].value]], []
+    if run and run[0].kind == "end":
+        return [tokenizer.eos_token_id], []
     text, spans = _compose(run, record)
     ids, offsets = _tokens(tokenizer, text)
     return ids, [_covering(offsets, span) for span in spans]

@@ -18,14 +18,15 @@ from parabench.prompts.plain import STRICT_KEYS, build
 
 MARKER = re.compile(r"<\|VIRTUAL_PROMPT_(\d+)\|>")
 SLOT = re.compile(r"\{([^{}]+)\}")
-PIECES = re.compile(r"(<\|VIRTUAL_PROMPT_\d+\|>|\{[^{}]+\})")
+END = "<|EOS|>"
+PIECES = re.compile(r"(<\|VIRTUAL_PROMPT_\d+\|>|<\|EOS\|>|\{[^{}]+\})")
 BRACKET = re.compile(r"\[(\w+)\]")
 
 
 class Part(NamedTuple):
-    """A piece of a template: literal text, a field's name, or a marker's index as text."""
+    """A piece of a template: literal text, a field's name, a marker's index as text, or the end-of-text token."""
 
-    kind: Literal["text", "field", "marker"]
+    kind: Literal["text", "field", "marker", "end"]
     value: str
 
 
@@ -33,9 +34,10 @@ class Part(NamedTuple):
 class Template:
     """How one task's records become token rows; construction checks it and raises UserError.
 
-    ``virtual_token_splits[i]`` virtual tokens stand where ``<|VIRTUAL_PROMPT_i|>`` does. ``truncate_field`` is
-    shortened when a record is too long. ``answer_field`` stands last and is what the model learns to write; with
-    ``answer_only_loss`` nothing else enters the loss. Source: NeMo v1.10 ``megatron_gpt_prompt_learning_model.py``.
+    ``virtual_token_splits[i]`` virtual tokens stand where ``<|VIRTUAL_PROMPT_i|>`` does, and the tokenizer's EOS where
+    ``<|EOS|>`` does. ``truncate_field`` is shortened when a record is too long. ``answer_field`` stands last and is
+    what the model learns to write; with ``answer_only_loss`` nothing else enters the loss. Source: NeMo v1.10
+    ``megatron_gpt_prompt_learning_model.py``.
     """
 
     __pydantic_config__: ClassVar = STRICT_KEYS
@@ -101,6 +103,8 @@ def by_name(templates: tuple[Template, ...]) -> Mapping[str, Template]:
 def _part(piece: str) -> Part:
     if match := MARKER.fullmatch(piece):
         return Part("marker", match[1])
+    if piece == END:
+        return Part("end", piece)
     return Part("field", match[1]) if (match := SLOT.fullmatch(piece)) else Part("text", piece)
 
 

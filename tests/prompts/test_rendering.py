@@ -42,6 +42,13 @@ def test_markers_anywhere_with_rows_in_the_order_of_their_indices():
     assert row.answer_start == len(prompt)
 
 
+def test_the_end_of_text_token_can_stand_in_a_template_as_paraphrase_opt_had_it():
+    template = Template("t", "<|VIRTUAL_PROMPT_0|>{source}<|EOS|>{target}", 1, (1,), "source", "target", True)
+    row = render(template, {"source": "a b", "target": "c"}, TOKENIZER, 100, training=True)
+    assert list(row.ids) == [-1, BOS, *ids("a b"), EOS, *ids("c"), EOS]
+    assert row.answer_start == 3 + len(ids("a b"))
+
+
 def test_loss_over_the_whole_text_leaves_out_virtual_tokens_and_bos():
     template = Template("t", "<|VIRTUAL_PROMPT_0|>A<|VIRTUAL_PROMPT_1|>{x}", 2, (1, 1))
     row = render(template, {"x": "b"}, TOKENIZER, 100, training=True)

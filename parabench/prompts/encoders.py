@@ -1,0 +1,157 @@
+"""P-tuning: a small network writes the soft prompt while it is trained, and its output is what is kept.
+
+Sources: Liu et al. 2021, section 3.2; NeMo v1.10 to v1.22 ``prompt_encoder.py``; huggingface/peft
+``tuners/p_tuning/model.py``. All of their encoders are three structures with different sizes. Parameters are named
+as PEFT names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from parabench.contracts import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Kind = Literal["lstm", "mlp", "tpmlp"]
+NAMES = ("lstm", "mlp", "tpmlp", "peft-lstm", "peft-mlp")
+INIT_STD = 0.023
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """The structure of a prompt encoder: ``hidden`` is e below, ``layers`` L.
+
+    lstm: bidirectional LSTM of L layers H to 2e, then linear 2e, ReLU, linear H. mlp: L linear layers H to e, ..., e to
+    H with ReLU between. tpmlp: linear e, GELU (tanh), linear H, weights drawn with deviation 0.023. Only the LSTM has
+    dropout.
+    """
+
+    kind: Kind
+    hidden: int
+    layers: int = 2
+    dropout: float = 0.0
+
+
+def config(name: str, width: int) -> EncoderConfig:
+    """NeMo's (``lstm``, ``mlp``, ``tpmlp``) or PEFT's (``peft-lstm``, ``peft-mlp``) encoder with its own defaults."""
+    half = max(width // 2, 1)
+    known = {
+        "lstm": EncoderConfig("lstm", half),
+        "mlp": EncoderConfig("mlp", half),
+        "tpmlp": EncoderConfig("tpmlp", 2048),
+        "peft-lstm": EncoderConfig("lstm", width),
+        "peft-mlp": EncoderConfig("mlp", width, layers=3),
+    }
+    if name not in known:
+        raise UserError(f"use the prompt encoder {name!r}", "no such encoder", NAMES)
+    return known[name]
+
+
+class PromptEncoder(nn.Module):
+    """The prompts of one or several tasks, from one encoder; ``forward`` gives them one under the other.
+
+    ``conditions`` are the frozen word embeddings of each task's name, ``[L, H]``: they take the place of the first L
+    input rows, which are otherwise shared. The stored prompt is ``output``, never a training forward.
+    """
+
+    lengths: Tensor
+
+    def __init__(
+        self,
+        config: EncoderConfig,
+        width: int,
+        lengths: Sequence[int],
+        conditions: Sequence[Float[Tensor, "L H"]] = (),
+    ) -> None:
+        super().__init__()
+        _check(config, lengths, conditions)
+        self.config = config
+        self.register_buffer("lengths", torch.tensor(lengths))
+        self.embedding = nn.Embedding(max(lengths), width)
+        self.lstm_head = _lstm(config, width) if config.kind == "lstm" else None
+        self.mlp_head = _mlp(config, width)
+        for task, condition in enumerate(conditions or [torch.empty(0, width)] * len(lengths)):
+            self.register_buffer(f"condition_{task}", condition.detach().clone())
+
+    def forward(self) -> Float[Tensor, "P H"]:
+        return torch.cat([self._encode(task, length) for task, length in enumerate(self.lengths.tolist())])
+
+    def _encode(self, task: int, length: int) -> Float[Tensor, "P H"]:
+        condition: Tensor = self.get_buffer(f"condition_{task}")
+        rows = torch.cat([condition, self.embedding.weight[len(condition) : length]])
+        return self.mlp_head(rows if self.lstm_head is None else self.lstm_head(rows)[0])
+
+
+def output(prompt: nn.Module) -> Float[Tensor, "P H"]:
+    """What a prompt module gives in evaluation mode, without dropout (NeMo stored a random sample of it)."""
+    training = prompt.training
+    with torch.no_grad():
+        rows = prompt.eval()()
+    prompt.train(training)
+    return rows.clone()
+
+
+def name_conditions(
+    tasknames: Sequence[str], tokenizer: PreTrainedTokenizerBase, vocabulary: Float[Tensor, "V H"]
+) -> list[Float[Tensor, "L H"]]:
+    """The word embeddings of each task's name; each by itself, where NeMo padded them to the longest of the batch."""
+    ids = [tokenizer(name, add_special_tokens=False, split_special_tokens=True).input_ids for name in tasknames]
+    return [vocabulary[torch.tensor(name)] for name in ids]
+
+
+def save_state(encoder: PromptEncoder) -> tuple[dict[str, str | int | float | bool], dict[str, Tensor]]:
+    """The facts and tensors that ``restore`` needs, for ``adapters.save``."""
+    tensors = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
+    return asdict(encoder.config), tensors
+
+
+def restore(facts: Mapping[str, str | int | float | bool], state: Mapping[str, Tensor]) -> PromptEncoder:
+    """The encoder of a saved adapter with its whole state, to go on training; UserError where none was kept."""
+    tensors = {name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")}
+    if not tensors:
+        raise UserError("go on training a prompt encoder", "the adapter keeps no encoder", mend="train it again")
+    lengths, width = tensors["lengths"].tolist(), tensors["embedding.weight"].shape[1]
+    conditions = [tensors[f"condition_{task}"] for task in range(len(lengths))]
+    encoder = PromptEncoder(EncoderConfig(**facts), width, lengths, conditions)  # type: ignore[arg-type]
+    encoder.load_state_dict(tensors)
+    return encoder
+
+
+def _lstm(config: EncoderConfig, width: int) -> nn.LSTM:
+    return nn.LSTM(width, config.hidden, config.layers, dropout=config.dropout, bidirectional=True, batch_first=True)
+
+
+def _mlp(config: EncoderConfig, width: int) -> nn.Sequential:
+    e = config.hidden
+    if config.kind == "lstm":
+        return nn.Sequential(nn.Linear(2 * e, 2 * e), nn.ReLU(), nn.Linear(2 * e, width))
+    if config.kind == "tpmlp":
+        first, second = nn.Linear(width, e), nn.Linear(e, width)
+        for layer in (first, second):
+            nn.init.normal_(layer.weight, std=INIT_STD)
+            nn.init.zeros_(layer.bias)
+        return nn.Sequential(first, nn.GELU(approximate="tanh"), second)
+    between = [module for _ in range(config.layers - 2) for module in (nn.Linear(e, e), nn.ReLU())]
+    return nn.Sequential(nn.Linear(width, e), nn.ReLU(), *between, nn.Linear(e, width))
+
+
+def _check(config: EncoderConfig, lengths: Sequence[int], conditions: Sequence[Tensor]) -> None:
+    asked = f"build the prompt encoder {config.kind}"
+    if config.kind not in ("lstm", "mlp", "tpmlp"):
+        raise UserError(asked, "no such structure", ("lstm", "mlp", "tpmlp"))
+    if config.kind == "mlp" and config.layers < 2:
+        raise UserError(asked, f"{config.layers} layers", mend="use 2 layers or more")
+    if not lengths or min(lengths) < 1:
+        raise UserError(asked, f"prompt lengths {list(lengths)}", mend="use lengths of 1 or more")
+    for length, condition in zip(lengths, conditions, strict=bool(conditions)):
+        if len(condition) >= length:
+            found = f"a task name of {len(condition)} tokens fills its {length} virtual tokens"
+            raise UserError(asked, found, mend="use a shorter name or more virtual tokens")

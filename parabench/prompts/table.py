@@ -1,0 +1,174 @@
+"""The task table: the prompts of several tasks, of any lengths, in one file and in one batch.
+
+On disk: ``prompt_table.safetensors`` with one tensor a task, and ``prompt_table.json`` beside it. In a batch: one
+matrix with all prompts under each other, in which row ids of task t are moved by the lengths of the tasks before it.
+After NeMo's prompt table (``prompt_table.py`` v1.10), which wanted equal lengths of tasks trained together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from jaxtyping import Float
+from safetensors import torch as safetensors
+from torch import Tensor
+
+from parabench.contracts import UserError
+from parabench.disk import write_atomically
+from parabench.inference.decoding import Row
+from parabench.prompts import adapters
+from parabench.prompts.adapters import Base
+from parabench.prompts.plain import STRICT_KEYS, build
+from parabench.prompts.records import Record
+from parabench.prompts.rendering import Rendered, TooLongError, render
+from parabench.prompts.templates import Template, by_name
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from parabench.inference.models import Checkpoint
+
+TENSORS, FACTS = "prompt_table.safetensors", "prompt_table.json"
+
+
+@dataclass(frozen=True, eq=False)
+class TaskTable:
+    """Prompts ``[P, H]`` by task name, with their templates in the same order, for one base model."""
+
+    base: Base
+    templates: tuple[Template, ...]
+    prompts: Mapping[str, Float[Tensor, "P H"]]
+
+    @cached_property
+    def virtual(self) -> Float[Tensor, "P H"]:
+        """All prompts under each other, in the order of the templates."""
+        empty = torch.empty(0, self.base.width)
+        return torch.cat([empty, *(self.prompts[template.taskname] for template in self.templates)])
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """What stands in ``prompt_table.json``."""
+
+    __pydantic_config__: ClassVar = STRICT_KEYS
+
+    base: Base
+    templates: tuple[Template, ...]
+    sha256: str
+    origin: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    format: int = adapters.FORMAT
+
+
+def offsets(templates: Sequence[Template]) -> dict[str, int]:
+    """Where each task's rows begin in the matrix of all prompts."""
+    starts = accumulate((template.total_virtual_tokens for template in templates), initial=0)
+    return {template.taskname: start for template, start in zip(templates, starts, strict=False)}
+
+
+def split(virtual: Float[Tensor, "P H"], templates: Sequence[Template]) -> dict[str, Float[Tensor, "p H"]]:
+    """The prompts of the matrix that stacks them, by task name."""
+    parts = virtual.split([template.total_virtual_tokens for template in templates])
+    return {template.taskname: part.clone() for template, part in zip(templates, parts, strict=True)}
+
+
+def shifted(rendered: Rendered, offset: int) -> Rendered:
+    """The same record with its virtual rows taken from ``offset`` on."""
+    return replace(rendered, ids=tuple(token - offset if token < 0 else token for token in rendered.ids))
+
+
+def plan(
+    templates: Sequence[Template], new_tasks: Sequence[str], existing_tasks: Sequence[str], table: TaskTable | None
+) -> tuple[Template, ...]:
+    """The templates to be tuned, checked: UserError for tasks that are unknown, named twice, or in both lists."""
+    known, there = by_name(tuple(templates)), dict(table.prompts) if table else {}
+    for name in [*new_tasks, *existing_tasks]:
+        if [*new_tasks, *existing_tasks].count(name) > 1:
+            raise UserError(f"tune the task {name!r}", "it is named twice among new_tasks and existing_tasks")
+    for name in new_tasks:
+        if name not in known:
+            raise UserError(f"tune the new task {name!r}", "it has no template", sorted(known))
+        if name in there:
+            raise UserError(f"tune the new task {name!r}", "the table has it", mend="remove it there, or rename it")
+    for name in existing_tasks:
+        if name not in there:
+            raise UserError(f"keep the existing task {name!r}", "the table has it not", sorted(there))
+    if not new_tasks:
+        raise UserError("tune new tasks", "new_tasks is empty", sorted(set(known) - set(there)))
+    return tuple(known[name] for name in new_tasks)
+
+
+def add(table: TaskTable, template: Template, prompt: Float[Tensor, "P H"]) -> TaskTable:
+    """The table with one task more; every other prompt stays the same tensor."""
+    if template.taskname in table.prompts:
+        raise UserError(f"add the task {template.taskname!r}", "the table has it", mend="remove it first, or rename it")
+    _check(Path(template.taskname), table.base, template, prompt)
+    kept = prompt.detach().to("cpu", torch.float32)
+    return TaskTable(table.base, (*table.templates, template), {**table.prompts, template.taskname: kept})
+
+
+def remove(table: TaskTable, taskname: str) -> TaskTable:
+    """The table without a task."""
+    _template(table, taskname)
+    templates = tuple(template for template in table.templates if template.taskname != taskname)
+    return TaskTable(table.base, templates, {t.taskname: table.prompts[t.taskname] for t in templates})
+
+
+def rows(
+    table: TaskTable, records: Iterable[Record], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> tuple[list[Row], list[str]]:
+    """Inference rows of records of any tasks, for one batch, and the ids of records that do not fit."""
+    starts, fitting, rejected = offsets(table.templates), [], []
+    for record in records:
+        template = _template(table, record.taskname)
+        try:
+            rendered = render(template, record.fields, tokenizer, max_length)
+        except TooLongError:
+            rejected.append(record.id)
+            continue
+        fitting.append(Row(shifted(rendered, starts[record.taskname]).ids, table.virtual))
+    return fitting, rejected
+
+
+def save(folder: Path, table: TaskTable, origin: str = "", versions: Mapping[str, str] | None = None) -> None:
+    """Write the table, each file whole or not at all; the facts with the checksum last."""
+    content = safetensors.save({name: prompt.contiguous() for name, prompt in table.prompts.items()}, {"format": "pt"})
+    facts = TableFacts(table.base, table.templates, hashlib.sha256(content).hexdigest(), origin, versions or {})
+    write_atomically(folder / TENSORS, content)
+    write_atomically(folder / FACTS, adapters.to_json(asdict(facts)))
+
+
+def load(folder: Path, base: Checkpoint | None = None) -> TaskTable:
+    """Read and verify a table; with ``base``, refuse one made for another model."""
+    facts = build(TableFacts, adapters.read_json(folder, FACTS), f"read the task table {folder}")
+    content = adapters.read_file(folder, TENSORS)
+    if hashlib.sha256(content).hexdigest() != facts.sha256:
+        raise adapters.damaged(folder, f"{TENSORS} is not the file that {FACTS} was written for")
+    prompts, templates = adapters.parse_tensors(folder / TENSORS, content), by_name(facts.templates)
+    if set(prompts) != set(templates):
+        raise adapters.damaged(folder, f"tensors of {sorted(prompts)}, templates of {sorted(templates)}")
+    for name, template in templates.items():
+        _check(folder, facts.base, template, prompts[name])
+    if base is not None:
+        adapters.check_base(folder, facts.base, base)
+    return TaskTable(facts.base, facts.templates, prompts)
+
+
+def _template(table: TaskTable, taskname: str) -> Template:
+    found = [template for template in table.templates if template.taskname == taskname]
+    if not found:
+        raise UserError(f"use the task {taskname!r}", "the table has it not", sorted(table.prompts))
+    return found[0]
+
+
+def _check(where: Path, base: Base, template: Template, prompt: Tensor) -> None:
+    wanted = (template.total_virtual_tokens, base.width)
+    if tuple(adapters.check_matrix(where, prompt).shape) != wanted:
+        raise adapters.damaged(where, f"the prompt of {template.taskname!r} is {tuple(prompt.shape)}, not {wanted}")
