@@ -1,0 +1,36 @@
+"""What decides a training run besides its data and its model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from parabench.training.batches import Batching
+
+Optimizer = Literal["adamw", "adam", "sgd", "adafactor"]
+Schedule = Literal["constant", "linear", "cosine", "plateau"]
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of one run; a step is one update, made of ``accumulation`` batches.
+
+    ``warmup`` steps rise linearly from 0; ``clip`` bounds the gradient's norm (0: never); ``bf16`` is autocast, the
+    weights stay as loaded. Plateau divides the rate by ``1 / plateau_factor`` after ``plateau_patience`` reported
+    losses without an improvement.
+    """
+
+    steps: int = 1000
+    optimizer: Optimizer = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    schedule: Schedule = "linear"
+    warmup: int = 0
+    plateau_patience: int = 2
+    plateau_factor: float = 0.5
+    clip: float = 1.0
+    accumulation: int = 1
+    bf16: bool = False
+    seed: int = 0
+    batching: Batching = field(default_factory=Batching)

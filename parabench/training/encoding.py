@@ -1,0 +1,87 @@
+"""From text to rows of token ids, many at a time: documents, causal pairs, encoder-decoder pairs.
+
+Source and target are encoded apart, so the ids a model is trained on are the ids it meets when it generates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from transformers import PreTrainedTokenizerBase
+
+from parabench.contracts import UserError
+from parabench.prompts.rendering import leading_specials
+from parabench.prompts.templates import Part, Template, virtual_ranges
+from parabench.training.batches import Encode
+from parabench.training.steps import Row
+
+Pair = tuple[str, str]
+
+
+def documents(tokenizer: PreTrainedTokenizerBase) -> Encode[str]:
+    """Every token of a document and EOS are targets; BOS alone (EOS, for a tokenizer without BOS) is given."""
+    end = tokenizer.eos_token_id
+    start = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+
+    def encode(texts: Sequence[str]) -> list[Row]:
+        return [Row([start], [*ids, end]) for ids in _ids(tokenizer, texts)]
+
+    return encode
+
+
+def causal_pairs(tokenizer: PreTrainedTokenizerBase, template: Template) -> Encode[Pair]:
+    """Given: the template with the source in it, less the virtual tokens that lead. Target: the answer and EOS.
+
+    Equal, for records that fit, to ``prompts.rendering.render`` one record at a time.
+    """
+    if not template.answer_only_loss:
+        raise UserError("train on a template", "a loss on more than the answer", mend="set answer_only_loss = true")
+    runs = [list(run) for _, run in groupby(_parts(template), lambda part: part.kind == "marker")]
+    rows, specials = virtual_ranges(template), leading_specials(tokenizer)
+
+    def encode(pairs: Sequence[Pair]) -> list[Row]:
+        given: list[list[int]] = [[] for _ in pairs]
+        waiting = specials
+        for run in runs:
+            if run[0].kind == "marker":
+                virtual = [-1 - row for part in run for row in rows[part.value]]
+                given = [ids + virtual for ids in given]
+                continue
+            texts = _ids(tokenizer, [_compose(run, template, pair) for pair in pairs])
+            given, waiting = [[*ids, *waiting, *text] for ids, text in zip(given, texts, strict=True)], []
+        answers = _ids(tokenizer, [template.answer_prefix + target for _, target in pairs])
+        end = tokenizer.eos_token_id
+        return [Row(ids + waiting, [*answer, end]) for ids, answer in zip(given, answers, strict=True)]
+
+    return encode
+
+
+def leading(template: Template) -> int:
+    """How many rows of the prompt stand before everything else of a row, and so are computed once a batch."""
+    first = template.parts[0]
+    return template.virtual_token_splits[0] if first == ("marker", "0") else 0
+
+
+def seq2seq_pairs(tokenizer: PreTrainedTokenizerBase) -> Encode[Pair]:
+    """Both sides as the tokenizer writes them; for BART ``<s> … </s>``, all of it target on the decoder's side."""
+
+    def encode(pairs: Sequence[Pair]) -> list[Row]:
+        sources = tokenizer([source for source, _ in pairs], split_special_tokens=True).input_ids
+        targets = tokenizer([target for _, target in pairs], split_special_tokens=True).input_ids
+        return [Row(source, target) for source, target in zip(sources, targets, strict=True)]
+
+    return encode
+
+
+def _parts(template: Template) -> tuple[Part, ...]:
+    return template.prompt_parts[1:] if leading(template) else template.prompt_parts
+
+
+def _compose(run: list[Part], template: Template, pair: Pair) -> str:
+    """The run's text: its one field that is not the answer is the source."""
+    return "".join(pair[0] if part.kind == "field" else part.value for part in run)
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    return tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True).input_ids

@@ -1,0 +1,139 @@
+"""One engine for every trainer: from batches to updates, a log line each, and nothing else."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from parabench.contracts import UserError
+from parabench.training.batches import START, Batch, Position
+from parabench.training.config import TrainingConfig
+from parabench.training.schedules import Plateau, factor
+from parabench.training.steps import Row, target_tokens
+
+Loss = Callable[[Sequence[Row]], Tensor]
+
+
+class StepLog(NamedTuple):
+    """One update: its number from 1, the mean loss in nats a target token, text tokens a second, and the rate used."""
+
+    step: int
+    loss: float
+    tokens_per_second: float
+    learning_rate: float
+    gradient_norm: float
+
+
+class Trend(NamedTuple):
+    """A running mean of the loss and the lowest it has been."""
+
+    mean: float = math.nan
+    lowest: float = math.inf
+
+    def after(self, loss: float) -> Trend:
+        """The trend with one more loss, over about the last fifty."""
+        mean = loss if math.isnan(self.mean) else self.mean + (loss - self.mean) / 50
+        return Trend(mean, min(mean, self.lowest))
+
+
+@dataclass
+class Progress:
+    """Where a run stands: with the weights, all that is needed to go on exactly."""
+
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    position: Position = START
+    plateau: Plateau = field(default_factory=Plateau)
+    trend: Trend = field(default_factory=Trend)
+    skipped: Counter[str] = field(default_factory=Counter)
+
+
+def begin(parameters: Iterable[torch.nn.Parameter], config: TrainingConfig) -> Progress:
+    """A run at its start; weight decay is for matrices only."""
+    trained = [p for p in parameters if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return Progress(_optimizer([group for group in groups if group["params"]], config))
+
+
+def _optimizer(groups: list[dict[str, object]], config: TrainingConfig) -> torch.optim.Optimizer:
+    rate = config.learning_rate
+    match config.optimizer:
+        case "adamw":
+            return torch.optim.AdamW(groups, lr=rate, betas=config.betas, fused=True)
+        case "adam":
+            return torch.optim.Adam(groups, lr=rate, betas=config.betas, fused=True)
+        case "sgd":
+            return torch.optim.SGD(groups, lr=rate, momentum=config.betas[0], fused=True)
+        case "adafactor":
+            return torch.optim.Adafactor(groups, lr=rate)
+    choices = ("adamw", "adam", "sgd", "adafactor")
+    raise UserError(f"use the optimiser {config.optimizer!r}", choices=choices, mend=f"--optimizer {choices[0]}")
+
+
+def train(loss: Loss, progress: Progress, batches: Iterable[Batch], config: TrainingConfig) -> Iterator[StepLog]:
+    """Update until ``config.steps`` updates are made or the batches end; ``progress`` is kept up to date.
+
+    ``loss`` gives a batch's mean per target token; an update's loss is the mean over all its target tokens.
+    A loss or gradient that is not finite, or a loss far above what it was, raises UserError; the former before the
+    update, so that the weights are the last good ones.
+    """
+    supply, started = iter(batches), time.perf_counter()
+    while progress.step < config.steps and (group := list(islice(supply, config.accumulation))):
+        value, norm = _gradients(loss, progress, group, config)
+        _check(value, norm, progress, config)
+        rate = config.learning_rate * factor(config, progress.step) * progress.plateau.scale
+        for parameters in progress.optimizer.param_groups:
+            parameters["lr"] = rate
+        progress.optimizer.step()
+        progress.step, progress.position = progress.step + 1, group[-1].then
+        read = sum(len(row.source) + len(row.target) for batch in group for row in batch.rows)
+        yield StepLog(progress.step, value, read / (time.perf_counter() - started), rate, norm)
+        started = time.perf_counter()
+
+
+def _gradients(loss: Loss, progress: Progress, group: list[Batch], config: TrainingConfig) -> tuple[float, float]:
+    """Leave the gradient of the group's mean loss in the parameters; give that loss and the gradient's norm."""
+    progress.optimizer.zero_grad()
+    parameters = [p for group in progress.optimizer.param_groups for p in group["params"]]
+    device, tokens, total = parameters[0].device, sum(target_tokens(batch.rows) for batch in group), 0.0
+    for batch in group:
+        with _seeded(config.seed, batch, device), torch.autocast(device.type, torch.bfloat16, config.bf16):
+            part = loss(batch.rows) * (target_tokens(batch.rows) / tokens)
+        part.backward()
+        total += part.item()
+    norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip or math.inf)
+    return total, norm.item()
+
+
+@contextmanager
+def _seeded(seed: int, batch: Batch, device: torch.device) -> Iterator[None]:
+    """Dropout drawn from the batch's place in the stream, so that no generator state needs to be stored."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(random.Random(f"{seed}-{batch.then}").getrandbits(63))
+        yield
+
+
+def _check(value: float, norm: float, progress: Progress, config: TrainingConfig) -> None:
+    trend = progress.trend.after(value)
+    if not (math.isfinite(value) and math.isfinite(norm)):
+        found = f"at step {progress.step + 1} the loss is {value} and the gradient's norm {norm}"
+    elif trend.mean > 2 * trend.lowest + 1:
+        found = f"the loss rose from {trend.lowest:.2f} to {trend.mean:.2f} by step {progress.step + 1}"
+    else:
+        progress.trend = trend
+        return
+    mend = f"a learning rate below {config.learning_rate:g}, more warm-up, or a smaller clip"
+    raise UserError("go on training", f"{found}; the last good state is kept", mend=mend)

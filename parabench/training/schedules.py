@@ -1,0 +1,40 @@
+"""Learning rates as pure functions of the step, so that a resumed run needs no scheduler state."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from parabench.contracts import UserError
+from parabench.training.config import TrainingConfig
+
+
+def factor(config: TrainingConfig, step: int) -> float:
+    """What the learning rate is multiplied by in the update after ``step`` updates: 0 to 1."""
+    if step < config.warmup:
+        return (step + 1) / (config.warmup + 1)
+    done = (step - config.warmup) / max(1, config.steps - config.warmup)
+    match config.schedule:
+        case "constant" | "plateau":
+            return 1.0
+        case "linear":
+            return 1.0 - done
+        case "cosine":
+            return 0.5 * (1.0 + math.cos(math.pi * done))
+    raise UserError(f"use the schedule {config.schedule!r}", choices=("constant", "linear", "cosine", "plateau"))
+
+
+class Plateau(NamedTuple):
+    """The best loss reported so far, for how many reports it has not been beaten, and the rate's present scale."""
+
+    best: float = math.inf
+    waited: int = 0
+    scale: float = 1.0
+
+    def after(self, loss: float, config: TrainingConfig) -> Plateau:
+        """The state after one more reported loss; the scale falls only under the plateau schedule."""
+        if loss < self.best:
+            return Plateau(loss, 0, self.scale)
+        if config.schedule != "plateau" or self.waited < config.plateau_patience:
+            return Plateau(self.best, self.waited + 1, self.scale)
+        return Plateau(self.best, 0, self.scale * config.plateau_factor)

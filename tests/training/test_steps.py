@@ -1,0 +1,110 @@
+"""Losses and gradients against transformers' own ``labels=`` loss on the same rows, full logits and all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+from parabench.training import steps
+from parabench.training.steps import Row, causal_loss, prompt_loss, seq2seq_loss
+
+ROWS = [Row([2, 40, 41, 42, 7], [50, 51, 52, 2]), Row([2, 9], [60, 2]), Row([2, 30, 31], [2])]
+
+
+def causal(kind: str, folder: Path) -> torch.nn.Module:
+    return AutoModelForCausalLM.from_pretrained(tiny.CAUSAL[kind](folder), dtype=torch.float32)
+
+
+def labelled(rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Right-padded ids, mask and labels as the transformers documentation has them."""
+    longest = max(len(row.source) + len(row.target) for row in rows)
+    pads = [longest - len(row.source) - len(row.target) for row in rows]
+    ids = [[*row.source, *row.target, *[1] * pad] for row, pad in zip(rows, pads, strict=True)]
+    mask = [[1] * (longest - pad) + [0] * pad for pad in pads]
+    labels = [[*[-100] * len(row.source), *row.target, *[-100] * pad] for row, pad in zip(rows, pads, strict=True)]
+    return torch.tensor(ids), torch.tensor(mask), torch.tensor(labels)
+
+
+def assert_equal_gradients(model: torch.nn.Module, ours: torch.Tensor, theirs: torch.Tensor) -> None:
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    mine = torch.autograd.grad(ours, parameters, allow_unused=True)
+    for parameter, grad, expected in zip(
+        parameters, mine, torch.autograd.grad(theirs, parameters, allow_unused=True), strict=True
+    ):
+        zero = torch.zeros_like(parameter)
+        torch.testing.assert_close(
+            zero if grad is None else grad, zero if expected is None else expected, rtol=1e-5, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("kind", ["opt", "opt350", "gpt2", "llama", "qwen2"])
+@pytest.mark.parametrize("chunk", [1, 1 << 24])
+def test_causal_loss_and_gradients_equal_transformers(
+    kind: str, chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "CHUNK_ELEMENTS", chunk)
+    model = causal(kind, tmp_path)
+    ids, mask, labels = labelled(ROWS)
+    assert_equal_gradients(
+        model, causal_loss(model, ROWS), model(input_ids=ids, attention_mask=mask, labels=labels).loss
+    )
+
+
+@pytest.mark.parametrize("kind", ["opt", "opt350", "gpt2", "llama", "qwen2"])
+def test_prompt_loss_and_gradient_equal_a_plain_prefix_of_embeddings(kind: str, tmp_path: Path) -> None:
+    model = causal(kind, tmp_path).requires_grad_(False).eval()
+    ids, mask, labels = labelled(ROWS)
+    embed = model.get_input_embeddings()
+    prompt = torch.nn.Parameter(torch.randn(7, embed.weight.shape[1], generator=torch.Generator().manual_seed(0)))
+    theirs = model(
+        inputs_embeds=torch.cat([prompt.expand(len(ROWS), -1, -1), embed(ids)], dim=1),
+        attention_mask=torch.cat([torch.ones(len(ROWS), 7, dtype=torch.long), mask], dim=1),
+        labels=torch.cat([torch.full((len(ROWS), 7), -100), labels], dim=1),
+    ).loss
+    assert_equal_gradients(torch.nn.ParameterList([prompt]), prompt_loss(model, prompt, ROWS), theirs)
+
+
+def test_virtual_tokens_inside_the_text_equal_embeddings_put_there(tmp_path: Path) -> None:
+    model = causal("opt", tmp_path).requires_grad_(False).eval()
+    rows = [Row([2, 40, -2, -3, 7], [50, 51, 2]), Row([2, 9, -2, -3], [60, 2])]
+    prompt = torch.nn.Parameter(torch.randn(3, 32, generator=torch.Generator().manual_seed(0)))
+    plain = [Row([7 if token < 0 else token for token in row.source], row.target) for row in rows]
+    ids, mask, labels = labelled(plain)
+    embedded = model.get_input_embeddings()(ids)
+    for line, row in enumerate(rows):
+        for place, token in enumerate(row.source):
+            if token < 0:
+                embedded = embedded.index_put((torch.tensor(line), torch.tensor(place)), prompt[-1 - token])
+    theirs = model(
+        inputs_embeds=torch.cat([prompt[:1].expand(2, -1, -1), embedded], dim=1),
+        attention_mask=torch.cat([torch.ones(2, 1, dtype=torch.long), mask], dim=1),
+        labels=torch.cat([torch.full((2, 1), -100), labels], dim=1),
+    ).loss
+    assert_equal_gradients(torch.nn.ParameterList([prompt]), prompt_loss(model, prompt, rows, lead=1), theirs)
+
+
+def test_a_prompt_of_no_rows_leaves_the_loss_unchanged(tmp_path: Path) -> None:
+    model = causal("opt", tmp_path).requires_grad_(False).eval()
+    torch.testing.assert_close(prompt_loss(model, torch.empty(0, 32), ROWS), causal_loss(model, ROWS))
+
+
+def test_seq2seq_loss_and_gradients_equal_transformers(tmp_path: Path) -> None:
+    model = AutoModelForSeq2SeqLM.from_pretrained(tiny.bart(tmp_path), dtype=torch.float32)
+    rows = [Row([0, 40, 41, 42, 2], [0, 50, 51, 2]), Row([0, 9, 2], [0, 60, 61, 62, 63, 2])]
+    model.final_logits_bias.normal_(generator=torch.Generator().manual_seed(0))
+    sources = torch.tensor([[0, 40, 41, 42, 2], [0, 9, 2, 1, 1]])
+    labels = torch.tensor([[0, 50, 51, 2, -100, -100], [0, 60, 61, 62, 63, 2]])
+    theirs = model(input_ids=sources, attention_mask=(sources != 1).long(), labels=labels).loss
+    assert_equal_gradients(model, seq2seq_loss(model, rows), theirs)
+
+
+def test_a_row_without_source_or_target_is_refused(tmp_path: Path) -> None:
+    model = causal("opt", tmp_path)
+    for row in (Row([], [5, 2]), Row([2], [])):
+        with pytest.raises(ValueError, match="at least one"):
+            causal_loss(model, [row])
