@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from transformers import (
     BartConfig,
     BartForConditionalGeneration,
@@ -30,7 +32,7 @@ from parabench.mini import documents, language, tokenizer
 from parabench.prompts import adapters
 from parabench.prompts.adapters import AdapterFacts, Base
 from parabench.prompts.initialisers import sampled_vocabulary
-from parabench.prompts.soft import SoftPrompt, vocabulary_rows
+from parabench.prompts.soft import vocabulary_rows
 from parabench.prompts.templates import paraphrase
 from parabench.training.batches import Batching
 from parabench.training.config import TrainingConfig
@@ -56,9 +58,9 @@ class Stage:
 class Stream:
     """Texts that can be read again from the start."""
 
-    begin: Callable[[], Iterator]
+    begin: Callable[[], Iterator[Any]]
 
-    def __iter__(self) -> Iterator:
+    def __iter__(self) -> Iterator[Any]:
         return self.begin()
 
 
@@ -105,9 +107,9 @@ def make_test_set(stage: Stage, watch: Watch) -> None:
     (HOME / "test.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def backend() -> tokenizer.Tokenizer:
+def backend() -> Tokenizer:
     """The BPE of the first stage."""
-    return tokenizer.Tokenizer.from_file(str(MODELS / "bpe.json"))
+    return Tokenizer.from_file(str(MODELS / "bpe.json"))
 
 
 def packed(seed: int, words: int = 170) -> Iterator[str]:
@@ -146,7 +148,7 @@ def make_finetuned(stage: Stage, watch: Watch) -> None:
     model, words = base()
     model.requires_grad_(True)
     pairs = Stream(lambda: language.pairs("train", seed=3))
-    finetune_causal(model, words, pairs, config(stage, 1e-3, 4096), "{source}\n", watch)
+    finetune_causal(model, words, pairs, config(stage, 1e-3, 4096), watch=watch)
     store(model, words, "opt-finetuned")
 
 
@@ -155,8 +157,7 @@ def make_prompt(stage: Stage, watch: Watch) -> None:
     length, seed = int(stage.name.rpartition("-")[2]), 0
     checkpoint = locate(str(MODELS / "opt"))
     model, words = load_causal(checkpoint, Runtime())
-    prompt = SoftPrompt(sampled_vocabulary(seed, 1000)(vocabulary_rows(model), length))
-    first, losses = prompt.embedding.detach().clone(), dict[int, float]()
+    begin, losses = sampled_vocabulary(seed, 1000), dict[int, float]()
 
     def note(log: StepLog) -> None:
         losses[log.step] = log.loss
@@ -164,16 +165,16 @@ def make_prompt(stage: Stage, watch: Watch) -> None:
 
     pairs = Stream(lambda: language.pairs("train", seed=6))
     settings = config(stage, 0.05, 3072, weight_decay=0.0)
-    tune_prompt(model, words, pairs, prompt, settings, "{source}\n", note)
+    prompt = tune_prompt(model, words, pairs, length, begin, settings, watch=note)
     facts = AdapterFacts(
         template=paraphrase(length),
-        base=replace(Base.of(checkpoint, model), name="opt"),
+        base=replace(Base.of(checkpoint), name="opt"),
         initialiser="sampled-vocabulary:1000",
         seed=seed,
         data="the train split of the embedded language, seed 6",
         loss=tuple((step, round(loss, 4)) for step, loss in losses.items() if step % 20 == 0),
     )
-    adapters.save(ADAPTERS / stage.name, prompt.embedding, facts, {"initial": first})
+    adapters.save(ADAPTERS / stage.name, prompt.embedding, facts, {"initial": begin(vocabulary_rows(model), length)})
 
 
 def make_paraphraser(stage: Stage, watch: Watch) -> None:
