@@ -71,7 +71,8 @@ def _piece(text: str) -> Piece:
     return Piece(slot=slot[0].lower() + slot[1:], form=form, agrees=agrees)
 
 
-def _pattern(line: str) -> Pattern:
+def parse_pattern(line: str) -> Pattern:
+    """A pattern as frames.toml writes it, "operations | text with {placeholders}"."""
     tags, _, body = line.partition("|")
     body = body.strip()
     # A pattern may stand after "Yesterday," or "said that": only the finished sentence gets its capital.
@@ -93,7 +94,7 @@ def _frame(name: str, entry: Mapping[str, str], family: Mapping[str, Any]) -> Fr
         name,
         entry["family"],
         slots,
-        tuple(_pattern(line) for line in family["patterns"]),
+        tuple(parse_pattern(line) for line in family["patterns"]),
         tuple(family["main"].split()),
         tuple(entry.get("tenses", "past future").split()),
         family.get("time", True),
@@ -214,9 +215,9 @@ def _position_points(pattern: Pattern, slots: Mapping[str, str]) -> Mapping[str,
     return points
 
 
-def points(frame: Frame, index: int, slots: Mapping[str, str]) -> Mapping[str, tuple[Option, ...]]:
+def points(frame: Frame, pattern: Pattern, slots: Mapping[str, str]) -> Mapping[str, tuple[Option, ...]]:
     """Every choice that a pattern leaves open for a meaning, by name."""
-    pattern, found = frame.patterns[index], dict[str, tuple[Option, ...]]()
+    found = dict[str, tuple[Option, ...]]()
     negate = _can_negate(slots)
     for piece in pattern.pieces:
         if piece.slot in frame.slots:

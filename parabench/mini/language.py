@@ -175,13 +175,13 @@ def _realise(
     """Say a meaning in a pattern, keeping the words of `kept` except at the points of `changed`."""
     frame, slots = frames()[meaning.frame], dict(meaning.slots)
     words, operations = {}, set(frame.patterns[pattern].operations)
-    for point, options in points(frame, pattern, slots).items():
+    for point, options in points(frame, frame.patterns[pattern], slots).items():
         before = kept.get(point, "")
         same = next((option for option in options if option.word == before), None)
         option = same if same and point not in changed else _choose(options, generator, before)
         words[point] = option.word
         operations.add(option.operation)
-    text = say(frame, pattern, slots, words)
+    text = say(frame, frame.patterns[pattern], slots, words)
     return Realisation(text, tuple(sorted(operations - {""})), pattern, tuple(words.items()))
 
 
@@ -204,7 +204,8 @@ def realisations(meaning: Meaning, generator: random.Random, count: int) -> tupl
 
 
 def _changeable(meaning: Meaning, source: Realisation) -> tuple[str, ...]:
-    opened = points(frames()[meaning.frame], source.pattern, dict(meaning.slots))
+    frame = frames()[meaning.frame]
+    opened = points(frame, frame.patterns[source.pattern], dict(meaning.slots))
     return tuple(point for point, options in opened.items() if len(options) > 1)
 
 

@@ -6,7 +6,7 @@ The data stand in lexicon.toml; this module reads them once and inflects on dema
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def _parse(name: str, line: str) -> Concept:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def concepts(table: str, group: str = "") -> Mapping[str, Concept]:
     """The concepts of a table of lexicon.toml, such as `noun`, `vehicle`."""
     lines = _tables()[table][group] if group else _tables()[table]
@@ -87,14 +87,14 @@ def determiners() -> Mapping[str, Concept]:
     return {**articles, **concepts("quantifier"), **concepts("number")}
 
 
-@lru_cache(maxsize=None)
+@cache
 def fitting_adjectives(category: str) -> tuple[str, ...]:
     """The adjectives that may stand before the nouns of a category."""
     kinds = [kind for kind, lines in _tables()["adjective"].items() if category in lines["for"].split()]
     return tuple(name for kind in kinds for name in concepts("adjective", kind))
 
 
-@lru_cache(maxsize=None)
+@cache
 def listed(name: str) -> frozenset[str]:
     """A list of names from the grammar section, such as `articleless`."""
     return frozenset(_tables()["grammar"][name].split())
@@ -132,14 +132,14 @@ def _plurals() -> Mapping[str, str]:
     return plurals
 
 
-@lru_cache(maxsize=None)
+@cache
 def _with_s(word: str) -> str:
     if word.endswith("y") and word[-2] not in VOWELS:
         return word[:-1] + "ies"
     return word + ("es" if word.endswith(("s", "sh", "ch", "x", "z")) else "s")
 
 
-@lru_cache(maxsize=None)
+@cache
 def plural(noun: str) -> str:
     """The plural of a noun phrase; its head is the word before "of", else the last."""
     if noun in _plurals():
@@ -156,13 +156,13 @@ def _regular(verb: str) -> tuple[str, ...]:
     return verb, past, past, verb + "ing", _with_s(verb)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _head_forms(verb: str) -> tuple[str, ...]:
     given, regular = _irregular().get(verb, ()), _regular(verb)
     return given + regular[len(given) :]
 
 
-@lru_cache(maxsize=None)
+@cache
 def inflect(verb: str, form: str) -> str:
     """A verb's base, past, participle, ing or third form; a leading "not" is kept in front."""
     negation, verb = ("not ", verb[4:]) if verb.startswith("not ") else ("", verb)
@@ -170,7 +170,7 @@ def inflect(verb: str, form: str) -> str:
     return negation + _head_forms(head)[("base", "past", "participle", "ing", "third").index(form)] + space + rest
 
 
-@lru_cache(maxsize=None)
+@cache
 def finite(verb: str, tense: str, many: bool) -> str:
     """A verb in the sentence's tense: past, future, or present for `habit` and `routine`."""
     if tense == "future":
@@ -182,7 +182,7 @@ def finite(verb: str, tense: str, many: bool) -> str:
     return inflect(verb, "past" if tense == "past" else "base" if many else "third")
 
 
-@lru_cache(maxsize=None)
+@cache
 def article(phrase: str) -> str:
     """`a` or `an`, by the sound that the phrase begins with."""
     lowered = phrase.lower()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from parabench.mini import lexicon
-from parabench.mini.grammar import Frame, Piece
+from parabench.mini.grammar import Frame, Pattern, Piece
 
 
 class _Speaker:
@@ -88,10 +88,10 @@ def _attributed(core: str, words: Mapping[str, str]) -> str:
     }[words["source:position"]]
 
 
-def say(frame: Frame, index: int, slots: Mapping[str, str], words: Mapping[str, str]) -> str:
+def say(frame: Frame, pattern: Pattern, slots: Mapping[str, str], words: Mapping[str, str]) -> str:
     """The sentence that a pattern makes with a word chosen for each of its points."""
     speaker = _Speaker(frame, slots, words)
-    core = "".join(speaker.say(piece) for piece in frame.patterns[index].pieces)
+    core = "".join(speaker.say(piece) for piece in pattern.pieces)
     time, position = words.get("time:word", ""), words.get("time:position", "back")
     core = core.replace("[]", time if position == "back" else "")
     if position == "front":
