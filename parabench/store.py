@@ -6,6 +6,7 @@
     examples.jsonl                     the examples as scored
     predictions/<system>.jsonl         one record an example, in example order (growing: <system>.part.jsonl)
     statistics/<system>.<scorer>.npz   the [N, K] array of a scorer (growing: <system>.<scorer>.part.jsonl)
+    provenance.json                    what made it: versions, code, device
     manifest.json                      SHA-256, bytes and records of all of these, written last
     quarantine/                        what was cut off, or was made with other settings
     lock                               held by the one process that writes here
@@ -240,6 +241,8 @@ def _finished(folder: Path) -> list[Path]:
 
 def _manifest(folder: Path) -> bytes:
     files = {"spec.json": _entry(read(folder / "spec.json"))}
+    if (folder / "provenance.json").exists():
+        files["provenance.json"] = _entry(read(folder / "provenance.json"))
     for path in _finished(folder):
         rows = [value for _, value in load(path).records]
         undefined = sum(math.isnan(x) for row in rows for x in row) if path.suffix == ".npz" else 0

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import tiny_suite
 
 from parabench import planning, runner, suites
 from parabench.contracts import Signature, UserError
 from parabench.planning import Plan, Request
 from parabench.store import read_log, verify
-import tiny_suite
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from parabench.contracts import Paraphrase, Signature
 import tiny
+
+from parabench.contracts import Paraphrase, Signature
 
 SOURCES = ("The old man walks his dog.", "She bought seven books.", "The rain ruined the picnic.", "Nobody knew why.")
 
