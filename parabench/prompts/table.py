@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from jaxtyping import Float
-from safetensors import torch as safetensors
 from torch import Tensor
 
 from parabench.contracts import UserError
 from parabench.disk import write_atomically
 from parabench.inference.decoding import Row
-from parabench.prompts import adapters
-from parabench.prompts.adapters import Base
+from parabench.prompts.adapters import FORMAT, Base, check_base
+from parabench.prompts.files import check_matrix, damaged, pack, read_file, read_json, to_json, unpack
 from parabench.prompts.plain import STRICT_KEYS, build
 from parabench.prompts.records import Record
 from parabench.prompts.rendering import Rendered, TooLongError, render
@@ -64,7 +63,7 @@ class TableFacts:
     sha256: str
     origin: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
-    format: int = adapters.FORMAT
+    format: int = FORMAT
 
 
 def offsets(templates: Sequence[Template]) -> dict[str, int]:
@@ -139,25 +138,25 @@ def rows(
 
 def save(folder: Path, table: TaskTable, origin: str = "", versions: Mapping[str, str] | None = None) -> None:
     """Write the table, each file whole or not at all; the facts with the checksum last."""
-    content = safetensors.save({name: prompt.contiguous() for name, prompt in table.prompts.items()}, {"format": "pt"})
+    content = pack(table.prompts)
     facts = TableFacts(table.base, table.templates, hashlib.sha256(content).hexdigest(), origin, versions or {})
     write_atomically(folder / TENSORS, content)
-    write_atomically(folder / FACTS, adapters.to_json(asdict(facts)))
+    write_atomically(folder / FACTS, to_json(asdict(facts)))
 
 
 def load(folder: Path, base: Checkpoint | None = None) -> TaskTable:
     """Read and verify a table; with ``base``, refuse one made for another model."""
-    facts = build(TableFacts, adapters.read_json(folder, FACTS), f"read the task table {folder}")
-    content = adapters.read_file(folder, TENSORS)
+    facts = build(TableFacts, read_json(folder, FACTS), f"read the task table {folder}")
+    content = read_file(folder, TENSORS)
     if hashlib.sha256(content).hexdigest() != facts.sha256:
-        raise adapters.damaged(folder, f"{TENSORS} is not the file that {FACTS} was written for")
-    prompts, templates = adapters.parse_tensors(folder / TENSORS, content), by_name(facts.templates)
+        raise damaged(folder, f"{TENSORS} is not the file that {FACTS} was written for")
+    prompts, templates = unpack(folder / TENSORS, content), by_name(facts.templates)
     if set(prompts) != set(templates):
-        raise adapters.damaged(folder, f"tensors of {sorted(prompts)}, templates of {sorted(templates)}")
+        raise damaged(folder, f"tensors of {sorted(prompts)}, templates of {sorted(templates)}")
     for name, template in templates.items():
         _check(folder, facts.base, template, prompts[name])
     if base is not None:
-        adapters.check_base(folder, facts.base, base)
+        check_base(folder, facts.base, base)
     return TaskTable(facts.base, facts.templates, prompts)
 
 
@@ -170,5 +169,5 @@ def _template(table: TaskTable, taskname: str) -> Template:
 
 def _check(where: Path, base: Base, template: Template, prompt: Tensor) -> None:
     wanted = (template.total_virtual_tokens, base.width)
-    if tuple(adapters.check_matrix(where, prompt).shape) != wanted:
-        raise adapters.damaged(where, f"the prompt of {template.taskname!r} is {tuple(prompt.shape)}, not {wanted}")
+    if tuple(check_matrix(where, prompt).shape) != wanted:
+        raise damaged(where, f"the prompt of {template.taskname!r} is {tuple(prompt.shape)}, not {wanted}")

@@ -1,0 +1,130 @@
+"""Prompts made elsewhere become adapters, and adapters become what other tools read.
+
+In: huggingface/peft folders, Paraphrase-OPT's ``.ckpt``, NeMo's ``.nemo``, plain ``.safetensors``, our own folders.
+Out: a PEFT folder, plain safetensors, and the ``prompt_embeds`` of serving engines.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from parabench.contracts import UserError
+from parabench.disk import write_atomically
+from parabench.prompts import adapters, nemo, peft_format
+from parabench.prompts.adapters import Adapter, AdapterFacts, Base
+from parabench.prompts.files import pack, to_json
+from parabench.prompts.rendering import render
+from parabench.prompts.soft import vocabulary_rows
+from parabench.prompts.sources import Found, read, read_own
+from parabench.prompts.table import TaskTable
+from parabench.prompts.templates import Template, paraphrase
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from parabench.inference.models import Checkpoint
+
+FORMS = ("peft", "safetensors")
+
+
+def import_adapter(
+    source: Path, target: Path, base: Checkpoint, template: Template | None = None, task: str = ""
+) -> Adapter:
+    """Make an adapter for ``base`` of whatever ``source`` is; ``template`` where the source has none of its own.
+
+    What this project exported keeps all of its facts. UserError where the source was made for another model.
+    """
+    if own := read_own(source):
+        adapters.check_base(source, own.facts.base, base)
+        facts = replace(own.facts, template=template or own.facts.template)
+        return adapters.save(target, own.prompt, facts, own.state)
+    found, given = read(source, task), Base.of(base)
+    check_made_for(source, found, given)
+    facts = AdapterFacts(
+        template or found.template or paraphrase(len(found.prompt)),
+        given,
+        found.encoder,
+        origin=found.origin,
+        versions=versions(),
+    )
+    return adapters.save(target, found.prompt, facts)
+
+
+def import_table(source: Path, base: Checkpoint) -> TaskTable:
+    """The task table of a ``.nemo`` file, for ``base``."""
+    templates, prompts = nemo.read_nemo(source)
+    given = Base.of(base)
+    for prompt in prompts.values():
+        check_made_for(source, Found(prompt, source.name), given)
+    return TaskTable(given, templates, prompts)
+
+
+def export_adapter(adapter: Adapter, target: Path, form: str = "peft") -> Path:
+    """Write a PEFT folder (without our facts) or one plain ``.safetensors`` file; returns what was written.
+
+    PEFT puts every virtual token in front, so UserError for a template that puts them elsewhere.
+    """
+    if form not in FORMS:
+        raise UserError(f"export an adapter as {form!r}", "no such form", FORMS)
+    if form == "safetensors":
+        facts = {"parabench": json.dumps(asdict(adapter.facts))}
+        write_atomically(target, pack({peft_format.KEY: adapter.prompt, **adapter.state}, facts))
+        return target
+    markers = [part.kind for part in adapter.facts.template.parts]
+    if "marker" in markers[1:]:
+        raise UserError("export to PEFT", "virtual tokens that do not all stand in front", FORMS, "use safetensors")
+    write_atomically(target / peft_format.TENSOR, pack({peft_format.KEY: adapter.prompt}))
+    write_atomically(target / peft_format.CONFIG, to_json(peft_format.peft_config(adapter.facts)))
+    return target
+
+
+def prompt_embeds(
+    adapter: Adapter,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    records: Iterable[Mapping[str, str]],
+    max_length: int,
+) -> Iterator[Float[Tensor, "T H"]]:
+    """Each record's whole input as embeddings, virtual and real tokens alike, as vLLM's ``prompt_embeds`` wants it."""
+    adapters.check_fit(adapter, model)
+    vocabulary = vocabulary_rows(model).cpu()
+    both = torch.cat([adapter.prompt.to(vocabulary.dtype).flip(0), vocabulary])
+    for record in records:
+        ids = render(adapter.facts.template, record, tokenizer, max_length).ids
+        yield both[torch.tensor(ids) + len(adapter.prompt)]
+
+
+def served(embeds: Float[Tensor, "T H"]) -> str:
+    """Embeddings as the ``prompt_embeds`` string of vLLM's HTTP interface: a saved tensor in base64."""
+    buffer = io.BytesIO()
+    torch.save(embeds.clone(), buffer)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def versions() -> dict[str, str]:
+    """The versions of the libraries that decide a prompt's numbers."""
+    return {name: version(name) for name in ("torch", "transformers", "safetensors")}
+
+
+def check_made_for(source: Path, found: Found, given: Base) -> None:
+    """Refuse a base that contradicts what the source recorded; a name may differ, since folders are named freely."""
+    recorded = {"width": found.prompt.shape[1], **found.base}
+    for what in ("width", "layers", "heads", "vocabulary", "revision"):
+        theirs, ours = recorded.get(what), getattr(given, what)
+        if theirs is not None and theirs != ours:
+            raise UserError(
+                f"import {source} for {given.name}",
+                f"it was made for a model of {what} {theirs}; {given.name} has {what} {ours}",
+                mend=f"use the base {found.base.get('name') or 'it was made for'}",
+            )

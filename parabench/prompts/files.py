@@ -1,0 +1,70 @@
+"""The files of prompts, read whole or refused with a reason; only safetensors and JSON, which cannot run code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors import torch as safetensors
+from torch import Tensor
+
+from parabench.contracts import UserError
+
+
+def check_matrix(where: Path, prompt: Tensor) -> Float[Tensor, "P H"]:
+    """A prompt as float32; UserError unless it is a finite floating-point matrix."""
+    if prompt.ndim != 2 or not prompt.is_floating_point():
+        raise damaged(where, f"the prompt is {prompt.dtype} of shape {tuple(prompt.shape)}, not a matrix of floats")
+    if not torch.isfinite(prompt).all():
+        raise damaged(where, f"{int((~torch.isfinite(prompt)).sum())} of the prompt's numbers are not finite")
+    return prompt.float()
+
+
+def unpack(path: Path, content: bytes) -> dict[str, Tensor]:
+    """The tensors of a safetensors file's bytes."""
+    try:
+        return safetensors.load(content)
+    except (SafetensorError, ValueError) as error:
+        raise damaged(path, f"{path.name} is not a whole safetensors file ({error})") from None
+
+
+def to_json(content: Mapping[str, Any]) -> bytes:
+    """Stable, readable JSON."""
+    return (json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """A JSON object from a file of an adapter."""
+    try:
+        content = json.loads(read_file(folder, name))
+    except ValueError as error:
+        raise damaged(folder, f"{name} is not JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise damaged(folder, f"{name} is not a JSON object")
+    return content
+
+
+def read_file(folder: Path, name: str) -> bytes:
+    """A file of an adapter; UserError says what else is there."""
+    try:
+        return (folder / name).read_bytes()
+    except OSError:
+        found = ", ".join(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else "no such folder"
+        mend = f"for a prompt made elsewhere: parabench adapters import {folder}"
+        raise UserError(f"read {name} of the adapter {folder}", found, mend=mend) from None
+
+
+def pack(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
+    """Tensors as the bytes of a safetensors file, the same bytes for the same tensors."""
+    whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    return safetensors.save(whole, {"format": "pt", **(metadata or {})})
+
+
+def damaged(where: Path, found: str) -> UserError:
+    """The error for files that cannot be what was saved."""
+    return UserError(f"read the adapter {where}", found, mend="restore the folder, or train or import it again")

@@ -1,0 +1,75 @@
+"""What huggingface/peft 0.21 keeps of a soft prompt: one JSON file and one tensor."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from parabench.contracts import UserError
+from parabench.prompts.files import check_matrix, damaged, read_file, read_json, unpack
+
+if TYPE_CHECKING:
+    from parabench.prompts.adapters import AdapterFacts
+
+CONFIG, TENSOR, KEY = "adapter_config.json", "adapter_model.safetensors", "prompt_embeddings"
+
+
+def peft_config(facts: AdapterFacts) -> dict[str, Any]:
+    """The ``adapter_config.json`` of huggingface/peft 0.21; RANDOM, so that loading needs no tokenizer.
+
+    Prompts of the encoders that PEFT lacks (tpmlp, MLPs that are not of three layers) are prompt tuning to it.
+    """
+    base, encoder = facts.base, facts.encoder
+    common = {
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base.name,
+        "revision": base.revision,
+        "num_virtual_tokens": facts.template.total_virtual_tokens,
+        "token_dim": base.width,
+        "num_layers": base.layers,
+        "num_attention_heads": base.heads,
+        "num_transformer_submodules": 1,
+        "inference_mode": True,
+    }
+    if encoder.get("kind") != "lstm" and (encoder.get("kind"), encoder.get("layers")) != ("mlp", 3):
+        return {"peft_type": "PROMPT_TUNING", "prompt_tuning_init": "RANDOM", **common}
+    return {
+        "peft_type": "P_TUNING",
+        "encoder_reparameterization_type": str(encoder["kind"]).upper(),
+        "encoder_hidden_size": encoder["hidden"],
+        "encoder_num_layers": encoder["layers"] if encoder["kind"] == "lstm" else 2,
+        "encoder_dropout": encoder["dropout"],
+        **common,
+    }
+
+
+def encoder_facts(config: dict[str, Any]) -> dict[str, str | int | float | bool]:
+    """The settings of the encoder that wrote the prompt, in our words; empty for prompt tuning."""
+    if config["peft_type"] != "P_TUNING":
+        return {}
+    kind = str(config.get("encoder_reparameterization_type", "MLP")).lower()
+    layers = config.get("encoder_num_layers", 2) if kind == "lstm" else 3
+    hidden, dropout = config.get("encoder_hidden_size") or config["token_dim"], config.get("encoder_dropout", 0.0)
+    return {"kind": kind, "hidden": hidden, "layers": layers, "dropout": dropout}
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """PEFT's configuration; UserError for another kind of adapter than a soft prompt for a causal model."""
+    config = read_json(folder, CONFIG)
+    for key, choices in (("peft_type", ("PROMPT_TUNING", "P_TUNING")), ("task_type", ("CAUSAL_LM",))):
+        if config.get(key) not in choices:
+            raise UserError(f"read the adapter {folder}", f"{key} {config.get(key)}", choices)
+    return config
+
+
+def read_prompt(folder: Path) -> tuple[Float[Tensor, "P H"], str]:
+    """The prompt and its file's SHA-256; UserError unless the file holds one finite floating-point matrix."""
+    content = read_file(folder, TENSOR)
+    tensors = unpack(folder / TENSOR, content)
+    if list(tensors) != [KEY]:
+        raise damaged(folder, f"{TENSOR} holds {', '.join(sorted(tensors)) or 'nothing'}, not {KEY} alone")
+    return check_matrix(folder, tensors[KEY]), hashlib.sha256(content).hexdigest()

@@ -1,0 +1,117 @@
+"""Looking into a soft prompt: what its rows are near to, how far they went, and which of them are alike.
+
+Nearness to a token is no meaning (Khashabi et al. 2022, "Prompt Waywardness"): it is shown to find prompts that never
+moved, rows that fell together, and rows far outside the vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from parabench.prompts.adapters import Adapter
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+ALIKE = 0.95
+
+
+class Neighbour(NamedTuple):
+    """A vocabulary token and its cosine or distance."""
+
+    token: str
+    value: float
+
+
+class Position(NamedTuple):
+    """One row of a soft prompt.
+
+    ``norm`` is Euclidean and ``relative_norm`` its ratio to the vocabulary's mean norm; ``moved`` the distance from the
+    initial row (None where that was not kept); ``twin`` the most similar other row, if its cosine is at least 0.95.
+    """
+
+    position: int
+    norm: float
+    relative_norm: float
+    moved: float | None
+    twin: int | None
+    cosine: tuple[Neighbour, ...]
+    euclidean: tuple[Neighbour, ...]
+
+
+def explain(
+    adapter: Adapter, vocabulary: Float[Tensor, "V H"], tokenizer: PreTrainedTokenizerBase, nearest: int = 5
+) -> list[Position]:
+    """Every row of the prompt, with its ``nearest`` vocabulary tokens by cosine (highest first) and by distance."""
+    prompt, vocabulary = adapter.prompt, vocabulary.float().cpu()
+    norms, mean = prompt.norm(dim=1).tolist(), vocabulary.norm(dim=1).mean().item()
+    cosines, similar = (normalize(prompt) @ normalize(vocabulary).T).topk(nearest)
+    distances, close = _closest(prompt, vocabulary, nearest)
+    moved, twins = _moved(adapter), _twins(prompt)
+    return [
+        Position(
+            index,
+            norms[index],
+            norms[index] / mean,
+            moved[index],
+            twins[index],
+            _named(tokenizer, similar[index], cosines[index]),
+            _named(tokenizer, close[index], distances[index]),
+        )
+        for index in range(len(prompt))
+    ]
+
+
+def describe(adapter: Adapter) -> list[tuple[str, str]]:
+    """What ``adapters show`` prints: one (name, value) a line."""
+    facts, base = adapter.facts, adapter.facts.base
+    losses = [loss for _, loss in facts.loss]
+    return [
+        ("prompt", f"{len(adapter.prompt)} x {base.width} float32, sha256 {adapter.digest}"),
+        ("base", f"{base.name}, revision {base.revision or '-'}, digest {base.digest or '-'}"),
+        ("task", f"{facts.template.taskname}: {facts.template.prompt_template!r}"),
+        ("splits", ", ".join(map(str, facts.template.virtual_token_splits)) or "-"),
+        ("encoder", ", ".join(f"{name} {value}" for name, value in facts.encoder.items()) or "none"),
+        ("initialiser", facts.initialiser or "-"),
+        ("seed", "-" if facts.seed is None else str(facts.seed)),
+        ("data", facts.data or "-"),
+        ("loss", f"{losses[0]:.4f} to {losses[-1]:.4f} in {facts.loss[-1][0]} steps" if losses else "-"),
+        ("origin", facts.origin or "trained here"),
+        ("versions", ", ".join(f"{name} {number}" for name, number in facts.versions.items()) or "-"),
+    ]
+
+
+def _closest(
+    prompt: Float[Tensor, "P H"], vocabulary: Float[Tensor, "V H"], nearest: int
+) -> tuple[Float[Tensor, "P N"], Int[Tensor, "P N"]]:
+    """The tokens found by a matrix product are measured again exactly, since its small distances are inexact."""
+    rough = torch.cdist(prompt, vocabulary).topk(nearest, largest=False).indices
+    exact = (prompt[:, None] - vocabulary[rough]).norm(dim=2)
+    distances, order = exact.sort(dim=1)
+    return distances, rough.gather(1, order)
+
+
+def _moved(adapter: Adapter) -> list[float | None]:
+    initial = adapter.state.get("initial")
+    if initial is None or initial.shape != adapter.prompt.shape:
+        return [None] * len(adapter.prompt)
+    return [*(adapter.prompt - initial).norm(dim=1).tolist()]
+
+
+def _twins(prompt: Float[Tensor, "P H"]) -> list[int | None]:
+    if len(prompt) < 2:
+        return [None] * len(prompt)
+    cosines = (normalize(prompt) @ normalize(prompt).T).fill_diagonal_(-1)
+    values, indices = cosines.max(dim=1)
+    pairs = zip(values.tolist(), indices.tolist(), strict=True)
+    return [int(index) if value >= ALIKE else None for value, index in pairs]
+
+
+def _named(tokenizer: PreTrainedTokenizerBase, ids: Tensor, values: Tensor) -> tuple[Neighbour, ...]:
+    tokens = tokenizer.convert_ids_to_tokens(ids.tolist())
+    return tuple(Neighbour(token, value) for token, value in zip(tokens, values.tolist(), strict=True))
