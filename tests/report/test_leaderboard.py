@@ -8,8 +8,8 @@ import unicodedata
 
 import pandas
 import pytest
-from boards import COLUMNS, HOSTILE, hostile_boards, small
-from hypothesis import given, settings
+from boards import COLUMNS, HOSTILE, PATIENT, hostile_boards, small
+from hypothesis import given
 from markdown_it import MarkdownIt
 from rich.console import Console
 
@@ -106,7 +106,7 @@ def test_markdown_names_what_does_not_rank_and_how_it_was_made():
     assert "- versions.torch: `2.13.0`" in text
 
 
-@settings(max_examples=40)
+@PATIENT
 @given(hostile_boards())
 def test_markdown_shows_foreign_text_and_nothing_else(board):
     text = to_markdown(board)
@@ -121,6 +121,7 @@ def test_markdown_shows_foreign_text_and_nothing_else(board):
         assert any(visible(boards.label(board, column)).strip() in head for table in tables(text) for head in table[0])
 
 
+@PATIENT
 @given(HOSTILE)
 def test_markdown_text_renders_as_itself(text):
     for before, after in (("", ""), ("# ", ""), ("- ", ""), ("> ", ""), ("a ", " b")):
@@ -130,6 +131,7 @@ def test_markdown_text_renders_as_itself(text):
         assert " ".join(shown(token) for token in inlines) == (expected.replace("a  b", "a  b"))
 
 
+@PATIENT
 @given(HOSTILE)
 def test_markdown_code_renders_as_itself(text):
     (inline,) = (token for token in READER.parse("x " + markdown_code(text) + " y") if token.type == "inline")
@@ -152,7 +154,7 @@ def test_csv_reads_back_equal_in_pandas_without_options():
     assert frame["control"].tolist() == [False, False, True, False]
 
 
-@settings(max_examples=40)
+@PATIENT
 @given(hostile_boards())
 def test_csv_keeps_numbers_and_protects_text(board):
     header, *lines = csv.reader(io.StringIO(to_csv(board)))
@@ -170,12 +172,13 @@ def test_csv_keeps_numbers_and_protects_text(board):
     assert not any(cell.lstrip().startswith(("=", "+", "-", "@")) for cell in header)
 
 
+@PATIENT
 @given(HOSTILE)
 def test_csv_text_keeps_the_text(text):
     assert csv_text(text).removeprefix("'") == visible(text).removeprefix("'")
 
 
-@settings(max_examples=40)
+@PATIENT
 @given(hostile_boards())
 def test_json_reads_back_as_the_same_board(board):
     text = to_json(board)
@@ -210,7 +213,7 @@ def test_terminal_shows_as_many_columns_as_fit_and_names_the_rest():
     assert all(cell in wide for cell in ("1-2", "312/500", "[29.2, 31.8]"))
 
 
-@settings(max_examples=40)
+@PATIENT
 @given(hostile_boards())
 def test_terminal_leaks_no_control_character(board):
     plain = terminal(board, width=500, force_terminal=False)

@@ -1,0 +1,221 @@
+"""The report page: one self-contained HTML file of a finished comparison, made from data alone.
+
+Foreign text reaches the page in two ways only: autoescaped by jinja2, or in one block of JSON that the page's script
+shows as text. The page may run its own script and style, by their hashes, and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from parabench.contracts import Column, Example, Score
+from parabench.report import board as boards
+from parabench.report.board import Leaderboard, Row
+from parabench.report.leaderboard import flat
+from parabench.report.samples import samples
+from parabench.report.sinks import visible
+
+CLOSED = ("base-uri 'none'", "form-action 'none'")
+LEVEL = 0.05
+"""A pair of systems whose adjusted p-value is below this is told apart."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two systems on the headline: ``first`` minus ``second``, its paired 95 % interval, and the adjusted p-value."""
+
+    first: str
+    second: str
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True)
+class PageData:
+    """All that the page shows.
+
+    ``texts`` holds for every system one output per example (None: none was made), ``values`` for system and column one
+    number per example (NaN: undefined), ``cut`` the places of the outputs that the length limit ended. ``quality`` and
+    ``change`` name the axes of the plane; when empty, they are the first columns that measure each.
+    """
+
+    board: Leaderboard
+    examples: tuple[Example, ...]
+    texts: Mapping[str, Sequence[str | None]]
+    values: Mapping[str, Mapping[str, Sequence[float]]]
+    comparisons: tuple[Comparison, ...] = ()
+    cut: Mapping[str, Collection[int]] = field(default_factory=dict)
+    quality: str = ""
+    change: str = ""
+
+
+def to_html(data: PageData) -> str:
+    """The page as one HTML document; the same data gives the same bytes."""
+    environment = Environment(
+        loader=PackageLoader("parabench.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"visible": visible, "rank": boards.rank_text, "count": boards.count_text}
+    style, script = (
+        (files("parabench.report") / "templates" / name).read_text("utf-8") for name in ("page.css", "page.js")
+    )
+    signatures = data.board.signatures
+    return environment.get_template("page.html.j2").render(
+        board=data.board,
+        rows=boards.ordered(data.board),
+        main={column.name for column in boards.main_columns(data.board)},
+        groups=column_groups(data.board),
+        ids={column.name: f"about-{place}" for place, column in enumerate(data.board.columns)},
+        cell=lambda row, column: cell(data.board, row, column),
+        figures=drawings(data),
+        matrix=matrix(data),
+        level=LEVEL,
+        signed=[
+            (name, list(group)) for name, group in groupby(data.board.columns, lambda c: signatures.get(c.name, ""))
+        ],
+        provenance=list(flat(data.board.provenance)),
+        against=boards.AGAINST,
+        arrows=boards.ARROWS,
+        samples=Markup(script_json(samples(data))),
+        style=Markup(style),
+        script=Markup(script),
+        policy="; ".join(["default-src 'none'", f"style-src {digest(style)}", f"script-src {digest(script)}", *CLOSED]),
+    )
+
+
+def digest(text: str) -> str:
+    """The source expression by which a content-security policy admits this inline text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def script_json(value: Any) -> str:
+    """JSON that stays inside its script element whatever its strings hold."""
+    text = json.dumps(boards.finite(value), separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def column_groups(board: Leaderboard) -> list[tuple[str, list[Column]]]:
+    """The headline by itself, then the other columns by what they compare with, main ones first in each group."""
+    main = boards.main_columns(board)
+    rest = sorted(board.columns, key=lambda column: column not in main)
+    groups = [("headline", [column for column in main if column.name == board.headline])]
+    for against in boards.AGAINST:
+        groups.append((against, [c for c in rest if c.against == against and c.name != board.headline]))
+    return [(name, columns) for name, columns in groups if columns]
+
+
+def cell(board: Leaderboard, row: Row, column: Column) -> dict[str, Any]:
+    """One cell: text, sorting key, and the ends and middle of its whisker in percent of the column's range."""
+    score = row.scores.get(column.name)
+    value, interval = boards.score_text(score, column)
+    ends = [end for other in board.rows if column.name in other.scores for end in _ends(other.scores[column.name])]
+    low, span = (min(ends), max(ends) - min(ends)) if ends else (0.0, 0.0)
+    whisker = [round(2 + 96 * (end - low) / span, 1) for end in _ends(score)] if score and span > 0 else []
+    key = score.value if score and math.isfinite(score.value) else None
+    return {
+        "value": value,
+        "interval": interval,
+        "whisker": whisker,
+        "key": key,
+        "top": boards.is_top(board, row, column),
+    }
+
+
+def _ends(score: Score) -> list[float]:
+    """Low, value, high; nothing where one of them is undefined."""
+    ends = [score.low, score.value, score.high]
+    return ends if all(map(math.isfinite, ends)) else []
+
+
+# ---- figures
+
+
+def drawings(data: PageData) -> dict[str, Any]:
+    """The plane, wide and narrow (None without two such columns), and a distribution for every column with values."""
+    from parabench.report.figures import distribution
+
+    controls = frozenset(row.system for row in data.board.rows if row.control)
+    names = [row.system for row in boards.ordered(data.board) if row.system in data.values]
+    main = boards.main_columns(data.board)
+    columns = [*main, *(column for column in data.board.columns if column not in main)]
+    drawn = []
+    for column in columns:
+        values = {name: data.values[name].get(column.name, ()) for name in names}
+        if any(np.isfinite(np.asarray(numbers, float)).any() for numbers in values.values()):
+            drawn.append((column, Markup(distribution(column, values, controls)), column in main))
+    return {"plane": _plane(data), "distributions": drawn}
+
+
+def _plane(data: PageData) -> dict[str, Any] | None:
+    from parabench.report.figures import Point, pareto, plane
+
+    change, quality = axes(data)
+    if change is None or quality is None:
+        return None
+    points = [
+        Point(row.system, row.scores[change.name], row.scores[quality.name], row.control)
+        for row in boards.ordered(data.board)
+        if row.scored == row.asked
+        and all(_ends(row.scores[c.name]) if c.name in row.scores else () for c in (change, quality))
+    ]
+    front = pareto([point for point in points if not point.control], change, quality)
+    drawn = [Markup(plane(points, change, quality, width)) for width in (6.6, 4.2)]
+    return {"change": change, "quality": quality, "front": [point.name for point in front], "drawings": drawn}
+
+
+def axes(data: PageData) -> tuple[Column | None, Column | None]:
+    """The columns of change and of quality: those named, else the first against the source and against references.
+
+    Overlap with the source counts as change when lower is better.
+    """
+    columns = [*boards.main_columns(data.board), *data.board.columns]
+
+    def first(name: str, against: str) -> Column | None:
+        wanted = [c for c in columns if (c.name == name if name else c.against == against and c.better != "none")]
+        return wanted[0] if wanted else None
+
+    return first(data.change, "source"), first(data.quality, "reference")
+
+
+# ---- pairs
+
+
+def matrix(data: PageData) -> list[tuple[str, list[dict[str, Any] | None]]]:
+    """For every system against every other: the difference on the headline, its interval, p and the verdict."""
+    column = next(c for c in data.board.columns if c.name == data.board.headline)
+    pairs = {(c.first, c.second): (c.difference, c.low, c.high, c.p) for c in data.comparisons}
+    pairs |= {(c.second, c.first): (-c.difference, -c.high, -c.low, c.p) for c in data.comparisons}
+    names = [row.system for row in boards.ordered(data.board) if any(row.system in pair for pair in pairs)]
+    return [(name, [_pair(pairs.get((name, other)), column) for other in names]) for name in names]
+
+
+def _pair(pair: tuple[float, float, float, float] | None, column: Column) -> dict[str, Any] | None:
+    if pair is None or not math.isfinite(pair[3]):
+        return None
+    difference, low, high, p = pair
+    ahead = difference < 0 if column.better == "down" else difference > 0
+    verdict = "even" if p >= LEVEL else "ahead" if ahead else "behind"
+    value, interval = boards.score_text(Score(difference, low, high, ""), column)
+    return {
+        "value": value if difference < 0 else f"+{value}",
+        "interval": interval,
+        "p": f"{p:.2g}",
+        "verdict": verdict,
+    }
