@@ -4,6 +4,10 @@ SCORERS = {
     "bartscore": "parabench.scorers.bartscore:build",
     "bertscore": "parabench.scorers.bertscore:build",
     "bleu": "parabench.scorers.bleu:build",
+    "chrf": "parabench.scorers.chrf:build",
+    "divergence": "parabench.scorers.divergence:build",
     "ibleu": "parabench.scorers.ibleu:build",
     "rouge": "parabench.scorers.rouge:build",
+    "sari": "parabench.scorers.sari:build",
+    "ter": "parabench.scorers.ter:build",
 }

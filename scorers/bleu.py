@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from sacrebleu.metrics.bleu import BLEU
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
 from . import options
-from .overlap import bleu_counts, bleu_metric, bleu_options, bleu_settings, corpus_bleu
+from .overlap import bleu_counter, bleu_counts, bleu_options, corpus_bleu, settings
 from .sums import additive, need_references
 
 
@@ -31,11 +32,11 @@ class Bleu:
 
     @property
     def signature(self) -> Signature:
-        return Signature("bleu", bleu_settings(self.tokenize, self.lowercase))
+        return Signature("bleu", settings(BLEU(tokenize=self.tokenize, lowercase=self.lowercase)))
 
     def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 10"]:
         need_references("bleu", examples)
-        metric = bleu_metric(self.tokenize, self.lowercase)
+        metric = bleu_counter(self.tokenize, self.lowercase)
         rows = [bleu_counts(metric, text, example.references) for example, text in zip(examples, texts, strict=True)]
         return np.array(rows, dtype=float)
 

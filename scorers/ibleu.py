@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from sacrebleu.metrics.bleu import BLEU
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature, UserError
 
-from .overlap import WIDTH, bleu_counts, bleu_metric, bleu_options, bleu_settings, corpus_bleu
+from .overlap import WIDTH, bleu_counter, bleu_counts, bleu_options, corpus_bleu, settings
 from .sums import additive, need_references
 
 
@@ -35,11 +36,13 @@ class IBleu:
 
     @property
     def signature(self) -> Signature:
-        return Signature(self.name, (("alpha", f"{self.alpha:g}"), *bleu_settings(self.tokenize, self.lowercase)))
+        return Signature(
+            self.name, (("alpha", f"{self.alpha:g}"), *settings(BLEU(tokenize=self.tokenize, lowercase=self.lowercase)))
+        )
 
     def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 20"]:
         need_references(self.name, examples)
-        metric = bleu_metric(self.tokenize, self.lowercase)
+        metric = bleu_counter(self.tokenize, self.lowercase)
         rows = [
             bleu_counts(metric, text, example.references) + bleu_counts(metric, text, [example.source])
             for example, text in zip(examples, texts, strict=True)

@@ -1,4 +1,4 @@
-"""What several overlap scorers share: BLEU's sufficient statistics and how they become a score."""
+"""What several overlap scorers share: BLEU's statistics and how they become a score; sacrebleu's signatures."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 
 from parabench.contracts import Setting
@@ -24,7 +25,7 @@ def bleu_options(scorer: str, setting: Setting) -> dict[str, Any]:
     return given
 
 
-def bleu_metric(tokenize: str, lowercase: bool) -> BLEU:
+def bleu_counter(tokenize: str = "13a", lowercase: bool = False) -> BLEU:
     """The sacrebleu object that counts; effective order only silences its warning, for counts do not depend on it."""
     return BLEU(tokenize=tokenize, lowercase=lowercase, effective_order=True)
 
@@ -49,9 +50,8 @@ def corpus_bleu(sums: Float[np.ndarray, "*draws 10"]) -> Float[np.ndarray, "*dra
     return np.where((matches > 0).any(axis=-1) & (totals > 0).all(axis=-1), score, 0.0)
 
 
-def bleu_settings(tokenize: str, lowercase: bool) -> tuple[tuple[str, str], ...]:
-    """Sacrebleu's own signature of these settings; ``nrefs:var`` because examples may differ in how many they have."""
-    metric = BLEU(tokenize=tokenize, lowercase=lowercase)
+def settings(metric: Metric) -> tuple[tuple[str, str], ...]:
+    """Sacrebleu's own signature of a metric; ``nrefs:var`` because examples may differ in how many they have."""
     metric.num_refs = -1
     items = (item.partition(":") for item in str(metric.get_signature()).split("|"))
     return tuple((key, value) for key, _, value in items)

@@ -12,7 +12,7 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
-from . import options, sentences
+from . import options, segment
 from .sums import additive, as_sums, means, need_references
 
 KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
@@ -41,7 +41,7 @@ class Rouge:
     def signature(self) -> Signature:
         settings = {
             "stemmer": "yes" if self.stemmer else "no",
-            "sentences": sentences.RULE,
+            "sentences": segment.RULE,
             "refs": "best-f",
             "version": version("rouge-score"),
         }
@@ -67,7 +67,7 @@ def _row(scorer: RougeScorer, references: Sequence[str], text: str) -> list[floa
 
 
 def _by_line(text: str) -> str:
-    return "\n".join(sentences.split_sentences(text))
+    return "\n".join(segment.split_sentences(text))
 
 
 def build(variant: str, setting: Setting) -> Scorer:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from parabench.scorers import rouge
-from parabench.scorers.sentences import split_sentences
+from parabench.scorers.segment import split_sentences
 from rouge_score.rouge_scorer import RougeScorer
 from worlds import EXAMPLES, SETTING, TEXTS, check_contract, examples, score, sentences
 

@@ -1,11 +1,14 @@
-"""Splitting a text into sentences by punctuation, the same way for every scorer that needs it."""
+"""Cutting a text into sentences and words, the same way for every scorer that needs it."""
 
 from __future__ import annotations
 
 import re
+from functools import cache
+
+from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 RULE = "regex1"
-"""Name of the rule below, for signatures; changes when the rule does."""
+"""Name of the rule for sentences below, for signatures; changes when the rule does."""
 
 _BOUNDARY = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])|\n+")
 _ABBREVIATION = re.compile(r"(?<!\S)(?:Mr|Mrs|Ms|Dr|Prof|St|No|vs|Jr|Sr|[A-Z])\.$")
@@ -20,3 +23,13 @@ def split_sentences(text: str) -> list[str]:
             pieces.append(text[start : boundary.end()])
             start = boundary.end()
     return [piece.strip() for piece in [*pieces, text[start:]] if piece.strip()]
+
+
+def words(text: str, tokenize: str = "13a") -> list[str]:
+    """Lower-cased tokens: of mteval's 13a rule, as BLEU counts them, or with ``none`` what stands between spaces."""
+    return (_tokenizer()(text.lower()) if tokenize == "13a" else text.lower()).split()
+
+
+@cache
+def _tokenizer() -> Tokenizer13a:
+    return Tokenizer13a()
