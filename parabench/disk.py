@@ -22,7 +22,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with told(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         try:
             with _opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
                 _write(file, data)
@@ -65,7 +65,7 @@ def set_aside(path: Path, quarantine: Path) -> Path:
     """Move a whole file into the quarantine folder."""
     kept = quarantine / _label(path, read(path))
     with told(path):
-        quarantine.mkdir(exist_ok=True)
+        make_folder(quarantine)
         os.replace(path, kept)
         sync(quarantine)
         sync(path.parent)
@@ -76,6 +76,14 @@ def read(path: Path) -> bytes:
     """All of a file; UserError where it cannot be read."""
     with told(path, "read"):
         return path.read_bytes()
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each name safe before the next."""
+    if not folder.exists():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync(folder.parent)
 
 
 def sync(folder: Path) -> None:

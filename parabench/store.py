@@ -37,7 +37,17 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
-__all__ = ["Log", "Run", "load_statistics", "log_names", "open_run", "read_examples", "read_log", "verify", "write_atomically"]
+__all__ = [
+    "Log",
+    "Run",
+    "load_statistics",
+    "log_names",
+    "open_run",
+    "read_examples",
+    "read_log",
+    "verify",
+    "write_atomically",
+]
 
 Kind = Literal["predictions", "statistics"]
 
