@@ -20,12 +20,15 @@ Pair = tuple[str, str]
 
 
 def documents(tokenizer: PreTrainedTokenizerBase) -> Encode[str]:
-    """Every token of a document and EOS are targets; BOS alone (EOS, for a tokenizer without BOS) is given."""
+    """Every token of a document and EOS are targets; BOS alone (EOS, for a tokenizer without BOS) is given.
+
+    The name of a special token in the text is that token, so that documents can be packed: ``"one</s>two"``.
+    """
     end = tokenizer.eos_token_id
     start = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
 
     def encode(texts: Sequence[str]) -> list[Row]:
-        return [Row([start], [*ids, end]) for ids in _ids(tokenizer, texts)]
+        return [Row([start], [*ids, end]) for ids in tokenizer(list(texts), add_special_tokens=False).input_ids]
 
     return encode
 
