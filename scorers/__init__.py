@@ -2,12 +2,17 @@
 
 SCORERS = {
     "bartscore": "parabench.scorers.bartscore:build",
+    "bertibleu": "parabench.scorers.bertibleu:build",
     "bertscore": "parabench.scorers.bertscore:build",
     "bleu": "parabench.scorers.bleu:build",
     "chrf": "parabench.scorers.chrf:build",
     "divergence": "parabench.scorers.divergence:build",
+    "fluency": "parabench.scorers.fluency:build",
     "ibleu": "parabench.scorers.ibleu:build",
+    "nli": "parabench.scorers.nli:build",
+    "parascore": "parabench.scorers.parascore:build",
     "rouge": "parabench.scorers.rouge:build",
     "sari": "parabench.scorers.sari:build",
+    "side": "parabench.scorers.side:build",
     "ter": "parabench.scorers.ter:build",
 }

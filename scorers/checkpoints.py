@@ -19,6 +19,6 @@ def identity(model: str, runtime: Runtime) -> tuple[tuple[str, str], ...]:
 def longest(model: Any, tokenizer: Any) -> int:
     """How many tokens the model takes, special ones included."""
     limit = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
-    positions = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    positions = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
     offset = getattr(positions, "padding_idx", None)  # RoBERTa numbers its positions from there
     return int(min(limit - (0 if offset is None else offset + 1), tokenizer.model_max_length))

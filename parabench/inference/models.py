@@ -128,6 +128,13 @@ def load_encoder(checkpoint: Checkpoint, runtime: Runtime) -> tuple[PreTrainedMo
     return getattr(model, "encoder", model) if model.config.is_encoder_decoder else model, tokenizer
 
 
+def load_classifier(checkpoint: Checkpoint, runtime: Runtime) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a classifier of texts or pairs of texts in evaluation mode, and its tokenizer."""
+    from transformers import AutoModelForSequenceClassification
+
+    return _load(AutoModelForSequenceClassification, checkpoint, runtime, "right")
+
+
 def _load(
     loader: Any, checkpoint: Checkpoint, runtime: Runtime, padding_side: str, unused: str = "\0"
 ) -> tuple[Any, Any]:

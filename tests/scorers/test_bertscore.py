@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import encoders
 import numpy as np
 import pytest
 import tiny
-import torch
 from parabench.scorers import bertscore
-from transformers import AutoTokenizer, RobertaConfig, RobertaForMaskedLM, RobertaTokenizer
+from transformers import AutoTokenizer
 from worlds import EXAMPLES, TEXTS, check_contract, score
 
 from parabench.contracts import Example, Setting, UserError
@@ -17,25 +17,7 @@ from parabench.contracts import Example, Setting, UserError
 
 @pytest.fixture(scope="module")
 def roberta(tmp_path_factory) -> Path:
-    """RoBERTa's conventions, three layers, with a language-model head and no pooler; no length limit in its files."""
-    folder = tmp_path_factory.mktemp("encoder") / "roberta"
-    config = RobertaConfig(
-        vocab_size=tiny.VOCABULARY,
-        hidden_size=32,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=40,
-        pad_token_id=1,
-        bos_token_id=0,
-        eos_token_id=2,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        RobertaForMaskedLM(config).save_pretrained(folder)
-    plain = tiny.tokenizer("<s> $A </s>").backend_tokenizer
-    RobertaTokenizer(tokenizer_object=plain).save_pretrained(folder)
-    return folder
+    return encoders.roberta(tmp_path_factory.mktemp("encoder") / "roberta")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,68 @@
+"""BERT-iBLEU: the same meaning as the source in other words, without any reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from parabench.contracts import Column, Example, Scorer, Setting, Signature
+
+from . import options
+from .matching import Matcher, build_matcher
+from .overlap import bleu_counter
+from .sums import additive, as_sums, means
+
+LEAST = 1e-5
+"""Both terms are kept above this, so that a copy scores almost 0 and the harmonic mean exists."""
+
+
+@dataclass(frozen=True)
+class BertIBleu:
+    """Mean over sentences of the harmonic mean of BERTScore(text, source), weight 4, and 1 - BLEU(text, source).
+
+    Between 0 (copies, garbage) and 1. It hardly sees disfluency: shuffled words keep their BERTScore and lose their
+    BLEU. Niu et al. 2021, "Unsupervised Paraphrasing with Pretrained Language Models", section 4.3.
+    """
+
+    matcher: Matcher
+    beta: float = 4.0
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return (
+            Column(
+                "bertibleu", "up", "source", 3, "harmonic mean of BERTScore (weight 4) and 1 - BLEU, both to source"
+            ),
+            Column("bertscore-source", "up", "source", 4, "BERTScore F against the source: 1 is a copy"),
+        )
+
+    @property
+    def signature(self) -> Signature:
+        rules = (("beta", f"{self.beta:g}"), ("bleu", "13a,exp,effective-order"))
+        return Signature("bertibleu", (*rules, *self.matcher.settings))
+
+    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 4"]:
+        pairs = [(text, example.source) for example, text in zip(examples, texts, strict=True)]
+        meaning = self.matcher.match(pairs)[:, 2]
+        counter = bleu_counter()
+        overlap = np.array([counter.sentence_score(text, [source]).score / 100 for text, source in pairs])
+        kept, changed = np.maximum(meaning, LEAST), np.maximum(1 - overlap, LEAST)
+        harmonic = (self.beta + 1) / (self.beta / kept + 1 / changed)
+        return as_sums(np.column_stack([harmonic, meaning]))
+
+    @additive
+    def combine(self, statistics: Float[np.ndarray, "*draws N 4"]) -> Float[np.ndarray, "*draws 2"]:
+        return means(statistics)
+
+    def release(self) -> None:
+        """Let go of the model."""
+        self.matcher.release()
+
+
+def build(variant: str, setting: Setting) -> Scorer:
+    """Build ``bertibleu``; options: ``model`` and its ``layers``, as for bertscore."""
+    options.no_variant("bertibleu", variant)
+    return BertIBleu(build_matcher("bertibleu", setting))

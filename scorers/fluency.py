@@ -1,0 +1,69 @@
+"""Fluency: how expected a text is to a fixed language model that sees nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from parabench.contracts import Column, Example, Runtime, Scorer, Setting, Signature
+from parabench.inference.likelihood import causal_log_likelihood
+from parabench.inference.models import load_causal, locate
+from parabench.inference.rows import Row
+
+from . import checkpoints, options
+from .sums import additive, as_sums, means
+
+
+@dataclass(frozen=True)
+class Fluency:
+    """Mean negative log-likelihood per token, in nats, of a text and the end after it, begun with the model's BOS.
+
+    The end is scored so that an empty text is defined, and a cut one pays. Lower is more expected, which is not always
+    better: the dullest text wins. Exponentiated it is a perplexity. Longer texts are cut at the model's limit.
+    """
+
+    runtime: Runtime
+    model: str = "facebook/opt-1.3b"
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return (Column("fluency-nll", "down", "output", 3, "negative ln p per token under a fixed language model"),)
+
+    @property
+    def signature(self) -> Signature:
+        rules = (("log", "natural"), ("end", "scored"), ("truncate", "model-limit"))
+        return Signature("fluency", (*checkpoints.identity(self.model, self.runtime), *rules))
+
+    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 2"]:
+        model, tokenizer = self._loaded
+        begin = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+        room = checkpoints.longest(model, tokenizer) - 2
+        distinct = list(dict.fromkeys(texts))
+        ids = [tuple(tokenizer(text, add_special_tokens=False).input_ids[:room]) for text in distinct]
+        targets = [(*text, tokenizer.eos_token_id) for text in ids]
+        sums = causal_log_likelihood(model, [Row((begin,))] * len(targets), targets, self.runtime)
+        values = dict(zip(distinct, (-sums[:, 0] / sums[:, 1]).tolist(), strict=True))
+        return as_sums(np.array([[values[text]] for text in texts]))
+
+    @additive
+    def combine(self, statistics: Float[np.ndarray, "*draws N 2"]) -> Float[np.ndarray, "*draws 1"]:
+        return means(statistics)
+
+    def release(self) -> None:
+        """Let go of the model; the next ``measure`` loads it again."""
+        self.__dict__.pop("_loaded", None)
+
+    @cached_property
+    def _loaded(self) -> Any:
+        return load_causal(locate(self.model), self.runtime)
+
+
+def build(variant: str, setting: Setting) -> Scorer:
+    """Build ``fluency``; option: ``model`` (folder or hub id of a decoder-only model)."""
+    options.no_variant("fluency", variant)
+    return Fluency(setting.runtime, **options.read("fluency", setting, model=str))
