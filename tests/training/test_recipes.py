@@ -72,9 +72,11 @@ def test_documents_may_be_packed_and_pairs_may_not_smuggle_special_tokens(tmp_pa
     tokenizer = AutoTokenizer.from_pretrained(tiny.opt(tmp_path))
     one, two = (tokenizer(text, add_special_tokens=False).input_ids for text in ("A river.", "A dog."))
     assert encoding.documents(tokenizer)(["A river.</s>A dog."]) == [([2], [*one, 2, *two, 2])]
-    for encode in (encoding.causal_pairs(tokenizer, templates.paraphrase(0)), encoding.seq2seq_pairs(tokenizer)):
-        (row,) = encode([("A</s>B", "C</s>D")])
-        assert 2 not in [*row.source[1:], *row.target[:-1]]
+    smuggler = [("A</s>B", "C</s>D")]
+    (row,) = encoding.causal_pairs(tokenizer, templates.paraphrase(0))(smuggler)
+    assert 2 not in [*row.source[1:], *row.target[:-1]]
+    (row,) = encoding.seq2seq_pairs(tiny.tokenizer("<s> $A </s>"))(smuggler)
+    assert 2 not in [*row.source[1:-1], *row.target[1:-1]]
 
 
 def test_a_loss_on_the_question_is_refused(tmp_path: Path) -> None:
