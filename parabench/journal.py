@@ -1,132 +1,164 @@
-"""The form of a log of records on disk, in which no damaged, foreign or missing byte goes unnoticed.
+"""Logs: what one system answered, or what one scorer measured of it, example by example.
 
-A growing log is lines of ASCII JSON. The last member of each, ``h``, is the CRC32 of the bytes before it. Line 1 holds
-the identity of the log, from which the other checksums start, so that a line pasted in from elsewhere does not verify.
-A finished log has the SHA-256 of its records in line 1. Finished statistics are an array in a ``.npz`` instead.
+A log grows in ``<names>.part.jsonl``, batch by batch, and is finished into a file whose records stand in example order,
+so that an interrupted run and an undisturbed one end alike. Other processes may add parts, ``<names>.part-1.jsonl``.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import shlex
+import math
+import re
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
-from zlib import crc32
+from typing import TYPE_CHECKING, Any, Literal
 
 from parabench.contracts import UserError
-from parabench.disk import read
+from parabench.disk import append, cut, set_aside, told, write_atomically
+from parabench.records import (
+    Contents,
+    Record,
+    canonical,
+    differences,
+    encode,
+    lines,
+    load,
+    load_array,
+    packed_array,
+    packed_lines,
+)
 
-Record = tuple[str, Any]
-"""The id of an example, and any JSON value."""
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
+
+Kind = Literal["predictions", "statistics"]
+SUFFIX: dict[Kind, str] = {"predictions": "jsonl", "statistics": "npz"}
 
 
-class Contents(NamedTuple):
-    """What verifies in a file: whose records they are, the records, and the bytes they take together with line 1."""
+class Log:
+    """The records of one system, or of one system and scorer: ``done`` maps example ids to values.
 
-    identity: dict[str, Any]
-    records: list[Record]
-    size: int
-
-
-def load(path: Path) -> Contents:
-    """Read and verify a log, growing or finished.
-
-    Lines at the end of a growing log that do not verify are what an interrupted write leaves; ``size`` ends before
-    them. Whatever else does not verify is a UserError with the line and the command that mends it.
+    Records made under another key are never in it: their file is moved to the quarantine folder. ``sealed`` says that
+    the log is finished, ``notes`` what was set aside on opening.
     """
-    if path.suffix == ".npz":
-        identity, ids, array = load_array(path)
-        return Contents(identity, [(name, row.tolist()) for name, row in zip(ids, array, strict=True)], 0)
-    first, _, body = read(path).partition(b"\n")
-    header = decode(first)
-    if header is None or "identity" not in header:
-        raise damaged(path, [1])
-    if "sha256" in header and header["sha256"] != sha256(body).hexdigest():
-        raise damaged(path, [])
-    start = crc32(canonical(header["identity"]))
-    rows = body.split(b"\n")[:-1]
-    records = [decode(row, start) for row in rows]
-    while records and records[-1] is None:
-        records.pop()
-    wrong = [number for number, record in enumerate(records, start=2) if record is None]
-    if wrong:
-        raise damaged(path, wrong)
-    size = sum(len(row) + 1 for row in [first, *rows[: len(records)]])
-    return Contents(header["identity"], [(record["id"], record["value"]) for record in records if record], size)
+
+    def __init__(self, folder: Path, kind: Kind, names: Sequence[str], key: Mapping[str, Any]) -> None:
+        self._identity = {"kind": kind, "names": list(names), "key": dict(key)}
+        self._quarantine = folder / "quarantine"
+        self._path, self._part = _paths(folder, kind, names)
+        self._size = 0
+        self.notes: list[str] = []
+        self.done: dict[str, Any] = {}
+        self.sealed = self._recover(self._path) is not None
+        for part in _parts(self._part):
+            if self.sealed:  # killed after finishing, before the parts went
+                set_aside(part, self._quarantine)
+            elif (contents := self._recover(part)) and part == self._part:
+                self._size = contents.size
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Add a batch; once this returns, no kill and no power cut loses it.
+
+        For statistics a value is a row of numbers, whose NaN and infinities become null.
+        """
+        if self._identity["kind"] == "statistics":
+            records = [(name, [float(x) if math.isfinite(x) else None for x in row]) for name, row in records]
+        new = dict(records)
+        if self.sealed or len(new) != len(records) or new.keys() & self.done.keys():
+            raise ValueError(f"records appended twice to {self._part}")
+        if not self._size:
+            first = encode({"identity": self._identity})
+            write_atomically(self._part, first)
+            self._size = len(first)
+        self._size = append(self._part, self._size, lines(self._identity, records))
+        self.done.update(new)
+
+    def seal(self, order: Sequence[str]) -> None:
+        """Finish the log, its records in this order of ids; UserError unless it holds exactly these."""
+        if not order or len(set(order)) != len(order) or self.done.keys() != set(order):
+            missing = reprlib.repr([name for name in order if name not in self.done])
+            found = f"{len(self.done)} records for {len(order)} examples; missing: {missing}"
+            raise UserError(f"finish {self._path}", found, mend="run the same command again: it resumes")
+        if self.sealed:
+            return
+        records = [(name, self.done[name]) for name in order]
+        pack = packed_array if self._identity["kind"] == "statistics" else packed_lines
+        write_atomically(self._path, pack(self._identity, records))
+        self.sealed = True
+        for part in _parts(self._part):
+            with told(part):
+                part.unlink()
+
+    def _recover(self, path: Path) -> Contents | None:
+        """Take over what a file holds for this identity, cutting a torn end off; None if it is absent or another's."""
+        if not path.exists():
+            return None
+        contents = load(path)
+        if canonical(contents.identity) != canonical(self._identity):
+            changed = "; ".join(differences(contents.identity, self._identity))
+            self.notes.append(f"{path} has other settings ({changed}): moved to {set_aside(path, self._quarantine)}")
+            return None
+        if path != self._path and (kept := cut(path, contents.size, self._quarantine)):
+            self.notes.append(f"the torn end of {path} moved to {kept}")
+        self.done = _union([self.done.items(), contents.records], path)
+        return contents
 
 
-def load_array(path: Path) -> tuple[dict[str, Any], list[str], Any]:
-    """The identity, the ids and the float64 ``[N, K]`` array of finished statistics; UserError unless they verify."""
-    import numpy as np
-
-    data = read(path)
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            header, array = decode(stored["header"].tobytes()), stored["statistics"]
-    except Exception as error:  # zipfile and numpy raise a dozen kinds for bytes that are not what they wrote
-        raise damaged(path, []) from error
-    if header is None or array.dtype != np.float64 or header["sha256"] != sha256(array.tobytes()).hexdigest():
-        raise damaged(path, [])
-    if array.shape != (len(header["ids"]), array.shape[-1]):
-        raise damaged(path, [])
-    return header["identity"], header["ids"], array
+def read_log(folder: Path, kind: Kind, *names: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The key and the records (id to value) of a log, finished or growing, read without the lock; UserError if none."""
+    path, part = _paths(folder, kind, names)
+    # The parts first: whoever finishes the log meanwhile puts the whole in place before the parts go.
+    found = [load(file) for file in [*_parts(part), path] if file.exists()]
+    identities = {canonical(contents.identity) for contents in found}
+    if len(identities) != 1 or found[0].identity["names"] != list(names):
+        wrong = "it is of several settings or another system" if found else "no such file"
+        raise UserError(f"read {path}", wrong, mend="run the command that makes it again")
+    return found[0].identity["key"], _union([contents.records for contents in found], path)
 
 
-def packed_array(identity: Mapping[str, Any], records: Sequence[Record]) -> bytes:
-    """Finished statistics: an uncompressed zip with fixed times, so that equal numbers are equal bytes."""
-    import numpy as np
-
-    array = np.array([row for _, row in records], dtype=np.float64)  # null becomes NaN
-    digest = sha256(array.tobytes()).hexdigest()
-    header = encode({"identity": identity, "ids": [name for name, _ in records], "sha256": digest})
-    file = io.BytesIO()
-    np.savez(file, statistics=array, header=np.frombuffer(header[:-1], dtype=np.uint8))
-    return file.getvalue()
+def load_statistics(folder: Path, system: str, scorer: str) -> tuple[dict[str, Any], Float[np.ndarray, "N K"]]:
+    """The key and the array of a finished measurement, rows in example order, NaN where undefined."""
+    identity, _, array = load_array(_paths(folder, "statistics", (system, scorer))[0])
+    return identity["key"], array
 
 
-def packed_lines(identity: Mapping[str, Any], records: Iterable[Record]) -> bytes:
-    """A finished log."""
-    body = lines(identity, records)
-    return encode({"identity": identity, "sha256": sha256(body).hexdigest()}) + body
+def log_names(folder: Path, kind: Kind) -> list[tuple[str, ...]]:
+    """The names of all finished logs of a kind, sorted by file."""
+    return [tuple(load(path).identity["names"]) for path in finished(folder, kind)]
 
 
-def lines(identity: Mapping[str, Any], records: Iterable[Record]) -> bytes:
-    """The lines that records take in the log of this identity."""
-    start = crc32(canonical(identity))
-    return b"".join(encode({"id": name, "value": value}, start) for name, value in records)
+def finished(folder: Path, kind: Kind) -> list[Path]:
+    """The files of all finished logs of a kind, sorted."""
+    return sorted(path for path in (folder / kind).glob(f"*.{SUFFIX[kind]}") if ".part" not in path.name)
 
 
-def encode(record: Mapping[str, Any], start: int = 0) -> bytes:
-    """One line with its checksum."""
-    body = canonical(record)[:-1]
-    return body + b',"h":"%08x"}\n' % crc32(body, start)
+def slug(name: str) -> str:
+    """The file name of any name: itself where it is plain, else its plain characters and a hash of all of it."""
+    if re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,47}", name):
+        return name
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32]
+    return f"{plain or 'name'}-{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
-def decode(line: bytes, start: int = 0) -> dict[str, Any] | None:
-    """The record of a line without its newline, or None where it does not verify."""
-    body, mark, check = line.rpartition(b',"h":"')
-    if not mark or check != b'%08x"}' % crc32(body, start):
-        return None
-    try:
-        return json.loads(body + b"}")
-    except (ValueError, RecursionError):
-        return None
+def _paths(folder: Path, kind: Kind, names: Sequence[str]) -> tuple[Path, Path]:
+    """Where a log lies when finished, and where it grows; no slug holds a dot, so no two logs share a path."""
+    stem = ".".join(slug(name) for name in names)
+    return folder / kind / f"{stem}.{SUFFIX[kind]}", folder / kind / f"{stem}.part.jsonl"
 
 
-def canonical(value: Any) -> bytes:
-    """The one way a value is written: ASCII JSON, sorted names, no spaces; ValueError for NaN and infinities."""
-    return json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":")).encode("ascii")
+def _parts(part: Path) -> list[Path]:
+    """A growing log's own part and those of other processes, ``.part-1.jsonl`` and so on."""
+    return sorted(part.parent.glob(part.name.replace(".part.", ".part*.")))
 
 
-def damaged(path: Path, numbers: Sequence[int]) -> UserError:
-    """The refusal of a file that was changed after it was written, at these lines (none: as a whole)."""
-    quoted = shlex.quote(str(path))
-    if not numbers or numbers[0] == 1:
-        found, mend = "it does not verify", f"mv {quoted} {quoted}.damaged"
-    else:
-        found = f"damaged at line {', '.join(map(str, numbers))}"
-        mend = f"sed -i.damaged '{';'.join(f'{number}d' for number in numbers)}' {quoted}"
-    return UserError(f"read {path}", found, mend=f"{mend}   # then the same command makes anew what is missing")
+def _union(several: Iterable[Iterable[Record]], path: Path) -> dict[str, Any]:
+    """All records once; UserError where two of the same id disagree."""
+    merged: dict[str, Any] = {}
+    for records in several:
+        for name, value in records:
+            if merged.setdefault(name, value) != value:
+                mend = f"mv {path} {path}.disagrees   # then the same command makes it anew"
+                raise UserError(f"read {path}", f"two different records of example {name!r}", mend=mend)
+    return merged

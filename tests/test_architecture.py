@@ -15,7 +15,9 @@ HEAVY = ("torch", "transformers", "pandas", "numpy", "scipy", "datasets", "evalu
 BELOW = {  # each layer may import itself and what stands in the layers below it
     "contracts": 0,
     "registry": 1,
+    "disk": 1,
     "journal": 1,
+    "records": 1,
     "store": 1,
     "significance": 1,
     "suites": 2,
@@ -28,7 +30,8 @@ BELOW = {  # each layer may import itself and what stands in the layers below it
     "report": 4,
     "runner": 5,
     "mini": 5,
-    "cli": 6,
+    "cli_prompts": 6,
+    "cli": 7,
 }
 
 

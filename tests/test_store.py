@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from parabench.contracts import UserError
 from parabench.disk import write_atomically
-from parabench.store import Log, load_statistics, open_run, read_examples, read_log, slug, verify
+from parabench.journal import slug
+from parabench.store import Log, load_statistics, open_run, read_examples, read_log, verify
 
 SPEC = {"suite": "toy", "decoding": {"num_beams": 1}}
 IDS = ["a", "b", "c"]
@@ -217,6 +218,19 @@ def test_numbers_come_back_exactly_and_undefined_ones_are_null_and_counted(tmp_p
     assert array[0].tobytes() == np.array(numbers).tobytes()
     assert np.isnan(array[1]).tolist() == [True, True, True, False, False, False]
     assert json.loads((tmp_path / "manifest.json").read_bytes())["files"]["statistics/copy.x.npz"]["undefined"] == 3
+
+
+def test_a_log_finished_but_not_yet_tidied_up_reads_as_one(tmp_path):
+    rows = [("a", [float("nan")]), ("b", [2.0])]
+    log = Log(tmp_path, "statistics", ("copy", "x"), {})
+    log.append(rows)
+    growing = tmp_path / "statistics/copy.x.part.jsonl"
+    data = growing.read_bytes()
+    log.seal(["a", "b"])
+    growing.write_bytes(data)
+    assert read_log(tmp_path, "statistics", "copy", "x")[1] == {"a": [None], "b": [2.0]}
+    assert Log(tmp_path, "statistics", ("copy", "x"), {}).sealed
+    assert not growing.exists()
 
 
 def test_a_prediction_with_nan_is_refused(tmp_path):

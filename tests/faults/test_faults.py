@@ -9,7 +9,7 @@ import figures
 import mutations
 import pytest
 
-from parabench import disk, journal, store
+from parabench import disk, journal, records, store
 
 
 @pytest.fixture(autouse=True)
@@ -84,10 +84,10 @@ def told_of_reading(path, verb="write", told=disk.told):
 
 
 GUARDS = {
-    "a torn end is cut off": (store, "cut", lambda *arguments: None, "torn", "not resumable"),
-    "whole files change in one step": (store, "write_atomically", overwrite, "torn", "not resumable"),
+    "a torn end is cut off": (journal, "cut", lambda *arguments: None, "torn", "not resumable"),
+    "whole files change in one step": (journal, "write_atomically", overwrite, "torn", "not resumable"),
     "records are written before they are acknowledged": (
-        store,
+        journal,
         "append",
         remember,
         "kills",
@@ -98,8 +98,8 @@ GUARDS = {
     "a full disk is told": (disk, "told", told_of_reading, "full", "tracebacks"),
     "a small disk is told": (disk, "told", told_of_reading, "small disks", "tracebacks"),
     "the folder is locked": (store.fcntl, "flock", lambda *arguments: None, "two openers", "more than one at once"),
-    "lines have checksums": (journal, "crc32", lambda *arguments: 0, "growing", "resumed untruly"),
-    "finished logs have digests": (journal, "sha256", Constant, "finished", "misread"),
+    "lines have checksums": (records, "crc32", lambda *arguments: 0, "growing", "resumed untruly"),
+    "finished logs have digests": (records, "sha256", Constant, "finished", "misread"),
     "the manifest has digests": (store, "sha256", Constant, "finished", "undetected"),
 }
 
@@ -115,5 +115,5 @@ def test_without_its_guard_the_fault_is_not_survived(tmp_path, monkeypatch, guar
 
 def test_without_comparing_keys_stale_records_are_served(tmp_path, monkeypatch):
     store.Log(tmp_path, "predictions", ("copy",), {"seed": 0}).append([("a", "stale")])
-    monkeypatch.setattr(store, "canonical", lambda value: b"")
+    monkeypatch.setattr(journal, "canonical", lambda value: b"")
     assert store.Log(tmp_path, "predictions", ("copy",), {"seed": 1}).done == {"a": "stale"}
