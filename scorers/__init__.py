@@ -7,6 +7,7 @@ SCORERS = {
     "bleu": "parabench.scorers.bleu:build",
     "chrf": "parabench.scorers.chrf:build",
     "divergence": "parabench.scorers.divergence:build",
+    "evaluate": "parabench.scorers.evaluate:build",
     "fluency": "parabench.scorers.fluency:build",
     "ibleu": "parabench.scorers.ibleu:build",
     "nli": "parabench.scorers.nli:build",

@@ -1,0 +1,73 @@
+"""The door to the evaluate library: what is asked of it, and what is taken from its answer."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+from parabench.scorers import evaluate
+from worlds import EXAMPLES, SETTING, TEXTS, check_contract, score
+
+from parabench.contracts import Setting, UserError
+
+SCRIPT = """
+import datasets
+import evaluate
+
+
+class Overlap(evaluate.Metric):
+    def _info(self):
+        features = {"predictions": datasets.Value("string"), "references": datasets.Sequence(datasets.Value("string"))}
+        return evaluate.MetricInfo(
+            description="", citation="", inputs_description="", features=datasets.Features(features)
+        )
+
+    def _compute(self, predictions, references):
+        return {"same": float(predictions[0] in references[0])}
+"""
+
+
+@pytest.fixture
+def library(monkeypatch):
+    """A stand-in for the library, whose import alone takes seconds: it counts words."""
+
+    def compute(predictions, references):
+        return {"words": len(predictions[0].split()), "references": len(references[0]), "name": "stand-in"}
+
+    monkeypatch.setitem(sys.modules, "evaluate", SimpleNamespace(load=lambda name: SimpleNamespace(compute=compute)))
+
+
+def build(**options):
+    return evaluate.build("counts", Setting(options=options))
+
+
+@pytest.mark.usefixtures("library")
+def test_the_mean_of_one_number():
+    got = score(build(field="references"))
+    assert got == {"evaluate:counts": pytest.approx(sum(len(e.references) for e in EXAMPLES) / 4)}
+    assert score(build(field="words"))["evaluate:counts"] == pytest.approx(sum(len(t.split()) for t in TEXTS) / 4)
+    check_contract(build(field="words"))
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize("field", ["", "name", "nothing"])
+def test_the_number_must_be_named_where_there_are_several(field):
+    with pytest.raises(UserError, match="references, words"):
+        score(build(field=field))
+
+
+def test_a_metric_must_be_named():
+    with pytest.raises(UserError, match="no metric named"):
+        evaluate.build("", SETTING)
+
+
+@pytest.mark.slow
+def test_a_local_script(tmp_path, monkeypatch):
+    library = pytest.importorskip("evaluate")
+    monkeypatch.setattr(library.config, "HF_MODULES_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "overlap.py").write_text(SCRIPT)
+    scorer = evaluate.build(str(tmp_path / "overlap.py"), SETTING)
+    assert list(score(scorer, EXAMPLES[:2], [EXAMPLES[0].references[1], "x"]).values()) == [0.5]
+    with pytest.raises(UserError):
+        score(evaluate.build(str(tmp_path / "nothing.py"), SETTING))
