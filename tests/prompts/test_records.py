@@ -1,0 +1,62 @@
+"""Every rule for a task record: NeMo's and those it lacks; each error names the file and the line."""
+
+import json
+
+import pytest
+
+from parabench.contracts import UserError
+from parabench.prompts import records
+from parabench.prompts.templates import Template
+
+TASKS = {"t": Template("t", "<|VIRTUAL_PROMPT_0|>[note] {x} so {y}", 2, (2,), "x", "y", True)}
+GOOD = {"taskname": "t", "x": "rain", "y": "wet"}
+
+
+def read(tmp_path, *lines, training=True):
+    path = tmp_path / "data.jsonl"
+    path.write_bytes(b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines))
+    return list(records.read(path, TASKS, training))
+
+
+def test_good_records_keep_their_place(tmp_path):
+    found = read(tmp_path, GOOD, {**GOOD, "x": "{z} and [x] are plain text"})
+    assert [record.id for record in found] == ["data.jsonl:1", "data.jsonl:2"]
+    assert found[1].fields == {"x": "{z} and [x] are plain text", "y": "wet"}
+
+
+def test_the_answer_may_be_absent_at_inference_only(tmp_path):
+    line = {"taskname": "t", "x": "rain"}
+    assert read(tmp_path, line, training=False)[0].fields == {"x": "rain"}
+    with pytest.raises(UserError, match="no field 'y'"):
+        read(tmp_path, line)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ({**GOOD, "taskname": "u"}, "the taskname 'u'"),
+        ({"x": "rain", "y": "wet"}, "the taskname None"),
+        ({"taskname": "t", "y": "wet"}, "no field 'x'"),
+        ({**GOOD, "z": "more"}, "the field 'z', which the template"),
+        ({**GOOD, "note": "more"}, r"write \{note\} in the template"),
+        ({**GOOD, "x": "a <|VIRTUAL_PROMPT_7|>"}, r"VIRTUAL_PROMPT_7\|> inside the field 'x'"),
+        ({**GOOD, "y": "a {x} b"}, r"\{x\} inside the field 'y'"),
+        ({**GOOD, "y": "a <|EOS|>"}, r"EOS\|> inside the field 'y'"),
+        ({**GOOD, "x": 3}, "not an object whose values are all text"),
+        ({**GOOD, "x": None}, "not an object whose values are all text"),
+        (["x"], "not an object"),
+        (b'{"taskname": "t"', "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b"", "not JSON"),
+        (b'{"taskname": "t", "x": "\\ud800", "y": "wet"}', "half a character in the field 'x'"),
+    ],
+)
+def test_a_bad_record_is_refused_with_its_line(tmp_path, line, message):
+    with pytest.raises(UserError, match=message) as error:
+        read(tmp_path, GOOD, line, GOOD)
+    assert "data.jsonl:2" in str(error.value)
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(UserError, match="No such file"):
+        list(records.read(tmp_path / "none.jsonl", TASKS, True))

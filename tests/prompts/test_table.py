@@ -1,0 +1,190 @@
+"""The task table with the three demonstration tasks: tuned, stored, extended, and decoded in one mixed batch."""
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+from parabench.contracts import Decoding, Runtime, UserError
+from parabench.inference.decoding import decode_causal
+from parabench.inference.models import load_causal, locate
+from parabench.inference.rows import Row, embed
+from parabench.prompts import encoders, records, table
+from parabench.prompts.adapters import Base
+from parabench.prompts.initialisers import sampled_vocabulary
+from parabench.prompts.rendering import labels, render
+from parabench.prompts.soft import SoftPrompt, embedding_width, vocabulary_rows
+from parabench.prompts.templates import Template, by_name, parse
+
+HERE = Path(__file__).parent / "demonstrations"
+TEMPLATES = tuple(parse(settings) for settings in json.loads((HERE / "templates.json").read_text()))
+TASKS = by_name(TEMPLATES)
+BASE = Base("toy", 8, 20, 1, 1)
+
+
+@pytest.fixture(scope="module", params=["opt", "opt350", "gpt2"])
+def loaded(request, tmp_path_factory):
+    checkpoint = locate(str(tiny.CAUSAL[request.param](tmp_path_factory.mktemp(request.param))))
+    return checkpoint, *load_causal(checkpoint, Runtime())
+
+
+def demonstrations(training):
+    return [record for name in TASKS for record in records.read(HERE / f"{name}.jsonl", TASKS, training)]
+
+
+def random_table(base, lengths, seed=0):
+    templates = [Template(f"t{n}", "<|VIRTUAL_PROMPT_0|>{x}", n, (n,)) for n in lengths]
+    result = table.TaskTable(base, (), {})
+    for template in templates:
+        prompt = torch.randn(template.total_virtual_tokens, base.width, generator=torch.Generator().manual_seed(seed))
+        result = table.add(result, template, prompt)
+    return result
+
+
+def mean_loss(model, virtual, rendered):
+    """Plain cross-entropy, one row at a time, labels as the renderer gives them."""
+    total, count = torch.zeros(()), 0
+    for row in rendered:
+        ids = torch.tensor(row.ids)
+        embeds = model.get_input_embeddings()(ids.clamp(min=0))
+        embeds = torch.where((ids < 0)[:, None], virtual[(-1 - ids).clamp(min=0)], embeds)
+        logits = model(inputs_embeds=embeds[None]).logits[0, :-1]
+        targets = torch.tensor(labels(row)[1:])
+        total = total + torch.nn.functional.cross_entropy(logits, targets, ignore_index=-100, reduction="sum")
+        count += int((targets >= 0).sum())
+    return total / count
+
+
+@pytest.mark.parametrize("method", ["prompt-tuning", "p-tuning"])
+def test_the_three_demonstrations_are_learnt_together_and_only_the_prompts_change(loaded, method):
+    checkpoint, model, tokenizer = loaded
+    new = table.plan(TEMPLATES, list(TASKS), [], None)
+    starts, vocabulary = table.offsets(new), vocabulary_rows(model)
+    lengths, width = [template.total_virtual_tokens for template in new], embedding_width(model)
+    torch.manual_seed(0)
+    if method == "prompt-tuning":
+        prompts = SoftPrompt(sampled_vocabulary(0)(vocabulary, sum(lengths)))
+    else:
+        conditions = encoders.name_conditions(["a", "b", "c"], tokenizer, vocabulary)
+        prompts = encoders.PromptEncoder(encoders.config("mlp", width), width, lengths, conditions)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    rendered = [
+        table.shifted(render(TASKS[r.taskname], r.fields, tokenizer, 120, training=True), starts[r.taskname])
+        for r in demonstrations(training=True)
+    ]
+    optimiser, losses = torch.optim.AdamW(prompts.parameters(), lr=0.02), []
+    for _ in range(4):
+        loss = mean_loss(model, prompts(), rendered)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 0.05
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+    stored = table.TaskTable(Base.of(checkpoint), new, table.split(encoders.output(prompts), new))
+    assert torch.equal(stored.virtual, encoders.output(prompts))
+
+
+def test_a_mixed_batch_gives_each_row_what_it_gets_alone(loaded):
+    checkpoint, model, tokenizer = loaded
+    base = Base.of(checkpoint)
+    prompts = {
+        t.taskname: torch.randn(t.total_virtual_tokens, base.width, generator=torch.Generator().manual_seed(i))
+        for i, t in enumerate(TEMPLATES)
+    }
+    whole = table.TaskTable(base, TEMPLATES, prompts)
+    everything = demonstrations(training=False)[::2]
+    mixed, rejected = table.rows(whole, everything, tokenizer, 110)
+    assert rejected == []
+    alone = [Row(render(TASKS[r.taskname], r.fields, tokenizer, 110).ids, prompts[r.taskname]) for r in everything]
+    for one, other in zip(mixed, alone, strict=True):
+        assert torch.equal(embed(model, [one]), embed(model, [other]))
+
+    def decode(rows, size):
+        runs = decode_causal(model, rows, Decoding(max_new_tokens=6), Runtime(batch_size=size), {2}, 1)
+        return {done.position: done.ids for batch in runs for done in batch}
+
+    assert decode(mixed, len(mixed)) == {i: decode([row], 1)[0] for i, row in enumerate(alone)}
+
+
+def test_lengths_20_111_and_163_share_a_batch(tmp_path):
+    checkpoint = locate(str(tiny.opt(tmp_path, max_position_embeddings=256)))
+    model, tokenizer = load_causal(checkpoint, Runtime())
+    whole = random_table(Base.of(checkpoint), (20, 111, 163))
+    lines = [{"taskname": name, "x": text} for name in whole.prompts for text in ("The rain", "Nobody knew why.")]
+    rows, _ = table.rows(whole, records.check_all(lines, by_name(whole.templates), False), tokenizer, 250)
+
+    def decode(rows):
+        runs = decode_causal(model, rows, Decoding(max_new_tokens=5), Runtime(batch_size=6), {2}, 1)
+        return {done.position: done.ids for batch in runs for done in batch}
+
+    together = decode(rows)
+    for position, line in enumerate(lines):
+        ids = render(by_name(whole.templates)[line["taskname"]], {"x": line["x"]}, tokenizer, 250).ids
+        assert together[position] == decode([Row(ids, whole.prompts[line["taskname"]])])[0]
+
+
+def test_a_new_task_leaves_the_old_rows_bit_identical(tmp_path):
+    old = random_table(BASE, (3, 5))
+    table.save(tmp_path / "old", old)
+    read = table.load(tmp_path / "old")
+    more = table.add(read, Template("new", "{x}<|VIRTUAL_PROMPT_0|>", 2, (2,)), torch.ones(2, 8))
+    table.save(tmp_path / "more", more)
+    again = table.load(tmp_path / "more")
+    assert [template.taskname for template in again.templates] == ["t3", "t5", "new"]
+    assert all(
+        again.prompts[name].numpy().tobytes() == prompt.numpy().tobytes() for name, prompt in old.prompts.items()
+    )
+    less = table.remove(again, "new")
+    table.save(tmp_path / "less", less)
+    for name in (table.TENSORS, table.FACTS):
+        assert (tmp_path / "less" / name).read_bytes() == (tmp_path / "old" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("new", "existing", "message"),
+    [
+        (["question"], ["t9"], "the table has it not"),
+        (["poem"], [], "it has no template"),
+        (["question", "question"], [], "named twice"),
+        (["t3"], ["t3"], "named twice"),
+        (["t3"], [], "the table has it"),
+        ([], ["t3"], "new_tasks is empty"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused(new, existing, message):
+    there = random_table(BASE, (3,))
+    with pytest.raises(UserError, match=message):
+        table.plan((*TEMPLATES, *there.templates), new, existing, there)
+
+
+def test_tasks_and_templates_are_each_named_once():
+    with pytest.raises(UserError, match="'question' is defined 2 times"):
+        by_name((TASKS["question"], TASKS["question"]))
+    with pytest.raises(UserError, match="the table has it"):
+        table.add(random_table(BASE, (3,)), Template("t3", "x", 0, ()), torch.zeros(0, 8))
+    with pytest.raises(UserError, match=r"the prompt of 'u' is \(2, 9\), not \(2, 8\)"):
+        table.add(random_table(BASE, (3,)), Template("u", "<|VIRTUAL_PROMPT_0|>", 2, (2,)), torch.zeros(2, 9))
+    with pytest.raises(UserError, match="the table has it not"):
+        table.remove(random_table(BASE, (3,)), "t4")
+
+
+def test_a_damaged_table_is_refused(tmp_path):
+    table.save(tmp_path, random_table(BASE, (3, 5)))
+    content = (tmp_path / table.TENSORS).read_bytes()
+    (tmp_path / table.TENSORS).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(UserError, match="is not the file that"):
+        table.load(tmp_path)
+    (tmp_path / table.TENSORS).unlink()
+    with pytest.raises(UserError, match=f"read {table.TENSORS}"):
+        table.load(tmp_path)
+
+
+def test_records_that_do_not_fit_are_named(loaded):
+    checkpoint, _, tokenizer = loaded
+    whole = random_table(Base.of(checkpoint), (20,))
+    lines = [{"taskname": "t20", "x": "The rain " * 9}, {"taskname": "t20", "x": "Rain"}]
+    rows, rejected = table.rows(whole, records.check_all(lines, by_name(whole.templates), False), tokenizer, 30)
+    assert (len(rows), rejected) == (1, ["record:1"])
