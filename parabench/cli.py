@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from parabench import cli_prompts
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(cli_prompts.adapters, name="adapters")
+app.command()(cli_prompts.paraphrase)
+app.command()(cli_prompts.explain)
 
 SuiteName = Annotated[str, typer.Option(help="A built-in suite, or the path of a suite's TOML file.")]
 Names = Annotated[str | None, typer.Option(metavar="A,B,…", help="Instead of the suite's own; comma-separated.")]

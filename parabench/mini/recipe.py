@@ -69,7 +69,7 @@ def stages() -> tuple[Stage, ...]:
     return (
         Stage("tokenizer", 0, make_tokenizer),
         Stage("test set", 0, make_test_set),
-        Stage("opt", 1900, make_base),
+        Stage("opt", 1700, make_base),
         Stage("opt-finetuned", 700, make_finetuned),
         *(Stage(f"softprompt-{length}", 700, make_prompt) for length in (20, 111, 163)),
         Stage("bart-paraphrase", 1500, make_paraphraser),
@@ -178,18 +178,27 @@ def make_prompt(stage: Stage, watch: Watch) -> None:
 
 
 def make_paraphraser(stage: Stage, watch: Watch) -> None:
-    """A small BART trained on paraphrase pairs from nothing."""
-    model, words = bart(seed=1), tokenizer.for_bart(backend())
-    pairs = Stream(lambda: language.pairs("train", seed=4))
-    finetune_seq2seq(model, words, pairs, config(stage, 2e-3, 4096), watch)
+    """A small BART trained on paraphrase pairs."""
+    words = tokenizer.for_bart(backend())
+    model, pairs = copying_bart(words, seed=1), Stream(lambda: language.pairs("train", seed=4))
+    finetune_seq2seq(model, words, pairs, config(stage, 1e-3, 4096), watch)
     store(model, words, "bart-paraphrase")
 
 
 def make_likelihood(stage: Stage, watch: Watch) -> None:
     """A small BART that restores spoiled sentences and paraphrases; its likelihood serves BARTScore."""
-    model, words = bart(seed=2), tokenizer.for_bart(backend())
-    finetune_seq2seq(model, words, Stream(lambda: restorations(seed=5)), config(stage, 2e-3, 4096), watch)
+    words = tokenizer.for_bart(backend())
+    model, pairs = copying_bart(words, seed=2), Stream(lambda: restorations(seed=5))
+    finetune_seq2seq(model, words, pairs, config(stage, 1e-3, 4096), watch)
     store(model, words, "bart-likelihood")
+
+
+def copying_bart(words: PreTrainedTokenizerFast, seed: int) -> BartForConditionalGeneration:
+    """A BART that has learned to copy, which teaches its cross-attention where the source is."""
+    model, first = bart(seed), Stage("copying", 250, make_paraphraser)
+    copies = Stream(lambda: ((text, text) for text, _ in language.pairs("train", seed)))
+    finetune_seq2seq(model, words, copies, config(first, 1.5e-3, 4096))
+    return model
 
 
 def restorations(seed: int) -> Iterator[tuple[str, str]]:
@@ -226,6 +235,7 @@ def bart(seed: int) -> BartForConditionalGeneration:
         eos_token_id=2,
         decoder_start_token_id=2,
         forced_eos_token_id=None,
+        init_std=0.06,  # about 1 / sqrt(d_model): with BART's 0.02 so narrow a model does not learn to attend
     )
     return BartForConditionalGeneration(shape)
 

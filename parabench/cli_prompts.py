@@ -1,0 +1,144 @@
+"""The commands about soft prompts: adapters in and out, reading a prompt, and one sentence at a time."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from parabench.contracts import Decoding, UserError
+
+if TYPE_CHECKING:
+    from parabench.planning import Setting
+
+adapters = typer.Typer(help="Soft prompts on disk: import, export, show, verify.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Argument(help="An adapter's folder.")]
+Model = Annotated[str, typer.Option(help="The base model: a folder or a hub id.")]
+SuiteName = Annotated[str, typer.Option(help="The suite that says where models and adapters are.")]
+SystemName = Annotated[str, typer.Argument(metavar="SYSTEM", help="A system with a soft prompt, as softprompt-111.")]
+
+
+@adapters.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="A PEFT folder, a Paraphrase-OPT .ckpt, a .nemo or a .safetensors.")],
+    target: Annotated[Path, typer.Argument(help="The folder to make; its name is the system's name.")],
+    base: Model,
+    task: Annotated[str, typer.Option(help="Which prompt, where the source holds several.")] = "",
+) -> None:
+    """Make an adapter of a prompt trained elsewhere; nothing in it is executed."""
+    from parabench.inference.models import locate
+    from parabench.prompts.exchange import import_adapter
+    from parabench.prompts.reading import describe
+
+    table(describe(import_adapter(source, target, locate(base), task=task)))
+
+
+@adapters.command()
+def export(
+    folder: Folder,
+    target: Annotated[Path, typer.Argument(help="Where to write it.")],
+    form: Annotated[str, typer.Option(metavar="peft|safetensors", help="What to write.")] = "peft",
+) -> None:
+    """Write an adapter for other tools."""
+    from parabench.prompts.adapters import load
+    from parabench.prompts.exchange import export_adapter
+
+    typer.echo(export_adapter(load(folder), target, form))
+
+
+@adapters.command()
+def show(folder: Folder) -> None:
+    """What is known about an adapter."""
+    from parabench.prompts.adapters import load
+    from parabench.prompts.reading import describe
+
+    table(describe(load(folder)))
+
+
+@adapters.command()
+def verify(
+    folder: Folder, base: Annotated[str | None, typer.Option(help="Check that it was made for this.")] = None
+) -> None:
+    """Check an adapter's checksum, shape and numbers, and its base."""
+    from parabench.inference.models import locate
+    from parabench.prompts.adapters import load
+
+    adapter = load(folder, locate(base) if base else None)
+    typer.echo(f"intact: {len(adapter.prompt)} virtual tokens, sha256 {adapter.digest}")
+
+
+def explain(
+    system: SystemName,
+    suite: SuiteName = "mini",
+    nearest: Annotated[int, typer.Option(help="How many vocabulary tokens to show for each position.")] = 5,
+) -> None:
+    """Read a soft prompt: the vocabulary nearest to each of its positions, norms, how far it moved, near-duplicates."""
+    from parabench.contracts import Runtime, Setting
+    from parabench.inference.models import load_causal
+    from parabench.prompts.reading import explain
+    from parabench.prompts.soft import vocabulary_rows
+
+    built = system_of(system, suite, Setting())
+    if getattr(built, "adapter", None) is None:
+        raise UserError(f"explain {system!r}", "it has no soft prompt", mend="name one as softprompt-111")
+    model, tokenizer = load_causal(built.checkpoint, Runtime())
+    typer.echo("position  norm   ratio  moved  twin  nearest by cosine                        nearest by distance")
+    for number, row in enumerate(explain(built.adapter, vocabulary_rows(model), tokenizer, nearest)):
+        moved = "-" if row.moved is None else f"{row.moved:.2f}"
+        twin = "-" if row.twin is None else str(row.twin)
+        cosine = " ".join(f"{near.token}:{near.value:.2f}" for near in row.cosine)
+        distance = " ".join(f"{near.token}:{near.value:.2f}" for near in row.euclidean)
+        typer.echo(
+            f"{number:>8}  {row.norm:<5.2f}  {row.relative_norm:<5.2f}  {moved:<5}  {twin:<4}  {cosine:<40} {distance}"
+        )
+
+
+def paraphrase(
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="Sentences; standard input's lines if there are none.")
+    ] = None,
+    system: Annotated[str, typer.Option(help="Who paraphrases.")] = "softprompt-111",
+    n: Annotated[int, typer.Option(min=1, help="How many of each; more than one are sampled.")] = 1,
+    suite: SuiteName = "mini",
+    seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where the model runs.")] = "auto",
+) -> None:
+    """Paraphrase a sentence, or standard input line by line."""
+    from parabench import suites
+    from parabench.contracts import Runtime, Setting
+    from parabench.inference.models import resolve_device
+
+    sources = texts or [line.rstrip("\n") for line in sys.stdin]
+    if not any(source.strip() for source in sources):
+        raise UserError("paraphrase nothing", "no sentence", mend='parabench paraphrase "The old man sold his boat."')
+    runtime = Runtime(resolve_device(device), seed=seed)
+    chosen: Decoding = suites.load(suite).decoding
+    decoding = replace(chosen, do_sample=True) if n > 1 else chosen
+    repeated = [source for source in sources for _ in range(n)]
+    answers = dict[int, str]()
+    for batch in system_of(system, suite, Setting(runtime, decoding)).paraphrase(repeated):
+        answers |= {done.position: done.text for done in batch}
+    for position in range(len(repeated)):
+        typer.echo(printable(answers[position]))
+
+
+def system_of(name: str, suite: str, setting: Setting) -> Any:
+    """A system as its suite defines it."""
+    from parabench import planning, suites
+
+    return planning.build("system", name, suites.load(suite), setting)
+
+
+def printable(text: str) -> str:
+    """A model's text without what could steer a terminal."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def table(rows: list[tuple[str, str]]) -> None:
+    """Names and values, one pair a line."""
+    for name, value in rows:
+        typer.echo(f"{name:<12} {printable(value)}")
