@@ -12,7 +12,7 @@ from parabench.contracts import Paraphrase, Setting, Signature, UserError
 class Copy:
     """Returns its input: the floor of change and the ceiling of faithfulness."""
 
-    control: bool = True
+    role: str = "sentinel"
 
     @property
     def signature(self) -> Signature:
@@ -27,7 +27,7 @@ class Human:
     """The reference held out of the references that everybody is scored against."""
 
     setting: Setting
-    control: bool = True
+    role: str = "human"
 
     @property
     def signature(self) -> Signature:

@@ -52,7 +52,7 @@ def example_records(plan: Plan) -> list[dict[str, Any]]:
 def generate(folder: Run, plan: Plan, name: str, advance: Advance) -> None:
     """Let one system paraphrase what it has not yet, writing each batch as it finishes."""
     system = plan.systems[name]
-    key = {"system": name, "signature": str(system.signature), "control": bool(getattr(system, "control", False))}
+    key = {"system": name, "signature": str(system.signature), "role": getattr(system, "role", "system")}
     log = folder.log("predictions", name, key=key)
     missing = _missing(log, plan.data.examples)
     if missing:

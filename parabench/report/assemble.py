@@ -1,140 +1,130 @@
-"""From a run folder to its leaderboard: statistics are combined and tested, no model is needed."""
+"""From a run folder to its reports: statistics are combined, tested and ranked; no model is needed."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from parabench import registry
-from parabench.contracts import Score, Scorer, Setting, UserError
+import numpy as np
+
+from parabench.contracts import Score, Scorer
+from parabench.disk import write_atomically
+from parabench.report.evidence import Evidence, Measured, gather
 from parabench.report.leaderboard import Leaderboard, Row, to_csv, to_json, to_markdown
-from parabench.store import load_statistics, log_names, read_log, write_atomically
+from parabench.report.page import Comparison, PageData, to_html
+from parabench.significance import difference, holm, interval, paired_test, rank_clusters
 
 if TYPE_CHECKING:
-    import numpy as np
     from jaxtyping import Float
 
 LEVEL, RESAMPLES, DRAWS = 0.95, 1000, 5000
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What one scorer left in a run: its arrays by system, and the settings that made them."""
-
-    scorer: Scorer
-    signature: str
-    statistics: Mapping[str, Float[np.ndarray, "N K"]]
-
-
 def write_reports(folder: Path) -> Leaderboard:
-    """Write ``leaderboard.md``, ``.csv`` and ``.json`` into a run folder, and return the board."""
-    board = leaderboard(folder)
-    for suffix, render in ((".md", to_markdown), (".csv", to_csv), (".json", to_json)):
-        write_atomically(folder / f"leaderboard{suffix}", render(board).encode())
+    """Write ``leaderboard.md``, ``.csv``, ``.json`` and ``report.html`` into a run folder, and return the board."""
+    evidence = gather(folder)
+    compared = comparisons(evidence)
+    board = leaderboard(evidence, compared)
+    for name, text in (
+        ("leaderboard.md", to_markdown(board)),
+        ("leaderboard.csv", to_csv(board)),
+        ("leaderboard.json", to_json(board)),
+        ("report.html", to_html(page(evidence, board, compared))),
+    ):
+        write_atomically(folder / name, text.encode())
     return board
 
 
-def leaderboard(folder: Path) -> Leaderboard:
-    """Everything measured in a run folder as one table, ordered and ranked by the suite's headline column."""
-    facts, asked = _facts(folder), _asked(folder)
-    measured = {name: _measured(folder, name) for name in _scorers(folder)}
-    columns = tuple(column for one in measured.values() for column in one.scorer.columns)
-    systems = [names[0] for names in log_names(folder, "predictions")]
-    ranks = _ranks(measured, facts["suite"]["headline"], facts["runtime"]["seed"])
-    rows = tuple(_row(folder, name, measured, ranks, asked, facts["runtime"]["seed"]) for name in systems)
+def leaderboard(evidence: Evidence, compared: tuple[Comparison, ...]) -> Leaderboard:
+    """Everything measured as one table, ranked by the suite's headline column."""
+    suite, ranks = evidence.facts["suite"], _ranks(evidence, compared)
+    names = {column.name: one.signature for one in evidence.measured.values() for column in one.scorer.columns}
+    systems = {f"system {name}": output.signature for name, output in evidence.outputs.items()}
+    interval_signature = f"percentile bootstrap|level:{LEVEL}|resamples:{RESAMPLES}|seed:{evidence.seed}"
+    rank_signature = f"paired randomisation|draws:{DRAWS}|holm|seed:{evidence.seed}"
     return Leaderboard(
-        title=facts["suite"]["title"],
-        note=facts["suite"]["note"],
-        headline=facts["suite"]["headline"],
-        columns=columns,
-        rows=rows,
+        title=suite["title"],
+        note=suite["note"],
+        headline=evidence.headline,
+        columns=evidence.columns,
+        rows=tuple(_row(evidence, name, ranks) for name in evidence.outputs),
         invalid={},
-        signatures={column.name: one.signature for one in measured.values() for column in one.scorer.columns},
-        provenance=facts | {"interval": f"percentile bootstrap|level:{LEVEL}|resamples:{RESAMPLES}"},
+        signatures=names,
+        provenance={**evidence.facts, "interval": interval_signature, "ranks": rank_signature, **systems},
     )
 
 
-def _facts(folder: Path) -> dict[str, Any]:
-    try:
-        return json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"report {folder}", "no provenance.json", mend="finish it with: parabench run") from None
-
-
-def _asked(folder: Path) -> int:
-    return int(_facts(folder)["data"]["examples"])
-
-
-def _scorers(folder: Path) -> list[str]:
-    return list(dict.fromkeys(names[1] for names in log_names(folder, "statistics")))
-
-
-def _measured(folder: Path, name: str) -> Measured:
-    arrays, signature = {}, ""
-    for system, scorer in log_names(folder, "statistics"):
-        if scorer == name and (folder / "statistics").exists():
-            key, arrays[system] = load_statistics(folder, system, scorer)
-            signature = key["signature"]
-    family, variant = registry.split("scorer", name)
-    return Measured(registry.builder("scorer", family)(variant, Setting()), signature, arrays)
-
-
-def _row(
-    folder: Path,
-    system: str,
-    measured: Mapping[str, Measured],
-    ranks: Mapping[str, tuple[int, int]],
-    asked: int,
-    seed: int,
-) -> Row:
-    key, records = read_log(folder, "predictions", system)
+def _row(evidence: Evidence, system: str, ranks: Mapping[str, tuple[int, int]]) -> Row:
     scores: dict[str, Score] = {}
-    for one in measured.values():
+    for one in evidence.measured.values():
         if system in one.statistics:
-            scores |= _scores(one, one.statistics[system], seed)
-    return Row(system, ranks.get(system), scores, len(records), asked, key["control"])
+            scores |= _scores(one, system, evidence.seed)
+    output = evidence.outputs[system]
+    return Row(system, ranks.get(system), scores, len(output.texts), len(evidence.examples), output.role != "system")
 
 
-def _scores(one: Measured, statistics: Float[np.ndarray, "N K"], seed: int) -> dict[str, Score]:
-    from parabench.significance import interval
-
-    values = one.scorer.combine(statistics)
-    low, high = interval(one.scorer.combine, statistics, seed, RESAMPLES, LEVEL)
-    numbers = zip(values.tolist(), low.tolist(), high.tolist(), strict=True)
-    return {
-        column.name: Score(*triple, one.signature) for column, triple in zip(one.scorer.columns, numbers, strict=True)
-    }
+def _scores(one: Measured, system: str, seed: int) -> dict[str, Score]:
+    statistics, combine = one.statistics[system], one.scorer.combine
+    low, high = interval(combine, statistics, seed, RESAMPLES, LEVEL)
+    numbers = zip(one.scorer.columns, combine(statistics), low, high, strict=True)
+    return {column.name: Score(float(v), float(a), float(b), one.signature) for column, v, a, b in numbers}
 
 
-def _ranks(measured: Mapping[str, Measured], headline: str, seed: int) -> dict[str, tuple[int, int]]:
-    """Rank ranges by the headline column: paired randomisation tests over all pairs, corrected after Holm (1979)."""
-    import numpy as np
+def comparisons(evidence: Evidence) -> tuple[Comparison, ...]:
+    """All pairs of systems on the headline: paired randomisation tests, corrected after Holm (1979)."""
+    if evidence.ranking is None:
+        return ()
+    one, place = evidence.ranking
+    pairs = list(combinations(sorted(one.statistics), 2))
+    combine, seed = one.scorer.combine, evidence.seed
+    tests = [paired_test(combine, one.statistics[a], one.statistics[b], seed, DRAWS)[place] for a, b in pairs]
+    adjusted = holm(np.array(tests))
+    return tuple(_comparison(one, place, a, b, seed, p) for (a, b), p in zip(pairs, adjusted, strict=True))
 
-    from parabench.significance import holm, paired_test, rank_clusters
 
-    found = [
-        (one, position)
-        for one in measured.values()
-        for position, column in enumerate(one.scorer.columns)
-        if column.name == headline
-    ]
-    if not found:
+def _comparison(one: Measured, place: int, first: str, second: str, seed: int, p: float) -> Comparison:
+    arrays = one.statistics[first], one.statistics[second]
+    found, low, high = difference(one.scorer.combine, *arrays, seed, RESAMPLES, LEVEL)
+    return Comparison(first, second, float(found[place]), float(low[place]), float(high[place]), float(p))
+
+
+def _ranks(evidence: Evidence, compared: tuple[Comparison, ...]) -> dict[str, tuple[int, int]]:
+    if evidence.ranking is None:
         return {}
-    one, position = found[0]
-    systems = sorted(one.statistics)
-    values = np.array([one.scorer.combine(one.statistics[name])[position] for name in systems])
-    pairs = [(i, j) for i in range(len(systems)) for j in range(i)]
-    tests = [
-        paired_test(one.scorer.combine, one.statistics[systems[i]], one.statistics[systems[j]], seed, DRAWS)[position]
-        for i, j in pairs
-    ]
-    direction = one.scorer.columns[position].better
+    one, place = evidence.ranking
+    systems, better = sorted(one.statistics), one.scorer.columns[place].better
+    values = np.array([one.scorer.combine(one.statistics[name])[place] for name in systems])
     worse = np.zeros((len(systems), len(systems)), dtype=bool)
-    for (i, j), p in zip(pairs, holm(np.array(tests)), strict=True):
-        if p < 1 - LEVEL:
-            lower = values[i] < values[j] if direction == "up" else values[i] > values[j]
-            worse[(i, j) if lower else (j, i)] = True
-    return dict(zip(systems, rank_clusters(values, worse, direction), strict=True))
+    for pair in compared:
+        if pair.p < 1 - LEVEL:
+            first, second = systems.index(pair.first), systems.index(pair.second)
+            loses = pair.difference < 0 if better == "up" else pair.difference > 0
+            worse[(first, second) if loses else (second, first)] = True
+    return dict(zip(systems, rank_clusters(values, worse, better), strict=True))
+
+
+def page(evidence: Evidence, board: Leaderboard, compared: tuple[Comparison, ...]) -> PageData:
+    """What the HTML page shows besides the table: examples, texts, and every column on every example."""
+    ids = [example.id for example in evidence.examples]
+    return PageData(
+        board=board,
+        examples=evidence.examples,
+        texts={name: [output.texts.get(key) for key in ids] for name, output in evidence.outputs.items()},
+        values={name: dict(_values(evidence, name)) for name in evidence.outputs},
+        comparisons=compared,
+        cut={name: [place for place, key in enumerate(ids) if key in o.cut] for name, o in evidence.outputs.items()},
+    )
+
+
+def _values(evidence: Evidence, system: str) -> Iterator[tuple[str, list[float]]]:
+    for one in evidence.measured.values():
+        if system in one.statistics:
+            rows = each(one.scorer, one.statistics[system])
+            yield from ((column.name, rows[:, place].tolist()) for place, column in enumerate(one.scorer.columns))
+
+
+def each(scorer: Scorer, statistics: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N C"]:
+    """Every example's own columns: ``combine`` of each row by itself."""
+    return np.stack([scorer.combine(row[None]) for row in statistics])
