@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -123,6 +123,15 @@ def finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Nested mappings as ``("versions.torch", "2.13.0")`` pairs, keys sorted; anything else as text."""
+    if isinstance(value, Mapping):
+        for key in sorted(value, key=str):
+            yield from flat(value[key], f"{path}.{key}" if path else str(key))
+    elif value is not None:
+        yield path, value if isinstance(value, str) else json.dumps(finite(value), ensure_ascii=False, default=str)
 
 
 def from_json(text: str) -> Leaderboard:

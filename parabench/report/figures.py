@@ -39,6 +39,8 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "path.simplify_threshold": 0.2,
 }
+NAME = 24
+"""How many characters of a name a figure shows."""
 SVG = "http://www.w3.org/2000/svg"
 
 
@@ -86,8 +88,14 @@ def plane(points: Sequence[Point], change: Column, quality: Column, width: float
         return svg(figure, f"plane{width}")
 
 
+def short(name: str) -> str:
+    """A name as a figure has room for it."""
+    shown = visible(name)
+    return shown if len(shown) <= NAME else shown[: NAME - 1] + "…"
+
+
 def _axis(column: Column) -> str:
-    return visible(column.name) + {"up": " (higher is better)", "down": " (lower is better)", "none": ""}[column.better]
+    return short(column.name) + {"up": " (higher is better)", "down": " (lower is better)", "none": ""}[column.better]
 
 
 def _mark(axes: Axes, point: Point, on_front: bool) -> None:
@@ -129,7 +137,7 @@ def _place(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
 def _label(axes: Axes, point: Point, side: tuple[int, int]) -> Annotation:
     x, y = side
     return axes.annotate(
-        visible(point.name),
+        short(point.name),
         (point.change.value, point.quality.value),
         xytext=side,
         textcoords="offset points",
@@ -174,13 +182,13 @@ def distribution(column: Column, values: Mapping[str, Sequence[float]], controls
         for place, name in enumerate(reversed(names)):
             data = np.asarray(values[name], float)
             _violin(axes, place, data[np.isfinite(data)], MUTED if name in controls else ACCENT)
-        axes.set_yticks(range(len(names)), [visible(name) for name in reversed(names)])
+        axes.set_yticks(range(len(names)), [short(name) for name in reversed(names)])
         axes.tick_params(length=0)
         axes.spines["left"].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.grid(True, axis="x", linewidth=0.6)
         axes.set_axisbelow(True)
-        return svg(figure, f"distribution-{column.name}")
+        return svg(figure, visible(f"distribution-{column.name}"))
 
 
 def _violin(axes: Axes, place: int, data: np.ndarray, color: str) -> None:

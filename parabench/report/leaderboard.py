@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from parabench.contracts import Column
 from parabench.report.board import (
@@ -17,7 +16,7 @@ from parabench.report.board import (
     Leaderboard,
     Row,
     count_text,
-    finite,
+    flat,
     from_json,
     is_top,
     label,
@@ -116,15 +115,6 @@ def _markdown_scores(board: Leaderboard, row: Row, columns: Sequence[Column]) ->
         value, interval = score_text(row.scores.get(column.name), column)
         value = f"**{value}**" if is_top(board, row, column) else value
         yield f"{value} {interval}".strip()
-
-
-def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Nested mappings as ``("versions.torch", "2.13.0")`` pairs, keys sorted; anything else as text."""
-    if isinstance(value, Mapping):
-        for key in sorted(value, key=str):
-            yield from flat(value[key], f"{path}.{key}" if path else str(key))
-    elif value is not None:
-        yield path, value if isinstance(value, str) else json.dumps(finite(value), ensure_ascii=False, default=str)
 
 
 def to_terminal(board: Leaderboard, console: Console) -> None:

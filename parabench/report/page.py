@@ -22,8 +22,7 @@ from markupsafe import Markup
 
 from parabench.contracts import Column, Example, Score
 from parabench.report import board as boards
-from parabench.report.board import Leaderboard, Row
-from parabench.report.leaderboard import flat
+from parabench.report.board import Leaderboard, Row, flat
 from parabench.report.samples import samples
 from parabench.report.sinks import visible
 

@@ -61,4 +61,4 @@ def _disagreement(data: PageData, system: str) -> list[float]:
         if column.better != "none" and np.isfinite(values).any():
             rank = rankdata(values if column.better == "up" else -values, nan_policy="omit")
             ranks.append(rank / len(values))
-    return (np.nanmax(ranks, axis=0) - np.nanmin(ranks, axis=0)).round(3).tolist() if ranks else []
+    return (np.fmax.reduce(ranks) - np.fmin.reduce(ranks)).round(3).tolist() if ranks else []

@@ -15,6 +15,18 @@ _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _MARKDOWN = re.compile(
     r"[\\`*_{}\[\]<>()#!|~$&]|^[-+=]|(?<=^\d)[.)]|(?<=^\d\d)[.)]|:(?=//)|@|(?<=www)\.", re.IGNORECASE
 )
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\symbol{34}",
+    "'": r"\textquotesingle{}",
+    "`": r"\textasciigrave{}",
+    "-": "-{}",
+}
 _FORMULA = tuple("=+-@＝＋－＠")
 
 
@@ -46,3 +58,10 @@ def csv_text(text: str) -> str:
     """The text as a CSV cell that no spreadsheet takes for a formula: an apostrophe stands before ``= + - @``."""
     shown = visible(text)
     return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
+
+
+def latex(text: str) -> str:
+    """The text as LaTeX that typesets it: the ten special characters by their commands, quotes and dashes unjoined."""
+    return re.sub(
+        r"[\\{}$&#%_^~<>|\"'`-]", lambda match: _LATEX.get(match.group(), f"\\{match.group()}"), visible(text)
+    )

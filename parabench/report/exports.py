@@ -1,0 +1,145 @@
+"""The same results in the forms of other programs: lm-evaluation-harness JSON, a LaTeX table, Parquet."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from parabench.contracts import Score, UserError
+from parabench.report.board import (
+    Leaderboard,
+    Row,
+    count_text,
+    finite,
+    is_top,
+    main_columns,
+    ordered,
+    rank_text,
+    score_text,
+)
+from parabench.report.sinks import latex
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
+
+    from parabench.report.page import PageData
+
+Z = 1.959964
+"""Half a 95 % interval in standard errors."""
+
+
+def to_lm_eval(board: Leaderboard, system: str, task: str = "paraphrase", date: float | None = None) -> str:
+    """One system's results in the layout of lm-evaluation-harness 0.4 (``results_*.json``), undefined scores left out.
+
+    A standard error is the half width of the bootstrap interval over 1.96. ``date`` in seconds since 1970.
+    """
+    row = next((row for row in board.rows if row.system == system), None)
+    if row is None:
+        raise UserError(f"export {system!r}", "no such system in the table", [row.system for row in board.rows])
+    better = {c.name: c.better == "up" for c in board.columns if c.better != "none"}
+    content: dict[str, Any] = {
+        "results": {task: {"alias": task, **dict(_lm_eval_metrics(row))}},
+        "group_subtasks": {task: []},
+        "configs": {task: {"task": task, "generation_kwargs": board.provenance.get("decoding", {})}},
+        "versions": {task: 1},
+        "n-shot": {task: 0},
+        "higher_is_better": {task: better},
+        "n-samples": {task: {"original": row.asked, "effective": row.scored}},
+        "config": {"model": system, "signatures": dict(board.signatures), "provenance": board.provenance},
+        "git_hash": (board.provenance.get("git") or {}).get("commit"),
+        "model_name": system,
+        "model_name_sanitized": "".join(c if c.isalnum() or c in "-_." else "__" for c in system),
+        **({} if date is None else {"date": date}),
+    }
+    return json.dumps(finite(content), indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _lm_eval_metrics(row: Row) -> Iterator[tuple[str, float]]:
+    for name, score in row.scores.items():
+        if math.isfinite(score.value):
+            yield f"{name},none", score.value
+            error = (score.high - score.low) / (2 * Z)
+            if math.isfinite(error):
+                yield f"{name}_stderr,none", error
+
+
+def to_latex(board: Leaderboard) -> str:
+    """The main table for the packages booktabs and textcomp, intervals in small type, the first cluster bold."""
+    import pandas
+
+    columns = main_columns(board)
+    arrows = {"up": r" $\uparrow$", "down": r" $\downarrow$", "none": ""}
+    heads = ["rank", "system", "n", *(latex(column.name) + arrows[column.better] for column in columns)]
+    rows = [
+        [rank_text(row).replace("-", "--"), _latex_name(row), count_text(row)]
+        + [
+            _latex_score(row.scores.get(c.name), *score_text(row.scores.get(c.name), c), is_top(board, row, c))
+            for c in columns
+        ]
+        for row in ordered(board)
+    ]
+    frame = pandas.DataFrame(rows, columns=range(len(heads))).set_axis(heads, axis=1)
+    caption = latex(f"{board.title}. {board.note} Values with 95 % bootstrap intervals; bold: the first cluster.")
+    alignment = "rlr" + "r" * len(columns)
+    return frame.style.hide(axis="index").to_latex(hrules=True, column_format=alignment, caption=caption)
+
+
+def _latex_name(row: Row) -> str:
+    return rf"\textit{{{latex(row.system)}}}" if row.control else latex(row.system)
+
+
+def _latex_score(score: Score | None, value: str, interval: str, top: bool) -> str:
+    shown = "--" if score is None or value == "–" else f"${value}$"
+    shown = rf"$\mathbf{{{value}}}$" if top and score else shown
+    return rf"{shown} {{\scriptsize [${interval[1:-1]}$]}}" if interval else shown
+
+
+def to_parquet(
+    data: PageData, path: Path, statistics: Mapping[str, Mapping[str, Float[np.ndarray, "N K"]]] | None = None
+) -> None:
+    """All samples, one row per system and example, with the value of every column and, if given, the raw statistics.
+
+    ``statistics`` maps scorer and system to an array. The signatures and the provenance are in the file's metadata
+    under ``parabench``. Texts are as the system wrote them; an undefined number is null.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    parts = [
+        pyarrow.Table.from_pydict(_columns(data, row, statistics or {}))
+        for row in ordered(data.board)
+        if row.system in data.texts
+    ]
+    facts = {"signatures": dict(data.board.signatures), "provenance": data.board.provenance}
+    metadata = {"parabench": json.dumps(finite(facts), sort_keys=True, allow_nan=False)}
+    table = pyarrow.concat_tables(parts, promote_options="permissive").replace_schema_metadata(metadata)
+    pyarrow.parquet.write_table(table, path, compression="zstd")
+
+
+def _columns(
+    data: PageData, row: Row, statistics: Mapping[str, Mapping[str, Float[np.ndarray, "N K"]]]
+) -> dict[str, Sequence[Any]]:
+    count, values = len(data.examples), data.values.get(row.system, {})
+    found: dict[str, Sequence[Any]] = {
+        "id": [example.id for example in data.examples],
+        "system": [row.system] * count,
+        "control": [row.control] * count,
+        "source": [example.source for example in data.examples],
+        "references": [list(example.references) for example in data.examples],
+        "output": list(data.texts[row.system]),
+        "cut": [place in data.cut.get(row.system, ()) for place in range(count)],
+    }
+    for column in data.board.columns:
+        found[column.name] = _nulls(values.get(column.name, [math.nan] * count))
+    for scorer, arrays in statistics.items():
+        if row.system in arrays:
+            found[f"statistics.{scorer}"] = [_nulls(line) for line in arrays[row.system].tolist()]
+    return found
+
+
+def _nulls(numbers: Sequence[float]) -> list[float | None]:
+    return [float(number) if math.isfinite(number) else None for number in numbers]

@@ -1,0 +1,110 @@
+"""Comparison of runs: refusals name the field, deltas are paired, the gate closes on a loss and on nothing else."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from boards import small
+
+from parabench.contracts import Column, UserError
+from parabench.report import compare
+from parabench.report.leaderboard import to_markdown
+
+
+class Mean:
+    """A scorer whose one column is the mean of its one statistic."""
+
+    columns = (Column("bleu", "up", "reference", 1), Column("ter", "down", "reference", 1))
+
+    def combine(self, statistics):
+        return statistics.mean(axis=-2)
+
+
+def pair(shift: float, seed: int = 0) -> compare.Pair:
+    before = np.random.default_rng(seed).normal(50, 10, (200, 2))
+    noise = np.random.default_rng(1).normal(0, 1, (200, 2))
+    return compare.Pair(Mean(), {"bart": before, "gone": before}, {"bart": before + noise + shift, "new": before})
+
+
+def found(shift: float) -> tuple[compare.Change, ...]:
+    return compare.changes([pair(shift)], seed=0, resamples=200, draws=400)
+
+
+def test_equal_boards_differ_in_nothing():
+    assert compare.differing(small(), small()) == {}
+    compare.check_comparable({"a": small(), "b": small(), "c": small()})
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("data.fingerprint", {"provenance": {"data": {"fingerprint": "f00"}}}),
+        ("decoding.num_beams", {"provenance": {"decoding": {"num_beams": 4}}}),
+        ("signature.bleu", {"signatures": {"bleu": "bleu|refs:1|tok:13a"}}),
+    ],
+)
+def test_what_is_not_comparable_is_refused_by_name(field, change):
+    with pytest.raises(UserError, match=field.replace(".", r"\.")):
+        compare.check_comparable({"first": small(), "second": small(**change)})
+
+
+def test_other_versions_are_named_but_do_not_forbid():
+    newer = small(provenance={**small().provenance, "versions": {"torch": "9.9"}})
+    assert compare.differing(small(), newer) == {"versions.torch": ("2.13.0", "9.9")}
+    assert compare.forbidding(small(), newer) == {}
+
+
+def test_a_column_that_one_run_lacks_does_not_forbid():
+    assert compare.forbidding(small(), small(signatures={})) == {}
+
+
+def test_one_table_holds_the_rows_of_all_runs():
+    board = compare.side_by_side({"monday": small(), "tuesday": small(rows=small().rows[:1])})
+    assert sorted(row.system for row in board.rows if "copy" in row.system) == ["copy (monday)", "copy (tuesday)"]
+    assert len(board.rows) == 5
+    assert all(row.rank is None for row in board.rows)
+
+
+def test_changes_are_paired_by_example():
+    (bleu, ter) = found(2.0)
+    assert bleu.system == ter.system == "bart"
+    assert bleu.difference == pytest.approx(2.0, abs=0.3)
+    # The systems' own spread is 10, that of the paired difference 1: standard error 1 / sqrt(200) = 0.07.
+    assert bleu.high - bleu.low < 0.5
+    assert bleu.low < bleu.difference < bleu.high
+    assert bleu.p < 0.01
+
+
+def test_the_gate_closes_on_significant_losses_only():
+    assert compare.regressions(found(2.0), "bleu") == ()
+    assert [change.system for change in compare.regressions(found(-2.0), "bleu")] == ["bart"]
+    assert [change.system for change in compare.regressions(found(2.0), "ter")] == ["bart"]
+    assert compare.regressions(found(-2.0), "ter") == ()
+    same = pair(0.0)
+    unchanged = compare.changes([compare.Pair(Mean(), same.before, same.before)], 0, 100, 100)
+    assert compare.regressions(unchanged, "bleu") == ()
+
+
+def test_a_value_that_is_lost_is_a_regression():
+    (bleu, _) = found(2.0)
+    gone = replace(bleu, after=float("nan"), p=float("nan"))
+    assert compare.regressions([gone], "bleu") == (gone,)
+    assert compare.regressions([replace(gone, before=float("nan"))], "bleu") == ()
+
+
+def test_a_column_that_nobody_measured_is_an_error():
+    with pytest.raises(UserError, match="no such column"):
+        compare.regressions(found(2.0), "blue")
+
+
+def test_runs_of_other_lengths_are_refused():
+    short = pair(0.0)
+    with pytest.raises(UserError, match="200 examples in one, 199"):
+        compare.changes([compare.Pair(Mean(), short.before, {"bart": short.after["bart"][:199]})], 0, 10, 10)
+
+
+def test_changes_print_like_any_board():
+    text = to_markdown(compare.as_board(small(), small(), found(2.0)))
+    assert "what changed" in text
+    assert "| bart" in text
+    assert "zeroshot" not in text

@@ -1,0 +1,98 @@
+"""Other programs' forms are read back by their own readers, or held against their documented layout."""
+
+import json
+import math
+import shutil
+import subprocess
+
+import numpy
+import pyarrow.parquet
+import pytest
+from boards import HOSTILE, PATIENT, small
+from hypothesis import given
+from pages import page
+
+from parabench.contracts import UserError
+from parabench.report.exports import to_latex, to_lm_eval, to_parquet
+from parabench.report.sinks import latex
+
+
+def test_lm_eval_layout():
+    content = json.loads(to_lm_eval(small(), "bart", "mini"))
+    # The keys that EleutherAI/lm-evaluation-harness, lm_eval/evaluator.py writes.
+    keys = {"results", "group_subtasks", "configs", "versions", "n-shot", "higher_is_better", "n-samples", "config"}
+    assert keys | {"git_hash", "model_name", "model_name_sanitized"} == set(content)
+    results = content["results"]["mini"]
+    assert results["alias"] == "mini"
+    assert results["bleu,none"] == 41
+    assert results["bleu_stderr,none"] == pytest.approx(2.5 / 3.919928)
+    assert content["higher_is_better"]["mini"] == {"ibleu": True, "bleu": True, "self-bleu": False, "rouge1-p": True}
+    assert content["n-samples"]["mini"] == {"original": 500, "effective": 500}
+
+
+def test_lm_eval_leaves_out_what_is_undefined():
+    results = json.loads(to_lm_eval(small(), "zeroshot", "mini"))["results"]["mini"]
+    assert "length,none" not in results
+    assert "ibleu,none" in results
+
+
+def test_lm_eval_of_an_unknown_system_names_the_choices():
+    with pytest.raises(UserError, match="copy, softprompt-111"):
+        to_lm_eval(small(), "brat")
+
+
+def test_latex_table():
+    lines = to_latex(small()).splitlines()
+    assert r"\toprule" in lines
+    assert r"rank & system & n & ibleu $\uparrow$ & bleu $\uparrow$ & self-{}bleu $\downarrow$ & length \\" in lines
+    row = next(line for line in lines if "bart" in line)
+    assert row.startswith(r"1--2 & bart & 500 & $\mathbf{29.5}$ {\scriptsize [$28.5, 31.0$]} & $41.0$ ")
+    assert any(line.startswith(r" & \textit{copy} & 500 & $20.5$") for line in lines)
+
+
+@PATIENT
+@given(HOSTILE)
+def test_latex_text_holds_no_command_of_its_own(text):
+    shown = latex(text)
+    for command in (
+        "textbackslash{}",
+        "textasciicircum{}",
+        "textasciitilde{}",
+        "textless{}",
+        "textgreater{}",
+        "textbar{}",
+    ):
+        shown = shown.replace(f"\\{command}", "")
+    for command in ("symbol{34}", "textquotesingle{}", "textasciigrave{}"):
+        shown = shown.replace(f"\\{command}", "")
+    for character in "{}$&#%_":
+        shown = shown.replace(f"\\{character}", "")
+    assert not set(shown.replace("-{}", "")) & set("\\{}$&#%_^~")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_compiles(tmp_path):
+    text = (
+        r"\documentclass{article}\usepackage{booktabs,textcomp}\begin{document}" + to_latex(small()) + r"\end{document}"
+    )
+    (tmp_path / "t.tex").write_text(text, encoding="utf-8")
+    subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_parquet_holds_every_sample_value_and_statistic(tmp_path):
+    data = page()
+    statistics = {"bleu": {"bart": numpy.array([[1.0, 2.0], [3.0, math.nan], [5.0, 6.0]])}}
+    to_parquet(data, tmp_path / "samples.parquet", statistics)
+    table = pyarrow.parquet.read_table(tmp_path / "samples.parquet")
+    rows = {(row["system"], row["id"]): row for row in table.to_pylist()}
+    assert len(rows) == 12
+    assert rows["bart", "e1"]["output"] == "The feline rested."
+    assert rows["bart", "e1"]["references"] == ["A cat 1 was sitting."]
+    assert rows["copy", "e2"]["output"] is None
+    assert rows["copy", "e2"]["bleu"] is None
+    assert rows["copy", "e0"]["bleu"] == 1.0
+    assert rows["bart", "e1"]["statistics.bleu"] == [3.0, None]
+    assert rows["copy", "e1"]["statistics.bleu"] is None
+    assert rows["bart", "e2"]["cut"]
+    facts = json.loads(table.schema.metadata[b"parabench"])
+    assert facts["signatures"] == {"bleu": "bleu|refs:4"}

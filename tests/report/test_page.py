@@ -1,0 +1,131 @@
+"""The page is read back by html5lib, a parser that follows the HTML standard as browsers do."""
+
+import base64
+import hashlib
+import json
+import re
+
+import html5lib
+import pytest
+from pages import PAYLOADS, page
+
+from parabench.contracts import Column, Score
+from parabench.report.figures import Point, pareto
+from parabench.report.page import axes, to_html
+from parabench.report.sinks import visible
+
+
+def parsed(html: str):
+    return html5lib.parse(html, namespaceHTMLElements=False)
+
+
+def structure(html: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Every element with the names of its attributes: what foreign text must not change."""
+    return [(str(element.tag), tuple(sorted(map(str, element.attrib)))) for element in parsed(html).iter()]
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return to_html(page())
+
+
+def words_of(element) -> str:
+    return " ".join(" ".join(element.itertext()).split())
+
+
+@pytest.fixture(scope="module", params=PAYLOADS)
+def hostile(request):
+    return request.param, to_html(page(request.param))
+
+
+def test_foreign_text_adds_no_element_and_no_attribute(plain, hostile):
+    payload, html = hostile
+    # Drawings depend on the width of names, so only their kinds of element are compared.
+    drawn = {"path", "g", "use", "text", "defs", "clipPath", "rect", "circle"}
+    kept = [[item for item in structure(each) if item[0].rpartition("}")[2] not in drawn] for each in (plain, html)]
+    assert kept[0] == kept[1]
+    assert {item[0] for item in structure(html)} == {item[0] for item in structure(plain)}
+    assert words_of(parsed(html).find(".//h1")) == " ".join(visible(f"A title{payload}").split())
+
+
+def test_foreign_text_reaches_the_examples_as_it_is(hostile):
+    payload, html = hostile
+    (block,) = [e for e in parsed(html).iter("script") if e.get("type") == "application/json"]
+    data = json.loads(block.text)
+    assert data["examples"][1]["source"] == f"The cat 1 sat.{visible(payload)}"
+    assert data["examples"][2]["id"] == f"e2{visible(payload)}"
+
+
+def test_the_page_loads_nothing_and_runs_only_its_own_script(plain):
+    document = parsed(plain)
+    policy = next(e.get("content") for e in document.iter("meta") if e.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; ")
+    for kind in ("style", "script"):
+        for element in document.iter(kind):
+            if element.get("type") != "application/json":
+                hashed = base64.b64encode(hashlib.sha256(element.text.encode()).digest()).decode()
+                assert f"{kind}-src 'sha256-{hashed}'" in policy
+    for element in document.iter():
+        assert not {"src", "style", "srcset", "data"} & set(element.attrib)
+        assert not any(str(name).startswith("on") for name in element.attrib)
+        assert str(element.get("href", "#")).startswith("#")
+    assert not re.search(r"url\((?!#)|@import|https?://(?!www\.w3\.org/)", plain)
+
+
+def test_the_same_data_give_the_same_bytes(plain):
+    assert to_html(page()) == plain
+
+
+def test_the_leaderboard_shows_order_intervals_and_what_does_not_rank(plain):
+    table = next(t for t in parsed(plain).iter("table") if t.get("class") == "board")
+    rows = [[words_of(cell) for cell in row] for row in table.find("tbody")]
+    assert [row[1] for row in rows] == ["softprompt-111", "bart", "copy (control)", "zeroshot"]
+    assert rows[0][:4] == ["1-2", "softprompt-111", "500", "30.2 [29.2, 31.8]"]
+    assert rows[3][2] == "312/500"
+    assert "bleu does not rank here: copy beats human" in words_of(parsed(plain)).replace("⚠ ", "")
+
+
+def test_every_control_and_region_has_a_name(plain):
+    document = parsed(plain)
+    identifiers = [element.get("id") for element in document.iter() if element.get("id")]
+    assert len(identifiers) == len(set(identifiers))
+    for element in document.iter():
+        for attribute in ("aria-labelledby", "aria-describedby"):
+            assert set((element.get(attribute) or "").split()) <= set(identifiers)
+        if element.tag == "button":
+            assert words_of(element)
+    labelled = [child for label in document.iter("label") for child in label]
+    assert all(field in labelled for kind in ("input", "select") for field in document.iter(kind))
+    assert document.get("lang") == "en"
+    assert [e.tag for e in document.iter() if e.tag in ("h1", "h2", "main")][:2] == ["h1", "main"]
+
+
+def test_examples_carry_differences_flags_and_values(plain):
+    data = json.loads(next(e.text for e in parsed(plain).iter("script") if e.get("type")))
+    assert [system["name"] for system in data["systems"]] == ["softprompt-111", "bart", "copy", "zeroshot"]
+    flags = [[output["flag"] for output in example["outputs"]] for example in data["examples"]]
+    assert flags == [["copy", "empty", "copy", "copy"], ["", "", "", ""], ["missing", "cut", "missing", "missing"]]
+    assert data["examples"][1]["outputs"][1]["runs"][0][0] in " +-"
+    assert data["values"][0][0] == [2.0, 3.0, None]
+
+
+def test_the_pairs_are_told_from_both_sides(plain):
+    table = next(t for t in parsed(plain).iter("table") if t.get("class") == "pairs")
+    rows = {words_of(row[0]): [words_of(cell) for cell in row[1:]] for row in table.find("tbody")}
+    assert rows["bart"][2] == "▲ ahead +9.0 [8.0, 10.0] p 0.001"
+    assert rows["copy"][1] == "▼ behind -9.0 [-10.0, -8.0] p 0.001"
+    assert rows["bart"][0] == "· even -0.8 [-2.0, 0.5] p 0.2"
+
+
+def test_axes_are_the_first_columns_of_each_kind_or_those_named():
+    change, quality = axes(page())
+    assert (change.name, quality.name) == ("self-bleu", "bleu")
+
+
+def test_the_front_holds_the_points_that_nothing_beats():
+    def point(name: str, change: float, quality: float) -> Point:
+        return Point(name, Score(change, change, change, ""), Score(quality, quality, quality, ""), False)
+
+    points = [point("a", 10, 30), point("b", 20, 40), point("c", 20, 35), point("d", 50, 50), point("e", 60, 50)]
+    front = pareto(points, Column("overlap", "down", "source"), Column("bleu", "up", "reference"))
+    assert [each.name for each in front] == ["a", "b", "d"]
