@@ -7,10 +7,23 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import torch
+from transformers import PreTrainedModel
 
 from parabench.contracts import UserError
 
 Result = TypeVar("Result")
+
+
+def check_lengths(model: PreTrainedModel, lengths: Sequence[int], what: str) -> None:
+    """Raise UserError naming the first position whose length exceeds the model's positions."""
+    limit = getattr(model.config, "max_position_embeddings", None)
+    for position, length in enumerate(lengths):
+        if limit is not None and length > limit:
+            raise UserError(
+                f"run the model on row {position}",
+                f"{what} of {length} tokens; the model has {limit} positions",
+                mend="shorten the text, the prompt or max_new_tokens",
+            )
 
 
 def by_length(lengths: Sequence[int]) -> list[int]:
@@ -19,32 +32,35 @@ def by_length(lengths: Sequence[int]) -> list[int]:
 
 
 def in_batches(
-    order: Sequence[int], run: Callable[[Sequence[int]], Result], batch_size: int | None, start: int
+    order: Sequence[int],
+    run: Callable[[Sequence[int]], Result],
+    batch_size: int | None,
+    start: int,
+    costs: Sequence[int] | None = None,
 ) -> Iterator[Result]:
-    """Run ``order`` batch by batch; with ``batch_size`` None begin at ``start`` and halve whenever memory runs out.
+    """Run ``order`` batch by batch, of ``batch_size`` rows; if None, halve whenever memory runs out, first ``start``.
 
-    Every position is in exactly one result. Raises UserError where a fixed batch, or one single row, does not fit.
+    With ``costs`` (say tokens, by position) ``start`` bounds a batch's cost instead of its rows. Every position is in
+    exactly one result. Raises UserError where a fixed batch, or one single row, does not fit.
     """
-    size, done = batch_size or start, 0
+    budget, done = batch_size or start, 0
+    prices = costs if costs is not None and batch_size is None else [1] * (max(order, default=0) + 1)
     while done < len(order):
-        batch = order[done : done + size]
-        fits, result = _try(run, batch)
+        batch = _affordable(order[done:], prices, budget)
+        fits, result = attempt(lambda batch=batch: run(batch))  # type: ignore[misc]
         if fits:
             done += len(batch)
             yield result  # type: ignore[misc]
         elif batch_size is not None or len(batch) == 1:
-            raise UserError(
-                f"run a batch of {len(batch)} rows",
-                "not enough memory",
-                mend="use --batch-size auto, or a smaller model",
-            )
+            raise does_not_fit(len(batch))
         else:
-            size = len(batch) // 2
+            budget = max(1, sum(prices[position] for position in batch) // 2)
 
 
-def _try(run: Callable[[Sequence[int]], Result], batch: Sequence[int]) -> tuple[bool, Result | None]:
+def attempt(run: Callable[[], Result]) -> tuple[bool, Result | None]:
+    """Call ``run``; whether it fitted into memory, and its result if so. Other errors pass."""
     try:
-        return True, run(batch)
+        return True, run()
     except RuntimeError as error:  # torch.OutOfMemoryError is one; the CPU's allocator raises the plain kind
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
@@ -52,3 +68,19 @@ def _try(run: Callable[[Sequence[int]], Result], batch: Sequence[int]) -> tuple[
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return False, None
+
+
+def does_not_fit(rows: int) -> UserError:
+    """The error of a batch that may not be halved, or cannot."""
+    return UserError(
+        f"run a batch of {rows} rows", "not enough memory", mend="use --batch-size auto, or a smaller model"
+    )
+
+
+def _affordable(order: Sequence[int], prices: Sequence[int], budget: int) -> Sequence[int]:
+    spent = 0
+    for count, position in enumerate(order):
+        spent += prices[position]
+        if count and spent > budget:
+            return order[:count]
+    return order

@@ -1,42 +1,29 @@
 """Turning prompts into new tokens, the same for every system: batched, with every setting explicit.
 
-Lengths and penalties count new tokens only, so that soft and written prompts are treated alike.
+Lengths and penalties count new tokens only, so that soft and written prompts are treated alike. Greedy and sampled rows
+share what their prompts have in common, leave when they are done, and let waiting rows take their slot; beams,
+encoder-decoder models and architectures with other than plain attention go through transformers' generate.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
-from transformers import GenerationConfig, PreTrainedModel, RepetitionPenaltyLogitsProcessor
+from transformers import PreTrainedModel
 
 from parabench.contracts import Decoding, Runtime, UserError
-from parabench.inference.batching import by_length, in_batches
+from parabench.inference.attention import is_plain
+from parabench.inference.batching import by_length, check_lengths, in_batches
+from parabench.inference.flight import Completion, fly
+from parabench.inference.generate import generate, pad_rows
+from parabench.inference.rows import Row, embed, row_seeds
 
-AUTO_BATCH = 64
+__all__ = ["Completion", "Row", "decode_causal", "decode_seq2seq"]
 
-
-@dataclass(frozen=True, eq=False)
-class Row:
-    """One prompt: token ids, where ``-1 - k`` stands for row k of ``virtual`` (``[P, H]``, H the embeddings' width)."""
-
-    ids: tuple[int, ...]
-    virtual: Float[Tensor, "P H"] | None = None
-
-
-class Completion(NamedTuple):
-    """The new tokens of one row, without the end token; ``finished`` is False where the limit cut them."""
-
-    position: int
-    ids: tuple[int, ...]
-    finished: bool
+AUTO_BATCH = 32
 
 
 def decode_causal(
@@ -49,20 +36,16 @@ def decode_causal(
 ) -> Iterator[list[Completion]]:
     """Complete every row with a decoder-only model; yields batches as they finish, each position exactly once.
 
-    Any id of ``eos`` ends a row. Raises UserError, before any work, where a prompt leaves no room for its new tokens.
+    Any id of ``eos`` ends a row. A sampled row draws from a seed of its own, so neither its batch nor its place changes
+    it. Raises UserError, before any work, where a prompt is empty or leaves no room for its new tokens.
     """
-    lengths = [len(row.ids) for row in rows]
-    check_lengths(model, [length + decoding.max_new_tokens for length in lengths], "prompt and new tokens")
-    seeds = row_seeds([row.ids for row in rows], runtime.seed)
-
-    def run(batch: Sequence[int]) -> list[Completion]:
-        embeds, mask = _pad_left(model, [rows[position] for position in batch])
-        seed = seeds[batch[0]] if decoding.do_sample else None
-        new = _generate(model, decoding, eos, pad, seed, inputs_embeds=embeds, attention_mask=mask)
-        return _completions(batch, new, eos)
-
-    size = 1 if decoding.do_sample else runtime.batch_size
-    yield from in_batches(by_length(lengths), run, size, AUTO_BATCH)
+    if not all(row.ids for row in rows):
+        raise UserError("complete an empty prompt", "a row without ids", mend="begin every prompt with the BOS token")
+    check_lengths(model, [len(row.ids) + decoding.max_new_tokens for row in rows], "prompt and new tokens")
+    if decoding.num_beams > 1 or not is_plain(model):
+        yield from _with_generate(model, rows, decoding, runtime, eos, pad)
+    else:
+        yield from fly(model, rows, decoding, runtime, eos)
 
 
 def decode_seq2seq(
@@ -76,124 +59,48 @@ def decode_seq2seq(
     """
     config: Any = model.config
     begin = [config.decoder_start_token_id] + [config.bos_token_id] * (config.model_type == "bart")
-    lengths = [len(source) for source in sources]
-    check_lengths(
-        model, [max(length, decoding.max_new_tokens + len(begin)) for length in lengths], "source or new tokens"
-    )
+    needed = [max(len(source), decoding.max_new_tokens + len(begin)) for source in sources]
+    check_lengths(model, needed, "source or new tokens")
     seeds = row_seeds(sources, runtime.seed)
-    eos, pad = {config.eos_token_id}, config.pad_token_id
 
     def run(batch: Sequence[int]) -> list[Completion]:
-        ids, mask = pad_right([sources[position] for position in batch], pad, model.device)
+        rows = [torch.tensor(sources[position], device=model.device) for position in batch]
+        ids, mask = pad_rows(rows, config.pad_token_id, left=False)
         first = torch.tensor([begin] * len(batch), device=model.device)
-        seed = seeds[batch[0]] if decoding.do_sample else None
-        new = _generate(
-            model, decoding, eos, pad, seed, len(begin), input_ids=ids, attention_mask=mask, decoder_input_ids=first
+        new = generate(
+            model,
+            decoding,
+            {config.eos_token_id},
+            config.pad_token_id,
+            seeds[batch[0]] if decoding.do_sample else None,
+            input_ids=ids,
+            attention_mask=mask,
+            decoder_input_ids=first,
         )
-        return _completions(batch, new, eos)
+        return [_cut(position, row, {config.eos_token_id}) for position, row in zip(batch, new, strict=True)]
 
     size = 1 if decoding.do_sample else runtime.batch_size
-    yield from in_batches(by_length(lengths), run, size, AUTO_BATCH)
+    yield from in_batches(by_length([len(source) for source in sources]), run, size, AUTO_BATCH)
 
 
-def check_lengths(model: PreTrainedModel, lengths: Sequence[int], what: str) -> None:
-    """Raise UserError naming the first position whose length exceeds the model's positions."""
-    limit = getattr(model.config, "max_position_embeddings", None)
-    for position, length in enumerate(lengths):
-        if limit is not None and length > limit:
-            raise UserError(
-                f"run the model on row {position}",
-                f"{what} of {length} tokens; the model has {limit} positions",
-                mend="shorten the text, the prompt or max_new_tokens",
-            )
-
-
-def row_seeds(contents: Sequence[tuple[int, ...]], seed: int) -> list[int]:
-    """One seed a row, from the run's seed, the row's ids, and how many equal rows came before it."""
-    seen: Counter[tuple[int, ...]] = Counter()
-    seeds = []
-    for ids in contents:
-        key = f"{seed}|{seen[ids]}|{','.join(map(str, ids))}"
-        seen[ids] += 1
-        seeds.append(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) >> 1)
-    return seeds
-
-
-def pad_right(
-    rows: Sequence[tuple[int, ...]], pad: int, device: torch.device
-) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
-    """Rows of ids as one tensor padded on the right, and its attention mask."""
-    width = max(map(len, rows))
-    ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows], device=device)
-    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=device)
-    return ids, mask
-
-
-def embed(model: PreTrainedModel, row: Row) -> Float[Tensor, "T H"]:
-    """The row's input embeddings, its virtual tokens among them, in the model's dtype."""
-    ids = torch.tensor(row.ids, device=model.device)
-    table: Any = model.get_input_embeddings()
-    embeds = table(ids.clamp(min=0))
-    if row.virtual is not None:
-        embeds[ids < 0] = row.virtual.to(embeds)[-1 - ids[ids < 0]]
-    return embeds
-
-
-def _pad_left(model: PreTrainedModel, rows: Sequence[Row]) -> tuple[Float[Tensor, "B T H"], Int[Tensor, "B T"]]:
-    parts = [embed(model, row) for row in rows]
-    embeds = parts[0].new_zeros(len(parts), max(map(len, parts)), parts[0].shape[1])
-    mask = torch.zeros(embeds.shape[:2], dtype=torch.long, device=embeds.device)
-    for index, part in enumerate(parts):
-        embeds[index, -len(part) :] = part
-        mask[index, -len(part) :] = 1
-    return embeds, mask
-
-
-def _generate(
+def _with_generate(
     model: PreTrainedModel,
+    rows: Sequence[Row],
     decoding: Decoding,
+    runtime: Runtime,
     eos: AbstractSet[int],
     pad: int,
-    seed: int | None,
-    begin: int = 0,
-    **inputs: Tensor,
-) -> list[list[int]]:
-    """New ids of transformers' own generate, cut of the first ``begin`` ones."""
-    generator: Any = model
-    start = getattr(model.config, "decoder_start_token_id", None)
-    generator.generation_config = GenerationConfig()  # generate() fills every unset field from this one
-    penalty = RepetitionPenaltyLogitsProcessor(decoding.repetition_penalty, prompt_ignore_length=begin or None)
-    with torch.random.fork_rng(enabled=seed is not None), torch.inference_mode():
-        if seed is not None:
-            torch.manual_seed(seed)
-        ids = generator.generate(
-            **inputs,
-            generation_config=_generation_config(decoding, eos, pad, start),
-            logits_processor=[penalty] * (decoding.repetition_penalty != 1.0),
-        )
-    return ids[:, begin:].tolist()
+) -> Iterator[list[Completion]]:
+    seeds = row_seeds([row.ids for row in rows], runtime.seed)
 
+    def run(batch: Sequence[int]) -> list[Completion]:
+        embeds, mask = pad_rows([embed(model, [rows[position]]) for position in batch], 0.0, left=True)
+        seed = seeds[batch[0]] if decoding.do_sample else None
+        new = generate(model, decoding, eos, pad, seed, inputs_embeds=embeds, attention_mask=mask)
+        return [_cut(position, ids, eos) for position, ids in zip(batch, new, strict=True)]
 
-def _generation_config(decoding: Decoding, eos: AbstractSet[int], pad: int, start: int | None) -> GenerationConfig:
-    sampling = {"temperature": decoding.temperature, "top_k": decoding.top_k, "top_p": decoding.top_p}
-    beams = {"length_penalty": decoding.length_penalty, "early_stopping": decoding.early_stopping}
-    return GenerationConfig(
-        max_new_tokens=decoding.max_new_tokens,
-        min_new_tokens=decoding.min_new_tokens,
-        num_beams=decoding.num_beams,
-        do_sample=decoding.do_sample,
-        no_repeat_ngram_size=decoding.no_repeat_ngram_size,
-        eos_token_id=sorted(eos),
-        pad_token_id=pad,
-        decoder_start_token_id=start,
-        use_cache=True,
-        **(sampling if decoding.do_sample else {}),
-        **(beams if decoding.num_beams > 1 else {}),
-    )
-
-
-def _completions(batch: Sequence[int], new: Sequence[Sequence[int]], eos: AbstractSet[int]) -> list[Completion]:
-    return [_cut(position, ids, eos) for position, ids in zip(batch, new, strict=True)]
+    size = 1 if decoding.do_sample else runtime.batch_size
+    yield from in_batches(by_length([len(row.ids) for row in rows]), run, size, AUTO_BATCH)
 
 
 def _cut(position: int, ids: Sequence[int], eos: AbstractSet[int]) -> Completion:

@@ -1,8 +1,13 @@
-"""Token log-likelihoods of given targets, in natural logarithms: what BARTScore and every perplexity are made of."""
+"""Token log-likelihoods of given targets, in natural logarithms: what BARTScore and every perplexity are made of.
+
+Sequences run packed, with no padding outside attention; a source or prompt shared by several targets is encoded once;
+the output head sees target positions only, a chunk at a time, and its log-sum-exp is taken in float32. On CUDA the same
+code runs eagerly; it has been tested on CPU only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,33 +16,41 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from parabench.contracts import Runtime
-from parabench.inference.batching import by_length, in_batches
-from parabench.inference.decoding import Row, check_lengths, embed, pad_right
+from parabench.contracts import Runtime, UserError
+from parabench.inference.attention import spans
+from parabench.inference.bart import Pair, packed_bart
+from parabench.inference.batching import check_lengths, in_batches
+from parabench.inference.rows import Row, shared_prefixes
+from parabench.inference.slots import Pool, run_packed
 
-AUTO_BATCH = 32
+TOKENS = {"cpu": 1024, "cuda": 32768}
+"""Tokens in one pass."""
+HEAD_TOKENS = {"cpu": 128, "cuda": 8192}
+"""Target tokens whose logits exist at once."""
 
-Pair = tuple[tuple[int, ...], tuple[int, ...]]
+Run = Callable[[Sequence[int]], tuple[Float[Tensor, "T H"], list[int]]]
 
 
 def seq2seq_log_likelihood(model: PreTrainedModel, pairs: Sequence[Pair], runtime: Runtime) -> Float[np.ndarray, "N 2"]:
     """Sum of ln p(target token | earlier ones, source) and the number of target tokens, one row a (source, target).
 
     Every target id is scored, with the decoder fed the target shifted right behind the model's start token
-    (BARTScore, Yuan et al. 2021; neulab/BARTScore). Raises UserError where a side exceeds the model's positions.
+    (BARTScore, Yuan et al. 2021; neulab/BARTScore). Raises UserError where a side exceeds the model's positions or a
+    source is empty.
     """
-    config: Any = model.config
     check_lengths(model, [max(map(len, pair)) for pair in pairs], "source or target")
+    if not all(source for source, _ in pairs):
+        raise UserError("score a target", "an empty source", mend="tokenise with special tokens")
+    order = sorted(range(len(pairs)), key=lambda at: (-len(pairs[at][0]), pairs[at][0], -len(pairs[at][1]), at))
+    costs = [len(target) for _, target in pairs]
+    for before, at in zip([None, *order], order, strict=False):
+        new_source = before is None or pairs[before][0] != pairs[at][0]
+        costs[at] += len(pairs[at][0]) * new_source
 
-    def run(batch: Sequence[int]) -> tuple[Sequence[int], Float[np.ndarray, " B"]]:
-        ids, mask = pad_right([pairs[position][0] for position in batch], config.pad_token_id, model.device)
-        targets = [pairs[position][1] for position in batch]
-        labels, real = pad_right(targets, config.pad_token_id, model.device)
-        shifted = torch.cat([torch.full_like(labels[:, :1], config.decoder_start_token_id), labels[:, :-1]], dim=1)
-        logits = model(input_ids=ids, attention_mask=mask, decoder_input_ids=shifted).logits
-        return batch, _sums(logits, labels, real)
+    def run(batch: Sequence[int]) -> tuple[Float[Tensor, "T H"], list[int]]:
+        return packed_bart(model, [pairs[at] for at in batch])
 
-    return _gather(len(pairs), [len(pair[1]) for pair in pairs], run, [sum(map(len, pair)) for pair in pairs], runtime)
+    return _measure(model, run, [target for _, target in pairs], order, costs, runtime)
 
 
 def causal_log_likelihood(
@@ -45,37 +58,65 @@ def causal_log_likelihood(
 ) -> Float[np.ndarray, "N 2"]:
     """Sum of ln p(target token | earlier ones, prompt row) and the number of target tokens, one row a prompt.
 
-    Raises UserError where prompt and target together exceed the model's positions.
+    Raises UserError where prompt and target together exceed the model's positions, or a prompt is empty.
     """
     lengths = [len(row.ids) + len(target) for row, target in zip(rows, targets, strict=True)]
     check_lengths(model, lengths, "prompt and target")
-
-    def run(batch: Sequence[int]) -> tuple[Sequence[int], Float[np.ndarray, " B"]]:
-        sums = []
-        for position in batch:
-            row, target = rows[position], targets[position]
-            embeds = embed(model, Row(row.ids + target, row.virtual))[None]
-            logits = model(inputs_embeds=embeds).logits[:, len(row.ids) - 1 : -1]
-            labels = torch.tensor([target], dtype=torch.long, device=model.device)
-            sums.append(_sums(logits, labels, torch.ones_like(labels)))
-        return batch, np.concatenate(sums)
-
-    return _gather(len(rows), [len(target) for target in targets], run, lengths, runtime)
-
-
-def _gather(
-    count: int, targets: Sequence[int], run: Any, lengths: Sequence[int], runtime: Runtime
-) -> Float[np.ndarray, "N 2"]:
-    result = np.zeros((count, 2))
-    result[:, 1] = targets
+    if not all(row.ids for row in rows):
+        raise UserError("score a target", "an empty prompt", mend="begin every prompt with the BOS token")
+    prefixes = shared_prefixes(rows)
     with torch.inference_mode():
-        for batch, sums in in_batches(by_length(lengths), run, runtime.batch_size, AUTO_BATCH):
-            result[np.asarray(batch), 0] = sums
+        pool = Pool(model, prefixes.rows)
+    rest = [prefixes.rest(position, row) for position, row in enumerate(rows)]
+    whole = [Row(row.ids + target[:-1], row.virtual) for row, target in zip(rest, targets, strict=True)]
+    costs = [len(row.ids) for row in whole]
+    order = sorted(range(len(rows)), key=lambda at: (prefixes.owners[at], -costs[at], at))
+
+    def run(batch: Sequence[int]) -> tuple[Float[Tensor, "T H"], list[int]]:
+        packed = [whole[at] for at in batch]
+        hidden = run_packed(model, packed, pool, [prefixes.owners[at] for at in batch])
+        ends = [span.stop for span in spans([costs[at] for at in batch])]
+        scored = [place for at, end in zip(batch, ends, strict=True) for place in range(end - len(targets[at]), end)]
+        return hidden[torch.tensor(scored, device=hidden.device)], [token for at in batch for token in targets[at]]
+
+    return _measure(model, run, targets, order, costs, runtime)
+
+
+def _measure(
+    model: PreTrainedModel,
+    run: Run,
+    targets: Sequence[Sequence[int]],
+    order: Sequence[int],
+    costs: Sequence[int],
+    runtime: Runtime,
+) -> Float[np.ndarray, "N 2"]:
+    """Run batches of positions whose targets are not empty, and add up the log-likelihoods of each target's tokens."""
+    result = np.array([[0.0, len(target)] for target in targets]).reshape(-1, 2)
+
+    def sums(batch: Sequence[int]) -> tuple[Sequence[int], Float[np.ndarray, " B"]]:
+        hidden, labels = run(batch)
+        wanted = torch.tensor(labels, device=hidden.device)
+        each = torch.cat(list(_log_likelihoods(model, hidden, wanted))).double().cpu().numpy()
+        return batch, np.add.reduceat(each, [span.start for span in spans([len(targets[at]) for at in batch])])
+
+    scored = [at for at in order if targets[at]]
+    with torch.inference_mode():
+        for batch, totals in in_batches(scored, sums, runtime.batch_size, TOKENS[model.device.type], costs):
+            result[list(batch), 0] = totals
     return result
 
 
-def _sums(
-    logits: Float[Tensor, "B T V"], labels: Int[Tensor, "B T"], real: Int[Tensor, "B T"]
-) -> Float[np.ndarray, " B"]:
-    scores = logits.float().log_softmax(-1).gather(-1, labels[..., None])[..., 0]
-    return (scores * real).sum(1).double().cpu().numpy()
+def _log_likelihoods(
+    model: PreTrainedModel, hidden: Float[Tensor, "T H"], wanted: Int[Tensor, " T"]
+) -> Iterator[Float[Tensor, " t"]]:
+    head: Any = model.get_output_embeddings()
+    bias = getattr(model, "final_logits_bias", None)
+    size = HEAD_TOKENS[hidden.device.type]
+    for part, labels in zip(hidden.split(size), wanted.split(size), strict=True):
+        logits = head(part).float()
+        if bias is not None:
+            logits += bias
+        chosen = logits.gather(1, labels[:, None])[:, 0]
+        top = logits.amax(dim=1, keepdim=True)
+        logits.sub_(top).exp_()  # in place: a second array of this size would cost as much as the product
+        yield chosen - top[:, 0] - logits.sum(dim=1).log()

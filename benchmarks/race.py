@@ -1,0 +1,133 @@
+"""Running contenders in turn, each in its own process, and reporting medians, ratios and memory."""
+
+from __future__ import annotations
+
+import multiprocessing
+import platform
+import re
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Work = Callable[[], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """``build()`` makes the weights and the inputs, and returns the work to be timed; the first is the yardstick.
+
+    The work's result is compared with the yardstick's: every number within ``tolerance``, or, where that is None, the
+    share of equal rows is reported. ``units`` counts what the speed is per second of, from the result.
+    """
+
+    name: str
+    build: Callable[[], Work]
+    units: Callable[[np.ndarray], float]
+    unit: str
+    tolerance: float | None = 0.0
+
+
+@dataclass
+class Result:
+    """Seconds of each round, memory above the weights in MB (-1 where unknown), and the difference in words."""
+
+    contender: Contender
+    seconds: list[float]
+    output: np.ndarray
+    memory: float
+    difference: str = ""
+
+    @property
+    def speed(self) -> float:
+        return self.contender.units(self.output) / statistics.median(self.seconds)
+
+
+def race(contenders: Sequence[Contender], rounds: int, threads: int) -> list[Result]:
+    """Start all contenders, compare what they compute, then time them in turn; raises SystemExit where they differ."""
+    context = multiprocessing.get_context("spawn")
+    ends, results = [], []
+    for contender in contenders:
+        ours, theirs = context.Pipe()
+        context.Process(target=_contend, args=(contender.build, threads, theirs), daemon=True).start()
+        output, memory = ours.recv()
+        ends.append(ours)
+        results.append(Result(contender, [], output, memory))
+    for result in results:
+        result.difference = _compare(result, results[0].output)
+    for _ in range(rounds):
+        for end, result in zip(ends, results, strict=True):
+            end.send("go")
+            result.seconds.append(end.recv())
+    return results
+
+
+def table(title: str, results: Sequence[Result]) -> str:
+    """A Markdown table of the results, with the machine and the versions under it."""
+    unit = results[0].contender.unit
+    lines = [
+        f"### {title}",
+        f"| variant | {unit} | x first | memory above weights, MB | against the first |",
+        "|---|---|---|---|---|",
+    ]
+    for result in results:
+        ratio = statistics.median(
+            first / own for first, own in zip(results[0].seconds, result.seconds, strict=True)
+        ) * (result.contender.units(result.output) / results[0].contender.units(results[0].output))
+        cells = (f"{result.speed:.1f}", f"{ratio:.2f}", f"{result.memory:.0f}", result.difference)
+        lines.append(f"| {result.contender.name} | {' | '.join(cells)} |")
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft"))
+    return "\n".join([*lines, "", f"{_processor()}; Python {platform.python_version()}, {versions}."])
+
+
+def _contend(build: Callable[[], Work], threads: int, end: Connection) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+    work = build()
+    before = _reset_peak()
+    output = work()
+    end.send((output, (_memory("VmHWM") - before) / 1e6))
+    while end.recv() == "go":
+        start = time.perf_counter()
+        work()
+        end.send(time.perf_counter() - start)
+
+
+def _compare(result: Result, expected: np.ndarray) -> str:
+    output, tolerance = result.output, result.contender.tolerance
+    if output.shape != expected.shape:
+        raise SystemExit(f"{result.contender.name}: another shape of results: {output.shape}, not {expected.shape}")
+    if tolerance is None:
+        return f"{int((output == expected).all(axis=1).sum())} of {len(expected)} rows equal"
+    worst = float(np.abs(output - expected).max())
+    if not worst <= tolerance:
+        raise SystemExit(f"{result.contender.name}: results differ by {worst:.2g}, more than {tolerance:g}")
+    return f"within {worst:.1g}" if worst else "equal"
+
+
+def _reset_peak() -> float:
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    return _memory("VmRSS")
+
+
+def _memory(field: str) -> float:
+    status = Path("/proc/self/status")
+    match = re.search(rf"{field}:\s+(\d+) kB", status.read_text()) if status.exists() else None
+    return float(match[1]) * 1024 if match else 0.0
+
+
+def _processor() -> str:
+    info: Any = Path("/proc/cpuinfo")
+    text = info.read_text() if info.exists() else ""
+    name = re.search(r"model name\s*:\s*(.+)", text)
+    features = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f" {flag} " in text]
+    return f"{name[1] if name else platform.machine()} ({', '.join(features)}), {multiprocessing.cpu_count()} cores"

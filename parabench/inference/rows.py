@@ -1,0 +1,84 @@
+"""Prompts as rows of ids, some of which may be virtual; and what the prompts of a call have in common."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import PreTrainedModel
+
+LEAST_SHARED = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One prompt: token ids, where ``-1 - k`` stands for row k of ``virtual`` (``[P, H]``, H the embeddings' width)."""
+
+    ids: tuple[int, ...]
+    virtual: Float[Tensor, "P H"] | None = None
+
+
+class Prefixes(NamedTuple):
+    """The beginnings that rows share: ``rows[owners[i]]`` is how row i begins, and ``rows[0]`` is empty."""
+
+    rows: list[Row]
+    owners: list[int]
+
+    def rest(self, position: int, row: Row) -> Row:
+        """What is left of a row behind its shared beginning, at least one id."""
+        return Row(row.ids[len(self.rows[self.owners[position]].ids) :], row.virtual)
+
+
+def shared_prefixes(rows: Sequence[Row]) -> Prefixes:
+    """Find a beginning for every set of rows whose first 8 ids agree: the longest they have in common.
+
+    Every row keeps at least one id of its own, to be continued from.
+    """
+    alike: defaultdict[tuple[int, tuple[int, ...]], list[int]] = defaultdict(list)
+    for position, row in enumerate(rows):
+        if len(row.ids) > LEAST_SHARED:
+            alike[id(row.virtual), row.ids[:LEAST_SHARED]].append(position)
+    prefixes, owners = [Row(())], [0] * len(rows)
+    for members in alike.values():
+        if len(members) == 1:
+            continue
+        for position in members:
+            owners[position] = len(prefixes)
+        prefixes.append(Row(_common([rows[position].ids[:-1] for position in members]), rows[members[0]].virtual))
+    return Prefixes(prefixes, owners)
+
+
+def _common(sequences: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    low, high = min(sequences), max(sequences)  # in the order of tuples, what these two share all others do
+    agreed = takewhile(lambda pair: pair[0] == pair[1], zip(low, high, strict=False))
+    return tuple(token for token, _ in agreed)
+
+
+def embed(model: PreTrainedModel, rows: Sequence[Row]) -> Float[Tensor, "T H"]:
+    """The input embeddings of all rows end to end, virtual ones among them, in the model's dtype."""
+    table: Any = model.get_input_embeddings()
+    ids = torch.tensor([token for row in rows for token in row.ids], device=model.device)
+    embeds = table(ids.clamp(min=0))
+    parts = embeds.split([len(row.ids) for row in rows])
+    for row, part, own in zip(rows, parts, ids.split([len(row.ids) for row in rows]), strict=True):
+        if row.virtual is not None:
+            part[own < 0] = row.virtual.to(part)[-1 - own[own < 0]]
+    return embeds
+
+
+def row_seeds(contents: Sequence[tuple[int, ...]], seed: int) -> list[int]:
+    """One seed a row, from the run's seed, the row's ids, and how many equal rows came before it."""
+    seen: Counter[tuple[int, ...]] = Counter()
+    seeds = []
+    for ids in contents:
+        key = f"{seed}|{seen[ids]}|{','.join(map(str, ids))}"
+        seen[ids] += 1
+        seeds.append(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) >> 1)
+    return seeds

@@ -1,0 +1,204 @@
+"""Rows in flight: keys and values of shared beginnings stored once, of everything else in preallocated slots.
+
+Works with every decoder whose attention goes through transformers' interface (tested: OPT, GPT-2, Llama, Qwen2). On
+CUDA the same code runs eagerly, without graphs; it has been tested on CPU only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from parabench.contracts import UserError
+from parabench.inference.attention import Blocks, Flat, blocks, planned, spans
+from parabench.inference.rows import Row, embed
+
+Store = Callable[[int, Flat, Flat], None]
+
+
+class Pool:
+    """Keys and values of the shared beginnings ``prefixes``, end to end, a pair of tensors a layer."""
+
+    def __init__(self, model: PreTrainedModel, prefixes: Sequence[Row]) -> None:
+        self.spans = spans([len(prefix.ids) for prefix in prefixes])
+        self.layers: list[tuple[Flat, Flat]] = []
+        shared = [prefix for prefix in prefixes if prefix.ids]
+        if shared:
+            run_packed(model, shared, None, [0] * len(shared), store=self._store)
+
+    def _store(self, layer: int, keys: Flat, values: Flat) -> None:
+        self.layers.append((keys.contiguous(), values.contiguous()))
+
+
+class PackedPlan:
+    """Causal attention of whole rows laid end to end, each behind its shared beginning in ``pool``."""
+
+    def __init__(self, attention: Blocks, pool: Pool | None, store: Store | None) -> None:
+        self.attention, self.pool, self.store, self.layers = attention, pool, store, 0
+
+    def __call__(self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None) -> Flat:
+        self.layers += 1
+        if self.store is not None:
+            self.store(module.layer_idx, key, value)
+        if self.pool is not None and self.pool.layers:
+            keys, values = self.pool.layers[module.layer_idx]
+            key, value = torch.cat([keys, key]), torch.cat([values, value])
+        return self.attention.attend(query, key, value, scaling)
+
+
+def run_packed(
+    model: PreTrainedModel,
+    rows: Sequence[Row],
+    pool: Pool | None,
+    owners: Sequence[int],
+    keep: Sequence[int] | None = None,
+    store: Store | None = None,
+) -> Float[Tensor, "K X"]:
+    """Rows laid end to end, row i behind the beginning ``owners[i]``: see ``forward`` for what comes back.
+
+    Raises UserError where the architecture's attention does not go through transformers' interface.
+    """
+    begins = pool.spans if pool is not None else [range(0)]
+    shared = begins[-1].stop
+    own = spans([len(row.ids) for row in rows])
+    ahead = [begins[owner] for owner in owners]
+    keys = [[begin, range(shared + span.start, shared + span.stop)] for begin, span in zip(ahead, own, strict=True)]
+    plan = PackedPlan(blocks(own, keys, True, model.device), pool, store)
+    positions = [len(begin) + step for begin, span in zip(ahead, own, strict=True) for step in range(len(span))]
+    result = forward(model, plan, positions, keep, inputs_embeds=embed(model, rows)[None])
+    if plan.layers != model.config.num_hidden_layers:
+        found = f"{plan.layers} of its {model.config.num_hidden_layers} layers use transformers' attention interface"
+        raise UserError(f"run the architecture {model.config.model_type}", found, ("opt", "gpt2", "llama", "qwen2"))
+    return result
+
+
+def forward(
+    model: PreTrainedModel, plan: Any, positions: Sequence[int], keep: Sequence[int] | None, **inputs: Tensor
+) -> Float[Tensor, "K X"]:
+    """One pass over flat tokens: logits at the flat positions ``keep``, or, where that is None, all hidden states."""
+    at = torch.tensor([positions], device=model.device)
+    body: Any = model.base_model
+    caller: Any = model
+    with planned(model):
+        if keep is None:
+            return body(**inputs, position_ids=at, use_cache=False, plan=plan).last_hidden_state[0]
+        kept = torch.tensor(keep, device=model.device)
+        return caller(**inputs, position_ids=at, logits_to_keep=kept, use_cache=False, plan=plan).logits[0]
+
+
+class Slots:
+    """At most ``count`` rows in flight, each with room for ``reach`` tokens behind its shared beginning.
+
+    Rows in flight are always slots 0 to n - 1: what leaves is replaced by the last, so that steps need no gathering.
+    """
+
+    def __init__(self, model: PreTrainedModel, pool: Pool, count: int, reach: int) -> None:
+        self.model, self.pool, self.count, self.reach = model, pool, count, reach
+        self.lengths: list[int] = []
+        self.owners: list[int] = []
+        self.layers: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def admit(self, rows: Sequence[Row], owners: Sequence[int]) -> Float[Tensor, "R V"]:
+        """Take in rows (without their shared beginnings); the logits behind each one's last id."""
+        lengths = [len(row.ids) for row in rows]
+        own = spans(lengths)
+        first = len(self.lengths)
+        slot = torch.tensor([first + index for index, span in enumerate(own) for _ in span], device=self.model.device)
+        step = torch.tensor([at for span in own for at in range(len(span))], device=self.model.device)
+        last = [span.stop - 1 for span in own]
+        logits = run_packed(self.model, rows, self.pool, owners, last, lambda *new: self._write(slot, step, *new))
+        self.lengths += lengths
+        self.owners += owners
+        return logits
+
+    def step(self, tokens: Sequence[int]) -> Float[Tensor, "R V"]:
+        """Feed one more token to every row in flight; the logits behind it."""
+        positions = [
+            len(self.pool.spans[owner]) + length for owner, length in zip(self.owners, self.lengths, strict=True)
+        ]
+        ids = torch.tensor([list(tokens)], device=self.model.device)
+        logits = forward(self.model, StepPlan(self), positions, range(len(tokens)), input_ids=ids)
+        self.lengths = [length + 1 for length in self.lengths]
+        return logits
+
+    def release(self, slot: int) -> None:
+        """Free a slot; the last row in flight moves into it."""
+        last = len(self.lengths) - 1
+        for keys, values in self.layers.values():
+            used = self.lengths[last]
+            keys[slot, :, :used], values[slot, :, :used] = keys[last, :, :used], values[last, :, :used]
+        for state in (self.lengths, self.owners):
+            state[slot] = state[last]
+            state.pop()
+
+    def _write(self, slot: Int[Tensor, " T"], step: Int[Tensor, " T"], layer: int, keys: Flat, values: Flat) -> None:
+        if layer not in self.layers:
+            # zeros: a slot's unwritten places have weight 0, and 0 times what empty memory may hold is not always 0
+            shape = (self.count, keys.shape[1], self.reach, keys.shape[2])
+            self.layers[layer] = (keys.new_zeros(shape), values.new_zeros(shape))
+        for stored, new in zip(self.layers[layer], (keys, values), strict=True):
+            stored[slot, :, step] = new
+
+
+class StepPlan:
+    """Attention of one new token a row: to its slot, and to its beginning by one product shared by all rows.
+
+    The two softmaxes are one, over the joined scores (cascade attention: Juravsky et al. 2024, Hydragen).
+    """
+
+    def __init__(self, slots: Slots) -> None:
+        device = slots.model.device
+        self.slots = slots
+        self.slot = torch.arange(len(slots.lengths), device=device)
+        self.step = torch.tensor(slots.lengths, device=device)
+        self.longest = max(slots.lengths) + 1
+        begins = [slots.pool.spans[owner] for owner in slots.owners]
+        self.shared = slice(min(span.start for span in begins), max(span.stop for span in begins))
+        self.hidden = self._hidden(begins)
+
+    def _hidden(self, begins: Sequence[range]) -> Bool[Tensor, "R 1 1 S"]:
+        device = self.slots.model.device
+        place = torch.arange(self.shared.start, self.shared.stop, device=device)
+        start, stop = (
+            torch.tensor(ends, device=device)[:, None]
+            for ends in zip(*((b.start, b.stop) for b in begins), strict=True)
+        )
+        own = torch.arange(self.longest, device=device) > self.step[:, None]
+        return torch.cat([(place < start) | (place >= stop), own], dim=1)[:, None, None]
+
+    def __call__(self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None) -> Flat:
+        self.slots._write(self.slot, self.step, module.layer_idx, key, value)
+        rows, heads, width = query.shape
+        keys, values = (part[:rows, :, : self.longest] for part in self.slots.layers[module.layer_idx])
+        grouped = (query * (width**-0.5 if scaling is None else scaling)).view(rows, key.shape[1], -1, width)
+        scores = grouped @ keys.transpose(2, 3)
+        if self.shared.stop == self.shared.start:
+            weights = _softmax(scores, self.hidden)
+            return (weights @ values).view(rows, heads, width)
+        pool_keys, pool_values = (
+            part[self.shared].transpose(0, 1) for part in self.slots.pool.layers[module.layer_idx]
+        )
+        to_pool = _by_head(grouped) @ pool_keys.transpose(1, 2)
+        scores = torch.cat([_by_row(to_pool, rows), scores], dim=3)
+        weights = _softmax(scores, self.hidden)
+        shared = to_pool.shape[2]
+        out = weights[..., shared:] @ values
+        out += _by_row(_by_head(weights[..., :shared]) @ pool_values, rows)
+        return out.view(rows, heads, width)
+
+
+def _softmax(scores: Float[Tensor, "R kv G S"], hidden: Bool[Tensor, "R 1 1 S"]) -> Float[Tensor, "R kv G S"]:
+    return scores.masked_fill_(hidden, float("-inf")).softmax(dim=3, dtype=torch.float32).to(scores.dtype)
+
+
+def _by_head(rows: Float[Tensor, "R kv G X"]) -> Float[Tensor, "kv RG X"]:
+    return rows.transpose(0, 1).flatten(1, 2)
+
+
+def _by_row(heads: Float[Tensor, "kv RG X"], rows: int) -> Float[Tensor, "R kv G X"]:
+    return heads.unflatten(1, (rows, -1)).transpose(0, 1)
