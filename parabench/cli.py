@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from parabench import cli_prompts
+from parabench import cli_prompts, cli_reports
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.planning import Plan
-    from parabench.report.leaderboard import Leaderboard
 
 app = typer.Typer(
     name="parabench",
@@ -28,10 +27,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-app.add_typer(cli_prompts.adapters, name="adapters")
-app.command()(cli_prompts.paraphrase)
-app.command()(cli_prompts.explain)
 
 SuiteName = Annotated[str, typer.Option(help="A built-in suite, or the path of a suite's TOML file.")]
 Names = Annotated[str | None, typer.Option(metavar="A,B,…", help="Instead of the suite's own; comma-separated.")]
@@ -92,14 +87,6 @@ def score(
     execute(planning.plan_predictions(request, file))
 
 
-@app.command()
-def report(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
-    """Write and print the leaderboard of a run folder again; no model is needed."""
-    from parabench.report.assemble import write_reports
-
-    show_board(write_reports(run), run)
-
-
 @app.command("list")
 def list_(kind: Annotated[str, typer.Argument(metavar="systems|scorers|suites")]) -> None:
     """What there is to choose from."""
@@ -119,6 +106,14 @@ def doctor() -> None:
         healthy &= fine
         typer.echo(f"{'ok  ' if fine else 'FAIL'}  {name:<14} {text}")
     raise SystemExit(0 if healthy else 1)
+
+
+app.command()(cli_reports.report)
+app.command()(cli_reports.compare)
+app.command()(cli_reports.verify)
+app.command()(cli_prompts.paraphrase)
+app.command()(cli_prompts.explain)
+app.add_typer(cli_prompts.adapters, name="adapters")
 
 
 def names(text: str | None) -> tuple[str, ...] | None:
@@ -146,17 +141,7 @@ def execute(plan: Plan) -> None:
 
     with progress.bars() as advance:
         board = runner.run(plan, advance)
-    show_board(board, plan.folder)
-
-
-def show_board(board: Leaderboard, folder: Path) -> None:
-    """The table, then where the files are."""
-    from rich.console import Console
-
-    from parabench.report.leaderboard import to_terminal
-
-    to_terminal(board, Console())
-    typer.echo(f"\n{folder}/leaderboard.md  .csv  .json")
+    cli_reports.show(board, plan.folder)
 
 
 def show_plan(plan: Plan) -> None:

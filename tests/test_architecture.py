@@ -31,6 +31,7 @@ BELOW = {  # each layer may import itself and what stands in the layers below it
     "runner": 5,
     "mini": 5,
     "cli_prompts": 6,
+    "cli_reports": 6,
     "cli": 7,
 }
 

@@ -1,0 +1,119 @@
+"""The commands about finished runs: report them again, verify them, compare them. None needs a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parabench.contracts import UserError
+
+if TYPE_CHECKING:
+    from parabench.report.evidence import Evidence
+    from parabench.report.leaderboard import Leaderboard
+
+Run = Annotated[Path, typer.Argument(help="A run folder.")]
+FORMATS = ("latex", "lm-eval", "parquet")
+
+
+def report(
+    run: Run,
+    also: Annotated[str | None, typer.Option(metavar="latex,lm-eval,parquet", help="Further formats.")] = None,
+) -> None:
+    """Write and print the leaderboard and the page of a run folder again."""
+    from parabench.report.assemble import write_reports
+
+    wanted = [name.strip() for name in also.split(",")] if also else []
+    for name in wanted:
+        if name not in FORMATS:
+            raise UserError(f"report as {name!r}", "no such format", FORMATS)
+    show(write_reports(run), run)
+    for name in wanted:
+        typer.echo(export(run, name))
+
+
+def export(run: Path, form: str) -> Path:
+    """Write one further format into the run folder; returns its path, or its folder where there are several files."""
+    from parabench.disk import write_atomically
+    from parabench.report import assemble, exports
+    from parabench.report.evidence import gather
+
+    evidence = gather(run)
+    compared = assemble.comparisons(evidence)
+    board = assemble.leaderboard(evidence, compared)
+    if form == "latex":
+        write_atomically(run / "leaderboard.tex", exports.to_latex(board).encode())
+        return run / "leaderboard.tex"
+    if form == "parquet":
+        statistics = {name: one.statistics for name, one in evidence.measured.items()}
+        exports.to_parquet(assemble.page(evidence, board, compared), run / "samples.parquet", statistics)
+        return run / "samples.parquet"
+    for row in board.rows:
+        path = run / "lm-eval" / row.system / "results.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, exports.to_lm_eval(board, row.system).encode())
+    return run / "lm-eval"
+
+
+def verify(run: Run) -> None:
+    """Recompute every checksum and count of a run folder; exit code 1 unless it is complete and true."""
+    from parabench.store import verify
+
+    problems = verify(run)
+    typer.echo("\n".join(problems) or f"complete: every file of {run} is as its manifest says")
+    raise SystemExit(1 if problems else 0)
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Two run folders or more; the first is what the others changed.")],
+    fail_if_worse: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Exit code 1 if a system got significantly worse; or 'headline'."),
+    ] = None,
+) -> None:
+    """Put runs side by side; with two, show what changed, with paired intervals."""
+    from parabench.report import assemble
+    from parabench.report import compare as comparing
+    from parabench.report.evidence import gather
+
+    if len(runs) < 2:
+        raise UserError("compare runs", f"{len(runs)} run folder", mend="parabench compare RUN RUN")
+    found = {str(run): gather(run) for run in runs}
+    boards = {name: assemble.leaderboard(evidence, ()) for name, evidence in found.items()}
+    show(comparing.side_by_side(boards), None)
+    first, *others = found
+    worse = [name for name in others if changed(found[first], found[name], boards[first], boards[name], fail_if_worse)]
+    raise SystemExit(1 if worse else 0)
+
+
+def changed(one: Evidence, other: Evidence, before: Leaderboard, after: Leaderboard, gate: str | None) -> bool:
+    """Show what changed from one run to another; whether a system got significantly worse in the gated column."""
+    from parabench.report import compare as comparing
+
+    pairs = [
+        comparing.Pair(one.measured[name].scorer, one.measured[name].statistics, other.measured[name].statistics)
+        for name in one.measured
+        if name in other.measured
+    ]
+    found = comparing.changes(pairs, one.seed)
+    if not found:
+        return False
+    show(comparing.as_board(before, after, found), None)
+    if gate is None:
+        return False
+    lost = comparing.regressions(found, one.headline if gate == "headline" else gate)
+    for change in lost:
+        typer.echo(f"worse: {change.system} {change.column.name} by {abs(change.difference):.3f} (p {change.p:.4f})")
+    return bool(lost)
+
+
+def show(board: Leaderboard, folder: Path | None) -> None:
+    """The table on standard output, then where the files are."""
+    from rich.console import Console
+
+    from parabench.report.leaderboard import to_terminal
+
+    to_terminal(board, Console())
+    if folder:
+        typer.echo(f"\n{folder}/report.html  leaderboard.md  leaderboard.csv  leaderboard.json")
