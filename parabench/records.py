@@ -41,8 +41,8 @@ def load(path: Path) -> Contents:
     """
     if path.suffix == ".npz":
         identity, ids, array = load_array(path)
-        rows = [[None if math.isnan(number) else number for number in row] for row in array.tolist()]
-        return Contents(identity, list(zip(ids, rows, strict=True)), 0)
+        values = [[None if math.isnan(number) else number for number in row] for row in array.tolist()]
+        return Contents(identity, list(zip(ids, values, strict=True)), 0)
     first, _, body = read(path).partition(b"\n")
     header = decode(first)
     if header is None or "identity" not in header:

@@ -18,13 +18,13 @@ EXPERIMENTS: dict[str, Callable[[Path], Counter[str]]] = {
     "I/O error at each disk call": partial(experiments.at_every_call, mode="error"),
     "power cut after each disk call (model)": partial(experiments.at_every_call, mode="power", seeds=10),
     "two random faults, the second while resuming": partial(experiments.twice, number=500),
-    "runs of a process killed at random, up to 3 times each": partial(experiments.kills, number=200),
+    "runs killed at random times, 200 kills in all": partial(experiments.kills, number=200),
     "runs that may write no file over a limit": partial(experiments.small_disks, steps=50),
     "two openers at once": partial(experiments.together, number=2, times=50),
     "eight openers at once": partial(experiments.together, number=8, times=50),
     "changed files of finished runs": partial(mutations.finished, number=10_000),
     "changed growing logs": partial(mutations.growing, number=10_000),
-    "runs of `parabench run` itself ended by SIGKILL, SIGTERM or SIGINT": partial(program.ended, number=12),
+    "runs of the program itself, each ended twice by SIGKILL, SIGTERM or SIGINT": partial(program.ended, number=12),
 }
 
 
