@@ -3,9 +3,17 @@
 SYSTEMS = {
     "bart": "parabench.baselines.bart:build",
     "copy": "parabench.baselines.controls:build_copy",
+    "drop-last": "parabench.baselines.sentinels:build_drop_last",
+    "empty": "parabench.baselines.sentinels:build_empty",
     "finetuned": "parabench.baselines.causal:build_finetuned",
+    "first-half": "parabench.baselines.sentinels:build_first_half",
     "human": "parabench.baselines.controls:build_human",
+    "near-copy": "parabench.baselines.sentinels:build_near_copy",
+    "negated": "parabench.baselines.sentinels:build_negated",
+    "other-sentence": "parabench.baselines.sentinels:build_other_sentence",
     "ptuning": "parabench.baselines.causal:build_ptuning",
+    "shuffled": "parabench.baselines.sentinels:build_shuffled",
     "softprompt": "parabench.baselines.causal:build_softprompt",
+    "source-twice": "parabench.baselines.sentinels:build_source_twice",
     "zeroshot": "parabench.baselines.causal:build_zeroshot",
 }

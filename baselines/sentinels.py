@@ -1,0 +1,92 @@
+"""Sentinels: bad answers on purpose. A column that prefers one of them to a person is not valid on that data."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from parabench.contracts import Paraphrase, Setting, Signature, UserError
+
+Rule = Callable[[str, Setting], str]
+
+
+@dataclass(frozen=True)
+class Sentinel:
+    """Answers every source by one rule; the same source always gets the same answer."""
+
+    name: str
+    rule: Rule
+    setting: Setting
+    seeded: bool = False
+    role: str = "sentinel"
+
+    @property
+    def signature(self) -> Signature:
+        """Raises UserError where the rule cannot be followed."""
+        for source in self.setting.sources[:1]:
+            self.rule(source, self.setting)
+        return Signature(self.name, (("seed", str(self.setting.runtime.seed)),) if self.seeded else ())
+
+    def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
+        yield [Paraphrase(position, self.rule(source, self.setting)) for position, source in enumerate(sources)]
+
+
+def build_near_copy(variant: str, setting: Setting) -> Sentinel:
+    """The source and three dots."""
+    return Sentinel("near-copy", lambda source, _: f"{source} ...", setting)
+
+
+def build_drop_last(variant: str, setting: Setting) -> Sentinel:
+    """The source without its last word."""
+    return Sentinel("drop-last", lambda source, _: " ".join(source.split()[:-1]), setting)
+
+
+def build_first_half(variant: str, setting: Setting) -> Sentinel:
+    """The first half of the source's words."""
+    return Sentinel("first-half", _first_half, setting)
+
+
+def build_shuffled(variant: str, setting: Setting) -> Sentinel:
+    """The source's words in a random order."""
+    return Sentinel("shuffled", _shuffled, setting, seeded=True)
+
+
+def build_source_twice(variant: str, setting: Setting) -> Sentinel:
+    """The source, and the source again."""
+    return Sentinel("source-twice", lambda source, _: f"{source} {source}", setting)
+
+
+def build_other_sentence(variant: str, setting: Setting) -> Sentinel:
+    """Another example's source: fluent, and about something else."""
+    return Sentinel("other-sentence", _other_sentence, setting, seeded=True)
+
+
+def build_negated(variant: str, setting: Setting) -> Sentinel:
+    """The source denied: nearly all of its words, the opposite meaning."""
+    return Sentinel("negated", lambda source, _: f"It is not true that {source[:1].lower()}{source[1:]}", setting)
+
+
+def build_empty(variant: str, setting: Setting) -> Sentinel:
+    """Nothing at all."""
+    return Sentinel("empty", lambda source, _: "", setting)
+
+
+def _first_half(source: str, setting: Setting) -> str:
+    words = source.split()
+    return " ".join(words[: max(1, len(words) // 2)])
+
+
+def _shuffled(source: str, setting: Setting) -> str:
+    words = source.split()
+    random.Random(f"{setting.runtime.seed}-{source}").shuffle(words)
+    return " ".join(words)
+
+
+def _other_sentence(source: str, setting: Setting) -> str:
+    """The source a fixed number of places on, so that nobody gets his own."""
+    count = len(setting.sources)
+    if count < 2:
+        raise UserError("use the system 'other-sentence'", f"{count} source to choose from", mend="raise --limit")
+    steps = 1 + random.Random(setting.runtime.seed).randrange(count - 1)
+    return setting.sources[(setting.sources.index(source) + steps) % count]
