@@ -49,6 +49,7 @@ def identity(suite: Suite, data: EvaluationSet, runtime: Runtime) -> dict[str, A
         "suite": {"name": suite.name, "title": suite.title, "note": suite.note, "headline": suite.headline},
         "data": {"examples": len(data.examples), "fingerprint": data.fingerprint},
         "decoding": asdict(suite.decoding),
+        "normalise": str(suite.normalise.signature),
         "runtime": {"device": runtime.device.split(":")[0], "dtype": runtime.dtype, "seed": runtime.seed},
     }
 

@@ -70,7 +70,8 @@ def measure(folder: Run, plan: Plan, name: str, advance: Advance) -> None:
         log = folder.log("statistics", system, name, key=_statistics_key(system, name, scorer, texts))
         missing = _missing(log, plan.data.examples)
         for block in _blocks(missing, BLOCK):
-            rows = scorer.measure(block, [texts[example.id] for example in block])
+            plain = plan.suite.normalise
+            rows = scorer.measure(list(map(plain.example, block)), [plain(texts[example.id]) for example in block])
             if rows.ndim != 2 or len(rows) != len(block):
                 raise UserError(f"measure with {name}", f"an array of shape {rows.shape} for {len(block)} examples")
             log.append([(example.id, row) for example, row in zip(block, rows.tolist(), strict=True)])

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from parabench.contracts import Decoding, UserError
+from parabench.data.normalise import Normaliser
 from parabench.registry import unknown
 
 Option = str | int | float | bool
@@ -29,6 +30,7 @@ class Suite(BaseModel):
     headline: str
     dtype: str = "float32"
     decoding: Decoding = Decoding()
+    normalise: Normaliser = Normaliser()
     system: Mapping[str, Mapping[str, Option]] = {}
     scorer: Mapping[str, Mapping[str, Option]] = {}
 
