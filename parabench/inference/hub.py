@@ -1,0 +1,229 @@
+"""Models of a hub: a name is resolved to a commit, exactly its files are fetched, and every file is verified.
+
+The transport, the cache and the log-in are huggingface_hub's; it is imported by the functions that need it. Beside a
+repository's blobs in the hub cache, ``parabench/<commit>.json`` records the SHA-256 of the files first fetched, and
+``parabench/<commit>/safetensors`` holds the weights of a repository that has them only as pickles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from parabench.contracts import UserError
+from parabench.disk import write_atomically
+from parabench.inference.pickled import convert
+
+WEIGHTS = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
+PICKLED = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json")
+SMALL = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+)
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One commit of a hub repository: the SHA-256 of each file that loading it needs."""
+
+    name: str
+    commit: str
+    files: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 over the sorted (file name, file SHA-256) pairs."""
+        return hashlib.sha256(
+            "".join(f"{name}\0{sha}\n" for name, sha in sorted(self.files.items())).encode()
+        ).hexdigest()
+
+    @property
+    def reference(self) -> str:
+        """The pinned name, ``org/name@commit#digest``, which ``locate`` reads back."""
+        return f"{self.name}@{self.commit}#{self.digest}"
+
+
+def resolve(name: str, revision: str | None = None, fresh: bool = False) -> str:
+    """The commit that a name and revision mean: the cached one, else (or if ``fresh``) the hub's; UserError if none."""
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    cached = None if fresh else try_to_load_from_cache(name, "config.json", revision=revision)
+    if isinstance(cached, str):
+        return Path(cached).parent.name
+    with _told(name):
+        return str(HfApi().model_info(name, revision=revision).sha)
+
+
+def pin(name: str, commit: str) -> Pin:
+    """The files of a commit and their SHA-256: from the record of an earlier fetch, else from hub or cache."""
+    record = _own_folder(name) / f"{commit}.json"
+    if record.is_file():
+        return Pin(name, commit, json.loads(record.read_text(encoding="utf-8")))
+    made = Pin(name, commit, _files(name, commit))
+    write_atomically(record, (json.dumps(dict(made.files), indent=1, sort_keys=True) + "\n").encode())
+    return made
+
+
+def fetch(pinned: Pin) -> Path:
+    """A folder with the verified files of a pin, weights in safetensors; fetches what is missing, and nothing else.
+
+    A file that does not verify is fetched once more; UserError where it still does not, or cannot be had.
+    """
+    for name, sha in pinned.files.items():
+        if _sha256(_file(pinned, name)) != sha and _sha256(_file(pinned, name, again=True)) != sha:
+            raise _changed(pinned.name, name, _sha256(_file(pinned, name)), sha)
+    folder = _file(pinned, "config.json").parent
+    if not any(fnmatch(name, "*.bin") for name in pinned.files):
+        return folder
+    return convert(
+        pinned.name, [folder / name for name in sorted(pinned.files)], _own_folder(pinned.name) / pinned.commit
+    )
+
+
+def faults(pinned: Pin) -> list[str]:
+    """The files of a pin that are not in the cache or differ; asks no hub."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = []
+    for name, sha in pinned.files.items():
+        cached = try_to_load_from_cache(pinned.name, name, revision=pinned.commit)
+        if not isinstance(cached, str):
+            found.append(f"{name}: not fetched")
+        elif _sha256(Path(cached)) != sha:
+            found.append(f"{name}: its SHA-256 is {_sha256(Path(cached))[:12]}, locked is {sha[:12]}")
+    return found
+
+
+def check(pinned: Pin, digest: str | None) -> None:
+    """Refuse, with UserError, files other than those a lock was written for."""
+    if digest not in (None, pinned.digest):
+        found = f"its files together are {pinned.digest[:12]}, the lock says {str(digest)[:12]}"
+        raise UserError(
+            f"use {pinned.name} at {pinned.commit[:12]}", found, mend="parabench models verify shows which file differs"
+        )
+
+
+def _files(name: str, commit: str) -> dict[str, str]:
+    """File to SHA-256: a large file's from the hub's listing, a small one's from its content, held against its git id."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
+
+    try:
+        with _told(name):
+            listing = HfApi().list_repo_tree(name, revision=commit)
+            entries = {entry.path: entry for entry in listing if isinstance(entry, RepoFile)}
+    except UserError as error:
+        return _cached_files(name, commit, error)
+    chosen, found = _chosen(name, list(entries)), {}
+    for file in chosen:
+        entry = entries[file]
+        if entry.lfs is not None:
+            found[file] = str(entry.lfs.sha256)
+            continue
+        path = _file(Pin(name, commit, {}), file)
+        if (
+            _git_id(path) != entry.blob_id
+            and _git_id(path := _file(Pin(name, commit, {}), file, again=True)) != entry.blob_id
+        ):
+            raise _changed(name, file, _git_id(path), entry.blob_id)
+        found[file] = _sha256(path)
+    return found
+
+
+def _cached_files(name: str, commit: str, unreachable: UserError) -> dict[str, str]:
+    """What another program has left complete in the cache, where the hub cannot be asked."""
+    from huggingface_hub import snapshot_download
+
+    patterns = [*SMALL, *WEIGHTS]
+    try:
+        folder = Path(snapshot_download(name, revision=commit, local_files_only=True, allow_patterns=patterns))
+        names = _chosen(name, [path.name for path in folder.iterdir()])
+    except (OSError, UserError):
+        raise unreachable from None
+    return {file: _sha256(folder / file) for file in names}
+
+
+def _chosen(name: str, present: Sequence[str]) -> list[str]:
+    """Configuration, tokenizer and weights: safetensors where there are any, pickles only where there are none."""
+
+    def those(patterns: Sequence[str]) -> list[str]:
+        return sorted(file for file in present if any(fnmatch(file, pattern) for pattern in patterns))
+
+    weights = those(WEIGHTS) or those(PICKLED)
+    if not weights or "config.json" not in present:
+        raise UserError(
+            f"use the hub model {name!r}",
+            "no config.json" if weights else "no weights for PyTorch",
+            mend="name a repository with config.json and model.safetensors",
+        )
+    return [*those(SMALL), *weights]
+
+
+def _file(pinned: Pin, name: str, again: bool = False) -> Path:
+    """One file in the cache, downloaded if it is not there, or if it is to be had ``again``."""
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    cached = None if again else try_to_load_from_cache(pinned.name, name, revision=pinned.commit)
+    if isinstance(cached, str):
+        return Path(cached)
+    with _told(pinned.name):
+        return Path(hf_hub_download(pinned.name, name, revision=pinned.commit, force_download=again))
+
+
+def _own_folder(name: str) -> Path:
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}" / "parabench"
+
+
+def _sha256(path: Path) -> str:
+    from parabench.inference.checkpoints import file_sha256
+
+    return file_sha256(path)
+
+
+def _git_id(path: Path) -> str:
+    data = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+def _changed(name: str, file: str, found: str, wanted: str) -> UserError:
+    return UserError(
+        f"use {file} of {name}",
+        f"its content is {found[:12]}, it should be {wanted[:12]}, and downloading it again did not help",
+        mend="check the hub or mirror it comes from; if the change is wanted: parabench models lock --update",
+    )
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Turn whatever the hub client raises into what was found and what to do; no header and no token is repeated."""
+    from huggingface_hub import constants, errors
+
+    kept = "run the same command again once the hub can be reached; what has arrived whole is kept"
+    try:
+        yield
+    except errors.GatedRepoError:
+        found, mend = "its owner asks for consent first", f"accept at {constants.ENDPOINT}/{name}, then: hf auth login"
+    except errors.RevisionNotFoundError:
+        found, mend = "no such revision there (any more)", "parabench models lock --update takes the present one"
+    except errors.RepositoryNotFoundError:
+        found, mend = "no such repository, or a private one", "check the name; for a private one: hf auth login"
+    except errors.OfflineModeIsEnabled:
+        found, mend = "offline mode, and it is not in the cache", "unset HF_HUB_OFFLINE, then: parabench models fetch"
+    except Exception as error:  # httpx's, OSError and its kin: each means that the hub did not deliver
+        found, mend = f"{type(error).__name__}: {(str(error).strip() or 'no reason given').splitlines()[0]}", kept
+    else:
+        return
+    raise UserError(f"get the model {name!r} from {constants.ENDPOINT}", found, mend=mend)
