@@ -73,16 +73,16 @@ def score(
     file: Annotated[Path, typer.Argument(help="Predictions: JSONL or TSV with references, or text beside --data.")],
     data: DataFile = None,
     scorers: Names = None,
-    suite: SuiteName = "mini",
+    suite: SuiteName = "overlap",
     seed: Seed = 0,
     device: Device = "auto",
     output: Output = None,
 ) -> None:
-    """Score anyone's predictions beside copy and human."""
+    """Score anyone's predictions beside copy, human and the other controls."""
     from parabench import planning, suites
 
     request = planning.Request(
-        suites.load(suite), ("copy",), names(scorers), data, seed=seed, device=device, output=output
+        suites.load(suite), scorers=names(scorers), data=data, seed=seed, device=device, output=output
     )
     execute(planning.plan_predictions(request, file))
 

@@ -72,18 +72,24 @@ class Request:
 
 def plan(request: Request) -> Plan:
     """Resolve a request; raises UserError for the first thing that is missing or unknown."""
+    if request.data is None and not request.suite.data:
+        raise UserError(f"run the suite {request.suite.name!r}", "it brings no data", mend="add --data FILE")
     return assemble(request, read_examples(request.data or Path(request.suite.data)))
 
 
 def assemble(request: Request, examples: Sequence[Example]) -> Plan:
-    """A plan for given examples; without references to spare, the human is left out unless asked for."""
+    """A plan for given examples: the systems asked for, then the suite's controls.
+
+    The human is no control where there are no references to spare.
+    """
     from parabench.inference.models import resolve_device
 
     suite = request.suite
     runtime = Runtime(resolve_device(request.device), request.dtype or suite.dtype, request.batch_size, request.seed)
     data = evaluation_set(examples, request.limit, request.seed)
     setting = Setting(runtime, suite.decoding, {}, tuple(e.source for e in data.examples), data.held_out)
-    names = request.systems or [name for name in suite.systems if name != "human" or data.held_out]
+    controls = [name for name in suite.controls if name != "human" or data.held_out]
+    names = dict.fromkeys([*(suite.systems if request.systems is None else request.systems), *controls])
     return Plan(
         suite,
         data,
@@ -95,15 +101,15 @@ def assemble(request: Request, examples: Sequence[Example]) -> Plan:
 
 
 def plan_predictions(request: Request, file: Path) -> Plan:
-    """A plan that scores a file of predictions as the system named after it, beside copy and, if it can be, human."""
+    """A plan that scores a file of predictions as the system named after it, beside the suite's controls."""
     examples = read_examples(request.data) if request.data else None
     pairs = read_predictions(file, examples)
     texts = {example.source: text for example, text in pairs}
     if len(texts) < len(pairs):
         raise UserError(f"score {file}", "two lines share one source", mend="pool their references in one line")
-    spare = all(len(example.references) > 1 for example, _ in pairs)
-    beside = ("copy", "human") if spare else ("copy",)
-    made = assemble(replace(request, systems=beside), [example for example, _ in pairs])
+    made = assemble(replace(request, systems=()), [example for example, _ in pairs])
+    if file.stem in made.systems:
+        raise UserError(f"score {file}", f"{file.stem!r} is the name of a control", mend="rename the file")
     return replace(made, systems={file.stem: Given(texts), **made.systems})
 
 

@@ -17,15 +17,19 @@ Option = str | int | float | bool
 
 
 class Suite(BaseModel):
-    """Data, systems, scorers, decoding and protocol of a run; ``headline`` is the column that ranks."""
+    """Data, systems, scorers, decoding and protocol of a run; ``headline`` is the column that ranks.
+
+    ``controls`` run beside whatever systems are asked for. Without ``data`` the suite needs the user's own.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     title: str
     note: str = ""
-    data: str
-    systems: tuple[str, ...]
+    data: str = ""
+    systems: tuple[str, ...] = ()
+    controls: tuple[str, ...] = ()
     scorers: tuple[str, ...]
     headline: str
     dtype: str = "float32"
@@ -34,7 +38,7 @@ class Suite(BaseModel):
     system: Mapping[str, Mapping[str, Option]] = {}
     scorer: Mapping[str, Mapping[str, Option]] = {}
 
-    @field_validator("systems", "scorers")
+    @field_validator("systems", "controls", "scorers")
     @classmethod
     def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(names)) < len(names):

@@ -100,7 +100,7 @@ def test_anyones_predictions_are_scored_beside_copy_and_human(tmp_path: Path) ->
     file.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
     printed = call("score", file, "--scorers", "bleu,ibleu", "--device", "cpu", "--output", tmp_path / "run")
     board = json.loads((tmp_path / "run" / "leaderboard.json").read_text())
-    assert {row["system"] for row in board["rows"]} == {"mine", "copy", "human"}
+    assert {"mine", "copy", "human"} <= {row["system"] for row in board["rows"]}
     assert "mine" in printed
 
 
