@@ -40,8 +40,8 @@ def causal_pairs(tokenizer: PreTrainedTokenizerBase, template: Template) -> Enco
     """
     if not template.answer_only_loss:
         raise UserError("train on a template", "a loss on more than the answer", mend="set answer_only_loss = true")
-    runs = [list(run) for _, run in groupby(_parts(template), lambda part: part.kind == "marker")]
-    rows, specials = virtual_ranges(template), leading_specials(tokenizer)
+    runs = [list(run) for _, run in groupby(_parts(template), lambda part: part.kind.replace("field", "text"))]
+    rows, specials, end = virtual_ranges(template), leading_specials(tokenizer), tokenizer.eos_token_id
 
     def encode(pairs: Sequence[Pair]) -> list[Row]:
         given: list[list[int]] = [[] for _ in pairs]
@@ -51,10 +51,11 @@ def causal_pairs(tokenizer: PreTrainedTokenizerBase, template: Template) -> Enco
                 virtual = [-1 - row for part in run for row in rows[part.value]]
                 given = [ids + virtual for ids in given]
                 continue
-            texts = _ids(tokenizer, [_compose(run, template, pair) for pair in pairs])
+            texts = [[end] * len(run) for _ in pairs]
+            if run[0].kind != "end":
+                texts = _ids(tokenizer, [_compose(run, template, pair) for pair in pairs])
             given, waiting = [[*ids, *waiting, *text] for ids, text in zip(given, texts, strict=True)], []
         answers = _ids(tokenizer, [template.answer_prefix + target for _, target in pairs])
-        end = tokenizer.eos_token_id
         return [Row(ids + waiting, [*answer, end]) for ids, answer in zip(given, answers, strict=True)]
 
     return encode

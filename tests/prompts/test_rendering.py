@@ -8,6 +8,7 @@ from tiny import tokenizer as tiny_tokenizer
 from parabench.contracts import UserError
 from parabench.prompts.rendering import TooLongError, labels, render, render_all
 from parabench.prompts.templates import Template, paraphrase, parse
+from parabench.training.encoding import causal_pairs
 
 TOKENIZER = tiny_tokenizer("</s> $A")
 BOS = EOS = 2
@@ -150,3 +151,10 @@ def test_a_wrong_template_is_refused(change, message):
     assert parse(GOOD).total_virtual_tokens == 5
     with pytest.raises(UserError, match=message):
         parse({**GOOD, **change})
+
+
+def test_the_trainers_rows_are_the_renderers_with_an_end_of_text_token_inside():
+    template = Template("t", "<|VIRTUAL_PROMPT_0|>{source}<|EOS|>to: {target}", 2, (2,), None, "target", True)
+    (row,) = causal_pairs(TOKENIZER, template)([("The rain", "Rain")])
+    whole = render(template, {"source": "The rain", "target": "Rain"}, TOKENIZER, 99, training=True)
+    assert (row.source, row.target) == (list(whole.ids[2 : whole.answer_start]), list(whole.ids[whole.answer_start :]))

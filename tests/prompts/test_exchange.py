@@ -1,0 +1,272 @@
+"""Prompts of other tools: exact both ways, refused where they do not belong, and never run."""
+
+import base64
+import io
+import json
+import os
+import tarfile
+
+import pytest
+import tiny
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from parabench.contracts import Decoding, Runtime, UserError
+from parabench.inference.decoding import decode_causal
+from parabench.inference.models import load_causal, locate
+from parabench.inference.rows import Row
+from parabench.prompts import adapters, exchange, peft_format, table
+from parabench.prompts.rendering import render
+from parabench.prompts.soft import vocabulary_rows
+from parabench.prompts.templates import Template, paraphrase
+
+PROMPT = torch.randn(4, 32, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return locate(str(tiny.opt(tmp_path_factory.mktemp("opt"))))
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    return locate(str(tiny.opt350(tmp_path_factory.mktemp("opt350"))))
+
+
+def peft_folder(folder, **changes):
+    folder.mkdir(exist_ok=True)
+    config = {
+        "peft_type": "PROMPT_TUNING",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": "facebook/opt-toy",
+        "num_virtual_tokens": 4,
+        "token_dim": 32,
+        "num_layers": 2,
+        "num_attention_heads": 4,
+        "prompt_tuning_init": "TEXT",
+        "peft_version": "0.21.2",
+    }
+    (folder / "adapter_config.json").write_text(json.dumps({**config, **changes}))
+    save_file({"prompt_embeddings": PROMPT}, folder / "adapter_model.safetensors", {"format": "pt"})
+    return folder
+
+
+def origin_file(path, **more):
+    """As ``SpecificLayersCheckpoint`` of Paraphrase-OPT writes it: layers, optimiser and scheduler in one dict."""
+    parameter = torch.nn.Parameter(PROMPT.clone())
+    optimizer = torch.optim.Adam([parameter], lr=1e-3)
+    (parameter.square().sum()).backward()
+    optimizer.step()
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+    state = {"optimizer": optimizer.state_dict(), "lr_scheduler": scheduler.state_dict()}
+    torch.save({"soft_embedding.learned_embedding": PROMPT.clone(), **state, **more}, path)
+    return path
+
+
+def nemo_file(path, weights=None, config=None, mode="w"):
+    """As NeMo v1.10 saves a prompt table: the table's state dict in a state dict, beside the configuration."""
+    prompts = {
+        "prompt_table.sentiment.prompt_embeddings.weight": PROMPT,
+        "prompt_table.sentiment.indices": torch.arange(4),
+    }
+    more = {"prompt_table.qa.prompt_embeddings.weight": PROMPT[:2] + 1, "prompt_table.qa.indices": torch.arange(2)}
+    template = {"taskname": "sentiment", "prompt_template": "<|VIRTUAL_PROMPT_0|> {sentence} sentiment: {label}"}
+    sizes = {"total_virtual_tokens": 4, "virtual_token_splits": [4], "truncate_field": None}
+    templates = [
+        {**template, **sizes, "answer_only_loss": True, "answer_field": "label", "task_id_num": 0},
+        {**template, **sizes, "taskname": "qa", "total_virtual_tokens": 2, "virtual_token_splits": [2]},
+    ]
+    buffer = io.BytesIO()
+    torch.save(weights or {"prompt_table": {**prompts, **more}}, buffer)
+    with tarfile.open(path, mode) as archive:
+        for name, content in (
+            (
+                "./model_config.yaml",
+                yaml.safe_dump(config or {"task_templates": templates, "existing_tasks": []}).encode(),
+            ),
+            ("./model_weights.ckpt", buffer.getvalue()),
+        ):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def test_peft_to_here_to_peft_to_here_is_bit_exact(base, tmp_path):
+    theirs = peft_folder(tmp_path / "theirs")
+    first = exchange.import_adapter(theirs, tmp_path / "first", base)
+    exchange.export_adapter(first, tmp_path / "out", "peft")
+    assert (tmp_path / "out" / peft_format.TENSOR).read_bytes() == (theirs / peft_format.TENSOR).read_bytes()
+    second = exchange.import_adapter(tmp_path / "out", tmp_path / "second", base)
+    assert second.prompt.numpy().tobytes() == first.prompt.numpy().tobytes() == PROMPT.numpy().tobytes()
+    assert second.digest == first.digest
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [peft_format.CONFIG, peft_format.TENSOR]
+    assert "PROMPT_TUNING for facebook/opt-toy" in first.facts.origin
+
+
+def test_plain_safetensors_keeps_prompt_state_and_facts(base, tmp_path):
+    facts = adapters.AdapterFacts(paraphrase(4), adapters.Base.of(base), seed=3, loss=((1, 0.1),), data="d")
+    own = adapters.save(tmp_path / "own", PROMPT, facts, {"initial": PROMPT * 2})
+    file = exchange.export_adapter(own, tmp_path / "p.safetensors", "safetensors")
+    assert torch.equal(load_file(file)["prompt_embeddings"], PROMPT)
+    again = exchange.import_adapter(file, tmp_path / "again", base)
+    assert again.facts == own.facts
+    for name in (peft_format.TENSOR, adapters.FACTS, adapters.STATE):
+        assert (tmp_path / "own" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    copied = exchange.import_adapter(tmp_path / "own", tmp_path / "copied", base)
+    assert copied.facts == own.facts
+
+
+def test_a_foreign_plain_file_needs_only_the_tensor(base, tmp_path):
+    save_file({"prompt_embeddings": PROMPT}, tmp_path / "p.safetensors")
+    assert torch.equal(exchange.import_adapter(tmp_path / "p.safetensors", tmp_path / "a", base).prompt, PROMPT)
+
+
+def test_paraphrase_opts_checkpoint_gives_its_prompt_and_its_layout(base, tmp_path):
+    file = origin_file(tmp_path / "soft-opt-epoch=029-val_loss=0.487.ckpt")
+    adapter = exchange.import_adapter(file, tmp_path / "a", base)
+    assert torch.equal(adapter.prompt, PROMPT)
+    assert adapter.facts.origin.startswith("Paraphrase-OPT soft-opt-epoch=029-val_loss=0.487.ckpt sha256:")
+    tokenizer = load_causal(base, Runtime())[1]
+    text = tokenizer("The rain", add_special_tokens=False).input_ids
+    row = render(adapter.facts.template, {"source": "The rain"}, tokenizer, 64)
+    assert list(row.ids) == [-1, -2, -3, -4, 2, *text, 2]
+
+
+def test_paraphrase_opts_vocabulary_is_checked(base, tmp_path):
+    file = origin_file(tmp_path / "x.ckpt", **{"soft_embedding.wte.weight": torch.zeros(50, 32)})
+    with pytest.raises(UserError, match=r"a model of vocabulary 50; .* has vocabulary 384"):
+        exchange.import_adapter(file, tmp_path / "a", base)
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_a_nemo_table_gives_its_tasks(base, tmp_path, mode):
+    file = nemo_file(tmp_path / "table.nemo", mode=mode)
+    found = exchange.import_table(file, base)
+    assert list(found.prompts) == ["sentiment", "qa"]
+    assert torch.equal(found.prompts["qa"], PROMPT[:2] + 1)
+    table.save(tmp_path / "table", found)
+    assert torch.equal(table.load(tmp_path / "table", base).prompts["sentiment"], PROMPT)
+    one = exchange.import_adapter(file, tmp_path / "one", base, task="sentiment")
+    assert (one.facts.template.answer_field, one.facts.template.answer_only_loss) == ("label", True)
+    with pytest.raises(UserError, match="2 tasks"):
+        exchange.import_adapter(file, tmp_path / "none", base)
+
+
+def test_a_nemo_file_of_the_flat_layout_is_read_too(base, tmp_path):
+    weights = {
+        "prompt_table.prompt_table.qa.prompt_embeddings.weight": PROMPT[:2],
+        "prompt_table.prompt_table.qa.indices": torch.arange(2),
+    }
+    found = exchange.import_table(nemo_file(tmp_path / "t.nemo", weights), base)
+    assert torch.equal(found.prompts["qa"], PROMPT[:2])
+
+
+class Bomb:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_nothing_in_a_file_is_run(base, tmp_path):
+    bomb = Bomb(tmp_path / "ran")
+    torch.save({"soft_embedding.learned_embedding": PROMPT, "hyper_parameters": bomb}, tmp_path / "bomb.ckpt")
+    nemo_file(tmp_path / "bomb.nemo", {"prompt_table": {}, "more": bomb})
+    old = peft_folder(tmp_path / "old")
+    (old / peft_format.TENSOR).unlink()
+    torch.save({"prompt_embeddings": PROMPT, "more": bomb}, old / "adapter_model.bin")
+    for source in (tmp_path / "bomb.ckpt", tmp_path / "bomb.nemo", old):
+        with pytest.raises(UserError, match="not tensors alone"):
+            exchange.import_adapter(source, tmp_path / "a", base)
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "a").exists()
+    torch.save({"prompt_embeddings": PROMPT}, old / "adapter_model.bin")
+    assert torch.equal(exchange.import_adapter(old, tmp_path / "a", base).prompt, PROMPT)
+
+
+def written(path, content=b"PK\x03\x04 not a checkpoint"):
+    path.write_bytes(content)
+    return path
+
+
+REFUSED = {
+    "no such file": lambda f: f / "nowhere",
+    r"a \.txt file": lambda f: written(f / "x.txt"),
+    "read adapter_config.json": lambda f: f,
+    "peft_type LORA": lambda f: peft_folder(f / "a", peft_type="LORA"),
+    "peft_type PREFIX_TUNING": lambda f: peft_folder(f / "a", peft_type="PREFIX_TUNING"),
+    "task_type SEQ_2_SEQ_LM": lambda f: peft_folder(f / "a", task_type="SEQ_2_SEQ_LM"),
+    "says 7 rows, there are 4": lambda f: peft_folder(f / "a", num_virtual_tokens=7),
+    "a model of width 48; .* has width 32": lambda f: peft_folder(f / "a", token_dim=48),
+    "a model of layers 24": lambda f: peft_folder(f / "a", num_layers=24),
+    "a model of heads 32": lambda f: peft_folder(f / "a", num_attention_heads=32),
+    "a model of revision 0{40}": lambda f: peft_folder(f / "a", revision="0" * 40),
+    "not tensors alone": lambda f: written(f / "x.ckpt"),
+    "0 tensors soft_embedding": lambda f: torch.save({"weight": PROMPT}, f / "x.ckpt") or f / "x.ckpt",
+    "not a whole safetensors": lambda f: written(f / "x.safetensors"),
+    "not a whole tar archive": lambda f: written(f / "x.nemo"),
+    "has no list task_templates": lambda f: nemo_file(f / "x.nemo", config={"tasks": []}),
+    "and no template of theirs": lambda f: nemo_file(f / "x.nemo", config={"task_templates": []}),
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_what_does_not_belong_is_refused(base, tmp_path, message):
+    with pytest.raises(UserError, match=message):
+        exchange.import_adapter(REFUSED[message](tmp_path), tmp_path / "target", base)
+    assert not (tmp_path / "target").exists()
+
+
+def test_another_base_is_refused(base, other, tmp_path):
+    with pytest.raises(UserError, match=r"made for a model of width 32; .* has width 16"):
+        exchange.import_adapter(peft_folder(tmp_path / "a"), tmp_path / "b", other)
+    exchange.import_adapter(peft_folder(tmp_path / "a"), tmp_path / "b", base)
+    with pytest.raises(UserError, match=r"made for .*, given "):
+        exchange.import_adapter(tmp_path / "b", tmp_path / "c", other)
+
+
+def test_peft_export_refuses_what_peft_cannot_say(base, tmp_path):
+    template = Template("t", "{source}<|VIRTUAL_PROMPT_0|>{target}", 4, (4,), "source", "target")
+    adapter = adapters.save(tmp_path / "a", PROMPT, adapters.AdapterFacts(template, adapters.Base.of(base)))
+    with pytest.raises(UserError, match="do not all stand in front"):
+        exchange.export_adapter(adapter, tmp_path / "b", "peft")
+    with pytest.raises(UserError, match="no such form"):
+        exchange.export_adapter(adapter, tmp_path / "b", "onnx")
+
+
+def test_embeddings_for_serving_continue_as_the_adapter_does(base, tmp_path):
+    """As vLLM reads ``prompt_embeds``: base64 of a saved floating-point matrix [T, H], loaded with weights only."""
+    model, tokenizer = load_causal(base, Runtime())
+    adapter = exchange.import_adapter(peft_folder(tmp_path / "a"), tmp_path / "b", base)
+    record = {"source": "Nobody knew why"}
+    (embeds,) = exchange.prompt_embeds(adapter, model, tokenizer, [record], 64)
+    sent = torch.load(io.BytesIO(base64.b64decode(exchange.served(embeds))), weights_only=True)
+    assert sent.shape == (len(render(adapter.facts.template, record, tokenizer, 64).ids), 32)
+    new = model.generate(
+        inputs_embeds=sent[None],
+        attention_mask=torch.ones(1, len(sent)),
+        max_new_tokens=6,
+        min_new_tokens=1,
+        do_sample=False,
+    )
+    row = Row(render(adapter.facts.template, record, tokenizer, 64).ids, adapter.prompt)
+    ((done,),) = decode_causal(model, [row], Decoding(max_new_tokens=6), Runtime(), {2}, 1)
+    assert list(done.ids) == [token for token in new[0].tolist() if token != 2]
+
+
+def test_embeddings_of_another_width_are_refused(base, other, tmp_path):
+    model, tokenizer = load_causal(other, Runtime())
+    adapter = exchange.import_adapter(peft_folder(tmp_path / "a"), tmp_path / "b", base)
+    with pytest.raises(UserError, match="width 32, this model has 16"):
+        next(exchange.prompt_embeds(adapter, model, tokenizer, [{"source": "x"}], 64))
+
+
+def test_the_base_is_read_from_the_checkpoint(base, other):
+    for checkpoint in (base, other):
+        model = load_causal(checkpoint, Runtime())[0]
+        found = adapters.Base.of(checkpoint)
+        assert (found.vocabulary, found.width) == tuple(vocabulary_rows(model).shape)
+        assert found.digest == checkpoint.digest
