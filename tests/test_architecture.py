@@ -20,6 +20,7 @@ BELOW = {  # each layer may import itself and what stands in the layers below it
     "records": 1,
     "store": 1,
     "significance": 1,
+    "validity": 1,
     "suites": 2,
     "data": 1,
     "inference": 1,

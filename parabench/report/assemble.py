@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from parabench.report.evidence import Evidence, Measured, gather
 from parabench.report.leaderboard import Leaderboard, Row, to_csv, to_json, to_markdown
 from parabench.report.page import Comparison, PageData, to_html
 from parabench.significance import difference, holm, interval, paired_test, rank_clusters
+from parabench.validity import broken_by, reason
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -44,13 +46,17 @@ def leaderboard(evidence: Evidence, compared: tuple[Comparison, ...]) -> Leaderb
     systems = {f"system {name}": output.signature for name, output in evidence.outputs.items()}
     interval_signature = f"percentile bootstrap|level:{LEVEL}|resamples:{RESAMPLES}|seed:{evidence.seed}"
     rank_signature = f"paired randomisation|draws:{DRAWS}|holm|seed:{evidence.seed}"
+    rows = tuple(_row(evidence, name, ranks) for name in evidence.outputs)
+    broken = invalid(evidence, {row.system: row for row in rows})
+    if evidence.headline in broken:
+        rows = tuple(replace(row, rank=None) for row in rows)
     return Leaderboard(
         title=suite["title"],
         note=suite["note"],
         headline=evidence.headline,
         columns=evidence.columns,
-        rows=tuple(_row(evidence, name, ranks) for name in evidence.outputs),
-        invalid={},
+        rows=rows,
+        invalid=broken,
         signatures=names,
         provenance={**evidence.facts, "interval": interval_signature, "ranks": rank_signature, **systems},
     )
@@ -72,12 +78,38 @@ def _scores(one: Measured, system: str, seed: int) -> dict[str, Score]:
     return {column.name: Score(float(v), float(a), float(b), one.signature) for column, v, a, b in numbers}
 
 
+def invalid(evidence: Evidence, rows: Mapping[str, Row]) -> dict[str, str]:
+    """The columns in which a sentinel does as well as the human, and which one; none where there is no human."""
+    roles = {name: output.role for name, output in evidence.outputs.items()}
+    human = next((rows[name] for name, role in roles.items() if role == "human"), None)
+    if human is None:
+        return {}
+    columns = [column for column in evidence.columns if column.name in human.scores]
+    bad = {name: rows[name].scores for name, role in roles.items() if role == "sentinel"}
+    bad = {name: scores for name, scores in bad.items() if all(column.name in scores for column in columns)}
+    sentinels = {name: [scores[column.name].value for column in columns] for name, scores in bad.items()}
+    broken = broken_by(columns, [human.scores[column.name].value for column in columns], sentinels)
+    return {
+        column.name: reason(
+            column,
+            human.scores[column.name].value,
+            {name: scores[column.name].value for name, scores in bad.items()},
+            broken[column.name],
+        )
+        for column in columns
+        if column.name in broken
+    }
+
+
 def comparisons(evidence: Evidence) -> tuple[Comparison, ...]:
-    """All pairs of systems on the headline: paired randomisation tests, corrected after Holm (1979)."""
+    """All pairs of systems, the human among them, on the headline: paired randomisation, Holm (1979).
+
+    Sentinels are left out: they are there to test the column, not to compete.
+    """
     if evidence.ranking is None:
         return ()
     one, place = evidence.ranking
-    pairs = list(combinations(sorted(one.statistics), 2))
+    pairs = list(combinations(_competing(evidence, one, "system", "human"), 2))
     combine, seed = one.scorer.combine, evidence.seed
     tests = [paired_test(combine, one.statistics[a], one.statistics[b], seed, DRAWS)[place] for a, b in pairs]
     adjusted = holm(np.array(tests))
@@ -94,15 +126,19 @@ def _ranks(evidence: Evidence, compared: tuple[Comparison, ...]) -> dict[str, tu
     if evidence.ranking is None:
         return {}
     one, place = evidence.ranking
-    systems, better = sorted(one.statistics), one.scorer.columns[place].better
+    systems, better = _competing(evidence, one, "system"), one.scorer.columns[place].better
     values = np.array([one.scorer.combine(one.statistics[name])[place] for name in systems])
     worse = np.zeros((len(systems), len(systems)), dtype=bool)
     for pair in compared:
-        if pair.p < 1 - LEVEL:
+        if pair.p < 1 - LEVEL and {pair.first, pair.second} <= set(systems):
             first, second = systems.index(pair.first), systems.index(pair.second)
             loses = pair.difference < 0 if better == "up" else pair.difference > 0
             worse[(first, second) if loses else (second, first)] = True
     return dict(zip(systems, rank_clusters(values, worse, better), strict=True))
+
+
+def _competing(evidence: Evidence, one: Measured, *roles: str) -> list[str]:
+    return sorted(name for name in one.statistics if evidence.outputs[name].role in roles)
 
 
 def page(evidence: Evidence, board: Leaderboard, compared: tuple[Comparison, ...]) -> PageData:
