@@ -28,7 +28,7 @@ def bootstrap(
     The same seed and number of rows give the same samples, so two systems' draws may be subtracted draw by draw.
     Efron and Tibshirani 1993, chapter 6; for corpus metrics Koehn 2004.
     """
-    members = _members(len(statistics), clusters)
+    members = cluster_rows(len(statistics), clusters)
     draws = np.random.default_rng(seed)
     parts = []
     for size in _blocks(resamples):
@@ -75,7 +75,7 @@ def paired_test(
     Each draw swaps the two systems' statistics in a random half of the examples, or clusters; p = (c + 1) / (draws + 1)
     with ties counted (Noreen 1989; Riezler and Maxwell 2005). NaN where a column is undefined for either.
     """
-    members = _members(len(a), clusters)
+    members = cluster_rows(len(a), clusters)
     of_row = np.empty(len(a), dtype=int)
     for position, rows in enumerate(members):
         of_row[rows] = position
@@ -172,7 +172,7 @@ def _blocks(total: int) -> Iterator[int]:
         yield min(BLOCK, total - start)
 
 
-def _members(count: int, clusters: Sequence[str] | None) -> list[Int[np.ndarray, " _"]]:
+def cluster_rows(count: int, clusters: Sequence[str] | None) -> list[Int[np.ndarray, " _"]]:
     """The row numbers of every cluster, in order of first appearance; each row by itself where there are none."""
     if clusters is None:
         return list(np.arange(count)[:, None])
