@@ -115,25 +115,38 @@ def add(table: TaskTable, template: Template, prompt: Float[Tensor, "P H"]) -> T
 
 def remove(table: TaskTable, taskname: str) -> TaskTable:
     """The table without a task."""
-    _template(table, taskname)
+    _known(by_name(table.templates), taskname)
     templates = tuple(template for template in table.templates if template.taskname != taskname)
     return TaskTable(table.base, templates, {t.taskname: table.prompts[t.taskname] for t in templates})
+
+
+def render_tasks(
+    templates: Sequence[Template],
+    records: Iterable[Record],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    training: bool = False,
+) -> tuple[list[Rendered], list[str]]:
+    """Records of any of these tasks, with rows of the matrix that stacks their prompts; and ids of those too long."""
+    tasks, starts = by_name(tuple(templates)), offsets(templates)
+    fitting: list[Rendered] = []
+    rejected: list[str] = []
+    for record in records:
+        try:
+            rendered = render(_known(tasks, record.taskname), record.fields, tokenizer, max_length, training)
+        except TooLongError:
+            rejected.append(record.id)
+            continue
+        fitting.append(shifted(rendered, starts[record.taskname]))
+    return fitting, rejected
 
 
 def rows(
     table: TaskTable, records: Iterable[Record], tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> tuple[list[Row], list[str]]:
     """Inference rows of records of any tasks, for one batch, and the ids of records that do not fit."""
-    starts, fitting, rejected = offsets(table.templates), [], []
-    for record in records:
-        template = _template(table, record.taskname)
-        try:
-            rendered = render(template, record.fields, tokenizer, max_length)
-        except TooLongError:
-            rejected.append(record.id)
-            continue
-        fitting.append(Row(shifted(rendered, starts[record.taskname]).ids, table.virtual))
-    return fitting, rejected
+    rendered, rejected = render_tasks(table.templates, records, tokenizer, max_length)
+    return [Row(one.ids, table.virtual) for one in rendered], rejected
 
 
 def save(folder: Path, table: TaskTable, origin: str = "", versions: Mapping[str, str] | None = None) -> None:
@@ -160,11 +173,10 @@ def load(folder: Path, base: Checkpoint | None = None) -> TaskTable:
     return TaskTable(facts.base, facts.templates, prompts)
 
 
-def _template(table: TaskTable, taskname: str) -> Template:
-    found = [template for template in table.templates if template.taskname == taskname]
-    if not found:
-        raise UserError(f"use the task {taskname!r}", "the table has it not", sorted(table.prompts))
-    return found[0]
+def _known(tasks: Mapping[str, Template], taskname: str) -> Template:
+    if taskname not in tasks:
+        raise UserError(f"use the task {taskname!r}", "the table has it not", sorted(tasks))
+    return tasks[taskname]
 
 
 def _check(where: Path, base: Base, template: Template, prompt: Tensor) -> None:

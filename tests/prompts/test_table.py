@@ -17,6 +17,8 @@ from parabench.prompts.initialisers import sampled_vocabulary
 from parabench.prompts.rendering import labels, render
 from parabench.prompts.soft import SoftPrompt, embedding_width, vocabulary_rows
 from parabench.prompts.templates import Template, by_name, parse
+from parabench.training.steps import Row as TrainingRow
+from parabench.training.steps import prompt_loss
 
 HERE = Path(__file__).parent / "demonstrations"
 TEMPLATES = tuple(parse(settings) for settings in json.loads((HERE / "templates.json").read_text()))
@@ -61,7 +63,7 @@ def mean_loss(model, virtual, rendered):
 def test_the_three_demonstrations_are_learnt_together_and_only_the_prompts_change(loaded, method):
     checkpoint, model, tokenizer = loaded
     new = table.plan(TEMPLATES, list(TASKS), [], None)
-    starts, vocabulary = table.offsets(new), vocabulary_rows(model)
+    vocabulary = vocabulary_rows(model)
     lengths, width = [template.total_virtual_tokens for template in new], embedding_width(model)
     torch.manual_seed(0)
     if method == "prompt-tuning":
@@ -70,13 +72,13 @@ def test_the_three_demonstrations_are_learnt_together_and_only_the_prompts_chang
         conditions = encoders.name_conditions(["a", "b", "c"], tokenizer, vocabulary)
         prompts = encoders.PromptEncoder(encoders.config("mlp", width), width, lengths, conditions)
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    rendered = [
-        table.shifted(render(TASKS[r.taskname], r.fields, tokenizer, 120, training=True), starts[r.taskname])
-        for r in demonstrations(training=True)
-    ]
+    rendered, rejected = table.render_tasks(new, demonstrations(training=True), tokenizer, 120, training=True)
+    assert rejected == []
+    lines = [TrainingRow(list(row.ids[: row.answer_start]), list(row.ids[row.answer_start :])) for row in rendered]
+    torch.testing.assert_close(prompt_loss(model, prompts(), lines, lead=0), mean_loss(model, prompts(), rendered))
     optimiser, losses = torch.optim.AdamW(prompts.parameters(), lr=0.02), []
     for _ in range(4):
-        loss = mean_loss(model, prompts(), rendered)
+        loss = prompt_loss(model, prompts(), lines, lead=0)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
