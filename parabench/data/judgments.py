@@ -94,7 +94,7 @@ def _twitter_para(text: str) -> Iterator[Item]:
 
 
 def _strap(text: str) -> Iterator[Item]:
-    """Krishna et al. 2020, a row a rater: system, worker, item, label, source, text; labels above 0 kept the meaning."""
+    """Krishna et al. 2020, a row a rater: system, worker, item, label, source, text. Labels above 0: meaning kept."""
     rows = csv.DictReader(_lines(text), delimiter="\t", quoting=csv.QUOTE_NONE)
     keyed = sorted(rows, key=lambda row: (row["system"], int(row["item"])))
     for (system, item), group in groupby(keyed, key=lambda row: (row["system"], row["item"])):
@@ -113,7 +113,7 @@ def _apty(text: str) -> Iterator[Item]:
 
 def _lines(text: str) -> list[str]:
     """Lines end at line feeds alone: ``splitlines`` would also cut at separators that stand inside a tweet."""
-    return [line for line in text.replace("\r\n", "\n").split("\n") if line]
+    return text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
 
 
 LAYOUTS: Mapping[str, Callable[[str], Iterator[Item]]] = {
