@@ -1,0 +1,25 @@
+"""No test reaches a network, neither in this process nor in its children; loopback is for tests that are marked so."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+OFFLINE = str(Path(__file__).parent / "offline")
+LOOPBACK = "PARABENCH_TEST_LOOPBACK"
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "loopback: talks to a server that the test itself runs on this machine")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [OFFLINE, os.environ.get("PYTHONPATH")]))
+    sys.path.insert(0, OFFLINE)
+    sys.modules.pop("sitecustomize", None)
+    __import__("sitecustomize")
+    sys.path.remove(OFFLINE)
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only_where_marked(request, monkeypatch):
+    if request.node.get_closest_marker("loopback"):
+        monkeypatch.setenv(LOOPBACK, "1")
