@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from parabench import cli_prompts, cli_reports
+from parabench import cli_models, cli_prompts, cli_reports, cli_selftest
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
@@ -111,9 +111,12 @@ def doctor() -> None:
 app.command()(cli_reports.report)
 app.command()(cli_reports.compare)
 app.command()(cli_reports.verify)
+app.command()(cli_reports.meta)
+app.command()(cli_selftest.selftest)
 app.command()(cli_prompts.paraphrase)
 app.command()(cli_prompts.explain)
 app.add_typer(cli_prompts.adapters, name="adapters")
+app.add_typer(cli_models.models, name="models")
 
 
 def names(text: str | None) -> tuple[str, ...] | None:
@@ -140,7 +143,7 @@ def execute(plan: Plan) -> None:
     from parabench import progress, runner
 
     with progress.bars() as advance:
-        board = runner.run(plan, advance)
+        board = runner.run(plan, advance, lambda text: say(f"note: {text}"))
     cli_reports.show(board, plan.folder)
 
 
@@ -161,9 +164,16 @@ def show_plan(plan: Plan) -> None:
         state = "MISSING" if name in faults else f"{measured}/{total * len(plan.systems)} measured"
         typer.echo(f"scorer    {name:<16} {state}")
     for text in faults.values():
-        typer.echo(f"\n{text}", err=True)
+        say(f"\n{text}")
     if faults:
         raise SystemExit(2)
+
+
+def say(text: str) -> None:
+    """A message on stderr, in which names and file contents can move no cursor and ring no bell."""
+    from parabench.report.sinks import visible
+
+    typer.echo("\n".join(map(visible, text.split("\n"))), err=True)
 
 
 def stop(number: int, frame: FrameType | None) -> NoReturn:
@@ -180,5 +190,5 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        typer.echo(f"parabench: cannot {error}", err=True)
+        say(f"parabench: cannot {error}")
         sys.exit(2)

@@ -108,6 +108,29 @@ def changed(one: Evidence, other: Evidence, before: Leaderboard, after: Leaderbo
     return bool(lost)
 
 
+def meta(
+    file: Annotated[Path, typer.Argument(help="What people said about paraphrases.")],
+    layout: Annotated[
+        str, typer.Option(metavar="jsonl|twitter-para|strap|apty", help="How the file is laid out.")
+    ] = "jsonl",
+    scorers: Annotated[str, typer.Option(metavar="A,B,…", help="Scorers to test.")] = "bleu,chrf,divergence",
+    suite: Annotated[str, typer.Option(help="The suite that says which models scorers use.")] = "overlap",
+    seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
+) -> None:
+    """Test scorers against people: correlation with ratings, or agreement with preferences."""
+    from parabench import planning, suites
+    from parabench.contracts import Runtime, Setting
+    from parabench.data.judgments import read_judgments
+    from parabench.meta import against_people
+
+    chosen, items = suites.load(suite), read_judgments(file, layout)
+    for name in scorers.split(","):
+        scorer = planning.build("scorer", name.strip(), chosen, Setting(Runtime(seed=seed)))
+        for found in against_people(scorer, items, seed):
+            parts = (f"{what} {e.value:+.3f} [{e.low:+.3f}, {e.high:+.3f}]" for what, e in found.agreement.items())
+            typer.echo(f"{found.column:<14} n={found.count} sources={found.clusters}  {'  '.join(parts)}")
+
+
 def show(board: Leaderboard, folder: Path | None) -> None:
     """The table on standard output, then where the files are."""
     from rich.console import Console

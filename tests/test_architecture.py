@@ -21,6 +21,8 @@ BELOW = {  # each layer may import itself and what stands in the layers below it
     "store": 1,
     "significance": 1,
     "validity": 1,
+    "meta": 2,
+    "locks": 2,
     "suites": 2,
     "data": 1,
     "inference": 1,
@@ -31,8 +33,11 @@ BELOW = {  # each layer may import itself and what stands in the layers below it
     "report": 4,
     "runner": 5,
     "mini": 5,
+    "selftest": 5,
+    "cli_models": 6,
     "cli_prompts": 6,
     "cli_reports": 6,
+    "cli_selftest": 6,
     "cli": 7,
 }
 
