@@ -6,14 +6,26 @@ import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from parabench import locks
 from parabench.contracts import Decoding, UserError
 from parabench.data.normalise import Normaliser
 from parabench.registry import unknown
 
 Option = str | int | float | bool
+
+
+class Training(BaseModel):
+    """What ``parabench train`` starts from: pairs (a data specification), and a base model of each architecture."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str = ""
+    causal: str = ""
+    seq2seq: str = ""
 
 
 class Suite(BaseModel):
@@ -37,6 +49,7 @@ class Suite(BaseModel):
     normalise: Normaliser = Normaliser()
     system: Mapping[str, Mapping[str, Option]] = {}
     scorer: Mapping[str, Mapping[str, Option]] = {}
+    train: Training = Training()
 
     @field_validator("systems", "controls", "scorers")
     @classmethod
@@ -59,21 +72,41 @@ def built_in() -> list[str]:
 
 
 def load(name: str) -> Suite:
-    """A built-in suite by name, or any suite by the path of its TOML file."""
-    path = Path(name) if name.endswith(".toml") else Path(str(files("parabench"))) / "suites" / f"{name}.toml"
-    if not name.endswith(".toml") and name not in built_in():
-        raise unknown("suite", name, built_in())
+    """A built-in suite by name, or any suite by the path of its TOML file; its hub models as its lock pins them."""
+    path = path_of(name)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Suite.model_validate(_resolve(raw, path.resolve().parent))
-    except OSError as error:
-        raise UserError(f"read the suite {path}", error.strerror or str(error), built_in()) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"read the suite {path}", str(error), mend=f"correct {path.name}") from None
+        return Suite.model_validate(locks.pinned(_read(path), locks.read(locks.beside(path))))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UserError(f"read the suite {path}", f"{where}: {first['msg']}", mend=f"correct {path.name}") from None
+
+
+def hub_models(name: str) -> list[str]:
+    """The hub models of a suite as its file names them, each once."""
+    load(name)  # refuses a malformed one
+    raw = _read(path_of(name))
+    tables = [table for kind in ("system", "scorer") for table in raw.get(kind, {}).values()]
+    return list(dict.fromkeys(table["model"] for table in tables if locks.is_hub_model(table.get("model"))))
+
+
+def path_of(name: str) -> Path:
+    """The TOML file of a built-in suite, or of one that is given by its path."""
+    if name.endswith(".toml"):
+        return Path(name)
+    if name not in built_in():
+        raise unknown("suite", name, built_in())
+    return Path(str(files("parabench"))) / "suites" / f"{name}.toml"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"read the suite {path}", error.strerror or str(error), built_in()) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"read the suite {path}", str(error), mend=f"correct {path.name}") from None
+    return {key: _resolve(value, path.resolve().parent) for key, value in raw.items()}
 
 
 def _resolve(value: object, folder: Path) -> object:

@@ -38,6 +38,7 @@ BELOW = {  # each layer may import itself and what stands in the layers below it
     "cli_prompts": 6,
     "cli_reports": 6,
     "cli_selftest": 6,
+    "cli_training": 6,
     "cli": 7,
 }
 

@@ -62,7 +62,8 @@ def batches(
 ) -> Iterator[Batch]:
     """Batches of ``items`` from ``start`` on; items that can be read only once give one epoch.
 
-    Rows before ``start`` are passed over unencoded. Rows longer than ``config.longest`` are counted in ``skipped``.
+    Rows before ``start`` are passed over unencoded. Rows longer than ``config.longest`` are counted in ``skipped``, in
+    the first epoch, each once however often the stream goes on.
     """
     for epoch in count(start.epoch):
         if epoch == config.epochs or (epoch and iter(items) is items):
@@ -74,9 +75,9 @@ def batches(
             if not texts:
                 break
             here = Position(epoch, window)
-            plan = _plan(encode(texts), config, here, skipped)
-            empty = empty and not plan
             done = start.batch if here == start._replace(batch=0) else 0
+            plan = _plan(encode(texts), config, here, None if done or epoch else skipped)
+            empty = empty and not plan
             for number, rows in enumerate(plan[done:], start=done + 1):
                 yield Batch(rows, here._replace(batch=number))
         if empty and first == 0:

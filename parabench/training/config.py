@@ -17,7 +17,8 @@ class TrainingConfig:
 
     ``warmup`` steps rise linearly from 0; ``clip`` bounds the gradient's norm (0: never); ``bf16`` is autocast, the
     weights stay as loaded. Plateau divides the rate by ``1 / plateau_factor`` after ``plateau_patience`` reported
-    losses without an improvement.
+    losses without an improvement, and training ends after ``patience`` of them (0: never). Validations come every
+    ``validate_every`` steps (0: at the end alone), checkpoints every ``save_every``.
     """
 
     steps: int = 1000
@@ -33,4 +34,7 @@ class TrainingConfig:
     accumulation: int = 1
     bf16: bool = False
     seed: int = 0
+    validate_every: int = 0
+    save_every: int = 200
+    patience: int = 0
     batching: Batching = field(default_factory=Batching)

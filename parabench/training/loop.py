@@ -18,6 +18,7 @@ from torch import Tensor
 from parabench.contracts import UserError
 from parabench.training.batches import START, Batch, Position
 from parabench.training.config import TrainingConfig
+from parabench.training.ranks import ALONE, Ranks
 from parabench.training.schedules import Plateau, factor
 from parabench.training.steps import Row, target_tokens
 
@@ -25,13 +26,17 @@ Loss = Callable[[Sequence[Row]], Tensor]
 
 
 class StepLog(NamedTuple):
-    """One update: its number from 1, the mean loss in nats a target token, text tokens a second, and the rate used."""
+    """One update: its number from 1, the mean loss in nats a target token, text tokens a second, and the rate used.
+
+    ``tokens`` is how many text tokens the update read.
+    """
 
     step: int
     loss: float
     tokens_per_second: float
     learning_rate: float
     gradient_norm: float
+    tokens: int = 0
 
 
 class Trend(NamedTuple):
@@ -46,15 +51,34 @@ class Trend(NamedTuple):
         return Trend(mean, min(mean, self.lowest))
 
 
+class Best(NamedTuple):
+    """The lowest validation loss, after which step it was, and how many validations since have not beaten it."""
+
+    loss: float = math.inf
+    step: int = 0
+    waited: int = 0
+
+    def after(self, loss: float, step: int) -> Best:
+        """The state after one more validation."""
+        return Best(loss, step) if loss < self.loss else self._replace(waited=self.waited + 1)
+
+
 @dataclass
 class Progress:
-    """Where a run stands: with the weights, all that is needed to go on exactly."""
+    """Where a run stands: with the weights, all that is needed to go on exactly.
+
+    ``rows`` is how many rows are computed at once, less than a batch after memory ran out (0: the whole batch).
+    ``validated`` is the last step that was validated.
+    """
 
     optimizer: torch.optim.Optimizer
     step: int = 0
     position: Position = START
     plateau: Plateau = field(default_factory=Plateau)
     trend: Trend = field(default_factory=Trend)
+    best: Best = field(default_factory=Best)
+    rows: int = 0
+    validated: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
 
 
@@ -83,7 +107,9 @@ def _optimizer(groups: list[dict[str, object]], config: TrainingConfig) -> torch
     raise UserError(f"use the optimiser {config.optimizer!r}", choices=choices, mend=f"--optimizer {choices[0]}")
 
 
-def train(loss: Loss, progress: Progress, batches: Iterable[Batch], config: TrainingConfig) -> Iterator[StepLog]:
+def train(
+    loss: Loss, progress: Progress, batches: Iterable[Batch], config: TrainingConfig, ranks: Ranks = ALONE
+) -> Iterator[StepLog]:
     """Update until ``config.steps`` updates are made or the batches end; ``progress`` is kept up to date.
 
     ``loss`` gives a batch's mean per target token; an update's loss is the mean over all its target tokens.
@@ -91,8 +117,9 @@ def train(loss: Loss, progress: Progress, batches: Iterable[Batch], config: Trai
     update, so that the weights are the last good ones.
     """
     supply, started = iter(batches), time.perf_counter()
-    while progress.step < config.steps and (group := list(islice(supply, config.accumulation))):
-        value, norm = _gradients(loss, progress, group, config)
+    size = config.accumulation * ranks.count
+    while progress.step < config.steps and (group := list(islice(supply, size))):
+        value, norm = _gradients(loss, progress, group, config, ranks)
         _check(value, norm, progress, config)
         rate = config.learning_rate * factor(config, progress.step) * progress.plateau.scale
         for parameters in progress.optimizer.param_groups:
@@ -100,29 +127,59 @@ def train(loss: Loss, progress: Progress, batches: Iterable[Batch], config: Trai
         progress.optimizer.step()
         progress.step, progress.position = progress.step + 1, group[-1].then
         read = sum(len(row.source) + len(row.target) for batch in group for row in batch.rows)
-        yield StepLog(progress.step, value, read / (time.perf_counter() - started), rate, norm)
+        yield StepLog(progress.step, value, read / (time.perf_counter() - started), rate, norm, read)
         started = time.perf_counter()
 
 
-def _gradients(loss: Loss, progress: Progress, group: list[Batch], config: TrainingConfig) -> tuple[float, float]:
+def _gradients(
+    loss: Loss, progress: Progress, group: list[Batch], config: TrainingConfig, ranks: Ranks
+) -> tuple[float, float]:
     """Leave the gradient of the group's mean loss in the parameters; give that loss and the gradient's norm."""
-    progress.optimizer.zero_grad()
     parameters = [p for group in progress.optimizer.param_groups for p in group["params"]]
-    device, tokens, total = parameters[0].device, sum(target_tokens(batch.rows) for batch in group), 0.0
-    for batch in group:
-        with _seeded(config.seed, batch, device), torch.autocast(device.type, torch.bfloat16, config.bf16):
-            part = loss(batch.rows) * (target_tokens(batch.rows) / tokens)
-        part.backward()
-        total += part.item()
+    tokens, mine = sum(target_tokens(batch.rows) for batch in group), ranks.share(group)
+    while (total := _backward(loss, progress, mine, tokens, config, parameters[0].device)) is None:
+        _halve(progress, mine)
+    ranks.sum_gradients(parameters)
     norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip or math.inf)
-    return total, norm.item()
+    return ranks.sum(total)[0], norm.item()
+
+
+def _backward(
+    loss: Loss, progress: Progress, batches: Sequence[Batch], tokens: int, config: TrainingConfig, device: torch.device
+) -> float | None:
+    """The batches' part of the mean loss, its gradient left behind; None where the memory did not suffice."""
+    progress.optimizer.zero_grad()
+    total = 0.0
+    try:
+        for batch in batches:
+            size = progress.rows or len(batch.rows)
+            for first in range(0, len(batch.rows), size):
+                rows, place = batch.rows[first : first + size], f"{config.seed}-{batch.then}-{first}"
+                with _seeded(place, device), torch.autocast(device.type, torch.bfloat16, config.bf16):
+                    part = loss(rows) * (target_tokens(rows) / tokens)
+                part.backward()
+                total += part.item()
+    except torch.OutOfMemoryError:
+        return None
+    return total
+
+
+def _halve(progress: Progress, batches: Sequence[Batch]) -> None:
+    """Compute half as many rows at once from now on; the batch, and so the update, stays what it was."""
+    size = progress.rows or max(len(batch.rows) for batch in batches)
+    if size == 1:
+        raise UserError("train on this device", "one row does not fit its memory", mend="a smaller model, or bfloat16")
+    progress.rows = (size + 1) // 2
+    progress.optimizer.zero_grad()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 @contextmanager
-def _seeded(seed: int, batch: Batch, device: torch.device) -> Iterator[None]:
+def _seeded(place: str, device: torch.device) -> Iterator[None]:
     """Dropout drawn from the batch's place in the stream, so that no generator state needs to be stored."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(random.Random(f"{seed}-{batch.then}").getrandbits(63))
+        torch.manual_seed(random.Random(place).getrandbits(63))
         yield
 
 

@@ -1,0 +1,151 @@
+"""The names that ``parabench train`` knows: what each trains, from what it starts, and what it leaves behind."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from parabench.contracts import Runtime, UserError
+from parabench.inference.models import Checkpoint, load_causal, load_seq2seq
+from parabench.prompts import adapters, encoders, initialisers
+from parabench.prompts.adapters import AdapterFacts, Base
+from parabench.prompts.encoders import PromptEncoder
+from parabench.prompts.soft import SoftPrompt, vocabulary_rows
+from parabench.prompts.templates import Template, paraphrase
+from parabench.training import trainees
+from parabench.training.config import TrainingConfig
+from parabench.training.resumable import Outcome, loss_curve
+from parabench.training.trainees import Trainee
+
+Family = Literal["softprompt", "ptuning", "finetuned", "bart"]
+CHOICES = ("softprompt-N", "ptuning-N", "ptuning-mlp-N", "finetuned", "bart")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a name asks for; ``length`` counts virtual tokens, ``encoder`` writes them in p-tuning."""
+
+    name: str
+    family: Family
+    length: int = 0
+    encoder: str = ""
+
+    @property
+    def base(self) -> Literal["causal", "seq2seq"]:
+        """Which of the suite's base models it starts from."""
+        return "seq2seq" if self.family == "bart" else "causal"
+
+    @property
+    def initialiser(self) -> str:
+        """Where its prompt starts unless told otherwise; nothing for what has no free prompt."""
+        return "sampled:1000" if self.family == "softprompt" else ""
+
+    @property
+    def defaults(self) -> TrainingConfig:
+        """Settings that work for the kind: a prompt needs a rate that would ruin a whole model's weights."""
+        rate = {"softprompt": 1e-2, "ptuning": 1e-3, "finetuned": 2e-5, "bart": 3e-5}[self.family]
+        decay = 0.01 if self.family in ("finetuned", "bart") else 0.0
+        return TrainingConfig(steps=2000, learning_rate=rate, weight_decay=decay, schedule="cosine", warmup=100)
+
+
+def parse(name: str) -> Kind:
+    """The kind of ``softprompt-111``, ``ptuning-mlp-20``, ``finetuned`` or ``bart``; UserError lists the choices."""
+    if name in ("finetuned", "bart"):
+        return Kind(name, name)  # type: ignore[arg-type]
+    match = re.fullmatch(r"(softprompt|ptuning)(?:-(lstm|mlp|tpmlp))?-(\d{1,5})", name)
+    if match is None or (match[1] == "softprompt" and match[2]) or int(match[3]) > 10_000:
+        raise UserError(f"train {name!r}", "no such kind of system", CHOICES, "parabench train softprompt-20")
+    if match[1] == "ptuning" and not int(match[3]):
+        raise UserError(f"train {name!r}", "an encoder with nothing to write", mend="parabench train ptuning-20")
+    return Kind(name, match[1], int(match[3]), (match[2] or "lstm") * (match[1] == "ptuning"))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A loaded model with what learns on it, and all that has to be known to store the result."""
+
+    kind: Kind
+    checkpoint: Checkpoint
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    trainee: Trainee
+    template: Template
+    initialiser: str
+    initial: torch.Tensor | None = None
+
+
+def load(kind: Kind, checkpoint: Checkpoint, runtime: Runtime, initialiser: str | None = None) -> Learner:
+    """Load the base model and build what is to be trained, from ``runtime.seed``.
+
+    A prompt is kept in float32 in front of a base in ``runtime.dtype``; weights that are trained stay in float32.
+    """
+    if kind.family in ("finetuned", "bart"):
+        if initialiser:
+            raise UserError(f"initialise {kind.name!r} by {initialiser!r}", "it has no prompt", mend="softprompt-20")
+        return _whole(kind, checkpoint, replace(runtime, dtype="float32"))
+    model, tokenizer = load_causal(checkpoint, runtime)
+    template, name = paraphrase(kind.length), kind.initialiser if initialiser is None else initialiser
+    prompt = _prompt(kind, model, tokenizer, name, runtime.seed).to(model.device)
+    trainee = trainees.prompted(model, tokenizer, prompt, template)
+    return Learner(kind, checkpoint, model, tokenizer, trainee, template, name, encoders.output(prompt))
+
+
+def _whole(kind: Kind, checkpoint: Checkpoint, runtime: Runtime) -> Learner:
+    template = paraphrase(0)
+    if kind.family == "bart":
+        model, tokenizer = load_seq2seq(checkpoint, runtime)
+        return Learner(kind, checkpoint, model, tokenizer, trainees.seq2seq(model, tokenizer), template, "")
+    model, tokenizer = load_causal(checkpoint, runtime)
+    return Learner(kind, checkpoint, model, tokenizer, trainees.causal(model, tokenizer, template), template, "")
+
+
+def _prompt(
+    kind: Kind, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, initialiser: str, seed: int
+) -> nn.Module:
+    rows = vocabulary_rows(model).float().cpu()
+    if kind.family == "softprompt":
+        return SoftPrompt(initialisers.parse(initialiser, tokenizer, seed)(rows, kind.length))
+    if initialiser:
+        found = "its prompt is written by an encoder, which starts from random weights"
+        raise UserError(f"initialise {kind.name!r} by {initialiser!r}", found, mend="leave --initialiser out")
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return PromptEncoder(encoders.config(kind.encoder, rows.shape[1]), rows.shape[1], [kind.length])
+
+
+def keep(learner: Learner, folder: Path, facts: dict[str, Any], outcome: Outcome) -> None:
+    """Store what was learned where ``parabench run`` looks for it: an adapter, or a model's folder."""
+    if learner.kind.family in ("finetuned", "bart"):
+        _keep_model(learner, folder)
+        return
+    prompt, state = learner.trainee.module, {} if learner.initial is None else {"initial": learner.initial}
+    settings: dict[str, Any] = {}
+    if isinstance(prompt, PromptEncoder):
+        settings, tensors = encoders.save_state(prompt)
+        state |= tensors
+    known = AdapterFacts(
+        template=learner.template,
+        base=Base.of(learner.checkpoint),
+        encoder=settings,
+        initialiser=learner.initialiser,
+        loss=loss_curve(outcome),
+        **facts,
+    )
+    adapters.save(folder, encoders.output(prompt), known, state)
+
+
+def _keep_model(learner: Learner, folder: Path) -> None:
+    """A transformers folder; its configuration is put there last, so that half a model is never taken for one."""
+    fresh = folder / "training" / "model"
+    learner.model.save_pretrained(fresh)
+    learner.tokenizer.save_pretrained(fresh)
+    for path in sorted(fresh.iterdir(), key=lambda path: path.name == "config.json"):
+        os.replace(path, folder / path.name)
+    fresh.rmdir()

@@ -1,0 +1,81 @@
+"""Several processes as one: the same batches dealt out, gradients summed, nothing else shared.
+
+W processes that accumulate A batches each are one process that accumulates W x A: every rank deals the same group of
+W x A batches and takes every W-th, so ranks see disjoint rows and together see each row once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Which process this is, and of how many."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes the files and speaks to the user."""
+        return self.rank == 0
+
+    def device(self, asked: str) -> str:
+        """Where this process computes: each has a CUDA device of its own."""
+        return f"cuda:{self.rank % torch.cuda.device_count()}" if self.count > 1 and asked.startswith("cuda") else asked
+
+    def share(self, items: Sequence[Item]) -> Sequence[Item]:
+        """What of a list is this process's."""
+        return items[self.rank :: self.count]
+
+    def sum(self, values: float, *more: float) -> list[float]:
+        """Numbers added up over the processes."""
+        numbers = torch.tensor([values, *more], dtype=torch.float64)
+        if self.count > 1:
+            numbers = numbers.to(_device())
+            dist.all_reduce(numbers)
+        return numbers.tolist()
+
+    def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        """Leave in every process the sum of all their gradients."""
+        if self.count > 1:
+            for parameter in parameters:
+                parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                dist.all_reduce(parameter.grad)
+
+    def wait(self) -> None:
+        """Go on when all processes are here."""
+        if self.count > 1:
+            dist.barrier()
+
+
+ALONE = Ranks()
+
+
+@contextmanager
+def joined(device: str) -> Iterator[Ranks]:
+    """The processes that torchrun started, or this one alone; left together once everything is on disk."""
+    if not dist.is_torchelastic_launched():
+        yield ALONE
+        return
+    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    ranks = Ranks(dist.get_rank(), dist.get_world_size())
+    try:
+        if device.startswith("cuda"):
+            torch.cuda.set_device(ranks.device(device))
+        yield ranks
+    finally:
+        dist.destroy_process_group()
+
+
+def _device() -> str:
+    return f"cuda:{torch.cuda.current_device()}" if dist.get_backend() == "nccl" else "cpu"

@@ -1,0 +1,118 @@
+"""From what a person asks to a job: every setting resolved, every file found, before a model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from parabench.contracts import Decoding, Runtime, UserError
+from parabench.inference.models import Checkpoint, locate
+from parabench.training import kinds, validation
+from parabench.training.batches import Batching
+from parabench.training.config import TrainingConfig
+from parabench.training.encoding import Pair
+from parabench.training.kinds import Kind, Learner
+from parabench.training.ranks import ALONE, Ranks
+from parabench.training.recipes import Watch
+from parabench.training.resumable import Job, Outcome, follow
+
+PACKAGES = ("torch", "transformers", "tokenizers", "parabench")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Pairs to learn from and pairs to be judged by; ``facts`` says which they are, for the checkpoint."""
+
+    pairs: Iterable[Pair]
+    dev: Sequence[Pair]
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One training as asked for; ``base`` is the model it starts from, ``initialiser`` None the kind's own."""
+
+    kind: Kind
+    base: Checkpoint
+    data: Data
+    config: TrainingConfig
+    runtime: Runtime
+    folder: Path
+    initialiser: str | None = None
+    decoding: Decoding = field(default_factory=Decoding)
+    samples: int = 0
+
+
+def spec(request: Request, ranks: Ranks) -> dict[str, Any]:
+    """All that two runs must share to be one training."""
+    return {
+        "name": request.kind.name,
+        "base": {"name": Path(request.base.path).name, "digest": request.base.digest},
+        "data": dict(request.data.facts),
+        "config": asdict(request.config),
+        "initialiser": request.initialiser,
+        "runtime": {"device": request.runtime.device.split(":")[0], "dtype": request.runtime.dtype},
+        "processes": ranks.count,
+    }
+
+
+def carry_out(request: Request, watch: Watch = id, ranks: Ranks = ALONE) -> Outcome:
+    """Train, from the beginning or from where the folder stands, and store the result in the folder."""
+    learner = kinds.load(request.kind, request.base, request.runtime, request.initialiser)
+    measure = partial(_measure, request, learner, ranks) if request.data.dev else None
+    job = Job(learner.trainee, request.data.pairs, request.config, spec(request, ranks), measure)
+    facts = {
+        "seed": request.config.seed,
+        "data": "; ".join(f"{name}: {value}" for name, value in request.data.facts.items()),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+    return follow(job, request.folder, partial(kinds.keep, learner, request.folder, facts), watch, ranks)
+
+
+def _measure(request: Request, learner: Learner, ranks: Ranks) -> dict[str, float]:
+    return {"loss": validation.mean_loss(learner.trainee, request.data.dev, ranks=ranks)}
+
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "origin": {
+        "steps": 30 * 8000,
+        "batch_size": 32,
+        "optimizer": "adam",
+        "learning_rate": 1e-3,
+        "schedule": "plateau",
+        "warmup": 0,
+        "clip": 0.0,
+        "validate_every": 8000,
+    }
+}
+"""Settings of published runs; ``origin`` is Paraphrase-OPT's ``config-defaults.yaml``, its epochs 8000 steps long."""
+
+
+def configured(kind: Kind, preset: str | None = None, **given: Any) -> TrainingConfig:
+    """The kind's defaults, a preset's settings over them, and what was given over those (None: not given)."""
+    if preset is not None and preset not in PRESETS:
+        raise UserError(f"use the preset {preset!r}", "no such preset", list(PRESETS))
+    chosen = {**PRESETS.get(preset or "", {}), **{name: value for name, value in given.items() if value is not None}}
+    rows = chosen.pop("batch_size", None)
+    config = replace(kind.defaults, **chosen)
+    if "warmup" not in chosen:
+        config = replace(config, warmup=min(config.warmup, config.steps // 20))
+    batching = Batching(rows=rows or config.batching.rows, seed=config.seed, longest=config.batching.longest)
+    for name, value in (("steps", config.steps), ("batch size", batching.rows), ("accumulation", config.accumulation)):
+        if value < 1:
+            raise UserError(f"train with {name} {value}", mend="a number of 1 or more")
+    if not 0 < config.learning_rate < float("inf"):
+        raise UserError(f"train with a learning rate of {config.learning_rate}", mend="--learning-rate 0.001")
+    return replace(config, batching=batching)
+
+
+def base_of(kind: Kind, models: Mapping[str, str], asked: str | None) -> Checkpoint:
+    """The model a kind starts from: the one asked for, or the suite's of its architecture."""
+    reference = asked or models.get(kind.base, "")
+    if not reference:
+        raise UserError(f"train {kind.name!r}", f"the suite names no {kind.base} model", mend="--base MODEL")
+    return locate(reference)

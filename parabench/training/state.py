@@ -1,0 +1,103 @@
+"""Where a training stands, as the bytes of one safetensors file: tensors, and beside them one JSON record.
+
+Weights or prompt, the optimiser's tensors, and in the record everything that is not a tensor: step, place in the data,
+schedule, the optimiser's settings. Generators need no state: every random choice follows from a place in the data.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from parabench.contracts import UserError
+from parabench.prompts.files import pack
+from parabench.training.batches import Position
+from parabench.training.loop import Best, Progress, Trend
+from parabench.training.schedules import Plateau
+
+RECORD = "parabench"
+
+
+def freeze(module: nn.Module, progress: Progress, notes: Mapping[str, Any]) -> bytes:
+    """The state as a file's content; ``notes`` are further values to be given back by ``thaw``."""
+    state = progress.optimizer.state_dict()
+    tensors = {f"module.{name}": value for name, value in learned(module).items()}
+    scalars: dict[str, dict[str, Any]] = {}
+    for index, values in state["state"].items():
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer.{index}.{name}"] = value
+            else:
+                scalars.setdefault(str(index), {})[name] = value
+    record = {
+        "step": progress.step,
+        "position": progress.position,
+        "plateau": progress.plateau,
+        "trend": progress.trend,
+        "best": progress.best,
+        "rows": progress.rows,
+        "validated": progress.validated,
+        "skipped": progress.skipped,
+        "optimizer": {"state": scalars, "groups": state["param_groups"]},
+        "notes": notes,
+    }
+    return pack(tensors, {RECORD: json.dumps(record)})
+
+
+def thaw(path: Path, module: nn.Module, progress: Progress) -> dict[str, Any]:
+    """Put a stored state into ``module`` and ``progress``; gives back the notes. UserError where it is damaged."""
+    tensors, record = _read(path)
+    weights = {name.removeprefix("module."): value for name, value in tensors.items() if name.startswith("module.")}
+    restore(module, weights)
+    state: dict[int, dict[str, Any]] = {
+        int(index): dict(values) for index, values in record["optimizer"]["state"].items()
+    }
+    for name, value in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, key = name.split(".", 2)
+            state.setdefault(int(index), {})[key] = value
+    progress.optimizer.load_state_dict({"state": state, "param_groups": record["optimizer"]["groups"]})
+    progress.step, progress.rows, progress.validated = record["step"], record["rows"], record["validated"]
+    progress.position, progress.plateau = Position(*record["position"]), Plateau(*record["plateau"])
+    progress.trend, progress.best = Trend(*record["trend"]), Best(*record["best"])
+    progress.skipped.clear()
+    progress.skipped.update(record["skipped"])
+    return record["notes"]
+
+
+def learned(module: nn.Module) -> dict[str, Tensor]:
+    """The parameters that learn, each once where two share their weights."""
+    return {name: value.detach() for name, value in module.named_parameters() if value.requires_grad}
+
+
+def restore(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Put stored parameters back; UserError unless they are those of the module, in name and shape."""
+    parameters = learned(module)
+    if {name: value.shape for name, value in weights.items()} != {n: value.shape for n, value in parameters.items()}:
+        raise UserError("go on training", "the checkpoint is of another model", mend="give another --output")
+    with torch.no_grad():
+        for name, value in weights.items():
+            parameters[name].copy_(value)
+
+
+def weights_of(path: Path) -> dict[str, Tensor]:
+    """The trained parameters of a stored state."""
+    tensors, _ = _read(path)
+    return {name.removeprefix("module."): value for name, value in tensors.items() if name.startswith("module.")}
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()[RECORD])  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise UserError(
+            f"read the checkpoint {path}", found, mend="give another --output, or remove the folder"
+        ) from None

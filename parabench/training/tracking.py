@@ -1,0 +1,57 @@
+"""Numbers to watch elsewhere: a tracker is told what the log is told, and never sees the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from parabench.contracts import UserError
+from parabench.training.loop import StepLog
+
+NAMES = ("tensorboard", "trackio", "wandb")
+Note = Callable[[StepLog], object]
+
+
+@contextmanager
+def tracker(name: str | None, folder: Path) -> Iterator[Note]:
+    """Report every update to the tracker of that name, or to nobody; what it keeps locally is under ``folder``."""
+    if name is None:
+        yield id
+    elif name == "tensorboard":
+        writer = _module("torch.utils.tensorboard", name).SummaryWriter(str(folder / "tracking"))
+        try:
+            yield lambda log: [writer.add_scalar(key, value, log.step) for key, value in numbers(log).items()]
+        finally:
+            writer.close()
+    elif name in NAMES:
+        with _session(name, folder) as send:
+            yield lambda log: send(numbers(log), step=log.step)
+    else:
+        raise UserError(f"track with {name!r}", "no such tracker", NAMES, "--track tensorboard")
+
+
+def numbers(log: StepLog) -> dict[str, float]:
+    """What is reported of an update."""
+    return {key: float(value) for key, value in log._asdict().items() if key != "step"}
+
+
+@contextmanager
+def _session(name: str, folder: Path) -> Iterator[Callable[..., Any]]:
+    """Weights & Biases and Trackio share one interface."""
+    module = _module(name, name)
+    local = {"dir": str(folder)} if name == "wandb" else {}
+    run = module.init(project="parabench", name=folder.name, **local)
+    try:
+        yield run.log
+    finally:
+        module.finish()
+
+
+def _module(name: str, extra: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise UserError(f"track with {extra}", str(error), mend=f"pip install {extra}") from None
