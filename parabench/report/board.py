@@ -85,6 +85,17 @@ def count_text(row: Row) -> str:
     return str(row.scored) if row.scored == row.asked else f"{row.scored}/{row.asked}"
 
 
+def gaps_text(board: Leaderboard) -> str:
+    """Which cells leave examples out, ``"empty bertscore: 3 of 500"``; empty where none does."""
+    found = [
+        f"{row.system} {column.name}: {row.scored - score.undefined} of {row.scored}"
+        for row in ordered(board)
+        for column in board.columns
+        if (score := row.scores.get(column.name)) and score.undefined
+    ]
+    return "; ".join(found)
+
+
 def score_text(score: Score | None, column: Column) -> tuple[str, str]:
     """Value and interval as printed, ``("34.2", "[32.9, 35.6]")``; ``("–", "")`` where undefined."""
     if score is None or not math.isfinite(score.value):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from parabench import registry
 from parabench.contracts import Column, Example, Scorer, Setting, UserError
+from parabench.disk import read
 from parabench.store import load_statistics, log_names, read_examples, read_log
 
 if TYPE_CHECKING:
@@ -78,12 +79,17 @@ def gather(folder: Path) -> Evidence:
 
 
 def _facts(folder: Path) -> dict[str, Any]:
+    path, mend = folder / "provenance.json", "make or finish it with: parabench run"
+    if not path.exists():
+        raise UserError(f"report {folder}", "no provenance.json", mend=mend)
     try:
-        return json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(
-            f"report {folder}", "no provenance.json", mend="make or finish it with: parabench run"
-        ) from None
+        facts = json.loads(read(path))
+        texts = [facts["suite"][name] for name in ("title", "note", "headline")]
+        if not all(isinstance(text, str) for text in texts) or not isinstance(facts["runtime"]["seed"], int):
+            raise TypeError
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise UserError(f"report {folder}", "its provenance.json is damaged", mend=mend) from None
+    return facts
 
 
 def _examples(folder: Path) -> tuple[Example, ...]:

@@ -18,6 +18,7 @@ from parabench.report.board import (
     count_text,
     flat,
     from_json,
+    gaps_text,
     is_top,
     label,
     main_columns,
@@ -35,13 +36,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Leaderboard", "Row", "from_json", "to_csv", "to_json", "to_markdown", "to_terminal"]
 
+GAPS = "Cells that leave out examples without a value (an empty text, or no number from the scorer):"
+
 
 def to_csv(board: Leaderboard) -> str:
-    """One line a system: ``name``, ``name.low``, ``name.high`` in full precision, then all ``name.signature``."""
+    """One line a system: ``name``, ``name.low``, ``name.high`` in full, all ``name.signature``, ``name.undefined``."""
     names = [column.name for column in board.columns]
     header = ["system", "rank.low", "rank.high", "control", "scored", "asked"]
     header += [csv_text(name) + suffix for name in names for suffix in ("", ".low", ".high")]
-    header += [csv_text(name) + ".signature" for name in names]
+    header += [csv_text(name) + suffix for suffix in (".signature", ".undefined") for name in names]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header)
@@ -55,7 +58,8 @@ def _csv_row(row: Row, names: Sequence[str]) -> list[str | int | bool]:
     cells = [repr(float(number)) if math.isfinite(number) else "" for triple in numbers for number in triple]
     ranks: list[str | int] = ["", ""] if row.rank is None else list(row.rank)
     signatures = [csv_text(score.signature) if score else "" for score in scores]
-    return [csv_text(row.system), *ranks, row.control, row.scored, row.asked, *cells, *signatures]
+    gaps = [score.undefined if score else "" for score in scores]
+    return [csv_text(row.system), *ranks, row.control, row.scored, row.asked, *cells, *signatures, *gaps]
 
 
 def to_markdown(board: Leaderboard) -> str:
@@ -66,6 +70,7 @@ def to_markdown(board: Leaderboard) -> str:
     lines += [
         f"**{markdown(name)} does not rank here:** {markdown(why)}" for name, why in sorted(board.invalid.items())
     ]
+    lines += [markdown(f"{GAPS} {gaps}")] if (gaps := gaps_text(board)) else []
     for heading, columns in _other_tables(board, main):
         lines += [f"## {heading}", _markdown_table(board, columns)]
     signatures = [f"- {markdown(name)}: {markdown_code(text)}" for name, text in sorted(board.signatures.items())]
@@ -128,6 +133,8 @@ def to_terminal(board: Leaderboard, console: Console) -> None:
     console.print(_terminal_table(board, columns))
     for name, why in sorted(board.invalid.items()):
         console.print(Text(visible(f"⚠ {name} does not rank here: {why}")))
+    if gaps := gaps_text(board):
+        console.print(Text(visible(f"{GAPS} {gaps}")))
     if hidden := [column.name for column in board.columns if column not in columns]:
         console.print(Text(visible(f"Not shown here, in the files: {', '.join(hidden)}"), style="dim"))
     if board.note:

@@ -147,7 +147,7 @@ def _ends(score: Score) -> list[float]:
 
 
 def drawings(data: PageData) -> dict[str, Any]:
-    """The plane, wide and narrow (None without two such columns), and a distribution for every column with values."""
+    """The plane, wide and narrow (None without such values), and a distribution for every column that has values."""
     from parabench.report.figures import distribution
 
     controls = frozenset(row.system for row in data.board.rows if row.control)
@@ -174,6 +174,8 @@ def _plane(data: PageData) -> dict[str, Any] | None:
         if row.scored == row.asked
         and all(_ends(row.scores[c.name]) if c.name in row.scores else () for c in (change, quality))
     ]
+    if not points:
+        return None
     front = pareto([point for point in points if not point.control], change, quality)
     drawn = [Markup(plane(points, change, quality, width)) for width in (6.6, 4.2)]
     return {"change": change, "quality": quality, "front": [point.name for point in front], "drawings": drawn}
@@ -198,7 +200,9 @@ def axes(data: PageData) -> tuple[Column | None, Column | None]:
 
 def matrix(data: PageData) -> list[tuple[str, list[dict[str, Any] | None]]]:
     """For every system against every other: the difference on the headline, its interval, p and the verdict."""
-    column = next(c for c in data.board.columns if c.name == data.board.headline)
+    column = next((c for c in data.board.columns if c.name == data.board.headline), None)
+    if column is None:
+        return []
     pairs = {(c.first, c.second): (c.difference, c.low, c.high, c.p) for c in data.comparisons}
     pairs |= {(c.second, c.first): (-c.difference, -c.high, -c.low, c.p) for c in data.comparisons}
     names = [row.system for row in boards.ordered(data.board) if any(row.system in pair for pair in pairs)]

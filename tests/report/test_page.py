@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 
 import html5lib
 import pytest
@@ -70,6 +71,14 @@ def test_the_page_loads_nothing_and_runs_only_its_own_script(plain):
         assert not any(str(name).startswith("on") for name in element.attrib)
         assert str(element.get("href", "#")).startswith("#")
     assert not re.search(r"url\((?!#)|@import|https?://(?!www\.w3\.org/)", plain)
+
+
+def test_a_run_without_a_single_score_has_a_page():
+    data = page()
+    board = replace(data.board, columns=(), rows=tuple(replace(row, scores={}) for row in data.board.rows), invalid={})
+    document = parsed(to_html(replace(data, board=board, values={}, comparisons=())))
+    assert words_of(document.find(".//h1")) == "A title"
+    assert document.find(".//*[@id='plane']") is None
 
 
 def test_the_same_data_give_the_same_bytes(plain):

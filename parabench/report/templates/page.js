@@ -69,7 +69,7 @@ document.getElementById("theme").addEventListener("click", (event) => {
 // ---- the examples
 
 function value(system, column, place) {
-  return data.values[system][column][place] ?? NaN;
+  return data.values[system][column]?.[place] ?? NaN;
 }
 
 function mean(numbers) {
@@ -88,7 +88,7 @@ const keys = {
   best: (place, chosen, column) => -keys.worst(place, chosen, column),
   worst: (place, chosen, column) => {
     const number = mean(chosen.map((system) => value(system, column, place)));
-    return data.columns[column].better === "down" ? -number : number;
+    return data.columns[column]?.better === "down" ? -number : number;
   },
   systems: (place, chosen, column) => -range(systems.map((_, system) => value(system, column, place))),
   metrics: (place, chosen) => -mean(chosen.map((system) => data.disagreement[system][place] ?? NaN)),
@@ -157,7 +157,7 @@ function sample(place, column) {
     }),
   ];
   const text = element("p", { class: "source", dir: "auto" }, source);
-  return element("li", { class: "sample" }, element("h3", {}, link, element("span", {}, columns[column])), text, element("dl", { class: "texts" }, ...lines));
+  return element("li", { class: "sample" }, element("h3", {}, link, element("span", {}, columns[column] ?? "")), text, element("dl", { class: "texts" }, ...lines));
 }
 
 function line(kind, name, content, score) {
