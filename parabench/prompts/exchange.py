@@ -112,6 +112,21 @@ def served(embeds: Float[Tensor, "T H"]) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
+def export_prompt_embeds(
+    adapter: Adapter,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    records: Iterable[Mapping[str, str]],
+    target: Path,
+    max_length: int,
+) -> Path:
+    """Write one JSON object ``{"prompt_embeds": ...}`` a record and line, ready to be sent; returns ``target``."""
+    inputs = prompt_embeds(adapter, model, tokenizer, records, max_length)
+    lines = [json.dumps({"prompt_embeds": served(embeds)}) for embeds in inputs]
+    write_atomically(target, "".join(f"{line}\n" for line in lines).encode())
+    return target
+
+
 def versions() -> dict[str, str]:
     """The versions of the libraries that decide a prompt's numbers."""
     return {name: version(name) for name in ("torch", "transformers", "safetensors")}

@@ -242,8 +242,9 @@ def test_embeddings_for_serving_continue_as_the_adapter_does(base, tmp_path):
     model, tokenizer = load_causal(base, Runtime())
     adapter = exchange.import_adapter(peft_folder(tmp_path / "a"), tmp_path / "b", base)
     record = {"source": "Nobody knew why"}
-    (embeds,) = exchange.prompt_embeds(adapter, model, tokenizer, [record], 64)
-    sent = torch.load(io.BytesIO(base64.b64decode(exchange.served(embeds))), weights_only=True)
+    file = exchange.export_prompt_embeds(adapter, model, tokenizer, [record], tmp_path / "embeds.jsonl", 64)
+    encoded = json.loads(file.read_text())["prompt_embeds"]
+    sent = torch.load(io.BytesIO(base64.b64decode(encoded)), weights_only=True)
     assert sent.shape == (len(render(adapter.facts.template, record, tokenizer, 64).ids), 32)
     new = model.generate(
         inputs_embeds=sent[None],
