@@ -1,4 +1,4 @@
-"""Encoder-decoder paraphrasers (BART and its like)."""
+"""Encoder-decoder paraphrasers (BART, T5 and their like)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from pathlib import Path
 
 from parabench.contracts import Paraphrase, Setting, Signature
 from parabench.inference.models import Checkpoint, load_seq2seq, locate
+
+from . import options
+
+PLAIN = "{source}"
 
 
 @dataclass(frozen=True)
@@ -24,16 +28,29 @@ class Bart:
 
     @property
     def signature(self) -> Signature:
-        """The model by its digest."""
-        return Signature("bart", (("model", f"{Path(self.checkpoint.path).name}@{self.checkpoint.digest[:12]}"),))
+        """The model by its digest, and what is written around the source."""
+        items = [("model", f"{Path(self.checkpoint.path).name}@{self.checkpoint.digest[:12]}")]
+        items += [("template", self.template)] if self.template != PLAIN else []
+        return Signature("bart", (*items, *options.own_dtype(self.setting)))
+
+    @property
+    def template(self) -> str:
+        """What the model is given to read."""
+        return str(self.setting.options.get("template", PLAIN))
+
+    @property
+    def role(self) -> str:
+        """A system, or a sentinel where the suite says so."""
+        return str(self.setting.options.get("role", "system"))
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         """Yield batches as they finish; a source longer than the model can read is shortened."""
         from parabench.inference.decoding import decode_seq2seq
 
         model, tokenizer = load_seq2seq(self.checkpoint, self.setting.runtime)
-        longest = model.config.max_position_embeddings
-        ids = [tuple(row) for row in tokenizer(list(sources), truncation=True, max_length=longest).input_ids]
+        longest = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
+        prompts = [self.template.replace("{source}", source) for source in sources]
+        ids = [tuple(row) for row in tokenizer(prompts, truncation=True, max_length=longest).input_ids]
         for batch in decode_seq2seq(model, ids, self.setting.decoding, self.setting.runtime):
             texts = tokenizer.batch_decode([done.ids for done in batch], skip_special_tokens=True)
             yield [
@@ -42,5 +59,5 @@ class Bart:
 
 
 def build(variant: str, setting: Setting) -> Bart:
-    """A BART fine-tuned to paraphrase."""
-    return Bart(setting)
+    """A BART or T5 fine-tuned to paraphrase."""
+    return Bart(options.check("bart", setting, "template"))

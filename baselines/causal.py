@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from parabench.contracts import Paraphrase, Setting, Signature, UserError
 from parabench.inference.models import Checkpoint, load_causal, locate
 
+from . import options
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -45,7 +47,7 @@ class Causal:
             return None
         from parabench.prompts import adapters
 
-        folder = find_adapter(self.name, Path(str(self.setting.options["adapters"])))
+        folder = find_adapter(self.name, Path(str(self.setting.options.get("adapters", "results/checkpoints"))))
         return adapters.load(folder, self.checkpoint)
 
     @property
@@ -55,7 +57,13 @@ class Causal:
         if self.adapter:
             items += [("adapter", self.adapter.digest[:12]), ("P", str(len(self.adapter.prompt)))]
         template = self.adapter.facts.template.prompt_template if self.adapter else self.template
-        return Signature(self.family, (*items, ("template", template), ("stop", "eos+newline")))
+        rules = (("template", template), ("stop", "eos+newline"))
+        return Signature(self.family, (*items, *rules, *options.own_dtype(self.setting)))
+
+    @property
+    def role(self) -> str:
+        """A system, or a sentinel where the suite says so."""
+        return str(self.setting.options.get("role", "system"))
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         """Yield batches as they finish; a text ends at EOS or at the first newline, by token id."""
@@ -84,8 +92,10 @@ class Causal:
         from parabench.prompts.rendering import render
         from parabench.prompts.templates import Template
 
-        written = Template(self.family, f"{self.template}{{target}}", 0, (), "source", "target")
-        template = adapter.facts.template if adapter else written
+        if adapter:
+            template = adapter.facts.template
+        else:
+            template = Template(self.family, f"{self.template}{{target}}", 0, (), "source", "target")
         room = model.config.max_position_embeddings - self.setting.decoding.max_new_tokens
         virtual = adapter.prompt if adapter else None
         return [Row(render(template, {"source": source}, tokenizer, room).ids, virtual) for source in sources]
@@ -103,22 +113,24 @@ def find_adapter(name: str, folder: Path) -> Path:
 
 def build_zeroshot(variant: str, setting: Setting) -> Causal:
     """OPT as it is, told by an instruction what to do."""
+    setting = options.check("zeroshot", setting, "template")
     return Causal("zeroshot", "", setting, str(setting.options.get("template", INSTRUCTION)))
 
 
 def build_finetuned(variant: str, setting: Setting) -> Causal:
     """OPT with all of its weights fine-tuned on paraphrase pairs."""
+    setting = options.check("finetuned", setting, "template")
     return Causal("finetuned", "", setting, str(setting.options.get("template", SEPARATOR)))
 
 
 def build_softprompt(variant: str, setting: Setting) -> Causal:
     """Frozen OPT behind a learned prompt of the given length: softprompt-111."""
-    return Causal("softprompt", _named("softprompt", variant), setting)
+    return Causal("softprompt", _named("softprompt", variant), options.check("softprompt", setting, "adapters"))
 
 
 def build_ptuning(variant: str, setting: Setting) -> Causal:
     """Frozen OPT behind a prompt written by a learned encoder: ptuning-20, ptuning-mlp-20."""
-    return Causal("ptuning", _named("ptuning", variant), setting)
+    return Causal("ptuning", _named("ptuning", variant), options.check("ptuning", setting, "adapters"))
 
 
 def _named(family: str, variant: str) -> str:

@@ -33,7 +33,15 @@ def device() -> Finding:
 def suite(name: str) -> Finding:
     """Whether everything a suite needs is here and intact."""
     try:
-        faults = planning.faults(planning.plan(planning.Request(suites.load(name))))
+        chosen = suites.load(name)
+        if not chosen.data:
+            return f"suite {name}", True, "; ".join(["give it your --data", *_needs(name)])
+        faults = planning.faults(planning.plan(planning.Request(chosen)))
     except UserError as error:
         return f"suite {name}", False, str(error)
     return f"suite {name}", not faults, "; ".join(faults.values()) or "every model and adapter present and intact"
+
+
+def _needs(name: str) -> list[str]:
+    models = suites.hub_models(name)
+    return [f"parabench models fetch --suite {name} gets {', '.join(models)}"] if models else []

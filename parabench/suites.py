@@ -104,7 +104,7 @@ def _read(path: Path) -> dict[str, Any]:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"read the suite {path}", error.strerror or str(error), built_in()) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"read the suite {path}", str(error), mend=f"correct {path.name}") from None
     return {key: _resolve(value, path.resolve().parent) for key, value in raw.items()}
 

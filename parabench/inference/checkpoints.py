@@ -69,6 +69,12 @@ def locate(reference: str, lock: Path | None = None) -> Checkpoint:
     return Checkpoint(shown, match["name"], commit, commit, match["files"])
 
 
+def hub_name(reference: str) -> str | None:
+    """``org/name`` if the reference has the form of a hub id (a folder of that name would win), else None."""
+    match = _HUB_ID.fullmatch(reference)
+    return match["name"] if match else None
+
+
 def folder_of(checkpoint: Checkpoint) -> Path:
     """Where a checkpoint's verified files are on this computer; a hub's are fetched if they are not here yet."""
     if checkpoint.revision is None:

@@ -1,8 +1,9 @@
 """Models of a hub: a name is resolved to a commit, exactly its files are fetched, and every file is verified.
 
 The transport, the cache and the log-in are huggingface_hub's; it is imported by the functions that need it. Beside a
-repository's blobs in the hub cache, ``parabench/<commit>.json`` records the SHA-256 of the files first fetched, and
-``parabench/<commit>/safetensors`` holds the weights of a repository that has them only as pickles.
+repository's blobs in the hub cache, ``parabench/refs/<revision>`` records what a name was resolved to,
+``parabench/<commit>.json`` the SHA-256 of the files first fetched, and ``parabench/<commit>/safetensors`` holds the
+weights of a repository that has them only as pickles.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from urllib.parse import quote
 
 from parabench.contracts import UserError
 from parabench.disk import write_atomically
@@ -55,14 +57,20 @@ class Pin:
 
 
 def resolve(name: str, revision: str | None = None, fresh: bool = False) -> str:
-    """The commit that a name and revision mean: the cached one, else (or if ``fresh``) the hub's; UserError if none."""
+    """The commit that a name and revision mean: as once resolved here, else (or if ``fresh``) as the hub says now."""
     from huggingface_hub import HfApi, try_to_load_from_cache
 
-    cached = None if fresh else try_to_load_from_cache(name, "config.json", revision=revision)
-    if isinstance(cached, str):
-        return Path(cached).parent.name
+    record = _own_folder(name) / "refs" / quote(revision or "main", safe="")
+    if not fresh:
+        if record.is_file():
+            return record.read_text(encoding="ascii")
+        cached = try_to_load_from_cache(name, "config.json", revision=revision)
+        if isinstance(cached, str):
+            return Path(cached).parent.name
     with _told(name):
-        return str(HfApi().model_info(name, revision=revision).sha)
+        commit = str(HfApi().model_info(name, revision=revision).sha)
+    write_atomically(record, commit.encode("ascii"))
+    return commit
 
 
 def pin(name: str, commit: str) -> Pin:
@@ -115,7 +123,7 @@ def check(pinned: Pin, digest: str | None) -> None:
 
 
 def _files(name: str, commit: str) -> dict[str, str]:
-    """File to SHA-256: a large file's from the hub's listing, a small one's from its content, held against its git id."""
+    """File to SHA-256: a large file's as the hub lists it, a small one's of its content, held against its git id."""
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import RepoFile
 
@@ -131,12 +139,9 @@ def _files(name: str, commit: str) -> dict[str, str]:
         if entry.lfs is not None:
             found[file] = str(entry.lfs.sha256)
             continue
-        path = _file(Pin(name, commit, {}), file)
-        if (
-            _git_id(path) != entry.blob_id
-            and _git_id(path := _file(Pin(name, commit, {}), file, again=True)) != entry.blob_id
-        ):
-            raise _changed(name, file, _git_id(path), entry.blob_id)
+        path, wanted = _file(Pin(name, commit, {}), file), entry.blob_id
+        if _git_id(path) != wanted and _git_id(_file(Pin(name, commit, {}), file, again=True)) != wanted:
+            raise _changed(name, file, _git_id(path), wanted)
         found[file] = _sha256(path)
     return found
 

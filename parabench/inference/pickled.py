@@ -17,10 +17,10 @@ _log = logging.getLogger(__name__)
 
 
 def convert(name: str, files: Sequence[Path], target: Path) -> Path:
-    """The folder ``target/safetensors`` with these files of a model, each ``.bin`` as safetensors; made once, whole or not at all.
+    """The folder ``target/safetensors``: these files, each ``.bin`` as safetensors; made once, whole or not at all.
 
-    Reading a pickle can run code, so torch reads tensors and nothing else from it (``weights_only``). UserError where
-    a file holds more than that. The reason is logged. ``target/models.lock`` pins the result, which ``locate`` checks from then on.
+    Reading a pickle can run code, so torch reads tensors and nothing else from it (``weights_only``); UserError where
+    a file holds more. The reason is logged. ``target/models.lock`` pins the result, and ``locate`` checks it each time.
     """
     from parabench.inference.checkpoints import locate, write_lock
 

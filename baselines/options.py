@@ -1,0 +1,33 @@
+"""Reading a suite's table for one system, so that a misspelt option is refused and not ignored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from parabench.contracts import Setting, UserError
+
+ROLES = ("system", "sentinel")
+
+
+def check(system: str, setting: Setting, *known: str) -> Setting:
+    """The setting, its arithmetic replaced by the option ``dtype`` if given; UserError where an option is not known.
+
+    Every model takes ``model``, ``dtype`` and ``role``: a ``sentinel`` is a negative control.
+    """
+    choices = ("model", "dtype", "role", *known)
+    for name, value in setting.options.items():
+        if name not in (*choices, "family"):
+            raise UserError(f"use the option {name!r} of {system}", "no such option", choices)
+        if not isinstance(value, str):
+            raise UserError(f"use {name} = {value!r} for {system}", "it is not a text")
+    if "model" not in setting.options:
+        raise UserError(f"use the system {system!r}", "the suite names no model for it", mend='model = "org/name"')
+    if setting.options.get("role", "system") not in ROLES:
+        raise UserError(f"use role = {setting.options['role']!r} for {system}", "no such role", ROLES)
+    dtype = str(setting.options.get("dtype", setting.runtime.dtype))
+    return replace(setting, runtime=replace(setting.runtime, dtype=dtype))
+
+
+def own_dtype(setting: Setting) -> tuple[tuple[str, str], ...]:
+    """The signature's item for a system that computes in another arithmetic than its run, else none."""
+    return (("dtype", str(setting.options["dtype"])),) if "dtype" in setting.options else ()

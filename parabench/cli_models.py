@@ -1,0 +1,91 @@
+"""The commands about models of a hub: which commits a suite means, getting them, and checking what is here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parabench.contracts import UserError
+
+if TYPE_CHECKING:
+    from parabench.inference.hub import Pin
+
+models = typer.Typer(help="Models of a hub: lock, fetch, verify.", no_args_is_help=True)
+
+SuiteName = Annotated[str, typer.Option(help="A built-in suite, or the path of a suite's TOML file.")]
+
+
+@models.command()
+def lock(
+    suite: SuiteName,
+    update: Annotated[bool, typer.Option("--update", help="Take what the hub has now, not what is locked.")] = False,
+) -> None:
+    """Write which commit, and which files, each hub model of a suite stands for, beside the suite."""
+    from parabench import locks, suites
+    from parabench.inference import hub
+
+    path = locks.beside(suites.path_of(suite))
+    before, after = locks.read(path), locks.Lock()
+    for name in references(suite):
+        if name in before and not update:
+            after[name] = before[name]
+        else:
+            model, _, revision = name.partition("@")
+            after[name] = hub.pin(model, hub.resolve(model, revision or None, fresh=update))
+        typer.echo(f"{name:<40} {after[name].commit[:12]}  {change(before.get(name), after[name])}")
+    locks.write(path, after)
+    typer.echo(path)
+
+
+@models.command()
+def fetch(suite: SuiteName) -> None:
+    """Get every hub model of a suite, exactly the locked files where there is a lock; later runs need no network."""
+    from parabench.inference import hub
+
+    for name, pin in pins(suite).items():
+        hub.fetch(pin)
+        typer.echo(f"{name:<40} {pin.commit[:12]}  {len(pin.files)} files verified")
+
+
+@models.command()
+def verify(suite: SuiteName) -> None:
+    """Check every file of a suite's hub models against lock and record; asks no hub."""
+    from parabench.inference import hub
+
+    problems = {name: hub.faults(pin) for name, pin in pins(suite).items()}
+    for name, found in problems.items():
+        typer.echo(f"{name:<40} {'intact' if not found else '; '.join(found)}")
+    if any(problems.values()):
+        mend = f"parabench models fetch --suite {suite}"
+        raise UserError(f"use the models of {suite}", "not all files are here and intact", mend=mend)
+
+
+def references(suite: str) -> list[str]:
+    """The hub models that a suite's file names; UserError where it names none."""
+    from parabench import suites
+
+    names = suites.hub_models(suite)
+    if not names:
+        raise UserError(f"find the hub models of {suite}", "it names none", mend='name one as model = "org/name"')
+    return names
+
+
+def pins(suite: str) -> dict[str, Pin]:
+    """Each hub model of a suite as locked, or as this computer once resolved it."""
+    from parabench import locks, suites
+    from parabench.inference import hub
+
+    locked = locks.read(locks.beside(suites.path_of(suite)))
+    found = {}
+    for name in references(suite):
+        model, _, revision = name.partition("@")
+        found[name] = locked[name] if name in locked else hub.pin(model, hub.resolve(model, revision or None))
+    return found
+
+
+def change(before: Pin | None, after: Pin) -> str:
+    """What a lock's new entry is to its old one."""
+    if before is None:
+        return "new"
+    return "as it was" if before == after else f"was {before.commit[:12]}"

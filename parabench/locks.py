@@ -1,0 +1,54 @@
+"""A suite's lock: which commit, and which files, each hub model of the suite stands for.
+
+``opt-1.3b.lock.json`` beside ``opt-1.3b.toml`` maps each hub name to ``{"commit": "…", "files": {"config.json": "…"}}``,
+the files to their SHA-256. Where there is a lock, every hub name in the suite is replaced by the pinned name.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from parabench.contracts import UserError
+from parabench.disk import write_atomically
+from parabench.inference.checkpoints import hub_name
+from parabench.inference.hub import Pin
+
+Lock = dict[str, Pin]
+"""Hub references as the suite writes them, and what they stand for."""
+
+
+def beside(suite: Path) -> Path:
+    """Where the lock of a suite's file is."""
+    return suite.with_name(f"{suite.name.removesuffix('.toml')}.lock.json")
+
+
+def read(path: Path) -> Lock:
+    """A lock file, empty where there is none; UserError where it is not one."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {name: Pin(hub_name(name) or name, entry["commit"], entry["files"]) for name, entry in found.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        mend = "restore it, or write it again: parabench models lock --update"
+        raise UserError(f"read the lock {path}", f"{type(error).__name__}: {error}", mend=mend) from None
+
+
+def write(path: Path, lock: Lock) -> None:
+    """Write a lock file, whole or not at all; UserError where its folder cannot be written."""
+    entries = {name: {"commit": pin.commit, "files": dict(pin.files)} for name, pin in lock.items()}
+    write_atomically(path, (json.dumps(entries, indent=1, sort_keys=True) + "\n").encode())
+
+
+def pinned(value: Any, lock: Lock) -> Any:
+    """A suite's table with every locked hub name replaced by its pinned name."""
+    if isinstance(value, dict):
+        return {key: pinned(item, lock) for key, item in value.items()}
+    return lock[value].reference if isinstance(value, str) and value in lock else value
+
+
+def is_hub_model(value: Any) -> bool:
+    """Whether an option is the name of a hub model, and not of a folder."""
+    return isinstance(value, str) and hub_name(value) is not None and not Path(value).is_dir()
