@@ -126,6 +126,20 @@ def inspect(
     typer.echo(f"data      {found.fingerprint}")
 
 
+@data.command()
+def fetch(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="parabank2, paranmt, or an https address.")],
+    folder: Annotated[Path, typer.Option(help="Where to put it.")] = Path("data"),
+) -> None:
+    """Download a corpus, going on where an earlier download stopped."""
+    from parabench.data import fetching
+    from parabench.progress import bars
+
+    with bars() as advance:
+        path = fetching.fetch(fetching.find(name), folder, lambda done, total: advance(name, done, total))
+    typer.echo(path)
+
+
 def training_data(asked: str | None, suite: Suite, dev: int, seed: int) -> Data:
     """The pairs to train on, cleared of the suite's test set; ``mini`` are those of the embedded language."""
     from itertools import islice

@@ -37,12 +37,12 @@ class Components:
         return frozenset(sentence for sentence in list(self.parents) if self.root(sentence) in wanted)
 
     def draw(self, count: int, seed: int, barred: frozenset[int]) -> frozenset[int]:
-        """Roots of components for about ``count`` pairs, by the seed; none of ``barred``, none that is a tenth of it.
+        """Roots of components for about ``count`` pairs, by the seed: none barred, none larger than a tenth of it or 6.
 
         A component of n sentences holds at least n - 1 pairs.
         """
         sizes = Counter(self.root(sentence) for sentence in list(self.parents))
-        small = [root for root, size in sizes.items() if root not in barred and size <= max(2, count // 10)]
+        small = [root for root, size in sizes.items() if root not in barred and size <= max(6, count // 10)]
         small.sort(key=lambda root: blake2b(f"{seed}-{root}".encode(), digest_size=8).digest())
         chosen, pairs = set[int](), 0
         for root in small:

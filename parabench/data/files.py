@@ -32,7 +32,7 @@ def opened(path: str) -> Iterator[IO[bytes]]:
             elif name.endswith(".gz"):
                 yield stack.enter_context(gzip.open(name, "rb"))  # type: ignore[arg-type]
             elif name.endswith(".zst"):
-                yield stack.enter_context(zstandard.open(name, "rb"))
+                yield io.BufferedReader(stack.enter_context(zstandard.open(name, "rb")))
             else:
                 yield stack.enter_context(Path(name).open("rb"))
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile, zstandard.ZstdError) as error:
