@@ -164,12 +164,13 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class Score:
-    """One cell: the value on all examples and its 95 % bootstrap interval."""
+    """One cell: the value and its 95 % bootstrap interval, on all examples but the ``undefined`` ones."""
 
     value: float
     low: float
     high: float
     signature: str
+    undefined: int = 0
 
 
 SystemBuilder = Callable[[str, Setting], System]

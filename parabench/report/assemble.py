@@ -74,8 +74,15 @@ def _row(evidence: Evidence, system: str, ranks: Mapping[str, tuple[int, int]]) 
 def _scores(one: Measured, system: str, seed: int) -> dict[str, Score]:
     statistics, combine = one.statistics[system], one.scorer.combine
     low, high = interval(combine, statistics, seed, RESAMPLES, LEVEL)
-    numbers = zip(one.scorer.columns, combine(statistics), low, high, strict=True)
-    return {column.name: Score(float(v), float(a), float(b), one.signature) for column, v, a, b in numbers}
+    numbers = zip(one.scorer.columns, combine(statistics), low, high, undefined(one.scorer, statistics), strict=True)
+    return {column.name: Score(float(v), float(a), float(b), one.signature, n) for column, v, a, b, n in numbers}
+
+
+def undefined(scorer: Scorer, statistics: Float[np.ndarray, "N K"]) -> list[int]:
+    """How many examples have no value in each column; 0 for a column that only many examples together have."""
+    missing = np.isnan(each(scorer, statistics))
+    together = missing.all(axis=0) & np.isfinite(scorer.combine(statistics))
+    return [int(count) for count in np.where(together, 0, missing.sum(axis=0))]
 
 
 def invalid(evidence: Evidence, rows: Mapping[str, Row]) -> dict[str, str]:

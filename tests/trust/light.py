@@ -1,0 +1,46 @@
+"""Whole runs without any model: six examples, systems that copy, scorers that count."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from parabench import planning, runner
+from parabench.contracts import UserError
+from parabench.planning import Plan, Request
+from parabench.report import assemble
+from parabench.suites import Suite
+
+__all__ = ["UserError", "plan", "request", "run_with", "suite"]
+
+
+def data(folder: Path) -> Path:
+    path = folder / "data.jsonl"
+    records = [
+        {"id": f"e{n}", "source": f"Source number {n} is{' so' * n} long.", "references": [f"It is {n}.", f"A {n}."]}
+        for n in range(6)
+    ]
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    return path
+
+
+def suite(folder: Path, **changes) -> Suite:
+    content = {"name": "light", "title": "Light", "data": str(data(folder)), "systems": ("copy",)}
+    return Suite(**{**content, "scorers": ("bleu",), "headline": "bleu", **changes})
+
+
+def request(folder: Path, **changes) -> Request:
+    return replace(Request(suite(folder), device="cpu", output=folder / "run"), **changes)
+
+
+def plan(folder: Path, **changes) -> Plan:
+    return planning.plan(request(folder, **changes))
+
+
+def run_with(made: Plan, scorers) -> None:
+    """Run a plan with scorers of the test's own; they are not registered, so nothing is reported."""
+    before = assemble.write_reports
+    assemble.write_reports = lambda folder: None
+    try:
+        runner.run(replace(made, scorers=scorers))
+    finally:
+        assemble.write_reports = before

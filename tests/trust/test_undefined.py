@@ -1,0 +1,86 @@
+"""A score that is not a number is null, counted, and named under the table; it is neither a zero nor an average."""
+
+import io
+import json
+import math
+from dataclasses import dataclass, field
+
+import light
+import numpy as np
+import pytest
+from rich.console import Console
+
+from parabench import runner
+from parabench.contracts import Column, Signature
+from parabench.report import assemble
+from parabench.report.evidence import Measured
+from parabench.report.leaderboard import from_json, to_csv, to_json, to_markdown, to_terminal
+from parabench.store import load_statistics, verify
+
+
+@dataclass
+class Faulty:
+    """One number an example: the length of its text, but ``wrong`` for the examples in ``where``."""
+
+    wrong: float
+    where: frozenset[str] = frozenset({"e1", "e4"})
+    columns: tuple[Column, ...] = (Column("length", "up", "output"),)
+    signature: Signature = field(default_factory=lambda: Signature("length"))
+
+    def measure(self, examples, texts):
+        rows = zip(examples, texts, strict=True)
+        return np.array([[self.wrong if example.id in self.where else len(text)] for example, text in rows])
+
+    def combine(self, statistics):
+        return np.nanmean(statistics, axis=0) if not np.isnan(statistics).all() else np.array([math.nan])
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_none_is_null_on_disk_and_counted(tmp_path, wrong):
+    plan = light.plan(tmp_path, systems=("copy",), scorers=("bleu",))
+    light.run_with(plan, {"bleu": Faulty(wrong)})
+    key, array = load_statistics(plan.folder, "copy", "bleu")
+    assert np.isnan(array[:, 0]).sum() == 2
+    assert verify(plan.folder) == []
+    files = json.loads((plan.folder / "manifest.json").read_text())["files"]
+    assert files["statistics/copy.bleu.npz"]["undefined"] == 2
+
+
+@pytest.mark.parametrize(("where", "count"), [((), 0), (("e1",), 1), (tuple(f"e{n}" for n in range(6)), 6)])
+def test_every_table_says_how_many_examples_a_cell_leaves_out(tmp_path, where, count):
+    plan = light.plan(tmp_path, systems=("copy",), scorers=("bleu",))
+    faulty = Faulty(math.nan, frozenset(where))
+    rows = faulty.measure(plan.data.examples, [example.source for example in plan.data.examples])
+    runner.run(plan)
+    evidence = assemble.gather(plan.folder)
+    measured = {"length": Measured(faulty, "length", {"copy": rows})}
+    board = assemble.leaderboard(type(evidence)(evidence.facts, evidence.examples, evidence.outputs, measured), ())
+    text = f"copy length: {6 - count} of 6"
+    console = Console(width=300, record=True, file=io.StringIO())
+    to_terminal(board, console)
+    for shown in (to_markdown(board), console.export_text()):
+        assert (text in shown) == (count > 0)
+    assert to_csv(board).splitlines()[1].endswith(f",{count}")
+    assert json.loads(to_json(board))["rows"][0]["scores"]["length"]["undefined"] == count
+    assert to_json(from_json(to_json(board))) == to_json(board)
+    value = board.rows[0].scores["length"].value
+    kept = [len(e.source) for e in plan.data.examples if e.id not in where]
+    assert value == pytest.approx(np.mean(kept)) if kept else math.isnan(value)
+
+
+def test_what_only_all_examples_together_have_is_not_called_undefined():
+    @dataclass
+    class Spread(Faulty):
+        def combine(self, statistics):
+            return statistics.std(axis=0, ddof=1) if len(statistics) > 1 else np.array([math.nan])
+
+    assert assemble.undefined(Spread(math.nan), np.array([[1.0], [2.0]])) == [0]
+
+
+def test_a_row_too_few_is_refused(tmp_path):
+    plan = light.plan(tmp_path, systems=("copy",), scorers=("bleu",))
+    short = Faulty(math.nan)
+    measure = short.measure
+    short.measure = lambda examples, texts: measure(examples[1:], texts[1:])
+    with pytest.raises(light.UserError, match="array of shape"):
+        light.run_with(plan, {"bleu": short})
