@@ -63,6 +63,6 @@ class BertIBleu:
 
 
 def build(variant: str, setting: Setting) -> Scorer:
-    """Build ``bertibleu``; options: ``model`` and its ``layers``, as for bertscore."""
+    """Build ``bertibleu``; options as for bertscore."""
     options.no_variant("bertibleu", variant)
     return BertIBleu(build_matcher("bertibleu", setting))

@@ -55,6 +55,6 @@ class BertScore:
 
 
 def build(variant: str, setting: Setting) -> Scorer:
-    """Build ``bertscore``; options: ``model`` (folder or hub id) and its ``layers``, 17 of roberta-large by default."""
+    """Build ``bertscore``; options: ``model`` with its ``layers``, ``idf``, ``baseline``."""
     options.no_variant("bertscore", variant)
     return BertScore(build_matcher("bertscore", setting))

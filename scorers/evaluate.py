@@ -1,4 +1,4 @@
-"""Any metric of the ``evaluate`` library, by name or local path: ``evaluate:meteor``, ``evaluate:./my_metric``."""
+"""Any metric of the ``evaluate`` library as a scorer, by name or local path, and any scorer as such a metric."""
 
 from __future__ import annotations
 
@@ -74,6 +74,30 @@ class Evaluate:
                 f'set it in the suite: [scorer."evaluate:{self.metric}"] field = "…"',
             )
         return numbers[chosen[0]]
+
+
+def as_metric(scorer: Scorer) -> Any:
+    """A scorer as a metric of the library: ``compute(predictions=…, references=…, sources=…)`` gives its columns.
+
+    ``references`` is a list of lists of strings; the result maps column names to numbers.
+    """
+    import datasets
+    import evaluate
+
+    class ScorerMetric(evaluate.Metric):  # type: ignore[misc]  # the library's door is inheritance
+        def _info(self) -> Any:
+            text = datasets.Value("string")
+            features = {"predictions": text, "references": datasets.Sequence(text), "sources": text}
+            about = {"description": str(scorer.signature), "citation": "", "inputs_description": ""}
+            return evaluate.MetricInfo(**about, features=datasets.Features(features))
+
+        def _compute(self, predictions: Any, references: Any, sources: Any) -> dict[str, float]:
+            rows = enumerate(zip(sources, references, strict=True))
+            examples = [Example(str(number), source, tuple(several)) for number, (source, several) in rows]
+            values = scorer.combine(scorer.measure(examples, predictions))
+            return {column.name: float(value) for column, value in zip(scorer.columns, values, strict=True)}
+
+    return ScorerMetric(keep_in_memory=True)
 
 
 def build(variant: str, setting: Setting) -> Scorer:

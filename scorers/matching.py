@@ -6,9 +6,13 @@ drops the leading space that byte-level BPE needs, and fails on empty text and o
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,18 +38,27 @@ class Matcher:
     """Precision, recall and F of greedy cosine matching at one layer of an encoder (Zhang et al. 2020, section 3).
 
     ``layers`` counts from the embeddings, as bert-score's ``num_layers``; of an encoder-decoder the encoder is used.
-    Special tokens weigh nothing, all others the same. A blank text matches nothing: 0 by bert-score's convention.
+    Special tokens weigh nothing; all others the same or, with ``idf_texts``, as rare as they are in those texts.
+    ``baseline`` names a table of bert-score's by which values are rescaled, so that unrelated texts score about 0.
+    A blank text matches nothing: 0 before rescaling, by bert-score's convention.
     """
 
     runtime: Runtime
     model: str = "FacebookAI/roberta-large"
     layers: int = 17
+    idf_texts: tuple[str, ...] = ()
+    baseline: str = ""
 
     @property
     def settings(self) -> tuple[tuple[str, str], ...]:
         """The signature's items; finds and checks every file."""
-        rules = (("layers", str(self.layers)), ("idf", "no"), ("rescaled", "no"), ("space-first", "byte-level-bpe"))
-        return (*checkpoints.identity(self.model, self.runtime), *rules)
+        rules = {
+            "layers": str(self.layers),
+            "idf": "sources" if self.idf_texts else "no",
+            "rescaled": self.baseline if _baseline(self.baseline, self.layers).any() else "no",
+            "space-first": "byte-level-bpe",
+        }
+        return (*checkpoints.identity(self.model, self.runtime), *rules.items())
 
     def match(self, pairs: Sequence[tuple[str, str]]) -> Float[np.ndarray, "N 3"]:
         """Precision, recall and F of each (text, reference)."""
@@ -56,33 +69,44 @@ class Matcher:
             chosen = full[start : start + PAIRS]
             texts, references = zip(*(pairs[position] for position in chosen), strict=True)
             result[chosen] = _greedy([encoded[text] for text in texts], [encoded[text] for text in references])
-        return result
+        floor = _baseline(self.baseline, self.layers)
+        return (result - floor) / (1 - floor)
 
     def release(self) -> None:
         """Let go of the model; the next ``match`` loads it again."""
         self.__dict__.pop("_loaded", None)
+        self.__dict__.pop("_rarity", None)
 
     @cached_property
     def _loaded(self) -> Any:
         return _load(self.model, self.layers, self.runtime)
 
-    def _encode(self, texts: Sequence[str]) -> Mapping[str, Encoded]:
+    @cached_property
+    def _rarity(self) -> Mapping[int, float]:
+        """Inverse document frequency, ln((M + 1) / (texts that hold the token + 1)), of each token seen."""
+        held = Counter(token for row in self._tokenise(self.idf_texts) for token in set(row["input_ids"]))
+        return {token: math.log((len(self.idf_texts) + 1) / (count + 1)) for token, count in held.items()}
+
+    def _tokenise(self, texts: Sequence[str]) -> list[Any]:
         model, tokenizer = self._loaded
         space = " " if "ByteLevel" in repr(tokenizer.backend_tokenizer.pre_tokenizer) else ""
-        rows = [
-            tokenizer(
-                space + text.strip(),
-                truncation=True,
-                max_length=checkpoints.longest(model, tokenizer),
-                return_special_tokens_mask=True,
-            )
-            for text in texts
-        ]
+        limit = {"truncation": True, "max_length": checkpoints.longest(model, tokenizer)}
+        return [tokenizer(space + text.strip(), return_special_tokens_mask=True, **limit) for text in texts]
+
+    def _weights(self, row: Any) -> Float[Tensor, " T"]:
+        plain = 1.0 - torch.tensor(row["special_tokens_mask"]).float()
+        if not self.idf_texts:
+            return plain
+        unseen = math.log(len(self.idf_texts) + 1)
+        return plain * torch.tensor([self._rarity.get(token, unseen) for token in row["input_ids"]])
+
+    def _encode(self, texts: Sequence[str]) -> Mapping[str, Encoded]:
+        rows = self._tokenise(texts)
         encoded = {}
         order = by_length([len(row["input_ids"]) for row in rows])
         for batch, hidden in in_batches(order, lambda b: (b, self._hidden(b, rows)), self.runtime.batch_size, PAIRS):
             for position, vectors in zip(batch, hidden, strict=True):
-                weights = 1.0 - torch.tensor(rows[position]["special_tokens_mask"]).float()
+                weights = self._weights(rows[position])
                 encoded[texts[position]] = (vectors[: len(weights)], weights.to(vectors.device))
         return encoded
 
@@ -121,13 +145,30 @@ def _load(reference: str, layers: int, runtime: Runtime) -> tuple[Any, Any]:
     return encoder, tokenizer
 
 
+@cache
+def _baseline(name: str, layers: int) -> Float[np.ndarray, "3"]:
+    """Precision, recall and F of unrelated texts at a layer, from the English tables that bert-score ships."""
+    if not name:
+        return np.zeros(3)
+    spec = find_spec("bert_score")
+    folder = Path(str(spec and spec.origin)).parent / "rescale_baseline" / "en"
+    if not (folder / f"{name}.tsv").is_file():
+        known = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.tsv"))
+        raise UserError(f"rescale BERTScore by the baseline {name!r}", "bert-score ships no such table", known)
+    rows = [line.split(",") for line in (folder / f"{name}.tsv").read_text(encoding="utf-8").splitlines()[1:]]
+    found = [row[1:] for row in rows if int(row[0]) == layers]
+    if not found:
+        raise UserError(f"rescale BERTScore by {name!r}", f"its table has no layer {layers}, only 0 to {len(rows) - 1}")
+    return np.array(found[0], dtype=float)
+
+
 def build_matcher(scorer: str, setting: Setting) -> Matcher:
-    """The matcher of a suite's options ``model`` and ``layers``, which must be given together; UserError otherwise."""
-    given = options.read(scorer, setting, model=str, layers=int)
+    """The matcher of a suite's options ``model``, ``layers``, ``idf`` and ``baseline``; a model needs its layer."""
+    given = options.read(scorer, setting, model=str, layers=int, idf=bool, baseline=str)
     if "model" in given and "layers" not in given:
         raise UserError(
             f"score {scorer} with {given['model']}",
             "no layer was chosen, and the best one differs from model to model",
             mend=f"set layers in [scorer.{scorer}]: 17 of roberta-large, 40 of deberta-xlarge-mnli, 10 of bart-large",
         )
-    return Matcher(setting.runtime, **given)
+    return Matcher(setting.runtime, idf_texts=setting.sources if given.pop("idf", False) else (), **given)

@@ -59,6 +59,6 @@ class ParaScore:
 
 
 def build(variant: str, setting: Setting) -> Scorer:
-    """Build ``parascore``; options: ``model`` and its ``layers``, as for bertscore."""
+    """Build ``parascore``; options as for bertscore."""
     options.no_variant("parascore", variant)
     return ParaScore(build_matcher("parascore", setting))

@@ -25,21 +25,35 @@ def bart(tmp_path_factory) -> Path:
     return tiny.bart(tmp_path_factory.mktemp("encoder") / "bart")
 
 
-def build(folder: Path, layers: int = 2):
-    return bertscore.build("", Setting(options={"model": str(folder), "layers": layers}))
+def build(folder: Path, layers: int = 2, **more):
+    sources = tuple(example.source for example in EXAMPLES)
+    return bertscore.build("", Setting(options={"model": str(folder), "layers": layers, **more}, sources=sources))
 
 
-def outside(folder: Path, layers: int, limit: int) -> list[float]:
+def outside(folder: Path, layers: int, limit: int, idf: bool = False, baseline: str = "") -> list[float]:
     """bert-score itself, its tokenizer replaced by one that puts the space first, as it asks ``encode`` to."""
+    import bert_score
     from bert_score import BERTScorer
 
-    scorer = BERTScorer(model_type=str(folder), num_layers=layers, device="cpu", nthreads=0)
+    table = str(Path(bert_score.__file__).parent / f"rescale_baseline/en/{baseline}.tsv") if baseline else None
+    scorer = BERTScorer(
+        model_type=str(folder),
+        num_layers=layers,
+        device="cpu",
+        nthreads=0,
+        idf=idf,
+        lang="en",
+        rescale_with_baseline=bool(baseline),
+        baseline_path=table,
+    )
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.backend_tokenizer.pre_tokenizer.add_prefix_space = True
     tokenizer.model_max_length = limit
     tokenizer.cls_token, tokenizer.sep_token = "<s>", "</s>"
     scorer._tokenizer = tokenizer
     assert tokenizer.tokenize("the")[0].startswith("Ġ")
+    if idf:
+        scorer.compute_idf([example.source for example in EXAMPLES])
     parts = scorer.score(list(TEXTS), [list(example.references) for example in EXAMPLES])
     precision, recall, fmeasure = (part.mean().item() for part in parts)
     return [fmeasure, precision, recall]
@@ -53,6 +67,20 @@ def test_equals_bert_score_on_roberta(roberta):
 def test_equals_bert_score_on_barts_encoder(bart):
     got = list(score(build(bart, 1)).values())
     assert got == pytest.approx(outside(bart, 1, 128), abs=1e-6)
+
+
+def test_equals_bert_score_with_rare_words_weighing_more(roberta):
+    got = list(score(build(roberta, idf=True)).values())
+    assert got == pytest.approx(outside(roberta, 2, 38, idf=True), abs=1e-6)
+    assert got != pytest.approx(list(score(build(roberta)).values()), abs=1e-4)
+
+
+def test_equals_bert_score_rescaled(roberta):
+    got = list(score(build(roberta, baseline="roberta-large")).values())
+    assert got == pytest.approx(outside(roberta, 2, 38, baseline="roberta-large"), abs=1e-5)
+    with pytest.raises(UserError, match="roberta-large"):
+        _ = build(roberta, baseline="roberta-huge").signature
+    assert "rescaled:roberta-large" in str(build(roberta, baseline="roberta-large").signature)
 
 
 def test_layers_matter_and_must_exist(roberta):

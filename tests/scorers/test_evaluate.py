@@ -6,7 +6,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from parabench.scorers import evaluate
+from parabench.scorers import bleu, evaluate
 from worlds import EXAMPLES, SETTING, TEXTS, check_contract, score
 
 from parabench.contracts import Setting, UserError
@@ -60,6 +60,15 @@ def test_the_number_must_be_named_where_there_are_several(field):
 def test_a_metric_must_be_named():
     with pytest.raises(UserError, match="no metric named"):
         evaluate.build("", SETTING)
+
+
+@pytest.mark.slow
+def test_a_scorer_as_a_metric_of_the_library():
+    pytest.importorskip("evaluate")
+    metric = evaluate.as_metric(bleu.build("", SETTING))
+    references = [list(example.references) for example in EXAMPLES]
+    found = metric.compute(predictions=TEXTS, references=references, sources=[e.source for e in EXAMPLES])
+    assert found == pytest.approx(score(bleu.build("", SETTING)))
 
 
 @pytest.mark.slow
