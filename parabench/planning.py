@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,6 +22,8 @@ from parabench.contracts import (
 )
 from parabench.data.examples import EvaluationSet, evaluation_set, read_examples
 from parabench.data.predictions import read_predictions
+from parabench.journal import slug
+from parabench.records import canonical
 from parabench.suites import Suite
 
 
@@ -122,8 +123,7 @@ class Given:
     @property
     def signature(self) -> Signature:
         """The file's content, by its SHA-256."""
-        text = "\0".join(f"{source}\0{self.texts[source]}" for source in sorted(self.texts))
-        return Signature("file", (("sha256", hashlib.sha256(text.encode()).hexdigest()),))
+        return Signature("file", (("sha256", hashlib.sha256(canonical(dict(self.texts))).hexdigest()),))
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         """The given texts, all at once."""
@@ -132,8 +132,8 @@ class Given:
 
 def folder_name(suite: Suite, data: EvaluationSet, runtime: Runtime) -> str:
     """``mini-3f9a1c20``: the same request finds the same folder again."""
-    canonical = json.dumps(identity(suite, data, runtime), sort_keys=True).encode()
-    return f"{suite.name}-{hashlib.sha256(canonical).hexdigest()[:8]}"
+    digest = hashlib.sha256(canonical(identity(suite, data, runtime))).hexdigest()
+    return f"{slug(suite.name)}-{digest[:8]}"
 
 
 def build(kind: registry.Kind, name: str, suite: Suite, setting: Setting) -> Any:

@@ -4,40 +4,87 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from parabench import provenance
 from parabench.contracts import Example, Scorer, UserError
 from parabench.planning import Plan, check
-from parabench.store import Kind, Log, Run, open_run, read_log
+from parabench.records import canonical
+from parabench.shares import Share, await_seal, gather
+from parabench.store import Kind, Log, Run, join_run, open_run, read_log
 
 if TYPE_CHECKING:
     from parabench.report.leaderboard import Leaderboard
 
 BLOCK = 128
 """Examples measured between two writes: what an interruption can cost."""
+WHOLE = Share()
 
 Item = TypeVar("Item")
 Advance = Callable[[str, int, int], None]
 """Told what is being done, how many are done, and of how many."""
+Notice = Callable[[str], None]
+"""Told what was set aside and why: torn ends, and records made with other settings."""
 
 
-def run(plan: Plan, advance: Advance = lambda what, done, total: None) -> Leaderboard:
-    """Finish a plan, doing only what its folder does not hold already, and report everything the folder holds."""
+def run(
+    plan: Plan,
+    advance: Advance = lambda what, done, total: None,
+    notice: Notice = lambda text: None,
+    share: Share = WHOLE,
+) -> Leaderboard:
+    """Finish a plan, doing only what its folder does not hold already, and report everything the folder holds.
+
+    With a share of several processes, the others ``assist`` meanwhile; what they leave undone is done here.
+    """
     from parabench.report.assemble import write_reports
 
     check(plan)
     with open_run(plan.folder, plan.identity) as folder:
         folder.write_examples(example_records(plan))
+        if share.size > 1:
+            lead(replace(folder, rank=0), plan, share, advance, notice)
         for name in plan.systems:
-            generate(folder, plan, name, advance)
+            generate(folder, plan, name, advance, notice)
         for name in plan.scorers:
-            measure(folder, plan, name, advance)
+            measure(folder, plan, name, advance, notice)
         provenance.write(plan, folder.folder)
         board = write_reports(folder.folder)
         folder.seal()
     return board
+
+
+def lead(folder: Run, plan: Plan, share: Share, advance: Advance, notice: Notice) -> None:
+    """Do the first of several shares, and wait for the others; a log is finished as soon as all of it is there."""
+    wanted = [example.id for example in plan.data.examples]
+    for name in plan.systems:
+        generate(folder, plan, name, advance, notice, share)
+    for name in plan.systems:
+        gather(_predictions(folder, plan, name), folder.folder, wanted, share)
+        generate(replace(folder, rank=None), plan, name, advance, notice)
+    for name in plan.scorers:
+        measure(folder, plan, name, advance, notice, share)
+    for name in plan.scorers:
+        for system in plan.systems:
+            gather(_statistics(folder, plan, system, name), folder.folder, wanted, share)
+
+
+def assist(plan: Plan, share: Share) -> None:
+    """Do one of several shares of a run that another process leads."""
+
+    def quiet(*_: object) -> None:
+        """Only the leading process speaks."""
+
+    check(plan)
+    with join_run(plan.folder, plan.identity, share.rank, share.patience) as folder:
+        for name in plan.systems:
+            generate(folder, plan, name, quiet, quiet, share)
+        for name in plan.systems:
+            await_seal(_predictions(folder, plan, name), folder.folder, share)
+        for name in plan.scorers:
+            measure(folder, plan, name, quiet, quiet, share)
 
 
 def example_records(plan: Plan) -> list[dict[str, Any]]:
@@ -49,41 +96,60 @@ def example_records(plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
-def generate(folder: Run, plan: Plan, name: str, advance: Advance) -> None:
+def generate(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice, share: Share = WHOLE) -> None:
     """Let one system paraphrase what it has not yet, writing each batch as it finishes."""
-    system = plan.systems[name]
-    key = {"system": name, "signature": str(system.signature), "role": getattr(system, "role", "system")}
-    log = folder.log("predictions", name, key=key)
-    missing = _missing(log, plan.data.examples)
+    log = _predictions(folder, plan, name, notice)
+    missing = _missing(log, share.of(plan.data.examples))
     if missing:
-        for batch in system.paraphrase([example.source for example in missing]):
+        for batch in plan.systems[name].paraphrase([example.source for example in missing]):
             log.append([(missing[p.position].id, {"text": p.text, "finished": p.finished}) for p in batch])
             advance(name, len(log.done), len(plan.data.examples))
-    log.seal([example.id for example in plan.data.examples])
+    if share.size == 1:
+        log.seal([example.id for example in plan.data.examples])
 
 
-def measure(folder: Run, plan: Plan, name: str, advance: Advance) -> None:
+def measure(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice, share: Share = WHOLE) -> None:
     """Let one scorer measure all systems of the plan, block by block, then release its models."""
-    scorer = plan.scorers[name]
+    scorer, plain = plan.scorers[name], plan.suite.normalise
     for system in plan.systems:
-        texts = {key: record["text"] for key, record in read_log(folder.folder, "predictions", system)[1].items()}
-        log = folder.log("statistics", system, name, key=_statistics_key(system, name, scorer, texts))
-        missing = _missing(log, plan.data.examples)
-        for block in _blocks(missing, BLOCK):
-            plain = plan.suite.normalise
+        log, texts = _statistics(folder, plan, system, name, notice), _texts(folder, system)
+        for block in _blocks(_missing(log, share.of(plan.data.examples)), BLOCK):
             rows = scorer.measure(list(map(plain.example, block)), [plain(texts[example.id]) for example in block])
             if rows.ndim != 2 or len(rows) != len(block):
                 raise UserError(f"measure with {name}", f"an array of shape {rows.shape} for {len(block)} examples")
             log.append([(example.id, row) for example, row in zip(block, rows.tolist(), strict=True)])
             advance(f"{name} of {system}", len(log.done), len(plan.data.examples))
-        log.seal([example.id for example in plan.data.examples])
+        if share.size == 1:
+            log.seal([example.id for example in plan.data.examples])
     release = getattr(scorer, "release", None)
     if release:
         release()
 
 
+def _predictions(folder: Run, plan: Plan, name: str, notice: Notice = lambda text: None) -> Log:
+    system = plan.systems[name]
+    key = {"system": name, "signature": str(system.signature), "role": getattr(system, "role", "system")}
+    return _log(folder, notice, "predictions", name, key=key)
+
+
+def _statistics(folder: Run, plan: Plan, system: str, name: str, notice: Notice = lambda text: None) -> Log:
+    key = _statistics_key(system, name, plan.scorers[name], _texts(folder, system))
+    return _log(folder, notice, "statistics", system, name, key=key)
+
+
+def _texts(folder: Run, system: str) -> dict[str, str]:
+    return {key: record["text"] for key, record in read_log(folder.folder, "predictions", system)[1].items()}
+
+
+def _log(folder: Run, notice: Notice, kind: Kind, *names: str, key: dict[str, Any]) -> Log:
+    log = folder.log(kind, *names, key=key)
+    for note in log.notes:
+        notice(note)
+    return log
+
+
 def _statistics_key(system: str, name: str, scorer: Scorer, texts: dict[str, str]) -> dict[str, Any]:
-    digest = hashlib.sha256("\0".join(f"{key}\0{texts[key]}" for key in sorted(texts)).encode()).hexdigest()
+    digest = hashlib.sha256(canonical(texts)).hexdigest()
     return {"system": system, "scorer": name, "signature": str(scorer.signature), "predictions": digest}
 
 

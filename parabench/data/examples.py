@@ -96,7 +96,7 @@ def _from_json(path: Path, number: int, line: str) -> Example:
         raise bad_line(path, number, 'needs "source": text and "references": [text, …]')
     for text in (source, *references):
         check_text(path, number, text)
-    return Example(str(record.get("id", number)), source, tuple(references))
+    return Example(identifier(path, number, record), source, tuple(references))
 
 
 def _from_tsv(path: Path, number: int, line: str) -> Example:
@@ -111,12 +111,24 @@ def _from_tsv(path: Path, number: int, line: str) -> Example:
 def json_record(path: Path, number: int, line: str) -> dict[str, Any]:
     """One line as a JSON object, or a UserError with its line number."""
     try:
-        record = json.loads(line)
+        record = json.loads(line, object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:
         raise bad_line(path, number, f"not JSON: {error}") from None
     if not isinstance(record, dict):
         raise bad_line(path, number, "not a JSON object")
     return record
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a name stands twice")
+    return dict(pairs)
+
+
+def identifier(path: Path, number: int, record: dict[str, Any]) -> str:
+    """The id of a JSON record: a text or a whole number; the line's number where there is none."""
+    given = record.get("id", number)
+    return check_text(path, number, str(given) if type(given) is int else given)
 
 
 def check_text(path: Path, number: int, text: object, *, empty: bool = False) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from parabench.contracts import Example, UserError
-from parabench.data.examples import bad_line, check_text, json_record, read_lines
+from parabench.data.examples import bad_line, check_text, identifier, json_record, read_lines
 
 Predicted = list[tuple[Example, str]]
 
@@ -28,14 +28,17 @@ def read_predictions(path: Path, examples: Sequence[Example] | None = None) -> P
 
 
 def _json(path: Path, lines: list[tuple[int, str]]) -> Predicted:
-    pairs = []
+    pairs, seen = [], dict[str, int]()
     for number, line in lines:
         record = json_record(path, number, line)
         if not isinstance(record.get("references"), list) or not record["references"]:
             raise bad_line(path, number, 'needs "source", "prediction" and "references": [text, …], or add --data')
         references = tuple(check_text(path, number, text) for text in record["references"])
         source = check_text(path, number, record.get("source"))
-        example = Example(str(record.get("id", number)), source, references)
+        example = Example(identifier(path, number, record), source, references)
+        if example.id in seen:
+            raise bad_line(path, number, f"the id {example.id!r} stands in line {seen[example.id]} too")
+        seen[example.id] = number
         pairs.append((example, check_text(path, number, record.get("prediction"), empty=True)))
     return pairs
 
@@ -57,7 +60,9 @@ def _by_id(path: Path, lines: list[tuple[int, str]], examples: Sequence[Example]
     wanted, given = {example.id for example in examples}, dict[str, str]()
     for number, line in lines:
         record = json_record(path, number, line)
-        name = str(record.get("id"))
+        if "id" not in record:
+            raise bad_line(path, number, 'needs "id" and "prediction"')
+        name = identifier(path, number, record)
         if name not in wanted or name in given:
             raise bad_line(
                 path, number, f"the id {name!r} " + ("stands twice" if name in given else "is not in the data")

@@ -1,0 +1,80 @@
+"""Does the batch size change the text? Greedy texts at several sizes are compared with those of one row at a time.
+
+In float32 on a CPU they must agree. Elsewhere sums are taken in another order for another batch, a near tie may fall
+the other way, and the rate is measured and not promised. With the attention mask dropped texts must differ, or the
+comparison could not have seen a fault (after vLLM, tests/v1/determinism/test_batch_invariance.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from parabench import planning
+from parabench.contracts import System
+from parabench.planning import Plan, Request
+
+SIZES = (1, 2, 7, 16)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One system: how many texts of how many differ from those of batch size 1, and how many without the mask."""
+
+    system: str
+    differing: int
+    compared: int
+    control: int
+
+
+def plans(request: Request) -> dict[int, Plan]:
+    """The same greedy plan for every batch size."""
+    decoding = replace(request.suite.decoding, do_sample=False, num_beams=1)
+    greedy = replace(request, suite=request.suite.model_copy(update={"decoding": decoding}))
+    return {size: planning.plan(replace(greedy, batch_size=size)) for size in SIZES}
+
+
+def findings(planned: dict[int, Plan]) -> Iterator[Finding]:
+    """Each system that is no control, compared; UserError where a file that it needs is missing."""
+    alone, *larger = planned.values()
+    sources = [example.source for example in alone.data.examples]
+    for name, system in alone.systems.items():
+        if getattr(system, "role", "system") != "system":
+            continue
+        expected = texts(system, sources)
+        differing = sum(_differing(expected, texts(plan.systems[name], sources)) for plan in larger)
+        with mask_dropped():
+            control = _differing(texts(system, sources), texts(larger[-1].systems[name], sources))
+        yield Finding(name, differing, len(larger) * len(sources), control)
+
+
+def texts(system: System, sources: Sequence[str]) -> list[str]:
+    """All answers in the order of the sources."""
+    answers = {answer.position: answer.text for batch in system.paraphrase(sources) for answer in batch}
+    return [answers[position] for position in range(len(sources))]
+
+
+def _differing(one: Sequence[str], other: Sequence[str]) -> int:
+    return sum(a != b for a, b in zip(one, other, strict=True))
+
+
+@contextmanager
+def mask_dropped() -> Iterator[None]:
+    """While open, models attend to padding and to other rows' empty places: the fault that the comparison must see."""
+    import torch.nn.functional as functional
+
+    from parabench.inference import slots
+
+    attention, softmax = functional.scaled_dot_product_attention, slots._softmax
+
+    def unmasked(*arguments: Any, attn_mask: Any = None, **settings: Any) -> Any:
+        return attention(*arguments, **settings)
+
+    functional.scaled_dot_product_attention = unmasked
+    slots._softmax = lambda scores, hidden: softmax(scores, hidden & False)
+    try:
+        yield
+    finally:
+        functional.scaled_dot_product_attention, slots._softmax = attention, softmax
