@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from parabench.contracts import UserError
+from parabench.contracts import Runtime, Scorer, UserError
 
 if TYPE_CHECKING:
     from parabench.data.leakage import TestSentences
@@ -25,6 +26,8 @@ SuiteName = Annotated[str, typer.Option(help="The suite that names base models, 
 DataSpec = Annotated[
     str | None, typer.Option("--data", metavar="SPEC", help="FORMAT:PATH=SHARE,… or mini; the suite's otherwise.")
 ]
+
+TestFile = Annotated[Path | None, typer.Option(help="More examples that training must not see, JSONL or TSV.")]
 
 
 def train(
@@ -45,6 +48,7 @@ def train(
     save_every: Annotated[int | None, typer.Option(help="Updates between checkpoints.")] = None,
     patience: Annotated[int | None, typer.Option(help="Validations without a better one before the end.")] = None,
     dev: Annotated[int, typer.Option(help="About how many pairs to hold out for validation.")] = 200,
+    test: TestFile = None,
     samples: Annotated[int, typer.Option(help="How many held-out sentences to paraphrase at each validation.")] = 0,
     initialiser: Annotated[
         str | None, typer.Option(help="Where a prompt starts: sampled:1000, text:…, uniform.")
@@ -58,7 +62,6 @@ def train(
 ) -> None:
     """Train a system; the same command goes on where it was stopped."""
     from parabench import suites
-    from parabench.contracts import Runtime
     from parabench.inference.models import resolve_device
     from parabench.training import kinds, requests, tracking
     from parabench.training.ranks import joined
@@ -79,12 +82,12 @@ def train(
         "bf16": dtype == "bfloat16" and kind.family in ("finetuned", "bart"),
     }
     config = requests.configured(kind, preset=preset, seed=seed, **given)
-    folder = output or CHECKPOINTS / name
+    folder = output or looked_for(chosen, name, kind.family)
     with joined(resolve_device(device)) as ranks:
         runtime = Runtime(ranks.device(resolve_device(device)), dtype, seed=seed)
         request = requests.Request(
-            kind, checkpoint, training_data(data, chosen, dev, seed), config, runtime, folder, initialiser,
-            chosen.decoding, samples,
+            kind, checkpoint, training_data(data, chosen, dev, seed, test), config, runtime, folder, initialiser,
+            chosen.decoding, samples, judge(chosen, runtime) if samples else None,
         )  # fmt: skip
         if ranks.first:
             announce(request, ranks.count)
@@ -99,6 +102,7 @@ def inspect(
     spec: Annotated[str, typer.Argument(metavar="SPEC", help="FORMAT:PATH?option=value=SHARE,…")],
     suite: SuiteName = "mini",
     dev: Annotated[int, typer.Option(help="About how many pairs a training would hold out.")] = 200,
+    test: TestFile = None,
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
     samples: Annotated[int, typer.Option(help="How many pairs of each corpus to show.")] = 3,
 ) -> None:
@@ -111,7 +115,7 @@ def inspect(
     from parabench.data.inspection import repeated
 
     parsed = specs.parse(spec)
-    found = training_set.prepare(parsed, test_sentences(suites.load(suite)), dev, seed)
+    found = training_set.prepare(parsed, test_sentences(suites.load(suite), test), dev, seed)
     for part, tally in zip(parsed, found.tallies, strict=True):
         typer.echo(f"{part.form} {part.path}  share {part.share:.2f}")
         typer.echo(f"  {tally.kept:>9,} pairs to train on")
@@ -140,7 +144,70 @@ def fetch(
     typer.echo(path)
 
 
-def training_data(asked: str | None, suite: Suite, dev: int, seed: int) -> Data:
+def search(
+    name: Annotated[str, typer.Argument(metavar="FAMILY", help="softprompt, ptuning or ptuning-mlp.")] = "softprompt",
+    suite: SuiteName = "mini",
+    data: DataSpec = None,
+    lengths: Annotated[str, typer.Option(metavar="A,B,…", help="Prompt lengths to choose from.")] = "5,20,59,111",
+    learning_rates: Annotated[str, typer.Option(metavar="A,B,…|LOW-HIGH", help="Rates, or a range.")] = "0.001-0.1",
+    initialisers: Annotated[str | None, typer.Option(metavar="A;B;…", help="Where prompts start.")] = None,
+    optimizers: Annotated[str | None, typer.Option(metavar="A,B,…", help="Optimisers to choose from.")] = None,
+    seeds: Annotated[int, typer.Option(help="How many seeds to try each setting with.")] = 1,
+    trials: Annotated[int, typer.Option(help="Trials in all, by all workers.")] = 20,
+    steps: Annotated[int, typer.Option(help="Updates of every trial that is not stopped early.")] = 500,
+    validate_every: Annotated[int, typer.Option(help="Updates between validations.")] = 50,
+    batch_size: Annotated[int | None, typer.Option(help="Rows in a batch.")] = None,
+    sampler: Annotated[str, typer.Option(metavar="tpe|random|grid", help="How settings are chosen.")] = "tpe",
+    pruner: Annotated[str, typer.Option(metavar="median|hyperband|none", help="Which trials are stopped.")] = "median",
+    dev: Annotated[int, typer.Option(help="About how many pairs to judge by.")] = 200,
+    base: Annotated[str | None, typer.Option(help="The model, instead of the suite's.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the search and of the first training.")] = 0,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where to train.")] = "auto",
+    dtype: Annotated[str, typer.Option(metavar="float32|bfloat16", help="Arithmetic of the model.")] = "float32",
+    output: Annotated[Path | None, typer.Option(help="Folder of the search; run again to go on or to help.")] = None,
+) -> None:
+    """Search a prompt's length and the settings that go with it, by the loss on held-out pairs."""
+    from parabench import suites
+    from parabench.inference.models import resolve_device
+    from parabench.training import requests
+    from parabench.training import search as searching
+
+    chosen = suites.load(suite)
+    runtime = Runtime(resolve_device(device), dtype, seed=seed)
+    pairs = training_data(data, chosen, dev, seed)
+    fixed = {"steps": steps, "batch_size": batch_size, "validate_every": validate_every}
+    choices, ranges = requests.space(lengths, learning_rates, initialisers, optimizers, range(seed, seed + seeds))
+    wanted = searching.Search(
+        choices, ranges, trials, steps, validate_every, sampler, pruner, seed=seed  # type: ignore[arg-type]
+    )  # fmt: skip
+    objective = requests.objective(name, chosen.train.model_dump(), base, pairs, fixed, runtime)
+    folder = output or Path("results/searches") / name
+
+    def told(trial: Any) -> None:
+        shown = " ".join(f"{key}={value}" for key, value in trial.params.items())
+        end = trial.user_attrs.get("error") or ("" if trial.value is None else f"loss {trial.value:.4f}")
+        typer.echo(f"trial {trial.number:>3} {trial.state.name.lower():<8} {shown}  {end}")
+
+    searching.search(wanted, folder, objective, told)
+    typer.echo(f"{folder}/trials.csv  importance.json  length.svg")
+
+
+def looked_for(suite: Suite, name: str, family: str) -> Path:
+    """Where a run of the suite looks for the checkpoint if that is the user's own, or ``results/checkpoints/NAME``."""
+    options = suite.options("system", name, family)
+    place = Path(str(options["adapters"])) / name if "adapters" in options else Path(str(options.get("model", "")))
+    return place if place.is_relative_to(CHECKPOINTS) else CHECKPOINTS / name
+
+
+def judge(suite: Suite, runtime: Runtime) -> Scorer:
+    """The scorer of the suite's headline column, for the texts generated at validations."""
+    from parabench import planning
+    from parabench.contracts import Setting
+
+    return planning.build("scorer", suite.headline.partition(".")[0], suite, Setting(runtime, suite.decoding))
+
+
+def training_data(asked: str | None, suite: Suite, dev: int, seed: int, test: Path | None = None) -> Data:
     """The pairs to train on, cleared of the suite's test set; ``mini`` are those of the embedded language."""
     from itertools import islice
 
@@ -155,21 +222,22 @@ def training_data(asked: str | None, suite: Suite, dev: int, seed: int) -> Data:
         held_out = tuple(islice(language.pairs("dev", seed), dev))
         facts = {"data": f"embedded language, split train, seed {seed}", "dev": len(held_out), "removed": 0}
         return Data(Endless(lambda: language.pairs("train", seed)), held_out, facts)
-    found = training_set.prepare(specs.parse(text), test_sentences(suite), dev, seed)
-    left_out = {reason: count for tally in found.tallies for reason, count in sorted(tally.reasons.items())}
-    for reason, count in left_out.items():
+    found = training_set.prepare(specs.parse(text), test_sentences(suite, test), dev, seed)
+    left_out = sum((tally.reasons for tally in found.tallies), Counter[str]())
+    for reason, count in left_out.most_common():
         typer.echo(f"left out  {count:>9,} {reason}", err=True)
     kept = sum(tally.kept for tally in found.tallies)
     facts = {"data": found.fingerprint, "pairs": kept, "dev": len(found.dev), "removed": found.removed}
     return Data(found.pairs, found.dev, facts)
 
 
-def test_sentences(suite: Suite) -> TestSentences:
-    """What no training may see: the sentences of the suite's test set."""
+def test_sentences(suite: Suite, more: Path | None) -> TestSentences:
+    """What no training may see: the sentences of the suite's test set, and of a file of the user's."""
     from parabench.data.examples import read_examples
     from parabench.data.leakage import TestSentences
 
-    return TestSentences.of(read_examples(Path(suite.data)) if suite.data else [])
+    files = [Path(suite.data)] * bool(suite.data) + ([more] if more else [])
+    return TestSentences.of([example for file in files for example in read_examples(file)])
 
 
 @dataclass(frozen=True)

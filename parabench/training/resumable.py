@@ -27,8 +27,8 @@ from parabench.training.trainees import Trainee
 
 FOLDER, LAST, BEST, LOG, FINISHED = "training", "last.safetensors", "best.safetensors", "log.jsonl", "finished.json"
 
-Validate = Callable[[], Mapping[str, float]]
-"""Measures the present state; ``"loss"`` decides which state is the best, the rest is logged."""
+Validate = Callable[[int], Mapping[str, Any]]
+"""Measures the present state, after so many updates; ``"loss"`` decides which state is the best, the rest is logged."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _note(job: Job, place: Path, progress: Progress, history: History | None, lo
 def _validate(job: Job, place: Path, progress: Progress, history: History | None, ranks: Ranks) -> None:
     if job.validate is None or progress.validated == progress.step:
         return
-    measured, progress.validated = dict(job.validate()), progress.step
+    measured, progress.validated = dict(job.validate(progress.step)), progress.step
     progress.plateau = progress.plateau.after(measured["loss"], job.config)
     progress.best = progress.best.after(measured["loss"], progress.step)
     if history:

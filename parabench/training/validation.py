@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import torch
 
-from parabench.contracts import Decoding, Runtime, UserError
+from parabench.contracts import Decoding, Example, Runtime, Scorer, UserError
 from parabench.inference.decoding import Completion, decode_causal, decode_seq2seq
 from parabench.inference.decoding import Row as Prompt
 from parabench.prompts import encoders
@@ -32,6 +33,22 @@ def mean_loss(trainee: Trainee, pairs: Sequence[Pair], rows: int = 16, ranks: Ra
             total += trainee.loss(group).item() * target_tokens(group)
     trainee.module.train(training)
     return ranks.sum(total)[0] / target_tokens(encoded)
+
+
+def examples(pairs: Sequence[Pair], count: int) -> list[Example]:
+    """The first ``count`` sources with all their targets as references."""
+    grouped: dict[str, list[str]] = {}
+    for source, target in pairs:
+        grouped.setdefault(source, []).append(target)
+    return [
+        Example(str(number), source, tuple(grouped[source])) for number, source in enumerate(islice(grouped, count))
+    ]
+
+
+def scores(judge: Scorer, examples: Sequence[Example], texts: Sequence[str]) -> dict[str, float]:
+    """A scorer's columns over generated texts."""
+    values = judge.combine(judge.measure(examples, texts))
+    return {column.name: float(value) for column, value in zip(judge.columns, values, strict=True)}
 
 
 def generate(learner: Learner, sources: Sequence[str], decoding: Decoding, runtime: Runtime) -> list[str]:
