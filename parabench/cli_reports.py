@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from parabench.report.leaderboard import Leaderboard
 
 Run = Annotated[Path, typer.Argument(help="A run folder.")]
+WIDTH = 160
+"""Of a table that is not printed on a terminal."""
+
 FORMATS = ("latex", "lm-eval", "parquet")
 
 
@@ -36,6 +40,7 @@ def report(
 def export(run: Path, form: str) -> Path:
     """Write one further format into the run folder; returns its path, or its folder where there are several files."""
     from parabench.disk import write_atomically
+    from parabench.journal import slug
     from parabench.report import assemble, exports
     from parabench.report.evidence import gather
 
@@ -50,7 +55,7 @@ def export(run: Path, form: str) -> Path:
         exports.to_parquet(assemble.page(evidence, board, compared), run / "samples.parquet", statistics)
         return run / "samples.parquet"
     for row in board.rows:
-        path = run / "lm-eval" / row.system / "results.json"
+        path = run / "lm-eval" / slug(row.system) / "results.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, exports.to_lm_eval(board, row.system).encode())
     return run / "lm-eval"
@@ -137,6 +142,6 @@ def show(board: Leaderboard, folder: Path | None) -> None:
 
     from parabench.report.leaderboard import to_terminal
 
-    to_terminal(board, Console())
+    to_terminal(board, Console() if sys.stdout.isatty() else Console(width=WIDTH))
     if folder:
         typer.echo(f"\n{folder}/report.html  leaderboard.md  leaderboard.csv  leaderboard.json")

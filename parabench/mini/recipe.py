@@ -42,7 +42,7 @@ from parabench.training.recipes import Watch, finetune_causal, finetune_seq2seq,
 HOME = Path(__file__).parent
 MODELS, ADAPTERS = HOME / "models", HOME / "adapters"
 VOCABULARY = 3072
-EXAMPLES = 300
+EXAMPLES = 200
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ def stages() -> tuple[Stage, ...]:
         Stage("tokenizer", 0, make_tokenizer),
         Stage("test set", 0, make_test_set),
         Stage("opt", 1700, make_base),
-        Stage("opt-finetuned", 700, make_finetuned),
-        *(Stage(f"softprompt-{length}", 700, make_prompt) for length in (20, 111, 163)),
+        Stage("opt-finetuned", 500, make_finetuned),
+        *(Stage(f"softprompt-{length}", 300, make_prompt) for length in (20, 111, 163)),
         Stage("bart-paraphrase", 1500, make_paraphraser),
         Stage("bart-likelihood", 1200, make_likelihood),
     )
@@ -164,7 +164,7 @@ def make_prompt(stage: Stage, watch: Watch) -> None:
         watch(log)
 
     pairs = Stream(lambda: language.pairs("train", seed=6))
-    settings = config(stage, 0.05, 3072, weight_decay=0.0)
+    settings = config(stage, 0.03, 3072, weight_decay=0.0)
     prompt = tune_prompt(model, words, pairs, length, begin, settings, watch=note)
     facts = AdapterFacts(
         template=paraphrase(length),
