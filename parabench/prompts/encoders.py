@@ -69,7 +69,7 @@ class PromptEncoder(nn.Module):
         config: EncoderConfig,
         width: int,
         lengths: Sequence[int],
-        conditions: Sequence[Float[Tensor, "L H"]] = (),
+        conditions: Sequence[Float[Tensor, "_ H"]] = (),
     ) -> None:
         super().__init__()
         _check(config, lengths, conditions)
@@ -101,7 +101,7 @@ def output(prompt: nn.Module) -> Float[Tensor, "P H"]:
 
 def name_conditions(
     tasknames: Sequence[str], tokenizer: PreTrainedTokenizerBase, vocabulary: Float[Tensor, "V H"]
-) -> list[Float[Tensor, "L H"]]:
+) -> list[Float[Tensor, "_ H"]]:
     """The word embeddings of each task's name; each by itself, where NeMo padded them to the longest of the batch."""
     ids = [tokenizer(name, add_special_tokens=False, split_special_tokens=True).input_ids for name in tasknames]
     return [vocabulary[torch.tensor(name)] for name in ids]

@@ -25,7 +25,7 @@ WEIGHTS, CONFIG = "model_weights.ckpt", "model_config.yaml"
 PROMPT = re.compile(r"(?:^|\.)prompt_table\.([^.]+)\.prompt_embeddings\.weight$")
 
 
-def read_nemo(source: Path) -> tuple[tuple[Template, ...], Mapping[str, Float[Tensor, "P H"]]]:
+def read_nemo(source: Path) -> tuple[tuple[Template, ...], Mapping[str, Float[Tensor, "_ H"]]]:
     """The templates and prompts of a ``.nemo`` file, tasks that have both; UserError where it has none."""
     members = _members(source)
     tensors = read_tensors(f"{source.name}:{WEIGHTS}", members[WEIGHTS])

@@ -43,7 +43,7 @@ class TaskTable:
 
     base: Base
     templates: tuple[Template, ...]
-    prompts: Mapping[str, Float[Tensor, "P H"]]
+    prompts: Mapping[str, Float[Tensor, "_ H"]]
 
     @cached_property
     def virtual(self) -> Float[Tensor, "P H"]:
@@ -72,7 +72,7 @@ def offsets(templates: Sequence[Template]) -> dict[str, int]:
     return {template.taskname: start for template, start in zip(templates, starts, strict=False)}
 
 
-def split(virtual: Float[Tensor, "P H"], templates: Sequence[Template]) -> dict[str, Float[Tensor, "p H"]]:
+def split(virtual: Float[Tensor, "P H"], templates: Sequence[Template]) -> dict[str, Float[Tensor, "_ H"]]:
     """The prompts of the matrix that stacks them, by task name."""
     parts = virtual.split([template.total_virtual_tokens for template in templates])
     return {template.taskname: part.clone() for template, part in zip(templates, parts, strict=True)}
