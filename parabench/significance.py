@@ -79,13 +79,15 @@ def paired_test(
     of_row = np.empty(len(a), dtype=int)
     for position, rows in enumerate(members):
         of_row[rows] = position
-    observed = np.abs(combine(a) - combine(b))
+    first, second = combine(a), combine(b)
+    observed = np.abs(first - second)
+    bar = observed - 1e-12 * (np.abs(first) + np.abs(second))  # a tie that rounding breaks is still a tie
     generator = np.random.default_rng(seed)
     beaten = np.zeros(len(observed))
     for size in _blocks(draws):
         swapped = _coins(generator, size, len(members))[:, of_row]
         drawn = np.abs(_swapped_difference(combine, a, b, swapped))
-        beaten += (drawn >= observed * (1 - 1e-12) - 1e-15).sum(axis=0)  # a tie that rounding breaks is still a tie
+        beaten += (drawn >= bar).sum(axis=0)
     return np.where(np.isnan(observed), np.nan, (beaten + 1) / (draws + 1))
 
 
