@@ -64,9 +64,11 @@ def evaluation(tree):
 def shell(tree):
     """A command line parsed by a shell, or a command that is one string."""
     for node, function, words in calls(tree):
-        if function in SHELLS or ("shell" in words and not is_constant(words["shell"], False)):
-            yield node
-        elif function.startswith("subprocess.") and node.args and not isinstance(node.args[0], ast.List | ast.Name):
+        asked = function in SHELLS or ("shell" in words and not is_constant(words["shell"], False))
+        one_string = function.startswith("subprocess.") and isinstance(
+            [*node.args, None][0], ast.JoinedStr | ast.Constant
+        )
+        if asked or one_string:
             yield node
 
 
@@ -85,7 +87,9 @@ def remote_code(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Dict):
             pairs = zip(node.keys, node.values, strict=True)
-            yield from (v for k, v in pairs if getattr(k, "value", "") == "trust_remote_code" and not is_constant(v, False))
+            yield from (
+                v for k, v in pairs if getattr(k, "value", "") == "trust_remote_code" and not is_constant(v, False)
+            )
 
 
 def torch_load(tree, converter=False):

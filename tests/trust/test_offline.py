@@ -1,4 +1,4 @@
-"""The blocked network, and that it is blocked: a hook that let everything through would make every test above it vain."""
+"""The network is blocked: were it not, no other test would show that nothing connects anywhere."""
 
 import socket
 import subprocess
