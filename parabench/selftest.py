@@ -73,7 +73,8 @@ def mask_dropped() -> Iterator[None]:
         return attention(*arguments, **settings)
 
     functional.scaled_dot_product_attention = unmasked
-    slots._softmax = lambda scores, hidden: softmax(scores, hidden & False)
+    # unwritten places hold zeros, which change little: they are seen like the place that is seen best
+    slots._softmax = lambda scores, hidden: softmax(scores.masked_fill(hidden, scores.max()), hidden & False)
     try:
         yield
     finally:

@@ -1,0 +1,230 @@
+"""Every loader meets bytes that nobody meant: what it takes it takes exactly, and all else is a UserError.
+
+Each loader is held against a plain reading of the same bytes, so a text that slips to another line is seen.
+"""
+
+import json
+import signal
+import tomllib
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import light
+import pytest
+from hypothesis import given
+from mutations import mutants, trials
+
+from parabench import runner, suites
+from parabench.contracts import Example, UserError
+from parabench.data.examples import read_examples
+from parabench.data.predictions import read_predictions
+from parabench.report.evidence import gather
+from parabench.store import read_log, verify
+
+PATIENCE = 20
+"""Seconds after which one input hangs a loader."""
+
+
+def rows(data: bytes) -> list[str]:
+    """The lines of a file by its line feeds alone."""
+    lines = data.decode("utf-8-sig").split("\n")
+    lines = lines[:-1] if lines[-1] == "" else lines
+    return [line.removesuffix("\r") for line in lines]
+
+
+def examples_tsv(path: Path) -> None:
+    assert [(e.source, *e.references) for e in read_examples(path)] == [
+        tuple(r.split("\t")) for r in rows(path.read_bytes())
+    ]
+
+
+def examples_jsonl(path: Path) -> None:
+    read, records = read_examples(path), [json.loads(row) for row in rows(path.read_bytes())]
+    assert [(e.source, list(e.references)) for e in read] == [(r["source"], r["references"]) for r in records]
+    assert [e.id for e in read] == [str(r.get("id", n)) for n, r in enumerate(records, 1)]
+
+
+def predictions_tsv(path: Path) -> None:
+    read = [(e.source, text, *e.references) for e, text in read_predictions(path)]
+    assert read == [tuple(r.split("\t")) for r in rows(path.read_bytes())]
+
+
+def predictions_jsonl(path: Path) -> None:
+    read = [(e.source, text, list(e.references)) for e, text in read_predictions(path)]
+    records = [json.loads(row) for row in rows(path.read_bytes())]
+    assert read == [(r["source"], r["prediction"], r["references"]) for r in records]
+
+
+BESIDE = [Example(f"e{n}", f"source {n}", ("r",)) for n in range(3)]
+
+
+def predictions_by_id(path: Path) -> None:
+    read = {example.id: text for example, text in read_predictions(path, BESIDE)}
+    assert read == {str(r["id"]): r["prediction"] for r in map(json.loads, rows(path.read_bytes()))}
+
+
+def predictions_in_order(path: Path) -> None:
+    read = read_predictions(path, BESIDE)
+    assert [example.id for example, _ in read] == ["e0", "e1", "e2"]
+    assert [text for _, text in read] == rows(path.read_bytes())
+
+
+def suite(path: Path) -> None:
+    read, raw = suites.load(str(path)), tomllib.loads(path.read_text(encoding="utf-8"))
+    assert read.title == raw["title"]
+    assert list(read.scorers) == raw["scorers"]
+    assert {name: dict(table) for name, table in read.scorer.items()} == raw.get("scorer", {})
+
+
+RECORDS = [
+    {"id": f"e{n}", "source": f"The {n}th  source ", "prediction": "p", "references": [f"é {n}", "r"]} for n in range(3)
+]
+JSONL = "".join(f"{json.dumps(record)}\n" for record in RECORDS).encode()
+TSV = b"A source\ttext\ta reference\tanother\nS2\tt2\tr2\tr3\r\nS3\tt3\tr4\tr5"
+TOML = b"""name = "x"
+title = "A title"
+data = "./data.jsonl"
+systems = ["copy"]
+scorers = ["bleu", "rouge"]
+headline = "bleu"
+[decoding]
+max_new_tokens = 8
+temperature = 0.5
+[normalise]
+case = "lower"
+[scorer.bleu]
+lowercase = true
+"""
+LOADERS = {
+    "examples, TSV": (examples_tsv, "a.tsv", TSV),
+    "examples, JSONL": (examples_jsonl, "a.jsonl", JSONL),
+    "predictions, TSV": (predictions_tsv, "p.tsv", TSV),
+    "predictions, JSONL": (predictions_jsonl, "p.jsonl", JSONL),
+    "predictions by id": (predictions_by_id, "p.jsonl", JSONL),
+    "predictions in order": (predictions_in_order, "p.txt", b"one\n\nthree \n"),
+    "suites": (suite, "s.toml", TOML),
+}
+
+
+class Hung(BaseException):
+    """One input took longer than the patience."""
+
+
+@contextmanager
+def patience():
+    def hang(*arguments):
+        raise Hung
+
+    before = signal.signal(signal.SIGALRM, hang)
+    signal.alarm(PATIENCE)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def fuzz(folder: Path, name: str, number: int) -> Counter[str]:
+    """So many inputs to a loader, and what became of them; anything but taken and refused ends the test."""
+    check, file, original = LOADERS[name]
+    tally, path = Counter(), folder / file
+
+    @trials(number)
+    @given(mutants(original))
+    def one(data: bytes) -> None:
+        path.write_bytes(data)
+        with patience():
+            try:
+                check(path)
+                tally["taken"] += 1
+            except UserError:
+                tally["refused"] += 1
+
+    one()
+    return tally
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_bytes_are_taken_exactly_or_refused(tmp_path, name):
+    check, file, original = LOADERS[name]
+    (tmp_path / file).write_bytes(original)
+    check(tmp_path / file)
+    tally = fuzz(tmp_path, name, 60)
+    assert tally["refused"], "the inputs were too tame"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LOADERS)
+def test_ten_thousand_inputs_are_taken_exactly_or_refused(tmp_path, name):
+    tally = fuzz(tmp_path, name, 10_000)
+    assert min(tally["taken"], tally["refused"]) > 100, tally
+
+
+def test_a_loader_that_lets_texts_slip_is_caught(tmp_path, monkeypatch):
+    """str.splitlines and text mode take U+2028 and lone carriage returns for the ends of lines."""
+
+    def slipping(path):
+        return [Example(str(n), *_pair(line)) for n, line in enumerate(path.read_text().splitlines(), 1)]
+
+    def _pair(line):
+        source, *references = line.split("\t")
+        return source, tuple(references)
+
+    monkeypatch.setitem(globals(), "read_examples", slipping)
+    (tmp_path / "a.tsv").write_text("one\u2028more\ttwo\n")
+    with pytest.raises(AssertionError):
+        examples_tsv(tmp_path / "a.tsv")
+
+
+def contents(folder: Path):
+    """All that a report is made of."""
+    evidence = gather(folder)
+    outputs = {name: (dict(output.texts), output.signature) for name, output in evidence.outputs.items()}
+    arrays = {name: {s: a.tobytes() for s, a in one.statistics.items()} for name, one in evidence.measured.items()}
+    return evidence.examples, outputs, arrays
+
+
+def mangled(run: Path, number: int) -> Counter[str]:
+    """Every file of a finished run in turn, changed: nothing else is reported, and nothing ends in a traceback."""
+    truth, tally = contents(run), Counter()
+    manifest = json.loads((run / "manifest.json").read_text())["files"]
+    for name in [*manifest, "manifest.json"]:
+        original = (run / name).read_bytes()
+        _mangle(run, name, original, truth, tally, number)
+        (run / name).write_bytes(original)
+    assert contents(run) == truth
+    assert verify(run) == []
+    return tally
+
+
+def _mangle(run, name, original, truth, tally, number) -> None:
+    @trials(number)
+    @given(mutants(original))
+    def one(data: bytes) -> None:
+        (run / name).write_bytes(data)
+        with patience():
+            assert data == original or verify(run), f"{name} verifies"
+            try:
+                found = contents(run)
+                read_log(run, "predictions", "copy")
+                assert found == truth, name
+                tally["harmless"] += 1
+            except UserError:
+                tally["refused"] += 1
+
+    one()
+
+
+def test_a_changed_run_is_refused_or_reads_as_it_was(tmp_path):
+    plan = light.plan(tmp_path)
+    runner.run(plan)
+    assert mangled(plan.folder, 12)["refused"]
+
+
+@pytest.mark.slow
+def test_a_changed_run_is_refused_or_reads_as_it_was_ten_thousand_times(tmp_path):
+    plan = light.plan(tmp_path)
+    runner.run(plan)
+    tally = mangled(plan.folder, 2_000)
+    assert tally.total() > 10_000, tally
