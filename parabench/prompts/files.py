@@ -54,8 +54,9 @@ def read_file(folder: Path, name: str) -> bytes:
     try:
         return (folder / name).read_bytes()
     except OSError:
-        found = ", ".join(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else "no such folder"
-        mend = f"for a prompt made elsewhere: parabench adapters import {folder}"
+        there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else ["no such folder"]
+        found = ", ".join(there[:8]) + ", ..." * (len(there) > 8)
+        mend = f"parabench adapters import {folder}" if "adapter_config.json" in there else ""
         raise UserError(f"read {name} of the adapter {folder}", found, mend=mend) from None
 
 
