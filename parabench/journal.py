@@ -41,22 +41,40 @@ class Log:
     """The records of one system, or of one system and scorer: ``done`` maps example ids to values.
 
     Records made under another key are never in it: their file is moved to the quarantine folder. ``sealed`` says that
-    the log is finished, ``notes`` what was set aside on opening.
+    the log is finished, ``notes`` what was set aside on opening. With ``rank`` one of several processes opens it, which
+    writes a part of its own, reads those of the others, and leaves everything else alone.
     """
 
-    def __init__(self, folder: Path, kind: Kind, names: Sequence[str], key: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, kind: Kind, names: Sequence[str], key: Mapping[str, Any], rank: int | None = None
+    ) -> None:
         self._identity = {"kind": kind, "names": list(names), "key": dict(key)}
         self._quarantine = folder / "quarantine"
-        self._path, self._part = _paths(folder, kind, names)
+        self._path, part = _paths(folder, kind, names)
+        self._part = part.with_name(part.name.replace(".part.", f".part-{rank}.")) if rank else part
+        self._rank, self._first = rank, part
         self._size = 0
         self.notes: list[str] = []
         self.done: dict[str, Any] = {}
+        self.sealed = False
+        if rank is not None:
+            self.refresh()
+            return
         self.sealed = self._recover(self._path) is not None
-        for part in _parts(self._part):
+        for part in _parts(self._first):
             if self.sealed:  # killed after finishing, before the parts went
                 set_aside(part, self._quarantine)
             elif (contents := self._recover(part)) and part == self._part:
                 self._size = contents.size
+
+    def refresh(self) -> bool:
+        """Take over what other processes have written since; whether the log is finished."""
+        for part in [] if self.sealed else _parts(self._first):
+            if (contents := self._recover(part)) and part == self._part:
+                self._size = contents.size
+        # The whole last: it is in place before the parts go, so what was not among them is in it.
+        self.sealed = self.sealed or self._recover(self._path) is not None
+        return self.sealed
 
     def append(self, records: Sequence[Record]) -> None:
         """Add a batch; once this returns, no kill and no power cut loses it.
@@ -87,20 +105,28 @@ class Log:
         pack = packed_array if self._identity["kind"] == "statistics" else packed_lines
         write_atomically(self._path, pack(self._identity, records))
         self.sealed = True
-        for part in _parts(self._part):
+        for part in _parts(self._first):
             with told(part):
                 part.unlink()
 
+    def _owns(self, path: Path) -> bool:
+        return self._rank is None or path == self._part
+
     def _recover(self, path: Path) -> Contents | None:
         """Take over what a file holds for this identity, cutting a torn end off; None if it is absent or another's."""
-        if not path.exists():
+        try:
+            contents = load(path)
+        except UserError:
+            if path.exists():
+                raise
             return None
-        contents = load(path)
         if canonical(contents.identity) != canonical(self._identity):
+            if not self._owns(path):
+                return None
             changed = "; ".join(differences(contents.identity, self._identity))
             self.notes.append(f"{path} has other settings ({changed}): moved to {set_aside(path, self._quarantine)}")
             return None
-        if path != self._path and (kept := cut(path, contents.size, self._quarantine)):
+        if path != self._path and self._owns(path) and (kept := cut(path, contents.size, self._quarantine)):
             self.notes.append(f"the torn end of {path} moved to {kept}")
         self.done = _union([self.done.items(), contents.records], path)
         return contents

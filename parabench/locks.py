@@ -1,6 +1,6 @@
 """A suite's lock: which commit, and which files, each hub model of the suite stands for.
 
-``opt-1.3b.lock.json`` beside ``opt-1.3b.toml`` maps each hub name to ``{"commit": "…", "files": {"config.json": "…"}}``,
+``opt-1.3b.lock.json`` beside ``opt-1.3b.toml`` maps each hub name to ``{"commit": "…", "files": {"merges.txt": "…"}}``,
 the files to their SHA-256. Where there is a lock, every hub name in the suite is replaced by the pinned name.
 """
 

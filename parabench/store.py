@@ -9,7 +9,7 @@
     provenance.json                    what made it: versions, code, device
     manifest.json                      SHA-256, bytes and records of all of these, written last
     quarantine/                        what was cut off, or was made with other settings
-    lock                               held by the one process that writes here
+    lock                               held by the one process that writes here, or leads those that do (lock-1 …)
 
 A run is complete when ``verify`` finds nothing, not when files exist.
 """
@@ -21,12 +21,13 @@ import json
 import os
 import re
 import reprlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from parabench.contracts import UserError
 from parabench.disk import make_folder, read, told, write_atomically
@@ -37,11 +38,13 @@ __all__ = [
     "Kind",
     "Log",
     "Run",
+    "join_run",
     "load_statistics",
     "log_names",
     "open_run",
     "read_examples",
     "read_log",
+    "standing",
     "verify",
     "write_atomically",
 ]
@@ -61,14 +64,47 @@ def open_run(folder: Path, spec: Mapping[str, Any]) -> Iterator[Run]:
         for stray in [*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")]:  # of writers that were killed
             with told(stray):
                 stray.unlink()
+        _sign(folder / "lock", str(os.getpid()))
         yield Run(folder)
+
+
+@contextmanager
+def join_run(folder: Path, spec: Mapping[str, Any], rank: int, patience: float = 600.0) -> Iterator[Run]:
+    """Take part, as process ``rank``, in a run that another process leads, or will within ``patience`` seconds.
+
+    UserError if none does, if the run is of another spec, or if another process has this rank.
+    """
+    end = time.monotonic() + patience
+    while standing(folder, 0) != "there":
+        if time.monotonic() > end:
+            raise UserError(f"join {folder}", "no process leads it", mend="start one with RANK=0, or without torchrun")
+        time.sleep(0.05)
+    with _locked(folder, rank):
+        _claim(folder, spec)
+        _sign(_lock(folder, rank), _signed(folder / "lock"))
+        yield Run(folder, rank)
+
+
+def standing(folder: Path, rank: int) -> Literal["unknown", "there", "gone"]:
+    """Whether a process of the present run holds its lock, or has held it; what earlier runs left tells nothing."""
+    path, leader = _lock(folder, rank), _signed(folder / "lock")
+    signed = _signed(path)
+    if not signed or signed != leader:
+        return "unknown"
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return "there"
+    return "gone"
 
 
 @dataclass(frozen=True)
 class Run:
-    """An open run folder, made by ``open_run``."""
+    """An open run folder, made by ``open_run``; with a ``rank`` where several processes write it at once."""
 
     folder: Path
+    rank: int | None = None
 
     def write_examples(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Store the examples, each with its ``id``; UserError if others are there already."""
@@ -86,7 +122,7 @@ class Run:
 
     def log(self, kind: Kind, *names: str, key: Mapping[str, Any]) -> Log:
         """The log of a system's predictions, or of a system's and a scorer's statistics."""
-        return Log(self.folder, kind, names, key)
+        return Log(self.folder, kind, names, key, self.rank)
 
     def seal(self) -> None:
         """Write the manifest of all finished files; the same files give the same bytes."""
@@ -136,23 +172,49 @@ def _pretty(value: Any) -> bytes:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder until the block ends or the process dies; the number written inside is for people only."""
-    with told(folder / "lock"):
-        file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+def _locked(folder: Path, rank: int = 0) -> Iterator[None]:
+    """Hold the folder, or a rank in it, until the block ends or the process dies; the file's text is for reading."""
+    path = _lock(folder, rank)
+    with told(path):
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     try:
-        with told(folder / "lock"):
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.read(file, 20).decode("ascii", "replace").strip() or "unknown"
+        with told(path):
+            if not _taken(file):
                 mend = "wait until it ends, or give another --output"
-                raise UserError(f"write {folder}", f"process {holder} is writing it", mend=mend) from None
+                found = f"process {_signed(path) or 'unknown'} is writing it"
+                raise UserError(f"write {folder}", found, mend=mend)
             os.ftruncate(file, 0)
-            os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(file)
+
+
+def _taken(file: int) -> bool:
+    """Take a lock; tried for a moment, because ``standing`` holds it for an instant when it looks."""
+    for _ in range(20):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(0.01)
+    return False
+
+
+def _lock(folder: Path, rank: int) -> Path:
+    return folder / (f"lock-{rank}" if rank else "lock")
+
+
+def _sign(path: Path, text: str) -> None:
+    with told(path), path.open("r+b") as file:
+        file.write(f"{text}\n".encode())
+
+
+def _signed(path: Path) -> str:
+    """The number of the leading process as a lock tells it, empty where there is none."""
+    try:
+        return path.read_bytes()[:20].decode("ascii", "replace").strip()
+    except FileNotFoundError:
+        return ""
 
 
 def _claim(folder: Path, spec: Mapping[str, Any]) -> None:
@@ -160,7 +222,7 @@ def _claim(folder: Path, spec: Mapping[str, Any]) -> None:
     path = folder / "spec.json"
     if not path.exists():
         names = (entry.name for entry in folder.iterdir())
-        others = sorted(name for name in names if not re.fullmatch(r"lock|\.spec\.json\..*", name))
+        others = sorted(name for name in names if not re.fullmatch(r"lock(-\d+)?|\.spec\.json\..*", name))
         if others:
             found = f"it is no run folder, yet holds {reprlib.repr(others)}"
             raise UserError(f"write a run into {folder}", found, mend="give an empty or new --output")

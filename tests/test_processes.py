@@ -1,0 +1,181 @@
+"""Several processes on one run: the bytes of one process, a dead one costs its own, a stopped one is noticed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import sha256
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_suite
+
+from parabench import provenance, runner
+from parabench.contracts import UserError
+from parabench.planning import Plan, Request, plan
+from parabench.shares import Share, from_environment
+from parabench.store import join_run, open_run, standing, verify
+from parabench.suites import load
+
+
+class Slow(tiny_suite.Upper):
+    """Answers in capitals, with a pause before each batch."""
+
+    pause: float = 0.0
+
+    def paraphrase(self, sources):
+        for batch in super().paraphrase(sources):
+            time.sleep(self.pause)
+            yield batch
+
+
+def light(world: Path, output: Path, batches: int | None = None, pause: float = 0.0) -> Plan:
+    """A plan without models; its system makes two answers a batch, and dies after so many batches."""
+    made = plan(Request(load(str(world / "tiny.toml")), ("copy", "human"), ("ibleu",), device="cpu", output=output))
+    slow = Slow(batches=batches)
+    slow.pause = pause
+    return replace(made, systems={**made.systems, "upper": slow})
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    tiny_suite.suite_file(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_revision() -> Iterator[None]:
+    """Whoever edits the code meanwhile changes nothing here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(provenance, "revision", lambda folder: {"commit": "0" * 40, "dirty": False})
+        yield
+
+
+@pytest.fixture(scope="module")
+def alone(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What one process leaves."""
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    runner.run(light(world, folder))
+    return digests(folder)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("lock")]
+    return {str(path.relative_to(folder)): sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def work(world: Path, output: Path, share: Share, batches: int | None, pause: float) -> None:
+    """One process; what it could not do is left in a file."""
+    made = light(world, output, batches, pause)
+    try:
+        runner.assist(made, share) if share.rank else runner.run(made, share=share)
+    except UserError as error:
+        output.with_name(f"error-{share.rank}").write_text(str(error))
+        raise SystemExit(2) from None
+
+
+class Launch:
+    """Processes of one run, forked from this one, and ended with the test."""
+
+    def __init__(self, world: Path, output: Path) -> None:
+        self.world, self.output, self.processes = world, output, list[Any]()
+
+    def start(self, rank: int, size: int, batches: int | None = None, pause: float = 0.0) -> Any:
+        share = Share(rank, size, patience=20 if rank else 3, interval=0.02)
+        arguments = (self.world, self.output, share, batches, pause)
+        self.processes.append(get_context("fork").Process(target=work, args=arguments))
+        self.processes[-1].start()
+        return self.processes[-1]
+
+    def error(self, rank: int) -> str:
+        return self.output.with_name(f"error-{rank}").read_text()
+
+
+def ended(process: Any) -> int:
+    process.join(60)
+    return int(process.exitcode)
+
+
+@pytest.fixture
+def launch(world: Path, tmp_path: Path) -> Iterator[Launch]:
+    made = Launch(world, tmp_path / "run")
+    yield made
+    for process in made.processes:
+        process.kill()
+        process.join()
+
+
+def test_three_processes_leave_the_bytes_of_one(launch: Launch, alone: dict[str, str]) -> None:
+    processes = [launch.start(rank, 3) for rank in range(3)]
+    assert [ended(process) for process in processes] == [0, 0, 0]
+    assert digests(launch.output) == alone
+    assert verify(launch.output) == []
+
+
+@pytest.mark.parametrize("batches", [0, 1])
+def test_what_a_dead_process_left_is_done_by_the_leader(launch: Launch, alone: dict[str, str], batches: int) -> None:
+    leader, dead = launch.start(0, 2), launch.start(1, 2, batches)
+    assert ended(dead) != 0
+    assert ended(leader) == 0
+    assert digests(launch.output) == alone
+
+
+def test_a_killed_leader_ends_all_and_the_next_launch_may_have_another_size(
+    launch: Launch, alone: dict[str, str]
+) -> None:
+    leader, other = launch.start(0, 2, pause=0.3), launch.start(1, 2)
+    part = launch.output / "predictions" / "upper.part-1.jsonl"
+    wait_for(lambda: part.exists() and part.read_bytes().count(b"\n") == 7)
+    leader.kill()
+    assert ended(other) == 2
+    assert "the leading process has ended" in launch.error(1)
+    assert [ended(process) for process in [launch.start(rank, 3) for rank in range(3)]] == [0, 0, 0]
+    assert digests(launch.output) == alone
+
+
+def test_a_stopped_process_is_named_and_nothing_is_lost(launch: Launch, alone: dict[str, str]) -> None:
+    leader, stopped = launch.start(0, 2), launch.start(1, 2, pause=0.5)
+    part = launch.output / "predictions" / "upper.part-1.jsonl"
+    wait_for(part.exists)
+    os.kill(stopped.pid, signal.SIGSTOP)
+    assert ended(leader) == 2
+    assert "process 1 of 2 has written nothing for 3 s" in launch.error(0)
+    stopped.kill()
+    assert ended(launch.start(0, 1)) == 0
+    assert digests(launch.output) == alone
+
+
+def wait_for(condition) -> None:
+    while not condition():
+        time.sleep(0.02)
+
+
+def test_two_launches_do_not_mix(world: Path, tmp_path: Path) -> None:
+    spec = {"a": 1}
+    with open_run(tmp_path / "run", spec):
+        with pytest.raises(UserError, match=f"process {os.getpid()} is writing it"), open_run(tmp_path / "run", spec):
+            pass
+        with join_run(tmp_path / "run", spec, 1):
+            assert standing(tmp_path / "run", 1) == "there"
+            with pytest.raises(UserError, match="is writing it"), join_run(tmp_path / "run", spec, 1):
+                pass
+        assert standing(tmp_path / "run", 1) == "gone"
+        assert standing(tmp_path / "run", 2) == "unknown"
+        with pytest.raises(UserError, match="a: 1, now 2"), join_run(tmp_path / "run", {"a": 2}, 1):
+            pass
+    with pytest.raises(UserError, match="no process leads it"), join_run(tmp_path / "run", spec, 1, patience=0):
+        pass
+
+
+def test_the_share_comes_from_what_torchrun_sets() -> None:
+    assert from_environment({}) == Share(0, 1)
+    assert from_environment({"RANK": "2", "WORLD_SIZE": "4"}).of(range(10)) == range(2, 10, 4)
+    for wrong in ({"RANK": "4", "WORLD_SIZE": "4"}, {"RANK": "x"}, {"RANK": "1"}):
+        with pytest.raises(UserError, match="torchrun"):
+            from_environment(wrong)
