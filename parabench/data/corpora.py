@@ -128,7 +128,7 @@ def _named(records: Iterable[tuple[int, Any]], columns: Columns, path: str, tall
             for name in (source, target):
                 _place(path, list(record), name)
         texts = record.get(source), record.get(target)
-        several = texts[1] if isinstance(texts[1], list) else [texts[1]]
+        several: list[Any] = texts[1] if isinstance(texts[1], list) else [texts[1]]
         if not isinstance(texts[0], str) or not several or not all(isinstance(text, str) for text in several):
             tally.count("a value that is no text", number)
             continue

@@ -68,14 +68,11 @@ def _options(text: str, options: Mapping[str, Any]) -> tuple[Columns, Filters]:
         if not any(name in names for names in known.values()):
             raise _error(text, f"no option {name!r}", sorted(set().union(*known.values())))
     try:
-        columns, filters = (
-            TypeAdapter(kind).validate_python({name: value for name, value in options.items() if name in names})
-            for kind, names in known.items()
-        )
+        given = [{name: value for name, value in options.items() if name in names} for names in known.values()]
+        return TypeAdapter(Columns).validate_python(given[0]), TypeAdapter(Filters).validate_python(given[1])
     except ValidationError as error:
         first = error.errors()[0]
         raise _error(text, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    return columns, filters
 
 
 def _error(text: str, found: str, choices: list[str] | None = None) -> UserError:

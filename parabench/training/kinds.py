@@ -81,15 +81,25 @@ class Learner:
     initial: torch.Tensor | None = None
 
 
-def load(kind: Kind, checkpoint: Checkpoint, runtime: Runtime, initialiser: str | None = None) -> Learner:
+def load(
+    kind: Kind, checkpoint: Checkpoint, runtime: Runtime, initialiser: str | None = None, recompute: bool = False
+) -> Learner:
     """Load the base model and build what is to be trained, from ``runtime.seed``.
 
     A prompt is kept in float32 in front of a base in ``runtime.dtype``; weights that are trained stay in float32.
+    With ``recompute`` the activations of a whole model are made again for the gradients instead of kept.
     """
+    if runtime.dtype not in ("float32", "bfloat16"):
+        raise UserError(f"train in {runtime.dtype}", "gradients would vanish", ("float32", "bfloat16"))
     if kind.family in ("finetuned", "bart"):
         if initialiser:
             raise UserError(f"initialise {kind.name!r} by {initialiser!r}", "it has no prompt", mend="softprompt-20")
-        return _whole(kind, checkpoint, replace(runtime, dtype="float32"))
+        learner = _whole(kind, checkpoint, replace(runtime, dtype="float32"))
+        if recompute:
+            learner.model.gradient_checkpointing_enable()
+        return learner
+    if recompute:
+        raise UserError(f"train {kind.name!r} with --recompute", "its rows share the prompt's activations")
     model, tokenizer = load_causal(checkpoint, runtime)
     template, name = paraphrase(kind.length), kind.initialiser if initialiser is None else initialiser
     prompt = _prompt(kind, model, tokenizer, name, runtime.seed).to(model.device)
@@ -130,9 +140,10 @@ def keep(learner: Learner, folder: Path, facts: dict[str, Any], outcome: Outcome
     if isinstance(prompt, PromptEncoder):
         settings, tensors = encoders.save_state(prompt)
         state |= tensors
+    base = Base.of(learner.checkpoint)
     known = AdapterFacts(
         template=learner.template,
-        base=Base.of(learner.checkpoint),
+        base=replace(base, name=Path(base.name).name if Path(base.name).is_dir() else base.name),
         encoder=settings,
         initialiser=learner.initialiser,
         loss=loss_curve(outcome),

@@ -51,6 +51,7 @@ class Request:
     decoding: Decoding = field(default_factory=Decoding)
     samples: int = 0
     judge: Scorer | None = None
+    recompute: bool = False
 
 
 def spec(request: Request, ranks: Ranks) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def carry_out(
 
     ``report`` is told every validation's step and loss, and may end the training by raising.
     """
-    learner = kinds.load(request.kind, request.base, request.runtime, request.initialiser)
+    learner = kinds.load(request.kind, request.base, request.runtime, request.initialiser, request.recompute)
 
     def measure(step: int) -> dict[str, Any]:
         measured = _measure(request, learner, ranks)
@@ -127,7 +128,9 @@ def configured(kind: Kind, preset: str | None = None, **given: Any) -> TrainingC
     config = replace(kind.defaults, **chosen)
     if "warmup" not in chosen:
         config = replace(config, warmup=min(config.warmup, config.steps // 20))
-    batching = Batching(rows=rows or config.batching.rows, seed=config.seed, longest=config.batching.longest)
+    batching = Batching(
+        rows=config.batching.rows if rows is None else rows, seed=config.seed, longest=config.batching.longest
+    )
     for name, value in (("steps", config.steps), ("batch size", batching.rows), ("accumulation", config.accumulation)):
         if value < 1:
             raise UserError(f"train with {name} {value}", mend="a number of 1 or more")

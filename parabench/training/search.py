@@ -134,8 +134,9 @@ def _requeue(study: optuna.Study) -> None:
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         process = trial.user_attrs.get("process")
         if process is not None and not _alive(process):
-            study.tell(trial.number, state=TrialState.FAIL)
-            study.enqueue_trial(trial.params, skip_if_exists=True)
+            with suppress(ValueError):  # another worker was quicker
+                study.tell(trial.number, state=TrialState.FAIL)
+                study.enqueue_trial(trial.params)
 
 
 def _alive(process: int) -> bool:

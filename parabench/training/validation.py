@@ -59,7 +59,7 @@ def generate(learner: Learner, sources: Sequence[str], decoding: Decoding, runti
     with torch.no_grad():
         for batch in _decode(learner, sources, decoding, runtime):
             for done in batch:
-                texts[done.position] = tokenizer.decode(done.ids, skip_special_tokens=True).strip()
+                texts[done.position] = str(tokenizer.decode(list(done.ids), skip_special_tokens=True)).strip()
     model.train(training)
     return texts
 
