@@ -1,19 +1,20 @@
 """Token log-likelihoods of given targets, in natural logarithms: what BARTScore and every perplexity are made of.
 
 Sequences run packed, with no padding outside attention; a source or prompt shared by several targets is encoded once;
-the output head sees target positions only, a chunk at a time, and its log-sum-exp is taken in float32. On CUDA the same
-code runs eagerly; it has been tested on CPU only.
+the output head sees target positions only, a tile of the vocabulary at a time, and its log-sum-exp is taken in float32.
+On CUDA the same code runs eagerly; it has been tested on CPU only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import linear
 from transformers import PreTrainedModel
 
 from parabench.contracts import Runtime, UserError
@@ -25,8 +26,8 @@ from parabench.inference.slots import Pool, run_packed
 
 TOKENS = {"cpu": 1024, "cuda": 32768}
 """Tokens in one pass."""
-HEAD_TOKENS = {"cpu": 128, "cuda": 8192}
-"""Target tokens whose logits exist at once."""
+HEAD_TILE = 4096
+"""Vocabulary entries whose logits exist at once: a tile of the head stays in the cache while all tokens pass it."""
 
 Run = Callable[[Sequence[int]], tuple[Float[Tensor, "T H"], list[int]]]
 
@@ -96,7 +97,7 @@ def _measure(
     def sums(batch: Sequence[int]) -> tuple[Sequence[int], Float[np.ndarray, " B"]]:
         hidden, labels = run(batch)
         wanted = torch.tensor(labels, device=hidden.device)
-        each = torch.cat(list(_log_likelihoods(model, hidden, wanted))).double().cpu().numpy()
+        each = _log_likelihoods(model, hidden, wanted).double().cpu().numpy()
         return batch, np.add.reduceat(each, [span.start for span in spans([len(targets[at]) for at in batch])])
 
     scored = [at for at in order if targets[at]]
@@ -108,15 +109,14 @@ def _measure(
 
 def _log_likelihoods(
     model: PreTrainedModel, hidden: Float[Tensor, "T H"], wanted: Int[Tensor, " T"]
-) -> Iterator[Float[Tensor, " t"]]:
+) -> Float[Tensor, " T"]:
     head: Any = model.get_output_embeddings()
-    bias = getattr(model, "final_logits_bias", None)
-    size = HEAD_TOKENS[hidden.device.type]
-    for part, labels in zip(hidden.split(size), wanted.split(size), strict=True):
-        logits = head(part).float()
-        if bias is not None:
-            logits += bias
-        chosen = logits.gather(1, labels[:, None])[:, 0]
+    bias = getattr(model, "final_logits_bias", head.bias)
+    biases = head.weight.new_zeros(len(head.weight)) if bias is None else bias.view(-1)
+    sums = []
+    for weight, offset in zip(head.weight.split(HEAD_TILE), biases.split(HEAD_TILE), strict=True):
+        logits = linear(hidden, weight, offset).float()
         top = logits.amax(dim=1, keepdim=True)
-        logits.sub_(top).exp_()  # in place: a second array of this size would cost as much as the product
-        yield chosen - top[:, 0] - logits.sum(dim=1).log()
+        sums.append(top[:, 0] + logits.sub_(top).exp_().sum(dim=1).log())  # in place: memory traffic is what it costs
+    chosen = (hidden.float() * head.weight[wanted].float()).sum(dim=1) + biases[wanted]
+    return chosen - torch.stack(sums).logsumexp(dim=0)

@@ -15,6 +15,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 LEAST_SHARED = 8
+"""Rows are held to begin alike where they agree in so many ids."""
+MOST_PREFIXES = 16
+"""So many beginnings are shared, those that save most: tasks are few, and each one's keys and values stay in memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,9 +27,14 @@ class Row:
     ids: tuple[int, ...]
     virtual: Float[Tensor, "P H"] | None = None
 
+    def __post_init__(self) -> None:
+        rows = 0 if self.virtual is None else len(self.virtual)
+        if self.ids and min(self.ids) < -rows:
+            raise ValueError(f"the id {min(self.ids)} stands for row {-1 - min(self.ids)} of {rows} virtual rows")
+
 
 class Prefixes(NamedTuple):
-    """The beginnings that rows share: ``rows[owners[i]]`` is how row i begins, and ``rows[0]`` is empty."""
+    """The beginnings that rows share: row i begins with ``rows[owners[i]]``; ``rows[0]`` is empty, for all others."""
 
     rows: list[Row]
     owners: list[int]
@@ -37,7 +45,7 @@ class Prefixes(NamedTuple):
 
 
 def shared_prefixes(rows: Sequence[Row]) -> Prefixes:
-    """Find a beginning for every set of rows whose first 8 ids agree: the longest they have in common.
+    """Find the 16 beginnings most worth sharing: the longest common one of all rows whose first 8 ids agree.
 
     Every row keeps at least one id of its own, to be continued from.
     """
@@ -45,13 +53,14 @@ def shared_prefixes(rows: Sequence[Row]) -> Prefixes:
     for position, row in enumerate(rows):
         if len(row.ids) > LEAST_SHARED:
             alike[id(row.virtual), row.ids[:LEAST_SHARED]].append(position)
+    groups = [(_common([rows[at].ids[:-1] for at in members]), members) for members in alike.values()]
+    groups = [(ids, members) for ids, members in groups if len(members) > 1]
+    groups.sort(key=lambda group: -len(group[0]) * (len(group[1]) - 1))
     prefixes, owners = [Row(())], [0] * len(rows)
-    for members in alike.values():
-        if len(members) == 1:
-            continue
+    for ids, members in groups[:MOST_PREFIXES]:
         for position in members:
             owners[position] = len(prefixes)
-        prefixes.append(Row(_common([rows[position].ids[:-1] for position in members]), rows[members[0]].virtual))
+        prefixes.append(Row(ids, rows[members[0]].virtual))
     return Prefixes(prefixes, owners)
 
 
@@ -66,10 +75,10 @@ def embed(model: PreTrainedModel, rows: Sequence[Row]) -> Float[Tensor, "T H"]:
     table: Any = model.get_input_embeddings()
     ids = torch.tensor([token for row in rows for token in row.ids], device=model.device)
     embeds = table(ids.clamp(min=0))
-    parts = embeds.split([len(row.ids) for row in rows])
-    for row, part, own in zip(rows, parts, ids.split([len(row.ids) for row in rows]), strict=True):
-        if row.virtual is not None:
-            part[own < 0] = row.virtual.to(part)[-1 - own[own < 0]]
+    for row, part in zip(rows, embeds.split([len(row.ids) for row in rows]), strict=True):
+        places = [place for place, token in enumerate(row.ids) if token < 0]
+        if places and row.virtual is not None:
+            part[places] = row.virtual[[-1 - row.ids[place] for place in places]].to(part)
     return embeds
 
 

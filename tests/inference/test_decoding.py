@@ -185,3 +185,10 @@ def test_bart_equals_generate_on_each_alone_and_no_saved_default_leaks(
     assert [list(item.ids) for item in results] == texts
     assert [item.finished for item in results] == [2 in ids[1:] for ids in alone]
     assert max(len(item.ids) for item in results) <= 9
+
+
+def test_only_the_beginnings_that_save_most_are_kept() -> None:
+    rows = [Row((*range(100 * task, 100 * task + 10), end)) for task in range(1, 41) for end in range(2 + task // 30)]
+    prefixes = shared_prefixes(rows)
+    assert len(prefixes.rows) == 17
+    assert {rows[at].ids[0] // 100 for at, owner in enumerate(prefixes.owners) if owner} >= set(range(30, 41))
