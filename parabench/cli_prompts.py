@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -28,13 +29,16 @@ def import_(
     target: Annotated[Path, typer.Argument(help="The folder to make; its name is the system's name.")],
     base: Model,
     task: Annotated[str, typer.Option(help="Which prompt, where the source holds several.")] = "",
+    template: Annotated[Path | None, typer.Option(help="The task template it was trained in, as JSON.")] = None,
 ) -> None:
     """Make an adapter of a prompt trained elsewhere; nothing in it is executed."""
     from parabench.inference.models import locate
+    from parabench.prompts import templates
     from parabench.prompts.exchange import import_adapter
     from parabench.prompts.reading import describe
 
-    table(describe(import_adapter(source, target, locate(base), task=task)))
+    written = templates.parse(read_json(template)) if template else None
+    table(describe(import_adapter(source, target, locate(base), written, task)))
 
 
 @adapters.command()
@@ -131,6 +135,17 @@ def system_of(name: str, suite: str, setting: Setting) -> Any:
     from parabench import planning, suites
 
     return planning.build("system", name, suites.load(suite), setting)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file of the user's."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"read the template {path}", str(error), mend="give a file that holds one JSON object") from None
+    if not isinstance(found, dict):
+        raise UserError(f"read the template {path}", "not a JSON object", mend="give a file that holds one JSON object")
+    return found
 
 
 def printable(text: str) -> str:

@@ -31,6 +31,7 @@ from parabench.inference.models import load_causal, locate, write_lock
 from parabench.mini import documents, language, tokenizer
 from parabench.prompts import adapters
 from parabench.prompts.adapters import AdapterFacts, Base
+from parabench.prompts.exchange import versions
 from parabench.prompts.initialisers import sampled_vocabulary
 from parabench.prompts.soft import vocabulary_rows
 from parabench.prompts.templates import paraphrase
@@ -169,9 +170,10 @@ def make_prompt(stage: Stage, watch: Watch) -> None:
     facts = AdapterFacts(
         template=paraphrase(length),
         base=replace(Base.of(checkpoint), name="opt"),
-        initialiser="sampled-vocabulary:1000",
+        initialiser="sampled:1000",
         seed=seed,
         data="the train split of the embedded language, seed 6",
+        versions=versions(),
         loss=tuple((step, round(loss, 4)) for step, loss in losses.items() if step % 20 == 0),
     )
     adapters.save(ADAPTERS / stage.name, prompt.embedding, facts, {"initial": begin(vocabulary_rows(model), length)})
