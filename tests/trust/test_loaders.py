@@ -13,7 +13,7 @@ from pathlib import Path
 import light
 import pytest
 from hypothesis import given
-from mutations import mutants, trials
+from fuzzing import mutants, trials
 
 from parabench import runner, suites
 from parabench.contracts import Example, UserError
