@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from parabench import cli_models, cli_prompts, cli_reports, cli_selftest, cli_training
+from parabench import cli_data, cli_models, cli_prompts, cli_reports, cli_selftest, cli_training
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ app.command()(cli_prompts.paraphrase)
 app.command()(cli_prompts.explain)
 app.command()(cli_training.train)
 app.command()(cli_training.search)
-app.add_typer(cli_training.data, name="data")
+app.add_typer(cli_data.data, name="data")
 app.add_typer(cli_prompts.adapters, name="adapters")
 app.add_typer(cli_models.models, name="models")
 

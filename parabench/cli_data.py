@@ -1,0 +1,117 @@
+"""Training data from the command line: what a specification holds, and where published corpora come from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parabench.contracts import UserError
+
+if TYPE_CHECKING:
+    from parabench.data.leakage import TestSentences
+    from parabench.suites import Suite
+    from parabench.training.requests import Data
+
+data = typer.Typer(help="Training corpora: look into them, fetch them.", no_args_is_help=True)
+
+SuiteName = Annotated[str, typer.Option(help="The suite that names base models, data and test set.")]
+DataSpec = Annotated[
+    str | None, typer.Option("--data", metavar="SPEC", help="FORMAT:PATH=SHARE,… or mini; the suite's otherwise.")
+]
+
+TestFile = Annotated[Path | None, typer.Option(help="More examples that training must not see, JSONL or TSV.")]
+
+
+@data.command()
+def inspect(
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help="FORMAT:PATH?option=value=SHARE,…")],
+    suite: SuiteName = "mini",
+    dev: Annotated[int, typer.Option(help="About how many pairs a training would hold out.")] = 200,
+    test: TestFile = None,
+    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
+    samples: Annotated[int, typer.Option(help="How many pairs of each corpus to show.")] = 3,
+) -> None:
+    """What training would see of a corpus: rows kept and left out with their lines, duplicates, leakage, samples."""
+    from itertools import islice
+
+    from parabench import suites
+    from parabench.cli_prompts import printable
+    from parabench.data import specs, training_set
+    from parabench.data.inspection import repeated
+
+    parsed = specs.parse(spec)
+    found = training_set.prepare(parsed, test_sentences(suites.load(suite), test), dev, seed)
+    for part, tally in zip(parsed, found.tallies, strict=True):
+        typer.echo(f"{part.form} {part.path}  share {part.share:.2f}")
+        typer.echo(f"  {tally.kept:>9,} pairs to train on")
+        for reason, count in tally.reasons.most_common():
+            lines = ", ".join(map(str, tally.lines[reason]))
+            typer.echo(f"  {count:>9,} {reason}: line {lines}{', …' * (count > len(tally.lines[reason]))}")
+        typer.echo(f"  {repeated(training_set.Corpus(part, seed)):>9,} pairs that stand there again (dedup=yes)")
+        for source, target in islice(training_set.Corpus(part, seed), samples):
+            typer.echo(printable(f"            {source}") + "\n" + printable(f"         -> {target}"))
+    typer.echo(f"held out  {len(found.dev):,} pairs, in no component with a pair to train on")
+    typer.echo(f"test set  {found.removed:,} pairs taken out, which it or its paraphrases hold")
+    typer.echo(f"data      {found.fingerprint}")
+
+
+@data.command()
+def fetch(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="parabank2, paranmt, or an https address.")],
+    folder: Annotated[Path, typer.Option(help="Where to put it.")] = Path("data"),
+) -> None:
+    """Download a corpus, going on where an earlier download stopped."""
+    from parabench.data import fetching
+    from parabench.progress import bars
+
+    with bars() as advance:
+        path = fetching.fetch(fetching.find(name), folder, lambda done, total: advance(name, done, total))
+    typer.echo(path)
+
+
+def training_data(asked: str | None, suite: Suite, dev: int, seed: int, test: Path | None = None) -> Data:
+    """The pairs to train on, cleared of the suite's test set; ``mini`` are those of the embedded language."""
+    from itertools import islice
+
+    from parabench.data import specs, training_set
+    from parabench.mini import language
+    from parabench.training.requests import Data
+
+    text = asked or suite.train.data
+    if not text:
+        raise UserError("train", f"the suite {suite.name} names no training data", mend="--data FORMAT:PATH")
+    if text == "mini":
+        held_out = tuple(islice(language.pairs("dev", seed), dev))
+        facts = {"data": f"embedded language, split train, seed {seed}", "dev": len(held_out), "removed": 0}
+        return Data(Endless(lambda: language.pairs("train", seed)), held_out, facts)
+    found = training_set.prepare(specs.parse(text), test_sentences(suite, test), dev, seed)
+    left_out = sum((tally.reasons for tally in found.tallies), Counter[str]())
+    for reason, count in left_out.most_common():
+        typer.echo(f"left out  {count:>9,} {reason}", err=True)
+    kept = sum(tally.kept for tally in found.tallies)
+    facts = {"data": found.fingerprint, "pairs": kept, "dev": len(found.dev), "removed": found.removed}
+    return Data(found.pairs, found.dev, facts)
+
+
+def test_sentences(suite: Suite, more: Path | None) -> TestSentences:
+    """What no training may see: the sentences of the suite's test set, and of a file of the user's."""
+    from parabench.data.examples import read_examples
+    from parabench.data.leakage import TestSentences
+
+    files = [Path(suite.data)] * bool(suite.data) + ([more] if more else [])
+    return TestSentences.of([example for file in files for example in read_examples(file)])
+
+
+@dataclass(frozen=True)
+class Endless:
+    """Pairs that can be read again from the start."""
+
+    begin: Callable[[], Iterator[tuple[str, str]]]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return self.begin()
