@@ -157,6 +157,7 @@ def page(evidence: Evidence, board: Leaderboard, compared: tuple[Comparison, ...
         texts={name: [output.texts.get(key) for key in ids] for name, output in evidence.outputs.items()},
         values={name: dict(_values(evidence, name)) for name in evidence.outputs},
         comparisons=compared,
+        anchors=[name for name, output in evidence.outputs.items() if output.role == "human" or name == "copy"],
         cut={name: [place for place, key in enumerate(ids) if key in o.cut] for name, o in evidence.outputs.items()},
     )
 

@@ -49,7 +49,8 @@ class PageData:
 
     ``texts`` holds for every system one output per example (None: none was made), ``values`` for system and column one
     number per example (NaN: undefined), ``cut`` the places of the outputs that the length limit ended. ``quality`` and
-    ``change`` name the axes of the plane; when empty, they are the first columns that measure each.
+    ``change`` name the axes of the plane; when empty, they are the first columns that measure each. ``anchors`` are the
+    controls that stand beside the systems in figures and examples (None: all); the table has every one.
     """
 
     board: Leaderboard
@@ -60,6 +61,11 @@ class PageData:
     cut: Mapping[str, Collection[int]] = field(default_factory=dict)
     quality: str = ""
     change: str = ""
+    anchors: Collection[str] | None = None
+
+    def shows(self, row: Row) -> bool:
+        """Whether a system stands in the figures: every one that is no control, and the anchors."""
+        return not row.control or self.anchors is None or row.system in self.anchors
 
 
 def to_html(data: PageData) -> str:
@@ -86,6 +92,8 @@ def to_html(data: PageData) -> str:
         figures=drawings(data),
         matrix=matrix(data),
         level=LEVEL,
+        gaps=boards.gaps_text(data.board),
+        shown={row.system for row in data.board.rows if data.shows(row)},
         signed=[
             (name, list(group)) for name, group in groupby(data.board.columns, lambda c: signatures.get(c.name, ""))
         ],
@@ -151,7 +159,7 @@ def drawings(data: PageData) -> dict[str, Any]:
     from parabench.report.figures import distribution
 
     controls = frozenset(row.system for row in data.board.rows if row.control)
-    names = [row.system for row in boards.ordered(data.board) if row.system in data.values]
+    names = [row.system for row in boards.ordered(data.board) if row.system in data.values and data.shows(row)]
     main = boards.main_columns(data.board)
     columns = [*main, *(column for column in data.board.columns if column not in main)]
     drawn = []
@@ -172,6 +180,7 @@ def _plane(data: PageData) -> dict[str, Any] | None:
         Point(row.system, row.scores[change.name], row.scores[quality.name], row.control)
         for row in boards.ordered(data.board)
         if row.scored == row.asked
+        and data.shows(row)
         and all(_ends(row.scores[c.name]) if c.name in row.scores else () for c in (change, quality))
     ]
     if not points:

@@ -22,7 +22,7 @@ def samples(data: PageData) -> dict[str, Any]:
     return {
         "headline": data.board.headline,
         "columns": [{"name": c.name, "better": c.better, "digits": c.digits} for c in data.board.columns],
-        "systems": [{"name": visible(row.system), "control": row.control} for row in rows],
+        "systems": [{"name": visible(row.system), "control": row.control, "shown": data.shows(row)} for row in rows],
         "examples": [_example(data, place, [row.system for row in rows]) for place in range(len(data.examples))],
         "values": [[_rounded(data, row.system, column) for column in data.board.columns] for row in rows],
         "disagreement": [_disagreement(data, row.system) for row in rows],

@@ -126,6 +126,18 @@ def test_the_pairs_are_told_from_both_sides(plain):
     assert rows["bart"][0] == "· even -0.8 [-2.0, 0.5] p 0.2"
 
 
+def test_figures_leave_out_controls_that_are_no_anchors():
+    data = page()
+    assert "copy" in parts(to_html(data), "text")
+    assert "copy" not in parts(to_html(replace(data, anchors=["human"])), "text")
+    table = next(t for t in parsed(to_html(replace(data, anchors=[]))).iter("table") if t.get("class") == "board")
+    assert "copy (control)" in words_of(table)
+
+
+def parts(html: str, tag: str) -> set[str]:
+    return {words_of(element) for element in parsed(html).iter() if str(element.tag).rpartition("}")[2] == tag}
+
+
 def test_axes_are_the_first_columns_of_each_kind_or_those_named():
     change, quality = axes(page())
     assert (change.name, quality.name) == ("self-bleu", "bleu")

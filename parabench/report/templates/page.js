@@ -110,7 +110,7 @@ function read() {
 }
 
 function write(state) {
-  const usual = { search: "", system: "", column: data.headline, order: "data", show: "all", removed: "" };
+  const usual = { search: "", system: "", column: data.headline, order: "data", show: "all", removed: "", controls: "" };
   const told = Object.entries(state).filter(([name, text]) => text && text !== usual[name]);
   history.replaceState(null, "", told.length ? `#${new URLSearchParams(told)}` : location.pathname + location.search);
 }
@@ -129,7 +129,7 @@ function update(state) {
   found = [...key.keys()].filter((place) => matches(data.examples[place], state, chosen));
   found.sort((a, b) => isNaN(key.get(a)) - isNaN(key.get(b)) || key.get(a) - key.get(b) || a - b);
   list.replaceChildren();
-  list.classList.toggle("removed", Boolean(state.removed));
+  for (const option of ["removed", "controls"]) list.classList.toggle(option, Boolean(state[option]));
   shown = 0;
   showMore();
 }
@@ -151,7 +151,8 @@ function sample(place, column) {
   const lines = [
     ...references.map((runs, number) => line("reference", `reference ${number + 1}`, differences(runs), "")),
     ...outputs.map((output, system) => {
-      const kind = data.systems[system].control ? "control" : "system";
+      const { control, shown } = data.systems[system];
+      const kind = `${control ? "control" : "system"}${shown ? "" : " extra"}`;
       const number = value(system, column, place);
       return line(kind, systems[system], flagged(output), isNaN(number) ? "–" : number.toFixed(data.columns[column].digits));
     }),
@@ -167,10 +168,10 @@ function line(kind, name, content, score) {
 }
 
 function differences(runs) {
-  const tags = { "+": "ins", "-": "del" };
   return runs.flatMap((run) => {
+    if (run[0] === "-") return [element("del", {}, run.slice(1))];
     const [, words, blank] = /^(.*?)(\s*)$/s.exec(run.slice(1));
-    return run[0] in tags ? [element(tags[run[0]], {}, words), blank] : [words + blank];
+    return run[0] === "+" ? [element("ins", {}, words), blank] : [words + blank];
   });
 }
 
