@@ -5,6 +5,7 @@ SYSTEMS = {
     "copy": "parabench.baselines.controls:build_copy",
     "drop-last": "parabench.baselines.sentinels:build_drop_last",
     "empty": "parabench.baselines.sentinels:build_empty",
+    "endpoint": "parabench.baselines.endpoint:build",
     "finetuned": "parabench.baselines.causal:build_finetuned",
     "first-half": "parabench.baselines.sentinels:build_first_half",
     "human": "parabench.baselines.controls:build_human",

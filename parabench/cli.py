@@ -5,6 +5,7 @@ Heavy packages are imported inside the commands, so that ``parabench --help`` an
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.planning import Plan
+    from parabench.shares import Share
 
 app = typer.Typer(
     name="parabench",
@@ -54,18 +56,20 @@ def run(
     output: Output = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Generate, measure and report; run again to resume."""
-    from parabench import planning, suites
+    """Generate, measure and report; run again to resume. Under torchrun, each process takes its share."""
+    from parabench import planning, runner, shares, suites
 
-    chosen = suites.load(suite)
-    request = planning.Request(
-        chosen, names(systems), names(scorers), data, limit, seed, device, dtype, rows(batch_size), output
-    )
+    share = shares.from_environment(os.environ)
+    chosen, own = suites.load(suite), shares.own_device(device, os.environ)
+    chosen_names = names(systems), names(scorers)
+    request = planning.Request(chosen, *chosen_names, data, limit, seed, own, dtype, rows(batch_size), output, key())
     plan = planning.plan(request)
     if dry_run:
         show_plan(plan)
+    elif share.rank:
+        runner.assist(plan, share)
     else:
-        execute(plan)
+        execute(plan, share)
 
 
 @app.command()
@@ -141,12 +145,17 @@ def rows(text: str) -> int | None:
     return int(text)
 
 
-def execute(plan: Plan) -> None:
+def key() -> str:
+    """What an endpoint asks for: a variable that is meant for it, so that no suite can name another."""
+    return os.environ.get("PARABENCH_API_KEY", "")
+
+
+def execute(plan: Plan, share: Share | None = None) -> None:
     """Run a plan with a progress bar on stderr, then print the table on stdout."""
     from parabench import progress, runner
 
     with progress.bars() as advance:
-        board = runner.run(plan, advance, lambda text: say(f"note: {text}"))
+        board = runner.run(plan, advance, lambda text: say(f"note: {text}"), share or runner.WHOLE)
     cli_reports.show(board, plan.folder)
 
 

@@ -103,6 +103,7 @@ class Setting:
 
     ``options`` is the suite's table for this plug-in (model paths, templates, layers).
     ``held_out`` is, for each of ``sources``, the reference taken away from all scorers to be the human's answer.
+    ``key`` is what an endpoint asks for; it is never printed and never written.
     """
 
     runtime: Runtime = Runtime()
@@ -110,14 +111,19 @@ class Setting:
     options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
     held_out: tuple[str, ...] = ()
+    key: str = field(default="", repr=False)
 
 
 class Paraphrase(NamedTuple):
-    """One output: which source it belongs to, its text, and whether it ended by itself (False: cut at the limit)."""
+    """One output: which source it belongs to, its text, and whether it ended by itself (False: cut at the limit).
+
+    ``tokens`` are those read and written, where an endpoint charges for them.
+    """
 
     position: int
     text: str
     finished: bool = True
+    tokens: tuple[int, int] | None = None
 
 
 class System(Protocol):

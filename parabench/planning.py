@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,7 @@ class Request:
     dtype: str | None = None
     batch_size: int | None = None
     output: Path | None = None
+    key: str = field(default="", repr=False)
 
 
 def plan(request: Request) -> Plan:
@@ -88,7 +89,7 @@ def assemble(request: Request, examples: Sequence[Example]) -> Plan:
     suite = request.suite
     runtime = Runtime(resolve_device(request.device), request.dtype or suite.dtype, request.batch_size, request.seed)
     data = evaluation_set(examples, request.limit, request.seed)
-    setting = Setting(runtime, suite.decoding, {}, tuple(e.source for e in data.examples), data.held_out)
+    setting = Setting(runtime, suite.decoding, {}, tuple(e.source for e in data.examples), data.held_out, request.key)
     controls = [name for name in suite.controls if name != "human" or data.held_out]
     names = dict.fromkeys([*(suite.systems if request.systems is None else request.systems), *controls])
     return Plan(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from parabench import provenance
-from parabench.contracts import Example, Scorer, UserError
+from parabench.contracts import Example, Paraphrase, Scorer, UserError
 from parabench.planning import Plan, check
 from parabench.records import canonical
 from parabench.shares import Share, await_seal, gather
@@ -102,10 +102,15 @@ def generate(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notic
     missing = _missing(log, share.of(plan.data.examples))
     if missing:
         for batch in plan.systems[name].paraphrase([example.source for example in missing]):
-            log.append([(missing[p.position].id, {"text": p.text, "finished": p.finished}) for p in batch])
+            log.append([(missing[p.position].id, _record(p)) for p in batch])
             advance(name, len(log.done), len(plan.data.examples))
     if share.size == 1:
         log.seal([example.id for example in plan.data.examples])
+
+
+def _record(answer: Paraphrase) -> dict[str, Any]:
+    made = {"text": answer.text, "finished": answer.finished}
+    return made if answer.tokens is None else made | {"tokens": list(answer.tokens)}
 
 
 def measure(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice, share: Share = WHOLE) -> None:

@@ -23,6 +23,7 @@ BELOW = {  # each layer may import itself and what stands in the layers below it
     "validity": 1,
     "meta": 2,
     "locks": 2,
+    "shares": 2,
     "suites": 2,
     "data": 1,
     "inference": 1,
