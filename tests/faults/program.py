@@ -1,6 +1,11 @@
-"""The program itself, ended by signals at random times and started again."""
+"""The program itself, ended by signals at random times and started again.
+
+It runs from a copy of the code, so that whoever edits the code meanwhile changes no number.
+"""
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,14 +18,19 @@ from small_run import files
 
 from parabench.store import verify
 
+ROOT = Path(__file__).parents[2]
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 PROMPT = 5
 """Seconds within which a signal must have ended the program."""
 
 
 def ended(folder: Path, number: int, seed: int = 0) -> Counter[str]:
-    """Runs interrupted twice each, then finished: the folder is the one of an undisturbed run, to the byte."""
-    random, tally = Random(seed), Counter(injected=number, recovered=0)
+    """Runs interrupted twice each, then finished: the folder is the one of an undisturbed run, to the byte.
+
+    The slowest end, in milliseconds, is printed to stderr.
+    """
+    random, tally, slowest = Random(seed), Counter(injected=number, recovered=0), 0.0
+    _freeze(folder / "code")
     (folder / "data.jsonl").write_text("".join(f"{json.dumps(_example(number))}\n" for number in range(500)))
     start = time.monotonic()
     _start(folder / "whole").communicate()
@@ -31,13 +41,23 @@ def ended(folder: Path, number: int, seed: int = 0) -> Counter[str]:
             process, chosen = _start(broken), random.choice(SIGNALS)
             time.sleep(random.uniform(0.1, 0.9) * length)
             process.send_signal(chosen)
-            tally["late"] += _seconds(process) > PROMPT
+            seconds = _seconds(process)
+            slowest = max(slowest, seconds)
+            tally["late"] += seconds > PROMPT
             tally["tracebacks"] += process.returncode not in (0, -chosen, 128 + chosen)
         tally["not resumable"] += _start(broken).wait() != 0
         same = files(broken) == whole
         tally["final files different"] += not same
         tally["recovered"] += same and not verify(broken)
+    print(f"a run takes {length:.1f} s; the slowest end took {1000 * slowest:.0f} ms", file=sys.stderr)
     return tally
+
+
+def _freeze(folder: Path) -> None:
+    leave = shutil.ignore_patterns("models", "adapters", "__pycache__", "scorers", "baselines")
+    shutil.copytree(ROOT / "parabench", folder / "parabench", ignore=leave)
+    for name in ("scorers", "baselines"):
+        shutil.copytree(ROOT / name, folder / "parabench" / name, ignore=leave)
 
 
 def _example(number: int) -> dict[str, object]:
@@ -46,9 +66,11 @@ def _example(number: int) -> dict[str, object]:
 
 
 def _start(folder: Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "parabench", "run", "--systems", "copy,human", "--scorers", "bleu,rouge"]
-    command += ["--data", str(folder.parent / "data.jsonl"), "--output", str(folder)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "parabench", "run", "--suite", "overlap", "--scorers", "bleu,rouge"]
+    command += ["--data", "data.jsonl", "--output", folder.name, "--device", "cpu"]
+    environment = {**os.environ, "PYTHONPATH": str(folder.parent / "code")}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(command, cwd=folder.parent, env=environment, **quiet)
 
 
 def _seconds(process: "subprocess.Popen[bytes]") -> float:

@@ -1,0 +1,53 @@
+"""Adapters changed behind the program's back: the prompt is the one that was saved, to the bit, or it is refused."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from fuzzing import randomly
+
+from parabench.contracts import UserError
+from parabench.prompts.adapters import AdapterFacts, Base, load, save
+from parabench.prompts.templates import Template
+
+FILES = ("adapter_config.json", "adapter_model.safetensors", "parabench.json", "parabench_state.safetensors")
+
+
+def saved(folder: Path) -> torch.Tensor:
+    template = Template("task", "<|VIRTUAL_PROMPT_0|>{source}\n{target}", 3, (3,), "source", "target")
+    prompt = torch.arange(12, dtype=torch.float32).reshape(3, 4) / 7
+    facts = AdapterFacts(template, Base("base", 4, 10, 1, 1, digest="d" * 64), seed=0)
+    return save(folder, prompt, facts, {"initial": prompt + 1}).prompt
+
+
+def changed(folder: Path, number: int) -> Counter[str]:
+    """So many changes to each file: refused, or the same prompt; a fact changed to another possible one is counted."""
+    prompt, tally = saved(folder), Counter()
+    truth = load(folder).facts
+    for name in FILES:
+        original = (folder / name).read_bytes()
+        for data in randomly(number, original):
+            (folder / name).write_bytes(data)
+            tally[_read_again(folder, prompt, truth)] += 1
+        (folder / name).write_bytes(original)
+    return tally
+
+
+def _read_again(folder: Path, prompt: torch.Tensor, facts: AdapterFacts) -> str:
+    try:
+        found = load(folder)
+    except UserError:
+        return "refused"
+    assert torch.equal(found.prompt, prompt)
+    return "harmless" if found.facts == facts else "facts changed"
+
+
+def test_a_changed_adapter_is_refused_or_has_the_same_prompt(tmp_path):
+    tally = changed(tmp_path, 40)
+    assert tally["refused"] > 40, tally
+
+
+@pytest.mark.slow
+def test_ten_thousand_changed_adapters(tmp_path):
+    assert changed(tmp_path, 2_500).total() == 10_000
