@@ -52,7 +52,7 @@ class Bart:
         prompts = [self.template.replace("{source}", source) for source in sources]
         ids = [tuple(row) for row in tokenizer(prompts, truncation=True, max_length=longest).input_ids]
         for batch in decode_seq2seq(model, ids, self.setting.decoding, self.setting.runtime):
-            texts = tokenizer.batch_decode([done.ids for done in batch], skip_special_tokens=True)
+            texts = tokenizer.batch_decode([list(done.ids) for done in batch], skip_special_tokens=True)
             yield [
                 Paraphrase(done.position, text.strip(), done.finished) for done, text in zip(batch, texts, strict=True)
             ]

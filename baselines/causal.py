@@ -75,7 +75,7 @@ class Causal:
         stops = {tokenizer.eos_token_id, *tokenizer.encode("\n", add_special_tokens=False)}
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         for batch in decode_causal(model, rows, self.setting.decoding, self.setting.runtime, stops, pad):
-            texts = tokenizer.batch_decode([done.ids for done in batch], skip_special_tokens=True)
+            texts = tokenizer.batch_decode([list(done.ids) for done in batch], skip_special_tokens=True)
             yield [
                 Paraphrase(done.position, text.strip(), done.finished) for done, text in zip(batch, texts, strict=True)
             ]

@@ -13,7 +13,7 @@ import typer
 from parabench.contracts import Decoding, UserError
 
 if TYPE_CHECKING:
-    from parabench.planning import Setting
+    from parabench.contracts import Setting
 
 adapters = typer.Typer(help="Soft prompts on disk: import, export, show, verify.", no_args_is_help=True)
 
@@ -142,9 +142,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"read the template {path}", str(error), mend="give a file that holds one JSON object") from None
+        raise UserError(f"read the template {path}", str(error), mend="give a file of one JSON object") from None
     if not isinstance(found, dict):
-        raise UserError(f"read the template {path}", "not a JSON object", mend="give a file that holds one JSON object")
+        raise UserError(f"read the template {path}", "not a JSON object", mend="give a file of one JSON object")
     return found
 
 

@@ -146,18 +146,23 @@ def build(kind: registry.Kind, name: str, suite: Suite, setting: Setting) -> Any
 
 def check(plan: Plan) -> None:
     """Read every signature, which finds and verifies every file the run will need."""
-    for part in (*plan.systems.values(), *plan.scorers.values()):
-        _ = part.signature
+    for fault in _faults(plan).values():
+        raise fault
 
 
 def faults(plan: Plan) -> dict[str, str]:
     """For a dry run: what stands in the way, by name, empty when nothing does."""
+    return {name: str(fault) for name, fault in _faults(plan).items()}
+
+
+def _faults(plan: Plan) -> dict[str, UserError]:
+    parts: dict[str, System | Scorer] = {**plan.systems, **plan.scorers}
     found = {}
-    for name, part in (*plan.systems.items(), *plan.scorers.items()):
+    for name, part in parts.items():
         try:
             _ = part.signature
         except UserError as error:
-            found[name] = str(error)
+            found[name] = error
     return found
 
 
