@@ -126,11 +126,11 @@ def test_the_pairs_are_told_from_both_sides(plain):
     assert rows["bart"][0] == "· even -0.8 [-2.0, 0.5] p 0.2"
 
 
-def test_figures_leave_out_controls_that_are_no_anchors():
-    data = page()
-    assert "copy" in parts(to_html(data), "text")
-    assert "copy" not in parts(to_html(replace(data, anchors=["human"])), "text")
-    table = next(t for t in parsed(to_html(replace(data, anchors=[]))).iter("table") if t.get("class") == "board")
+def test_figures_leave_out_controls_that_are_no_anchors(plain):
+    html = to_html(replace(page(), anchors=["human"]))
+    assert "copy" in parts(plain, "text")
+    assert "copy" not in parts(html, "text")
+    table = next(t for t in parsed(html).iter("table") if t.get("class") == "board")
     assert "copy (control)" in words_of(table)
 
 
