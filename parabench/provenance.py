@@ -30,6 +30,7 @@ def write(plan: Plan, folder: Path) -> None:
         "python": platform.python_version(),
         "packages": versions(),
         "device": device_name(plan.runtime.device),
+        "tf32": tf32(plan.runtime.device),
     }
     write_atomically(folder / "provenance.json", (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
 
@@ -58,6 +59,15 @@ def revision(folder: Path) -> dict[str, Any]:
     commit = git("rev-parse", "HEAD")
     changed = git("status", "--porcelain", "--untracked-files=no")
     return {"commit": commit, "dirty": None if commit is None else bool(changed)}
+
+
+def tf32(device: str) -> bool | None:
+    """Whether a CUDA device may round float32 products to TF32; None elsewhere."""
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    return bool(torch.backends.cuda.matmul.allow_tf32)
 
 
 def device_name(device: str) -> str:
