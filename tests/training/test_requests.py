@@ -136,3 +136,18 @@ def test_the_command_trains_says_so_and_does_it_once(tmp_path: Path, monkeypatch
     assert log.read_bytes() == before
     with pytest.raises(UserError, match="no training data"):
         CliRunner().invoke(app, command[:4], catch_exceptions=False)
+
+
+def test_inspecting_shows_counts_lines_leakage_and_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = suite(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with (tmp_path / "pairs.tsv").open("a") as file:
+        file.write("only one column\nsame words\tSame words!\nhere 3 word3 again\tword3 here 3\n")
+    asked = ["data", "inspect", "tsv:pairs.tsv", "--suite", str(path), "--dev", "4"]
+    shown = CliRunner().invoke(app, asked, catch_exceptions=False).stdout
+    assert "1 too few columns: line 38" in shown
+    assert "1 a copy: line 39" in shown
+    assert "7 in the test set, or paraphrases what is: line 1, 2, 3, 4, 5, …" in shown
+    assert "1 pairs that stand there again" in shown
+    assert "test set  7 pairs taken out" in shown
+    assert tiny.SENTENCES[0] in shown

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -100,3 +102,22 @@ def test_a_fine_tuned_model_is_a_plain_checkpoint(tmp_path: Path) -> None:
     assert not torch.equal(model.lm_head.weight, start.lm_head.weight)
     log = [json.loads(line) for line in (tmp_path / "one" / "training" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log if "loss" in line] == list(range(1, 8))
+
+
+def test_a_full_disk_is_said_and_costs_nothing_that_was_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    carry_out(jobs.request("softprompt-4", tmp_path, "whole"))
+    real, left = os.write, [12]
+
+    def write(file: int, data: bytes) -> int:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(file, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", write)
+        with pytest.raises(UserError, match="No space left on device"):
+            carry_out(jobs.request("softprompt-4", tmp_path, "full"))
+    assert left[0] < 0
+    carry_out(jobs.request("softprompt-4", tmp_path, "full"))
+    jobs.assert_identical(tmp_path / "whole", tmp_path / "full")
