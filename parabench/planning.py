@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -37,6 +38,7 @@ class Plan:
     scorers: Mapping[str, Scorer]
     runtime: Runtime
     folder: Path
+    command: str = ""
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -99,7 +101,23 @@ def assemble(request: Request, examples: Sequence[Example]) -> Plan:
         {name: build("scorer", name, suite, setting) for name in request.scorers or suite.scorers},
         runtime,
         request.output or Path("results/runs") / folder_name(suite, data, runtime),
+        command(request),
     )
+
+
+def command(request: Request) -> str:
+    """The command that makes the same numbers again; of a file only its name is told."""
+    given = {
+        "suite": request.suite.name,
+        "systems": ",".join(request.systems or ()),
+        "scorers": ",".join(request.scorers or ()),
+        "data": request.data.name if request.data else "",
+        "limit": request.limit or "",
+        "seed": request.seed or "",
+        "dtype": request.dtype or "",
+    }
+    options = (word for key, value in given.items() if value for word in (f"--{key}", str(value)))
+    return shlex.join(["parabench", "run", *options])
 
 
 def plan_predictions(request: Request, file: Path) -> Plan:
@@ -112,7 +130,8 @@ def plan_predictions(request: Request, file: Path) -> Plan:
     made = assemble(replace(request, systems=()), [example for example, _ in pairs])
     if file.stem in made.systems:
         raise UserError(f"score {file}", f"{file.stem!r} is the name of a control", mend="rename the file")
-    return replace(made, systems={file.stem: Given(texts), **made.systems})
+    again = shlex.join(["parabench", "score", file.name])
+    return replace(made, systems={file.stem: Given(texts), **made.systems}, command=again)
 
 
 @dataclass(frozen=True)

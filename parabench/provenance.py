@@ -25,6 +25,7 @@ def write(plan: Plan, folder: Path) -> None:
     """Leave ``provenance.json`` in a run folder."""
     record = {
         **identity(plan.suite, plan.data, plan.runtime),
+        "command": plan.command,
         "parabench": parabench.__version__,
         "git": revision(Path(parabench.__file__).parent),
         "python": platform.python_version(),
@@ -32,6 +33,7 @@ def write(plan: Plan, folder: Path) -> None:
         "device": device_name(plan.runtime.device),
         "tf32": tf32(plan.runtime.device),
     }
+    record["suite"] |= {"table": list(plan.suite.table)}
     write_atomically(folder / "provenance.json", (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
 
 

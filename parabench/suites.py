@@ -31,7 +31,8 @@ class Training(BaseModel):
 class Suite(BaseModel):
     """Data, systems, scorers, decoding and protocol of a run; ``headline`` is the column that ranks.
 
-    ``controls`` run beside whatever systems are asked for. Without ``data`` the suite needs the user's own.
+    ``controls`` run beside whatever systems are asked for; ``table`` names the columns of the first table, all others
+    follow in a second. Without ``data`` the suite needs the user's own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +45,7 @@ class Suite(BaseModel):
     controls: tuple[str, ...] = ()
     scorers: tuple[str, ...]
     headline: str
+    table: tuple[str, ...] = ()
     dtype: str = "float32"
     decoding: Decoding = Decoding()
     normalise: Normaliser = Normaliser()

@@ -54,6 +54,7 @@ def leaderboard(evidence: Evidence, compared: tuple[Comparison, ...]) -> Leaderb
         title=suite["title"],
         note=suite["note"],
         headline=evidence.headline,
+        main=tuple(suite.get("table", ())),
         columns=evidence.columns,
         rows=rows,
         invalid=broken,

@@ -27,18 +27,23 @@ CLASSES = {
         "content": {"data"},
         "signature": {"system", "scorer"},
         "selection": {"systems", "controls", "scorers"},
-        "circumstance": {"train"},
+        "circumstance": {"train", "table"},
     },
     Request: {
         "identity": {"suite", "seed", "dtype", "device"},
         "content": {"data", "limit"},
         "selection": {"systems", "scorers"},
-        "circumstance": {"batch_size", "output"},
+        "circumstance": {"batch_size", "output", "key"},
     },
     Runtime: {"identity": {"device", "dtype", "seed"}, "circumstance": {"batch_size"}},
     Decoding: {"identity": {field.name for field in dataclasses.fields(Decoding)}},  # taken over whole, see below
     Normaliser: {"identity": {"treebank", "case"}},
-    Setting: {"identity": {"runtime", "decoding"}, "content": {"sources", "held_out"}, "signature": {"options"}},
+    Setting: {
+        "identity": {"runtime", "decoding"},
+        "content": {"sources", "held_out"},
+        "signature": {"options"},
+        "circumstance": {"key"},
+    },
     EvaluationSet: {"content": {"examples", "held_out"}},
     Example: {"content": {"id", "source", "references"}},
 }

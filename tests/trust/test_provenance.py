@@ -7,7 +7,7 @@ import torch
 
 from parabench import provenance, runner
 
-FIELDS = {
+FIELDS = {"command", 
     "suite", "data", "decoding", "normalise", "runtime", "parabench", "git", "python", "packages", "device", "tf32",
 }  # fmt: skip
 
