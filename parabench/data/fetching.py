@@ -30,9 +30,13 @@ class Published:
 
 
 CORPORA = {
-    "parabank2": Published("https://nlp.jhu.edu/parabank/parabank-2.0.zip", "parabank-2.0.zip"),
-    "paranmt": Published("https://www.cs.cmu.edu/~jwieting/para-nmt-5m-processed.zip", "para-nmt-5m-processed.zip"),
+    "parabank2": Published("https://cs.jhu.edu/~vandurme/data/parabank-2.0.zip", "parabank-2.0.zip"),
+    "paranmt": Published(
+        "https://drive.usercontent.google.com/download?id=19NQ87gEFYu3zOIp_VNYQZgmnwRuSIyJd&export=download&confirm=t",
+        "para-nmt-5m-processed.zip",
+    ),
 }
+"""Where their makers publish them: Hu et al. 2019 at Johns Hopkins, Wieting and Gimpel 2018 at a file host."""
 
 
 def find(name: str) -> Published:
@@ -78,6 +82,8 @@ def _download(url: str, part: Path, advance: Advance, open_: Open) -> None:
         if error.code == 416 and have:  # nothing is left after what we have
             return
         raise
+    if str(response.headers.get("Content-Type")).startswith("text/html"):
+        raise ConnectionError("the server sent a web page instead of the file")
     with response, told(part), part.open("ab" if response.status == 206 else "wb") as file:
         done = file.tell()
         total = done + int(response.headers.get("Content-Length") or 0)

@@ -73,11 +73,19 @@ def test_what_cannot_be_had_is_said(tmp_path: Path) -> None:
     def absent(request: Request) -> Response:
         raise HTTPError(request.full_url, 404, "Not Found", Message(), None)
 
+    def page(request: Request) -> Response:
+        response = Response(200, 9, b"<!DOCTYPE")
+        response.headers["Content-Type"] = "text/html; charset=utf-8"
+        return response
+
     def offline(request: Request) -> Response:
         raise URLError("Name or service not known")
 
     with pytest.raises(UserError, match="Not Found"):
         fetch(published(), tmp_path, open_=absent)
+    with pytest.raises(UserError, match="a web page instead"):
+        fetch(published(""), tmp_path, open_=page)
+    assert not list(tmp_path.iterdir())
     with pytest.raises(UserError, match="put the file at"):
         fetch(published(), tmp_path, open_=offline)
     with pytest.raises(UserError, match="no such corpus"):
