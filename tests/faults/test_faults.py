@@ -90,7 +90,7 @@ GUARDS = {
         journal,
         "append",
         remember,
-        "kills",
+        "after",
         "acknowledged records lost",
     ),
     "bytes are synced": (disk, "os", Without("fsync"), "power", "acknowledged records lost"),
