@@ -81,15 +81,17 @@ def _operations(example: Example, text: str, tokenize: str) -> list[Operation]:
         found += [
             _operation(Counter(hypothesis.keys() - source.keys()), Counter(wanted.keys() - source.keys())),
             _operation(weighted & weighed, weighted & wanted),
-            _operation(weighted - weighed, weighted - wanted),
+            _operation(weighted - weighed, weighted - wanted, weighted - weighed - wanted),
         ]
     return found
 
 
-def _operation(done: Grams, wanted: Grams) -> Operation:
+def _operation(done: Grams, wanted: Grams, original: Grams | None = None) -> Operation:
+    """``original`` is what the first definition holds for right, where it differs: deletions of repeated n-grams."""
     right = done & wanted
-    precision = sum(right[gram] / done[gram] for gram in right) / max(1, len(done))
-    recall = sum(right[gram] / wanted[gram] for gram in right) / max(1, len(wanted))
+    good = right if original is None else original
+    precision = sum(good[gram] / done[gram] for gram in good) / max(1, len(done))
+    recall = sum(good[gram] / wanted[gram] for gram in good) / max(1, len(wanted))
     return Operation(right.total(), done.total(), wanted.total(), precision, recall)
 
 
