@@ -106,7 +106,7 @@ def paraphrase(
         list[str] | None, typer.Argument(help="Sentences; standard input's lines if there are none.")
     ] = None,
     system: Annotated[str, typer.Option(help="Who paraphrases.")] = "softprompt-111",
-    n: Annotated[int, typer.Option(min=1, help="How many of each; more than one are sampled.")] = 1,
+    n: Annotated[int, typer.Option(min=1, help="How many of each; more than one are sampled (top-p 0.9).")] = 1,
     suite: SuiteName = "mini",
     seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where the model runs.")] = "auto",
@@ -121,7 +121,7 @@ def paraphrase(
         raise UserError("paraphrase nothing", "no sentence", mend='parabench paraphrase "The old man sold his boat."')
     runtime = Runtime(resolve_device(device), seed=seed)
     chosen: Decoding = suites.load(suite).decoding
-    decoding = replace(chosen, do_sample=True) if n > 1 else chosen
+    decoding = replace(chosen, do_sample=True, top_p=0.9) if n > 1 else chosen
     repeated = [source for source in sources for _ in range(n)]
     answers = dict[int, str]()
     for batch in system_of(system, suite, Setting(runtime, decoding)).paraphrase(repeated):

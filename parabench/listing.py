@@ -17,17 +17,22 @@ def rows(kind: str) -> list[tuple[str, str]]:
         return [(name, suites.load(name).title) for name in suites.built_in()]
     if kind not in ("systems", "scorers"):
         raise UserError(f"list {kind!r}", "no such kind", ["systems", "scorers", "suites"], "parabench list systems")
-    table = registry.table("system" if kind == "systems" else "scorer")
-    return [(name, describe(target)) for name, target in sorted(table.items())]
+    kinds: dict[str, registry.Kind] = {"systems": "system", "scorers": "scorer"}
+    table = registry.table(kinds[kind])
+    return [(name, describe(target, whole_module=kind == "scorers")) for name, target in sorted(table.items())]
 
 
-def describe(target: str) -> str:
-    """The first docstring line of ``module:function``, read from the source: listing imports no model library."""
+def describe(target: str, whole_module: bool) -> str:
+    """The first docstring line of a builder ``module:function``, or of its module, read from the source.
+
+    A scorer is a file of its own, several systems share one. Reading imports no model library.
+    """
     module, function = target.split(":")
     spec = find_spec(module)
     if spec is None or spec.origin is None:
         return "(its module is missing)"
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
     found = next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function), None)
-    text = (ast.get_docstring(found) if found else None) or ast.get_docstring(tree) or ""
-    return inspect.cleandoc(text).split("\n")[0]
+    own, of_module = ast.get_docstring(found) if found else None, ast.get_docstring(tree)
+    text = (of_module or own) if whole_module else (own or of_module)
+    return inspect.cleandoc(text or "").split("\n")[0]
