@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from parabench import provenance
 from parabench.contracts import Example, Paraphrase, Scorer, UserError
 from parabench.planning import Plan, check
 from parabench.records import canonical
-from parabench.shares import Share, await_seal, gather
+from parabench.shares import Share, await_leader, await_seal, gather
 from parabench.store import Kind, Log, Run, join_run, open_run, read_log
 
 if TYPE_CHECKING:
     from parabench.report.leaderboard import Leaderboard
 
-BLOCK = 128
-"""Examples measured between two writes: what an interruption can cost."""
+BLOCK = 64
+"""Examples measured together: what an interruption can cost, and the same whoever measures, so that bits are too."""
 WHOLE = Share()
 
-Item = TypeVar("Item")
 Advance = Callable[[str, int, int], None]
 """Told what is being done, how many are done, and of how many."""
 Notice = Callable[[str], None]
@@ -58,17 +57,18 @@ def run(
 
 def lead(folder: Run, plan: Plan, share: Share, advance: Advance, notice: Notice) -> None:
     """Do the first of several shares, and wait for the others; a log is finished as soon as all of it is there."""
-    wanted = [example.id for example in plan.data.examples]
+    singly = [[example.id] for example in plan.data.examples]
+    in_blocks = [[example.id for example in block] for block in blocks(plan.data.examples)]
     for name in plan.systems:
         generate(folder, plan, name, advance, notice, share)
     for name in plan.systems:
-        gather(_predictions(folder, plan, name), folder.folder, wanted, share)
+        gather(_predictions(folder, plan, name), folder.folder, singly, share)
         generate(replace(folder, rank=None), plan, name, advance, notice)
     for name in plan.scorers:
         measure(folder, plan, name, advance, notice, share)
     for name in plan.scorers:
         for system in plan.systems:
-            gather(_statistics(folder, plan, system, name), folder.folder, wanted, share)
+            gather(_statistics(folder, plan, system, name), folder.folder, in_blocks, share)
 
 
 def assist(plan: Plan, share: Share) -> None:
@@ -78,13 +78,30 @@ def assist(plan: Plan, share: Share) -> None:
         """Only the leading process speaks."""
 
     check(plan)
-    with join_run(plan.folder, plan.identity, share.rank, share.patience) as folder:
-        for name in plan.systems:
-            generate(folder, plan, name, quiet, quiet, share)
-        for name in plan.systems:
-            await_seal(_predictions(folder, plan, name), folder.folder, share)
-        for name in plan.scorers:
-            measure(folder, plan, name, quiet, quiet, share)
+    if not await_leader(plan.folder, lambda: is_measured(plan, share), share):
+        return
+    try:
+        with join_run(plan.folder, plan.identity, share.rank) as folder:
+            for name in plan.systems:
+                generate(folder, plan, name, quiet, quiet, share)
+            for name in plan.systems:
+                await_seal(_predictions(folder, plan, name), folder.folder, share)
+            for name in plan.scorers:
+                measure(folder, plan, name, quiet, quiet, share)
+    except UserError:
+        if not is_measured(plan, share):  # else the leading process was done before this one had come so far
+            raise
+
+
+def is_measured(plan: Plan, share: Share) -> bool:
+    """Whether all answers and all statistics of a plan are finished."""
+    folder = Run(plan.folder, share.rank)
+    try:
+        return all(_predictions(folder, plan, name).sealed for name in plan.systems) and all(
+            _statistics(folder, plan, system, name).sealed for name in plan.scorers for system in plan.systems
+        )
+    except UserError:
+        return False
 
 
 def example_records(plan: Plan) -> list[dict[str, Any]]:
@@ -118,7 +135,7 @@ def measure(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice
     scorer, plain = plan.scorers[name], plan.suite.normalise
     for system in plan.systems:
         log, texts = _statistics(folder, plan, system, name, notice), _texts(folder, system)
-        for block in _blocks(_missing(log, share.of(plan.data.examples)), BLOCK):
+        for block in filter(None, (_missing(log, block) for block in share.of(blocks(plan.data.examples)))):
             rows = scorer.measure(list(map(plain.example, block)), [plain(texts[example.id]) for example in block])
             if rows.ndim != 2 or len(rows) != len(block):
                 raise UserError(f"measure with {name}", f"an array of shape {rows.shape} for {len(block)} examples")
@@ -162,9 +179,9 @@ def _missing(log: Log, examples: Sequence[Example]) -> list[Example]:
     return [] if log.sealed else [example for example in examples if example.id not in log.done]
 
 
-def _blocks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def blocks(examples: Sequence[Example]) -> list[Sequence[Example]]:
+    """The examples in the blocks in which they are measured."""
+    return [examples[start : start + BLOCK] for start in range(0, len(examples), BLOCK)]
 
 
 def status(plan: Plan) -> dict[tuple[str, ...], int]:

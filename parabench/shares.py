@@ -8,7 +8,7 @@ only what it had not written, and the next launch may have another number of pro
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -21,7 +21,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Share:
-    """One process of ``size``: every ``size``-th example from ``rank`` on is its own.
+    """One process of ``size``: every ``size``-th unit of work from ``rank`` on is its own.
 
     ``patience`` is the seconds without any new record after which a process that still holds its lock is given up;
     ``interval`` the seconds between two looks.
@@ -60,18 +60,29 @@ def own_device(device: str, variables: Mapping[str, str]) -> str:
     return f"cuda:{int(local) % count}" if count else device
 
 
-def gather(log: Log, folder: Path, wanted: Sequence[str], share: Share) -> None:
-    """Wait until every record is here, or until nobody is left to write those that are not.
+def await_leader(folder: Path, is_done: Callable[[], bool], share: Share) -> bool:
+    """Wait until a process leads the run; False if everything is done already, as it may be before this one starts."""
+    end = time.monotonic() + share.patience
+    while standing(folder, 0) != "there":
+        if is_done():
+            return False
+        if time.monotonic() > end:
+            raise UserError(f"join {folder}", "no process leads it", mend="start one with RANK=0, or without torchrun")
+        time.sleep(share.interval)
+    return True
+
+
+def gather(log: Log, folder: Path, wanted: Sequence[Sequence[str]], share: Share) -> None:
+    """Wait until all records ``wanted`` are here, dealt out unit by unit, or until nobody is left to write the rest.
 
     UserError where a process is there but nothing new has come for ``share.patience`` seconds.
     """
+    theirs = [{name for unit in wanted[rank :: share.size] for name in unit} for rank in range(share.size)]
     seen, since = -1, time.monotonic()
     while True:
         gone = {rank for rank in range(share.size) if standing(folder, rank) == "gone"}
         log.refresh()
-        late = [
-            rank for rank in range(1, share.size) if any(name not in log.done for name in wanted[rank :: share.size])
-        ]
+        late = [rank for rank in range(1, share.size) if not log.done.keys() >= theirs[rank]]
         if gone.issuperset(late):
             return
         if len(log.done) > seen:

@@ -69,16 +69,13 @@ def open_run(folder: Path, spec: Mapping[str, Any]) -> Iterator[Run]:
 
 
 @contextmanager
-def join_run(folder: Path, spec: Mapping[str, Any], rank: int, patience: float = 600.0) -> Iterator[Run]:
-    """Take part, as process ``rank``, in a run that another process leads, or will within ``patience`` seconds.
+def join_run(folder: Path, spec: Mapping[str, Any], rank: int) -> Iterator[Run]:
+    """Take part, as process ``rank``, in a run that another process leads.
 
     UserError if none does, if the run is of another spec, or if another process has this rank.
     """
-    end = time.monotonic() + patience
-    while standing(folder, 0) != "there":
-        if time.monotonic() > end:
-            raise UserError(f"join {folder}", "no process leads it", mend="start one with RANK=0, or without torchrun")
-        time.sleep(0.05)
+    if standing(folder, 0) != "there":
+        raise UserError(f"join {folder}", "no process leads it", mend="start one with RANK=0, or without torchrun")
     with _locked(folder, rank):
         _claim(folder, spec)
         _sign(_lock(folder, rank), _signed(folder / "lock"))

@@ -135,7 +135,8 @@ def test_a_killed_leader_ends_all_and_the_next_launch_may_have_another_size(
     leader.kill()
     assert ended(other) == 2
     assert "the leading process has ended" in launch.error(1)
-    assert [ended(process) for process in [launch.start(rank, 3) for rank in range(3)]] == [0, 0, 0]
+    again = [launch.start(rank, 3) for rank in range(3)]
+    assert [ended(process) for process in again] == [0, 0, 0], launch.error(1)
     assert digests(launch.output) == alone
 
 
@@ -156,6 +157,12 @@ def wait_for(condition) -> None:
         time.sleep(0.02)
 
 
+def test_one_who_comes_when_all_is_done_has_nothing_to_do(launch: Launch, alone: dict[str, str]) -> None:
+    assert ended(launch.start(0, 1)) == 0
+    assert ended(launch.start(1, 2)) == 0
+    assert digests(launch.output) == alone
+
+
 def test_two_launches_do_not_mix(world: Path, tmp_path: Path) -> None:
     spec = {"a": 1}
     with open_run(tmp_path / "run", spec):
@@ -169,7 +176,7 @@ def test_two_launches_do_not_mix(world: Path, tmp_path: Path) -> None:
         assert standing(tmp_path / "run", 2) == "unknown"
         with pytest.raises(UserError, match="a: 1, now 2"), join_run(tmp_path / "run", {"a": 2}, 1):
             pass
-    with pytest.raises(UserError, match="no process leads it"), join_run(tmp_path / "run", spec, 1, patience=0):
+    with pytest.raises(UserError, match="no process leads it"), join_run(tmp_path / "run", spec, 1):
         pass
 
 
