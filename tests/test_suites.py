@@ -119,6 +119,7 @@ def call(*arguments: object) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.loopback
 def test_the_suite_runs_whole_from_the_hub_with_the_numbers_of_the_same_weights_by_path(
     world: tuple[local_hub.Hub, Path], tmp_path: Path
