@@ -31,6 +31,10 @@ class Pool:
         if shared:
             run_packed(model, shared, None, [0] * len(shared), store=self._store)
 
+    def read(self, layer: int, key: Flat, value: Flat) -> tuple[Flat, Flat]:
+        """The keys and values of a layer; none, in the shape of the given ones, where nothing is shared."""
+        return self.layers[layer] if self.layers else (key[:0], value[:0])
+
     def _store(self, layer: int, keys: Flat, values: Flat) -> None:
         self.layers.append((keys.contiguous(), values.contiguous()))
 
@@ -45,8 +49,8 @@ class PackedPlan:
         self.layers += 1
         if self.store is not None:
             self.store(module.layer_idx, key, value)
-        if self.pool is not None and self.pool.layers:
-            keys, values = self.pool.layers[module.layer_idx]
+        if self.pool is not None:
+            keys, values = self.pool.read(module.layer_idx, key, value)
             key, value = torch.cat([keys, key]), torch.cat([values, value])
         return self.attention.attend(query, key, value, scaling)
 
@@ -111,7 +115,7 @@ class Slots:
         slot = torch.tensor([first + index for index, span in enumerate(own) for _ in span], device=self.model.device)
         step = torch.tensor([at for span in own for at in range(len(span))], device=self.model.device)
         last = [span.stop - 1 for span in own]
-        logits = run_packed(self.model, rows, self.pool, owners, last, lambda *new: self._write(slot, step, *new))
+        logits = run_packed(self.model, rows, self.pool, owners, last, lambda *new: self.write(slot, step, *new))
         self.lengths += lengths
         self.owners += owners
         return logits
@@ -136,7 +140,8 @@ class Slots:
             state[slot] = state[last]
             state.pop()
 
-    def _write(self, slot: Int[Tensor, " T"], step: Int[Tensor, " T"], layer: int, keys: Flat, values: Flat) -> None:
+    def write(self, slot: Int[Tensor, " T"], step: Int[Tensor, " T"], layer: int, keys: Flat, values: Flat) -> None:
+        """Put a layer's keys and values of T tokens into their slots, each at its step."""
         if layer not in self.layers:
             # zeros: a slot's unwritten places have weight 0, and 0 times what empty memory may hold is not always 0
             shape = (self.count, keys.shape[1], self.reach, keys.shape[2])
@@ -162,38 +167,28 @@ class StepPlan:
         self.hidden = self._hidden(begins)
 
     def _hidden(self, begins: Sequence[range]) -> Bool[Tensor, "R 1 1 S"]:
+        """Which shared places, then which places of its slot, a row does not see."""
         device = self.slots.model.device
         place = torch.arange(self.shared.start, self.shared.stop, device=device)
-        start, stop = (
-            torch.tensor(ends, device=device)[:, None]
-            for ends in zip(*((b.start, b.stop) for b in begins), strict=True)
-        )
-        own = torch.arange(self.longest, device=device) > self.step[:, None]
-        return torch.cat([(place < start) | (place >= stop), own], dim=1)[:, None, None]
+        start = torch.tensor([span.start for span in begins], device=device)[:, None]
+        stop = torch.tensor([span.stop for span in begins], device=device)[:, None]
+        later = torch.arange(self.longest, device=device) > self.step[:, None]
+        return torch.cat([(place < start) | (place >= stop), later], dim=1)[:, None, None]
 
     def __call__(self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None) -> Flat:
-        self.slots._write(self.slot, self.step, module.layer_idx, key, value)
         rows, heads, width = query.shape
+        scaled = (query * (width**-0.5 if scaling is None else scaling)).view(rows, key.shape[1], -1, width)
+        self.slots.write(self.slot, self.step, module.layer_idx, key, value)
         keys, values = (part[:rows, :, : self.longest] for part in self.slots.layers[module.layer_idx])
-        grouped = (query * (width**-0.5 if scaling is None else scaling)).view(rows, key.shape[1], -1, width)
-        scores = grouped @ keys.transpose(2, 3)
-        if self.shared.stop == self.shared.start:
-            weights = _softmax(scores, self.hidden)
-            return (weights @ values).view(rows, heads, width)
-        pool_keys, pool_values = (
-            part[self.shared].transpose(0, 1) for part in self.slots.pool.layers[module.layer_idx]
-        )
-        to_pool = _by_head(grouped) @ pool_keys.transpose(1, 2)
-        scores = torch.cat([_by_row(to_pool, rows), scores], dim=3)
-        weights = _softmax(scores, self.hidden)
-        shared = to_pool.shape[2]
-        out = weights[..., shared:] @ values
-        out += _by_row(_by_head(weights[..., :shared]) @ pool_values, rows)
-        return out.view(rows, heads, width)
+        pool = self.slots.pool.read(module.layer_idx, key, value)
+        shared_keys, shared_values = (part[self.shared].transpose(0, 1) for part in pool)
 
-
-def _softmax(scores: Float[Tensor, "R kv G S"], hidden: Bool[Tensor, "R 1 1 S"]) -> Float[Tensor, "R kv G S"]:
-    return scores.masked_fill_(hidden, float("-inf")).softmax(dim=3, dtype=torch.float32).to(scores.dtype)
+        shared_scores = _by_row(_by_head(scaled) @ shared_keys.transpose(1, 2), rows)
+        scores = torch.cat([shared_scores, scaled @ keys.transpose(2, 3)], dim=3)
+        weights = scores.masked_fill_(self.hidden, float("-inf")).softmax(dim=3, dtype=torch.float32).to(value.dtype)
+        to_shared, to_own = weights.split([shared_keys.shape[1], self.longest], dim=3)
+        result = to_own @ values + _by_row(_by_head(to_shared) @ shared_values, rows)
+        return result.view(rows, heads, width)
 
 
 def _by_head(rows: Float[Tensor, "R kv G X"]) -> Float[Tensor, "kv RG X"]:

@@ -95,7 +95,9 @@ def test_control_generate_without_a_mask_differs(causal: Load) -> None:
 
 def test_prefixes_are_shared_by_task_and_leave_each_row_an_id() -> None:
     one, two = tuple(range(-1, -11, -1)), tuple(range(-11, -31, -1))
-    rows = [Row((2, *one, 7, 8)), Row((2, *two, 7)), Row((5, 6)), Row((2, *one, 7, 9)), Row((2, *two))]
+    table = torch.zeros(30, 4)
+    ids = [(2, *one, 7, 8), (2, *two, 7), (5, 6), (2, *one, 7, 9), (2, *two)]
+    rows = [Row(row, table) for row in ids]
     prefixes = shared_prefixes(rows)
     rests = [prefixes.rest(position, row).ids for position, row in enumerate(rows)]
     assert rests == [(8,), (-30, 7), (5, 6), (9,), (-30,)]
