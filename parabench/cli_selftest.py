@@ -30,7 +30,7 @@ def selftest(
     for found in findings(planned):
         rate = f"{100 * found.differing / found.compared:.1f} %"
         vain = "" if found.control else "; the control does not differ, so this shows nothing"
-        counts = f"{found.differing}/{found.compared} differ ({rate}); without the mask {found.control}{vain}"
+        counts = f"{found.differing}/{found.compared} differ ({rate}); with a wrong mask {found.control}{vain}"
         typer.echo(f"{found.system:<16} {counts}")
         failed |= not found.control or (exact and found.differing > 0)
     raise SystemExit(1 if failed else 0)

@@ -1,8 +1,8 @@
 """Does the batch size change the text? Greedy texts at several sizes are compared with those of one row at a time.
 
 In float32 on a CPU they must agree. Elsewhere sums are taken in another order for another batch, a near tie may fall
-the other way, and the rate is measured and not promised. With the attention mask dropped texts must differ, or the
-comparison could not have seen a fault (after vLLM, tests/v1/determinism/test_batch_invariance.py).
+the other way, and the rate is measured and not promised. Where every row attends by its neighbour's mask texts must
+differ, or the comparison could not have seen a fault (after vLLM, tests/v1/determinism/test_batch_invariance.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SIZES = (1, 2, 7, 16)
 
 @dataclass(frozen=True)
 class Finding:
-    """One system: how many texts of how many differ from those of batch size 1, and how many without the mask."""
+    """One system: how many texts of how many differ from those of batch size 1, and how many by a wrong mask."""
 
     system: str
     differing: int
@@ -45,7 +45,7 @@ def findings(planned: dict[int, Plan]) -> Iterator[Finding]:
             continue
         expected = texts(system, sources)
         differing = sum(_differing(expected, texts(plan.systems[name], sources)) for plan in larger)
-        with mask_dropped():
+        with neighbours_mask():
             control = _differing(texts(system, sources), texts(larger[-1].systems[name], sources))
         yield Finding(name, differing, len(larger) * len(sources), control)
 
@@ -61,21 +61,21 @@ def _differing(one: Sequence[str], other: Sequence[str]) -> int:
 
 
 @contextmanager
-def mask_dropped() -> Iterator[None]:
-    """While open, models attend to padding and to other rows' empty places: the fault that the comparison must see."""
+def neighbours_mask() -> Iterator[None]:
+    """While open, every row attends by the mask of the row beside it: a fault that the comparison must see."""
     import torch.nn.functional as functional
 
     from parabench.inference import slots
 
-    attention, softmax = functional.scaled_dot_product_attention, slots._softmax
+    attention, hidden = functional.scaled_dot_product_attention, slots.StepPlan._hidden
 
-    def unmasked(*arguments: Any, attn_mask: Any = None, **settings: Any) -> Any:
-        return attention(*arguments, **settings)
+    def misled(query: Any, key: Any, value: Any, attn_mask: Any = None, **settings: Any) -> Any:
+        return attention(query, key, value, None if attn_mask is None else attn_mask.roll(1, 0), **settings)
 
-    functional.scaled_dot_product_attention = unmasked
-    # unwritten places hold zeros, which change little: they are seen like the place that is seen best
-    slots._softmax = lambda scores, hidden: softmax(scores.masked_fill(hidden, scores.max()), hidden & False)
+    functional.scaled_dot_product_attention = misled
+    slots.StepPlan._hidden = lambda plan, begins: hidden(plan, begins).roll(1, 0)  # type: ignore
     try:
         yield
     finally:
-        functional.scaled_dot_product_attention, slots._softmax = attention, softmax
+        functional.scaled_dot_product_attention = attention
+        slots.StepPlan._hidden = hidden  # type: ignore

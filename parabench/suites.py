@@ -104,11 +104,11 @@ def path_of(name: str) -> Path:
 def _read(path: Path) -> dict[str, Any]:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {key: _resolve(value, path.resolve().parent) for key, value in raw.items()}
     except OSError as error:
         raise UserError(f"read the suite {path}", error.strerror or str(error), built_in()) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"read the suite {path}", str(error), mend=f"correct {path.name}") from None
-    return {key: _resolve(value, path.resolve().parent) for key, value in raw.items()}
 
 
 def _resolve(value: object, folder: Path) -> object:

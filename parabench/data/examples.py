@@ -152,8 +152,9 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
                 if len(raw) > LONGEST_LINE:
                     raise bad_line(path, number, f"longer than {LONGEST_LINE} bytes")
                 yield number, _decode(path, number, raw)
-    except OSError as error:
-        raise UserError(f"read {path}", error.strerror or str(error), mend="give the path of a readable file") from None
+    except (OSError, ValueError) as error:  # a path that holds a NUL is a ValueError
+        found = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"read {path}", found, mend="give the path of a readable file") from None
 
 
 def _decode(path: Path, number: int, raw: bytes) -> str:

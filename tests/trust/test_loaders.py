@@ -15,7 +15,7 @@ import pytest
 from fuzzing import mutants, randomly, trials
 from hypothesis import given
 
-from parabench import runner, suites
+from parabench import planning, runner, suites
 from parabench.contracts import Example, UserError
 from parabench.data.examples import read_examples
 from parabench.data.predictions import read_predictions
@@ -161,6 +161,13 @@ def test_bytes_are_taken_exactly_or_refused(tmp_path, name):
 def test_ten_thousand_inputs_are_taken_exactly_or_refused(tmp_path, name):
     tally = fuzz(tmp_path, name, 10_000)
     assert min(tally["taken"], tally["refused"]) > 100, tally
+
+
+@pytest.mark.parametrize("text", ['data = "a\\u0000b"', 'data = "./a\\u0000b"', f"data = {'[' * 5000}"])
+def test_a_suite_with_an_impossible_path_is_refused(tmp_path, text):
+    (tmp_path / "s.toml").write_bytes(TOML.replace(b'data = "./data.jsonl"', text.encode()))
+    with pytest.raises(UserError):
+        planning.plan(planning.Request(suites.load(str(tmp_path / "s.toml")), device="cpu"))
 
 
 def test_a_loader_that_lets_texts_slip_is_caught(tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ def test_no_batch_size_changes_a_text_and_the_control_shows_that_it_would_be_see
     head, *lines = done.stdout.splitlines()
     assert head == "greedy texts at batch sizes 2, 7, 16 against 1; cpu, float32"
     assert [line.split()[0] for line in lines] == ["zeroshot", "bart"]
-    assert all("0/36 differ (0.0 %); without the mask " in line and "nothing" not in line for line in lines)
+    assert all("0/36 differ (0.0 %); with a wrong mask " in line and "nothing" not in line for line in lines)
 
 
 def test_a_text_that_depends_on_its_batch_fails(suite, monkeypatch):
