@@ -43,7 +43,7 @@ from parabench.training.recipes import Watch, finetune_causal, finetune_seq2seq,
 HOME = Path(__file__).parent
 MODELS, ADAPTERS = HOME / "models", HOME / "adapters"
 VOCABULARY = 3072
-EXAMPLES = 200
+EXAMPLES = 150
 
 
 @dataclass(frozen=True)
