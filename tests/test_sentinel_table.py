@@ -38,7 +38,7 @@ EXPECTED = {
     name: dict(zip(HEADER, map(float, row), strict=True))
     for name, *row in (line.split() for line in TABLE.strip().splitlines())
 }
-BY_CHANCE = {"shuffled": 1.5, "other-sentence": 0.8}
+BY_CHANCE = {"shuffled": 2.0, "other-sentence": 0.8}
 """These two depend on a seed; everything else must agree within rounding."""
 STRAY_SPACES = 0.1
 """The table's SARI cut at single spaces, so stray ones became words that an empty text shares: 25.28 for 25.21."""
