@@ -30,6 +30,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+GRACE = 3
+"""Seconds that clearing up may take after a signal."""
+
 SuiteName = Annotated[str, typer.Option(help="A built-in suite, or the path of a suite's TOML file.")]
 Names = Annotated[str | None, typer.Option(metavar="A,B,…", help="Instead of the suite's own; comma-separated.")]
 DataFile = Annotated[Path | None, typer.Option(help="Your own examples, JSONL or TSV, instead of the suite's.")]
@@ -189,8 +192,12 @@ def say(text: str) -> None:
 
 
 def stop(number: int, frame: FrameType | None) -> NoReturn:
-    """End on SIGINT or SIGTERM; everything acknowledged is on disk, so the same command goes on from here."""
+    """End on SIGINT or SIGTERM; everything acknowledged is on disk, so the same command goes on from here.
+
+    What keeps the program from ending by itself is ended by an alarm.
+    """
     signal.signal(number, signal.SIG_DFL)
+    signal.alarm(GRACE)
     typer.echo("\nstopped; the same command goes on from here", err=True)
     raise SystemExit(128 + number)
 

@@ -42,7 +42,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     """A JSON object from a file of an adapter."""
     try:
         content = json.loads(read_file(folder, name))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise damaged(folder, f"{name} is not JSON ({error})") from None
     if not isinstance(content, dict):
         raise damaged(folder, f"{name} is not a JSON object")

@@ -40,7 +40,8 @@ class Trials:
         """Count what a process left that has just come to its end."""
         self.tally["tracebacks"] += status not in (0, TOLD, KILLED, -signal.SIGKILL)
         complete = folder.exists() and not verify(folder)
-        self.tally["false claims to be complete"] += complete and files(folder) != self.whole
+        there = {name: data for name, data in files(folder).items() if not name.endswith(".tmp")}
+        self.tally["false claims to be complete"] += complete and there != self.whole
 
     def finish(self, folder: Path, acknowledged: set[str]) -> None:
         """Resume a broken run and count."""
