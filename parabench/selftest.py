@@ -72,7 +72,7 @@ def neighbours_mask() -> Iterator[None]:
     def misled(query: Any, key: Any, value: Any, attn_mask: Any = None, **settings: Any) -> Any:
         return attention(query, key, value, None if attn_mask is None else attn_mask.roll(1, 0), **settings)
 
-    functional.scaled_dot_product_attention = misled
+    functional.scaled_dot_product_attention = misled  # type: ignore[assignment]
     slots.StepPlan._hidden = lambda plan, begins: hidden(plan, begins).roll(1, 0)  # type: ignore
     try:
         yield
