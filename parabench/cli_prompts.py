@@ -45,13 +45,36 @@ def import_(
 def export(
     folder: Folder,
     target: Annotated[Path, typer.Argument(help="Where to write it.")],
-    form: Annotated[str, typer.Option(metavar="peft|safetensors", help="What to write.")] = "peft",
+    form: Annotated[str, typer.Option(metavar="peft|safetensors|prompt_embeds", help="What to write.")] = "peft",
+    base: Annotated[str | None, typer.Option(help="For prompt_embeds: the base model, a folder or a hub id.")] = None,
+    data: Annotated[Path | None, typer.Option(help="For prompt_embeds: one sentence a line, or JSONL records.")] = None,
 ) -> None:
-    """Write an adapter for other tools."""
+    """Write an adapter for other tools; as prompt_embeds, whole inputs for a serving engine."""
     from parabench.prompts.adapters import load
     from parabench.prompts.exchange import export_adapter
 
-    typer.echo(export_adapter(load(folder), target, form))
+    if form != "prompt_embeds":
+        typer.echo(export_adapter(load(folder), target, form))
+    elif base is None or data is None:
+        raise UserError("export prompt_embeds", "no base model or no sentences", mend="add --base MODEL --data FILE")
+    else:
+        typer.echo(export_embeds(folder, target, base, data))
+
+
+def export_embeds(folder: Path, target: Path, base: str, data: Path) -> Path:
+    """One line of input embeddings for each sentence of a file, soft prompt included."""
+    from parabench.contracts import Runtime
+    from parabench.data.examples import json_record, read_lines
+    from parabench.inference.models import load_causal, locate
+    from parabench.prompts.adapters import load
+    from parabench.prompts.exchange import export_prompt_embeds
+
+    checkpoint = locate(base)
+    adapter = load(folder, checkpoint)
+    model, tokenizer = load_causal(checkpoint, Runtime())
+    lines, structured = read_lines(data), data.suffix == ".jsonl"
+    records = (json_record(data, n, line) if structured else {"source": line} for n, line in lines)
+    return export_prompt_embeds(adapter, model, tokenizer, records, target, model.config.max_position_embeddings)
 
 
 @adapters.command()
