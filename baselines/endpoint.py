@@ -72,8 +72,16 @@ class Endpoint:
         with ThreadPoolExecutor(self.concurrency) as pool:
             answers = {pool.submit(self._answer, opener, turns, text): place for place, text in enumerate(sources)}
             try:
+                failure: BaseException | None = None
                 for answer in as_completed(answers):
-                    yield [answer.result()._replace(position=answers[answer])]
+                    if answer.cancelled() or answer.exception():
+                        failure, turns.over = failure or (None if answer.cancelled() else answer.exception()), True
+                        for waiting in answers:  # answers on their way are paid for: they are still taken
+                            waiting.cancel()
+                    else:
+                        yield [answer.result()._replace(position=answers[answer])]
+                if failure:
+                    raise failure
             finally:
                 turns.over = True
                 pool.shutdown(wait=False, cancel_futures=True)
