@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from parabench import cli_data, cli_models, cli_prompts, cli_reports, cli_selftest, cli_training
+from parabench.commands import data as data_commands
+from parabench.commands import models as model_commands
+from parabench.commands import prompts, reports, selftest, training
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
@@ -115,18 +117,18 @@ def doctor() -> None:
     raise SystemExit(0 if healthy else 1)
 
 
-app.command()(cli_reports.report)
-app.command()(cli_reports.compare)
-app.command()(cli_reports.verify)
-app.command()(cli_reports.meta)
-app.command()(cli_selftest.selftest)
-app.command()(cli_prompts.paraphrase)
-app.command()(cli_prompts.explain)
-app.command()(cli_training.train)
-app.command()(cli_training.search)
-app.add_typer(cli_data.data, name="data")
-app.add_typer(cli_prompts.adapters, name="adapters")
-app.add_typer(cli_models.models, name="models")
+app.command()(reports.report)
+app.command()(reports.compare)
+app.command()(reports.verify)
+app.command()(reports.meta)
+app.command()(selftest.selftest)
+app.command()(prompts.paraphrase)
+app.command()(prompts.explain)
+app.command()(training.train)
+app.command()(training.search)
+app.add_typer(data_commands.data, name="data")
+app.add_typer(prompts.adapters, name="adapters")
+app.add_typer(model_commands.models, name="models")
 
 
 def names(text: str | None) -> tuple[str, ...] | None:
@@ -159,7 +161,7 @@ def execute(plan: Plan, share: Share | None = None) -> None:
 
     with progress.bars() as advance:
         board = runner.run(plan, advance, lambda text: say(f"note: {text}"), share or runner.WHOLE)
-    cli_reports.show(board, plan.folder)
+    reports.show(board, plan.folder)
 
 
 def show_plan(plan: Plan) -> None:

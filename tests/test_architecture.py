@@ -35,12 +35,7 @@ BELOW = {  # each layer may import itself and what stands in the layers below it
     "runner": 5,
     "mini": 5,
     "selftest": 5,
-    "cli_data": 6,
-    "cli_models": 6,
-    "cli_prompts": 6,
-    "cli_reports": 6,
-    "cli_selftest": 6,
-    "cli_training": 6,
+    "commands": 6,
     "cli": 7,
 }
 

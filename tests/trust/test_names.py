@@ -53,7 +53,7 @@ def test_exports_stay_in_the_run(tmp_path, name):
     plan = light.plan(tmp_path)
     copy = plan.systems["copy"]
     from parabench import runner
-    from parabench.cli_reports import export
+    from parabench.commands.reports import export
 
     runner.run(replace(plan, systems={name: copy}))
     before = set(tmp_path.rglob("*"))

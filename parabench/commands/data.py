@@ -40,7 +40,7 @@ def inspect(
     from itertools import islice
 
     from parabench import suites
-    from parabench.cli_prompts import printable
+    from parabench.commands.prompts import printable
     from parabench.data import specs, training_set
     from parabench.data.inspection import repeated
 

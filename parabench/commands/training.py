@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from parabench.cli_data import DataSpec, SuiteName, TestFile, training_data
+from parabench.commands.data import DataSpec, SuiteName, TestFile, training_data
 from parabench.contracts import Runtime, Scorer, UserError
 
 if TYPE_CHECKING:
