@@ -12,6 +12,7 @@ import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from parabench.contracts import UserError
@@ -22,11 +23,13 @@ from parabench.records import (
     canonical,
     differences,
     encode,
+    explained,
     lines,
     load,
     load_array,
     packed_array,
     packed_lines,
+    reasons,
 )
 
 if TYPE_CHECKING:
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 Kind = Literal["predictions", "statistics"]
+NOT_FINITE = "not a finite number"
+"""Why a number is undefined where nothing more is known: the scorer gave NaN or an infinity."""
 SUFFIX: dict[Kind, str] = {"predictions": "jsonl", "statistics": "npz"}
 
 
@@ -76,13 +81,14 @@ class Log:
         self.sealed = self.sealed or self._recover(self._path) is not None
         return self.sealed
 
-    def append(self, records: Sequence[Record]) -> None:
+    def append(self, records: Sequence[Record], why: Mapping[str, str] = MappingProxyType({})) -> None:
         """Add a batch; once this returns, no kill and no power cut loses it.
 
-        For statistics a value is a row of numbers, whose NaN and infinities become null.
+        For statistics a value is a row of numbers, whose NaN and infinities become null; ``why`` gives reasons for what
+        is undefined, by id, and no null is without one.
         """
         if self._identity["kind"] == "statistics":
-            records = [(name, [float(x) if math.isfinite(x) else None for x in row]) for name, row in records]
+            records = [(name, _measured(row, why.get(name))) for name, row in records]
         new = dict(records)
         if self.sealed or len(new) != len(records) or new.keys() & self.done.keys():
             raise ValueError(f"records appended twice to {self._part}")
@@ -146,8 +152,13 @@ def read_log(folder: Path, kind: Kind, *names: str) -> tuple[dict[str, Any], dic
 
 def load_statistics(folder: Path, system: str, scorer: str) -> tuple[dict[str, Any], Float[np.ndarray, "N K"]]:
     """The key and the array of a finished measurement, rows in example order, NaN where undefined."""
-    identity, _, array = load_array(_paths(folder, "statistics", (system, scorer))[0])
-    return identity["key"], array
+    header, array = load_array(_paths(folder, "statistics", (system, scorer))[0])
+    return header["identity"]["key"], array
+
+
+def load_reasons(folder: Path, system: str, scorer: str) -> dict[str, str]:
+    """Why examples have no value in a finished measurement, by id."""
+    return reasons(load(_paths(folder, "statistics", (system, scorer))[0]).records)
 
 
 def log_names(folder: Path, kind: Kind) -> list[tuple[str, ...]]:
@@ -158,6 +169,11 @@ def log_names(folder: Path, kind: Kind) -> list[tuple[str, ...]]:
 def finished(folder: Path, kind: Kind) -> list[Path]:
     """The files of all finished logs of a kind, sorted."""
     return sorted(path for path in (folder / kind).glob(f"*.{SUFFIX[kind]}") if ".part" not in path.name)
+
+
+def _measured(row: Sequence[float], why: str | None) -> Any:
+    whole = all(map(math.isfinite, row))
+    return explained([float(x) if math.isfinite(x) else None for x in row], why or (None if whole else NOT_FINITE))
 
 
 def slug(name: str) -> str:

@@ -3,6 +3,9 @@
 A growing log is lines of ASCII JSON. The last member of each, ``h``, is the CRC32 of the bytes before it. Line 1 holds
 the identity of the log, from which the other checksums start, so that a line pasted in from elsewhere does not verify.
 A finished log has the SHA-256 of its records in line 1. Finished statistics are an array in a ``.npz`` instead.
+
+The value of a prediction is an object, that of a measurement a row of numbers; where some of these are undefined, it is
+``{"row": [1.5, null], "why": "not a finite number"}``.
 """
 
 from __future__ import annotations
@@ -40,9 +43,10 @@ def load(path: Path) -> Contents:
     them. Whatever else does not verify is a UserError with the line and the command that mends it.
     """
     if path.suffix == ".npz":
-        identity, ids, array = load_array(path)
-        values = [[None if math.isnan(number) else number for number in row] for row in array.tolist()]
-        return Contents(identity, list(zip(ids, values, strict=True)), 0)
+        stored, array = load_array(path)
+        rows = ([None if math.isnan(number) else number for number in row] for row in array.tolist())
+        values = [explained(row, stored["why"].get(name)) for name, row in zip(stored["ids"], rows, strict=True)]
+        return Contents(stored["identity"], list(zip(stored["ids"], values, strict=True)), 0)
     first, _, body = read(path).partition(b"\n")
     header = decode(first)
     if header is None or "identity" not in header:
@@ -50,19 +54,37 @@ def load(path: Path) -> Contents:
     if "sha256" in header and header["sha256"] != sha256(body).hexdigest():
         raise damaged(path, [])
     start = crc32(canonical(header["identity"]))
-    rows = body.split(b"\n")[:-1]
-    records = [decode(row, start) for row in rows]
+    found = body.split(b"\n")[:-1]
+    records = [decode(line, start) for line in found]
     while records and records[-1] is None:
         records.pop()
     wrong = [number for number, record in enumerate(records, start=2) if record is None]
     if wrong:
         raise damaged(path, wrong)
-    size = sum(len(row) + 1 for row in [first, *rows[: len(records)]])
+    size = sum(len(line) + 1 for line in [first, *found[: len(records)]])
     return Contents(header["identity"], [(record["id"], record["value"]) for record in records if record], size)
 
 
-def load_array(path: Path) -> tuple[dict[str, Any], list[str], Any]:
-    """The identity, the ids and the float64 ``[N, K]`` array of finished statistics; UserError unless they verify."""
+def explained(row: Sequence[float | None], why: str | None) -> Any:
+    """The value of a measurement: its row, and where there is one the reason for what is undefined in it."""
+    return row if why is None else {"row": row, "why": why}
+
+
+def row_of(value: Any) -> Any:
+    """The numbers of a measurement's value."""
+    return value["row"] if isinstance(value, dict) else value
+
+
+def reasons(records: Iterable[Record]) -> dict[str, str]:
+    """Why numbers of examples are undefined, by id; nothing of those that are whole."""
+    return {name: value["why"] for name, value in records if isinstance(value, dict)}
+
+
+def load_array(path: Path) -> tuple[dict[str, Any], Any]:
+    """The header and the float64 ``[N, K]`` array of finished statistics; UserError unless they verify.
+
+    The header holds ``identity``, ``ids`` in the order of the rows, and ``why``, the reasons by id.
+    """
     import numpy as np
 
     data = read(path)
@@ -75,16 +97,16 @@ def load_array(path: Path) -> tuple[dict[str, Any], list[str], Any]:
         raise damaged(path, [])
     if array.shape != (len(header["ids"]), array.shape[-1]):
         raise damaged(path, [])
-    return header["identity"], header["ids"], array
+    return header, array
 
 
 def packed_array(identity: Mapping[str, Any], records: Sequence[Record]) -> bytes:
     """Finished statistics: an uncompressed zip with fixed times, so that equal numbers are equal bytes."""
     import numpy as np
 
-    array = np.array([row for _, row in records], dtype=np.float64)  # null becomes NaN
-    digest = sha256(array.tobytes()).hexdigest()
-    header = encode({"identity": identity, "ids": [name for name, _ in records], "sha256": digest})
+    array = np.array([row_of(value) for _, value in records], dtype=np.float64)  # null becomes NaN
+    digest, ids = sha256(array.tobytes()).hexdigest(), [name for name, _ in records]
+    header = encode({"identity": identity, "ids": ids, "why": reasons(records), "sha256": digest})
     file = io.BytesIO()
     np.savez(file, statistics=array, header=np.frombuffer(header[:-1], dtype=np.uint8))
     return file.getvalue()

@@ -22,6 +22,7 @@ import os
 import re
 import reprlib
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,14 +32,15 @@ from typing import Any, Literal
 
 from parabench.contracts import UserError
 from parabench.disk import make_folder, read, told, write_atomically
-from parabench.journal import Kind, Log, finished, load_statistics, log_names, read_log
-from parabench.records import differences, load, packed_lines
+from parabench.journal import Kind, Log, finished, load_reasons, load_statistics, log_names, read_log
+from parabench.records import differences, load, packed_lines, reasons
 
 __all__ = [
     "Kind",
     "Log",
     "Run",
     "join_run",
+    "load_reasons",
     "load_statistics",
     "log_names",
     "open_run",
@@ -153,9 +155,9 @@ def _manifest(folder: Path) -> bytes:
     if (folder / "provenance.json").exists():
         files["provenance.json"] = _entry(read(folder / "provenance.json"))
     for path in [folder / "examples.jsonl", *finished(folder, "predictions"), *finished(folder, "statistics")]:
-        rows = [value for _, value in load(path).records]
-        undefined = sum(row.count(None) for row in rows) if path.suffix == ".npz" else 0
-        entry = _entry(read(path)) | {"records": len(rows)} | ({"undefined": undefined} if undefined else {})
+        records = load(path).records
+        undefined = Counter(reasons(records).values()) if path.suffix == ".npz" else {}
+        entry = _entry(read(path)) | {"records": len(records)} | ({"undefined": undefined} if undefined else {})
         files[path.relative_to(folder).as_posix()] = entry
     return _pretty({"files": files})
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from parabench.contracts import UserError
 from parabench.disk import write_atomically
 from parabench.journal import slug
-from parabench.store import Log, load_statistics, open_run, read_examples, read_log, verify
+from parabench.store import Log, load_reasons, load_statistics, open_run, read_examples, read_log, verify
 
 SPEC = {"suite": "toy", "decoding": {"num_beams": 1}}
 IDS = ["a", "b", "c"]
@@ -217,7 +217,22 @@ def test_numbers_come_back_exactly_and_undefined_ones_are_null_and_counted(tmp_p
     assert array.dtype == np.float64
     assert array[0].tobytes() == np.array(numbers).tobytes()
     assert np.isnan(array[1]).tolist() == [True, True, True, False, False, False]
-    assert json.loads((tmp_path / "manifest.json").read_bytes())["files"]["statistics/copy.x.npz"]["undefined"] == 3
+    entry = json.loads((tmp_path / "manifest.json").read_bytes())["files"]["statistics/copy.x.npz"]
+    assert entry["undefined"] == {"not a finite number": 1}
+    assert load_reasons(tmp_path, "copy", "x") == {"b": "not a finite number"}
+
+
+def test_the_reasons_for_what_is_undefined_are_kept_through_every_step(tmp_path):
+    rows, why = [("a", [0.0, 0.0]), ("b", [2.0, 1.0]), ("c", [float("inf"), 1.0])], {"a": "no reference that it reads"}
+    Log(tmp_path, "statistics", ("copy", "x"), {}).append(rows, why)
+    told = {"a": "no reference that it reads", "c": "not a finite number"}
+    log = Log(tmp_path, "statistics", ("copy", "x"), {})
+    growing = read_log(tmp_path, "statistics", "copy", "x")[1]
+    assert {name: value["why"] for name, value in growing.items() if isinstance(value, dict)} == told
+    log.seal(["a", "b", "c"])
+    assert read_log(tmp_path, "statistics", "copy", "x")[1] == growing
+    assert load_reasons(tmp_path, "copy", "x") == told
+    assert load_statistics(tmp_path, "copy", "x")[1].tolist()[:2] == [[0.0, 0.0], [2.0, 1.0]]
 
 
 def test_a_log_finished_but_not_yet_tidied_up_reads_as_one(tmp_path):
@@ -228,7 +243,10 @@ def test_a_log_finished_but_not_yet_tidied_up_reads_as_one(tmp_path):
     data = growing.read_bytes()
     log.seal(["a", "b"])
     growing.write_bytes(data)
-    assert read_log(tmp_path, "statistics", "copy", "x")[1] == {"a": [None], "b": [2.0]}
+    assert read_log(tmp_path, "statistics", "copy", "x")[1] == {
+        "a": {"row": [None], "why": "not a finite number"},
+        "b": [2.0],
+    }
     assert Log(tmp_path, "statistics", ("copy", "x"), {}).sealed
     assert not growing.exists()
 

@@ -43,7 +43,7 @@ def test_a_number_that_is_none_is_null_on_disk_and_counted(tmp_path, wrong):
     assert np.isnan(array[:, 0]).sum() == 2
     assert verify(plan.folder) == []
     files = json.loads((plan.folder / "manifest.json").read_text())["files"]
-    assert files["statistics/copy.bleu.npz"]["undefined"] == 2
+    assert files["statistics/copy.bleu.npz"]["undefined"] == {"not a finite number": 2}
 
 
 @pytest.mark.parametrize(("where", "count"), [((), 0), (("e1",), 1), (tuple(f"e{n}" for n in range(6)), 6)])
