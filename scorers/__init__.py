@@ -11,6 +11,7 @@ SCORERS = {
     "fluency": "parabench.scorers.fluency:build",
     "ibleu": "parabench.scorers.ibleu:build",
     "nli": "parabench.scorers.nli:build",
+    "paraphrase-opt": "parabench.scorers.paraphraseopt:build",
     "parascore": "parabench.scorers.parascore:build",
     "rouge": "parabench.scorers.rouge:build",
     "sari": "parabench.scorers.sari:build",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,13 +11,11 @@ import numpy as np
 from jaxtyping import Float
 
 from parabench.contracts import Column, Example, Runtime, Scorer, Setting, Signature
-from parabench.inference.likelihood import seq2seq_log_likelihood
 from parabench.inference.models import load_seq2seq, locate
 
 from . import checkpoints, options
+from .likelihoods import Pair, mean_log_likelihoods
 from .sums import additive, as_sums, means, need_references
-
-Pair = tuple[str, str]
 
 COLUMNS = (
     Column("bartscore-s2h", "up", "source", 3, "mean ln p of the text's tokens given the source: faithfulness"),
@@ -52,7 +50,8 @@ class BartScore:
     def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 8"]:
         need_references("bartscore", examples)
         rows = list(zip(examples, texts, strict=True))
-        score = self._score(pair for example, text in rows for pair in _pairs(example, text))
+        pairs = (pair for example, text in rows for pair in _pairs(example, text))
+        score = mean_log_likelihoods(*self._loaded, pairs, self.runtime)
         return as_sums(np.array([self._row(example, text, score) for example, text in rows]))
 
     @additive
@@ -64,18 +63,8 @@ class BartScore:
         self.__dict__.pop("_loaded", None)
 
     @cached_property
-    def _loaded(self) -> Any:
+    def _loaded(self) -> tuple[Any, Any]:
         return load_seq2seq(locate(self.model), self.runtime)
-
-    def _score(self, pairs: Iterable[Pair]) -> Mapping[Pair, float]:
-        """The mean log-likelihood of target given source, for each distinct (source, target) once."""
-        model, tokenizer = self._loaded
-        distinct = list(dict.fromkeys(pairs))
-        texts = list(dict.fromkeys(text for pair in distinct for text in pair))
-        encoded = tokenizer(texts, truncation=True, max_length=checkpoints.longest(model, tokenizer)).input_ids
-        ids = dict(zip(texts, map(tuple, encoded), strict=True))
-        sums = seq2seq_log_likelihood(model, [(ids[source], ids[target]) for source, target in distinct], self.runtime)
-        return dict(zip(distinct, (sums[:, 0] / sums[:, 1]).tolist(), strict=True))
 
     def _row(self, example: Example, text: str, score: Mapping[Pair, float]) -> list[float]:
         ways = np.array([[score[r, text], score[text, r]] for r in example.references])
