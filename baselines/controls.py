@@ -24,7 +24,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class Human:
-    """The reference held out of the references that everybody is scored against."""
+    """What people wrote: in every turn the reference that is left out of those that everybody is scored against."""
 
     setting: Setting
     role: str = "human"
@@ -32,17 +32,18 @@ class Human:
     @property
     def signature(self) -> Signature:
         """Needs at least two references for every example; UserError otherwise."""
-        if not self.setting.held_out:
+        if not self.setting.human:
             raise UserError(
                 "use the system 'human'",
-                "an example with a single reference, so none can be held out as the human's answer",
+                "an example with a single reference, so none can be left out to be the human's answer",
                 mend="leave human out of --systems, or give every example two references or more",
             )
-        return Signature("human", (("reference", "held-out"), ("seed", str(self.setting.runtime.seed))))
+        return Signature("human", (("reference", "left-out"), ("turns", str(len(self.setting.human[0])))))
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
-        answers = dict(zip(self.setting.sources, self.setting.held_out, strict=True))
-        yield [Paraphrase(position, answers[source]) for position, source in enumerate(sources)]
+        answers = dict(zip(self.setting.sources, self.setting.human, strict=True))
+        turns = [answers[source] for source in sources]
+        yield [Paraphrase(position, texts[0], turns=texts) for position, texts in enumerate(turns)]
 
 
 def build_copy(variant: str, setting: Setting) -> Copy:
@@ -51,5 +52,5 @@ def build_copy(variant: str, setting: Setting) -> Copy:
 
 
 def build_human(variant: str, setting: Setting) -> Human:
-    """The held-out reference as a system."""
+    """People as a system."""
     return Human(setting)

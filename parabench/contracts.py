@@ -33,7 +33,7 @@ class UserError(Exception):
 
 @dataclass(frozen=True)
 class Example:
-    """A source sentence with the references it is judged by; the number of references may vary."""
+    """A source sentence with the references it is judged by; in one run all examples have equally many."""
 
     id: str
     source: str
@@ -102,7 +102,8 @@ class Setting:
     """All that a builder of systems or scorers is handed; nothing is read from globals or the environment.
 
     ``options`` is the suite's table for this plug-in (model paths, templates, layers).
-    ``held_out`` is, for each of ``sources``, the reference taken away from all scorers to be the human's answer.
+    ``human`` is, for each of ``sources``, what people wrote, one text a turn, for the control ``human`` alone; empty
+    where there are no turns.
     ``key`` is what an endpoint asks for; it is never printed and never written.
     """
 
@@ -110,20 +111,22 @@ class Setting:
     decoding: Decoding = Decoding()
     options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
-    held_out: tuple[str, ...] = ()
+    human: tuple[tuple[str, ...], ...] = ()
     key: str = field(default="", repr=False)
 
 
 class Paraphrase(NamedTuple):
     """One output: which source it belongs to, its text, and whether it ended by itself (False: cut at the limit).
 
-    ``tokens`` are those read and written, where an endpoint charges for them.
+    ``tokens`` are those read and written, where an endpoint charges for them. ``turns`` holds one text for each turn
+    of a system that has another one in every turn, as people have; ``text`` is then the first.
     """
 
     position: int
     text: str
     finished: bool = True
     tokens: tuple[int, int] | None = None
+    turns: tuple[str, ...] = ()
 
 
 class System(Protocol):

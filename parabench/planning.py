@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from parabench import registry
+from parabench import registry, turns
 from parabench.contracts import (
     Decoding,
     Example,
@@ -50,9 +50,10 @@ def identity(suite: Suite, data: EvaluationSet, runtime: Runtime) -> dict[str, A
     """What a run folder is about: the suite, the examples, the decoding and the arithmetic."""
     return {
         "suite": {"name": suite.name, "title": suite.title, "note": suite.note, "headline": suite.headline},
-        "data": {"examples": len(data.examples), "fingerprint": data.fingerprint},
+        "data": {"examples": len(data.examples), "references": data.references, "fingerprint": data.fingerprint},
         "decoding": asdict(suite.decoding),
         "normalise": str(suite.normalise.signature),
+        "protocol": str(turns.signature(data.references)),
         "runtime": {"device": runtime.device.split(":")[0], "dtype": runtime.dtype, "seed": runtime.seed},
     }
 
@@ -91,8 +92,9 @@ def assemble(request: Request, examples: Sequence[Example]) -> Plan:
     suite = request.suite
     runtime = Runtime(resolve_device(request.device), request.dtype or suite.dtype, request.batch_size, request.seed)
     data = evaluation_set(examples, request.limit, request.seed)
-    setting = Setting(runtime, suite.decoding, {}, tuple(e.source for e in data.examples), data.held_out, request.key)
-    controls = [name for name in suite.controls if name != "human" or data.held_out]
+    human = tuple(e.references for e in data.examples) if data.references > 1 else ()
+    setting = Setting(runtime, suite.decoding, {}, tuple(e.source for e in data.examples), human, request.key)
+    controls = [name for name in suite.controls if name != "human" or human]
     names = dict.fromkeys([*(suite.systems if request.systems is None else request.systems), *controls])
     return Plan(
         suite,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parabench import provenance
+from parabench import provenance, turns
 from parabench.contracts import Example, Paraphrase, Scorer, UserError
 from parabench.planning import Plan, check
 from parabench.records import canonical
@@ -41,6 +41,8 @@ def run(
     from parabench.report.assemble import write_reports
 
     check(plan)
+    if plan.data.dropped:
+        notice(f"{plan.data.dropped} references are left out by the seed: all examples have {plan.data.references}")
     with open_run(plan.folder, plan.identity) as folder:
         folder.write_examples(example_records(plan))
         if share.size > 1:
@@ -105,12 +107,8 @@ def is_measured(plan: Plan, share: Share) -> bool:
 
 
 def example_records(plan: Plan) -> list[dict[str, Any]]:
-    """The examples as they are stored; the human's answer is empty where none was held out."""
-    human = plan.data.held_out or [""] * len(plan.data.examples)
-    return [
-        {"id": e.id, "source": e.source, "references": list(e.references), "human": answer}
-        for e, answer in zip(plan.data.examples, human, strict=True)
-    ]
+    """The examples as they are stored."""
+    return [{"id": e.id, "source": e.source, "references": list(e.references)} for e in plan.data.examples]
 
 
 def generate(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice, share: Share = WHOLE) -> None:
@@ -127,6 +125,7 @@ def generate(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notic
 
 def _record(answer: Paraphrase) -> dict[str, Any]:
     made = {"text": answer.text, "finished": answer.finished}
+    made |= {"turns": list(answer.turns)} if answer.turns else {}
     return made if answer.tokens is None else made | {"tokens": list(answer.tokens)}
 
 
@@ -136,9 +135,8 @@ def measure(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice
     for system in plan.systems:
         log, texts = _statistics(folder, plan, system, name, notice), _texts(folder, system)
         for block in filter(None, (_missing(log, block) for block in share.of(blocks(plan.data.examples)))):
-            rows = scorer.measure(list(map(plain.example, block)), [plain(texts[example.id]) for example in block])
-            if rows.ndim != 2 or len(rows) != len(block):
-                raise UserError(f"measure with {name}", f"an array of shape {rows.shape} for {len(block)} examples")
+            given = [list(map(plain, texts[example.id])) for example in block]
+            rows = turns.measure(scorer, list(map(plain.example, block)), given)
             log.append([(example.id, row) for example, row in zip(block, rows.tolist(), strict=True)])
             advance(f"{name} of {system}", len(log.done), len(plan.data.examples))
         if share.size == 1:
@@ -159,8 +157,8 @@ def _statistics(folder: Run, plan: Plan, system: str, name: str, notice: Notice 
     return _log(folder, notice, "statistics", system, name, key=key)
 
 
-def _texts(folder: Run, system: str) -> dict[str, str]:
-    return {key: record["text"] for key, record in read_log(folder.folder, "predictions", system)[1].items()}
+def _texts(folder: Run, system: str) -> dict[str, list[str]]:
+    return {key: turns.texts(record) for key, record in read_log(folder.folder, "predictions", system)[1].items()}
 
 
 def _log(folder: Run, notice: Notice, kind: Kind, *names: str, key: dict[str, Any]) -> Log:
@@ -170,7 +168,7 @@ def _log(folder: Run, notice: Notice, kind: Kind, *names: str, key: dict[str, An
     return log
 
 
-def _statistics_key(system: str, name: str, scorer: Scorer, texts: dict[str, str]) -> dict[str, Any]:
+def _statistics_key(system: str, name: str, scorer: Scorer, texts: dict[str, list[str]]) -> dict[str, Any]:
     digest = hashlib.sha256(canonical(texts)).hexdigest()
     return {"system": system, "scorer": name, "signature": str(scorer.signature), "predictions": digest}
 

@@ -16,6 +16,7 @@ from parabench.inference.models import load_causal, locate
 from parabench.inference.rows import Row
 
 from . import checkpoints, options
+from .distinct import once_each
 from .sums import additive, as_sums, means
 
 
@@ -40,15 +41,16 @@ class Fluency:
         return Signature("fluency", (*checkpoints.identity(self.model, self.runtime), *rules))
 
     def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 2"]:
+        return as_sums(once_each(texts, self._score)[:, None])
+
+    def _score(self, texts: Sequence[str]) -> Float[np.ndarray, " M"]:
         model, tokenizer = self._loaded
         begin = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
         room = checkpoints.longest(model, tokenizer) - 2
-        distinct = list(dict.fromkeys(texts))
-        ids = [tuple(tokenizer(text, add_special_tokens=False).input_ids[:room]) for text in distinct]
+        ids = [tuple(tokenizer(text, add_special_tokens=False).input_ids[:room]) for text in texts]
         targets = [(*text, tokenizer.eos_token_id) for text in ids]
         sums = causal_log_likelihood(model, [Row((begin,))] * len(targets), targets, self.runtime)
-        values = dict(zip(distinct, (-sums[:, 0] / sums[:, 1]).tolist(), strict=True))
-        return as_sums(np.array([[values[text]] for text in texts]))
+        return -sums[:, 0] / sums[:, 1]
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 2"]) -> Float[np.ndarray, "*draws 1"]:

@@ -26,6 +26,7 @@ from parabench.inference.batching import by_length, in_batches
 from parabench.inference.models import load_encoder, locate
 
 from . import checkpoints, options
+from .distinct import once_each
 
 PAIRS = 64
 """Pairs matched, and texts encoded, at once."""
@@ -62,6 +63,9 @@ class Matcher:
 
     def match(self, pairs: Sequence[tuple[str, str]]) -> Float[np.ndarray, "N 3"]:
         """Precision, recall and F of each (text, reference)."""
+        return once_each(pairs, self._match)
+
+    def _match(self, pairs: Sequence[tuple[str, str]]) -> Float[np.ndarray, "N 3"]:
         result = np.zeros((len(pairs), 3))
         full = [position for position, pair in enumerate(pairs) if all(text.strip() for text in pair)]
         encoded = self._encode(sorted({text for position in full for text in pairs[position]}))

@@ -16,6 +16,7 @@ from parabench.inference.batching import by_length, in_batches
 from parabench.inference.models import load_classifier, locate
 
 from . import checkpoints, options
+from .distinct import once_each
 from .sums import additive, as_sums, means
 
 BATCH = 32
@@ -46,7 +47,8 @@ class Nli:
 
     def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 6"]:
         pairs = [(example.source, text) for example, text in zip(examples, texts, strict=True)]
-        forward, backward = np.split(self._entailment([*pairs, *((text, source) for source, text in pairs)]), 2)
+        both_ways = [*pairs, *((text, source) for source, text in pairs)]
+        forward, backward = np.split(once_each(both_ways, self._entailment), 2)
         return as_sums(np.column_stack([np.minimum(forward, backward), forward, backward]))
 
     @additive

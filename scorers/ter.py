@@ -12,6 +12,7 @@ from sacrebleu.metrics.ter import TER
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
 from . import options
+from .distinct import once_each
 from .overlap import settings
 from .sums import additive, need_references
 
@@ -36,8 +37,15 @@ class Ter:
 
     def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 2"]:
         need_references("ter", examples)
+        pairs = [(text, r) for example, text in zip(examples, texts, strict=True) for r in example.references]
+        edits, lengths = once_each(pairs, self._edits).T
+        counts = [len(example.references) for example in examples]
+        starts = np.cumsum([0, *counts])[:-1]
+        return np.column_stack([np.minimum.reduceat(edits, starts), np.add.reduceat(lengths, starts) / counts])
+
+    def _edits(self, pairs: Sequence[tuple[str, str]]) -> Float[np.ndarray, "M 2"]:
         counter = self._counter()
-        scores = [counter.sentence_score(text, e.references) for e, text in zip(examples, texts, strict=True)]
+        scores = [counter.sentence_score(text, [reference]) for text, reference in pairs]
         return np.array([[score.num_edits, score.ref_length] for score in scores], dtype=float)
 
     @additive

@@ -67,19 +67,22 @@ def test_unicode_line_separators_do_not_split_a_line(tmp_path: Path) -> None:
     assert read_examples(path) == [Example("1", "one\u2028still one", ("two\x0bstill two",))]
 
 
-def test_one_reference_is_held_out_of_each_and_the_fingerprint_sees_everything() -> None:
+def test_all_references_are_kept_and_the_fingerprint_sees_everything() -> None:
     data = evaluation_set(THREE, None, seed=0)
-    for whole, kept, human in zip(THREE, data.examples, data.held_out, strict=True):
-        assert sorted((*kept.references, human)) == sorted(whole.references)
+    assert data.examples == tuple(THREE)
     assert evaluation_set(THREE, None, 0).fingerprint == data.fingerprint
     changed = [*THREE[:2], Example("2", "source 2", ("first 2", "second 2", "third two"))]
     assert evaluation_set(changed, None, 0).fingerprint != data.fingerprint
 
 
-def test_nobody_loses_a_reference_if_somebody_has_only_one() -> None:
-    data = evaluation_set([*THREE, Example("3", "source 3", ("only",))], None, 0)
-    assert data.held_out == ()
-    assert data.examples[0].references == THREE[0].references
+def test_the_fewest_references_count_for_all_by_the_seed() -> None:
+    uneven = [*THREE, Example("3", "source 3", ("one", "two"))]
+    data = evaluation_set(uneven, None, 0)
+    assert (data.references, data.dropped) == (2, 3)
+    for whole, kept in zip(uneven, data.examples, strict=True):
+        assert list(kept.references) == [one for one in whole.references if one in kept.references]
+    assert len({evaluation_set(uneven, None, seed).fingerprint for seed in range(8)}) > 1
+    assert evaluation_set([*THREE, Example("3", "source 3", ("only",))], None, 0).references == 1
 
 
 def test_a_larger_sample_contains_the_smaller_one() -> None:

@@ -99,9 +99,10 @@ def test_human_is_scored_against_as_many_references_as_everybody(world: Path, tm
     plan = make_plan(world, tmp_path / "run", systems=("human", "copy"), scorers=("bleu",))
     runner.run(plan)
     human = read_log(tmp_path / "run", "predictions", "human")[1]
-    for example, answer in zip(plan.data.examples, plan.data.held_out, strict=True):
-        assert human[example.id]["text"] == answer
-        assert answer not in example.references
+    assert {example.id: list(example.references) for example in plan.data.examples} == {
+        key: record["turns"] for key, record in human.items()
+    }
+    assert plan.identity["protocol"] == "turns|references:2|left-out:each"
 
 
 def test_human_is_left_out_where_an_example_has_one_reference(world: Path, tmp_path: Path) -> None:

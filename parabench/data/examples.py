@@ -22,18 +22,22 @@ LONGEST_TEXT = 4096
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """Examples as they are scored, and for each the reference taken away to be the human's answer (or none)."""
+    """Examples as they are scored, all with equally many references; ``dropped`` were too many for that."""
 
     examples: tuple[Example, ...]
-    held_out: tuple[str, ...]
+    dropped: int = 0
+
+    @property
+    def references(self) -> int:
+        """How many references every example has."""
+        return len(self.examples[0].references) if self.examples else 0
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the length-prefixed ids, sources, references and held-out texts, in order."""
+        """SHA-256 over the length-prefixed ids, sources and references, in order."""
         digest = hashlib.sha256()
-        human = self.held_out or [""] * len(self.examples)
-        for example, answer in zip(self.examples, human, strict=True):
-            for text in (example.id, example.source, *example.references, answer):
+        for example in self.examples:
+            for text in (example.id, example.source, *example.references):
                 data = text.encode()
                 digest.update(len(data).to_bytes(8, "big") + data)
             digest.update(b"\xff" * 8)
@@ -41,18 +45,18 @@ class EvaluationSet:
 
 
 def evaluation_set(examples: Sequence[Example], limit: int | None, seed: int) -> EvaluationSet:
-    """Sample, then hold one reference of each example out for the human; nobody loses one if somebody has only one."""
+    """Sample, then leave every example as many references as the one that has fewest, chosen by the seed."""
     chosen = sample(merge_sources(examples), limit, seed)
-    if any(len(example.references) < 2 for example in chosen):
-        return EvaluationSet(tuple(chosen), ())
-    pairs = [_hold_out(example, seed) for example in chosen]
-    return EvaluationSet(tuple(example for example, _ in pairs), tuple(human for _, human in pairs))
+    fewest = min((len(example.references) for example in chosen), default=0)
+    kept = tuple(_keep(example, fewest, seed) for example in chosen)
+    return EvaluationSet(kept, sum(len(one.references) - fewest for one in chosen))
 
 
-def _hold_out(example: Example, seed: int) -> tuple[Example, str]:
-    position = random.Random(f"{seed}-{example.id}").randrange(len(example.references))
-    rest = example.references[:position] + example.references[position + 1 :]
-    return replace(example, references=rest), example.references[position]
+def _keep(example: Example, count: int, seed: int) -> Example:
+    if len(example.references) == count:
+        return example
+    places = random.Random(f"{seed}-{example.id}").sample(range(len(example.references)), count)
+    return replace(example, references=tuple(example.references[place] for place in sorted(places)))
 
 
 def sample(examples: Sequence[Example], limit: int | None, seed: int) -> list[Example]:
@@ -65,7 +69,7 @@ def sample(examples: Sequence[Example], limit: int | None, seed: int) -> list[Ex
 
 
 def merge_sources(examples: Sequence[Example]) -> list[Example]:
-    """Pool the references of examples that share a source, so that no held-out answer stays among a twin's."""
+    """Pool the references of examples that share a source, so that no answer left out stays among a twin's."""
     merged: dict[str, Example] = {}
     for example in examples:
         first = merged.get(example.source)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parabench import registry
+from parabench import registry, turns
 from parabench.contracts import Column, Example, Scorer, Setting, UserError
 from parabench.disk import read
 from parabench.store import load_statistics, log_names, read_examples, read_log
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Output:
-    """One system's texts by example id, the ids cut at the length limit, and its role (system, sentinel or human)."""
+    """What one system wrote by example id, one text or one a turn; the ids cut at the length limit, and its role.
 
-    texts: Mapping[str, str]
+    A role is ``system``, ``sentinel`` or ``human``.
+    """
+
+    texts: Mapping[str, Sequence[str]]
     cut: frozenset[str]
     role: str
     signature: str
@@ -100,7 +103,7 @@ def _outputs(folder: Path) -> dict[str, Output]:
     found = {}
     for (name,) in log_names(folder, "predictions"):
         key, records = read_log(folder, "predictions", name)
-        texts = {example: record["text"] for example, record in records.items()}
+        texts = {example: turns.texts(record) for example, record in records.items()}
         cut = frozenset(example for example, record in records.items() if not record["finished"])
         found[name] = Output(texts, cut, key["role"], key["signature"])
     return found

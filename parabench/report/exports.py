@@ -130,7 +130,7 @@ def _columns(
         "control": [row.control] * count,
         "source": [example.source for example in data.examples],
         "references": [list(example.references) for example in data.examples],
-        "output": list(data.texts[row.system]),
+        "outputs": [list(texts) for texts in data.texts[row.system]],
         "cut": [place in data.cut.get(row.system, ()) for place in range(count)],
     }
     for column in data.board.columns:

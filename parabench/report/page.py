@@ -47,15 +47,16 @@ class Comparison:
 class PageData:
     """All that the page shows.
 
-    ``texts`` holds for every system one output per example (None: none was made), ``values`` for system and column one
-    number per example (NaN: undefined), ``cut`` the places of the outputs that the length limit ended. ``quality`` and
-    ``change`` name the axes of the plane; when empty, they are the first columns that measure each. ``anchors`` are the
-    controls that stand beside the systems in figures and examples (None: all); the table has every one.
+    ``texts`` holds for every system what it wrote for each example: one text, one for every turn, or none; ``values``
+    for system and column one number per example (NaN: undefined), ``cut`` the places of the outputs that the length
+    limit ended. ``quality`` and ``change`` name the axes of the plane; when empty, they are the first columns that
+    measure each. ``anchors`` are the controls that stand beside the systems in figures and examples (None: all); the
+    table has every one.
     """
 
     board: Leaderboard
     examples: tuple[Example, ...]
-    texts: Mapping[str, Sequence[str | None]]
+    texts: Mapping[str, Sequence[Sequence[str]]]
     values: Mapping[str, Mapping[str, Sequence[float]]]
     comparisons: tuple[Comparison, ...] = ()
     cut: Mapping[str, Collection[int]] = field(default_factory=dict)

@@ -40,11 +40,11 @@ def _example(data: PageData, place: int, systems: Sequence[str]) -> dict[str, An
     }
 
 
-def _output(source: str, text: str | None, cut: bool) -> dict[str, Any]:
-    shown = visible(text or "")
-    flag = "missing" if text is None else "empty" if not text.strip() else "cut" if cut else ""
-    flag = flag or ("copy" if is_copy(source, shown) else "")
-    return {"runs": runs(source, shown) if shown.strip() else [], "flag": flag}
+def _output(source: str, texts: Sequence[str], cut: bool) -> dict[str, Any]:
+    shown = [visible(text) for text in texts if text.strip()]
+    flag = "missing" if not texts else "empty" if len(shown) < len(texts) else "cut" if cut else ""
+    flag = flag or ("copy" if all(is_copy(source, text) for text in shown) else "")
+    return {"texts": [runs(source, text) for text in shown], "flag": flag}
 
 
 def _rounded(data: PageData, system: str, column: Column) -> list[float]:

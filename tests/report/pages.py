@@ -42,8 +42,8 @@ def page(text: str = "") -> PageData:
     examples = tuple(
         Example(f"e{i}{text}", f"The cat {i} sat.{text}", (f"A cat {i} was sitting.{text}",)) for i in range(3)
     )
-    texts = {name: [f"The cat 0 sat.{text}", f"A dog ran{text}.", None] for name in names.values()}
-    texts[names["bart"]] = ["  ", f"The feline rested.{text}", f"A zebra.{text}"]
+    texts = {name: [[f"The cat 0 sat.{text}"], [f"A dog ran{text}."], []] for name in names.values()}
+    texts[names["bart"]] = [["  "], [f"The feline rested.{text}"], [f"A zebra.{text}"]]
     values = {
         name: {column: [1.0 + place, 3.0, math.nan] for column in columns.values()}
         for place, name in enumerate(names.values())

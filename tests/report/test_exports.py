@@ -86,9 +86,9 @@ def test_parquet_holds_every_sample_value_and_statistic(tmp_path):
     table = pyarrow.parquet.read_table(tmp_path / "samples.parquet")
     rows = {(row["system"], row["id"]): row for row in table.to_pylist()}
     assert len(rows) == 12
-    assert rows["bart", "e1"]["output"] == "The feline rested."
+    assert rows["bart", "e1"]["outputs"] == ["The feline rested."]
     assert rows["bart", "e1"]["references"] == ["A cat 1 was sitting."]
-    assert rows["copy", "e2"]["output"] is None
+    assert rows["copy", "e2"]["outputs"] == []
     assert rows["copy", "e2"]["bleu"] is None
     assert rows["copy", "e0"]["bleu"] == 1.0
     assert rows["bart", "e1"]["statistics.bleu"] == [3.0, None]

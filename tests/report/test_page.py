@@ -114,7 +114,7 @@ def test_examples_carry_differences_flags_and_values(plain):
     assert [system["name"] for system in data["systems"]] == ["softprompt-111", "bart", "copy", "zeroshot"]
     flags = [[output["flag"] for output in example["outputs"]] for example in data["examples"]]
     assert flags == [["copy", "empty", "copy", "copy"], ["", "", "", ""], ["missing", "cut", "missing", "missing"]]
-    assert data["examples"][1]["outputs"][1]["runs"][0][0] in " +-"
+    assert data["examples"][1]["outputs"][1]["texts"][0][0][0] in " +-"
     assert data["values"][0][0] == [2.0, 3.0, None]
 
 

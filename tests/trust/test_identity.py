@@ -40,11 +40,11 @@ CLASSES = {
     Normaliser: {"identity": {"treebank", "case"}},
     Setting: {
         "identity": {"runtime", "decoding"},
-        "content": {"sources", "held_out"},
+        "content": {"sources", "human"},
         "signature": {"options"},
         "circumstance": {"key"},
     },
-    EvaluationSet: {"content": {"examples", "held_out"}},
+    EvaluationSet: {"content": {"examples", "dropped"}},
     Example: {"content": {"id", "source", "references"}},
 }
 
@@ -144,7 +144,7 @@ def test_without_one_part_of_the_identity_a_mutant_is_accepted(tmp_path, monkeyp
 
 
 def test_the_kind_of_device_is_identity_and_its_number_is_not(tmp_path):
-    suite, data = light.suite(tmp_path), EvaluationSet((), ())
+    suite, data = light.suite(tmp_path), EvaluationSet(())
     cpu, one, two = (planning.identity(suite, data, Runtime(device)) for device in ("cpu", "cuda:0", "cuda:1"))
     assert cpu != one == two
 
@@ -252,9 +252,9 @@ def test_every_option_is_in_the_signature(tmp_path, part, option):
 
 def test_a_suite_cannot_name_its_folder_out_of_the_results(tmp_path):
     for name in ("../../evil", "/etc/evil", "a\0b", "..", "."):
-        folder = planning.folder_name(light.suite(tmp_path, name=name), EvaluationSet((), ()), Runtime())
+        folder = planning.folder_name(light.suite(tmp_path, name=name), EvaluationSet(()), Runtime())
         assert "/" not in folder and "\0" not in folder and folder not in (".", "..")  # noqa: PT018
-    assert planning.folder_name(light.suite(tmp_path), EvaluationSet((), ()), Runtime()).startswith("light-")
+    assert planning.folder_name(light.suite(tmp_path), EvaluationSet(()), Runtime()).startswith("light-")
 
 
 def test_texts_that_join_alike_are_not_alike():

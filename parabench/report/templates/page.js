@@ -100,7 +100,7 @@ function matches(example, state, chosen) {
   if (state.show === "copy" && !outputs.some((output) => output.flag === "copy")) return false;
   if (state.show === "failed" && !outputs.some((output) => output.flag && output.flag !== "copy")) return false;
   const plain = (runs) => runs.filter((run) => run[0] !== "-").map((run) => run.slice(1)).join("");
-  const texts = [example.id, example.source, ...example.references.map(plain), ...example.outputs.map((o) => plain(o.runs))];
+  const texts = [example.id, example.source, ...example.references.map(plain), ...example.outputs.flatMap((o) => o.texts.map(plain))];
   const wanted = (state.search ?? "").toLowerCase();
   return texts.some((text) => text.toLowerCase().includes(wanted));
 }
@@ -178,7 +178,8 @@ function differences(runs) {
 function flagged(output) {
   const names = { copy: "copy", empty: "empty", missing: "missing", cut: "cut off" };
   const flag = output.flag ? [element("span", { class: "flag" }, names[output.flag])] : [];
-  return [...differences(output.runs), ...flag];
+  const lines = output.texts.flatMap((runs, turn) => [...(turn ? [element("br", {})] : []), ...differences(runs)]);
+  return [...lines, ...flag];
 }
 
 function restore() {
