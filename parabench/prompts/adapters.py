@@ -2,8 +2,8 @@
 
 ``adapter_config.json`` and ``adapter_model.safetensors`` are what huggingface/peft reads; ``parabench.json`` holds the
 template, the base model's identity and the training's; ``parabench_state.safetensors``, where there is one, holds the
-initial prompt and the encoder's whole state. The facts are written last and hold the tensor's checksum, so a save that
-was interrupted is refused and never loaded.
+initial prompt and the encoder's whole state. The facts are written last and hold the checksums of themselves, of the
+tensor and of the state, so a save that was interrupted, or changed later, is refused and never loaded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from parabench.contracts import UserError
 from parabench.disk import write_atomically
-from parabench.prompts.files import check_matrix, damaged, pack, read_file, read_json, to_json, unpack
+from parabench.prompts.files import check_matrix, damaged, pack, read_file, read_json, seal, to_json, unpack
 from parabench.prompts.peft_format import CONFIG, KEY, TENSOR, peft_config, read_config, read_prompt
 from parabench.prompts.plain import STRICT_KEYS, build
 from parabench.prompts.soft import vocabulary_rows
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from parabench.inference.models import Checkpoint
 
 FACTS, STATE = "parabench.json", "parabench_state.safetensors"
-FORMAT = 1
+FORMAT = 2
+UNSEALED = 1
+"""The format before facts and state had checksums; still read."""
 
 
 @dataclass(frozen=True)
@@ -107,11 +109,12 @@ def save(
     prompt = prompt.detach().to("cpu", torch.float32).contiguous()
     _check_prompt(folder, prompt, facts)
     tensor = pack({KEY: prompt})
-    facts = replace(facts, sha256=hashlib.sha256(tensor).hexdigest())
-    write_atomically(folder / STATE, pack(state or {}))
+    facts = replace(facts, sha256=hashlib.sha256(tensor).hexdigest(), format=FORMAT)
+    kept = pack(state or {})
+    write_atomically(folder / STATE, kept)
     write_atomically(folder / TENSOR, tensor)
     write_atomically(folder / CONFIG, to_json(peft_config(facts)))
-    write_atomically(folder / FACTS, to_json(asdict(facts)))
+    write_atomically(folder / FACTS, to_json(seal(asdict(facts), state=kept)))
     return Adapter(prompt, facts, facts.sha256, state or {})
 
 
@@ -131,7 +134,9 @@ def load(folder: Path, base: Checkpoint | None = None) -> Adapter:
         raise damaged(folder, f"{CONFIG} says {config.get('num_virtual_tokens')} x {config.get('token_dim')}")
     if base is not None:
         check_base(folder, facts.base, base)
-    return Adapter(prompt, facts, digest, _read_state(folder))
+    state = _read_state(folder)
+    _check_seal(folder)
+    return Adapter(prompt, facts, digest, state)
 
 
 def check_fit(adapter: Adapter, model: nn.Module) -> None:
@@ -157,9 +162,24 @@ def check_base(folder: Path, made_for: Base, given: Checkpoint) -> None:
 def read_facts(folder: Path) -> AdapterFacts:
     """Our own facts beside an adapter."""
     found = read_json(folder, FACTS)
-    if found.get("format") != FORMAT:
+    if found.get("format") not in (UNSEALED, FORMAT):
         raise damaged(folder, f"{FACTS} is of format {found.get('format')}; this version reads {FORMAT}")
+    if found["format"] == FORMAT:
+        found.pop("checksums", None)
     return build(AdapterFacts, found, f"read {FACTS} of the adapter {folder}", "train or import it again")
+
+
+def _check_seal(folder: Path) -> None:
+    """Refuse facts or a state other than those that were saved."""
+    found = read_json(folder, FACTS)
+    if found["format"] == UNSEALED:
+        return
+    told = found.pop("checksums", None)
+    kept = read_file(folder, STATE) if (folder / STATE).exists() else b""
+    made = seal(found, state=kept)["checksums"]
+    wrong = [name for name in made if not isinstance(told, dict) or told.get(name) != made[name]]
+    if wrong:
+        raise damaged(folder, f"the {' and the '.join(wrong)} are not those that were saved")
 
 
 def _read_state(folder: Path) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +37,12 @@ def unpack(path: Path, content: bytes) -> dict[str, Tensor]:
 def to_json(content: Mapping[str, Any]) -> bytes:
     """Stable, readable JSON."""
     return (json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def seal(content: Mapping[str, Any], **files: bytes) -> dict[str, Any]:
+    """The content with the SHA-256 of itself, and of each of the files that belong to it, as ``checksums``."""
+    own = {"facts": to_json(content), **files}
+    return {**content, "checksums": {name: hashlib.sha256(data).hexdigest() for name, data in own.items()}}
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:

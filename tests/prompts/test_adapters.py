@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from parabench.contracts import UserError
 from parabench.inference.models import Checkpoint
 from parabench.prompts import adapters
+from parabench.prompts.files import seal
 from parabench.prompts.initialisers import from_adapter
 from parabench.prompts.templates import paraphrase
 
@@ -66,7 +67,17 @@ def rewrite(folder, prompt, key="prompt_embeddings", **more):
 
 
 def change(path, **values):
-    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    """Change members of a JSON file; facts get the checksums of what they are now, so that only that is at fault."""
+    content = {**json.loads(path.read_text()), **values}
+    told = content.pop("checksums", None)
+    if told:
+        content = seal(content, state=(path.parent / adapters.STATE).read_bytes())
+    path.write_text(json.dumps(content))
+
+
+def edit(path, old, new):
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
 
 
 DAMAGE = {
@@ -90,7 +101,10 @@ DAMAGE = {
     ),
     "peft_type LORA": lambda f: change(f / adapters.CONFIG, peft_type="LORA"),
     "says 6 x 16": lambda f: change(f / adapters.CONFIG, num_virtual_tokens=6),
-    "is of format 2": lambda f: change(f / adapters.FACTS, format=2),
+    "is of format 3": lambda f: change(f / adapters.FACTS, format=3),
+    "the facts are not those that were saved": lambda f: edit(f / adapters.FACTS, '"seed": 7', '"seed": 8'),
+    "the state are not those that were saved": lambda f: flip(f / adapters.STATE),
+    "checksums: Unexpected keyword": lambda f: edit(f / adapters.FACTS, '"format": 2', '"format": 1'),
     "sede: Unexpected keyword": lambda f: change(f / adapters.FACTS, sede=1),
     "sum to 4, not 5": lambda f: change(
         f / adapters.FACTS,
@@ -98,6 +112,15 @@ DAMAGE = {
     ),
     "parabench_state.safetensors is not a whole": lambda f: (f / adapters.STATE).write_bytes(b"x"),
 }
+
+
+def test_adapters_from_before_facts_had_checksums_are_read_and_leave_with_them(folder):
+    content = json.loads((folder / adapters.FACTS).read_text())
+    del content["checksums"]
+    (folder / adapters.FACTS).write_text(json.dumps({**content, "format": 1}))
+    old = adapters.load(folder)
+    adapters.save(folder, old.prompt, old.facts, old.state)
+    assert json.loads((folder / adapters.FACTS).read_text())["checksums"].keys() == {"facts", "state"}
 
 
 @pytest.mark.parametrize("message", DAMAGE)

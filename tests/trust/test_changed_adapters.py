@@ -1,4 +1,4 @@
-"""Adapters changed behind the program's back: the prompt is the one that was saved, to the bit, or it is refused."""
+"""Adapters changed behind the program's back: refused, or prompt, facts and state are those that were saved."""
 
 from collections import Counter
 from pathlib import Path
@@ -8,7 +8,8 @@ import torch
 from fuzzing import randomly
 
 from parabench.contracts import UserError
-from parabench.prompts.adapters import AdapterFacts, Base, load, save
+from parabench.prompts import adapters
+from parabench.prompts.adapters import Adapter, AdapterFacts, Base, load, save
 from parabench.prompts.templates import Template
 
 FILES = ("adapter_config.json", "adapter_model.safetensors", "parabench.json", "parabench_state.safetensors")
@@ -22,25 +23,27 @@ def saved(folder: Path) -> torch.Tensor:
 
 
 def changed(folder: Path, number: int) -> Counter[str]:
-    """So many changes to each file: refused, or the same prompt; a fact changed to another possible one is counted."""
-    prompt, tally = saved(folder), Counter()
-    truth = load(folder).facts
+    """So many changes to each file."""
+    saved(folder)
+    truth, tally = load(folder), Counter()
     for name in FILES:
         original = (folder / name).read_bytes()
         for data in randomly(number, original):
             (folder / name).write_bytes(data)
-            tally[_read_again(folder, prompt, truth)] += 1
+            tally[_read_again(folder, truth)] += 1
         (folder / name).write_bytes(original)
     return tally
 
 
-def _read_again(folder: Path, prompt: torch.Tensor, facts: AdapterFacts) -> str:
+def _read_again(folder: Path, truth: Adapter) -> str:
     try:
         found = load(folder)
     except UserError:
         return "refused"
-    assert torch.equal(found.prompt, prompt)
-    return "harmless" if found.facts == facts else "facts changed"
+    assert torch.equal(found.prompt, truth.prompt)
+    assert found.facts == truth.facts
+    assert torch.equal(found.state["initial"], truth.state["initial"])
+    return "harmless"
 
 
 def test_a_changed_adapter_is_refused_or_has_the_same_prompt(tmp_path):
@@ -51,3 +54,9 @@ def test_a_changed_adapter_is_refused_or_has_the_same_prompt(tmp_path):
 @pytest.mark.slow
 def test_ten_thousand_changed_adapters(tmp_path):
     assert changed(tmp_path, 2_500).total() == 10_000
+
+
+def test_without_the_checksums_changed_facts_are_believed(tmp_path, monkeypatch):
+    monkeypatch.setattr(adapters, "_check_seal", lambda folder: None)
+    with pytest.raises(AssertionError):
+        changed(tmp_path, 100)
