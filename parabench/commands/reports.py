@@ -24,6 +24,7 @@ FORMATS = ("latex", "lm-eval", "parquet")
 def report(
     run: Run,
     also: Annotated[str | None, typer.Option(metavar="latex,lm-eval,parquet", help="Further formats.")] = None,
+    beside: Annotated[Path | None, typer.Option(help="A CSV file of published numbers to show beside these.")] = None,
 ) -> None:
     """Write and print the leaderboard and the page of a run folder again."""
     from parabench.report.assemble import write_reports
@@ -32,9 +33,12 @@ def report(
     for name in wanted:
         if name not in FORMATS:
             raise UserError(f"report as {name!r}", "no such format", FORMATS)
-    show(write_reports(run), run)
+    board = write_reports(run)
+    show(board, run)
     for name in wanted:
         typer.echo(export(run, name))
+    if beside:
+        typer.echo(show_beside(board, beside, run))
 
 
 def export(run: Path, form: str) -> Path:
@@ -59,6 +63,16 @@ def export(run: Path, form: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, exports.to_lm_eval(board, row.system).encode())
     return run / "lm-eval"
+
+
+def show_beside(board: Leaderboard, file: Path, run: Path) -> str:
+    """Write ``beside.md`` into the run folder: published numbers and the run's own; returns what it says."""
+    from parabench.disk import write_atomically
+    from parabench.report.published import beside, read_published
+
+    text = beside(board, read_published(file))
+    write_atomically(run / "beside.md", text.encode())
+    return f"\n{text}"
 
 
 def verify(run: Run) -> None:
