@@ -1,0 +1,75 @@
+"""The command that draws soft prompts among the vocabulary of their base model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parabench.contracts import UserError
+
+if TYPE_CHECKING:
+    from parabench.report.promptmap import PromptMap
+    from parabench.suites import Suite
+
+CHECKPOINTS = Path("results/checkpoints")
+
+
+def map_(
+    prompts: Annotated[
+        str, typer.Argument(metavar="A,B,…", help="Systems with a soft prompt, or folders of adapters; one model's.")
+    ],
+    suite: Annotated[str, typer.Option(help="The suite that says where models and adapters are.")] = "mini",
+    nearest: Annotated[int, typer.Option(min=1, help="How many vocabulary tokens to name for each position.")] = 5,
+    output: Annotated[Path, typer.Option(help="Folder of the map.")] = Path("results/maps"),
+) -> None:
+    """Draw soft prompts among the vocabulary: a page to explore, a picture, and a table of the nearest tokens."""
+    from parabench import suites
+    from parabench.disk import write_atomically
+    from parabench.report import mappage
+
+    found = gathered(prompts.split(","), suites.load(suite), nearest, output)
+    write_atomically(output / "prompt-map.html", mappage.to_html(found).encode())
+    write_atomically(output / "prompt-map.png", mappage.to_png(found))
+    write_atomically(output / "nearest.csv", mappage.to_csv(found).encode())
+    typer.echo(f"{output}/prompt-map.html  prompt-map.png  nearest.csv")
+
+
+def gathered(names: list[str], suite: Suite, nearest: int, folder: Path) -> PromptMap:
+    """The prompts of ``names`` on the plane of their base model, which is kept in ``folder``."""
+    from parabench.contracts import Runtime
+    from parabench.inference.models import load_causal, locate
+    from parabench.prompts import adapters
+    from parabench.prompts.soft import vocabulary_rows
+    from parabench.report.promptmap import PromptMap, fitted, placed
+
+    checkpoint = locate(str(suite.options("system", names[0], "softprompt").get("model") or suite.train.causal))
+    folders = {name: folder_of(name, suite) for name in names}
+    loaded = {name: adapters.load(place, checkpoint) for name, place in folders.items()}
+    model, tokenizer = load_causal(checkpoint, Runtime())
+    vocabulary = vocabulary_rows(model).float().cpu()
+    plane, digest = fitted(vocabulary.numpy(), folder)
+    tokens = tokenizer.convert_ids_to_tokens(list(range(len(vocabulary))))
+    return PromptMap(
+        Path(checkpoint.path).name,
+        digest,
+        tokens,
+        plane.place(vocabulary.numpy()),
+        (float(plane.shares[0]), float(plane.shares[1])),
+        tuple(
+            placed(name, adapter, folders[name], plane, vocabulary, tokenizer, nearest)
+            for name, adapter in loaded.items()
+        ),
+    )
+
+
+def folder_of(name: str, suite: Suite) -> Path:
+    """An adapter's folder: the one named, the suite's of that system, or where ``parabench train`` leaves it."""
+    own = suite.options("system", name, name.partition("-")[0]).get("adapters")
+    places = [Path(name), *([Path(str(own)) / name] if own else []), CHECKPOINTS / name]
+    for place in places:
+        if (place / "adapter_config.json").is_file():
+            return place
+    there = sorted(path.parent.name for place in places[1:] for path in place.parent.glob("*/adapter_config.json"))
+    raise UserError(f"map the prompt {name!r}", "no such adapter", there, f"parabench train {name}")

@@ -1,0 +1,152 @@
+"""The prompt map as a picture and as a page that can be moved, searched and pointed at.
+
+The page is one file without any network: tokens are data that its own script draws on a canvas, admitted by hash. What
+the canvas shows to the eye, the tables below it say in words.
+"""
+
+from __future__ import annotations
+
+import io
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from parabench.prompts.reading import Neighbour, Position
+from parabench.report.page import CLOSED, digest, script_json
+from parabench.report.promptmap import Placed, PromptMap, shown
+from parabench.report.sinks import csv_text, visible
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLORS = ("#1b5c9e", "#c2571a", "#2f7d4f", "#8a3d8f", "#a8831c", "#b03a52", "#3d7f8c", "#5b5b5b")
+"""Of the prompts on a light ground, in order; the page's style holds their partners for a dark one."""
+LANDMARKS = 18
+
+
+def to_html(found: PromptMap) -> str:
+    """The map as one HTML document; the same data gives the same bytes."""
+    environment = Environment(
+        loader=PackageLoader("parabench.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"visible": visible, "near": near_text}
+    texts = {name: (files("parabench.report") / "templates" / name).read_text("utf-8") for name in FILES}
+    style, script = texts["page.css"] + texts["map.css"], texts["map.js"]
+    return environment.get_template("map.html.j2").render(
+        found=found,
+        colors=len(COLORS),
+        moves=any(len(one.steps) > 1 for one in found.prompts),
+        data=Markup(script_json(_data(found))),
+        style=Markup(style),
+        script=Markup(script),
+        policy="; ".join(["default-src 'none'", f"style-src {digest(style)}", f"script-src {digest(script)}", *CLOSED]),
+    )
+
+
+FILES = ("page.css", "map.css", "map.js")
+
+
+def near_text(neighbours: tuple[Neighbour, ...]) -> str:
+    """``␣su 0.47, er 0.41``: tokens and their cosines."""
+    return ", ".join(f"{visible(shown(near.token))} {near.value:.2f}" for near in neighbours)
+
+
+def _data(found: PromptMap) -> dict[str, Any]:
+    return {
+        "tokens": [visible(shown(token)) for token in found.tokens],
+        "anchors": _numbers(found.anchors),
+        "landmarks": spread(found.anchors, LANDMARKS),
+        "prompts": [
+            {
+                "name": visible(one.name),
+                "steps": one.steps,
+                "path": [_numbers(stage) for stage in one.path],
+                "about": [_about(position) for position in one.positions],
+            }
+            for one in found.prompts
+        ],
+    }
+
+
+def _numbers(places: Float[np.ndarray, "N 2"]) -> list[list[float]]:
+    return [[round(float(number), 4) for number in axis] for axis in places.T]
+
+
+def _about(position: Position) -> str:
+    norm = f"norm {position.norm:.2f}, {position.relative_norm:.1f} of the vocabulary's"
+    return f"{norm}. Near: {near_text(position.cosine)}"
+
+
+def to_png(found: PromptMap, width: float = 9.0) -> bytes:
+    """The map as a picture of ``width`` inches at 160 pixels: vocabulary grey, each prompt with its way."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({"text.parse_math": False, "font.size": 8.5, "axes.edgecolor": "#a9a59b"}):
+        figure = Figure(figsize=(width, 0.72 * width), layout="constrained", facecolor="#fdfcf9")
+        axes = figure.add_subplot(facecolor="#fdfcf9")
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.plot(*found.anchors.T, ".", color="#b9b4a8", markersize=2.2, markeredgewidth=0, zorder=1)
+        _landmarks(axes, found)
+        for place, one in enumerate(found.prompts):
+            _draw(axes, one, COLORS[place % len(COLORS)])
+        for name in ("x", "y"):
+            axes.tick_params(axis=name, colors="#69645b", length=2)
+        axes.set_xlabel(f"first axis of the vocabulary, {found.shares[0]:.0%} of its variance", color="#69645b")
+        axes.set_ylabel(f"second axis, {found.shares[1]:.0%}", color="#69645b")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(loc="best", frameon=False)
+        stream = io.BytesIO()
+        figure.savefig(stream, format="png", dpi=160, metadata={"Software": None})
+    return stream.getvalue()
+
+
+def _draw(axes: Axes, one: Placed, color: str) -> None:
+    for way in one.path.transpose(1, 0, 2):
+        axes.plot(*way.T, color=color, lw=0.6, alpha=0.3, zorder=2)
+    label = f"{visible(one.name)}: {len(one.positions)} virtual tokens"
+    axes.plot(
+        *one.path[-1].T, "o", color=color, markersize=5, markeredgecolor="#fdfcf9", mew=0.6, label=label, zorder=4
+    )
+
+
+def _landmarks(axes: Axes, found: PromptMap) -> None:
+    """Name some tokens that lie far from one another, so that a reader knows where on the map he is."""
+    for place in spread(found.anchors, LANDMARKS):
+        name = visible(shown(found.tokens[place]))
+        axes.annotate(name, found.anchors[place], color="#69645b", fontsize=7, ha="center", va="bottom", zorder=3)
+        axes.plot(*found.anchors[place], ".", color="#69645b", markersize=4, zorder=3)
+
+
+def spread(places: Float[np.ndarray, "N 2"], count: int) -> list[int]:
+    """The numbers of ``count`` places, each as far as can be from those before it; the first is the most central."""
+    chosen = [int(np.linalg.norm(places - np.median(places, axis=0), axis=1).argmin())]
+    gaps = np.linalg.norm(places - places[chosen[0]], axis=1)
+    while len(chosen) < min(count, len(places)):
+        chosen.append(int(gaps.argmax()))
+        gaps = np.minimum(gaps, np.linalg.norm(places - places[chosen[-1]], axis=1))
+    return chosen
+
+
+def to_csv(found: PromptMap) -> str:
+    """The nearest tokens as a table: prompt, position, norm, and one column pair a neighbour, highest cosine first."""
+    import csv
+
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    count = max(len(position.cosine) for one in found.prompts for position in one.positions)
+    heads = [f"{what} {n}" for n in range(1, count + 1) for what in ("token", "cosine")]
+    writer.writerow(["prompt", "position", "norm", "relative norm", *heads])
+    for one in found.prompts:
+        for row in one.positions:
+            pairs = [cell for near in row.cosine for cell in (csv_text(shown(near.token)), f"{near.value:.4f}")]
+            writer.writerow([csv_text(one.name), row.position, f"{row.norm:.4f}", f"{row.relative_norm:.4f}", *pairs])
+    return file.getvalue()

@@ -1,0 +1,141 @@
+"""The prompt map: learned virtual tokens among the vocabulary, on a plane that the vocabulary alone decides.
+
+Directions are compared, not lengths: rows are made unit length, as the cosine does, and laid on the two principal axes
+of the vocabulary's rows. The plane of a base model is fitted once and kept by the hash of its embedding, so that any
+prompts, of any seeds and trainings, are placed on the same map.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors import numpy as safetensors
+
+from parabench.disk import read, write_atomically
+from parabench.prompts import snapshots
+from parabench.prompts.reading import Position, explain
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
+
+    from parabench.prompts.adapters import Adapter
+
+PARTS = {"center", "axes", "shares"}
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """Two orthonormal axes through the vocabulary's mean direction, and the ``shares`` of its variance they hold."""
+
+    center: Float[np.ndarray, " H"]
+    axes: Float[np.ndarray, "2 H"]
+    shares: Float[np.ndarray, " 2"]
+
+    def place(self, rows: Float[np.ndarray, "N H"]) -> Float[np.ndarray, "N 2"]:
+        """Where rows stand on the map; a row of zeros has no direction and stands where the origin is."""
+        return (_units(rows) - self.center) @ self.axes.T
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """One prompt on the map: the way of its P rows through ``steps``, from the initial one to the one that was kept.
+
+    ``steps`` has a label for each of the S stages of ``path``; ``positions`` are those of ``reading.explain``.
+    """
+
+    name: str
+    steps: tuple[str, ...]
+    path: Float[np.ndarray, "S P 2"]
+    positions: Sequence[Position]
+
+
+@dataclass(frozen=True, eq=False)
+class PromptMap:
+    """All that a map shows: the vocabulary's tokens and places, the same for every prompt of ``base``, and prompts."""
+
+    base: str
+    digest: str
+    tokens: Sequence[str]
+    anchors: Float[np.ndarray, "V 2"]
+    shares: tuple[float, float]
+    prompts: tuple[Placed, ...]
+
+
+def fit(vocabulary: Float[np.ndarray, "V H"]) -> Plane:
+    """The plane of a vocabulary, by the eigenvectors of its unit rows' covariance.
+
+    Each axis points to where its largest entry is positive, so that the same embedding gives the same map.
+    """
+    units = _units(vocabulary)
+    center = units.mean(axis=0)
+    values, vectors = np.linalg.eigh((units - center).T @ (units - center))
+    axes = vectors[:, [-1, -2]].T
+    largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
+    return Plane(center, axes * np.sign(largest), values[[-1, -2]] / values.sum())
+
+
+def fitted(vocabulary: Float[np.ndarray, "V H"], folder: Path) -> tuple[Plane, str]:
+    """The plane and the SHA-256 of the embedding, from ``folder`` where it was kept before, else fitted and kept."""
+    digest = hashlib.sha256(np.ascontiguousarray(vocabulary, dtype="<f4").tobytes()).hexdigest()
+    path = folder / f"plane-{digest[:12]}.safetensors"
+    if (plane := _kept(path, vocabulary.shape[1])) is None:
+        plane = fit(vocabulary)
+        write_atomically(path, safetensors.save({"center": plane.center, "axes": plane.axes, "shares": plane.shares}))
+    return plane, digest
+
+
+def _kept(path: Path, width: int) -> Plane | None:
+    """A plane that can be read back whole; anything else is fitted again, since it holds nothing of the user's."""
+    if not path.exists():
+        return None
+    try:
+        found = safetensors.load(read(path))
+    except (SafetensorError, ValueError):
+        return None
+    if found.keys() != PARTS or found["axes"].shape != (2, width) or found["center"].shape != (width,):
+        return None
+    return Plane(found["center"], found["axes"], found["shares"])
+
+
+def _units(rows: Float[np.ndarray, "N H"]) -> Float[np.ndarray, "N H"]:
+    exact = np.asarray(rows, dtype=np.float64)
+    norms = np.linalg.norm(exact, axis=1, keepdims=True)
+    return exact / np.where(norms > 0, norms, 1)
+
+
+def shown(token: str) -> str:
+    """A token of a byte-level vocabulary as people read it: the blank before a word as ``␣``, a newline as ``⏎``."""
+    return token.replace("Ġ", "␣").replace("Ċ", "⏎")
+
+
+def placed(
+    name: str,
+    adapter: Adapter,
+    folder: Path,
+    plane: Plane,
+    vocabulary: Float[Tensor, "V H"],
+    tokenizer: PreTrainedTokenizerBase,
+    nearest: int,
+) -> Placed:
+    """An adapter on the map, with the way it went as far as its ``folder`` has kept it."""
+    way = stages(adapter, folder)
+    path = np.stack([plane.place(rows.numpy()) for _, rows in way])
+    return Placed(name, tuple(label for label, _ in way), path, explain(adapter, vocabulary, tokenizer, nearest))
+
+
+def stages(adapter: Adapter, folder: Path) -> list[tuple[str, Float[Tensor, "P H"]]]:
+    """The prompt as it was initially, at each snapshot of its training before it was kept, and as it was kept."""
+    shape, initial = adapter.prompt.shape, adapter.state.get("initial")
+    found = [("initial", initial)] if initial is not None and initial.shape == shape else []
+    for step, rows in snapshots.taken(folder):
+        if rows.shape == shape:
+            found.append((f"step {step}", rows))
+    return [*found, ("kept", adapter.prompt)]
