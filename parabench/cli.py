@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from parabench.commands import data as data_commands
+from parabench.commands import map as map_commands
 from parabench.commands import models as model_commands
 from parabench.commands import prompts, reports, selftest, training
 from parabench.contracts import UserError
@@ -124,6 +125,7 @@ app.command()(reports.meta)
 app.command()(selftest.selftest)
 app.command()(prompts.paraphrase)
 app.command()(prompts.explain)
+app.command("map")(map_commands.map_)
 app.command()(training.train)
 app.command()(training.search)
 app.add_typer(data_commands.data, name="data")
