@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -77,7 +77,7 @@ def train(
         runtime = Runtime(ranks.device(resolve_device(device)), dtype, seed=seed)
         request = requests.Request(
             kind, checkpoint, training_data(data, chosen, dev, seed, test), config, runtime, folder, initialiser,
-            chosen.decoding, samples, judge(chosen, runtime) if samples else None, recompute,
+            chosen.decoding, samples, judging(chosen, runtime) if samples else (), recompute,
         )  # fmt: skip
         if ranks.first:
             announce(request, ranks.count)
@@ -97,6 +97,9 @@ def search(
     optimizers: Annotated[str | None, typer.Option(metavar="A,B,…", help="Optimisers to choose from.")] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds to try each setting with.")] = 1,
     trials: Annotated[int, typer.Option(help="Trials in all, by all workers.")] = 20,
+    goal: Annotated[str, typer.Option("--objective", metavar="loss|COLUMN", help="What decides.")] = "loss",
+    samples: Annotated[int, typer.Option(help="How many held-out sentences to paraphrase and score.")] = 0,
+    scorers: Annotated[str | None, typer.Option(metavar="A,B,…", help="By these; the suite's headline if not.")] = None,
     steps: Annotated[int, typer.Option(help="Updates of every trial that is not stopped early.")] = 500,
     validate_every: Annotated[int, typer.Option(help="Updates between validations.")] = 50,
     batch_size: Annotated[int | None, typer.Option(help="Rows in a batch.")] = None,
@@ -109,13 +112,14 @@ def search(
     dtype: Annotated[str, typer.Option(metavar="float32|bfloat16", help="Arithmetic of the model.")] = "float32",
     output: Annotated[Path | None, typer.Option(help="Folder of the search; run again to go on or to help.")] = None,
 ) -> None:
-    """Search a prompt's length and the settings that go with it, by the loss on held-out pairs."""
+    """Search a prompt's length and what goes with it, by the loss on held-out pairs or by a score of texts."""
     from parabench import suites
     from parabench.inference.models import resolve_device
-    from parabench.training import requests
+    from parabench.training import kinds, requests
 
     try:
         from parabench.training import search as searching
+        from parabench.training import trials as trying
     except ModuleNotFoundError as error:
         raise UserError("search", str(error), mend="pip install 'parabench[train]'") from None
 
@@ -123,19 +127,24 @@ def search(
     runtime = Runtime(resolve_device(device), dtype, seed=seed)
     pairs = training_data(data, chosen, dev, seed)
     fixed = {"steps": steps, "batch_size": batch_size, "validate_every": validate_every}
-    choices, ranges = requests.space(lengths, learning_rates, initialisers, optimizers, range(seed, seed + seeds))
+    judges = judging(chosen, runtime, scorers) if samples else ()
+    choices, ranges = trying.space(lengths, learning_rates, initialisers, optimizers, range(seed, seed + seeds))
     wanted = searching.Search(
-        choices, ranges, trials, steps, validate_every, sampler, pruner, seed=seed  # type: ignore[arg-type]
+        choices, ranges, trials, steps, validate_every, sampler, pruner,  # type: ignore[arg-type]
+        seed=seed, goal=goal, upwards=rises(goal, judges),
     )  # fmt: skip
-    objective = requests.objective(name, chosen.train.model_dump(), base, pairs, fixed, runtime)
-    folder = output or Path("results/searches") / name
+    folder, kind = output or Path("results/searches") / name, kinds.parse(f"{name}-1")
+    common = requests.Request(
+        kind, requests.base_of(kind, chosen.train.model_dump(), base), pairs, kind.defaults, runtime, folder,
+        None, chosen.decoding, samples, judges,
+    )  # fmt: skip
 
     def told(trial: Any) -> None:
         shown = " ".join(f"{key}={value}" for key, value in trial.params.items())
-        end = trial.user_attrs.get("error") or ("" if trial.value is None else f"loss {trial.value:.4f}")
+        end = trial.user_attrs.get("error") or ("" if trial.value is None else f"{goal} {trial.value:.4f}")
         typer.echo(f"trial {trial.number:>3} {trial.state.name.lower():<8} {shown}  {end}")
 
-    searching.search(wanted, folder, objective, told)
+    searching.search(wanted, folder, trying.objective(name, common, fixed), told)
     typer.echo(f"{folder}/trials.csv  importance.json  length.svg")
 
 
@@ -146,12 +155,21 @@ def looked_for(suite: Suite, name: str, family: str) -> Path:
     return place if place.is_relative_to(CHECKPOINTS) else CHECKPOINTS / name
 
 
-def judge(suite: Suite, runtime: Runtime) -> Scorer:
-    """The scorer of the suite's headline column, for the texts generated at validations."""
+def judging(suite: Suite, runtime: Runtime, names: str | None = None) -> tuple[Scorer, ...]:
+    """The scorers for the texts generated at validations: those named, or that of the suite's headline column."""
     from parabench import planning
     from parabench.contracts import Setting
 
-    return planning.build("scorer", suite.headline.partition(".")[0], suite, Setting(runtime, suite.decoding))
+    wanted = (names or suite.headline.partition(".")[0]).split(",")
+    return tuple(planning.build("scorer", name, suite, Setting(runtime, suite.decoding)) for name in wanted)
+
+
+def rises(goal: str, judges: Iterable[Scorer]) -> bool:
+    """Whether more of a measure is better."""
+    better = {"loss": "down"} | {column.name: column.better for judge in judges for column in judge.columns}
+    if goal not in better:
+        raise UserError(f"search by {goal!r}", "not measured", list(better), "--samples 50 --scorers ibleu")
+    return better[goal] == "up"
 
 
 def announce(request: Any, processes: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -21,6 +20,7 @@ from parabench.training.ranks import ALONE, Ranks
 from parabench.training.recipes import Watch
 from parabench.training.resumable import Job, Outcome, follow
 
+Report = Callable[[int, Mapping[str, Any]], object]
 SHOWN = 3
 PACKAGES = ("torch", "transformers", "tokenizers", "parabench")
 
@@ -38,7 +38,7 @@ class Data:
 class Request:
     """One training as asked for; ``base`` is the model it starts from, ``initialiser`` None the kind's own.
 
-    At each validation the first ``samples`` held-out sentences are paraphrased, and scored where there is a ``judge``.
+    At each validation the first ``samples`` held-out sentences are paraphrased, and scored by the ``judges``.
     """
 
     kind: Kind
@@ -50,7 +50,7 @@ class Request:
     initialiser: str | None = None
     decoding: Decoding = field(default_factory=Decoding)
     samples: int = 0
-    judge: Scorer | None = None
+    judges: tuple[Scorer, ...] = ()
     recompute: bool = False
 
 
@@ -68,21 +68,21 @@ def spec(request: Request, ranks: Ranks) -> dict[str, Any]:
 
 
 def carry_out(
-    request: Request, watch: Watch = id, ranks: Ranks = ALONE, report: Callable[[int, float], object] = max
+    request: Request, watch: Watch = id, ranks: Ranks = ALONE, report: Report = lambda step, measured: None
 ) -> Outcome:
     """Train, from the beginning or from where the folder stands, and store the result in the folder.
 
-    ``report`` is told every validation's step and loss, and may end the training by raising.
+    ``report`` is told every validation's step and what it measured, and may end the training by raising.
     """
     learner = kinds.load(request.kind, request.base, request.runtime, request.initialiser, request.recompute)
 
-    def measure(step: int) -> dict[str, Any]:
-        measured = _measure(request, learner, ranks)
-        report(step, measured["loss"])
+    def validate(step: int) -> dict[str, Any]:
+        measured = measure(request, learner, ranks)
+        report(step, measured)
         return measured
 
-    validate = measure if request.data.dev else None
-    job = Job(learner.trainee, request.data.pairs, request.config, spec(request, ranks), validate)
+    judged = validate if request.data.dev else None
+    job = Job(learner.trainee, request.data.pairs, request.config, spec(request, ranks), judged)
     facts = {
         "seed": request.config.seed,
         "data": "; ".join(f"{name}: {value}" for name, value in request.data.facts.items()),
@@ -91,15 +91,15 @@ def carry_out(
     return follow(job, request.folder, partial(kinds.keep, learner, request.folder, facts), watch, ranks)
 
 
-def _measure(request: Request, learner: Learner, ranks: Ranks) -> dict[str, Any]:
+def measure(request: Request, learner: Learner, ranks: Ranks = ALONE) -> dict[str, Any]:
     """The held-out loss; and, where asked for, scores of generated texts and a few of the texts themselves."""
     measured: dict[str, Any] = {"loss": validation.mean_loss(learner.trainee, request.data.dev, ranks=ranks)}
     if request.samples:
         examples = validation.examples(request.data.dev, request.samples)
         sources = [example.source for example in examples]
         texts = validation.generate(learner, sources, request.decoding, request.runtime)
-        if request.judge:
-            measured |= validation.scores(request.judge, examples, texts)
+        for judge in request.judges:
+            measured |= validation.scores(judge, examples, texts)
         measured["samples"] = list(zip(sources[:SHOWN], texts[:SHOWN], strict=True))
     return measured
 
@@ -145,52 +145,3 @@ def base_of(kind: Kind, models: Mapping[str, str], asked: str | None) -> Checkpo
     if not reference:
         raise UserError(f"train {kind.name!r}", f"the suite names no {kind.base} model", mend="--base MODEL")
     return locate(reference)
-
-
-def space(
-    lengths: str, rates: str, initialisers: str | None, optimizers: str | None, seeds: Iterable[int]
-) -> tuple[dict[str, list[Any]], dict[str, tuple[float, float]]]:
-    """What a search chooses from, as typed: values joined by commas (initialisers by semicolons), rates as a range."""
-    choices: dict[str, list[Any]] = {"length": _numbers(lengths, int), "seed": list(seeds)}
-    ranges: dict[str, tuple[float, float]] = {}
-    if (ends := re.fullmatch(r"([\d.]+(?:e-?\d+)?)-([\d.]+(?:e-?\d+)?)", rates)) is not None:
-        ranges["learning_rate"] = float(ends[1]), float(ends[2])
-    else:
-        choices["learning_rate"] = _numbers(rates, float)
-    if initialisers:
-        choices["initialiser"] = initialisers.split(";")
-    if optimizers:
-        choices["optimizer"] = optimizers.split(",")
-    return choices, ranges
-
-
-def _numbers(text: str, kind: type) -> list[Any]:
-    try:
-        return [kind(part) for part in text.split(",")]
-    except ValueError:
-        raise UserError(f"search among {text!r}", f"not {kind.__name__} numbers joined by commas") from None
-
-
-def objective(
-    family: str,
-    models: Mapping[str, str],
-    base: str | None,
-    data: Data,
-    fixed: Mapping[str, Any],
-    runtime: Runtime,
-) -> Callable[[Mapping[str, Any], Path, Callable[[int, float], None]], float]:
-    """What a search minimises: the held-out loss of a prompt trained with the settings; of the bare model at 0."""
-    checkpoint = base_of(kinds.parse(f"{family}-1"), models, base)
-
-    def train_and_judge(settings: Mapping[str, Any], folder: Path, report: Callable[[int, float], None]) -> float:
-        varied = dict(settings)
-        kind, seed = kinds.parse(f"{family}-{varied.pop('length')}"), varied.pop("seed")
-        initialiser = varied.pop("initialiser", None)
-        here = replace(runtime, seed=seed)
-        if not kind.length:
-            return validation.mean_loss(kinds.load(kind, checkpoint, here).trainee, data.dev)
-        config = configured(kind, seed=seed, **fixed, **varied)
-        request = Request(kind, checkpoint, data, config, here, folder, initialiser)
-        return carry_out(request, report=report).loss
-
-    return train_and_judge

@@ -24,12 +24,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from parabench.contracts import UserError
 from parabench.disk import make_folder, write_atomically
+from parabench.training import lengths
 
 Pruner = Literal["median", "hyperband", "none"]
 Sampler = Literal["tpe", "random", "grid"]
 Settings = Mapping[str, Any]
-Objective = Callable[[Settings, Path, Callable[[int, float], None]], float]
-"""Trains with settings in a folder, reports (step, loss) as it goes, and gives the loss at the end."""
+Measured = Mapping[str, Any]
+Objective = Callable[[Settings, Path, Callable[[int, Measured], None]], Measured]
+"""Trains with settings in a folder, reports what it measures as it goes, and gives what was kept measures."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Search:
     """What is varied and how: a choice among values for each name, or a (low, high) range of logarithmic scale.
 
     ``startup`` trials run to their end before any is stopped; a validation comes every ``interval`` of ``steps``.
+    ``goal`` is the measure that decides, which is to rise if ``upwards``.
     """
 
     choices: Mapping[str, Sequence[Any]]
@@ -48,6 +51,8 @@ class Search:
     pruner: Pruner = "median"
     startup: int = 4
     seed: int = 0
+    goal: str = "loss"
+    upwards: bool = False
 
 
 def search(search: Search, folder: Path, objective: Objective, told: Callable[[FrozenTrial], object] = id) -> None:
@@ -62,16 +67,18 @@ def search(search: Search, folder: Path, objective: Objective, told: Callable[[F
             settings[name] = trial.suggest_float(name, low, high, log=True)
         trial.set_user_attr("process", os.getpid())
 
-        def report(step: int, loss: float) -> None:
-            trial.report(loss, step)
+        def report(step: int, measured: Measured) -> None:
+            trial.report(measured[search.goal], step)
             if trial.should_prune():
                 raise optuna.TrialPruned
 
         try:
-            return objective(settings, folder / "trials" / digest(settings), report)
+            measured = objective(settings, folder / "trials" / digest(settings), report)
         except UserError as error:  # a training that diverges is a result, not the end of the search
             trial.set_user_attr("error", " ".join(str(error).split()))
             raise optuna.TrialPruned from error
+        trial.set_user_attr("measured", {name: x for name, x in measured.items() if isinstance(x, float)})
+        return float(measured[search.goal])
 
     def after(study: optuna.Study, trial: FrozenTrial) -> None:
         told(trial)
@@ -80,7 +87,7 @@ def search(search: Search, folder: Path, objective: Objective, told: Callable[[F
 
     if len(ended(study)) < search.trials:
         study.optimize(attempt, callbacks=[after])
-    write_tables(study, folder)
+    write_tables(study, search.goal, folder)
 
 
 def ended(study: optuna.Study) -> list[FrozenTrial]:
@@ -99,7 +106,7 @@ def _study(search: Search, folder: Path) -> optuna.Study:
     return optuna.create_study(
         storage=storage,
         study_name="parabench",
-        direction="minimize",
+        direction="maximize" if search.upwards else "minimize",
         sampler=_sampler(search),
         pruner=_pruner(search),
         load_if_exists=True,
@@ -149,24 +156,30 @@ def _alive(process: int) -> bool:
     return False
 
 
-def write_tables(study: optuna.Study, folder: Path) -> None:
+def write_tables(study: optuna.Study, goal: str, folder: Path) -> None:
     """``trials.csv`` with every trial, ``importance.json``, and where lengths were varied ``length.svg``."""
     trials = study.get_trials(deepcopy=False)
     names = sorted({name for trial in trials for name in trial.params})
+    measures = [goal, *sorted({name for trial in trials for name in measured(trial)} - {goal})]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["trial", "state", *names, "loss", "steps", "error"])
+    writer.writerow(["trial", "state", *names, *measures, "steps", "error"])
     for trial in trials:
         steps = max(trial.intermediate_values, default=0)
-        loss = trial.value if trial.value is not None else trial.intermediate_values.get(steps, "")
-        values = [trial.params.get(name, "") for name in names]
-        writer.writerow(
-            [trial.number, trial.state.name.lower(), *values, loss, steps, trial.user_attrs.get("error", "")]
-        )
+        found = {goal: trial.intermediate_values.get(steps, ""), **measured(trial)}
+        values = [trial.params.get(name, "") for name in names] + [found.get(name, "") for name in measures]
+        writer.writerow([trial.number, trial.state.name.lower(), *values, steps, trial.user_attrs.get("error", "")])
     write_atomically(folder / "trials.csv", file.getvalue().encode())
     write_atomically(folder / "importance.json", json.dumps(importance(study), indent=1).encode())
     if "length" in names:
-        write_atomically(folder / "length.svg", length_plot(study))
+        ended = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+        points = {name: [(t.params["length"], measured(t)[name]) for t in ended] for name in measures}
+        write_atomically(folder / "length.svg", lengths.plot(points))
+
+
+def measured(trial: FrozenTrial) -> Mapping[str, float]:
+    """What a completed trial's checkpoint measures, by name."""
+    return trial.user_attrs.get("measured", {})
 
 
 def importance(study: optuna.Study) -> dict[str, float]:
@@ -176,25 +189,3 @@ def importance(study: optuna.Study) -> dict[str, float]:
         return optuna.importance.get_param_importances(study, evaluator=evaluator)
     except (ValueError, RuntimeError):  # too few trials, or nothing was varied
         return {}
-
-
-def length_plot(study: optuna.Study) -> bytes:
-    """Held-out loss against prompt length: every trial, and where a length has several their mean and its range."""
-    from matplotlib.figure import Figure
-
-    points: dict[int, list[float]] = {}
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        points.setdefault(trial.params["length"], []).append(float(trial.value or 0.0))
-    figure = Figure(figsize=(7, 4))
-    axes = figure.add_subplot(xlabel="prompt length, virtual tokens", ylabel="held-out loss, nats a target token")
-    lengths = sorted(points)
-    for length in lengths:
-        axes.plot([length] * len(points[length]), points[length], "o", color="0.6", markersize=4)
-    means = [sum(points[length]) / len(points[length]) for length in lengths]
-    low = [mean - min(points[length]) for mean, length in zip(means, lengths, strict=True)]
-    high = [max(points[length]) - mean for mean, length in zip(means, lengths, strict=True)]
-    if lengths:
-        axes.errorbar(lengths, means, [low, high], capsize=3, marker="s")
-    content = io.BytesIO()
-    figure.savefig(content, format="svg", metadata={"Date": None})
-    return content.getvalue()

@@ -32,34 +32,61 @@ def causal_loss(model: PreTrainedModel, rows: Sequence[Row]) -> Float[Tensor, ""
 
 
 def prompt_loss(
-    model: PreTrainedModel, prompt: Float[Tensor, "P H"], rows: Sequence[Row], lead: int | None = None
+    model: PreTrainedModel, prompt: Float[Tensor, "P E"], rows: Sequence[Row], lead: int | None = None
 ) -> Float[Tensor, ""]:
     """Loss of a frozen decoder-only model with a soft prompt (Lester et al. 2021, section 2).
 
-    The first ``lead`` rows of the prompt (all by default) stand before everything, the others where a row holds the id
-    ``-1-k``. Attention is causal, so the leading positions are the same for every row: they are computed once, every
-    row attends to the same keys and values, and the gradient flows back through them once.
+    The first ``lead`` rows of the prompt (all by default) stand before everything, and are computed once for all rows;
+    the others stand where a row holds the id ``-1-k``. Rows run in groups without padding, and where a gradient is
+    wanted each group's is made at once, so that no more than one group's activations exist.
     """
-    prompt = prompt.to(model.dtype)
-    ids, where, targets = _causal_layout(rows, model.device)
-    prefix = _shared_prefix(model, prompt[:lead], len(rows))
-    embedded = _embedded(model, prompt, ids) if len(prompt[:lead]) < len(prompt) else model.get_input_embeddings()(ids)
-    hidden = model.base_model(inputs_embeds=embedded, past_key_values=prefix, use_cache=True).last_hidden_state
-    return _head_loss(model, hidden[where], targets)
+    _check(rows)
+    lead = len(prompt[:lead])
+    if not is_plain(model):
+        rows = [Row([*range(-1, -1 - lead, -1), *row.source], row.target) for row in rows]
+        ids, where, targets = _causal_layout(rows, model.device)
+        embedded = _embedded(model, prompt.to(model.dtype), ids)
+        hidden = model.base_model(inputs_embeds=embedded, use_cache=False).last_hidden_state
+        return _head_nll(model, hidden[where], targets) / len(targets)
+    wanted = torch.is_grad_enabled() and prompt.requires_grad
+    with torch.set_grad_enabled(wanted):
+        loss, gradient = _prompt_gradient(model, prompt.detach().requires_grad_(wanted), rows, lead)
+    return loss if gradient is None else loss + (gradient * (prompt - prompt.detach())).sum()
 
 
-def _shared_prefix(model: PreTrainedModel, leading: Float[Tensor, "P H"], rows: int) -> Cache | None:
-    """Keys and values of the leading positions, computed once and seen by ``rows`` rows."""
-    if len(leading) == 0:
-        return None
-    prefix = model.base_model(inputs_embeds=leading[None], use_cache=True).past_key_values
-    for layer in prefix.layers:
-        layer.keys = layer.keys.expand(rows, -1, -1, -1)
-        layer.values = layer.values.expand(rows, -1, -1, -1)
-    return prefix
+def _prompt_gradient(
+    model: PreTrainedModel, prompt: Float[Tensor, "P E"], rows: Sequence[Row], lead: int
+) -> tuple[Float[Tensor, ""], Float[Tensor, "P E"] | None]:
+    """The loss, and its gradient in the prompt where the prompt asks for one."""
+    table, device = prompt.to(model.dtype), model.device
+    prefix = Prefix(model, table[:lead])
+    loss = torch.zeros((), device=device)
+    for group in _groups(rows, GROUP_TOKENS[device.type]):
+        ids = torch.tensor([token for row in group for token in (*row.source, *row.target[:-1])], device=device)
+        embedded = _embedded(model, table, ids) if len(table) > lead else model.get_input_embeddings()(ids)
+        lengths = [len(row.source) + len(row.target) - 1 for row in group]
+        places = [at for row, span in zip(group, spans(lengths), strict=True) for at in span[len(row.source) - 1 :]]
+        hidden = prefix.followed(embedded, lengths)[torch.tensor(places, device=device)]
+        targets = torch.tensor([token for row in group for token in row.target], device=device)
+        part = _head_nll(model, hidden, targets) / target_tokens(rows)
+        loss += part.detach()
+        _backward(part.backward, part)
+    _backward(prefix.backward, loss)
+    return loss, prompt.grad
 
 
-def _embedded(model: PreTrainedModel, prompt: Float[Tensor, "P H"], ids: Int[Tensor, "B T"]) -> Float[Tensor, "B T H"]:
+def _groups(rows: Sequence[Row], tokens: int) -> Iterator[list[Row]]:
+    """The rows, alike in length, in groups of at most so many tokens or of one row."""
+    group: list[Row] = []
+    for row in sorted(rows, key=lambda row: len(row.source) + len(row.target)):
+        if group and sum(len(part) for row in (*group, row) for part in row) > tokens:
+            yield group
+            group = []
+        group.append(row)
+    yield group
+
+
+def _embedded(model: PreTrainedModel, prompt: Float[Tensor, "P E"], ids: Int[Tensor, "*T"]) -> Float[Tensor, "*T E"]:
     embedded = model.get_input_embeddings()(ids.clamp(min=0))
     virtual = ids < 0
     return torch.where(virtual[..., None], prompt[(-1 - ids).clamp(min=0)], embedded)

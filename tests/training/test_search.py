@@ -5,24 +5,47 @@ from __future__ import annotations
 import csv
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from pathlib import Path
 
 import jobs
+import numpy as np
 import pytest
 
-from parabench.contracts import Runtime, UserError
-from parabench.training import requests
-from parabench.training.search import Search, Settings, digest, search
+from parabench.contracts import Column, Example, Signature, UserError
+from parabench.training import requests, trials
+from parabench.training.lengths import summaries
+from parabench.training.resumable import finished
+from parabench.training.search import Measured, Search, Settings, digest, search
 
+Report = Callable[[int, Measured], None]
 CHOICES = {"length": [1, 2, 3, 4, 5, 6, 7, 8]}
 
 
-def falling(settings: Settings, folder: Path, report: Callable[[int, float], None]) -> float:
+def falling(settings: Settings, folder: Path, report: Report) -> Measured:
     """Curves that never cross: what is behind at the first report is behind at the last."""
     for step in range(10, 101, 10):
-        report(step, settings["length"] + 10 / step)
-    return settings["length"] + 0.1
+        report(step, measured(settings["length"] + 10 / step))
+    return measured(settings["length"] + 0.1)
+
+
+def measured(loss: float) -> Measured:
+    """A score that rises as the loss falls, and texts, which are no measure."""
+    return {"loss": loss, "bleu": 100 - loss, "samples": [["a", "b"]]}
+
+
+class Words:
+    """A scorer: words a text."""
+
+    columns = (Column("words", "up", "source"),)
+    signature = Signature("words")
+
+    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> np.ndarray:
+        return np.array([[float(len(text.split()))] for text in texts])
+
+    def combine(self, statistics: np.ndarray) -> np.ndarray:
+        return statistics.mean(0)
 
 
 def table(folder: Path) -> list[dict[str, str]]:
@@ -56,14 +79,14 @@ def test_a_grid_tries_everything_once(tmp_path: Path) -> None:
 def test_a_worker_that_died_is_taken_over_with_the_same_settings(tmp_path: Path) -> None:
     plan, seen = Search(CHOICES, {}, 6, 100, 10, "random", "none"), list[str]()
 
-    def dying(settings: Settings, folder: Path, report: Callable[[int, float], None]) -> float:
+    def dying(settings: Settings, folder: Path, report: Report) -> Measured:
         if len(list(tmp_path.glob("begun-*"))) == 3:
             (tmp_path / "died").write_text(digest(settings))
             os.kill(os.getpid(), signal.SIGKILL)
         (tmp_path / f"begun-{len(list(tmp_path.glob('begun-*')))}").touch()
         return falling(settings, folder, report)
 
-    def noting(settings: Settings, folder: Path, report: Callable[[int, float], None]) -> float:
+    def noting(settings: Settings, folder: Path, report: Report) -> Measured:
         seen.append(digest(settings))
         return falling(settings, folder, report)
 
@@ -92,14 +115,40 @@ def test_two_workers_share_the_trials(tmp_path: Path) -> None:
     assert 8 <= len(table(tmp_path)) <= 9
 
 
-def test_prompts_are_trained_and_judged_by_held_out_loss(tmp_path: Path) -> None:
-    data = requests.Data(jobs.PAIRS[:20], jobs.PAIRS[20:24], {"data": "tiny"})
-    base = str(jobs.base("softprompt", tmp_path))
+def test_a_score_that_is_to_rise_decides_and_stands_in_the_table(tmp_path: Path) -> None:
+    plan = Search(CHOICES, {}, 12, 100, 10, "random", "median", startup=2, goal="bleu", upwards=True)
+    search(plan, tmp_path, falling)
+    rows = table(tmp_path)
+    complete = [row for row in rows if row["state"] == "complete"]
+    assert 0 < len(complete) < len(rows)
+    assert min(int(row["length"]) for row in rows) in {int(row["length"]) for row in complete}
+    assert all(float(row["loss"]) == pytest.approx(100 - float(row["bleu"])) for row in complete)
+    assert list(rows[0]).index("bleu") < list(rows[0]).index("loss")
+    assert "samples" not in rows[0]
+
+
+def test_intervals_over_seeds_are_students() -> None:
+    """NIST/SEMATECH e-Handbook 1.3.6.7.2: t of 0.975 at 2 degrees of freedom is 4.303."""
+    found = summaries([(5, 1.0), (20, 7.0), (5, 2.0), (5, 3.0)])
+    assert [(one.length, one.mean) for one in found] == [(5, 2.0), (20, 7.0)]
+    assert found[0].half == pytest.approx(4.303 / 3**0.5, rel=1e-3)
+    assert found[1].half == 0
+
+
+def test_prompts_are_trained_and_measured(tmp_path: Path) -> None:
+    common = requests.replace(jobs.request("softprompt-1", tmp_path, "none"), samples=2, judges=(Words(),))
     fixed = {"steps": 3, "batch_size": 4, "validate_every": 1}
-    objective = requests.objective("softprompt", {"causal": base}, None, data, fixed, Runtime())
-    choices, ranges = requests.space("0,2", "0.01,0.02", None, None, [0])
-    search(Search(choices, ranges, 4, 3, 1, "grid", "none"), tmp_path / "search", objective)
+    choices, ranges = trials.space("0,2", "0.01,0.02", None, None, [0])
+    plan = Search(choices, ranges, 4, 3, 1, "grid", "none")
+    search(plan, tmp_path / "search", trials.objective("softprompt", common, fixed))
     rows = table(tmp_path / "search")
-    assert len({row["loss"] for row in rows if row["length"] == "0"}) == 1
+    assert len({(row["loss"], row["words"]) for row in rows if row["length"] == "0"}) == 1
     assert {row["steps"] for row in rows if row["length"] == "2"} == {"3"}
-    assert requests.space("5", "1e-4-0.1", "a;b", "sgd,adam", [0])[1] == {"learning_rate": (1e-4, 0.1)}
+    for row in rows:
+        if row["length"] == "2":
+            settings = {"length": 2, "seed": 0, "learning_rate": float(row["learning_rate"])}
+            outcome = finished(tmp_path / "search" / "trials" / digest(settings))
+            assert outcome is not None
+            best = min((line["validation"] for line in outcome.history if "validation" in line), key=itemgetter("loss"))
+            assert [str(best[name]) for name in ("loss", "words")] == [row["loss"], row["words"]]
+    assert trials.space("5", "1e-4-0.1", "a;b", "sgd,adam", [0])[1] == {"learning_rate": (1e-4, 0.1)}
