@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from parabench.commands import data as data_commands
+from parabench.commands import filter as filtering
 from parabench.commands import map as map_commands
 from parabench.commands import models as model_commands
 from parabench.commands import prompts, reports, selftest, training
@@ -118,6 +119,7 @@ def doctor() -> None:
     raise SystemExit(0 if healthy else 1)
 
 
+app.command("filter")(filtering.filter_)
 app.command()(reports.report)
 app.command()(reports.compare)
 app.command()(reports.verify)

@@ -50,7 +50,7 @@ def rows(form: str, path: str, columns: Columns, tally: Tally) -> Iterator[Raw]:
         "tsv": lambda: _tsv(path, columns, tally),
         "csv": lambda: _csv(path, columns, tally),
         "jsonl": lambda: _named(_json_records(path, tally), columns, path, tally),
-        "parquet": lambda: _named(_parquet_records(path), columns, path, tally),
+        "parquet": lambda: _named(parquet_records(path), columns, path, tally),
         "hf": lambda: _named(_hub_records(path, columns), columns, path, tally),
     }
     if form not in readers:
@@ -144,7 +144,8 @@ def _json_records(path: str, tally: Tally) -> Iterator[tuple[int, Any]]:
             tally.count("not JSON", number)
 
 
-def _parquet_records(path: str) -> Iterator[tuple[int, Any]]:
+def parquet_records(path: str) -> Iterator[tuple[int, Any]]:
+    """Numbered records of a Parquet file, a few thousand in memory."""
     from pyarrow import ArrowException, parquet
 
     try:

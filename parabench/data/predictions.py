@@ -8,10 +8,12 @@ Beside a test set (``--data``): JSONL ``{"id": "…", "prediction": "…"}``, or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from parabench.contracts import Example, UserError
+from parabench.data.corpora import parquet_records
 from parabench.data.examples import bad_line, check_text, identifier, json_record, read_lines
 
 Predicted = list[tuple[Example, str]]
@@ -27,33 +29,54 @@ def read_predictions(path: Path, examples: Sequence[Example] | None = None) -> P
     return _in_order(path, lines, examples) if examples is not None else _tsv(path, lines)
 
 
+def stream(path: Path) -> Iterator[tuple[Example, str]]:
+    """The rows of a file of any length, JSONL, TSV or Parquet, one after the other; ids may repeat unnoticed."""
+    if path.suffix == ".parquet":
+        for number, record in parquet_records(str(path)):
+            yield _record(path, number, record)
+    elif path.suffix in (".jsonl", ".json"):
+        for number, line in read_lines(path):
+            yield _record(path, number, json_record(path, number, line))
+    else:
+        yield from _cells(path, read_lines(path))
+
+
 def _json(path: Path, lines: list[tuple[int, str]]) -> Predicted:
     pairs, seen = [], dict[str, int]()
     for number, line in lines:
-        record = json_record(path, number, line)
-        if not isinstance(record.get("references"), list) or not record["references"]:
-            raise bad_line(path, number, 'needs "source", "prediction" and "references": [text, …], or add --data')
-        references = tuple(check_text(path, number, text) for text in record["references"])
-        source = check_text(path, number, record.get("source"))
-        example = Example(identifier(path, number, record), source, references)
-        if example.id in seen:
-            raise bad_line(path, number, f"the id {example.id!r} stands in line {seen[example.id]} too")
-        seen[example.id] = number
-        pairs.append((example, check_text(path, number, record.get("prediction"), empty=True)))
+        pair = _record(path, number, json_record(path, number, line))
+        name = pair[0].id
+        if name in seen:
+            raise bad_line(path, number, f"the id {name!r} stands in line {seen[name]} too")
+        seen[name] = number
+        pairs.append(pair)
     return pairs
 
 
+def _record(path: Path, number: int, record: dict[str, Any]) -> tuple[Example, str]:
+    if not isinstance(record.get("references"), list) or not record["references"]:
+        raise bad_line(path, number, 'needs "source", "prediction" and "references": [text, …], or add --data')
+    references = tuple(check_text(path, number, text) for text in record["references"])
+    source = check_text(path, number, record.get("source"))
+    example = Example(identifier(path, number, record), source, references)
+    return example, check_text(path, number, record.get("prediction"), empty=True)
+
+
 def _tsv(path: Path, lines: list[tuple[int, str]]) -> Predicted:
-    pairs, width = [], len(lines[0][1].split("\t"))
+    return list(_cells(path, lines))
+
+
+def _cells(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[Example, str]]:
+    width = 0
     for number, line in lines:
         cells = line.split("\t")
+        width = width or len(cells)
         if len(cells) < 3 or len(cells) != width:
             wanted = max(width, 3)
             raise bad_line(path, number, f"{len(cells)} columns instead of {wanted}: source, prediction, references…")
         for position, text in enumerate(cells):
             check_text(path, number, text, empty=position == 1)
-        pairs.append((Example(str(number), cells[0], tuple(cells[2:])), cells[1]))
-    return pairs
+        yield Example(str(number), cells[0], tuple(cells[2:])), cells[1]
 
 
 def _by_id(path: Path, lines: list[tuple[int, str]], examples: Sequence[Example]) -> Predicted:

@@ -1,0 +1,72 @@
+"""The command that scores a corpus of any size, row by row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parabench.contracts import Runtime, Setting, UserError
+
+if TYPE_CHECKING:
+    from parabench.corpus.scoring import Outcome
+
+
+def filter_(
+    rows: Annotated[
+        str, typer.Argument(metavar="FILE", help="Predictions as for score (also Parquet), or FORMAT:PATH.")
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for the scored rows; the same folder is resumed.")],
+    scorers: Annotated[str | None, typer.Option(metavar="A,B,…", help="Instead of the suite's own.")] = None,
+    suite: Annotated[str, typer.Option(help="The suite whose scorers, models and normalising are used.")] = "overlap",
+    system: Annotated[str | None, typer.Option(help="Let this system paraphrase the sources first.")] = None,
+    keep: Annotated[str | None, typer.Option(metavar="COLUMN>=X,…", help="Write only rows that satisfy all.")] = None,
+    part: Annotated[
+        str, typer.Option(metavar="K/N", help="Do the K-th of N parts, each in a folder of its own.")
+    ] = "1/1",
+    form: Annotated[str, typer.Option("--format", metavar="parquet|jsonl", help="How rows are written.")] = "parquet",
+    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")] = "auto",
+    dtype: Annotated[str | None, typer.Option(metavar="float32|bfloat16|float16", help="Arithmetic of models.")] = None,
+) -> None:
+    """Score a corpus of any size in flat memory, every row with its columns, and keep the good ones."""
+    from parabench import planning, suites
+    from parabench.corpus import scoring, writing
+    from parabench.corpus.source import Source, part_of
+    from parabench.inference.models import resolve_device
+    from parabench.progress import bars
+
+    chosen = suites.load(suite)
+    runtime = Runtime(resolve_device(device), dtype or chosen.dtype, None, seed)
+    setting = Setting(runtime, chosen.decoding)
+    names = [name.strip() for name in scorers.split(",")] if scorers else chosen.scorers
+    built = {name: planning.build("scorer", name, chosen, setting) for name in names}
+    columns = [column.name for scorer in built.values() for column in scorer.columns]
+    if form not in writing.FORMATS:
+        raise UserError(f"write rows as {form!r}", "no such format", writing.FORMATS)
+    job = scoring.Filter(
+        Source(rows, seed, *part_of(part)),
+        built,
+        chosen.normalise,
+        runtime,
+        output,
+        planning.build("system", system, chosen, setting) if system else None,
+        writing.conditions(keep, columns),
+        form,
+    )
+    with bars(spoken=True) as advance:
+        outcome = scoring.carry_out(job, advance)
+    show(outcome)
+
+
+def show(outcome: Outcome) -> None:
+    """The columns of the whole corpus, and where its rows are."""
+    for reason, count in outcome.left_out.items():
+        typer.echo(f"left out  {count:>12,} {reason}", err=True)
+    for cell in outcome.cells:
+        digits = cell.column.digits
+        ends = f"[{cell.low:.{digits}f}, {cell.high:.{digits}f}]"
+        missing = f"  undefined in {cell.undefined:,}" if cell.undefined else ""
+        typer.echo(f"{cell.column.name:<18} {cell.value:>10.{digits}f}  {ends:<22} {cell.column.against}{missing}")
+    typer.echo(f"{outcome.rows:,} rows, {outcome.kept:,} kept: {outcome.path}")

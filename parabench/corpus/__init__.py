@@ -1,0 +1,1 @@
+"""Corpora of any size: rows are read, paraphrased, measured and written in blocks, and never held whole."""

@@ -1,0 +1,82 @@
+"""Rows of a corpus, streamed: a file of predictions as ``parabench score`` reads it, or a corpus in its own format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from parabench.contracts import Example, UserError
+from parabench.data.corpora import FORMATS
+from parabench.data.files import file_digest
+from parabench.data.predictions import stream
+from parabench.data.specs import CorpusSpec, parse
+from parabench.data.tally import Tally
+from parabench.data.training_set import fingerprint, numbered
+
+BLOCK = 1024
+"""Rows measured together, and rows that one of several parts takes at a time."""
+
+
+class Row(NamedTuple):
+    """One row: the example (its id is the line, or the file's own id), and the text beside it."""
+
+    example: Example
+    text: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """The rows of a file, or every ``parts``-th block of them from ``part`` on; ``tally`` counts what is left out.
+
+    ``name`` is ``FORMAT:PATH?options``, whose pairs have no references, or the path of a file of predictions.
+    """
+
+    name: str
+    seed: int = 0
+    part: int = 0
+    parts: int = 1
+    tally: Tally = field(default_factory=Tally, compare=False)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the rows are, by content and not by path."""
+        spec = self._spec
+        content = fingerprint([spec], self.seed) if spec else file_digest(self.name)
+        return {"content": content, "part": self.part, "parts": self.parts}
+
+    def rows(self, start: int = 0) -> Iterator[Row]:
+        """All rows from ``start`` on, read anew."""
+        self.tally.clear()
+        return islice(self._own(), start, None)
+
+    def _own(self) -> Iterator[Row]:
+        for number, row in enumerate(self._all()):
+            if number // BLOCK % self.parts == self.part:
+                yield row
+
+    def _all(self) -> Iterator[Row]:
+        if spec := self._spec:
+            for line, (source, text) in numbered(spec, self.tally, self.seed):
+                yield Row(Example(str(line), source, ()), text)
+        else:
+            yield from map(Row._make, stream(Path(self.name)))
+
+    @property
+    def _spec(self) -> CorpusSpec | None:
+        if self.name.partition(":")[0] not in FORMATS:
+            return None
+        specs = parse(self.name)
+        if len(specs) > 1:
+            raise UserError(f"filter {self.name!r}", f"{len(specs)} corpora", mend="filter them one by one")
+        return specs[0]
+
+
+def part_of(text: str) -> tuple[int, int]:
+    """``3/8`` as ``(2, 8)``: the third of eight parts."""
+    first, _, second = text.partition("/")
+    if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
+        raise UserError(f"use --part {text}", "not of the form K/N with K from 1 to N", mend="--part 1/8")
+    return int(first) - 1, int(second)

@@ -1,0 +1,100 @@
+"""Scored rows out, streamed: Parquet or JSON lines, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import operator
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from parabench.contracts import UserError
+from parabench.disk import sync, told
+
+Columns = Mapping[str, list[Any]]
+"""Names and values of one block of rows."""
+
+FORMATS = ("parquet", "jsonl")
+COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """``bartscore-s2h>=-2``: what a row must satisfy to be kept; an undefined value never does."""
+
+    column: str
+    sign: str
+    bound: float
+
+    def holds(self, value: float | None) -> bool:
+        """Whether a row with this value is kept."""
+        return value is not None and COMPARISONS[self.sign](value, self.bound)
+
+
+def conditions(text: str | None, columns: Sequence[str]) -> tuple[Condition, ...]:
+    """``a>=1,b<2`` as conditions on columns that there are."""
+    found = []
+    for part in filter(None, (text or "").split(",")):
+        match = re.fullmatch(r"\s*(\S+?)\s*(>=|<=|>|<)\s*(-?\d+\.?\d*(?:[eE]-?\d+)?)\s*", part)
+        if match is None:
+            raise UserError(f"keep the rows where {part!r}", "not of the form COLUMN>=NUMBER", list(COMPARISONS))
+        if match[1] not in columns:
+            raise UserError(f"keep the rows where {part!r}", f"no column {match[1]!r}", columns)
+        found.append(Condition(match[1], match[2], float(match[3])))
+    return tuple(found)
+
+
+def kept(block: Columns, wanted: Sequence[Condition]) -> Columns:
+    """The rows of a block that satisfy all conditions."""
+    count = len(next(iter(block.values())))
+    chosen = [at for at in range(count) if all(condition.holds(block[condition.column][at]) for condition in wanted)]
+    return {name: [values[at] for at in chosen] for name, values in block.items()}
+
+
+def defined(values: Sequence[float]) -> list[float | None]:
+    """Numbers as they are written: what is undefined becomes null."""
+    return [value if isfinite(value) else None for value in values]
+
+
+@contextmanager
+def table(path: Path, texts: Sequence[str], numbers: Sequence[str]) -> Iterator[Callable[[Columns], None]]:
+    """Write blocks to ``path``, which appears when all are written; the suffix decides the format."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    opened = _parquet if path.suffix == ".parquet" else _lines
+    with told(path):
+        with opened(temporary, texts, numbers) as write:
+            yield write
+        os.replace(temporary, path)
+        sync(path.parent)
+
+
+@contextmanager
+def _parquet(path: Path, texts: Sequence[str], numbers: Sequence[str]) -> Iterator[Callable[[Columns], None]]:
+    import pyarrow
+    from pyarrow.parquet import ParquetWriter
+
+    fields = [(name, pyarrow.string()) for name in texts] + [(name, pyarrow.float64()) for name in numbers]
+    schema = pyarrow.schema(fields)
+    with ParquetWriter(path, schema, compression="zstd") as writer:
+        yield lambda block: writer.write_table(pyarrow.table(dict(block), schema=schema))
+
+
+@contextmanager
+def _lines(path: Path, texts: Sequence[str], numbers: Sequence[str]) -> Iterator[Callable[[Columns], None]]:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+
+        def write(block: Columns) -> None:
+            for values in zip(*block.values(), strict=True):
+                file.write(json.dumps(dict(zip(block, values, strict=True)), ensure_ascii=False) + "\n")
+
+        yield write
