@@ -124,16 +124,25 @@ def command(request: Request) -> str:
 
 def plan_predictions(request: Request, file: Path) -> Plan:
     """A plan that scores a file of predictions as the system named after it, beside the suite's controls."""
-    examples = read_examples(request.data) if request.data else None
-    pairs = read_predictions(file, examples)
-    texts = {example.source: text for example, text in pairs}
-    if len(texts) < len(pairs):
-        raise UserError(f"score {file}", "two lines share one source", mend="pool their references in one line")
-    made = assemble(replace(request, systems=()), [example for example, _ in pairs])
-    if file.stem in made.systems:
-        raise UserError(f"score {file}", f"{file.stem!r} is the name of a control", mend="rename the file")
-    again = shlex.join(["parabench", "score", file.name])
-    return replace(made, systems={file.stem: Given(texts), **made.systems}, command=again)
+    pairs = read_predictions(file, read_examples(request.data) if request.data else None)
+    made = plan_texts(request, [example for example, _ in pairs], {file.stem: [text for _, text in pairs]})
+    return replace(made, command=shlex.join(["parabench", "score", file.name]))
+
+
+def plan_texts(request: Request, examples: Sequence[Example], given: Mapping[str, Sequence[str]]) -> Plan:
+    """A plan that scores texts, one for each example in order, as systems of these names, beside the suite's controls."""
+    if len({example.source for example in examples}) < len(examples):
+        raise UserError(f"score {', '.join(given)}", "two examples share one source", mend="pool their references")
+    made = assemble(replace(request, systems=()), examples)
+    for name, texts in given.items():
+        if name in made.systems:
+            raise UserError(f"score {name}", "it is the name of a control", mend="give it another name")
+        if len(texts) != len(examples):
+            found = f"{len(texts)} texts for {len(examples)} examples"
+            raise UserError(f"score {name}", found, mend="give one text for each example")
+    sources = [example.source for example in examples]
+    systems = {name: Given(dict(zip(sources, texts, strict=True))) for name, texts in given.items()}
+    return replace(made, systems={**systems, **made.systems}, command="parabench.score(…)")
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from parabench.contracts import Decoding, UserError
+from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.contracts import Setting
@@ -135,22 +134,14 @@ def paraphrase(
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where the model runs.")] = "auto",
 ) -> None:
     """Paraphrase a sentence, or standard input line by line."""
-    from parabench import suites
-    from parabench.contracts import Runtime, Setting
-    from parabench.inference.models import resolve_device
+    from parabench import library
 
     sources = texts or [line.rstrip("\n") for line in sys.stdin]
     if not any(source.strip() for source in sources):
         raise UserError("paraphrase nothing", "no sentence", mend='parabench paraphrase "The old man sold his boat."')
-    runtime = Runtime(resolve_device(device), seed=seed)
-    chosen: Decoding = suites.load(suite).decoding
-    decoding = replace(chosen, do_sample=True, top_p=0.9) if n > 1 else chosen
-    repeated = [source for source in sources for _ in range(n)]
-    answers = dict[int, str]()
-    for batch in system_of(system, suite, Setting(runtime, decoding)).paraphrase(repeated):
-        answers |= {done.position: done.text for done in batch}
-    for position in range(len(repeated)):
-        typer.echo(printable(answers[position]))
+    for made in library.paraphrase(sources, system, suite=suite, n=n, seed=seed, device=device):
+        for text in made:
+            typer.echo(printable(text))
 
 
 def system_of(name: str, suite: str, setting: Setting) -> Any:

@@ -80,7 +80,7 @@ def merge_sources(examples: Sequence[Example]) -> list[Example]:
 
 def read_examples(path: Path) -> list[Example]:
     """Read a test set; raises UserError naming file and line for anything that is not exactly as the formats say."""
-    reader = _from_json if path.suffix in (".jsonl", ".json") else _from_tsv
+    reader = from_json if path.suffix in (".jsonl", ".json") else _from_tsv
     examples, seen = [], dict[str, int]()
     for number, line in read_lines(path):
         example = reader(path, number, line)
@@ -93,7 +93,8 @@ def read_examples(path: Path) -> list[Example]:
     return examples
 
 
-def _from_json(path: Path, number: int, line: str) -> Example:
+def from_json(path: Path, number: int, line: str) -> Example:
+    """One line of a JSONL test set."""
     record = json_record(path, number, line)
     source, references = record.get("source"), record.get("references")
     if not isinstance(source, str) or not isinstance(references, list) or not references:

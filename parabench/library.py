@@ -1,0 +1,199 @@
+"""What the command line does, as functions: run, score, report and paraphrase from a program or a notebook.
+
+Examples are ``Example`` objects, or records as a JSONL test set holds them; a path is read as the command line reads it.
+Nothing is printed. Bad input raises ``UserError``, with the message that the command line would show.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from parabench.contracts import Decoding, Example, Runtime, Setting, UserError
+
+if TYPE_CHECKING:
+    import pandas
+
+    from parabench.contracts import Score
+    from parabench.planning import Plan, Request
+    from parabench.report.board import Leaderboard
+
+File = str | PathLike[str]
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Results:
+    """A finished run: where it lies, and its leaderboard. Prints itself; in a notebook, shows itself as a table."""
+
+    folder: Path
+    leaderboard: Leaderboard
+
+    def score(self, system: str, column: str) -> Score:
+        """One cell: value, 95 % interval, signature, and how many examples are undefined; UserError if there is none."""
+        rows = {row.system: row.scores for row in self.leaderboard.rows}
+        if system not in rows:
+            raise UserError(f"look up the system {system!r}", "it is not in the table", sorted(rows))
+        if column not in rows[system]:
+            raise UserError(f"look up the column {column!r}", "it is not in the table", sorted(rows[system]))
+        return rows[system][column]
+
+    def frame(self) -> pandas.DataFrame:
+        """The values, a row for each system in the table's order, a column for each column; undefined is NaN."""
+        import pandas
+
+        from parabench.report.board import ordered
+
+        names = [column.name for column in self.leaderboard.columns]
+        values = {r.system: {name: one.value for name, one in r.scores.items()} for r in ordered(self.leaderboard)}
+        return pandas.DataFrame.from_dict(values, orient="index", columns=names).rename_axis("system")
+
+    def samples(self) -> pandas.DataFrame:
+        """Every output of every system, with its example and its value in every column; kept as ``samples.parquet``."""
+        import pandas
+
+        from parabench.report.assemble import page
+        from parabench.report.evidence import gather
+        from parabench.report.exports import to_parquet
+
+        path = self.folder / "samples.parquet"
+        to_parquet(page(gather(self.folder), self.leaderboard, ()), path)
+        return pandas.read_parquet(path)
+
+    def __str__(self) -> str:
+        from parabench.report.leaderboard import to_markdown
+
+        return to_markdown(self.leaderboard).split("\n## ")[0]
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+def run(
+    systems: Sequence[str] | None = None,
+    *,
+    suite: str = "mini",
+    scorers: Sequence[str] | None = None,
+    data: File | Sequence[Example | Record] | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    dtype: str | None = None,
+    output: File | None = None,
+) -> Results:
+    """Generate, measure and report, as ``parabench run`` does; the same call resumes and reuses what is there.
+
+    >>> results = run(["copy"], scorers=["ibleu"], data=EXAMPLES, output=FOLDER / "copied")
+    >>> results.score("copy", "src_bleu").value
+    100.0
+    """
+    from parabench import planning
+
+    request = _request(suite, systems, scorers, seed, device, dtype, output, limit)
+    if data is None or isinstance(data, (str, PathLike)):
+        return _execute(planning.plan(replace(request, data=Path(data) if data else None)))
+    return _execute(planning.assemble(request, _examples(data)))
+
+
+def score(
+    predictions: Sequence[str] | Mapping[str, Sequence[str]],
+    examples: File | Sequence[Example | Record],
+    *,
+    suite: str = "overlap",
+    scorers: Sequence[str] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    output: File | None = None,
+) -> Results:
+    """Score texts, one for each example in their order, beside the suite's controls, as ``parabench score`` does.
+
+    Several systems are a mapping from name to texts; one alone is called ``predictions``.
+
+    >>> results = score(["Why did she leave?", "No one came."], EXAMPLES, scorers=["ibleu"], output=FOLDER / "scored")
+    >>> results.frame().loc["copy", "src_bleu"]
+    np.float64(100.0)
+    >>> score(["Why did she leave?"], EXAMPLES)
+    Traceback (most recent call last):
+    ...
+    parabench.contracts.UserError: score predictions
+      found:   1 texts for 2 examples
+      mend:    give one text for each example
+    """
+    from parabench import planning
+    from parabench.data.examples import read_examples
+
+    asked = _examples(examples) if not isinstance(examples, (str, PathLike)) else read_examples(Path(examples))
+    given = predictions if isinstance(predictions, Mapping) else {"predictions": predictions}
+    request = _request(suite, (), scorers, seed, device, None, output, None)
+    return _execute(planning.plan_texts(request, asked, given))
+
+
+def load(folder: File) -> Results:
+    """The results of a finished run, reported again from its folder; no model is needed."""
+    from parabench.report.assemble import write_reports
+
+    return Results(Path(folder), write_reports(Path(folder)))
+
+
+def paraphrase(
+    texts: Sequence[str],
+    system: str = "softprompt-111",
+    *,
+    suite: str = "mini",
+    n: int = 1,
+    seed: int = 0,
+    device: str = "auto",
+) -> list[list[str]]:
+    """``n`` paraphrases of each text by a system of a suite; more than one are sampled (top-p 0.9), one is the suite's own.
+
+    >>> paraphrase(["Nobody came."], "copy")
+    [['Nobody came.']]
+    """
+    from parabench import planning, suites
+    from parabench.inference.models import resolve_device
+
+    chosen = suites.load(suite)
+    decoding: Decoding = replace(chosen.decoding, do_sample=True, top_p=0.9) if n > 1 else chosen.decoding
+    sources = [text for text in texts for _ in range(n)]
+    setting = Setting(Runtime(resolve_device(device), chosen.dtype, seed=seed), decoding, sources=tuple(sources))
+    made = dict[int, str]()
+    for batch in planning.build("system", system, chosen, setting).paraphrase(sources):
+        made |= {one.position: one.text for one in batch}
+    return [[made[place * n + turn] for turn in range(n)] for place in range(len(texts))]
+
+
+def _request(
+    suite: str,
+    systems: Sequence[str] | None,
+    scorers: Sequence[str] | None,
+    seed: int,
+    device: str,
+    dtype: str | None,
+    output: File | None,
+    limit: int | None,
+) -> Request:
+    from parabench import planning, suites
+
+    return planning.Request(
+        suites.load(suite), systems, scorers, None, limit, seed, device, dtype, None, Path(output) if output else None
+    )
+
+
+def _examples(given: Sequence[Example | Record]) -> list[Example]:
+    from parabench.data.examples import from_json
+
+    where = Path("examples")
+    return [
+        one if isinstance(one, Example) else from_json(where, number, json.dumps(dict(one)))
+        for number, one in enumerate(given, 1)
+    ]
+
+
+def _execute(plan: Plan) -> Results:
+    from parabench import runner
+
+    return Results(plan.folder, runner.run(plan))
