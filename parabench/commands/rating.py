@@ -1,0 +1,63 @@
+"""The commands about people's ratings: a blind sheet out of a run, and filled-in sheets back to judgments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from parabench.contracts import UserError
+
+rate = typer.Typer(help="Blind ratings by people: make a sheet, read it back.", no_args_is_help=True)
+
+
+@rate.command()
+def sheet(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    systems: Annotated[str, typer.Option(metavar="A,B,…", help="Whose texts to rate, controls included.")],
+    examples: Annotated[int, typer.Option(help="How many sources.")] = 50,
+    seed: Annotated[int, typer.Option(help="Seed of choice and order.")] = 0,
+    output: Annotated[Path, typer.Option(help="The sheet; key and instructions are put beside it.")] = Path(
+        "sheet.csv"
+    ),
+) -> None:
+    """Write texts of a run in random order without their systems, a key to them, and instructions for raters."""
+    from parabench.disk import write_atomically
+    from parabench.report import rating
+    from parabench.report.evidence import gather
+
+    if output.suffix != ".csv":
+        raise UserError(f"write the sheet {output}", "a name that does not end in .csv", mend="--output sheet.csv")
+    items = rating.draw(gather(run), [name.strip() for name in systems.split(",")], examples, seed)
+    own_key, help_text = output.with_suffix(".key.json"), output.with_suffix(".txt")
+    write_atomically(own_key, rating.key(items, {"run": run.resolve().name, "seed": seed}).encode())
+    write_atomically(help_text, rating.INSTRUCTIONS.encode())
+    write_atomically(output, rating.sheet(items).encode())
+    texts = sum(len(item.texts) for item in items)
+    typer.echo(f"{len(items)} sources, {texts} texts")
+    typer.echo(f"for raters    {output}  {help_text}")
+    typer.echo(f"keep away     {own_key}")
+
+
+@rate.command("read")
+def read_(
+    sheets: Annotated[list[Path], typer.Argument(help="Filled-in sheets, one a rater.")],
+    key: Annotated[Path, typer.Option(help="The key that was written with the sheet.")],
+    output: Annotated[Path, typer.Option(help="Where to put the judgments.")] = Path("judgments.jsonl"),
+    seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
+) -> None:
+    """Join filled-in sheets with their key: judgments for `parabench meta`, and each system's mean rating."""
+    from parabench.disk import write_atomically
+    from parabench.report import rating
+    from parabench.report.sinks import visible
+
+    items = rating.read_key(key)
+    rated = rating.read_sheets(sheets, items)
+    write_atomically(output, rating.judgments(rated).encode())
+    asked = sum(len(item.texts) for item in items)
+    given = sum(len(one.ratings) for one in rated)
+    typer.echo(f"{given} ratings of {len(rated)} texts; {asked - len(rated)} texts without one")
+    for one in rating.means(rated, seed):
+        typer.echo(f"{visible(one.system):<20} n={one.count:<4} {one.mean:.2f} [{one.low:.2f}, {one.high:.2f}]")
+    typer.echo(f"{output}")
