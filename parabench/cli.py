@@ -18,7 +18,7 @@ from parabench.commands import data as data_commands
 from parabench.commands import filter as filtering
 from parabench.commands import map as map_commands
 from parabench.commands import models as model_commands
-from parabench.commands import prompts, reports, selftest, training
+from parabench.commands import prompts, rating, reports, selftest, training
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ app.command()(training.search)
 app.add_typer(data_commands.data, name="data")
 app.add_typer(prompts.adapters, name="adapters")
 app.add_typer(model_commands.models, name="models")
+app.add_typer(rating.rate, name="rate")
 
 
 def names(text: str | None) -> tuple[str, ...] | None:
