@@ -1,53 +1,54 @@
 """Sentences that paraphrase one another, however indirectly: connected components, the unit that a split may not cut.
 
 A sentence is the 64-bit ``key`` of its normalised form. A component is known by its smallest key, so nothing here
-depends on the order in which pairs come.
+depends on the order in which pairs come. M counts pairs, S different sentences, R components.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
-from hashlib import blake2b
+
+import numpy as np
+from jaxtyping import UInt64
+
+SPREAD = np.uint64(0x9E3779B97F4A7C15)
+"""Odd, so that multiplying by it permutes the 64-bit numbers (Knuth's multiplicative hashing)."""
 
 
 class Components:
-    """Union-find over keys, about 100 bytes a sentence."""
+    """The components of a list of pairs, in arrays: at most about 100 bytes a pair while they are made."""
 
-    def __init__(self) -> None:
-        """No sentences yet."""
-        self.parents: dict[int, int] = {}
+    def __init__(self, pairs: UInt64[np.ndarray, "M 2"]) -> None:
+        """Find them all, each sentence's and each one's size."""
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
 
-    def join(self, one: int, two: int) -> None:
-        """Two sentences are a pair."""
-        low, high = sorted((self.root(one), self.root(two)))
-        self.parents[high] = low
+        self.sentences: UInt64[np.ndarray, " S"]
+        self.sentences, places = np.unique(pairs, return_inverse=True)
+        ends, count = places.reshape(-1, 2).astype(np.int32), len(self.sentences)
+        graph = coo_array((np.ones(len(ends), bool), (ends[:, 0], ends[:, 1])), shape=(count, count))
+        _, self.numbers = connected_components(graph, directed=False)
+        _, first, self.sizes = np.unique(self.numbers, return_index=True, return_counts=True)
+        self.roots: UInt64[np.ndarray, " R"] = self.sentences[first]
 
-    def root(self, sentence: int) -> int:
-        """The smallest key of a sentence's component."""
-        parents = self.parents
-        parents.setdefault(sentence, sentence)
-        while parents[sentence] != sentence:
-            parents[sentence] = sentence = parents[parents[sentence]]
-        return sentence
+    def of(self, sentences: Iterable[int]) -> frozenset[int]:
+        """The roots of the components in which these sentences stand."""
+        places = np.searchsorted(self.sentences, np.array(sorted(sentences), np.uint64))
+        return frozenset(self.roots[self.numbers[places]].tolist())
 
     def members(self, roots: Iterable[int]) -> frozenset[int]:
         """Every sentence of the components with these roots."""
-        wanted = frozenset(roots)
-        return frozenset(sentence for sentence in list(self.parents) if self.root(sentence) in wanted)
+        wanted = np.isin(self.roots, np.array(sorted(roots), np.uint64))
+        return frozenset(self.sentences[wanted[self.numbers]].tolist())
 
     def draw(self, count: int, seed: int, barred: frozenset[int]) -> frozenset[int]:
         """Roots of components for about ``count`` pairs, by the seed: none barred, none larger than a tenth of it or 6.
 
         A component of n sentences holds at least n - 1 pairs.
         """
-        sizes = Counter(self.root(sentence) for sentence in list(self.parents))
-        small = [root for root, size in sizes.items() if root not in barred and size <= max(6, count // 10)]
-        small.sort(key=lambda root: blake2b(f"{seed}-{root}".encode(), digest_size=8).digest())
-        chosen, pairs = set[int](), 0
-        for root in small:
-            if pairs >= count:
-                break
-            chosen.add(root)
-            pairs += sizes[root] - 1
-        return frozenset(chosen)
+        fit = (self.sizes <= max(6, count // 10)) & ~np.isin(self.roots, np.array(sorted(barred), np.uint64))
+        roots, pairs = self.roots[fit], self.sizes[fit] - 1
+        mask = np.random.default_rng(seed).integers(1 << 64, dtype=np.uint64, endpoint=False)
+        order = np.argsort((roots ^ mask) * SPREAD)
+        enough = int(np.searchsorted(np.cumsum(pairs[order]), count)) + 1
+        return frozenset(roots[order[:enough]].tolist())

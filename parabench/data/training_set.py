@@ -5,8 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
+from typing import Generic, TypeVar
+
+import numpy as np
 
 from parabench.contracts import UserError
 from parabench.data.components import Components
@@ -17,21 +22,34 @@ from parabench.data.leakage import TestSentences
 from parabench.data.specs import CorpusSpec
 from parabench.data.tally import Tally
 
+Item = TypeVar("Item")
 TEST, DEV = "in the test set, or paraphrases what is", "held out for validation"
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Pairs to train on (an endless mix, or one pass over one corpus), held-out pairs, and what is known of them.
+    """Corpora to train on and the pairs held out of each, in the order asked for, and what is known of them.
 
     ``removed`` counts the pairs taken out because they, or what they are connected with, stand in the test set.
     """
 
-    pairs: Corpus | Mix
-    dev: tuple[Pair, ...]
+    corpora: tuple[Corpus, ...]
+    held_out: tuple[tuple[Pair, ...], ...]
     tallies: tuple[Tally, ...]
     fingerprint: str
     removed: int
+
+    @property
+    def pairs(self) -> Iterable[Pair]:
+        """An endless mix, or one pass over one corpus."""
+        first = self.corpora[0]
+        shares = tuple(corpus.spec.share for corpus in self.corpora)
+        return first if len(self.corpora) == 1 else Mix(self.corpora, shares, first.seed)
+
+    @property
+    def dev(self) -> tuple[Pair, ...]:
+        """All pairs held out."""
+        return tuple(chain.from_iterable(self.held_out))
 
 
 @dataclass(frozen=True)
@@ -50,23 +68,24 @@ class Corpus:
 
 
 @dataclass(frozen=True)
-class Mix:
+class Mix(Generic[Item]):
     """Corpora drawn from by their shares, each begun anew when it ends, so that the mix has no end."""
 
-    corpora: tuple[Corpus, ...]
+    corpora: tuple[Iterable[Item], ...]
+    shares: tuple[float, ...]
     seed: int
 
-    def __iter__(self) -> Iterator[Pair]:
-        draw, shares = random.Random(f"mix-{self.seed}"), [corpus.spec.share for corpus in self.corpora]
+    def __iter__(self) -> Iterator[Item]:
+        draw = random.Random(f"mix-{self.seed}")
         streams = [iter(corpus) for corpus in self.corpora]
         numbers = range(len(streams))
         while True:
-            chosen = draw.choices(numbers, shares)[0]
-            pair = next(streams[chosen], None)
-            if pair is None:
+            chosen = draw.choices(numbers, self.shares)[0]
+            try:
+                yield next(streams[chosen])
+            except StopIteration:
                 streams[chosen] = iter(self.corpora[chosen])
-                pair = next(streams[chosen])
-            yield pair
+                yield next(streams[chosen])
 
 
 def numbered(spec: CorpusSpec, tally: Tally, seed: int) -> Iterator[tuple[int, Pair]]:
@@ -76,45 +95,41 @@ def numbered(spec: CorpusSpec, tally: Tally, seed: int) -> Iterator[tuple[int, P
 
 def prepare(specs: Sequence[CorpusSpec], test: TestSentences, dev: int, seed: int) -> TrainingSet:
     """Read everything once, split about ``dev`` pairs off by whole components, and bar what the test set knows."""
-    tallies, components, leaked = [Tally() for _ in specs], Components(), set[int]()
+    tallies, keys, leaked = [Tally() for _ in specs], array("Q"), set[int]()
     for spec, tally in zip(specs, tallies, strict=True):
         for _, pair in numbered(spec, tally, seed):
-            one, two = map(key, pair)
-            components.join(one, two)
-            leaked |= {mark for mark, text in zip((one, two), pair, strict=True) if test.holds(text)}
-    barred = frozenset(map(components.root, leaked))
+            marks = [key(text) for text in pair]
+            keys.extend(marks)
+            leaked |= {mark for mark, text in zip(marks, pair, strict=True) if test.holds(text)}
+    components = Components(np.frombuffer(keys, np.uint64).reshape(-1, 2))
+    barred = components.of(leaked)
     known, held = components.members(barred), components.members(components.draw(dev, seed, barred) if dev else ())
-    corpora = [Corpus(spec, seed, known | held) for spec in specs]
-    removed, held_out, left = _deal(specs, tallies, known, held, dev, seed)
-    if not all(left):
-        empty = specs[left.index(0)]
-        raise UserError(f"train on {empty.form}:{empty.path}", "no pair is left", mend="parabench data inspect SPEC")
-    source = corpora[0] if len(corpora) == 1 else Mix(tuple(corpora), seed)
-    return TrainingSet(source, held_out, tuple(tallies), fingerprint(specs, seed), removed)
+    corpora = tuple(Corpus(spec, seed, known | held) for spec in specs)
+    removed, held_out = _deal(corpora, tallies, known, held)
+    for spec, tally in zip(specs, tallies, strict=True):
+        if not tally.kept:
+            raise UserError(f"train on {spec.form}:{spec.path}", "no pair is left", mend="parabench data inspect SPEC")
+    return TrainingSet(corpora, held_out, tuple(tallies), fingerprint(specs, seed), removed)
 
 
 def _deal(
-    specs: Sequence[CorpusSpec],
-    tallies: Sequence[Tally],
-    known: frozenset[int],
-    held: frozenset[int],
-    dev: int,
-    seed: int,
-) -> tuple[int, tuple[Pair, ...], list[int]]:
-    """How many pairs the test set bars, the pairs held out, and how many each corpus has left; tallies kept up."""
-    removed, held_out, left = 0, list[Pair](), []
-    for spec, tally in zip(specs, tallies, strict=True):
-        for line, pair in numbered(spec, Tally(), seed):
+    corpora: Sequence[Corpus], tallies: Sequence[Tally], known: frozenset[int], held: frozenset[int]
+) -> tuple[int, tuple[tuple[Pair, ...], ...]]:
+    """How many pairs the test set bars, and those held out of each corpus; tallies kept up."""
+    removed, held_out = 0, list[tuple[Pair, ...]]()
+    for corpus, tally in zip(corpora, tallies, strict=True):
+        mine = list[Pair]()
+        for line, pair in numbered(corpus.spec, Tally(), corpus.seed):
             mark = key(pair[0])
             if mark in known:
                 removed += 1
                 tally.count(TEST, line)
             elif mark in held:
-                held_out.append(pair)
+                mine.append(pair)
                 tally.count(DEV, line)
         tally.kept -= tally.reasons[TEST] + tally.reasons[DEV]
-        left.append(tally.kept)
-    return removed, tuple(held_out[: max(dev, 0)]), left
+        held_out.append(tuple(mine))
+    return removed, tuple(held_out)
 
 
 def fingerprint(specs: Sequence[CorpusSpec], seed: int) -> str:

@@ -32,18 +32,24 @@ def summaries(points: Sequence[Point]) -> list[Summary]:
 
 
 def plot(measures: Mapping[str, Sequence[Point]]) -> bytes:
-    """An SVG with a panel for each measure: every trial as a dot, and for each length the mean with its interval."""
+    """An SVG with a panel for each measure: every trial as a dot, and for each length the mean with its interval.
+
+    The model without a prompt, which is far off, is named above the panel.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 2.6 * len(measures)), layout="constrained")
+    rows = (len(measures) + 1) // 2
+    figure = Figure(figsize=(9, 2.6 * rows), layout="constrained")
     for number, (name, points) in enumerate(measures.items(), 1):
-        axes = figure.add_subplot(len(measures), 1, number, ylabel=name)
-        axes.plot([length for length, _ in points], [value for _, value in points], "o", color="0.6", markersize=3)
-        if found := summaries(points):
+        axes = figure.add_subplot(rows, min(2, len(measures)), number, xlabel="virtual tokens", ylabel=name)
+        found = summaries(points)
+        if found and not found[0].length:
+            axes.set_title(f"without a prompt {found.pop(0).mean:.3f}", loc="left", fontsize="small")
+        prompted = [point for point in points if point[0]]
+        axes.plot([length for length, _ in prompted], [value for _, value in prompted], "o", color="0.6", markersize=3)
+        if found:
             lengths, means, halves = zip(*found, strict=True)
             axes.errorbar(lengths, means, halves, capsize=3, marker="s", markersize=4)
-        if number == len(measures):
-            axes.set_xlabel("prompt length, virtual tokens (loss: nats a target token)")
     content = io.BytesIO()
     figure.savefig(content, format="svg", metadata={"Date": None})
     return content.getvalue()
