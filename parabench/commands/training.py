@@ -39,6 +39,7 @@ def train(
     dev: Annotated[int, typer.Option(help="About how many pairs to hold out for validation.")] = 200,
     test: TestFile = None,
     samples: Annotated[int, typer.Option(help="How many held-out sentences to paraphrase at each validation.")] = 0,
+    snapshots: Annotated[int, typer.Option(help="Updates between copies of the prompt, for its map; 0: none.")] = 0,
     recompute: Annotated[bool, typer.Option("--recompute", help="Whole models: less memory for more time.")] = False,
     initialiser: Annotated[
         str | None, typer.Option(help="Where a prompt starts: sampled:1000, text:…, uniform.")
@@ -77,7 +78,7 @@ def train(
         runtime = Runtime(ranks.device(resolve_device(device)), dtype, seed=seed)
         request = requests.Request(
             kind, checkpoint, training_data(data, chosen, dev, seed, test), config, runtime, folder, initialiser,
-            chosen.decoding, samples, judging(chosen, runtime) if samples else (), recompute,
+            chosen.decoding, samples, judging(chosen, runtime) if samples else (), recompute, snapshots,
         )  # fmt: skip
         if ranks.first:
             announce(request, ranks.count)

@@ -11,11 +11,13 @@ from typing import Any
 
 from parabench.contracts import Decoding, Runtime, Scorer, UserError
 from parabench.inference.models import Checkpoint, locate
+from parabench.prompts import encoders, snapshots
 from parabench.training import kinds, validation
 from parabench.training.batches import Batching
 from parabench.training.config import TrainingConfig
 from parabench.training.encoding import Pair
 from parabench.training.kinds import Kind, Learner
+from parabench.training.loop import StepLog
 from parabench.training.ranks import ALONE, Ranks
 from parabench.training.recipes import Watch
 from parabench.training.resumable import Job, Outcome, follow
@@ -39,6 +41,7 @@ class Request:
     """One training as asked for; ``base`` is the model it starts from, ``initialiser`` None the kind's own.
 
     At each validation the first ``samples`` held-out sentences are paraphrased, and scored by the ``judges``.
+    Every so many ``snapshots`` updates a copy of the prompt is kept, to be looked at (0: none).
     """
 
     kind: Kind
@@ -52,6 +55,7 @@ class Request:
     samples: int = 0
     judges: tuple[Scorer, ...] = ()
     recompute: bool = False
+    snapshots: int = 0
 
 
 def spec(request: Request, ranks: Ranks) -> dict[str, Any]:
@@ -74,7 +78,14 @@ def carry_out(
 
     ``report`` is told every validation's step and what it measured, and may end the training by raising.
     """
+    if request.snapshots and not request.kind.length:
+        raise UserError(f"keep snapshots of {request.kind.name!r}", "it has no prompt", mend="leave --snapshots out")
     learner = kinds.load(request.kind, request.base, request.runtime, request.initialiser, request.recompute)
+
+    def watched(log: StepLog) -> None:
+        if request.snapshots and ranks.first and log.step % request.snapshots == 0:
+            snapshots.take(request.folder, log.step, encoders.output(learner.trainee.module))
+        watch(log)
 
     def validate(step: int) -> dict[str, Any]:
         measured = measure(request, learner, ranks)
@@ -88,7 +99,7 @@ def carry_out(
         "data": "; ".join(f"{name}: {value}" for name, value in request.data.facts.items()),
         "versions": {name: version(name) for name in PACKAGES},
     }
-    return follow(job, request.folder, partial(kinds.keep, learner, request.folder, facts), watch, ranks)
+    return follow(job, request.folder, partial(kinds.keep, learner, request.folder, facts), watched, ranks)
 
 
 def measure(request: Request, learner: Learner, ranks: Ranks = ALONE) -> dict[str, Any]:

@@ -1,0 +1,31 @@
+"""Copies of a prompt along its training: there at their steps, and nothing of the training changed by them."""
+
+import dataclasses
+
+import pytest
+import torch
+from jobs import request
+
+from parabench.contracts import UserError
+from parabench.prompts import adapters, snapshots
+from parabench.training import requests
+
+
+@pytest.mark.parametrize("name", ["softprompt-4", "ptuning-3"])
+def test_copies_lie_on_the_way_and_change_nothing(tmp_path, name):
+    without = requests.carry_out(request(name, tmp_path, "without"))
+    asked = dataclasses.replace(request(name, tmp_path, "with"), snapshots=2)
+    assert requests.carry_out(asked).history == without.history
+    files = sorted((tmp_path / "with" / snapshots.FOLDER).iterdir())
+    assert [path.stem for path in files] == ["00000002", "00000004", "00000006"]
+    assert [step for step, _ in snapshots.taken(tmp_path / "with")] == [s for s in (2, 4, 6) if s < without.kept]
+    kept = adapters.load(tmp_path / "with").prompt
+    assert torch.equal(kept, adapters.load(tmp_path / "without").prompt)
+    if without.kept in (2, 4, 6):
+        (tmp_path / "with" / "training" / "finished.json").unlink()
+        assert torch.equal(dict(snapshots.taken(tmp_path / "with"))[without.kept], kept)
+
+
+def test_a_whole_model_has_none(tmp_path):
+    with pytest.raises(UserError, match="it has no prompt"):
+        requests.carry_out(dataclasses.replace(request("finetuned", tmp_path, "a"), snapshots=2))
