@@ -3,7 +3,7 @@ PYTHON ?= python3
 SUITE ?= mini
 READY := .venv/.ready
 
-.PHONY: bench test check mini format clean
+.PHONY: bench test check docs mini format clean
 .DEFAULT_GOAL := bench
 
 $(READY): pyproject.toml constraints.txt
@@ -26,6 +26,10 @@ check: $(READY)  ## format, lint, types
 format: $(READY)  ## put the code into its format
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+docs: $(READY)  ## the command line's reference, then all pages as a site in build/site
+	.venv/bin/typer parabench.cli utils docs --name parabench --title 'The command line' --output docs/command-line.md
+	.venv/bin/sphinx-build -q -W -c docs . build/site
 
 mini: $(READY)  ## rebuild the embedded models from nothing (seeded; says how long it takes)
 	.venv/bin/python -m parabench.mini

@@ -1,6 +1,6 @@
-"""What the command line does, as functions: run, score, report and paraphrase from a program or a notebook.
+"""What the command line does, as functions for programs and notebooks.
 
-Examples are ``Example`` objects, or records as a JSONL test set holds them; a path is read as the command line reads it.
+Examples are ``Example`` objects, or records as a JSONL test set holds them; a path is read as usual.
 Nothing is printed. Bad input raises ``UserError``, with the message that the command line would show.
 """
 
@@ -34,7 +34,7 @@ class Results:
     leaderboard: Leaderboard
 
     def score(self, system: str, column: str) -> Score:
-        """One cell: value, 95 % interval, signature, and how many examples are undefined; UserError if there is none."""
+        """One cell: value, 95 % interval, signature, undefined examples; UserError if there is none."""
         rows = {row.system: row.scores for row in self.leaderboard.rows}
         if system not in rows:
             raise UserError(f"look up the system {system!r}", "it is not in the table", sorted(rows))
@@ -148,7 +148,7 @@ def paraphrase(
     seed: int = 0,
     device: str = "auto",
 ) -> list[list[str]]:
-    """``n`` paraphrases of each text by a system of a suite; more than one are sampled (top-p 0.9), one is the suite's own.
+    """``n`` paraphrases of each text by a system of a suite; several are sampled, top-p 0.9.
 
     >>> paraphrase(["Nobody came."], "copy")
     [['Nobody came.']]

@@ -130,7 +130,7 @@ def plan_predictions(request: Request, file: Path) -> Plan:
 
 
 def plan_texts(request: Request, examples: Sequence[Example], given: Mapping[str, Sequence[str]]) -> Plan:
-    """A plan that scores texts, one for each example in order, as systems of these names, beside the suite's controls."""
+    """A plan that scores texts, one for each example in order, as systems of these names, beside the controls."""
     if len({example.source for example in examples}) < len(examples):
         raise UserError(f"score {', '.join(given)}", "two examples share one source", mend="pool their references")
     made = assemble(replace(request, systems=()), examples)

@@ -21,6 +21,7 @@ from parabench.contracts import UserError
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES.remove(ROOT / "docs" / "command-line.md")  # made from the program
 SHELL = ("sh", "bash", "console")
 SHORT = {
     "run": {"--limit": "3"},

@@ -13,6 +13,7 @@ from parabench.cli import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES.remove(ROOT / "docs" / "command-line.md")  # made from the program
 COMMAND = typer.main.get_command(app)
 
 
