@@ -65,6 +65,11 @@ class Endpoint:
         """The model by the name it is served under; which weights those are, only the server knows."""
         return Signature("endpoint", (("model", self.model), ("template", self.template), ("stop", "eos+newline")))
 
+    def foretell(self, count: int) -> str:
+        """What so many sentences take, as far as it can be told without asking."""
+        pace = f"at least {count / self.rate:.0f} min at {self.rate:.0f} a minute" if self.rate else "no rate is set"
+        return f"{count} requests, at most {count * self.decoding.max_new_tokens:,} tokens written, {pace}"
+
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         """Yield each answer as it comes; UserError where the endpoint refuses, or cannot answer until the deadline."""
         turns = _Turns(60 / self.rate if self.rate else 0.0, self.clock, self.sleep)

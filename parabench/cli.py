@@ -46,7 +46,7 @@ Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where mo
 DataType = Annotated[str | None, typer.Option(metavar="float32|bfloat16|float16", help="Arithmetic of the models.")]
 BatchSize = Annotated[str, typer.Option(metavar="auto|N", help="Rows at once; auto probes the memory.")]
 Output = Annotated[Path | None, typer.Option(help="Folder of the run; the same folder is resumed.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved plan and stop.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan, with time and memory, and stop.")]
 
 
 @app.command()
@@ -162,8 +162,10 @@ def key() -> str:
 
 def execute(plan: Plan, share: Share | None = None) -> None:
     """Run a plan with a progress bar on stderr, then print the table on stdout."""
-    from parabench import progress, runner
+    from parabench import downloads, planning, progress, runner
 
+    planning.check(plan)
+    downloads.fetch(plan, say)
     with progress.bars() as advance:
         board = runner.run(plan, advance, lambda text: say(f"note: {text}"), share or runner.WHOLE)
     reports.show(board, plan.folder)
@@ -171,7 +173,7 @@ def execute(plan: Plan, share: Share | None = None) -> None:
 
 def show_plan(plan: Plan) -> None:
     """Everything a run would do, and what stands in its way."""
-    from parabench import planning, runner
+    from parabench import estimates, planning, runner
 
     done, faults, total = runner.status(plan), planning.faults(plan), len(plan.data.examples)
     typer.echo(f"suite     {plan.suite.name}: {total} examples, data {plan.data.fingerprint[:12]}")
@@ -179,12 +181,18 @@ def show_plan(plan: Plan) -> None:
     typer.echo(f"runtime   {plan.runtime.device} {plan.runtime.dtype} seed={plan.runtime.seed}")
     typer.echo(f"folder    {plan.folder}")
     for name in plan.systems:
-        state = "MISSING" if name in faults else f"{done[(name,)]}/{total} generated"
-        typer.echo(f"system    {name:<16} {state}")
+        state, cost = "MISSING", ""
+        if name not in faults:
+            state = f"{done[(name,)]}/{total} generated"
+            cost = estimates.of_system(plan, name, plan.data.examples[done[(name,)] :])
+        typer.echo(f"system    {name:<16} {state:<22} {cost}".rstrip())
     for name in plan.scorers:
         measured = sum(done[system, name] for system in plan.systems)
-        state = "MISSING" if name in faults else f"{measured}/{total * len(plan.systems)} measured"
-        typer.echo(f"scorer    {name:<16} {state}")
+        state, cost = "MISSING", ""
+        if name not in faults:
+            state = f"{measured}/{total * len(plan.systems)} measured"
+            cost = estimates.of_scorer(plan, name, total * len(plan.systems) - measured)
+        typer.echo(f"scorer    {name:<16} {state:<22} {cost}".rstrip())
     for text in faults.values():
         say(f"\n{text}")
     if faults:

@@ -113,6 +113,22 @@ def faults(pinned: Pin) -> list[str]:
     return found
 
 
+def outstanding(pinned: Pin) -> dict[str, int]:
+    """The files of a pin that are not in the cache, and their bytes as the hub tells them; asks nothing if all are."""
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.hf_api import RepoFile
+
+    def is_here(name: str) -> bool:
+        return isinstance(try_to_load_from_cache(pinned.name, name, revision=pinned.commit), str)
+
+    absent = {name for name in pinned.files if not is_here(name)}
+    if not absent:
+        return {}
+    with _told(pinned.name):
+        listing = HfApi().list_repo_tree(pinned.name, revision=pinned.commit)
+        return {entry.path: entry.size for entry in listing if isinstance(entry, RepoFile) and entry.path in absent}
+
+
 def check(pinned: Pin, digest: str | None) -> None:
     """Refuse, with UserError, files other than those a lock was written for."""
     if digest not in (None, pinned.digest):

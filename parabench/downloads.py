@@ -1,0 +1,73 @@
+"""What a plan's models still lack on this computer: said, and fetched, before anything is computed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from parabench.contracts import Scorer, System, UserError
+from parabench.inference import hub
+from parabench.inference.checkpoints import Checkpoint, folder_of, locate
+
+if TYPE_CHECKING:
+    from parabench.planning import Plan
+
+
+def checkpoints(part: System | Scorer) -> list[Checkpoint]:
+    """The models that a system or scorer loads here: its ``checkpoint``, or what any field ``model`` in it names."""
+    own = getattr(part, "checkpoint", None)
+    found = [own] if isinstance(own, Checkpoint) else [locate(name) for name in _named(part)]
+    return list(dict.fromkeys(found))
+
+
+def _named(part: Any) -> Iterator[str]:
+    if hasattr(part, "url") or not is_dataclass(part):  # the model behind an address is loaded elsewhere
+        return
+    for field in fields(part):
+        value = getattr(part, field.name)
+        if field.name == "model" and isinstance(value, str):
+            yield value
+        else:
+            yield from _named(value)
+
+
+def missing(checkpoint: Checkpoint) -> Mapping[str, int]:
+    """The files of a hub's model that are not here, and their bytes; asks the hub only where there are any."""
+    if checkpoint.revision is None:
+        return {}
+    return hub.outstanding(hub.pin(checkpoint.path, checkpoint.revision))
+
+
+def fetch(plan: Plan, say: Callable[[str], object]) -> None:
+    """Fetch every model that a plan lacks, each announced with its size; UserError where they do not fit the disk."""
+    parts: list[System | Scorer] = [*plan.systems.values(), *plan.scorers.values()]
+    wanted = {checkpoint: missing(checkpoint) for part in parts for checkpoint in checkpoints(part)}
+    wanted = {checkpoint: files for checkpoint, files in wanted.items() if files}
+    check_room(sum(sum(files.values()) for files in wanted.values()))
+    for checkpoint, files in wanted.items():
+        say(f"fetching {checkpoint.reference}: {size(sum(files.values()))}, {len(files)} files")
+        folder_of(checkpoint)
+
+
+def check_room(needed: int) -> None:
+    """UserError where the disk of the hub's cache has not so many bytes left."""
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE).absolute()
+    there = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        found = f"{size(needed)} to come, {size(free)} free on the disk of {cache}"
+        raise UserError("fetch the models", found, mend="make room, or set HF_HOME to another disk")
+
+
+def size(count: float) -> str:
+    """Bytes as people read them."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

@@ -1,0 +1,188 @@
+"""Plan before you pay: what a system or scorer will take in time and memory, from its files and a short probe.
+
+The probe runs 4 and 16 examples through the very same code and fits a line; nothing is written. Memory counts the
+weights in the run's arithmetic and the keys and values of the rows in flight; on CUDA also what the probe took.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from parabench import turns
+from parabench.contracts import Example, Setting, System
+from parabench.downloads import checkpoints, missing, size
+from parabench.inference.checkpoints import Checkpoint, folder_of
+from parabench.planning import Plan, build
+
+if TYPE_CHECKING:
+    from parabench.contracts import Runtime
+
+FEW, MORE = 4, 16
+TOGETHER = {"system": 32, "scorer": 64}
+"""Rows that share what a batch costs at least; more fly together where memory allows, so times err upwards."""
+TEMPLATE_TOKENS = 32
+ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+Timed = Callable[[int], float]
+"""Seconds that so many examples take."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds for what is missing, bytes of memory for one row and for all rows in flight, and bytes there are."""
+
+    seconds: float
+    least: int
+    most: int
+    room: int
+
+    def __str__(self) -> str:
+        """``about 3 min, 1.4 GB of 22.0 GB: fits``."""
+        if not self.least:
+            return f"about {duration(self.seconds)}, no model"
+        fits = "fits" if self.most <= self.room else "fits in smaller batches"
+        fits = fits if self.least <= self.room else "DOES NOT FIT: another --device, or --dtype bfloat16"
+        return f"about {duration(self.seconds)}, {size(self.most)} of {size(self.room)}: {fits}"
+
+
+def of_system(plan: Plan, name: str, examples: Sequence[Example]) -> str:
+    """What a system takes for the examples it has not answered yet."""
+    system = plan.systems[name]
+    if not examples:
+        return "nothing to do"
+    if foretold := getattr(system, "foretell", None):
+        return str(foretold(len(examples)))
+    if not (models := checkpoints(system)):
+        return "no model"
+    if absent := to_fetch(models):
+        return absent
+    sources = [example.source for example in examples]
+    seconds = _seconds_of_system(plan, name, sources)
+    count = min(len(sources), plan.runtime.batch_size or TOGETHER["system"])
+    row = _row_bytes(models[0], max(sources, key=len), plan)
+    return str(_estimate(seconds, models, row, count, _arithmetic(system, plan.runtime)))
+
+
+def of_scorer(plan: Plan, name: str, answers: int) -> str:
+    """What a scorer takes for so many answers that it has not measured yet."""
+    scorer = plan.scorers[name]
+    if not answers:
+        return "nothing to do"
+    models = checkpoints(scorer)
+    if absent := to_fetch(models):
+        return absent
+
+    def measure(count: int) -> float:
+        chosen = _some(plan.data.examples, count)
+        return _clocked(lambda: turns.measure(scorer, chosen, [[example.references[0]] for example in chosen]))
+
+    begin = measure(1)
+    seconds = begin + _extrapolated(measure, answers, TOGETHER["scorer"])
+    if release := getattr(scorer, "release", None):
+        release()
+    return str(_estimate(seconds, models, 0, 0, plan.runtime))
+
+
+def to_fetch(models: Sequence[Checkpoint]) -> str:
+    """``2.6 GB to fetch first`` where files are not here yet, else nothing."""
+    needed = sum(sum(missing(checkpoint).values()) for checkpoint in models)
+    return f"{size(needed)} to fetch first: parabench models fetch" if needed else ""
+
+
+def duration(seconds: float) -> str:
+    """Time as people say it."""
+    for limit, unit, name in ((100, 1, "s"), (100 * 60, 60, "min"), (48 * 3600, 3600, "h")):
+        if seconds < limit:
+            return f"{max(1, round(seconds / unit))} {name}"
+    return f"{seconds / 86400:.0f} days"
+
+
+def weight_bytes(folder: Path, item: int) -> int:
+    """The bytes of all weights at ``item`` bytes each, from the headers of the safetensors files alone."""
+    total = 0
+    for path in folder.glob("*.safetensors"):
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        total += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+    return total * item
+
+
+def cache_bytes(config: Any, tokens: int, item: int) -> int:
+    """The bytes of the keys and values of one row of so many tokens; cross-attention's too where there is any."""
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return 2 * config.num_hidden_layers * heads * width * tokens * item * (2 if config.is_encoder_decoder else 1)
+
+
+def _seconds_of_system(plan: Plan, name: str, sources: Sequence[str]) -> float:
+    decoding = replace(plan.suite.decoding, max_new_tokens=1, min_new_tokens=1)
+    short: System = build("system", name, plan.suite, Setting(plan.runtime, decoding))
+    _clocked(lambda: list(short.paraphrase(sources[:1])))  # imports, and files into memory
+    load = _clocked(lambda: list(short.paraphrase(sources[:1])))
+
+    def answer(count: int) -> float:
+        return _clocked(lambda: list(plan.systems[name].paraphrase(_some(sources, count)))) - load
+
+    return load + _extrapolated(answer, len(sources), plan.runtime.batch_size or TOGETHER["system"])
+
+
+def _extrapolated(timed: Timed, count: int, together: int) -> float:
+    """Seconds for ``count`` from those for few: so much a batch of ``together``, and so much an example."""
+    few = timed(FEW)
+    each = max(0.0, (timed(MORE) - few) / (MORE - FEW))
+    batch = max(0.0, few - FEW * each)
+    return math.ceil(count / together) * batch + count * each
+
+
+def _estimate(seconds: float, models: Sequence[Checkpoint], row: int, count: int, runtime: Runtime) -> Estimate:
+    weights = sum(weight_bytes(folder_of(model), ITEM_BYTES[runtime.dtype]) for model in models)
+    return Estimate(seconds, weights + row, max(weights + row * count, _peak(runtime)), _room(runtime))
+
+
+def _row_bytes(model: Checkpoint, longest: str, plan: Plan) -> int:
+    from transformers import AutoConfig, AutoTokenizer
+
+    folder = folder_of(model)
+    tokens = len(AutoTokenizer.from_pretrained(folder)(longest).input_ids) + TEMPLATE_TOKENS
+    config = AutoConfig.from_pretrained(folder)
+    return cache_bytes(config, tokens + plan.suite.decoding.max_new_tokens, ITEM_BYTES[plan.runtime.dtype])
+
+
+def _arithmetic(system: System, runtime: Runtime) -> Runtime:
+    """The runtime of a system that the suite gives another arithmetic than the run's, else the run's."""
+    return getattr(getattr(system, "setting", None), "runtime", runtime)
+
+
+def _peak(runtime: Runtime) -> int:
+    import torch
+
+    return torch.cuda.max_memory_allocated(runtime.device) if runtime.device.startswith("cuda") else 0
+
+
+def _room(runtime: Runtime) -> int:
+    """Bytes free on the device; what the probe left in torch's own hands counts as free."""
+    import psutil
+    import torch
+
+    if runtime.device.startswith("cuda"):
+        torch.cuda.empty_cache()
+        return torch.cuda.mem_get_info(runtime.device)[0]
+    return psutil.virtual_memory().available
+
+
+def _some(items: Sequence[Any], count: int) -> list[Any]:
+    """``count`` items from all over, again from the start where there are fewer."""
+    step = max(1, len(items) // count)
+    return [items[at * step % len(items)] for at in range(count)]
+
+
+def _clocked(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
