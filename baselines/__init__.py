@@ -16,5 +16,6 @@ SYSTEMS = {
     "shuffled": "parabench.baselines.sentinels:build_shuffled",
     "softprompt": "parabench.baselines.causal:build_softprompt",
     "source-twice": "parabench.baselines.sentinels:build_source_twice",
+    "vllm": "parabench.baselines.vllm:build",
     "zeroshot": "parabench.baselines.causal:build_zeroshot",
 }

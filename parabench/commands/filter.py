@@ -41,7 +41,7 @@ def filter_(
     runtime = Runtime(resolve_device(device), dtype or chosen.dtype, None, seed)
     setting = Setting(runtime, chosen.decoding)
     names = [name.strip() for name in scorers.split(",")] if scorers else chosen.scorers
-    built = {name: planning.build("scorer", name, chosen, setting) for name in names}
+    built = scoring.scorers_of(chosen, names, runtime)
     columns = [column.name for scorer in built.values() for column in scorer.columns]
     if form not in writing.FORMATS:
         raise UserError(f"write rows as {form!r}", "no such format", writing.FORMATS)

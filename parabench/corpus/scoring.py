@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from parabench.contracts import Column, Runtime, Scorer, System, UserError
+from parabench.contracts import Column, Runtime, Scorer, Setting, System, UserError
 from parabench.corpus import writing
 from parabench.corpus.growing import Growing, in_blocks
 from parabench.corpus.intervals import corpus_columns, each, interval
 from parabench.corpus.source import BLOCK, Row, Source
 from parabench.data.normalise import Normaliser
 from parabench.journal import slug
+from parabench.planning import build
 from parabench.records import canonical
 from parabench.store import open_run, write_atomically
+from parabench.suites import Suite
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -97,6 +99,11 @@ def carry_out(job: Filter, advance: Advance = lambda what, done, total: None) ->
         outcome = Outcome(path, total, written, job.source.tally.reasons, cells)
         write_atomically(job.folder / "report.json", _report(outcome))
     return outcome
+
+
+def scorers_of(suite: Suite, names: Sequence[str], runtime: Runtime) -> dict[str, Scorer]:
+    """The scorers of these names as a suite defines them; nothing is loaded."""
+    return {name: build("scorer", name, suite, Setting(runtime, suite.decoding)) for name in names}
 
 
 def measured(scorer: Scorer, rows: Sequence[Row], normalise: Normaliser) -> Float[np.ndarray, "B K"]:

@@ -1,0 +1,98 @@
+"""The same decoder-only models, soft prompts too, decoded by vLLM, where it is installed."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from parabench.contracts import Decoding, Paraphrase, Setting, Signature, UserError
+from parabench.inference.checkpoints import Checkpoint, folder_of
+from parabench.inference.models import load_causal
+
+from . import options
+from .causal import INSTRUCTION, Causal
+
+BLOCK = 256
+"""Prompts handed over together: their embeddings are all in memory."""
+
+
+@dataclass(frozen=True)
+class Vllm:
+    """A causal system whose rows go to vLLM as ``prompt_embeds``, virtual and real tokens alike.
+
+    Its signature names the engine: kernels and batches of its own give other last digits, and now and then other words.
+    """
+
+    causal: Causal
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The base model."""
+        return self.causal.checkpoint
+
+    @property
+    def signature(self) -> Signature:
+        """That of the causal system, and the engine; UserError where vLLM is not installed."""
+        try:
+            engine = version("vllm")
+        except PackageNotFoundError:
+            raise UserError("use the system 'vllm'", "vLLM is not installed", mend="pip install vllm") from None
+        return Signature("vllm", (*self.causal.signature.items, ("engine", f"vllm-{engine}")))
+
+    @property
+    def role(self) -> str:
+        """A system, or a sentinel where the suite says so."""
+        return self.causal.role
+
+    def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
+        """Yield blocks in order; a text ends at EOS or at the first newline, by token id."""
+        from parabench.inference.rows import embed
+
+        setting = self.causal.setting
+        model, tokenizer = load_causal(self.checkpoint, replace(setting.runtime, device="cpu"))
+        rows = self.causal.rows(model, tokenizer, sources, self.causal.adapter)
+        stops = {tokenizer.eos_token_id, *tokenizer.encode("\n", add_special_tokens=False)}
+        engine, parameters = _engine(self.checkpoint, setting, stops)
+        for start in range(0, len(rows), BLOCK):
+            prompts = [{"prompt_embeds": embed(model, [row])} for row in rows[start : start + BLOCK]]
+            outputs = engine.generate(prompts, parameters, use_tqdm=False)
+            yield [_read(start + place, output.outputs[0], tokenizer, stops) for place, output in enumerate(outputs)]
+        del engine  # and with it the memory it holds
+        gc.collect()
+
+
+def _engine(checkpoint: Checkpoint, setting: Setting, stops: set[int]) -> tuple[Any, Any]:
+    from vllm import LLM, SamplingParams
+
+    decoding, runtime = setting.decoding, setting.runtime
+    chance = {"temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": decoding.top_k or -1}
+    parameters = SamplingParams(
+        max_tokens=decoding.max_new_tokens,
+        min_tokens=decoding.min_new_tokens,
+        stop_token_ids=sorted(stops),
+        seed=runtime.seed,
+        **(chance if decoding.do_sample else {"temperature": 0.0}),
+    )
+    folder = str(folder_of(checkpoint))
+    engine = LLM(model=folder, dtype=runtime.dtype, seed=runtime.seed, enable_prompt_embeds=True)
+    return engine, parameters
+
+
+def _read(position: int, output: Any, tokenizer: Any, stops: set[int]) -> Paraphrase:
+    end = next((place for place, token in enumerate(output.token_ids) if token in stops), None)
+    text = tokenizer.decode(list(output.token_ids[:end]), skip_special_tokens=True)
+    return Paraphrase(position, text.strip(), end is not None)
+
+
+def build(variant: str, setting: Setting) -> Vllm:
+    """OPT and its like through vLLM: vllm for a template, vllm-softprompt-111 for a soft prompt."""
+    setting = options.check("vllm", setting, "template", "adapters")
+    decoding, plain = setting.decoding, Decoding()
+    for name in ("num_beams", "repetition_penalty", "no_repeat_ngram_size"):
+        if getattr(decoding, name) != getattr(plain, name):
+            raise UserError(f"use {name} with vLLM", "it has none, or counts the prompt in", mend=f"leave {name} out")
+    template = str(setting.options.get("template", INSTRUCTION))
+    return Vllm(Causal(variant.rpartition("-")[0] or "zeroshot", variant, setting, template))

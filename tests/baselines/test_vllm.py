@@ -1,0 +1,96 @@
+"""vLLM as it documents itself, played by a stand-in that checks what it is given and answers with transformers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from parabench.baselines import vllm as family
+from transformers import AutoModelForCausalLM
+
+from parabench.contracts import Decoding, Runtime, Setting, UserError
+
+SOURCES = ("The old man walks his dog.", "It rained.", "She bought seven books on the third of May.")
+DECODING = Decoding(max_new_tokens=12)
+
+
+class SamplingParams(SimpleNamespace):
+    """The settings of vllm.SamplingParams that are used."""
+
+
+class LLM:
+    """vllm.LLM of one model: greedy, from ``prompt_embeds`` of shape [T, H] alone."""
+
+    def __init__(self, *, model: str, dtype: str, seed: int, enable_prompt_embeds: bool) -> None:
+        assert enable_prompt_embeds
+        self.model: Any = AutoModelForCausalLM.from_pretrained(model, dtype=getattr(torch, dtype))
+
+    def generate(self, prompts: Any, sampling_params: Any, *, use_tqdm: bool) -> list[Any]:
+        assert set(vars(sampling_params)) == {"max_tokens", "min_tokens", "stop_token_ids", "seed", "temperature"}
+        assert sampling_params.temperature == 0.0
+        return [self.answer(prompt, sampling_params) for prompt in prompts]
+
+    def answer(self, prompt: Any, settings: Any) -> Any:
+        assert set(prompt) == {"prompt_embeds"}
+        embeds = prompt["prompt_embeds"]
+        assert embeds.ndim == 2
+        assert embeds.shape[1] == self.model.get_input_embeddings().embedding_dim
+        ids: list[int] = []
+        with torch.inference_mode():
+            while len(ids) < settings.max_tokens and not set(ids) & set(settings.stop_token_ids):
+                new = self.model.get_input_embeddings()(torch.tensor(ids, dtype=torch.long))
+                logits = self.model(inputs_embeds=torch.cat([embeds, new])[None]).logits[0, -1]
+                ids.append(int(logits.argmax()))  # as vLLM, with the stop token among the ids
+        ended = "stop" if set(ids) & set(settings.stop_token_ids) else "length"
+        return SimpleNamespace(outputs=[SimpleNamespace(token_ids=ids, finish_reason=ended)])
+
+
+@pytest.fixture
+def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setting:
+    module: Any = ModuleType("vllm")
+    module.LLM, module.SamplingParams = LLM, SamplingParams
+    monkeypatch.setitem(sys.modules, "vllm", module)
+    monkeypatch.setattr(family, "version", lambda name: "0.0")
+    monkeypatch.setattr(family, "BLOCK", 2)
+    tiny.opt(tmp_path / "opt")
+    from parabench.prompts import adapters
+    from parabench.prompts.templates import paraphrase
+
+    prompt = torch.randn(20, 32, generator=torch.Generator().manual_seed(1))
+    facts = adapters.AdapterFacts(paraphrase(20), adapters.Base("opt", 32, tiny.VOCABULARY, 2, 4))
+    adapters.save(tmp_path / "adapters" / "softprompt-20", prompt, facts)
+    return Setting(Runtime(), DECODING, {"model": str(tmp_path / "opt"), "adapters": str(tmp_path / "adapters")})
+
+
+def answers(system: Any) -> dict[int, Any]:
+    return {done.position: done for batch in system.paraphrase(SOURCES) for done in batch}
+
+
+def test_a_soft_prompt_gets_the_texts_it_gets_without_the_engine(setting: Setting) -> None:
+    from parabench.baselines import causal
+
+    ours = answers(causal.build_softprompt("20", setting))
+    assert answers(family.build("softprompt-20", setting)) == ours
+    assert len({done.text for done in ours.values()}) == 3
+
+
+def test_the_signature_names_the_engine_and_the_adapter(setting: Setting) -> None:
+    signature = str(family.build("softprompt-20", setting).signature)
+    assert "engine:vllm-0.0" in signature
+    assert "P:20" in signature
+
+
+def test_without_vllm_it_says_what_to_install() -> None:
+    system = family.build("", Setting(options={"model": "facebook/opt-1.3b"}))
+    with pytest.raises(UserError, match="pip install vllm"):
+        _ = system.signature
+
+
+def test_settings_that_it_counts_otherwise_are_refused() -> None:
+    with pytest.raises(UserError, match="repetition_penalty"):
+        family.build("", Setting(decoding=Decoding(repetition_penalty=1.2), options={"model": "x"}))
