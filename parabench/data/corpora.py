@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from parabench.contracts import UserError
-from parabench.data.files import numbered_lines, opened_text
+from parabench.data.files import LONGEST_LINE, decoded, numbered_lines, raw_lines
 from parabench.data.tally import Tally
 
 FORMATS = ("parabank2", "paranmt", "tsv", "csv", "jsonl", "parquet", "hf")
@@ -99,23 +99,30 @@ def _tsv(path: str, columns: Columns, tally: Tally) -> Iterator[Raw]:
 
 def _csv(path: str, columns: Columns, tally: Tally) -> Iterator[Raw]:
     """Quoted as RFC 4180 says; a field may hold line feeds, so rows are numbered by their last line."""
-    with opened_text(path) as file:
-        reader = csv.reader(file, delimiter=columns.delimiter or ",", strict=True)
-        try:
-            header = next(reader, [])
-            first, second = (
-                _place(path, header, name or default)
-                for name, default in ((columns.source, "source"), (columns.target, "target"))
-            )
-            scored = _place(path, header, columns.score) if columns.score else None
-            for cells in reader:
-                if len(cells) != len(header):
-                    tally.count("another number of columns than the header", reader.line_num)
-                    continue
-                score = None if scored is None else _number(cells[scored])
-                yield Raw(reader.line_num, cells[first], (cells[second],), score)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise UserError(f"read {path}", f"line {reader.line_num + 1}: {error}", mend="correct that line") from None
+    reader = csv.reader(_csv_lines(path), delimiter=columns.delimiter or ",", strict=True)
+    try:
+        header = next(reader, [])
+        first, second = (
+            _place(path, header, name or default)
+            for name, default in ((columns.source, "source"), (columns.target, "target"))
+        )
+        scored = _place(path, header, columns.score) if columns.score else None
+        for cells in reader:
+            if len(cells) != len(header):
+                tally.count("another number of columns than the header", reader.line_num)
+                continue
+            score = None if scored is None else _number(cells[scored])
+            yield Raw(reader.line_num, cells[first], (cells[second],), score)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"read {path}", f"line {reader.line_num + 1}: {error}", mend="correct that line") from None
+
+
+def _csv_lines(path: str) -> Iterator[str]:
+    """A line too long is no single row's fault, since a quoted field may go on in it."""
+    for number, raw in enumerate(raw_lines(path), 1):
+        if len(raw) > LONGEST_LINE:
+            raise csv.Error(f"longer than {LONGEST_LINE} bytes")
+        yield decoded(raw, number)
 
 
 def _named(records: Iterable[tuple[int, Any]], columns: Columns, path: str, tally: Tally) -> Iterator[Raw]:
@@ -131,6 +138,9 @@ def _named(records: Iterable[tuple[int, Any]], columns: Columns, path: str, tall
         several: list[Any] = texts[1] if isinstance(texts[1], list) else [texts[1]]
         if not isinstance(texts[0], str) or not several or not all(isinstance(text, str) for text in several):
             tally.count("a value that is no text", number)
+            continue
+        if any(map(_is_torn, [texts[0], *several])):
+            tally.count("half a character", number)
             continue
         score = record.get(columns.score) if columns.score else None
         yield Raw(number, texts[0], tuple(several), float(score) if isinstance(score, int | float) else None)
@@ -155,7 +165,7 @@ def parquet_records(path: str) -> Iterator[tuple[int, Any]]:
                 for record in batch.to_pylist():
                     number += 1
                     yield number, record
-    except (OSError, ArrowException) as error:
+    except (OSError, ArrowException, UnicodeDecodeError) as error:
         raise UserError(f"read {path}", str(error).splitlines()[0], mend="give the path of a Parquet file") from None
 
 
@@ -173,6 +183,11 @@ def _place(path: str, header: list[str], name: str) -> int:
     if name not in header:
         raise UserError(f"read {path}", f"no column {name!r}", header[:20], f"{path}?source=COLUMN&target=COLUMN")
     return header.index(name)
+
+
+def _is_torn(text: str) -> bool:
+    """Whether a text holds half of a surrogate pair, which JSON can say and UTF-8 cannot."""
+    return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _number(text: str) -> float | None:

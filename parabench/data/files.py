@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, TextIO
+from typing import IO, cast
 
 from parabench.contracts import UserError
 from parabench.data.tally import Tally
 
 LONGEST_LINE = 64 * 1024
+BOMB = 64 * 2**20, 200
+"""A file that unpacks to more than so many bytes and so many times its own size is no corpus but an attack."""
 
 
 @contextmanager
@@ -23,50 +27,76 @@ def opened(path: str) -> Iterator[IO[bytes]]:
     """The unpacked bytes of a plain, gzip, zstandard or zip file (``file.zip!member``); UserError where damaged."""
     import zstandard
 
+    damage = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, zstandard.ZstdError)
+    with ExitStack() as stack:
+        try:
+            file = _unpacked(stack, path)
+        except (*damage, ValueError, RuntimeError, struct.error) as error:  # headers of zip files raise all of these
+            raise _unreadable(path, error) from None
+        try:
+            yield file
+        except damage as error:
+            raise _unreadable(path, error) from None
+
+
+def _unpacked(stack: ExitStack, path: str) -> IO[bytes]:
+    import zstandard
+
     name, _, member = path.partition("!")
-    try:
-        with ExitStack() as stack:
-            if name.endswith(".zip"):
-                archive = stack.enter_context(zipfile.ZipFile(name))
-                yield stack.enter_context(archive.open(_member(archive, name, member)))
-            elif name.endswith(".gz"):
-                yield stack.enter_context(gzip.open(name, "rb"))  # type: ignore[arg-type]
-            elif name.endswith(".zst"):
-                yield io.BufferedReader(stack.enter_context(zstandard.open(name, "rb")))
-            else:
-                yield stack.enter_context(Path(name).open("rb"))
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, zstandard.ZstdError) as error:
-        found = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"read {path}", found, mend="give the path of a whole, readable file") from None
+    if name.endswith(".zip"):
+        archive = stack.enter_context(zipfile.ZipFile(name))
+        return stack.enter_context(archive.open(_member(archive, name, member)))
+    if name.endswith(".gz"):
+        return stack.enter_context(cast(IO[bytes], gzip.open(name, "rb")))
+    if name.endswith(".zst"):
+        return io.BufferedReader(stack.enter_context(zstandard.open(name, "rb")))
+    return stack.enter_context(Path(name).open("rb"))
 
 
-@contextmanager
-def opened_text(path: str) -> Iterator[TextIO]:
-    """The same as text, strict UTF-8, line ends as they are."""
+def _unreadable(path: str, error: BaseException) -> UserError:
+    found = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return UserError(f"read {path}", found, mend="give the path of a whole, readable file")
+
+
+def raw_lines(path: str) -> Iterator[bytes]:
+    """Lines with their line feeds; of one that is too long, its first bytes, one more than a line may have.
+
+    UserError for a file that unpacks beyond all measure; nothing but one line is ever in memory.
+    """
     with opened(path) as file:
-        yield io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        floor, times = BOMB
+        unpacked, limit = 0, max(floor, times * Path(path.partition("!")[0]).stat().st_size)
+        whole = True
+        while raw := file.readline(LONGEST_LINE + 1):
+            unpacked += len(raw)
+            if unpacked > limit:
+                found = f"it unpacks to more than {limit // 2**20} MiB, over {times} times its size"
+                raise UserError(f"read {path}", found, mend="unpack it yourself if you trust it")
+            if whole:
+                yield raw
+            whole = raw.endswith(b"\n") or len(raw) <= LONGEST_LINE
 
 
 def numbered_lines(path: str, tally: Tally) -> Iterator[tuple[int, str]]:
     """Lines from 1, split at line feeds alone; those that are blank, too long or no UTF-8 are counted."""
-    with opened(path) as file:
-        number = 0
-        while raw := file.readline(LONGEST_LINE + 1):
-            number += 1
-            if len(raw) > LONGEST_LINE:
-                tally.count(f"longer than {LONGEST_LINE} bytes", number)
-                while raw and not raw.endswith(b"\n"):
-                    raw = file.readline(LONGEST_LINE)
-                continue
-            try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-            except UnicodeDecodeError:
-                tally.count("not UTF-8", number)
-                continue
-            if line.strip():
-                yield number, line
-            else:
-                tally.count("blank", number)
+    for number, raw in enumerate(raw_lines(path), 1):
+        if len(raw) > LONGEST_LINE:
+            tally.count(f"longer than {LONGEST_LINE} bytes", number)
+            continue
+        try:
+            line = decoded(raw, number).rstrip("\r\n")
+        except UnicodeDecodeError:
+            tally.count("not UTF-8", number)
+            continue
+        if line.strip():
+            yield number, line
+        else:
+            tally.count("blank", number)
+
+
+def decoded(raw: bytes, number: int) -> str:
+    """A line as strict UTF-8; before the first a byte order mark may stand."""
+    return raw.decode("utf-8-sig" if number == 1 else "utf-8")
 
 
 def file_digest(path: str) -> str:
