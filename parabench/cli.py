@@ -6,14 +6,13 @@ Heavy packages are imported inside the commands, so that ``parabench --help`` an
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from parabench import stopping
 from parabench.commands import data as data_commands
 from parabench.commands import filter as filtering
 from parabench.commands import map as map_commands
@@ -33,9 +32,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-GRACE = 3
-"""Seconds that clearing up may take after a signal."""
 
 SuiteName = Annotated[str, typer.Option(help="A built-in suite, or the path of a suite's TOML file.")]
 Names = Annotated[str | None, typer.Option(metavar="A,B,…", help="Instead of the suite's own; comma-separated.")]
@@ -166,7 +162,7 @@ def execute(plan: Plan, share: Share | None = None) -> None:
 
     planning.check(plan)
     downloads.fetch(plan, say)
-    with progress.bars() as advance:
+    with stopping.telling(), progress.bars() as advance:
         board = runner.run(plan, advance, lambda text: say(f"note: {text}"), share or runner.WHOLE)
     reports.show(board, plan.folder)
 
@@ -206,21 +202,9 @@ def say(text: str) -> None:
     typer.echo("\n".join(map(visible, text.split("\n"))), err=True)
 
 
-def stop(number: int, frame: FrameType | None) -> NoReturn:
-    """End on SIGINT or SIGTERM; everything acknowledged is on disk, so the same command goes on from here.
-
-    What keeps the program from ending by itself is ended by an alarm.
-    """
-    signal.signal(number, signal.SIG_DFL)
-    signal.alarm(GRACE)
-    typer.echo("\nstopped; the same command goes on from here", err=True)
-    raise SystemExit(128 + number)
-
-
 def main() -> None:
     """The program: a mistake of the user's ends in one message and exit code 2, anything else in a traceback."""
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    stopping.at_once()
     try:
         app()
     except UserError as error:

@@ -1,4 +1,4 @@
-"""A signal ends the program, whatever it is doing and however its clearing up hangs."""
+"""A signal ends the program, by that signal, whatever it is doing and however its clearing up would hang."""
 
 import signal
 import subprocess
@@ -6,34 +6,58 @@ import sys
 
 import pytest
 
-BUSY = """
-import signal, sys, time
-from parabench.cli import stop
-signal.signal(signal.SIGINT, stop)
-signal.signal(signal.SIGTERM, stop)
-try:
+START = """
+import ctypes, time
+from parabench import cli, stopping
+
+def ready():
     print("ready", flush=True)
-    time.sleep(600)
-finally:
-    time.sleep({after})
+
+def work():
+{work}
+cli.app = work
+cli.main()
 """
+TOLD = "\nstopped; the same command goes on from here\n"
+WORKS = {
+    "in a run": ("with stopping.telling():\n ready()\n time.sleep(600)", TOLD),
+    "with clearing up that hangs": (
+        "with stopping.telling():\n try:\n  ready()\n  time.sleep(600)\n finally:\n  time.sleep(600)",
+        TOLD,
+    ),
+    "with code that swallows every end": (
+        "with stopping.telling():\n while True:\n  try: ready(), time.sleep(600)\n  except BaseException: pass",
+        TOLD,
+    ),
+    "in a library being loaded, which holds the interpreter": ("ready()\nctypes.PyDLL(None).sleep(600)", ""),
+}
 
 
-def ended(number: int, after: int) -> tuple[int, str]:
-    command = [sys.executable, "-c", BUSY.format(after=after)]
+def start(work: str) -> "subprocess.Popen[str]":
+    code = START.format(work="".join(f"    {line}\n" for line in work.split("\n")))
+    command = [sys.executable, "-c", code]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
-    process.send_signal(number)
-    said = process.communicate(timeout=120)[1]
-    return process.returncode, said
+    return process
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_program_and_says_how_to_go_on(number):
-    status, said = ended(number, 0)
-    assert status == 128 + number
-    assert said == "\nstopped; the same command goes on from here\n"
+@pytest.mark.parametrize("where", WORKS)
+def test_a_signal_ends_the_program_at_once(where, number):
+    work, told = WORKS[where]
+    process = start(work)
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[1]
+    assert (process.returncode, said) == (-number, told)
 
 
-def test_clearing_up_that_hangs_is_ended():
-    assert ended(signal.SIGTERM, 600)[0] == -signal.SIGALRM
+def test_a_second_signal_does_not_wait_for_what_the_first_has_to_say():
+    """Stderr is a pipe that is full and that nobody reads."""
+    process = start('import os\nos.set_blocking(2, False)\ntry:\n while True: os.write(2, b"x" * 4096)\n'
+                    "except BlockingIOError: os.set_blocking(2, True)\n" + WORKS["in a run"][0])  # fmt: skip
+    process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) in (-signal.SIGINT, -signal.SIGTERM)
+    process.communicate()
