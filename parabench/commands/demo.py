@@ -1,0 +1,65 @@
+"""The command that serves a page on this machine to try systems on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from parabench.prompts.reading import Position
+    from parabench.report.demo import Demo
+
+NEAREST = 3
+
+
+def demo(
+    suite: Annotated[str, typer.Option(help="The suite that says where models are.")] = "mini",
+    systems: Annotated[str | None, typer.Option(metavar="A,B,…", help="Instead of the suite's own.")] = None,
+    scorers: Annotated[str, typer.Option(metavar="A,B,…", help="What to measure without a reference.")] = "divergence",
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 8765,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")] = "auto",
+) -> None:
+    """Serve a page, to this machine alone, on which sentences are paraphrased and compared."""
+    from parabench.report.demo import server
+
+    with server(prepared(suite, systems, scorers, device), port) as serving:
+        typer.echo(f"http://127.0.0.1:{serving.server_port}/   (Ctrl-C ends it)")
+        serving.serve_forever()
+
+
+def prepared(suite: str, systems: str | None, scorers: str, device: str) -> Demo:
+    """The systems and scorers of a suite behind the page; a sentence that was asked before is answered at once."""
+    from parabench import library, planning, suites
+    from parabench.contracts import Runtime, Setting
+    from parabench.inference.models import resolve_device
+    from parabench.report.demo import Demo
+
+    chosen, own = suites.load(suite), resolve_device(device)
+    setting = Setting(Runtime(own, chosen.dtype), chosen.decoding)
+    names = systems.split(",") if systems else [*chosen.systems, "copy"]
+    built = {name: planning.build("system", name, chosen, setting) for name in names}
+    measures = [planning.build("scorer", name, chosen, setting) for name in scorers.split(",")]
+
+    @lru_cache(maxsize=1000)
+    def answer(system: str, text: str) -> str:
+        return library.paraphrase([text], system, suite=suite, device=own)[0][0]
+
+    @cache
+    def near(system: str) -> Sequence[Position]:
+        return nearest(built[system]) if getattr(built[system], "adapter", None) is not None else ()
+
+    return Demo(names, answer, measures, near)
+
+
+def nearest(system: object) -> Sequence[Position]:
+    """What the rows of a system's soft prompt are near, from its base model's vocabulary."""
+    from parabench.contracts import Runtime
+    from parabench.inference.models import load_causal
+    from parabench.prompts.reading import explain
+    from parabench.prompts.soft import vocabulary_rows
+
+    model, tokenizer = load_causal(system.checkpoint, Runtime())  # type: ignore[attr-defined]
+    return explain(system.adapter, vocabulary_rows(model), tokenizer, NEAREST)  # type: ignore[attr-defined]

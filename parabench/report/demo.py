@@ -1,0 +1,176 @@
+"""A local page to try systems on: a sentence in, paraphrases, their differences and scores out. No script runs in it.
+
+It is served to this machine alone. A page elsewhere cannot ask it for anything, by its own name (the Host header is
+checked, against DNS rebinding) or across sites; and what people and models write is text, never markup.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from threading import Lock
+from urllib.parse import parse_qs, urlsplit
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from parabench.contracts import Column, Example, Scorer, UserError
+from parabench.prompts.reading import Position
+from parabench.report.differences import is_copy, runs
+from parabench.report.mappage import near_text
+from parabench.report.page import digest
+from parabench.report.sinks import visible
+
+ADDRESS = "127.0.0.1"
+LONGEST = 1000
+"""Characters of a sentence."""
+TRY = "The old farmer sold the horse in April."
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What is shown: systems by name, who answers for them, what is measured, and what a system's prompt is near.
+
+    ``answer`` is given a system and a sentence; ``near`` a system, and gives nothing for one without a soft prompt.
+    """
+
+    systems: Sequence[str]
+    answer: Callable[[str, str], str]
+    scorers: Sequence[Scorer]
+    near: Callable[[str], Sequence[Position]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One system's paraphrase, or why there is none; ``near`` is its prompt, position by position."""
+
+    system: str
+    text: str = ""
+    error: str = ""
+    runs: Sequence[str] = ()
+    scores: Sequence[tuple[Column, float]] = ()
+    copied: bool = False
+    near: Sequence[Position] = ()
+
+
+def answers(demo: Demo, text: str, systems: Sequence[str]) -> list[Answer]:
+    """Every chosen system's answer; one that cannot answer says why, beside the others."""
+    return [_answer(demo, text, name) for name in systems]
+
+
+def _answer(demo: Demo, text: str, system: str) -> Answer:
+    try:
+        made, near = demo.answer(system, text), demo.near(system)
+    except UserError as error:
+        return Answer(system, error=f"cannot {error}")
+    different = runs(visible(text), visible(made))
+    return Answer(system, made, "", different, _scores(demo, text, made), is_copy(text, made), near)
+
+
+def _scores(demo: Demo, source: str, text: str) -> Sequence[tuple[Column, float]]:
+    """What can be said without a reference, each column of this one sentence; undefined ones are left out."""
+    examples = [Example("", source, ())]
+    found: list[tuple[Column, float]] = []
+    for scorer in demo.scorers:
+        values = scorer.combine(scorer.measure(examples, [text]))
+        pairs = zip(scorer.columns, map(float, values), strict=True)
+        found += [(c, v) for c, v in pairs if c.against in ("source", "output") and math.isfinite(v)]
+    return found
+
+
+def page(demo: Demo, text: str, chosen: Sequence[str], found: Sequence[Answer], problem: str = "") -> tuple[str, str]:
+    """The page, and the content-security policy that it is to be sent with."""
+    environment = Environment(
+        loader=PackageLoader("parabench.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"visible": visible, "near": near_text}
+    style = "".join((files("parabench.report") / "templates" / name).read_text("utf-8") for name in FILES)
+    policy = (
+        f"default-src 'none'; style-src {digest(style)}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+    html = environment.get_template("demo.html.j2").render(
+        demo=demo,
+        text=text,
+        chosen=chosen,
+        found=found,
+        problem=problem,
+        longest=LONGEST,
+        example=TRY,
+        style=Markup(style),
+    )
+    return html, policy
+
+
+FILES = ("page.css", "demo.css")
+
+
+def server(demo: Demo, port: int) -> ThreadingHTTPServer:
+    """A server of the page on this machine's loopback; port 0 takes a free one. One request computes at a time."""
+    turn = Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        server_version, sys_version, timeout = "parabench", "", 30
+
+        def do_GET(self) -> None:
+            if refusal := _refusal(self, serving.server_port):
+                self.send_error(refusal)
+                return
+            text, chosen = _asked(self.path, demo)
+            problem = f"at most {LONGEST} characters" if len(text) > LONGEST else ""
+            with turn:
+                found = answers(demo, text, chosen) if text and not problem else []
+            self._send(*page(demo, text[:LONGEST], chosen, found, problem))
+
+        def _send(self, html: str, policy: str) -> None:
+            body = html.encode("utf-8", "replace")
+            self.send_response(HTTPStatus.OK)
+            for name, value in (*HEADERS, ("Content-Security-Policy", policy), ("Content-Length", str(len(body)))):
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base's name)
+            """Say nothing: an address holds what somebody wrote."""
+
+    try:
+        serving = ThreadingHTTPServer((ADDRESS, port), Handler)
+    except (OSError, OverflowError) as error:
+        raise UserError(f"serve on port {port}", str(error), mend="parabench demo --port 0") from None
+    return serving
+
+
+HEADERS = (
+    ("Content-Type", "text/html; charset=utf-8"),
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+
+
+def _refusal(request: BaseHTTPRequestHandler, port: int) -> HTTPStatus | None:
+    """Why a request is not answered: another name than ours, another site's page asking, or no such page."""
+    hosts = request.headers.get_all("Host", [])
+    if len(hosts) != 1 or hosts[0] not in (f"{ADDRESS}:{port}", f"localhost:{port}"):
+        return HTTPStatus.MISDIRECTED_REQUEST
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        return HTTPStatus.FORBIDDEN
+    return None if urlsplit(request.path).path == "/" else HTTPStatus.NOT_FOUND
+
+
+def _asked(path: str, demo: Demo) -> tuple[str, list[str]]:
+    """The sentence and the chosen systems, of those there are; all that are there before anything was asked."""
+    try:
+        fields = parse_qs(urlsplit(path).query, max_num_fields=100)
+    except ValueError:
+        fields = {}
+    text = " ".join(fields.get("text", [""])[0].split())
+    return text, [name for name in demo.systems if name in fields.get("system", [] if text else demo.systems)]
