@@ -14,6 +14,7 @@ import typer
 
 from parabench import stopping
 from parabench.commands import data as data_commands
+from parabench.commands import demo as demos
 from parabench.commands import filter as filtering
 from parabench.commands import map as map_commands
 from parabench.commands import models as model_commands
@@ -124,6 +125,7 @@ app.command()(selftest.selftest)
 app.command()(prompts.paraphrase)
 app.command()(prompts.explain)
 app.command("map")(map_commands.map_)
+app.command()(demos.demo)
 app.command()(training.train)
 app.command()(training.search)
 app.add_typer(data_commands.data, name="data")
