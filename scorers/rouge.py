@@ -57,9 +57,17 @@ class Rouge:
     def combine(self, statistics: Float[np.ndarray, "*draws N 24"]) -> Float[np.ndarray, "*draws 12"]:
         return means(statistics)
 
+    def why(self, example: Example, text: str) -> str:
+        """Why an example has no value."""
+        return "" if any(map(_is_readable, example.references)) else "no reference holds a letter a-z or a digit"
+
+
+def _is_readable(reference: str) -> bool:
+    return any(c.isascii() and c.isalnum() for c in reference)
+
 
 def _row(scorer: RougeScorer, references: Sequence[str], text: str) -> list[float]:
-    readable = [_by_line(reference) for reference in references if any(c.isascii() and c.isalnum() for c in reference)]
+    readable = [_by_line(reference) for reference in references if _is_readable(reference)]
     if not readable:
         return [np.nan] * (len(KINDS) * len(PARTS))
     best = scorer.score_multi(readable, _by_line(text))

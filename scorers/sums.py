@@ -24,8 +24,8 @@ def additive(combine: Combine) -> Combine:
 
 
 def as_sums(values: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N 2C"]:
-    """One value per example and column, NaN where undefined, as values and counts of defined values."""
-    defined = ~np.isnan(values)
+    """One value per example and column, NaN or infinite where undefined, as values and counts of defined values."""
+    defined = np.isfinite(values)
     return np.hstack([np.where(defined, values, 0.0), defined])
 
 

@@ -1,0 +1,44 @@
+"""Where a scorer gives an example no value, and why.
+
+A scorer that leaves examples out on purpose may say so: ``why(example, text)`` returns the reason, empty where it knows
+of none. What remains is a number that is none: NaN or an infinity, from a model or from a formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parabench.contracts import Example, Scorer
+from parabench.journal import NOT_FINITE
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+
+def each(scorer: Scorer, statistics: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N C"]:
+    """Every example's own columns: ``combine`` of each row by itself."""
+    return np.stack([scorer.combine(row[None]) for row in statistics])
+
+
+def missing(scorer: Scorer, statistics: Float[np.ndarray, "N K"]) -> Bool[np.ndarray, "N C"]:
+    """Which examples have no value in which columns; none in a column that only many examples together have."""
+    lost = ~np.isfinite(each(scorer, statistics))
+    return lost & ~(lost.all(axis=0) & np.isfinite(scorer.combine(statistics)))
+
+
+def reasons(
+    scorer: Scorer, examples: Sequence[Example], texts: Sequence[Sequence[str]], statistics: Float[np.ndarray, "N K"]
+) -> dict[str, str]:
+    """Why examples have no value in some column, by id; ``texts`` holds one text of each, or one for each turn."""
+    lost = missing(scorer, statistics).any(axis=1)
+    given = zip(examples, texts, lost, strict=True)
+    return {example.id: _why(scorer, example, several) for example, several, wrong in given if wrong}
+
+
+def _why(scorer: Scorer, example: Example, texts: Sequence[str]) -> str:
+    told = getattr(scorer, "why", None)
+    found = dict.fromkeys(filter(None, (told(example, text) for text in texts))) if told else {}
+    return "; ".join(found) or NOT_FINITE
