@@ -18,7 +18,7 @@ from parabench.commands import demo as demos
 from parabench.commands import filter as filtering
 from parabench.commands import map as map_commands
 from parabench.commands import models as model_commands
-from parabench.commands import prompts, rating, reports, selftest, training
+from parabench.commands import probe, prompts, rating, reports, selftest, training
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ app.command()(reports.report)
 app.command()(reports.compare)
 app.command()(reports.verify)
 app.command()(reports.meta)
+app.command()(probe.probe)
 app.command()(selftest.selftest)
 app.command()(prompts.paraphrase)
 app.command()(prompts.explain)

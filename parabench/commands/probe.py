@@ -1,0 +1,100 @@
+"""Probe columns from the command line: good paraphrases, slightly edited, against themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parabench.contracts import UserError
+
+if TYPE_CHECKING:
+    from parabench.probes import Finding
+
+FORMS = (".md", ".csv")
+FIELDS = ("column", "better", "against", "perturbation", "meaning", "n", "of", "lowered", "effect", "low", "high")
+
+
+def probe(
+    scorers: Annotated[
+        str | None, typer.Option(metavar="A,B,…", help="Scorers to probe; the suite's otherwise.")
+    ] = None,
+    suite: Annotated[
+        str, typer.Option(help="The suite that brings examples, and models for scorers.")
+    ] = "parabench-en",
+    data: Annotated[Path | None, typer.Option(help="Your own examples, with two references or more each.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Use a seeded sample of this many examples.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of references, edits and intervals.")] = 0,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")] = "auto",
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table too, as .md or .csv.")] = None,
+) -> None:
+    """Does a column notice that a negation, a number, a name, a role or the word order has changed?"""
+    from parabench import planning, probes, suites
+    from parabench.contracts import Runtime, Setting
+    from parabench.data.examples import merge_sources, read_examples, sample
+    from parabench.disk import write_atomically
+    from parabench.inference.models import resolve_device
+
+    if output and output.suffix not in FORMS:
+        raise UserError(f"write the table to {output}", f"the ending {output.suffix!r}", FORMS, "--output FILE.md")
+    chosen = suites.load(suite)
+    if data is None and not chosen.data:
+        raise UserError(f"probe with the suite {chosen.name!r}", "it brings no data", mend="add --data FILE")
+    examples = sample(merge_sources(read_examples(data or Path(chosen.data))), limit, seed)
+    made = probes.probes(examples, seed)
+    setting = Setting(Runtime(resolve_device(device), chosen.dtype, seed=seed), chosen.decoding)
+    found: list[Finding] = []
+    for name in scorers.split(",") if scorers else chosen.scorers:
+        scorer = planning.build("scorer", name.strip(), chosen, setting)
+        found += probes.findings(scorer, made, seed, chosen.normalise)
+    typer.echo(as_text(found))
+    if output:
+        write_atomically(output, (as_csv(found) if output.suffix == ".csv" else as_markdown(found)).encode())
+
+
+def as_text(found: list[Finding]) -> str:
+    """The table as plain text, edits that change the meaning first."""
+    return _tables(found, "simple")
+
+
+def as_markdown(found: list[Finding]) -> str:
+    """The table as Markdown."""
+    return _tables(found, "github") + "\n"
+
+
+def as_csv(found: list[Finding]) -> str:
+    """One line for each column and perturbation."""
+    import csv
+    import io
+
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(FIELDS)
+    for f in found:
+        meaning = "kept" if f.perturbation.keeps_meaning else "changed"
+        names = (f.column.name, f.column.better, f.column.against, f.perturbation.name, meaning)
+        writer.writerow([*names, f.count, f.total, *(f"{value:.6g}" for value in (f.lowered, f.effect, f.low, f.high))])
+    return file.getvalue()
+
+
+def _tables(found: list[Finding], form: str) -> str:
+    from tabulate import tabulate
+
+    parts = []
+    for kept in (False, True):
+        chosen = [f for f in found if f.perturbation.keeps_meaning is kept]
+        titles = {f.perturbation.name: f"{f.perturbation.name} ({f.count} of {f.total})" for f in chosen}
+        rows: dict[str, dict[str, str]] = {}
+        for f in chosen:
+            title = f"{f.column.name} {'↑' if f.column.better == 'up' else '↓'}"
+            rows.setdefault(title, {})[f.perturbation.name] = _cell(f)
+        body = [[title, *(cells.get(name, "") for name in titles)] for title, cells in rows.items()]
+        heading = "The meaning is kept" if kept else "The meaning has changed"
+        parts += [heading, tabulate(body, ["column", *titles.values()], tablefmt=form, disable_numparse=True)]
+    return "\n\n".join(parts)
+
+
+def _cell(f: Finding) -> str:
+    digits = max(2, f.column.digits)
+    return f"{f.lowered:.0%} {f.effect:+.{digits}f} [{f.low:+.{digits}f}, {f.high:+.{digits}f}]"

@@ -1,0 +1,177 @@
+"""Small edits of a sentence: five that change what it says, and two that do not, for comparison.
+
+Every rule is deliberately narrow: it edits where the result is a sentence and its effect on the meaning is plain, and
+otherwise says that it does not apply. All of them are for English.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Edit = Callable[[str, random.Random], str | None]
+"""The edited text, or None where the rule does not apply."""
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+NAMES = _words("Alderton Barlow Carrick Denholm Farnley Lorne Marston Selby")
+"""They fit a person as well as a place."""
+DAYS = _words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
+MONTHS = _words("January February March April May June July August September October November December")
+NOT_NAMES = _words(
+    "Mr Mrs Miss Dr Professor Prime Minister Mayor President Captain University Christmas Easter God "
+    "Mum Mom Dad Gran Granny Grandma"
+)
+UNITS = _words("two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen")
+TENS = _words("twenty thirty forty fifty sixty seventy eighty ninety")
+THREE_ON = {
+    word: (words[place + 3] if place + 3 < len(words) else words[place - 3])
+    for words in (UNITS, TENS)
+    for place, word in enumerate(words)
+}
+FUNCTION = _words(
+    "about after against among and are as at because before behind below between but by can could did does during for "
+    "from had has have if in into is like may might must near nor of on onto or over should since so than that the "
+    "then through till to under until up was were when where which while who whose will with without would yet"
+)
+LOOSE = _words(
+    "bit case cause end fact few first former kind last latter least left less little lot more most one only other "
+    "part point rest result same sort time way"
+)
+"""They stand where a noun does without being one thing that could change places with another."""
+
+HELPERS = "is|are|was|were|do|does|did|has|have|had|could|would|should|must|might"
+DENIED = re.compile(rf"\b({HELPERS})n't\b|\b({HELPERS}|will|can|may) not\b|\b(can)(?:'t|not)\b", re.IGNORECASE)
+AFFIRMED = re.compile(
+    r"(?<=[a-z] )(?<!then )(is|are|was|were|will|would|can|could|should|must)"
+    r"(?= (?!not|no |never|nothing|nobody|none|neither))"
+)
+DIGITS = re.compile(r"(?<![\w.,])(\d{1,3}(?:,\d{3})+|\d+)(?!\d|st\b|nd\b|rd\b|th\b)")
+SAID = re.compile(rf"\b({'|'.join(THREE_ON)})\b", re.IGNORECASE)
+NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]{2,}\b")
+PHRASE = re.compile(
+    rf"\b(?:the|a|an|my|your|our) ([a-z]{{3,}})(?=[,.;:!]|$| (?:{'|'.join(FUNCTION)})\b)", re.IGNORECASE
+)
+NEIGHBOURS = re.compile(r"(?<![\w'-])(?=([a-z]{4,}) ([a-z]{4,})(?![\w'-]))")
+SHORTENED = re.compile(rf"\b(I)'(m)\b|\b(you|we|they)'(re)\b|\b(I|you|we|they)'(ve)\b|(?<=[a-z] )({HELPERS})(n't)\b")
+FULL = {"m": "am", "re": "are", "ve": "have", "n't": "not"}
+LONG = re.compile(rf"\b({HELPERS}) not\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """An edit with its name, and whether the meaning survives it."""
+
+    name: str
+    edit: Edit
+    keeps_meaning: bool = False
+
+
+def negation(text: str, generator: random.Random) -> str | None:
+    """Take out the first *not*, or put one behind the first fitting verb; questions ask the same and are left alone."""
+    if "?" in text:
+        return None
+    if DENIED.search(text):
+        return DENIED.sub(lambda found: next(filter(None, found.groups())), text, count=1)
+    return _once(AFFIRMED, lambda found: f"{found[0]} not", text)
+
+
+def number(text: str, generator: random.Random) -> str | None:
+    """Make the first number another one, in digits or in words; *one* is too often a pronoun."""
+    found = min(filter(None, (DIGITS.search(text), SAID.search(text))), key=lambda hit: hit.start(), default=None)
+    if found is None:
+        return None
+    return text[: found.start()] + _another_number(found[0]) + text[found.end() :]
+
+
+def entity(text: str, generator: random.Random) -> str | None:
+    """Make the first name in the midst of a sentence another one, wherever it stands; a day stays a day."""
+    names = _names(text)
+    if not names:
+        return None
+    old = names[0]
+    calendar = next((kind for kind in (DAYS, MONTHS) if old.removesuffix("s") in kind), None)
+    if calendar:
+        old = old.removesuffix("s")
+        new = calendar[(calendar.index(old) + 3) % len(calendar)]
+    else:
+        new = generator.choice([name for name in NAMES if name not in text])
+    return re.sub(rf"\b{old}(?=s?\b)", new, text)
+
+
+def roles(text: str, generator: random.Random) -> str | None:
+    """Let the first two names change places, or where there are none the first two plain nouns with their articles."""
+    spans = [hit.span() for hit in NAME.finditer(text) if hit[0] not in (*NOT_NAMES, *DAYS, *MONTHS)]
+    if len({text[start:end] for start, end in spans}) < 2:
+        hits = [hit for hit in PHRASE.finditer(text) if hit[1] not in LOOSE and hit[1] not in FUNCTION]
+        spans = [hit.span() for hit in hits]
+    if len(spans) < 2 or "?" in text:
+        return None
+    (start, end), (begin, stop) = spans[:2]
+    one, between, two = text[start:end], text[end:begin], text[begin:stop]
+    if one.lower() == two.lower() or re.fullmatch(r",? ?(and|or)? ?", between):
+        return None
+    if one[0].isupper() != two[0].isupper():  # one of them begins a sentence
+        one, two = one[0].swapcase() + one[1:], two[0].swapcase() + two[1:]
+    return text[:start] + two + between + one + text[stop:]
+
+
+def order(text: str, generator: random.Random) -> str | None:
+    """Let two neighbouring words of four letters or more change places."""
+    places = [hit for hit in NEIGHBOURS.finditer(text) if hit[1] != hit[2]]
+    if not places:
+        return None
+    chosen = generator.choice(places)
+    return f"{text[: chosen.start(1)]}{chosen[2]} {chosen[1]}{text[chosen.end(2) :]}"
+
+
+def contraction(text: str, generator: random.Random) -> str | None:
+    """Write the first *I'm*, *isn't* in full, or else the first *is not* short."""
+    if "?" in text:
+        return None
+    longer = _once(SHORTENED, lambda found: _in_full(*filter(None, found.groups())), text)
+    return longer or _once(LONG, lambda found: f"{found[1]}n't", text)
+
+
+def full_stop(text: str, generator: random.Random) -> str | None:
+    """Take away the full stop at the end, or put one there."""
+    if text.endswith("."):
+        return text[:-1] if not text.endswith("..") else None
+    return f"{text}." if text[-1:].isalnum() else None
+
+
+PERTURBATIONS = (
+    Perturbation("negation", negation),
+    Perturbation("number", number),
+    Perturbation("entity", entity),
+    Perturbation("roles", roles),
+    Perturbation("order", order),
+    Perturbation("contraction", contraction, keeps_meaning=True),
+    Perturbation("full-stop", full_stop, keeps_meaning=True),
+)
+
+
+def _once(pattern: re.Pattern[str], edit: Callable[[re.Match[str]], str], text: str) -> str | None:
+    edited, count = pattern.subn(edit, text, count=1)
+    return edited if count else None
+
+
+def _in_full(word: str, ending: str) -> str:
+    return f"{word} {FULL[ending]}"
+
+
+def _another_number(old: str) -> str:
+    if old[0].isdigit():
+        value = int(old.replace(",", "")) + 3
+        return f"{value:,}" if "," in old else str(value)
+    new = THREE_ON[old.lower()]
+    return new.capitalize() if old[0].isupper() else new
+
+
+def _names(text: str) -> list[str]:
+    return [hit for hit in NAME.findall(text) if hit not in NOT_NAMES]

@@ -1,0 +1,87 @@
+"""Probes: the effect on a column against sums done by hand, and the command's tables."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from parabench import probes
+from parabench.cli import app
+from parabench.contracts import Column, Example, Signature, UserError
+from parabench.data.normalise import Normaliser
+
+
+class Letters:
+    """Two columns that a person can count: letters of the text, more being better and fewer being better."""
+
+    columns = (Column("long", "up", "output"), Column("short", "down", "output"), Column("odd", "none", "output"))
+    signature = Signature("letters")
+
+    def measure(self, examples, texts):
+        return np.array([[float(len(text))] * 3 for text in texts])
+
+    def combine(self, statistics):
+        return statistics.mean(axis=-2)
+
+
+EXAMPLES = [
+    Example("1", "s", ("The shop is open.", "The shop is open.")),  # with a not: 4 letters longer
+    Example("2", "s", ("It isn't late.", "It isn't late.")),  # without: 3 shorter
+    Example("3", "s", ("Bees dance!", "Bees dance!")),  # nothing to deny, no full stop
+]
+
+
+def found(seed=0):
+    made = probes.probes(EXAMPLES, seed)
+    return {(f.column.name, f.perturbation.name): f for f in probes.findings(Letters(), made, seed, Normaliser())}
+
+
+def test_the_effect_is_that_of_the_edits_it_applies_to():
+    results = found()
+    long, short = results["long", "negation"], results["short", "negation"]
+    assert (long.count, long.total) == (2, 3)
+    assert long.effect == pytest.approx((4 - 3) / 2)
+    assert (long.low, long.high) == pytest.approx((-3, 4))  # four samples of two: -3, 1/2, 1/2, 4
+    assert long.lowered == 0.5  # the second, which got shorter
+    assert short.lowered == 0.5  # the first, which got longer
+    stop = results["long", "full-stop"]
+    assert (stop.count, stop.effect, stop.lowered) == (2, pytest.approx(-1), 1.0)
+    assert results["short", "full-stop"].lowered == 0.0
+
+
+def test_a_column_without_a_direction_and_an_edit_that_applies_nowhere_are_left_out():
+    assert {column for column, _ in found()} == {"long", "short"}
+    assert ("long", "number") not in found()
+
+
+def test_a_reference_is_judged_by_the_others_alone():
+    made = probes.probes([Example("1", "s", ("a", "b", "c"))], 0)[0]
+    assert sorted((made.text, *made.example.references)) == ["a", "b", "c"]
+    with pytest.raises(UserError, match="two or more"):
+        probes.probes([Example("1", "s", ("a",))], 0)
+
+
+def test_the_command_writes_what_it_prints(tmp_path):
+    options = ["probe", "--scorers", "bleu,divergence", "--limit", "12", "--seed", "1"]
+    written = {}
+    for ending in ("md", "csv"):
+        made = CliRunner().invoke(
+            app, [*options, "--output", str(tmp_path / f"probes.{ending}")], catch_exceptions=False
+        )
+        assert made.exit_code == 0
+        written[ending] = (tmp_path / f"probes.{ending}").read_text(encoding="utf-8")
+    assert "bleu ↑" in made.stdout
+    assert "| bleu ↑" in written["md"]
+    rows = list(csv.DictReader(written["csv"].splitlines()))
+    assert {row["column"] for row in rows} >= {"bleu", "pinc", "ned"}
+    for row in rows:
+        assert float(row["low"]) <= float(row["effect"]) + 1e-9
+        assert int(row["n"]) <= int(row["of"]) == 12
+
+
+def test_an_ending_that_is_no_table_is_refused(tmp_path):
+    with pytest.raises(UserError, match="ending"):
+        CliRunner().invoke(app, ["probe", "--output", str(tmp_path / "a.pdf")], catch_exceptions=False)
