@@ -14,7 +14,7 @@ from scipy import stats
 
 from parabench.contracts import Example, Scorer
 from parabench.data.judgments import Item, Judged, Preference
-from parabench.significance import BLOCK, cluster_rows
+from parabench.significance import BLOCK, cluster_rows, paired_test
 
 Vector = Float[np.ndarray, " N"]
 
@@ -30,7 +30,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class ColumnAgainstPeople:
-    """How one column agrees with people, measure by measure, on ``count`` items of ``clusters`` sources."""
+    """How one column agrees with people, measure by measure, on ``count`` items of ``clusters`` sources.
+
+    ``count`` is without the items that have no value in this column.
+    """
 
     column: str
     count: int
@@ -43,27 +46,59 @@ def against_people(
 ) -> list[ColumnAgainstPeople]:
     """Every column of a scorer against judged texts or against preferences; a column is turned where lower is better.
 
-    Judged texts give the correlations of ``correlations``; preferences the share of pairs ordered as people ordered
+    Judged texts give the measures of ``judged_agreement``; preferences the share of pairs ordered as people ordered
     them, a tie counting half, which is .5 by chance.
     """
-    clusters = [item.cluster for item in items]
-    signs = np.array([-1.0 if column.better == "down" else 1.0 for column in scorer.columns])
+    rows = zip(scorer.columns, on_items(scorer, items).T, strict=True)
+    return [agreement(column.name, values, items, seed, resamples) for column, values in rows]
+
+
+def on_items(scorer: Scorer, items: Sequence[Item]) -> Float[np.ndarray, "N C"]:
+    """Every column on every item, more being better: of a judged text its value, of a preference 1 where the chosen
+    text has more than the other, .5 where they have as much.
+    """
     judged = [item for item in items if isinstance(item, Judged)]
     preferred = [item for item in items if isinstance(item, Preference)]
     if judged and preferred:
         raise ValueError("judged texts and preferences cannot be pooled")
+    signs = np.array([-1.0 if column.better == "down" else 1.0 for column in scorer.columns])
+    examples = [item.example for item in items]
     if judged:
-        values = signs * per_example(scorer, [i.example for i in judged], [i.text for i in judged])
-        people = np.array([item.rating for item in judged])
-        found = [correlations(column, people, clusters, seed, resamples) for column in values.T]
-    else:
-        examples = [item.example for item in preferred]
-        chosen = signs * per_example(scorer, examples, [item.chosen for item in preferred])
-        rejected = signs * per_example(scorer, examples, [item.rejected for item in preferred])
-        wins = (chosen > rejected) + 0.5 * (chosen == rejected)
-        found = [{"preference": _mean(column, clusters, seed, resamples)} for column in wins.T]
-    names = [column.name for column in scorer.columns]
-    return [ColumnAgainstPeople(n, len(items), len(set(clusters)), f) for n, f in zip(names, found, strict=True)]
+        return signs * per_example(scorer, examples, [item.text for item in judged])
+    chosen = signs * per_example(scorer, examples, [item.chosen for item in preferred])
+    rejected = signs * per_example(scorer, examples, [item.rejected for item in preferred])
+    wins = (chosen > rejected) + 0.5 * (chosen == rejected)
+    return np.where(np.isnan(chosen) | np.isnan(rejected), np.nan, wins)
+
+
+def agreement(
+    name: str, values: Vector, items: Sequence[Item], seed: int, resamples: int = 1000
+) -> ColumnAgainstPeople:
+    """How one column, as ``on_items`` gives it, agrees with people; items without a value are left out and counted."""
+    defined = ~np.isnan(values)
+    kept, values = [item for item, known in zip(items, defined, strict=True) if known], values[defined]
+    judged, clusters = [item for item in kept if isinstance(item, Judged)], [item.cluster for item in kept]
+    found = (
+        judged_agreement(values, judged, seed, resamples)
+        if judged
+        else {"preference": _ratio(values, np.ones(len(values)), clusters, seed, resamples)}
+    )
+    return ColumnAgainstPeople(name, len(kept), len(set(clusters)), found)
+
+
+def judged_agreement(values: Vector, items: Sequence[Judged], seed: int, resamples: int = 1000) -> dict[str, Estimate]:
+    """Correlations, then ``pairs``: of two texts for one source that people rated apart, is the better one ahead?
+
+    Where two systems answered the same sources, also ``soft-pairs`` (``soft_pairwise_accuracy``).
+    """
+    people, clusters = np.array([item.rating for item in items]), [item.cluster for item in items]
+    found = correlations(values, people, clusters, seed, resamples)
+    alike, counts = pairwise(values, people, clusters)
+    if counts.any():
+        found["pairs"] = _ratio(alike, counts, None, seed, resamples)
+    if len({system for item in items for system in item.systems}) > 1:
+        found["soft-pairs"] = soft_pairwise_accuracy(values, people, items, seed)
+    return found
 
 
 def per_example(scorer: Scorer, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N C"]:
@@ -88,6 +123,62 @@ def correlations(
         within = np.array([measure(values[one], people[one]) for one in rows])
         found[f"{name}-within"] = _estimate(float(_defined_mean(within)), _defined_mean(within[chosen]))
     return found
+
+
+def pairwise(values: Vector, people: Vector, clusters: Sequence[str]) -> tuple[Vector, Vector]:
+    """Of each source, how many pairs of its items are ordered as people ordered them (a tie is half), and of how many.
+
+    Pairs that people rated alike are left out.
+    """
+    counted = []
+    for rows in cluster_rows(len(values), clusters):
+        one, other = np.triu_indices(len(rows), 1)
+        apart = np.sign(people[rows][one] - people[rows][other])
+        agreed = (1 + apart * np.sign(values[rows][one] - values[rows][other])) / 2
+        counted.append((agreed[apart != 0].sum(), (apart != 0).sum()))
+    alike, counts = np.array(counted, dtype=float).T
+    return alike, counts
+
+
+def soft_pairwise_accuracy(
+    values: Vector, people: Vector, items: Sequence[Judged], seed: int, draws: int = 1000, resamples: int = 200
+) -> Estimate:
+    """Mean over pairs of systems of 1 - |p - q|: how sure the column, and people, are that one beats the other.
+
+    Both p are one-sided, from the same sign flips over the sources that both systems answered, at least ten. Thompson,
+    Mathur, Deutsch and Khayrallah 2024, "Improving Statistical Significance in Human Evaluation of Automatic Metrics
+    via Soft Pairwise Accuracy". NaN where no two systems share sources.
+    """
+    column, judged = (_system_differences(numbers, items) for numbers in (values, people))
+    generator = np.random.default_rng(seed)
+    signs = generator.choice([-1.0, 1.0], size=(draws, len(column)))
+
+    def accuracy(weights: Vector) -> float:
+        p, q = (_one_sided(signs, weights[:, None] * differences) for differences in (column, judged))
+        return float(np.mean(1 - np.abs(p - q))) if len(p) else np.nan
+
+    weights = generator.multinomial(len(column), np.full(len(column), 1 / len(column)), size=resamples)
+    return _estimate(accuracy(np.ones(len(column))), np.array([accuracy(drawn) for drawn in weights]))
+
+
+def _system_differences(values: Vector, items: Sequence[Judged]) -> Float[np.ndarray, "S P"]:
+    """For each source and pair of systems, the difference of their mean values on it; 0 where one has none."""
+    sources = {name: place for place, name in enumerate(dict.fromkeys(item.cluster for item in items))}
+    systems = {name: place for place, name in enumerate(sorted({name for item in items for name in item.systems}))}
+    sums, counts = np.zeros((2, len(sources), len(systems)))
+    for value, item in zip(values, items, strict=True):
+        for name in item.systems:
+            sums[sources[item.cluster], systems[name]] += value
+            counts[sources[item.cluster], systems[name]] += 1
+    one, other = np.triu_indices(len(systems), 1)
+    shared = (counts[:, one] > 0) & (counts[:, other] > 0)
+    means = sums / np.maximum(counts, 1)
+    return np.where(shared, means[:, one] - means[:, other], 0.0)[:, shared.sum(axis=0) >= 10]
+
+
+def _one_sided(signs: Float[np.ndarray, "R S"], differences: Float[np.ndarray, "S P"]) -> Float[np.ndarray, " P"]:
+    drawn, observed = signs @ differences, differences.sum(axis=0)
+    return (drawn >= observed - 1e-12).mean(axis=0)
 
 
 def pearson(a: Vector, b: Vector) -> float:
@@ -150,24 +241,49 @@ def fleiss_kappa(counts: Int[np.ndarray, "N L"]) -> float:
     return float((agreed - expected) / (1 - expected))
 
 
-def rater_ceiling(items: Sequence[Judged]) -> float:
-    """Mean Pearson correlation of one rater with the mean of the others: about what a scorer can hope for."""
-    shared = [item.ratings for item in items if len(item.ratings) > 1]
+def rater_ceiling(items: Sequence[Item]) -> float:
+    """How well one rater agrees with the others: about what a scorer can hope for; NaN where no item has two raters.
+
+    Of judged texts the mean Pearson correlation of one rater with the mean of the others; of preferences the share of
+    one rater's votes that are as most of the others', a tie counting half.
+    """
+    shared = [one for item in items if len(one := item.ratings if isinstance(item, Judged) else item.votes) > 1]
     seats = range(min(map(len, shared), default=0))
-    alone = [np.array([ratings[seat] for ratings in shared]) for seat in seats]
-    rest = [np.array([(sum(r) - r[seat]) / (len(r) - 1) for r in shared]) for seat in seats]
-    return float(np.mean([pearson(a, b) for a, b in zip(alone, rest, strict=True)])) if shared else np.nan
+    alone = [np.array([given[seat] for given in shared]) for seat in seats]
+    rest = [np.array([(sum(given) - given[seat]) / (len(given) - 1) for given in shared]) for seat in seats]
+    agree = pearson if isinstance(next(iter(items), None), Judged) else _same_side
+    return float(np.mean([agree(a, b) for a, b in zip(alone, rest, strict=True)])) if shared else np.nan
+
+
+def _same_side(votes: Vector, others: Vector) -> float:
+    return float(((1 + np.sign(votes - 0.5) * np.sign(others - 0.5)) / 2).mean())
+
+
+def rivals_differ(a: Vector, b: Vector, items: Sequence[Item], seed: int, draws: int = 10_000) -> float:
+    """Two-sided p that two columns, as ``on_items`` gives them, agree equally with people; whole sources are swapped.
+
+    Of judged texts by ``swap_test``, of preferences by the share of pairs; NaN where a column has no value somewhere.
+    """
+    clusters = [item.cluster for item in items]
+    judged = [item.rating for item in items if isinstance(item, Judged)]
+    if np.isnan(a).any() or np.isnan(b).any():
+        return np.nan
+    if judged:
+        return swap_test(a, b, np.array(judged), clusters, seed, draws)
+    return float(paired_test(lambda rows: rows.mean(axis=-2), a[:, None], b[:, None], seed, draws, clusters)[0])
 
 
 def _row_pearson(rows: Float[np.ndarray, "R N"], people: Vector) -> Float[np.ndarray, " R"]:
     return stats.zscore(rows, axis=1) @ stats.zscore(people) / len(people)
 
 
-def _mean(values: Vector, clusters: Sequence[str], seed: int, resamples: int) -> Estimate:
-    rows = cluster_rows(len(values), clusters)
+def _ratio(parts: Vector, wholes: Vector, clusters: Sequence[str] | None, seed: int, resamples: int) -> Estimate:
+    """Sum of parts over sum of wholes, with its interval over clusters."""
+    rows = cluster_rows(len(parts), clusters)
     chosen = np.random.default_rng(seed).integers(len(rows), size=(resamples, len(rows)))
-    totals, sizes = np.array([values[one].sum() for one in rows]), np.array([len(one) for one in rows])
-    return _estimate(float(values.mean()), totals[chosen].sum(axis=1) / sizes[chosen].sum(axis=1))
+    part, whole = (np.array([numbers[one].sum() for one in rows]) for numbers in (parts, wholes))
+    drawn = np.maximum(whole[chosen].sum(axis=1), 1)
+    return _estimate(float(parts.sum() / wholes.sum()), part[chosen].sum(axis=1) / drawn)
 
 
 def _defined_mean(values: Float[np.ndarray, "*draws M"]) -> Float[np.ndarray, "*draws"]:

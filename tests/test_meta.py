@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import scipy.stats
 
 from parabench import meta
 from parabench.contracts import Column, Example, UserError
-from parabench.data.judgments import Judged, Preference, read_judgments
+from parabench.data.judgments import Judged, Preference, against_source, read_judgments
+from parabench.report.people import judge
 
 DATA = Path(__file__).parents[1] / "../shared/data"
 
@@ -64,6 +66,90 @@ def test_preferences_are_a_share_and_ties_count_half():
     estimate = meta.against_people(Lengths(), items, 0, 200)[0].agreement["preference"]
     assert estimate.value == pytest.approx(2.5 / 4)
     assert 0 <= estimate.low < estimate.high <= 1
+
+
+def test_pairs_of_one_source_by_hand():
+    """Source a: of three pairs people leave one open, one is in order and one is tied; b: its only pair is reversed."""
+    items = judged([1, 2, 2, 9, 8], [1, 2, 1, 1, 2], ["a", "a", "a", "b", "b"])
+    values, people = np.array([1.0, 2, 2, 9, 8]), np.array([i.rating for i in items])
+    alike, counts = meta.pairwise(values, people, [i.cluster for i in items])
+    assert (alike.tolist(), counts.tolist()) == ([1.5, 0], [2, 1])
+    found = meta.against_people(Lengths(), items, 0, 50)[0].agreement["pairs"]
+    assert found.value == pytest.approx(1.5 / 3)
+
+
+def two_systems(gap, noise, seed=0):
+    """Forty sources, each answered by a better and a worse system."""
+    draw = np.random.default_rng(seed)
+    ratings = {"good": gap + noise * draw.normal(size=40), "bad": noise * draw.normal(size=40)}
+    return [
+        Judged(Example(f"{name}{i}", str(i), ()), "x", (float(rating),), str(i), (name,))
+        for name, of in ratings.items()
+        for i, rating in enumerate(of)
+    ]
+
+
+def test_soft_pairwise_accuracy():
+    """1 for the people's own column, 0 for its reverse where people are sure, .5 where the column cannot tell."""
+    items = two_systems(gap=5.0, noise=1.0)
+    people = np.array([item.rating for item in items])
+    assert meta.soft_pairwise_accuracy(people, people, items, 0, 200, 20).value == 1.0
+    assert meta.soft_pairwise_accuracy(-people, people, items, 0, 200, 20).value == pytest.approx(0, abs=0.02)
+    flips = np.tile([1.0, -1.0], 40)
+    unsure = meta.soft_pairwise_accuracy(flips * np.repeat([1.0, -1.0], 40), people, items, 0, 1000, 20)
+    assert unsure.value == pytest.approx(0.5, abs=0.1)
+    assert unsure.low <= unsure.value <= unsure.high
+
+
+def test_soft_pairwise_accuracy_needs_shared_sources():
+    items = [Judged(Example(n, n, ()), "x", (1.0,), n, (f"s{n}",)) for n in "abcd"]
+    assert np.isnan(meta.soft_pairwise_accuracy(np.arange(4.0), np.arange(4.0), items, 0, 10, 5).value)
+
+
+def test_one_rater_against_the_others():
+    """Two agree, the third is their reverse: correlations with the mean of the other two are undefined, or -1."""
+    rows = [(1.0, 1.0, 3.0), (2.0, 2.0, 2.5), (3.0, 3.0, 1.0)]
+    items = [Judged(Example(str(i), "s", ()), "x", r, str(i)) for i, r in enumerate(rows)]
+    rest = [(np.array(rows)[:, [1, 2]]).mean(axis=1), (np.array(rows)[:, [0, 1]]).mean(axis=1)]
+    first, last = (np.corrcoef(np.array(rows)[:, seat], other)[0, 1] for seat, other in zip((0, 2), rest, strict=True))
+    assert meta.rater_ceiling(items) == pytest.approx((2 * first + last) / 3)
+    votes = [
+        (1, 1, 0),
+        (1, 1, 1),
+        (0, 0, 1),
+    ]  # of the nine votes: 3 with both others, 2 a tie or against in each other row
+    pairs = [Preference(Example(str(i), "s", ()), "a", "b", str(i), v) for i, v in enumerate(votes)]
+    assert meta.rater_ceiling(pairs) == pytest.approx((3 + 2 * (0.5 + 0.5 + 0)) / 9)
+    assert np.isnan(meta.rater_ceiling([Preference(Example("a", "s", ()), "a", "b", "c")]))
+
+
+def test_rivals_on_preferences():
+    items = [Preference(Example(str(i), "s", ()), "a", "b", str(i)) for i in range(60)]
+    sure, even = np.ones(60), np.tile([1.0, 0.0], 30)
+    assert meta.rivals_differ(sure, even, items, 0, 500) < 0.01
+    assert meta.rivals_differ(even, even, items, 0, 500) == 1.0
+
+
+def test_items_without_a_value_are_left_out_and_counted():
+    items = judged([1, 2, 3, 4], [1, 2, 3, 4], "abcd")
+    found = meta.agreement("column", np.array([1.0, 2.0, np.nan, 4.0]), items, 0, 20)
+    assert (found.count, found.agreement["pearson"].value) == (3, pytest.approx(1))
+
+
+def test_the_source_in_place_of_references():
+    item = Judged(Example("a", "source", ()), "x", (1.0,), "a")
+    assert against_source([item])[0].example == Example("a", "source", ("source",))
+
+
+def test_the_table_of_columns_against_people():
+    items = judged([1, 2, 3, 5, 4, 9], [1, 2, 3, 4, 5, 6], "aabbcc")
+    lines = judge([Lengths()], items, "short").splitlines()
+    assert lines[0] == "6 items of 3 sources; no item has two raters."
+    assert [cell.strip() for cell in lines[2].split("|")[1:3]] == ["column", "Pearson"]
+    assert lines[5].startswith("| short (turned)")
+    assert lines[4].split("|")[-2].strip() == "1.0000"
+    with pytest.raises(UserError, match="no such column"):
+        judge([Lengths()], items, "bleu")
 
 
 def test_williams():
@@ -162,6 +248,63 @@ def test_twitter_para_right_and_wrong():
     assert meta.spearman(wrong, people) == pytest.approx(-0.10448345909348869, abs=1e-9)
 
 
+def union_rouge(text, reference):
+    """ROUGE-1, 2 and L as the package ``rouge`` 1.0.1 takes them: cased words between spaces, as sets, cut at stops.
+
+    L is the union, over all pairs of sentences, of the words on a longest common subsequence.
+    """
+
+    def sets(sentences):
+        words = [word for sentence in sentences for word in sentence]
+        return [set(words), set(pairwise(words))]
+
+    def common(one, other):
+        table = np.zeros((len(one) + 1, len(other) + 1), int)
+        for i, a in enumerate(one, 1):
+            for j, b in enumerate(other, 1):
+                table[i, j] = table[i - 1, j - 1] + 1 if a == b else max(table[i - 1, j], table[i, j - 1])
+        i, j, found = len(one), len(other), set()
+        while i and j:
+            if one[i - 1] == other[j - 1]:
+                i, j, found = i - 1, j - 1, found | {one[i - 1]}
+            elif table[i - 1, j] > table[i, j - 1]:
+                i -= 1
+            else:
+                j -= 1
+        return found
+
+    made, kept = ([part.split() or [""] for part in one.split(".") if part] for one in (text, reference))
+    longest = set().union(*(common(one, other) for one in kept for other in made))
+    (made1, made2), (kept1, kept2) = sets(made), sets(kept)
+    shares = ((made1 & kept1, made1, kept1), (made2 & kept2, made2, kept2), (longest, made1, kept1))
+    pairs = ((len(hits) / max(1, len(of)), len(hits) / max(1, len(by))) for hits, of, by in shares)
+    return [2 * p * r / (p + r + 1e-8) for p, r in pairs]
+
+
+@pytest.mark.slow
+def test_twitter_para_rouge():
+    """ROUGE-1, 2, L with people, Pearson then Spearman, by the ``rouge`` package against the reference and the source.
+
+    The package tells capitals from small letters: our own columns, which do not, agree far better.
+    """
+    from parabench.scorers import rouge
+
+    from parabench.contracts import Setting
+
+    items = published("parascore-benchmarks/twitter-para.jsonl", "twitter-para")
+    test = items[len(items) // 10 :]
+    people = np.array([item.rating for item in test])
+    for of, expected in (
+        (lambda e: e.references[0], [[0.2711, 0.1815, 0.2494], [0.2761, 0.1436, 0.2391]]),
+        (lambda e: e.source, [[0.2924, 0.2277, 0.2662], [0.2995, 0.1887, 0.2534]]),
+    ):
+        columns = np.array([union_rouge(item.text, of(item.example)) for item in test]).T
+        found = [[agree(column, people) for column in columns] for agree in (meta.pearson, meta.spearman)]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=5.1e-5)
+    ours = meta.on_items(rouge.build("", Setting()), test)[:, 0]
+    assert meta.pearson(ours, people) > 1.5 * 0.2711
+
+
 def test_twitter_para_by_our_own_columns():
     """Values for character NED and ParaScore's divergence term alone, both against the source."""
     from parabench.scorers.edits import divergence, normalised_edits
@@ -182,6 +325,7 @@ def test_strap_raters_agree_modestly():
     kept = np.array([[sum(item.ratings), len(item.ratings) - sum(item.ratings)] for item in items], dtype=int)
     assert meta.fleiss_kappa(kept) == pytest.approx(0.42, abs=0.005)
     assert 0.3 < meta.rater_ceiling(items) < 0.7
+    assert len({system for item in items for system in item.systems}) == 10
 
 
 def test_strap_correlations_of_the_columns():
@@ -204,5 +348,6 @@ def test_apty_preferences():
 
     items = published("apty/apty_ranked.json", "apty")
     assert (len(items), len({item.cluster for item in items})) == (367, 55)
+    assert {len(item.votes) for item in items} == {5}
     found = {row.column: row for row in meta.against_people(divergence.build("", Setting()), items, 0, 200)}
     assert 1 - found["ned"].agreement["preference"].value == pytest.approx(0.538, abs=0.005)

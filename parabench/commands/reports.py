@@ -115,7 +115,7 @@ def changed(one: Evidence, other: Evidence, before: Leaderboard, after: Leaderbo
         for name in one.measured
         if name in other.measured
     ]
-    found = comparing.changes(pairs, one.seed)
+    found = comparing.changes(pairs, one.seed, clusters=one.clusters)
     if not found:
         return False
     show(comparing.as_board(before, after, found), None)
@@ -134,20 +134,20 @@ def meta(
     ] = "jsonl",
     scorers: Annotated[str, typer.Option(metavar="A,B,…", help="Scorers to test.")] = "bleu,chrf,divergence",
     suite: Annotated[str, typer.Option(help="The suite that says which models scorers use.")] = "overlap",
+    source: Annotated[bool, typer.Option("--source", help="Score against the source instead of references.")] = False,
+    rival: Annotated[str, typer.Option(metavar="COLUMN", help="Test every column against this one.")] = "",
     seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
 ) -> None:
-    """Test scorers against people: correlation with ratings, or agreement with preferences."""
+    """Test scorers against people: correlation with ratings, or agreement with preferences; prints Markdown."""
     from parabench import planning, suites
     from parabench.contracts import Runtime, Setting
-    from parabench.data.judgments import read_judgments
-    from parabench.meta import against_people
+    from parabench.data.judgments import against_source, read_judgments
+    from parabench.report.people import judge
 
     chosen, items = suites.load(suite), read_judgments(file, layout)
-    for name in scorers.split(","):
-        scorer = planning.build("scorer", name.strip(), chosen, Setting(Runtime(seed=seed)))
-        for found in against_people(scorer, items, seed):
-            parts = (f"{what} {e.value:+.3f} [{e.low:+.3f}, {e.high:+.3f}]" for what, e in found.agreement.items())
-            typer.echo(f"{found.column:<14} n={found.count} sources={found.clusters}  {'  '.join(parts)}")
+    setting = Setting(Runtime(seed=seed))
+    built = [planning.build("scorer", name.strip(), chosen, setting) for name in scorers.split(",")]
+    typer.echo(judge(built, against_source(items) if source else items, rival, seed))
 
 
 def show(board: Leaderboard, folder: Path | None) -> None:

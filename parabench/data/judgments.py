@@ -1,16 +1,17 @@
 """What people said about paraphrases: native formats of published data, and one general format.
 
-General format, JSON Lines, one judged text or one preference a line (``references`` and ``cluster`` may be left out):
-``{"source": "…", "references": ["…"], "text": "…", "ratings": [3, 4, 4], "cluster": "…"}``
-``{"source": "…", "references": ["…"], "chosen": "…", "rejected": "…", "cluster": "…"}``
+General format, JSON Lines, one judged text or one preference a line. ``references``, ``cluster``, ``systems`` (who
+wrote the text) and ``votes`` (of each rater: 1 for the chosen text, 0 for the other, .5 for neither) may be left out:
+``{"source": "…", "references": ["…"], "text": "…", "ratings": [3, 4, 4], "cluster": "…", "systems": ["…"]}``
+``{"source": "…", "references": ["…"], "chosen": "…", "rejected": "…", "cluster": "…", "votes": [1, 1, 0]}``
 """
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,16 @@ from parabench.contracts import Example, UserError
 
 @dataclass(frozen=True)
 class Judged:
-    """A text and what each rater gave it; items of one ``cluster`` share a source and are not independent."""
+    """A text and what each rater gave it; items of one ``cluster`` share a source and are not independent.
+
+    ``systems`` wrote it, where that is known.
+    """
 
     example: Example
     text: str
     ratings: tuple[float, ...]
     cluster: str
+    systems: tuple[str, ...] = ()
 
     @property
     def rating(self) -> float:
@@ -35,15 +40,22 @@ class Judged:
 
 @dataclass(frozen=True)
 class Preference:
-    """Two texts for one source, of which people preferred the first."""
+    """Two texts for one source, of which people preferred the first; ``votes`` of each rater, 1 for it, 0 against."""
 
     example: Example
     chosen: str
     rejected: str
     cluster: str
+    votes: tuple[float, ...] = ()
 
 
 Item = Judged | Preference
+
+
+def against_source(items: Sequence[Item]) -> list[Item]:
+    """The items with the source in place of all references, for data that has none: likeness to the source."""
+    examples = (replace(item.example, references=(item.example.source,)) for item in items)
+    return [replace(item, example=example) for item, example in zip(items, examples, strict=True)]
 
 
 def read_judgments(path: Path, layout: str = "jsonl") -> list[Item]:
@@ -77,11 +89,11 @@ def _item(row: Mapping[str, Any], identity: str) -> Item:
     example = Example(identity, row["source"], tuple(row.get("references", ())))
     cluster = row.get("cluster", row["source"])
     if "chosen" in row:
-        return Preference(example, row["chosen"], row["rejected"], cluster)
+        return Preference(example, row["chosen"], row["rejected"], cluster, tuple(map(float, row.get("votes", ()))))
     ratings = tuple(map(float, row["ratings"]))
     if not ratings:
         raise ValueError("no ratings")
-    return Judged(example, row["text"], ratings, cluster)
+    return Judged(example, row["text"], ratings, cluster, tuple(row.get("systems", ())))
 
 
 def _twitter_para(text: str) -> Iterator[Item]:
@@ -101,14 +113,16 @@ def _strap(text: str) -> Iterator[Item]:
         judged = list(group)
         example = Example(f"{system}.{item}", judged[0]["text1"], ())
         labels = tuple(float(int(row["label"]) > 0) for row in judged)
-        yield Judged(example, judged[0]["text2"], labels, judged[0]["text1"])
+        yield Judged(example, judged[0]["text2"], labels, judged[0]["text1"], (system,))
 
 
 def _apty(text: str) -> Iterator[Item]:
-    """Meier et al. 2024, ``apty_ranked.json``: an original, and the paraphrase ranked above another one."""
+    """Meier et al. 2024, ``apty_ranked.json``: an original, the paraphrase ranked above another one, and ranks."""
     for number, row in enumerate(json.loads(text)):
-        example = Example(str(number), row["original"], ())
-        yield Preference(example, row["chosen"]["text"], row["rejected"]["text"], row["original"])
+        example, chosen, rejected = Example(str(number), row["original"], ()), row["chosen"], row["rejected"]
+        ranks = zip(chosen["ranks"], rejected["ranks"], strict=True)
+        votes = tuple((first < second) + 0.5 * (first == second) for first, second in ranks)
+        yield Preference(example, chosen["text"], rejected["text"], row["original"], votes)
 
 
 def _lines(text: str) -> list[str]:
