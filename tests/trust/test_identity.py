@@ -7,6 +7,7 @@ says which of these there are. ``circumstance``: changes no number.
 
 import dataclasses
 import json
+import typing
 from dataclasses import dataclass, replace
 
 import light
@@ -19,7 +20,7 @@ from parabench.data.examples import EvaluationSet, evaluation_set
 from parabench.data.normalise import Normaliser
 from parabench.planning import Request
 from parabench.store import Log
-from parabench.suites import Suite
+from parabench.suites import Suite, Training
 
 CLASSES = {
     Suite: {
@@ -44,6 +45,7 @@ CLASSES = {
         "signature": {"options"},
         "circumstance": {"key"},
     },
+    Training: {"circumstance": {"data", "causal", "seq2seq"}},
     EvaluationSet: {"content": {"examples", "dropped"}},
     Example: {"content": {"id", "source", "references"}},
 }
@@ -62,6 +64,13 @@ def misfiled(cls, classes) -> set[str]:
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_every_field_is_declared(cls):
     assert misfiled(cls, CLASSES[cls]) == set()
+
+
+def test_every_kind_of_settings_inside_of_these_is_declared_too():
+    """Whoever adds a table to the suite has to say of each of its fields what it is."""
+    inside = {kind for cls in CLASSES for kind in typing.get_type_hints(cls).values()}
+    ours = {kind for kind in inside if isinstance(kind, type) and kind.__module__.startswith("parabench.")}
+    assert ours - {Suite} <= CLASSES.keys()
 
 
 def test_a_new_field_is_noticed():

@@ -1,0 +1,155 @@
+"""Every option that any scorer or system knows is declared here, and what is declared to count is in the signature.
+
+What a builder knows it says itself, when it refuses an option that nobody has.
+"""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+import tiny
+import torch
+
+from parabench import registry
+from parabench.contracts import Setting, UserError
+from parabench.prompts import adapters
+from parabench.prompts.templates import paraphrase
+
+MODEL, MATCHER, CAUSAL = {"model"}, {"model", "layers", "idf", "baseline"}, {"model", "dtype", "template"}
+PROMPT = {"model", "dtype", "adapters"}
+SIGNED: dict[tuple[str, str], set[str]] = {
+    **{("scorer", name): {"tokenize", "lowercase"} for name in ("bleu", "ibleu")},
+    **{("scorer", name): MATCHER for name in ("bertscore", "bertibleu", "parascore")},
+    **{("scorer", name): MODEL for name in ("fluency", "nli", "paraphrase-opt")},
+    ("scorer", "bartscore"): {"model", "references"},
+    ("scorer", "chrf"): {"lowercase"},
+    ("scorer", "divergence"): {"tokenize"},
+    ("scorer", "evaluate"): {"field"},
+    ("scorer", "rouge"): {"stemmer"},
+    ("scorer", "ter"): {"normalized", "case_sensitive"},
+    **{("system", name): CAUSAL for name in ("zeroshot", "finetuned", "bart")},
+    **{("system", name): PROMPT for name in ("softprompt", "ptuning")},
+    ("system", "endpoint"): {"model", "template"},
+    ("system", "vllm"): CAUSAL | PROMPT,
+}
+"""In the signature: another value sets the records aside."""
+KEYED = {(kind, name): {"role"} for kind, name in SIGNED if kind == "system" and name != "endpoint"}
+"""In the key of the records beside the signature."""
+CIRCUMSTANCE = {("system", "endpoint"): {"url", "rate", "concurrency", "deadline"}}
+"""Changes no text: where, how fast and how patiently a served model is asked."""
+VARIANTS = {"evaluate": "exact_match", "softprompt": "5", "ptuning": "5"}
+FAMILIES = [(kind, name) for kind in ("scorer", "system") for name in registry.table(kind)]
+
+
+def built(part, options, setting=None):
+    kind, name = part
+    return registry.builder(kind, name)(VARIANTS.get(name, ""), replace(setting or Setting(), options=options))
+
+
+def known(part) -> set[str]:
+    """The options of a family; controls have none and look at none."""
+    try:
+        built(part, {"an option that nobody has": "x"})
+    except UserError as error:
+        assert "no such option" in error.found  # noqa: PT017
+        return set(error.choices)
+    return set()
+
+
+def undeclared(part) -> set[str]:
+    """The options that are not declared exactly once, and the declared ones that are none."""
+    declared = [name for table in (SIGNED, KEYED, CIRCUMSTANCE) for name in table.get(part, ())]
+    return {name for name in known(part) | set(declared) if declared.count(name) != 1 or name not in known(part)}
+
+
+@pytest.mark.parametrize("part", FAMILIES, ids="-".join)
+def test_every_option_is_declared(part):
+    assert undeclared(part) == set()
+
+
+def test_a_new_option_is_noticed(monkeypatch):
+    from parabench.scorers import options, rouge
+
+    def build(variant, setting):
+        return rouge.Rouge(**options.read("rouge", setting, stemmer=bool, split_summaries=bool))
+
+    monkeypatch.setattr(rouge, "build", build)
+    assert undeclared(("scorer", "rouge")) == {"split_summaries"}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Two models, and two prompts of one name for the first of them."""
+    folder = tmp_path_factory.mktemp("models")
+    tiny.opt(folder / "one")
+    tiny.opt(folder / "two", word_embed_proj_dim=16)
+    from parabench.inference.models import locate
+
+    base = adapters.Base.of(locate(str(folder / "one")))
+    for number, name in enumerate(("a", "b")):
+        prompt = torch.full((5, 32), float(number))
+        adapters.save(folder / name / "softprompt-5", prompt, adapters.AdapterFacts(paraphrase(5), base))
+        shutil.copytree(folder / name / "softprompt-5", folder / name / "ptuning-5")
+    return folder
+
+
+VALUES = {
+    "dtype": ("float32", "bfloat16"),
+    "template": ("{source}", "say: {source}"),
+    "layers": (1, 2),
+    "idf": (False, True),
+    "baseline": ("bert-base-uncased", "roberta-base"),
+    "references": ("mean", "max"),
+    "tokenize": ("13a", "none"),
+    "field": ("a", "b"),
+    "role": ("system", "sentinel"),
+    "url": ("http://localhost:1/v1", "http://localhost:2/v1"),
+    "rate": (0, 60),
+    "concurrency": (1, 2),
+    "deadline": (300, 600),
+}
+
+
+def values(world, option):
+    """Two values of an option."""
+    paths = {"model": ("one", "two"), "adapters": ("a", "b")}
+    return tuple(str(world / name) for name in paths[option]) if option in paths else VALUES.get(option, (False, True))
+
+
+def given(world, part) -> dict[str, object]:
+    """What a family must be given."""
+    needs = {"model": str(world / "one"), "adapters": str(world / "a"), "layers": 1, "url": VALUES["url"][0]}
+    return {name: value for name, value in needs.items() if name in known(part)}
+
+
+def signatures(world, part, option) -> set[str]:
+    setting = Setting(sources=("A source.",))
+    return {
+        str(built(part, {**given(world, part), option: value}, setting).signature) for value in values(world, option)
+    }
+
+
+def pairs(table):
+    return [
+        (part, option) for part, options in table.items() for option in sorted(options) if part != ("system", "vllm")
+    ]
+
+
+@pytest.mark.parametrize(("part", "option"), pairs(SIGNED))
+def test_another_value_of_what_counts_is_another_signature(world, part, option):
+    if (option, part[1]) in {("model", name) for name in ("softprompt", "ptuning")}:
+        with pytest.raises(UserError, match="made for"):
+            signatures(world, part, option)
+    else:
+        assert len(signatures(world, part, option)) == 2
+
+
+@pytest.mark.parametrize(("part", "option"), pairs(CIRCUMSTANCE))
+def test_another_value_of_a_circumstance_is_the_same_signature(world, part, option):
+    assert len(signatures(world, part, option)) == 1
+
+
+@pytest.mark.parametrize(("part", "option"), pairs(KEYED))
+def test_another_role_is_another_key(world, part, option):
+    roles = {built(part, {**given(world, part), option: value}).role for value in values(world, option)}
+    assert roles == {"system", "sentinel"}
