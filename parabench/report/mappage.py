@@ -19,12 +19,11 @@ from parabench.prompts.reading import Neighbour, Position
 from parabench.report.page import CLOSED, digest, script_json
 from parabench.report.promptmap import Placed, PromptMap, shown
 from parabench.report.sinks import csv_text, visible
+from parabench.report.standalone import series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLORS = ("#1b5c9e", "#c2571a", "#2f7d4f", "#8a3d8f", "#a8831c", "#b03a52", "#3d7f8c", "#5b5b5b")
-"""Of the prompts on a light ground, in order; the page's style holds their partners for a dark one."""
 LANDMARKS = 18
 
 
@@ -42,7 +41,7 @@ def to_html(found: PromptMap) -> str:
     style, script = texts["page.css"] + texts["map.css"], texts["map.js"]
     return environment.get_template("map.html.j2").render(
         found=found,
-        colors=len(COLORS),
+        colors=len(series()),
         moves=any(len(one.steps) > 1 for one in found.prompts),
         data=Markup(script_json(_data(found))),
         style=Markup(style),
@@ -97,7 +96,7 @@ def to_png(found: PromptMap, width: float = 9.0) -> bytes:
         axes.plot(*found.anchors.T, ".", color="#b9b4a8", markersize=2.2, markeredgewidth=0, zorder=1)
         _landmarks(axes, found)
         for place, one in enumerate(found.prompts):
-            _draw(axes, one, COLORS[place % len(COLORS)])
+            _draw(axes, one, series()[place % len(series())][0])
         for name in ("x", "y"):
             axes.tick_params(axis=name, colors="#69645b", length=2)
         axes.set_xlabel(f"first axis of the vocabulary, {found.shares[0]:.0%} of its variance", color="#69645b")

@@ -1,0 +1,21 @@
+"""The command that draws what trainings did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def figures(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of checkpoints; several are drawn together.")],
+    output: Annotated[Path | None, typer.Option(help="The SVG; training.svg in the first folder otherwise.")] = None,
+) -> None:
+    """Draw the loss of a training, the held-out loss and the scores of its texts, as one SVG for light and dark."""
+    from parabench.disk import write_atomically
+    from parabench.report.trainingfigures import course, draw
+
+    path = output or folders[0] / "training.svg"
+    write_atomically(path, draw([course(folder) for folder in folders]))
+    typer.echo(path)
