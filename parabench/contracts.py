@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
@@ -33,11 +33,15 @@ class UserError(Exception):
 
 @dataclass(frozen=True)
 class Example:
-    """A source sentence with the references it is judged by; in one run all examples have equally many."""
+    """A source sentence with the references it is judged by; in one run all examples have equally many.
+
+    Examples of one ``cluster`` are not independent of one another, and are drawn and swapped together in statistics.
+    """
 
     id: str
     source: str
     references: tuple[str, ...]
+    cluster: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,6 +173,18 @@ class Scorer(Protocol):
     def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N K"]: ...
 
     def combine(self, statistics: Float[np.ndarray, "N K"]) -> Float[np.ndarray, " C"]: ...
+
+
+Combine = TypeVar("Combine", bound=Callable[..., Any])
+
+
+def additive(combine: Combine) -> Combine:
+    """Promise that a combine reads only ``statistics.sum(axis=-2)`` and keeps any axes before the last two.
+
+    Then ten thousand samples of the rows cost one matrix product and one call, instead of ten thousand calls.
+    """
+    combine.additive = True  # type: ignore[attr-defined]
+    return combine
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from parabench import registry, turns
+from parabench import registry, seeds, turns
 from parabench.contracts import (
     Decoding,
     Example,
@@ -169,9 +169,14 @@ def folder_name(suite: Suite, data: EvaluationSet, runtime: Runtime) -> str:
 
 def build(kind: registry.Kind, name: str, suite: Suite, setting: Setting) -> Any:
     """The system or scorer of a name, with its options from the suite; nothing is loaded."""
-    options = suite.options(kind, name, "")
-    family, variant = (str(options["family"]), "") if "family" in options else registry.split(kind, name)
+    family, variant = meant(kind, name, suite)
     return registry.builder(kind, family)(variant, replace(setting, options=suite.options(kind, name, family)))
+
+
+def meant(kind: registry.Kind, name: str, suite: Suite) -> tuple[str, str]:
+    """Family and variant of a name: the family that the suite's table gives it, or those that the name itself says."""
+    options = suite.options(kind, name, "")
+    return (str(options["family"]), "") if "family" in options else registry.split(kind, name)
 
 
 def check(plan: Plan) -> None:
@@ -193,6 +198,8 @@ def _faults(plan: Plan) -> dict[str, UserError]:
             _ = part.signature
         except UserError as error:
             found[name] = error
+    if not found:
+        seeds.check({name: str(system.signature) for name, system in plan.systems.items()})
     return found
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from parabench import provenance, turns
 from parabench.contracts import Example, Paraphrase, Scorer, UserError
-from parabench.planning import Plan, check
+from parabench.planning import Plan, check, meant
 from parabench.records import canonical
 from parabench.shares import Share, await_leader, await_seal, gather
 from parabench.store import Kind, Log, Run, join_run, open_run, read_log
@@ -108,7 +108,10 @@ def is_measured(plan: Plan, share: Share) -> bool:
 
 def example_records(plan: Plan) -> list[dict[str, Any]]:
     """The examples as they are stored."""
-    return [{"id": e.id, "source": e.source, "references": list(e.references)} for e in plan.data.examples]
+    return [
+        {"id": e.id, "source": e.source, "references": list(e.references), "cluster": e.cluster}
+        for e in plan.data.examples
+    ]
 
 
 def generate(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice, share: Share = WHOLE) -> None:
@@ -154,6 +157,7 @@ def _predictions(folder: Run, plan: Plan, name: str, notice: Notice = lambda tex
 
 def _statistics(folder: Run, plan: Plan, system: str, name: str, notice: Notice = lambda text: None) -> Log:
     key = _statistics_key(system, name, plan.scorers[name], _texts(folder, system))
+    key["built"] = list(meant("scorer", name, plan.suite))
     return _log(folder, notice, "statistics", system, name, key=key)
 
 

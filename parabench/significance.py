@@ -1,8 +1,8 @@
 """How sure a number is: intervals, paired tests, corrections for many tests, rank clusters.
 
-Everything works on the statistics a scorer left behind, one row per example, and calls its ``combine`` on resampled
-rows. A combine that is marked ``additive`` (it reads only column sums) is given all draws of a block at once, as
-``[draws, 1, K]``; any other is called once a draw. Both give the same numbers.
+Everything works on the statistics a scorer left behind, one row per example, or one such array for each training seed,
+and calls the scorer's ``combine`` on resampled rows. A combine that is marked ``additive`` (it reads only column sums)
+is given all draws of a block and all systems at once; any other is called once a draw. Both give the same numbers.
 """
 
 from __future__ import annotations
@@ -13,32 +13,62 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 Combine = Callable[[Float[np.ndarray, "*draws N K"]], Float[np.ndarray, "*draws C"]]
-Rows = Float[np.ndarray, "N K"]
+Rows = Float[np.ndarray, "*seeds N K"]
+"""Statistics of one system, with an axis of training seeds before the others where it has several."""
 Columns = Float[np.ndarray, " C"]
 
 BLOCK = 500
 """Draws held in memory at once."""
 
 
+def pooled(statistics: Rows) -> Float[np.ndarray, "N K"]:
+    """Every example's statistics, the mean over training seeds."""
+    return statistics if statistics.ndim == 2 else statistics.mean(axis=0)
+
+
+def bootstraps(
+    combine: Combine, systems: Sequence[Rows], seed: int, resamples: int = 1000, clusters: Sequence[str] | None = None
+) -> Float[np.ndarray, "S R C"]:
+    """Columns of ``resamples`` samples with replacement of the rows, or of whole clusters where they are given.
+
+    All systems are sampled alike, so their draws may be subtracted. Training seeds are drawn too, for each system by
+    itself. Efron and Tibshirani 1993, chapter 6; for corpus metrics Koehn 2004.
+    """
+    layers = [rows.reshape(-1, *rows.shape[-2:]) for rows in systems]
+    members = cluster_rows(layers[0].shape[1], clusters)
+    generator, seeds = np.random.default_rng(seed), np.random.default_rng([seed, 1])
+    sums = _cluster_sums(np.concatenate(layers), members) if _additive(combine) else None
+    parts = []
+    for size in _blocks(resamples):
+        chosen = generator.integers(len(members), size=(size, len(members)))
+        weights = [_counts(seeds.integers(len(one), size=(size, len(one)))) / len(one) for one in layers]
+        if sums is not None:
+            totals = np.split(np.tensordot(_counts(chosen), sums, axes=(1, 1)), _ends_of(layers), axis=1)
+            drawn = [np.einsum("rs,rsk->rk", w, total) for w, total in zip(weights, totals, strict=True)]
+            parts.append(combine(np.stack(drawn)[:, :, None, :]))
+        else:
+            parts.append(
+                np.stack([_one_by_one(combine, *one, members, chosen) for one in zip(layers, weights, strict=True)])
+            )
+    return np.concatenate(parts, axis=1)
+
+
+def _one_by_one(
+    combine: Combine,
+    layers: Float[np.ndarray, "S N K"],
+    weights: Float[np.ndarray, "R S"],
+    members: Sequence[Int[np.ndarray, " _"]],
+    chosen: Int[np.ndarray, "R M"],
+) -> Float[np.ndarray, "R C"]:
+    draws = zip(weights, chosen, strict=True)
+    return np.stack([combine(np.tensordot(w, layers, axes=1)[_rows(members, row)]) for w, row in draws])
+
+
 def bootstrap(
     combine: Combine, statistics: Rows, seed: int, resamples: int = 1000, clusters: Sequence[str] | None = None
 ) -> Float[np.ndarray, "R C"]:
-    """Columns of ``resamples`` samples of the rows with replacement; of whole clusters where they are given.
-
-    The same seed and number of rows give the same samples, so two systems' draws may be subtracted draw by draw.
-    Efron and Tibshirani 1993, chapter 6; for corpus metrics Koehn 2004.
-    """
-    members = cluster_rows(len(statistics), clusters)
-    draws = np.random.default_rng(seed)
-    parts = []
-    for size in _blocks(resamples):
-        chosen = draws.integers(len(members), size=(size, len(members)))
-        if _additive(combine):
-            sums = np.stack([statistics[rows].sum(axis=0) for rows in members]) if clusters is not None else statistics
-            parts.append(combine((_counts(chosen) @ sums)[:, None, :]))
-        else:
-            parts.append(np.stack([combine(statistics[_rows(members, row)]) for row in chosen]))
-    return np.concatenate(parts)
+    """The draws of one system."""
+    return bootstraps(combine, [statistics], seed, resamples, clusters)[0]
 
 
 def interval(
@@ -50,7 +80,7 @@ def interval(
     clusters: Sequence[str] | None = None,
 ) -> tuple[Columns, Columns]:
     """Low and high ends of the percentile bootstrap interval of every column; NaN where no sample is defined."""
-    return _ends(bootstrap(combine, statistics, seed, resamples, clusters), level)
+    return ends(bootstrap(combine, statistics, seed, resamples, clusters), level)
 
 
 def difference(
@@ -63,31 +93,52 @@ def difference(
     clusters: Sequence[str] | None = None,
 ) -> tuple[Columns, Columns, Columns]:
     """Column values of ``a`` minus ``b``, and the ends of the paired bootstrap interval of that difference."""
-    draws = _paired_draws(combine, a, b, seed, resamples, clusters)
-    return combine(a) - combine(b), *_ends(draws, level)
+    one, other = bootstraps(combine, [a, b], seed, resamples, clusters)
+    return combine(pooled(a)) - combine(pooled(b)), *ends(one - other, level)
 
 
 def paired_test(
     combine: Combine, a: Rows, b: Rows, seed: int, draws: int = 10_000, clusters: Sequence[str] | None = None
 ) -> Columns:
-    """Two-sided p-value for each column that systems ``a`` and ``b`` are exchangeable, by approximate randomisation.
+    """The p-values of ``paired_tests`` for one pair."""
+    return paired_tests(combine, [a, b], [(0, 1)], seed, draws, clusters)[0]
+
+
+def paired_tests(
+    combine: Combine,
+    systems: Sequence[Rows],
+    pairs: Sequence[tuple[int, int]],
+    seed: int,
+    draws: int = 10_000,
+    clusters: Sequence[str] | None = None,
+) -> Float[np.ndarray, "P C"]:
+    """Two-sided p-values that the two systems of a pair are exchangeable, by approximate randomisation.
 
     Each draw swaps the two systems' statistics in a random half of the examples, or clusters; p = (c + 1) / (draws + 1)
-    with ties counted (Noreen 1989; Riezler and Maxwell 2005). NaN where a column is undefined for either.
+    with ties counted (Noreen 1989; Riezler and Maxwell 2005). NaN where a column is undefined for either. Statistics of
+    several training seeds are averaged first: the question is about these very checkpoints.
     """
-    members = cluster_rows(len(a), clusters)
-    of_row = np.empty(len(a), dtype=int)
-    for position, rows in enumerate(members):
-        of_row[rows] = position
-    first, second = combine(a), combine(b)
+    rows = np.stack([pooled(one) for one in systems])
+    members = cluster_rows(rows.shape[1], clusters)
+    columns = np.stack([combine(one) for one in rows])
+    first, second = (columns[[pair[side] for pair in pairs]] for side in (0, 1))
     observed = np.abs(first - second)
     bar = observed - 1e-12 * (np.abs(first) + np.abs(second))  # a tie that rounding breaks is still a tie
+    sums = _cluster_sums(rows, members) if _additive(combine) else None
     generator = np.random.default_rng(seed)
-    beaten = np.zeros(len(observed))
+    beaten = np.zeros_like(observed)
     for size in _blocks(draws):
-        swapped = _coins(generator, size, len(members))[:, of_row]
-        drawn = np.abs(_swapped_difference(combine, a, b, swapped))
-        beaten += (drawn >= bar).sum(axis=0)
+        coins = _coins(generator, size, len(members))
+        moved = None if sums is None else np.tensordot(coins.astype(float), sums, axes=(1, 1))
+        for place, (one, other) in enumerate(pairs):
+            if sums is None or moved is None:
+                drawn = _swapped(combine, rows[one], rows[other], coins[:, _cluster_of(members)])
+            else:
+                gained = moved[:, other] - moved[:, one]
+                drawn = combine((sums[one].sum(axis=0) + gained)[:, None]) - combine(
+                    (sums[other].sum(axis=0) - gained)[:, None]
+                )
+            beaten[place] += (np.abs(drawn) >= bar[place]).sum(axis=0)
     return np.where(np.isnan(observed), np.nan, (beaten + 1) / (draws + 1))
 
 
@@ -144,25 +195,25 @@ def minimum_detectable(
 
     (z(level, two-sided) + z(power)) times the bootstrap standard error of the difference; same units as the column.
     """
+    one, other = bootstraps(combine, [a, b], seed, resamples, clusters)
+    return detectable(one - other, level, power)
+
+
+def detectable(differences: Float[np.ndarray, "R C"], level: float = 0.95, power: float = 0.8) -> Columns:
+    """The same from draws of the difference."""
     from statistics import NormalDist
 
     normal = NormalDist()
-    error = _paired_draws(combine, a, b, seed, resamples, clusters).std(axis=0, ddof=1)
-    return (normal.inv_cdf((1 + level) / 2) + normal.inv_cdf(power)) * error
+    return (normal.inv_cdf((1 + level) / 2) + normal.inv_cdf(power)) * differences.std(axis=0, ddof=1)
 
 
-def _paired_draws(
-    combine: Combine, a: Rows, b: Rows, seed: int, resamples: int, clusters: Sequence[str] | None
-) -> Float[np.ndarray, "R C"]:
-    return bootstrap(combine, a, seed, resamples, clusters) - bootstrap(combine, b, seed, resamples, clusters)
-
-
-def _ends(draws: Float[np.ndarray, "R C"], level: float) -> tuple[Columns, Columns]:
-    ends = np.full((2, draws.shape[1]), np.nan)
+def ends(draws: Float[np.ndarray, "R C"], level: float = 0.95) -> tuple[Columns, Columns]:
+    """Low and high ends of the middle ``level`` of the draws of every column; NaN where none is defined."""
+    found = np.full((2, draws.shape[1]), np.nan)
     defined = ~np.isnan(draws).all(axis=0)
     tail = 50 * (1 - level)
-    ends[:, defined] = np.nanpercentile(draws[:, defined], [tail, 100 - tail], axis=0)
-    return ends[0], ends[1]
+    found[:, defined] = np.nanpercentile(draws[:, defined], [tail, 100 - tail], axis=0)
+    return found[0], found[1]
 
 
 def _additive(combine: Combine) -> bool:
@@ -184,6 +235,26 @@ def cluster_rows(count: int, clusters: Sequence[str] | None) -> list[Int[np.ndar
     return [np.array(rows) for rows in groups.values()]
 
 
+def _cluster_of(members: Sequence[Int[np.ndarray, " _"]]) -> Int[np.ndarray, " N"]:
+    """The number of the cluster that each row belongs to."""
+    found = np.empty(sum(map(len, members)), dtype=int)
+    for place, rows in enumerate(members):
+        found[rows] = place
+    return found
+
+
+def _cluster_sums(
+    layers: Float[np.ndarray, "S N K"], members: Sequence[Int[np.ndarray, " _"]]
+) -> Float[np.ndarray, "S M K"]:
+    order = np.concatenate(members)
+    starts = np.cumsum([0, *map(len, members)])[:-1]
+    return np.add.reduceat(layers[:, order], starts, axis=1)
+
+
+def _ends_of(layers: Sequence[Float[np.ndarray, "S N K"]]) -> Int[np.ndarray, " L"]:
+    return np.cumsum([len(one) for one in layers])[:-1]
+
+
 def _rows(members: Sequence[Int[np.ndarray, " _"]], chosen: Int[np.ndarray, " M"]) -> Int[np.ndarray, " _"]:
     return np.concatenate([members[position] for position in chosen])
 
@@ -200,11 +271,9 @@ def _coins(generator: np.random.Generator, draws: int, width: int) -> Bool[np.nd
     return np.unpackbits(packed, axis=1, count=width).astype(bool)
 
 
-def _swapped_difference(
-    combine: Combine, a: Rows, b: Rows, swapped: Bool[np.ndarray, "R N"]
+def _swapped(
+    combine: Combine, a: Float[np.ndarray, "N K"], b: Float[np.ndarray, "N K"], swapped: Bool[np.ndarray, "R N"]
 ) -> Float[np.ndarray, "R C"]:
-    if _additive(combine):
-        moved = swapped.astype(float) @ (b - a)
-        return combine((a.sum(axis=0) + moved)[:, None, :]) - combine((b.sum(axis=0) - moved)[:, None, :])
+    """The difference after each draw's swaps, one ``combine`` at a time."""
     chosen = swapped[:, :, None]
     return np.stack([combine(np.where(swap, b, a)) - combine(np.where(swap, a, b)) for swap in chosen])

@@ -6,21 +6,13 @@ is a weighted sum of rows, and all samples of all columns cost one matrix produc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from parabench.contracts import Example, UserError
-
-Combine = TypeVar("Combine", bound=Callable[..., Any])
-
-
-def additive(combine: Combine) -> Combine:
-    """Promise that a combine reads only ``statistics.sum(axis=-2)`` and keeps any axes before the last two."""
-    combine.additive = True  # type: ignore[attr-defined]
-    return combine
+from parabench.contracts import additive as additive
 
 
 def as_sums(values: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N 2C"]:

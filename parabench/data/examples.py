@@ -1,6 +1,6 @@
 """Test sets and predictions from files: JSONL or TSV in, examples out, every refusal with its line number.
 
-JSONL: ``{"source": "…", "references": ["…", …], "id": "…"}`` (the id is optional).
+JSONL: ``{"source": "…", "references": ["…", …], "id": "…", "cluster": "…"}`` (id and cluster are optional).
 TSV:   ``source TAB reference TAB reference …`` (the number of references may vary).
 """
 
@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from parabench.contracts import Example, UserError
+from parabench.data.filters import key
 
 LONGEST_LINE = 64 * 1024
 LONGEST_TEXT = 4096
+BLANK = key("")
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,10 @@ class EvaluationSet:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the length-prefixed ids, sources and references, in order."""
+        """SHA-256 over the length-prefixed ids, clusters, sources and references, in order."""
         digest = hashlib.sha256()
         for example in self.examples:
-            for text in (example.id, example.source, *example.references):
+            for text in (example.id, example.cluster, example.source, *example.references):
                 data = text.encode()
                 digest.update(len(data).to_bytes(8, "big") + data)
             digest.update(b"\xff" * 8)
@@ -45,11 +47,30 @@ class EvaluationSet:
 
 
 def evaluation_set(examples: Sequence[Example], limit: int | None, seed: int) -> EvaluationSet:
-    """Sample, then leave every example as many references as the one that has fewest, chosen by the seed."""
+    """Sample, leave every example as many references as the one that has fewest, by the seed, and name its cluster."""
     chosen = sample(merge_sources(examples), limit, seed)
     fewest = min((len(example.references) for example in chosen), default=0)
-    kept = tuple(_keep(example, fewest, seed) for example in chosen)
+    kept = tuple(_keep(example, fewest, seed) for example in clustered(chosen))
     return EvaluationSet(kept, sum(len(one.references) - fewest for one in chosen))
+
+
+def clustered(examples: Sequence[Example]) -> Iterator[Example]:
+    """Each example with its cluster: the one it brings, or all that share a normalised sentence, however indirectly."""
+    import numpy as np
+
+    from parabench.data.components import Components
+
+    marks = [[_mark(text) for text in (one.source, *one.references)] for one in examples]
+    components = Components(np.array([(mine[0], mark) for mine in marks for mark in mine], np.uint64))
+    places = np.searchsorted(components.sentences, np.array([mine[0] for mine in marks], np.uint64))
+    for example, root in zip(examples, components.roots[components.numbers[places]].tolist(), strict=True):
+        yield replace(example, cluster=example.cluster or f"{root:016x}")
+
+
+def _mark(text: str) -> int:
+    """The key of a sentence; one without letters or digits is known by its bytes."""
+    mark = key(text)
+    return mark if mark != BLANK else key(text.encode().hex())
 
 
 def _keep(example: Example, count: int, seed: int) -> Example:
@@ -101,7 +122,8 @@ def from_json(path: Path, number: int, line: str) -> Example:
         raise bad_line(path, number, 'needs "source": text and "references": [text, …]')
     for text in (source, *references):
         check_text(path, number, text)
-    return Example(identifier(path, number, record), source, tuple(references))
+    cluster = check_text(path, number, record["cluster"]) if "cluster" in record else ""
+    return Example(identifier(path, number, record), source, tuple(references), cluster)
 
 
 def _from_tsv(path: Path, number: int, line: str) -> Example:

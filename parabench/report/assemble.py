@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -12,16 +12,17 @@ import numpy as np
 
 from parabench.contracts import Score, Scorer
 from parabench.disk import write_atomically
+from parabench.report.board import Comparison
 from parabench.report.evidence import Evidence, Measured, gather
 from parabench.report.leaderboard import Leaderboard, Row, to_csv, to_json, to_markdown
-from parabench.report.page import Comparison, PageData, to_html
-from parabench.significance import difference, holm, interval, paired_test, rank_clusters
+from parabench.report.page import PageData, to_html
+from parabench.significance import benjamini_hochberg, detectable, ends, holm, paired_tests, pooled, rank_clusters
 from parabench.validity import broken_by, reason
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-LEVEL, RESAMPLES, DRAWS = 0.95, 1000, 5000
+LEVEL = 0.95
 
 
 def write_reports(folder: Path) -> Leaderboard:
@@ -41,12 +42,13 @@ def write_reports(folder: Path) -> Leaderboard:
 
 def leaderboard(evidence: Evidence, compared: tuple[Comparison, ...]) -> Leaderboard:
     """Everything measured as one table, ranked by the suite's headline column."""
-    suite, ranks = evidence.facts["suite"], _ranks(evidence, compared)
+    suite, ranks, draws = evidence.facts["suite"], _ranks(evidence, compared), evidence.resamples
     names = {column.name: one.signature for one in evidence.measured.values() for column in one.scorer.columns}
     systems = {f"system {name}": output.signature for name, output in evidence.outputs.items()}
-    interval_signature = f"percentile bootstrap|level:{LEVEL}|resamples:{RESAMPLES}|seed:{evidence.seed}"
-    rank_signature = f"paired randomisation|draws:{DRAWS}|holm|seed:{evidence.seed}"
-    rows = tuple(_row(evidence, name, ranks) for name in evidence.outputs)
+    clusters = len(set(evidence.clusters))
+    sampled = f"clusters:{clusters}|draws:{draws}|seed:{evidence.seed}"
+    scores = dict(_scores(evidence))
+    rows = tuple(_row(evidence, name, ranks.get(name), scores.get(name, {})) for name in evidence.outputs)
     broken = invalid(evidence, {row.system: row for row in rows})
     if evidence.headline in broken:
         rows = tuple(replace(row, rank=None) for row in rows)
@@ -59,24 +61,37 @@ def leaderboard(evidence: Evidence, compared: tuple[Comparison, ...]) -> Leaderb
         rows=rows,
         invalid=broken,
         signatures=names,
-        provenance={**evidence.facts, "interval": interval_signature, "ranks": rank_signature, **systems},
+        provenance={
+            **evidence.facts,
+            "interval": f"percentile bootstrap|level:{LEVEL}|{sampled}",
+            "ranks": f"paired randomisation|holm|{sampled}",
+            **systems,
+        },
+        comparisons=compared,
+        detectable=_detectable(evidence),
     )
 
 
-def _row(evidence: Evidence, system: str, ranks: Mapping[str, tuple[int, int]]) -> Row:
-    scores: dict[str, Score] = {}
-    for one in evidence.measured.values():
-        if system in one.statistics:
-            scores |= _scores(one, system, evidence.seed)
-    output = evidence.outputs[system]
-    return Row(system, ranks.get(system), scores, len(output.texts), len(evidence.examples), output.role != "system")
+def _row(evidence: Evidence, system: str, rank: tuple[int, int] | None, scores: Mapping[str, Score]) -> Row:
+    output, asked = evidence.outputs[system], len(evidence.examples)
+    if output.role != "system":
+        return Row(system, rank, scores, len(output.texts), asked, control=True)
+    known = sum("seen" in facts for facts in output.training)
+    seeds = known or len(output.training) * (len(output.training) > 1)
+    seen = ", ".join(dict.fromkeys(str(facts.get("seen", "unknown")) for facts in output.training))
+    return Row(system, rank, scores, len(output.texts), asked, False, seeds, seen)
 
 
-def _scores(one: Measured, system: str, seed: int) -> dict[str, Score]:
-    statistics, combine = one.statistics[system], one.scorer.combine
-    low, high = interval(combine, statistics, seed, RESAMPLES, LEVEL)
-    numbers = zip(one.scorer.columns, combine(statistics), low, high, undefined(one.scorer, statistics), strict=True)
-    return {column.name: Score(float(v), float(a), float(b), one.signature, n) for column, v, a, b, n in numbers}
+def _scores(evidence: Evidence) -> Iterator[tuple[str, dict[str, Score]]]:
+    """The cells of every row."""
+    found: dict[str, dict[str, Score]] = {}
+    for name, one in evidence.measured.items():
+        for (system, statistics), draws in zip(one.statistics.items(), evidence.samples[name], strict=True):
+            rows = pooled(statistics)
+            numbers = zip(one.scorer.combine(rows), *ends(draws, LEVEL), undefined(one.scorer, rows), strict=True)
+            cells = [Score(float(v), float(a), float(b), one.signature, n) for v, a, b, n in numbers]
+            found.setdefault(system, {}).update(zip((c.name for c in one.scorer.columns), cells, strict=True))
+    yield from found.items()
 
 
 def undefined(scorer: Scorer, statistics: Float[np.ndarray, "N K"]) -> list[int]:
@@ -110,35 +125,69 @@ def invalid(evidence: Evidence, rows: Mapping[str, Row]) -> dict[str, str]:
 
 
 def comparisons(evidence: Evidence) -> tuple[Comparison, ...]:
-    """All pairs of systems, the human among them, on the headline: paired randomisation, Holm (1979).
+    """All pairs of systems, the human among them, in every column that has a better way, the headline first.
 
-    Sentinels are left out: they are there to test the column, not to compete.
+    Sentinels are left out: they are there to test the columns, not to compete.
     """
+    found = [one for name in evidence.measured for one in _compared(evidence, name)]
+    headline = [one for one in found if one.column == evidence.headline]
+    others = [one for one in found if one.column != evidence.headline]
+    return (*_adjusted(headline, holm), *_adjusted(others, benjamini_hochberg))
+
+
+def _compared(evidence: Evidence, name: str) -> Iterator[Comparison]:
+    """Every pair in every column of one scorer, p-values as they are."""
+    one, samples = evidence.measured[name], evidence.samples[name]
+    systems, order = _competing(evidence, one, "system", "human"), list(one.statistics)
+    pairs = list(combinations(range(len(systems)), 2))
+    if not pairs or all(column.better == "none" for column in one.scorer.columns):
+        return
+    rows = [one.statistics[system] for system in systems]
+    values = [one.scorer.combine(pooled(row)) for row in rows]
+    tests = paired_tests(one.scorer.combine, rows, pairs, evidence.seed, evidence.resamples, evidence.clusters)
+    for (a, b), p in zip(pairs, tests, strict=True):
+        drawn = [samples[order.index(systems[place])] for place in (a, b)]
+        numbers = zip(one.scorer.columns, values[a] - values[b], *ends(drawn[0] - drawn[1], LEVEL), p, strict=True)
+        for column, *cell in numbers:
+            if column.better != "none":
+                difference, low, high, p_value = map(float, cell)
+                yield Comparison(systems[a], systems[b], difference, low, high, p_value, column.name)
+
+
+def _adjusted(
+    found: Sequence[Comparison], adjust: Callable[[Float[np.ndarray, " M"]], Float[np.ndarray, " M"]]
+) -> list[Comparison]:
+    """The comparisons with their p-values adjusted for one another; those that are undefined stay so."""
+    p = np.array([one.p for one in found])
+    defined = ~np.isnan(p)
+    if defined.any():
+        p[defined] = adjust(p[defined])
+    return [replace(one, p=float(number)) for one, number in zip(found, p, strict=True)]
+
+
+def _detectable(evidence: Evidence) -> float | None:
+    """The median over pairs of systems of the difference on the headline that would be found four times in five."""
     if evidence.ranking is None:
-        return ()
-    one, place = evidence.ranking
-    pairs = list(combinations(_competing(evidence, one, "system", "human"), 2))
-    combine, seed = one.scorer.combine, evidence.seed
-    tests = [paired_test(combine, one.statistics[a], one.statistics[b], seed, DRAWS)[place] for a, b in pairs]
-    adjusted = holm(np.array(tests))
-    return tuple(_comparison(one, place, a, b, seed, p) for (a, b), p in zip(pairs, adjusted, strict=True))
-
-
-def _comparison(one: Measured, place: int, first: str, second: str, seed: int, p: float) -> Comparison:
-    arrays = one.statistics[first], one.statistics[second]
-    found, low, high = difference(one.scorer.combine, *arrays, seed, RESAMPLES, LEVEL)
-    return Comparison(first, second, float(found[place]), float(low[place]), float(high[place]), float(p))
+        return None
+    name, place = evidence.ranking
+    one = evidence.measured[name]
+    samples = dict(zip(one.statistics, evidence.samples[name], strict=True))
+    pairs = combinations(_competing(evidence, one, "system"), 2)
+    found = [detectable((samples[a] - samples[b])[:, [place]])[0] for a, b in pairs]
+    return float(np.median(found)) if found and np.isfinite(found).all() else None
 
 
 def _ranks(evidence: Evidence, compared: tuple[Comparison, ...]) -> dict[str, tuple[int, int]]:
     if evidence.ranking is None:
         return {}
-    one, place = evidence.ranking
+    name, place = evidence.ranking
+    one = evidence.measured[name]
     systems, better = _competing(evidence, one, "system"), one.scorer.columns[place].better
-    values = np.array([one.scorer.combine(one.statistics[name])[place] for name in systems])
+    values = np.array([one.scorer.combine(pooled(one.statistics[name]))[place] for name in systems])
     worse = np.zeros((len(systems), len(systems)), dtype=bool)
     for pair in compared:
-        if pair.p < 1 - LEVEL and {pair.first, pair.second} <= set(systems):
+        real = pair.p < 1 - LEVEL and not pair.low <= 0 <= pair.high  # the interval draws training seeds, the test none
+        if real and pair.column == evidence.headline and {pair.first, pair.second} <= set(systems):
             first, second = systems.index(pair.first), systems.index(pair.second)
             loses = pair.difference < 0 if better == "up" else pair.difference > 0
             worse[(first, second) if loses else (second, first)] = True
@@ -157,7 +206,7 @@ def page(evidence: Evidence, board: Leaderboard, compared: tuple[Comparison, ...
         examples=evidence.examples,
         texts={name: [output.texts.get(key, ()) for key in ids] for name, output in evidence.outputs.items()},
         values={name: dict(_values(evidence, name)) for name in evidence.outputs},
-        comparisons=compared,
+        comparisons=tuple(one for one in compared if one.column == evidence.headline),
         anchors=[name for name, output in evidence.outputs.items() if output.role == "human" or name == "copy"],
         cut={name: [place for place, key in enumerate(ids) if key in o.cut] for name, o in evidence.outputs.items()},
     )
@@ -166,10 +215,12 @@ def page(evidence: Evidence, board: Leaderboard, compared: tuple[Comparison, ...
 def _values(evidence: Evidence, system: str) -> Iterator[tuple[str, list[float]]]:
     for one in evidence.measured.values():
         if system in one.statistics:
-            rows = each(one.scorer, one.statistics[system])
+            rows = each(one.scorer, pooled(one.statistics[system]))
             yield from ((column.name, rows[:, place].tolist()) for place, column in enumerate(one.scorer.columns))
 
 
 def each(scorer: Scorer, statistics: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N C"]:
     """Every example's own columns: ``combine`` of each row by itself."""
+    if getattr(scorer.combine, "additive", False):
+        return scorer.combine(statistics[:, None])
     return np.stack([scorer.combine(row[None]) for row in statistics])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any
 
-from parabench.contracts import Column, Score, UserError
+from parabench.contracts import Column, Decoding, Score, UserError
 
 FORMAT = "parabench leaderboard 1"
 ARROWS = {"up": " ↑", "down": " ↓", "none": ""}
@@ -20,7 +20,11 @@ MAIN_WIDTH = 8
 
 @dataclass(frozen=True)
 class Row:
-    """One system: the first and last rank it may hold (None: unranked), its scores, how many examples have them."""
+    """One system: the first and last rank it may hold (None: unranked), its scores, how many examples have them.
+
+    ``seeds`` counts the trainings that stand behind it (0: it was not trained, or nobody knows), ``seen`` says how much
+    of the test set they have met (empty for controls).
+    """
 
     system: str
     rank: tuple[int, int] | None
@@ -28,6 +32,25 @@ class Row:
     scored: int
     asked: int
     control: bool
+    seeds: int = 0
+    seen: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two systems in one column: ``first`` minus ``second``, its paired 95 % interval, and the adjusted p-value.
+
+    On the headline p is adjusted after Holm (1979) for all pairs; in the other columns after Benjamini and Hochberg
+    (1995) for all pairs of all of them.
+    """
+
+    first: str
+    second: str
+    difference: float
+    low: float
+    high: float
+    p: float
+    column: str
 
 
 @dataclass(frozen=True)
@@ -36,6 +59,7 @@ class Leaderboard:
 
     ``invalid`` maps a column to why it does not rank here, ``signatures`` a column to its settings. ``main`` names the
     columns of the first table; when empty they are the headline and up to seven others, precisions and recalls apart.
+    ``detectable`` is the difference on the headline that these examples show four times in five, the median over pairs.
     """
 
     title: str
@@ -47,6 +71,8 @@ class Leaderboard:
     signatures: Mapping[str, str]
     provenance: Mapping[str, Any]
     main: tuple[str, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    detectable: float | None = None
 
 
 def ordered(board: Leaderboard) -> tuple[Row, ...]:
@@ -83,6 +109,60 @@ def rank_text(row: Row) -> str:
 def count_text(row: Row) -> str:
     """``"500"``, or ``"312/500"`` where not every example has a score."""
     return str(row.scored) if row.scored == row.asked else f"{row.scored}/{row.asked}"
+
+
+def seeds_text(row: Row) -> str:
+    """How many trainings stand behind a row; ``"1*"`` warns that nothing is known of another seed."""
+    return "" if not row.seeds else "1*" if row.seeds == 1 else str(row.seeds)
+
+
+def row_facts(board: Leaderboard) -> dict[str, Callable[[Row], str]]:
+    """What stands before the scores of every row, by its heading: how many examples, and what was learned from what."""
+    facts: dict[str, Callable[[Row], str]] = {"n": count_text}
+    facts |= {"seeds": seeds_text} if any(row.seeds for row in board.rows) else {}
+    return facts | ({"seen": lambda row: row.seen} if any(row.seen for row in board.rows) else {})
+
+
+def reading(board: Leaderboard) -> list[str]:
+    """What has to be known to read the table, sentence by sentence."""
+    found = []
+    if made := made_text(board):
+        found.append(f"Texts: {made}.")
+    if power := power_text(board):
+        found.append(f"These examples show a difference of {power} {board.headline} four times in five.")
+    if any(row.seeds == 1 for row in board.rows):
+        found.append("* one training seed: another might differ by more than the interval says.")
+    if any(row.seen for row in board.rows):
+        found.append("Seen: how many test examples share a sentence with the row's training data.")
+    return found
+
+
+def made_text(board: Leaderboard) -> str:
+    """How the texts were made, ``"beam 4, at most 64 new tokens, seed 0"``; empty where that is not known."""
+    decoding, runtime = board.provenance.get("decoding"), board.provenance.get("runtime")
+    if not isinstance(decoding, Mapping) or not isinstance(runtime, Mapping):
+        return ""
+    usual = asdict(Decoding())
+    told = {key: value for key, value in decoding.items() if usual.get(key) != value}
+    beams, limit = told.pop("num_beams", 1), decoding.get("max_new_tokens")
+    told.pop("max_new_tokens", None)
+    search = "sampled" if told.pop("do_sample", False) else "greedy" if beams == 1 else f"beam {beams}"
+    parts = [search, f"at most {limit} new tokens", *(f"{key} {value}" for key, value in sorted(told.items()))]
+    return ", ".join([*parts, f"seed {runtime.get('seed')}", *_apart(board)])
+
+
+def _apart(board: Leaderboard) -> Iterator[str]:
+    """The systems that compute in another arithmetic than the rest."""
+    for key, signature in board.provenance.items():
+        found = re.search(r"\|dtype:([^|]*)", signature) if key.startswith("system ") else None
+        if found:
+            yield f"{key.removeprefix('system ')} in {found[1]}"
+
+
+def power_text(board: Leaderboard) -> str:
+    """What the examples can show on the headline, ``"1.9"``; empty where there are no two systems to tell apart."""
+    column = next((column for column in board.columns if column.name == board.headline), None)
+    return "" if board.detectable is None or column is None else _number(board.detectable, column.digits)
 
 
 def gaps_text(board: Leaderboard) -> str:
@@ -153,7 +233,9 @@ def from_json(text: str) -> Leaderboard:
             raise ValueError("another format")
         columns = tuple(Column(**column) for column in content.pop("columns"))
         rows = tuple(_row(row) for row in content.pop("rows"))
-        return Leaderboard(**{**content, "main": tuple(content["main"])}, columns=columns, rows=rows)
+        compared = tuple(Comparison(**_numbers(one)) for one in content.pop("comparisons", ()))
+        kept = {**content, "main": tuple(content["main"])}
+        return Leaderboard(**kept, columns=columns, rows=rows, comparisons=compared)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError("read a leaderboard", str(error), [FORMAT], "parabench report RUN") from None
 
@@ -165,4 +247,9 @@ def _row(content: dict[str, Any]) -> Row:
 
 
 def _score(content: dict[str, Any]) -> Score:
-    return Score(**{key: cast(Any, math.nan if value is None else value) for key, value in content.items()})
+    return Score(**_numbers(content))
+
+
+def _numbers(content: dict[str, Any]) -> dict[str, Any]:
+    """What JSON holds as null is not a number."""
+    return {key: math.nan if value is None else value for key, value in content.items()}

@@ -15,14 +15,14 @@ import numpy as np
 
 from parabench.contracts import Column, Score, Scorer, UserError
 from parabench.report.board import Leaderboard, Row, flat
-from parabench.significance import difference, holm, paired_test
+from parabench.significance import difference, holm, paired_test, pooled
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
     Statistics = Mapping[str, Float[np.ndarray, "N K"]]
 
-MUST_AGREE = ("data", "decoding", "signature")
+MUST_AGREE = ("data", "decoding", "normalise", "protocol", "signature")
 """The first part of every field that forbids a comparison when two runs differ in it."""
 
 
@@ -98,27 +98,37 @@ def side_by_side(boards: Mapping[str, Leaderboard]) -> Leaderboard:
     )
     provenance = {name: board.provenance for name, board in boards.items()}
     title, note = " | ".join(boards), "Rows of several runs; ranks hold within one run only and are left out."
-    return replace(first, title=title, note=note, columns=tuple(shared), rows=rows, provenance=provenance)
+    whole = replace(first, comparisons=(), detectable=None)
+    return replace(whole, title=title, note=note, columns=tuple(shared), rows=rows, provenance=provenance)
 
 
-def changes(pairs: Sequence[Pair], seed: int, resamples: int = 1000, draws: int = 5000) -> tuple[Change, ...]:
-    """What changed for each system that both runs have, in every column, paired by example."""
+def changes(
+    pairs: Sequence[Pair],
+    seed: int,
+    resamples: int = 10_000,
+    draws: int = 10_000,
+    clusters: Sequence[str] | None = None,
+) -> tuple[Change, ...]:
+    """What changed for each system that both runs have, in every column, paired by example, by whole clusters."""
     return tuple(
         change
         for pair in pairs
         for system in pair.before
         if system in pair.after
-        for change in _changes(pair, system, seed, resamples, draws)
+        for change in _changes(pair, system, seed, resamples, draws, clusters)
     )
 
 
-def _changes(pair: Pair, system: str, seed: int, resamples: int, draws: int) -> Iterator[Change]:
+def _changes(
+    pair: Pair, system: str, seed: int, resamples: int, draws: int, clusters: Sequence[str] | None
+) -> Iterator[Change]:
     combine, before, after = pair.scorer.combine, pair.before[system], pair.after[system]
-    if before.shape != after.shape:
-        raise UserError(f"compare {system} in two runs", f"{len(before)} examples in one, {len(after)} in the other")
-    _, low, high = difference(combine, after, before, seed, resamples)
-    p = paired_test(combine, after, before, seed, draws)
-    numbers = zip(combine(before), combine(after), low, high, p, strict=True)
+    one, other = pooled(before), pooled(after)
+    if one.shape != other.shape:
+        raise UserError(f"compare {system} in two runs", f"{len(one)} examples in one, {len(other)} in the other")
+    _, low, high = difference(combine, after, before, seed, resamples, clusters=clusters)
+    p = paired_test(combine, after, before, seed, draws, clusters)
+    numbers = zip(combine(one), combine(other), low, high, p, strict=True)
     for column, row in zip(pair.scorer.columns, numbers, strict=True):
         yield Change(system, column, *(float(number) for number in row))
 
@@ -135,6 +145,8 @@ def as_board(before: Leaderboard, after: Leaderboard, found: Sequence[Change]) -
         columns=columns,
         rows=tuple(row for row in rows if row.scores),
         provenance={"before": before.provenance, "after": after.provenance},
+        comparisons=(),
+        detectable=None,
     )
 
 

@@ -9,9 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parabench import registry, turns
+from parabench import registry, seeds, turns
 from parabench.contracts import Column, Example, Scorer, Setting, UserError
 from parabench.disk import read
+from parabench.report.cutoff import NAME as CUT_OFF
+from parabench.report.cutoff import CutOff
+from parabench.significance import bootstraps
 from parabench.store import load_statistics, log_names, read_examples, read_log
 
 if TYPE_CHECKING:
@@ -21,24 +24,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Output:
-    """What one system wrote by example id, one text or one a turn; the ids cut at the length limit, and its role.
+    """What one row wrote, by example id: one text, or one for each turn or training seed; and the row's role.
 
-    A role is ``system``, ``sentinel`` or ``human``.
+    ``cut`` holds the ids of outputs that the length limit ended. A role is ``system``, ``sentinel`` or ``human``.
+    ``training`` is what is known of the data that each of the row's systems learned from.
     """
 
     texts: Mapping[str, Sequence[str]]
     cut: frozenset[str]
     role: str
     signature: str
+    training: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What one scorer left behind: an array for each system, and the settings that made them."""
+    """What one scorer left behind: an array for each row of the table, and the settings that made them.
+
+    A row of several training seeds has an axis for them before the others.
+    """
 
     scorer: Scorer
     signature: str
-    statistics: Mapping[str, Float[np.ndarray, "N K"]]
+    statistics: Mapping[str, Float[np.ndarray, "*seeds N K"]]
 
 
 @dataclass(frozen=True)
@@ -66,19 +74,65 @@ class Evidence:
         wanted = self.facts["suite"]["headline"]
         return wanted if wanted in names or not names else names[0]
 
+    @property
+    def clusters(self) -> list[str]:
+        """The cluster of every example; an example of none is one by itself."""
+        return [example.cluster or f"example {example.id}" for example in self.examples]
+
+    @property
+    def resamples(self) -> int:
+        """How many samples and swaps are drawn: fewer where so many examples leave little to chance."""
+        return 10_000 if len(self.examples) <= 20_000 else 1_000
+
     @cached_property
-    def ranking(self) -> tuple[Measured, int] | None:
+    def samples(self) -> Mapping[str, Float[np.ndarray, "S R C"]]:
+        """Every scorer's columns on bootstrap samples, all rows sampled alike, rows in the order of its statistics."""
+        return {
+            name: bootstraps(
+                one.scorer.combine, list(one.statistics.values()), self.seed, self.resamples, self.clusters
+            )
+            for name, one in self.measured.items()
+        }
+
+    @cached_property
+    def ranking(self) -> tuple[str, int] | None:
         """The scorer of the headline and the column's place in it; None where nothing was measured."""
-        for one in self.measured.values():
+        for name, one in self.measured.items():
             for place, column in enumerate(one.scorer.columns):
                 if column.name == self.headline:
-                    return one, place
+                    return name, place
         return None
 
 
 def gather(folder: Path) -> Evidence:
     """Read a run folder; raises UserError where it is none, or damaged."""
-    return Evidence(_facts(folder), _examples(folder), _outputs(folder), _all_measured(folder))
+    facts, examples, alone = _facts(folder), _examples(folder), _outputs(folder)
+    rows = seeds.rows(alone)
+    outputs = {row: _merged([alone[name] for name in names]) for row, names in rows.items()}
+    cut = {name: CutOff(output.cut) for name, output in alone.items() if len(output.texts) == len(examples)}
+    arrays = {name: one.measure(examples, ()) for name, one in cut.items()}
+    harness = Measured(CutOff(), str(CutOff().signature), _stacked(arrays, rows))
+    return Evidence(facts, examples, outputs, _all_measured(folder, rows) | {CUT_OFF: harness})
+
+
+def _merged(outputs: Sequence[Output]) -> Output:
+    """The outputs of a row's systems as one."""
+    ids = dict.fromkeys(key for output in outputs for key in output.texts)
+    return Output(
+        {key: [text for output in outputs for text in output.texts.get(key, ())] for key in ids},
+        frozenset[str]().union(*(output.cut for output in outputs)),
+        outputs[0].role,
+        " and ".join(output.signature for output in outputs),
+        tuple(facts for output in outputs for facts in output.training),
+    )
+
+
+def _stacked(arrays: Mapping[str, Any], rows: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Arrays by row; those of training seeds one upon the other, where all of a row's are there."""
+    import numpy as np
+
+    whole = {row: names for row, names in rows.items() if all(name in arrays for name in names)}
+    return {row: arrays[n[0]] if len(n) == 1 else np.stack([arrays[name] for name in n]) for row, n in whole.items()}
 
 
 def _facts(folder: Path) -> dict[str, Any]:
@@ -96,7 +150,10 @@ def _facts(folder: Path) -> dict[str, Any]:
 
 
 def _examples(folder: Path) -> tuple[Example, ...]:
-    return tuple(Example(one["id"], one["source"], tuple(one["references"])) for one in read_examples(folder))
+    return tuple(
+        Example(one["id"], one["source"], tuple(one["references"]), one.get("cluster", ""))
+        for one in read_examples(folder)
+    )
 
 
 def _outputs(folder: Path) -> dict[str, Output]:
@@ -105,32 +162,34 @@ def _outputs(folder: Path) -> dict[str, Output]:
         key, records = read_log(folder, "predictions", name)
         texts = {example: turns.texts(record) for example, record in records.items()}
         cut = frozenset(example for example, record in records.items() if not record["finished"])
-        found[name] = Output(texts, cut, key["role"], key["signature"])
+        found[name] = Output(texts, cut, key["role"], key["signature"], (key.get("training", {}),))
     return found
 
 
-def _all_measured(folder: Path) -> dict[str, Measured]:
-    """By scorer, in the order of the table; arrays measured under other settings than the newest are left out."""
-    arrays: dict[str, dict[str, tuple[str, Any]]] = {}
+def _all_measured(folder: Path, rows: Mapping[str, Sequence[str]]) -> dict[str, Measured]:
+    """By scorer, in the order of the table; UserError where one measured systems under different settings."""
+    arrays: dict[str, dict[str, Any]] = {}
+    keys: dict[str, dict[str, Any]] = {}
     for system, name in log_names(folder, "statistics"):
         key, array = load_statistics(folder, system, name)
-        arrays.setdefault(name, {})[system] = (key["signature"], array)
-    return {name: _measured(name, found) for name, found in sorted(arrays.items(), key=lambda item: _order(item[0]))}
+        arrays.setdefault(name, {})[system] = array
+        keys.setdefault(name, {})[system] = key
+    return {name: _measured(name, keys[name], _stacked(arrays[name], rows)) for name in sorted(arrays, key=_order)}
 
 
-def _measured(name: str, found: Mapping[str, tuple[str, Any]]) -> Measured:
-    family, variant = registry.split("scorer", name)
-    signatures = {signature for signature, _ in found.values()}
+def _measured(name: str, keys: Mapping[str, Mapping[str, Any]], statistics: Mapping[str, Any]) -> Measured:
+    signatures = {key["signature"] for key in keys.values()}
     if len(signatures) > 1:
         raise UserError(
             f"compare systems by {name}",
             f"they were measured with different settings: {'; '.join(sorted(signatures))}",
             mend="run the same command with all of these systems, so that they are measured alike",
         )
-    scorer = registry.builder("scorer", family)(variant, Setting())
-    return Measured(scorer, signatures.pop(), {system: array for system, (_, array) in found.items()})
+    family, variant = next(iter(keys.values())).get("built") or registry.split("scorer", name)
+    return Measured(registry.builder("scorer", family)(variant, Setting()), signatures.pop(), statistics)
 
 
 def _order(name: str) -> tuple[int, str]:
     families = list(registry.table("scorer"))
-    return families.index(registry.split("scorer", name)[0]), name
+    known = [family for family in families if name == family or name.startswith((f"{family}-", f"{family}:"))]
+    return families.index(max(known, key=len)) if known else len(families), name

@@ -15,7 +15,6 @@ from parabench.report.board import (
     MAIN_WIDTH,
     Leaderboard,
     Row,
-    count_text,
     flat,
     from_json,
     gaps_text,
@@ -24,6 +23,8 @@ from parabench.report.board import (
     main_columns,
     ordered,
     rank_text,
+    reading,
+    row_facts,
     score_text,
     to_json,
 )
@@ -44,6 +45,7 @@ def to_csv(board: Leaderboard) -> str:
     names = [column.name for column in board.columns]
     header = ["system", "rank.low", "rank.high", "control", "scored", "asked"]
     header += [csv_text(name) + suffix for name in names for suffix in ("", ".low", ".high")]
+    header += ["seeds", "seen"]
     header += [csv_text(name) + suffix for suffix in (".signature", ".undefined") for name in names]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -59,7 +61,8 @@ def _csv_row(row: Row, names: Sequence[str]) -> list[str | int | bool]:
     ranks: list[str | int] = ["", ""] if row.rank is None else list(row.rank)
     signatures = [csv_text(score.signature) if score else "" for score in scores]
     gaps = [score.undefined if score else "" for score in scores]
-    return [csv_text(row.system), *ranks, row.control, row.scored, row.asked, *cells, *signatures, *gaps]
+    facts = [csv_text(row.system), *ranks, row.control, row.scored, row.asked]
+    return [*facts, *cells, row.seeds or "", csv_text(row.seen), *signatures, *gaps]
 
 
 def to_markdown(board: Leaderboard) -> str:
@@ -85,8 +88,9 @@ def _reading(board: Leaderboard) -> str:
     warned = " ⚠ marks a column that does not rank here." if board.invalid else ""
     return (
         f"Ordered by **{markdown(board.headline)}**. Each value stands with its 95 % bootstrap interval; a rank is the "
-        f"range that the paired tests leave open, and the first cluster is bold.{controls}{warned}"
-    )
+        f"range that the paired tests leave open, and the first cluster is bold.{controls}{warned} "
+        + " ".join(map(markdown, reading(board)))
+    ).strip()
 
 
 def _other_tables(board: Leaderboard, main: Sequence[Column]) -> Iterator[tuple[str, Sequence[Column]]]:
@@ -103,12 +107,17 @@ def _markdown_table(board: Leaderboard, columns: Sequence[Column]) -> str:
     from tabulate import tabulate
 
     heads = [f"{markdown(label(board, column))} ({AGAINST[column.against]})" for column in columns]
+    facts = row_facts(board)
     rows = [
-        [rank_text(row), _markdown_name(row), count_text(row), *_markdown_scores(board, row, columns)]
+        [
+            *(rank_text(row), _markdown_name(row)),
+            *(markdown(text(row)) for text in facts.values()),
+            *_markdown_scores(board, row, columns),
+        ]
         for row in ordered(board)
     ]
-    align = ["right", "left", "right", *["right"] * len(columns)]
-    return tabulate(rows, ["rank", "system", "n", *heads], "pipe", colalign=align, disable_numparse=True)
+    align = ["right", "left", *["right"] * (len(facts) + len(columns))]
+    return tabulate(rows, ["rank", "system", *facts, *heads], "pipe", colalign=align, disable_numparse=True)
 
 
 def _markdown_name(row: Row) -> str:
@@ -135,6 +144,8 @@ def to_terminal(board: Leaderboard, console: Console) -> None:
         console.print(Text(visible(f"⚠ {name} does not rank here: {why}")))
     if gaps := gaps_text(board):
         console.print(Text(visible(f"{GAPS} {gaps}")))
+    for sentence in reading(board):
+        console.print(Text(visible(sentence), style="dim"))
     if hidden := [column.name for column in board.columns if column not in columns]:
         console.print(Text(visible(f"Not shown here, in the files: {', '.join(hidden)}"), style="dim"))
     if board.note:
@@ -149,7 +160,9 @@ def _terminal_table(board: Leaderboard, columns: Sequence[Column]) -> Table:
     table = Table(title=Text(visible(board.title)), box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("rank", justify="right", no_wrap=True)
     table.add_column("system", no_wrap=True)
-    table.add_column("n", justify="right", no_wrap=True)
+    facts = row_facts(board)
+    for head in facts:
+        table.add_column(head, justify="right", no_wrap=True)
     for column in columns:
         table.add_column(
             Text(f"{visible(label(board, column))}\n{AGAINST[column.against]}"), justify="right", no_wrap=True
@@ -157,7 +170,7 @@ def _terminal_table(board: Leaderboard, columns: Sequence[Column]) -> Table:
     for row in ordered(board):
         cells = [_terminal_cell(board, row, column) for column in columns]
         name = Text(visible(row.system) + (" †" if row.control else ""), style="italic" if row.control else "")
-        table.add_row(rank_text(row), name, count_text(row), *cells)
+        table.add_row(rank_text(row), name, *(Text(visible(text(row))) for text in facts.values()), *cells)
     return table
 
 

@@ -22,25 +22,13 @@ from markupsafe import Markup
 
 from parabench.contracts import Column, Example, Score
 from parabench.report import board as boards
-from parabench.report.board import Leaderboard, Row, flat
+from parabench.report.board import Comparison, Leaderboard, Row, flat
 from parabench.report.samples import samples
 from parabench.report.sinks import visible
 
 CLOSED = ("base-uri 'none'", "form-action 'none'")
 LEVEL = 0.05
 """A pair of systems whose adjusted p-value is below this is told apart."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two systems on the headline: ``first`` minus ``second``, its paired 95 % interval, and the adjusted p-value."""
-
-    first: str
-    second: str
-    difference: float
-    low: float
-    high: float
-    p: float
 
 
 @dataclass(frozen=True)
@@ -94,6 +82,12 @@ def to_html(data: PageData) -> str:
         matrix=matrix(data),
         level=LEVEL,
         gaps=boards.gaps_text(data.board),
+        facts=boards.row_facts(data.board),
+        reading=boards.reading(data.board),
+        undefined={
+            column.name: sum(row.scores[column.name].undefined for row in data.board.rows if column.name in row.scores)
+            for column in data.board.columns
+        },
         shown={row.system for row in data.board.rows if data.shows(row)},
         signed=[
             (name, list(group)) for name, group in groupby(data.board.columns, lambda c: signatures.get(c.name, ""))

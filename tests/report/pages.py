@@ -6,7 +6,8 @@ from dataclasses import replace
 from boards import small
 
 from parabench.contracts import Column, Example
-from parabench.report.page import Comparison, PageData
+from parabench.report.board import Comparison
+from parabench.report.page import PageData
 
 PAYLOADS = (
     "</script><script>alert(1)</script><img src=x onerror=alert(1)><!--<script>]]><b>x</b>",
@@ -48,6 +49,6 @@ def page(text: str = "") -> PageData:
         name: {column: [1.0 + place, 3.0, math.nan] for column in columns.values()}
         for place, name in enumerate(names.values())
     }
-    pair = Comparison(names["softprompt-111"], names["bart"], 0.75, -0.5, 2.0, 0.2)
-    other = Comparison(names["copy"], names["bart"], -9.0, -10.0, -8.0, 0.001)
+    pair = Comparison(names["softprompt-111"], names["bart"], 0.75, -0.5, 2.0, 0.2, columns["ibleu"])
+    other = Comparison(names["copy"], names["bart"], -9.0, -10.0, -8.0, 0.001, columns["ibleu"])
     return PageData(board, examples, texts, values, (pair, other), {names["bart"]: {2}})

@@ -47,7 +47,7 @@ CLASSES = {
     },
     Training: {"circumstance": {"data", "causal", "seq2seq"}},
     EvaluationSet: {"content": {"examples", "dropped"}},
-    Example: {"content": {"id", "source", "references"}},
+    Example: {"content": {"id", "source", "references", "cluster"}},
 }
 
 
