@@ -15,6 +15,7 @@ import typer
 from parabench import stopping
 from parabench.commands import data as data_commands
 from parabench.commands import demo as demos
+from parabench.commands import figures as drawing
 from parabench.commands import filter as filtering
 from parabench.commands import map as map_commands
 from parabench.commands import models as model_commands
@@ -126,6 +127,7 @@ app.command()(selftest.selftest)
 app.command()(prompts.paraphrase)
 app.command()(prompts.explain)
 app.command("map")(map_commands.map_)
+app.command()(drawing.figures)
 app.command()(demos.demo)
 app.command()(training.train)
 app.command()(training.search)
