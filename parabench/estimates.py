@@ -64,9 +64,9 @@ def of_system(plan: Plan, name: str, examples: Sequence[Example]) -> str:
         return absent
     sources = [example.source for example in examples]
     seconds = _seconds_of_system(plan, name, sources)
-    count = min(len(sources), plan.runtime.batch_size or TOGETHER["system"])
-    row = _row_bytes(models[0], max(sources, key=len), plan)
-    return str(_estimate(seconds, models, row, count, _arithmetic(system, plan.runtime)))
+    runtime = _arithmetic(system, plan.runtime)
+    row, flying = _row_bytes(models[0], max(sources, key=len), plan.suite.decoding.max_new_tokens, runtime)
+    return str(_estimate(seconds, models, row, min(len(sources), flying), runtime))
 
 
 def of_scorer(plan: Plan, name: str, answers: int) -> str:
@@ -145,13 +145,21 @@ def _estimate(seconds: float, models: Sequence[Checkpoint], row: int, count: int
     return Estimate(seconds, weights + row, max(weights + row * count, _peak(runtime)), _room(runtime))
 
 
-def _row_bytes(model: Checkpoint, longest: str, plan: Plan) -> int:
+def _row_bytes(model: Checkpoint, longest: str, new: int, runtime: Runtime) -> tuple[int, int]:
+    """The bytes of the longest row's keys and values, and how many rows fly at once."""
     from transformers import AutoConfig, AutoTokenizer
 
+    from parabench.inference.decoding import AUTO_BATCH
+    from parabench.inference.flight import AUTO_ROWS, CPU_CACHE_BYTES
+
     folder = folder_of(model)
-    tokens = len(AutoTokenizer.from_pretrained(folder)(longest).input_ids) + TEMPLATE_TOKENS
+    tokens = len(AutoTokenizer.from_pretrained(folder)(longest).input_ids) + TEMPLATE_TOKENS + new
     config = AutoConfig.from_pretrained(folder)
-    return cache_bytes(config, tokens + plan.suite.decoding.max_new_tokens, ITEM_BYTES[plan.runtime.dtype])
+    row = cache_bytes(config, tokens, ITEM_BYTES[runtime.dtype])
+    flying = AUTO_BATCH if config.is_encoder_decoder else AUTO_ROWS[runtime.device.partition(":")[0]]
+    if runtime.device == "cpu" and not config.is_encoder_decoder:
+        flying = min(flying, max(1, CPU_CACHE_BYTES // row))
+    return row, runtime.batch_size or flying
 
 
 def _arithmetic(system: System, runtime: Runtime) -> Runtime:

@@ -15,7 +15,7 @@ from parabench.inference.models import load_seq2seq, locate
 
 from . import checkpoints, options
 from .likelihoods import Pair, mean_log_likelihoods
-from .sums import additive, as_sums, means, need_references
+from .sums import additive, as_sums, means
 
 COLUMNS = (
     Column("bartscore-s2h", "up", "source", 3, "mean ln p of the text's tokens given the source: faithfulness"),
@@ -31,7 +31,8 @@ class BartScore:
 
     Over several references the mean is taken, or the maximum with ``references="max"`` (``multi_ref_score`` of
     neulab/BARTScore offers both, mean by default). Longer texts are cut at the model's limit. An empty text is scored
-    as its special tokens alone, as in the original. Yuan et al. 2021; neulab/BARTScore.
+    as its special tokens alone, as in the original. Without references their columns are undefined. Yuan et al. 2021;
+    neulab/BARTScore.
     """
 
     runtime: Runtime
@@ -48,7 +49,6 @@ class BartScore:
         return Signature("bartscore", (*checkpoints.identity(self.model, self.runtime), *rules))
 
     def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 8"]:
-        need_references("bartscore", examples)
         rows = list(zip(examples, texts, strict=True))
         pairs = (pair for example, text in rows for pair in _pairs(example, text))
         score = mean_log_likelihoods(*self._loaded, pairs, self.runtime)
@@ -67,6 +67,8 @@ class BartScore:
         return load_seq2seq(locate(self.model), self.runtime)
 
     def _row(self, example: Example, text: str, score: Mapping[Pair, float]) -> list[float]:
+        if not example.references:  # a row of a corpus, which has the source alone
+            return [score[example.source, text], np.nan, np.nan, np.nan]
         ways = np.array([[score[r, text], score[text, r]] for r in example.references])
         both = np.column_stack([ways, ways.mean(axis=1)])
         return [score[example.source, text], *(both.mean(axis=0) if self.references == "mean" else both.max(axis=0))]

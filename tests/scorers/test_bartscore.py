@@ -79,6 +79,12 @@ def test_order_of_references_changes_nothing(folder):
     )
 
 
+def test_without_references_the_source_alone_is_read(folder, plain):
+    scorer = build(folder)
+    alone = scorer.measure([Example("a", TEXTS[0], ())], [TEXTS[1]])
+    assert scorer.combine(alone) == pytest.approx([plain(TEXTS[0], TEXTS[1]), *[np.nan] * 3], abs=1e-4, nan_ok=True)
+
+
 def test_contract(folder):
     scorer = build(folder)
     check_contract(scorer)
