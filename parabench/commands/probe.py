@@ -32,7 +32,7 @@ def probe(
     """Does a column notice that a negation, a number, a name, a role or the word order has changed?"""
     from parabench import planning, probes, suites
     from parabench.contracts import Runtime, Setting
-    from parabench.data.examples import merge_sources, read_examples, sample
+    from parabench.data.examples import evaluation_set, read_examples
     from parabench.disk import write_atomically
     from parabench.inference.models import resolve_device
 
@@ -41,8 +41,7 @@ def probe(
     chosen = suites.load(suite)
     if data is None and not chosen.data:
         raise UserError(f"probe with the suite {chosen.name!r}", "it brings no data", mend="add --data FILE")
-    examples = sample(merge_sources(read_examples(data or Path(chosen.data))), limit, seed)
-    made = probes.probes(examples, seed)
+    made = probes.probes(evaluation_set(read_examples(data or Path(chosen.data)), limit, seed).examples, seed)
     setting = Setting(Runtime(resolve_device(device), chosen.dtype, seed=seed), chosen.decoding)
     found: list[Finding] = []
     for name in scorers.split(",") if scorers else chosen.scorers:
