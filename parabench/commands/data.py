@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,7 @@ from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.data.leakage import TestSentences
+    from parabench.data.tally import Tally
     from parabench.suites import Suite
     from parabench.training.requests import Data
 
@@ -90,12 +91,25 @@ def training_data(asked: str | None, suite: Suite, dev: int, seed: int, test: Pa
         facts = {"data": f"embedded language, split train, seed {seed}", "dev": len(held_out), "removed": 0}
         return Data(Endless(lambda: language.pairs("train", seed)), held_out, facts)
     found = training_set.prepare(specs.parse(text), test_sentences(suite, test), dev, seed)
-    left_out = sum((tally.reasons for tally in found.tallies), Counter[str]())
-    for reason, count in left_out.most_common():
-        typer.echo(f"left out  {count:>9,} {reason}", err=True)
+    tell_left_out(found.tallies)
     kept = sum(tally.kept for tally in found.tallies)
     facts = {"data": found.fingerprint, "pairs": kept, "dev": len(found.dev), "removed": found.removed}
     return Data(found.pairs, found.dev, facts)
+
+
+def task_data(path: Path, length: int, suite: Suite, dev: int, seed: int, test: Path | None = None) -> Data:
+    """The pairs of the tasks in a file, cleared of the suite's test set."""
+    from parabench.training import tasks
+
+    found, tallies = tasks.prepare(tasks.read(path), length, test_sentences(suite, test), dev, seed)
+    tell_left_out(tallies)
+    return found
+
+
+def tell_left_out(tallies: Sequence[Tally]) -> None:
+    """How many pairs of all corpora were left out, by reason, on stderr."""
+    for reason, count in sum((tally.reasons for tally in tallies), Counter[str]()).most_common():
+        typer.echo(f"left out  {count:>9,} {reason}", err=True)
 
 
 def test_sentences(suite: Suite, more: Path | None) -> TestSentences:

@@ -1,117 +1,161 @@
-"""The commands that make checkpoints: training, and the search for a prompt's length."""
+"""The commands that make checkpoints: training, and the search for a prompt's length.
+
+Two functions here are longer than others because every option is a line of its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parabench.commands.data import DataSpec, SuiteName, TestFile, training_data
+from parabench.commands.data import DataSpec, SuiteName, TestFile, task_data, training_data
 from parabench.contracts import Runtime, Scorer, UserError
 
 if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
     from parabench.suites import Suite
     from parabench.training.loop import StepLog
+    from parabench.training.ranks import Ranks
+    from parabench.training.requests import Request
+    from parabench.training.resumable import Outcome
 
 CHECKPOINTS = Path("results/checkpoints")
 
 
+NAMES = "softprompt-N, ptuning-N, ptuning-mlp-N, finetuned, bart"
+Name = Annotated[str, typer.Argument(metavar="NAME", help=NAMES)]
+Family = Annotated[str, typer.Argument(metavar="FAMILY", help="softprompt, ptuning or ptuning-mlp.")]
+Tasks = Annotated[Path | None, typer.Option(metavar="FILE", help="Several tasks at once, a TOML table for each.")]
+Base = Annotated[str | None, typer.Option(help="The model to start from, instead of the suite's.")]
+Rate = Annotated[float | None, typer.Option(help="The highest rate of the schedule.")]
+BatchSize = Annotated[int | None, typer.Option(help="Rows in a batch.")]
+Optimizer = Annotated[str | None, typer.Option(metavar="adamw|adam|sgd|adafactor")]
+Schedule = Annotated[str | None, typer.Option(metavar="constant|linear|cosine|plateau")]
+Dev = Annotated[int, typer.Option(help="About how many pairs to hold out for validation.")]
+Samples = Annotated[int, typer.Option(help="How many held-out sentences to paraphrase at each validation.")]
+Scorers = Annotated[str | None, typer.Option(metavar="A,B,…", help="By which they are scored; the headline's if not.")]
+Snapshots = Annotated[int, typer.Option(help="Updates between copies of the prompt, for its map; 0: none.")]
+Recompute = Annotated[bool, typer.Option("--recompute", help="Whole models: less memory for more time.")]
+Initialiser = Annotated[str | None, typer.Option(help="Where a prompt starts: sampled:1000, text:…, uniform.")]
+Preset = Annotated[str | None, typer.Option(metavar="origin", help="Settings of a published run.")]
+Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where to train.")]
+DataType = Annotated[str, typer.Option(metavar="float32|bfloat16", help="Arithmetic of the model.")]
+Output = Annotated[Path | None, typer.Option(help="Folder of the result; the same folder is resumed.")]
+Track = Annotated[str | None, typer.Option(metavar="tensorboard|wandb|trackio")]
+Lengths = Annotated[str, typer.Option(metavar="A,B,…", help="Prompt lengths to choose from.")]
+Rates = Annotated[str, typer.Option(metavar="A,B,…|LOW-HIGH", help="Rates, or a range.")]
+Initialisers = Annotated[str | None, typer.Option(metavar="A;B;…", help="Where prompts start.")]
+Optimizers = Annotated[str | None, typer.Option(metavar="A,B,…", help="Optimisers to choose from.")]
+Goal = Annotated[str, typer.Option("--objective", metavar="loss|COLUMN", help="What decides.")]
+Sampler = Annotated[str, typer.Option(metavar="tpe|random|grid", help="How settings are chosen.")]
+Pruner = Annotated[str, typer.Option(metavar="median|hyperband|none", help="Which trials are stopped.")]
+
+
 def train(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="softprompt-N, ptuning-N, ptuning-mlp-N, finetuned, bart")
-    ],
+    name: Name,
     suite: SuiteName = "mini",
     data: DataSpec = None,
-    base: Annotated[str | None, typer.Option(help="The model to start from, instead of the suite's.")] = None,
+    tasks: Tasks = None,
+    base: Base = None,
     steps: Annotated[int | None, typer.Option(help="Updates to make.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="The highest rate of the schedule.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows in a batch.")] = None,
+    learning_rate: Rate = None,
+    batch_size: BatchSize = None,
     accumulation: Annotated[int | None, typer.Option(help="Batches in an update.")] = None,
-    optimizer: Annotated[str | None, typer.Option(metavar="adamw|adam|sgd|adafactor")] = None,
-    schedule: Annotated[str | None, typer.Option(metavar="constant|linear|cosine|plateau")] = None,
+    optimizer: Optimizer = None,
+    schedule: Schedule = None,
     warmup: Annotated[int | None, typer.Option(help="Updates over which the rate rises.")] = None,
     validate_every: Annotated[int | None, typer.Option(help="Updates between validations; 0: at the end.")] = None,
     save_every: Annotated[int | None, typer.Option(help="Updates between checkpoints.")] = None,
     patience: Annotated[int | None, typer.Option(help="Validations without a better one before the end.")] = None,
-    dev: Annotated[int, typer.Option(help="About how many pairs to hold out for validation.")] = 200,
+    dev: Dev = 200,
     test: TestFile = None,
-    samples: Annotated[int, typer.Option(help="How many held-out sentences to paraphrase at each validation.")] = 0,
-    snapshots: Annotated[int, typer.Option(help="Updates between copies of the prompt, for its map; 0: none.")] = 0,
-    recompute: Annotated[bool, typer.Option("--recompute", help="Whole models: less memory for more time.")] = False,
-    initialiser: Annotated[
-        str | None, typer.Option(help="Where a prompt starts: sampled:1000, text:…, uniform.")
-    ] = None,
-    preset: Annotated[str | None, typer.Option(metavar="origin", help="Settings of a published run.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where to train.")] = "auto",
-    dtype: Annotated[str, typer.Option(metavar="float32|bfloat16", help="Arithmetic of the model.")] = "float32",
-    output: Annotated[Path | None, typer.Option(help="Folder of the checkpoint; the same folder is resumed.")] = None,
-    track: Annotated[str | None, typer.Option(metavar="tensorboard|wandb|trackio")] = None,
+    samples: Samples = 0,
+    scorers: Scorers = None,
+    snapshots: Snapshots = 0,
+    recompute: Recompute = False,
+    initialiser: Initialiser = None,
+    preset: Preset = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    dtype: DataType = "float32",
+    output: Output = None,
+    track: Track = None,
 ) -> None:
     """Train a system; the same command goes on where it was stopped."""
     from parabench import suites
     from parabench.inference.models import resolve_device
-    from parabench.training import kinds, requests, tracking
+    from parabench.training import kinds, requests
     from parabench.training.ranks import joined
 
     chosen, kind = suites.load(suite), kinds.parse(name)
+    config = requests.configured(
+        kind, preset, seed=seed, steps=steps, learning_rate=learning_rate, batch_size=batch_size,
+        accumulation=accumulation, optimizer=optimizer, schedule=schedule, warmup=warmup,
+        validate_every=validate_every, save_every=save_every, patience=patience,
+        bf16=dtype == "bfloat16" and kind.family in ("finetuned", "bart"),
+    )  # fmt: skip
     checkpoint = requests.base_of(kind, chosen.train.model_dump(), base)
-    given: dict[str, Any] = {
-        "steps": steps,
-        "learning_rate": learning_rate,
-        "batch_size": batch_size,
-        "accumulation": accumulation,
-        "optimizer": optimizer,
-        "schedule": schedule,
-        "warmup": warmup,
-        "validate_every": validate_every,
-        "save_every": save_every,
-        "patience": patience,
-        "bf16": dtype == "bfloat16" and kind.family in ("finetuned", "bart"),
-    }
-    config = requests.configured(kind, preset=preset, seed=seed, **given)
     folder = output or looked_for(chosen, name, kind.family)
     with joined(resolve_device(device)) as ranks:
         runtime = Runtime(ranks.device(resolve_device(device)), dtype, seed=seed)
+        if tasks:
+            pairs = task_data(tasks, kind.length, chosen, dev, seed, test)
+        else:
+            pairs = training_data(data, chosen, dev, seed, test)
+        judges = judging(chosen, runtime, scorers) if samples else ()
         request = requests.Request(
-            kind, checkpoint, training_data(data, chosen, dev, seed, test), config, runtime, folder, initialiser,
-            chosen.decoding, samples, judging(chosen, runtime) if samples else (), recompute, snapshots,
+            kind, checkpoint, pairs, config, runtime, folder, initialiser, chosen.decoding, samples, judges,
+            recompute, snapshots,
         )  # fmt: skip
-        if ranks.first:
-            announce(request, ranks.count)
-        with watching(name, config.steps, ranks.first) as watch, tracking.tracker(track, folder) as note:
-            outcome = requests.carry_out(request, lambda log: (watch(log), note(log)), ranks)
+        followed(request, ranks, track)
+
+
+def followed(request: Request, ranks: Ranks, track: str | None) -> None:
+    """Carry a training out before the user's eyes."""
+    from parabench.disk import write_atomically
+    from parabench.training import curve, requests, tracking
+
+    name, folder = request.kind.name, request.folder
     if ranks.first:
-        report(name, folder, outcome)
+        announce(request, ranks.count)
+    watched = watching(name, request.config.steps, ranks.first)
+    with watched as watch, tracking.tracker(track if ranks.first else None, folder) as note:
+        outcome = requests.carry_out(request, lambda log: (watch(log), note(log)), ranks)
+    if ranks.first:
+        write_atomically(folder / "training" / "loss.svg", curve.plot(outcome.history))
+        report(request, outcome)
 
 
 def search(
-    name: Annotated[str, typer.Argument(metavar="FAMILY", help="softprompt, ptuning or ptuning-mlp.")] = "softprompt",
+    name: Family = "softprompt",
     suite: SuiteName = "mini",
     data: DataSpec = None,
-    lengths: Annotated[str, typer.Option(metavar="A,B,…", help="Prompt lengths to choose from.")] = "5,20,59,111",
-    learning_rates: Annotated[str, typer.Option(metavar="A,B,…|LOW-HIGH", help="Rates, or a range.")] = "0.001-0.1",
-    initialisers: Annotated[str | None, typer.Option(metavar="A;B;…", help="Where prompts start.")] = None,
-    optimizers: Annotated[str | None, typer.Option(metavar="A,B,…", help="Optimisers to choose from.")] = None,
+    lengths: Lengths = "5,20,59,111",
+    learning_rates: Rates = "0.001-0.1",
+    initialisers: Initialisers = None,
+    optimizers: Optimizers = None,
     seeds: Annotated[int, typer.Option(help="How many seeds to try each setting with.")] = 1,
     trials: Annotated[int, typer.Option(help="Trials in all, by all workers.")] = 20,
-    goal: Annotated[str, typer.Option("--objective", metavar="loss|COLUMN", help="What decides.")] = "loss",
-    samples: Annotated[int, typer.Option(help="How many held-out sentences to paraphrase and score.")] = 0,
-    scorers: Annotated[str | None, typer.Option(metavar="A,B,…", help="By these; the suite's headline if not.")] = None,
+    goal: Goal = "loss",
+    samples: Samples = 0,
+    scorers: Scorers = None,
     steps: Annotated[int, typer.Option(help="Updates of every trial that is not stopped early.")] = 500,
     validate_every: Annotated[int, typer.Option(help="Updates between validations.")] = 50,
-    batch_size: Annotated[int | None, typer.Option(help="Rows in a batch.")] = None,
-    sampler: Annotated[str, typer.Option(metavar="tpe|random|grid", help="How settings are chosen.")] = "tpe",
-    pruner: Annotated[str, typer.Option(metavar="median|hyperband|none", help="Which trials are stopped.")] = "median",
-    dev: Annotated[int, typer.Option(help="About how many pairs to judge by.")] = 200,
-    base: Annotated[str | None, typer.Option(help="The model, instead of the suite's.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the search and of the first training.")] = 0,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where to train.")] = "auto",
-    dtype: Annotated[str, typer.Option(metavar="float32|bfloat16", help="Arithmetic of the model.")] = "float32",
-    output: Annotated[Path | None, typer.Option(help="Folder of the search; run again to go on or to help.")] = None,
+    batch_size: BatchSize = None,
+    sampler: Sampler = "tpe",
+    pruner: Pruner = "median",
+    dev: Dev = 200,
+    base: Base = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    dtype: DataType = "float32",
+    output: Output = None,
 ) -> None:
     """Search a prompt's length and what goes with it, by the loss on held-out pairs or by a score of texts."""
     from parabench import suites
@@ -124,29 +168,29 @@ def search(
     except ModuleNotFoundError as error:
         raise UserError("search", str(error), mend="pip install 'parabench[train]'") from None
 
-    chosen = suites.load(suite)
+    chosen, kind = suites.load(suite), kinds.parse(f"{name}-1")
     runtime = Runtime(resolve_device(device), dtype, seed=seed)
-    pairs = training_data(data, chosen, dev, seed)
-    fixed = {"steps": steps, "batch_size": batch_size, "validate_every": validate_every}
     judges = judging(chosen, runtime, scorers) if samples else ()
     choices, ranges = trying.space(lengths, learning_rates, initialisers, optimizers, range(seed, seed + seeds))
     wanted = searching.Search(
         choices, ranges, trials, steps, validate_every, sampler, pruner,  # type: ignore[arg-type]
         seed=seed, goal=goal, upwards=rises(goal, judges),
     )  # fmt: skip
-    folder, kind = output or Path("results/searches") / name, kinds.parse(f"{name}-1")
+    folder = output or Path("results/searches") / name
     common = requests.Request(
-        kind, requests.base_of(kind, chosen.train.model_dump(), base), pairs, kind.defaults, runtime, folder,
-        None, chosen.decoding, samples, judges,
+        kind, requests.base_of(kind, chosen.train.model_dump(), base), training_data(data, chosen, dev, seed),
+        kind.defaults, runtime, folder, None, chosen.decoding, samples, judges,
     )  # fmt: skip
-
-    def told(trial: Any) -> None:
-        shown = " ".join(f"{key}={value}" for key, value in trial.params.items())
-        end = trial.user_attrs.get("error") or ("" if trial.value is None else f"{goal} {trial.value:.4f}")
-        typer.echo(f"trial {trial.number:>3} {trial.state.name.lower():<8} {shown}  {end}")
-
-    searching.search(wanted, folder, trying.objective(name, common, fixed), told)
+    fixed = {"steps": steps, "batch_size": batch_size, "validate_every": validate_every}
+    searching.search(wanted, folder, trying.objective(name, common, fixed), lambda trial: told(trial, goal))
     typer.echo(f"{folder}/trials.csv  importance.json  length.svg")
+
+
+def told(trial: FrozenTrial, goal: str) -> None:
+    """One line for a trial that has ended."""
+    shown = " ".join(f"{key}={value}" for key, value in trial.params.items())
+    end = trial.user_attrs.get("error") or ("" if trial.value is None else f"{goal} {trial.value:.4f}")
+    typer.echo(f"trial {trial.number:>3} {trial.state.name.lower():<8} {shown}  {end}")
 
 
 def looked_for(suite: Suite, name: str, family: str) -> Path:
@@ -173,7 +217,7 @@ def rises(goal: str, judges: Iterable[Scorer]) -> bool:
     return better[goal] == "up"
 
 
-def announce(request: Any, processes: int) -> None:
+def announce(request: Request, processes: int) -> None:
     """What is about to be done, on stderr."""
     config, facts = request.config, ", ".join(f"{name} {value}" for name, value in request.data.facts.items())
     rows = config.batching.rows * config.accumulation * processes
@@ -212,11 +256,13 @@ def watching(name: str, steps: int, shown: bool) -> Iterator[Callable[[StepLog],
         yield watch
 
 
-def report(name: str, folder: Path, outcome: Any) -> None:
-    """How it ended, and how to use it."""
+def report(request: Request, outcome: Outcome) -> None:
+    """How it ended, and where the result lies."""
     judged = f", held-out loss {outcome.loss:.4f} nats a token" if outcome.loss < float("inf") else ""
-    typer.echo(f"{name}: {outcome.steps} updates, kept that of step {outcome.kept}{judged}")
+    typer.echo(f"{request.kind.name}: {outcome.steps} updates, kept that of step {outcome.kept}{judged}")
     for reason, count in outcome.skipped.items():
         if count:
             typer.echo(f"left out  {count} rows {reason}")
-    typer.echo(f"{folder}")
+    for template in request.data.tasks:
+        typer.echo(f"{request.folder}-{template.taskname}")
+    typer.echo(f"{request.folder}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from parabench.data.normalise import Case, Normaliser
 from parabench.data.tally import Tally
 
 Pair = tuple[str, str]
+WORD = re.compile(r"[^\W_]+")
+"""Letters and digits as ``str.isalnum`` knows them."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,13 @@ def pairs(rows: Iterable[Raw], filters: Filters, tally: Tally, seed: int) -> Ite
 
 def key(text: str) -> int:
     """Eight bytes that are equal for sentences alike but for case, spaces and punctuation (``did n't``, ``Didn't``)."""
-    letters = "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).lower()))
+    letters = "".join(words(unicodedata.normalize("NFKC", text)))
     return int.from_bytes(blake2b(letters.encode("utf-8", "surrogatepass"), digest_size=8).digest())
 
 
 def words(text: str) -> list[str]:
     """Lower-case words without punctuation."""
-    return "".join(letter if letter.isalnum() else " " for letter in text.lower()).split()
+    return WORD.findall(text.lower())
 
 
 def similarity(one: set[str], two: set[str]) -> float:

@@ -42,6 +42,8 @@ class TestSentences:
         if key(text) in self.keys:
             return True
         one = frozenset(words(text))
+        if sum(word in self.frequency for word in one) < NEAR * len(one) - 1e-9:
+            return False  # a set that near has that many words that occur in some test sentence
         candidates = {other for word in self._prefix(one) for other in self.prefixes.get(word, ())}
         return any(similarity(set(one), set(other)) >= NEAR for other in candidates)
 

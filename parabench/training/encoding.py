@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from parabench.contracts import UserError
 from parabench.prompts.rendering import leading_specials
+from parabench.prompts.table import offsets
 from parabench.prompts.templates import Part, Template, virtual_ranges
 from parabench.training.batches import Encode
 from parabench.training.steps import Row
@@ -33,14 +34,20 @@ def documents(tokenizer: PreTrainedTokenizerBase) -> Encode[str]:
     return encode
 
 
-def causal_pairs(tokenizer: PreTrainedTokenizerBase, template: Template) -> Encode[Pair]:
+TaskPair = tuple[str, Pair]
+"""A pair behind the name of its task."""
+
+
+def causal_pairs(tokenizer: PreTrainedTokenizerBase, template: Template, start: int | None = None) -> Encode[Pair]:
     """Given: the template with the source in it, less the virtual tokens that lead. Target: the answer and EOS.
 
+    With ``start`` those that lead stay, and all are rows from ``start`` on of a matrix that other prompts share.
     Equal, for records that fit, to ``prompts.rendering.render`` one record at a time.
     """
     if not template.answer_only_loss:
         raise UserError("train on a template", "a loss on more than the answer", mend="set answer_only_loss = true")
-    runs = [list(run) for _, run in groupby(_parts(template), lambda part: part.kind.replace("field", "text"))]
+    parts = template.prompt_parts if start is not None else _parts(template)
+    runs = [list(run) for _, run in groupby(parts, lambda part: part.kind.replace("field", "text"))]
     rows, specials, end = virtual_ranges(template), leading_specials(tokenizer), tokenizer.eos_token_id
 
     def encode(pairs: Sequence[Pair]) -> list[Row]:
@@ -48,7 +55,7 @@ def causal_pairs(tokenizer: PreTrainedTokenizerBase, template: Template) -> Enco
         waiting = specials
         for run in runs:
             if run[0].kind == "marker":
-                virtual = [-1 - row for part in run for row in rows[part.value]]
+                virtual = [-1 - (start or 0) - row for part in run for row in rows[part.value]]
                 given = [ids + virtual for ids in given]
                 continue
             texts = [[end] * len(run) for _ in pairs]
@@ -57,6 +64,22 @@ def causal_pairs(tokenizer: PreTrainedTokenizerBase, template: Template) -> Enco
             given, waiting = [[*ids, *waiting, *text] for ids, text in zip(given, texts, strict=True)], []
         answers = _ids(tokenizer, [template.answer_prefix + target for _, target in pairs])
         return [Row(ids + waiting, [*answer, end]) for ids, answer in zip(given, answers, strict=True)]
+
+    return encode
+
+
+def task_pairs(tokenizer: PreTrainedTokenizerBase, templates: Sequence[Template]) -> Encode[TaskPair]:
+    """Pairs of several tasks, in any order, with rows of the matrix that stacks the tasks' prompts.
+
+    Equal, for records that fit, to ``prompts.table.render_tasks``.
+    """
+    starts = offsets(templates)
+    encoders = {one.taskname: causal_pairs(tokenizer, one, starts[one.taskname]) for one in templates}
+
+    def encode(items: Sequence[TaskPair]) -> list[Row]:
+        present = {task for task, _ in items}
+        done = {task: iter(encoders[task]([pair for name, pair in items if name == task])) for task in present}
+        return [next(done[task]) for task, _ in items]
 
     return encode
 

@@ -1,12 +1,10 @@
-"""The names that ``parabench train`` knows: what each trains, from what it starts, and what it leaves behind."""
+"""The names that ``parabench train`` knows: what each trains, and from what it starts."""
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
@@ -14,14 +12,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from parabench.contracts import Runtime, UserError
 from parabench.inference.models import Checkpoint, load_causal, load_seq2seq
-from parabench.prompts import adapters, encoders, initialisers
-from parabench.prompts.adapters import AdapterFacts, Base
+from parabench.prompts import encoders, initialisers
 from parabench.prompts.encoders import PromptEncoder
 from parabench.prompts.soft import SoftPrompt, vocabulary_rows
 from parabench.prompts.templates import Template, paraphrase
 from parabench.training import trainees
 from parabench.training.config import TrainingConfig
-from parabench.training.resumable import Outcome, loss_curve
 from parabench.training.trainees import Trainee
 
 Family = Literal["softprompt", "ptuning", "finetuned", "bart"]
@@ -69,22 +65,31 @@ def parse(name: str) -> Kind:
 
 @dataclass(frozen=True)
 class Learner:
-    """A loaded model with what learns on it, and all that has to be known to store the result."""
+    """A loaded model with what learns on it, and all that has to be known to store the result.
+
+    ``templates`` has one for each task; ``several`` where the tasks were named, and so each is stored by itself.
+    """
 
     kind: Kind
     checkpoint: Checkpoint
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     trainee: Trainee
-    template: Template
-    initialiser: str
+    templates: tuple[Template, ...]
+    several: bool = False
+    initialiser: str = ""
     initial: torch.Tensor | None = None
 
 
 def load(
-    kind: Kind, checkpoint: Checkpoint, runtime: Runtime, initialiser: str | None = None, recompute: bool = False
+    kind: Kind,
+    checkpoint: Checkpoint,
+    runtime: Runtime,
+    initialiser: str | None = None,
+    recompute: bool = False,
+    tasks: tuple[Template, ...] = (),
 ) -> Learner:
-    """Load the base model and build what is to be trained, from ``runtime.seed``.
+    """Load the base model and build what is to be trained, from ``runtime.seed``: for paraphrase, or for ``tasks``.
 
     A prompt is kept in float32 in front of a base in ``runtime.dtype``; weights that are trained stay in float32.
     With ``recompute`` the activations of a whole model are made again for the gradients instead of kept.
@@ -92,8 +97,9 @@ def load(
     if runtime.dtype not in ("float32", "bfloat16"):
         raise UserError(f"train in {runtime.dtype}", "gradients would vanish", ("float32", "bfloat16"))
     if kind.family in ("finetuned", "bart"):
-        if initialiser:
-            raise UserError(f"initialise {kind.name!r} by {initialiser!r}", "it has no prompt", mend="softprompt-20")
+        if initialiser or tasks:
+            asked = f"by {initialiser!r}" if initialiser else f"on {len(tasks)} tasks"
+            raise UserError(f"train {kind.name!r} {asked}", "it has no prompt", mend="parabench train ptuning-20")
         learner = _whole(kind, checkpoint, replace(runtime, dtype="float32"))
         if recompute:
             learner.model.gradient_checkpointing_enable()
@@ -101,62 +107,43 @@ def load(
     if recompute:
         raise UserError(f"train {kind.name!r} with --recompute", "its rows share the prompt's activations")
     model, tokenizer = load_causal(checkpoint, runtime)
-    template, name = paraphrase(kind.length), kind.initialiser if initialiser is None else initialiser
-    prompt = _prompt(kind, model, tokenizer, name, runtime.seed).to(model.device)
-    trainee = trainees.prompted(model, tokenizer, prompt, template)
-    return Learner(kind, checkpoint, model, tokenizer, trainee, template, name, encoders.output(prompt))
+    templates, name = tasks or (paraphrase(kind.length),), kind.initialiser if initialiser is None else initialiser
+    prompt = _prompt(kind, templates, model, tokenizer, name, runtime.seed).to(model.device)
+    if tasks:
+        trainee = trainees.on_tasks(model, tokenizer, prompt, tasks)
+    else:
+        trainee = trainees.prompted(model, tokenizer, prompt, templates[0])
+    initial = encoders.output(prompt)
+    return Learner(kind, checkpoint, model, tokenizer, trainee, templates, bool(tasks), name, initial)
 
 
 def _whole(kind: Kind, checkpoint: Checkpoint, runtime: Runtime) -> Learner:
     template = paraphrase(0)
     if kind.family == "bart":
         model, tokenizer = load_seq2seq(checkpoint, runtime)
-        return Learner(kind, checkpoint, model, tokenizer, trainees.seq2seq(model, tokenizer), template, "")
+        return Learner(kind, checkpoint, model, tokenizer, trainees.seq2seq(model, tokenizer), (template,))
     model, tokenizer = load_causal(checkpoint, runtime)
-    return Learner(kind, checkpoint, model, tokenizer, trainees.causal(model, tokenizer, template), template, "")
+    return Learner(kind, checkpoint, model, tokenizer, trainees.causal(model, tokenizer, template), (template,))
 
 
 def _prompt(
-    kind: Kind, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, initialiser: str, seed: int
+    kind: Kind,
+    templates: tuple[Template, ...],
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    initialiser: str,
+    seed: int,
 ) -> nn.Module:
-    rows = vocabulary_rows(model).float().cpu()
+    """The prompts of all tasks, one under the other; an encoder is told them apart by their names' embeddings."""
+    rows, lengths = vocabulary_rows(model).float().cpu(), [template.total_virtual_tokens for template in templates]
     if kind.family == "softprompt":
-        return SoftPrompt(initialisers.parse(initialiser, tokenizer, seed)(rows, kind.length))
+        begin = initialisers.parse(initialiser, tokenizer, seed)
+        return SoftPrompt(torch.cat([begin(rows, length) for length in lengths]))
     if initialiser:
         found = "its prompt is written by an encoder, which starts from random weights"
         raise UserError(f"initialise {kind.name!r} by {initialiser!r}", found, mend="leave --initialiser out")
+    names = [template.taskname for template in templates]
+    conditions = encoders.name_conditions(names, tokenizer, rows) if len(names) > 1 else ()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return PromptEncoder(encoders.config(kind.encoder, rows.shape[1]), rows.shape[1], [kind.length])
-
-
-def keep(learner: Learner, folder: Path, facts: dict[str, Any], outcome: Outcome) -> None:
-    """Store what was learned where ``parabench run`` looks for it: an adapter, or a model's folder."""
-    if learner.kind.family in ("finetuned", "bart"):
-        _keep_model(learner, folder)
-        return
-    prompt, state = learner.trainee.module, {} if learner.initial is None else {"initial": learner.initial}
-    settings: dict[str, Any] = {}
-    if isinstance(prompt, PromptEncoder):
-        settings, tensors = encoders.save_state(prompt)
-        state |= tensors
-    base = Base.of(learner.checkpoint)
-    known = AdapterFacts(
-        template=learner.template,
-        base=replace(base, name=Path(base.name).name if Path(base.name).is_dir() else base.name),
-        encoder=settings,
-        initialiser=learner.initialiser,
-        loss=loss_curve(outcome),
-        **facts,
-    )
-    adapters.save(folder, encoders.output(prompt), known, state)
-
-
-def _keep_model(learner: Learner, folder: Path) -> None:
-    """A transformers folder; its configuration is put there last, so that half a model is never taken for one."""
-    fresh = folder / "training" / "model"
-    learner.model.save_pretrained(fresh)
-    learner.tokenizer.save_pretrained(fresh)
-    for path in sorted(fresh.iterdir(), key=lambda path: path.name == "config.json"):
-        os.replace(path, folder / path.name)
-    fresh.rmdir()
+        return PromptEncoder(encoders.config(kind.encoder, rows.shape[1]), rows.shape[1], lengths, conditions)

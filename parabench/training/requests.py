@@ -12,10 +12,11 @@ from typing import Any
 from parabench.contracts import Decoding, Runtime, Scorer, UserError
 from parabench.inference.models import Checkpoint, locate
 from parabench.prompts import encoders, snapshots
-from parabench.training import kinds, validation
+from parabench.prompts.templates import Template
+from parabench.training import keeping, kinds, validation
 from parabench.training.batches import Batching
 from parabench.training.config import TrainingConfig
-from parabench.training.encoding import Pair
+from parabench.training.encoding import Pair, TaskPair
 from parabench.training.kinds import Kind, Learner
 from parabench.training.loop import StepLog
 from parabench.training.ranks import ALONE, Ranks
@@ -29,11 +30,15 @@ PACKAGES = ("torch", "transformers", "tokenizers", "parabench")
 
 @dataclass(frozen=True)
 class Data:
-    """Pairs to learn from and pairs to be judged by; ``facts`` says which they are, for the checkpoint."""
+    """Pairs to learn from and pairs to be judged by; ``facts`` says which they are, for the checkpoint.
 
-    pairs: Iterable[Pair]
-    dev: Sequence[Pair]
+    With ``tasks`` each pair stands behind the name of one of them.
+    """
+
+    pairs: Iterable[Pair] | Iterable[TaskPair]
+    dev: Sequence[Any]
     facts: Mapping[str, Any]
+    tasks: tuple[Template, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def carry_out(
     """
     if request.snapshots and not request.kind.length:
         raise UserError(f"keep snapshots of {request.kind.name!r}", "it has no prompt", mend="leave --snapshots out")
-    learner = kinds.load(request.kind, request.base, request.runtime, request.initialiser, request.recompute)
+    learner = load(request)
 
     def watched(log: StepLog) -> None:
         if request.snapshots and ranks.first and log.step % request.snapshots == 0:
@@ -99,16 +104,42 @@ def carry_out(
         "data": "; ".join(f"{name}: {value}" for name, value in request.data.facts.items()),
         "versions": {name: version(name) for name in PACKAGES},
     }
-    return follow(job, request.folder, partial(kinds.keep, learner, request.folder, facts), watched, ranks)
+    return follow(job, request.folder, partial(keeping.keep, learner, request.folder, facts), watched, ranks)
+
+
+def load(request: Request) -> Learner:
+    """The learner at its start."""
+    asked = request
+    return kinds.load(asked.kind, asked.base, asked.runtime, asked.initialiser, asked.recompute, asked.data.tasks)
 
 
 def measure(request: Request, learner: Learner, ranks: Ranks = ALONE) -> dict[str, Any]:
-    """The held-out loss; and, where asked for, scores of generated texts and a few of the texts themselves."""
-    measured: dict[str, Any] = {"loss": validation.mean_loss(learner.trainee, request.data.dev, ranks=ranks)}
+    """The held-out loss; and, where asked for, scores of generated texts and a few of the texts themselves.
+
+    Of several tasks the loss is the mean of theirs, and what each measures follows behind its name.
+    """
+    if not learner.several:
+        dev = request.data.dev
+        return _measure(request, learner, learner.templates[0], dev, dev, ranks)
+    measured: dict[str, Any] = {"loss": 0.0}
+    for template in learner.templates:
+        task = template.taskname
+        mine = [item for item in request.data.dev if item[0] == task]
+        found = _measure(request, learner, template, mine, [pair for _, pair in mine], ranks)
+        measured |= {f"{task} {name}": value for name, value in found.items()}
+        measured["loss"] += found["loss"] / len(learner.templates)
+    return measured
+
+
+def _measure(
+    request: Request, learner: Learner, template: Template, items: Sequence[Any], pairs: Sequence[Pair], ranks: Ranks
+) -> dict[str, Any]:
+    """One task's; ``items`` are the pairs as the trainee encodes them."""
+    measured: dict[str, Any] = {"loss": validation.mean_loss(learner.trainee, items, ranks=ranks)}
     if request.samples:
-        examples = validation.examples(request.data.dev, request.samples)
+        examples = validation.examples(pairs, request.samples)
         sources = [example.source for example in examples]
-        texts = validation.generate(learner, sources, request.decoding, request.runtime)
+        texts = validation.generate(learner, template, sources, request.decoding, request.runtime)
         for judge in request.judges:
             measured |= validation.scores(judge, examples, texts)
         measured["samples"] = list(zip(sources[:SHOWN], texts[:SHOWN], strict=True))

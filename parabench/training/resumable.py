@@ -73,8 +73,6 @@ def follow(
     if not ranks.first:
         return finished(folder) or _follow(job, place, keep, watch, ranks)
     with open_run(place, {"schema": 1, **job.spec}):
-        for stray in folder.glob(".*.tmp"):  # of a result that was being stored when its writer was killed
-            stray.unlink()
         return finished(folder) or _follow(job, place, keep, watch, ranks)
 
 

@@ -57,6 +57,18 @@ def prompted(
     return Trainee(loss, prompt.train(), encoding.causal_pairs(tokenizer, template), _positions(model) - lead)
 
 
+def on_tasks(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: nn.Module, templates: Sequence[Template]
+) -> Trainee:
+    """The prompts of several tasks, one under the other, in front of one frozen model; batches mix the tasks."""
+    model.requires_grad_(False).eval()
+
+    def loss(rows: Sequence[Row]) -> Tensor:
+        return prompt_loss(model, prompts(), rows, lead=0)
+
+    return Trainee(loss, prompts.train(), encoding.task_pairs(tokenizer, templates), _positions(model))
+
+
 def _positions(model: PreTrainedModel) -> int:
     return int(model.config.max_position_embeddings)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from parabench.contracts import UserError
 from parabench.training import kinds
-from parabench.training.requests import Report, Request, carry_out, configured, measure
+from parabench.training.requests import Report, Request, carry_out, configured, load, measure
 
 
 def space(
@@ -53,7 +53,7 @@ def objective(
         config = configured(kind, seed=seed, **fixed, **varied)
         request = replace(common, kind=kind, config=config, folder=folder, runtime=runtime, initialiser=initialiser)
         if not kind.length:
-            return measure(request, kinds.load(kind, request.base, runtime))
+            return measure(request, load(request))
         outcome = carry_out(request, report=report)
         records = (line for line in outcome.history if "validation" in line)
         return next(line["validation"] for line in records if line["step"] == outcome.kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import torch
 
@@ -12,6 +13,8 @@ from parabench.inference.decoding import Completion, decode_causal, decode_seq2s
 from parabench.inference.decoding import Row as Prompt
 from parabench.prompts import encoders
 from parabench.prompts.rendering import render
+from parabench.prompts.table import split
+from parabench.prompts.templates import Template
 from parabench.training.encoding import Pair
 from parabench.training.kinds import Learner
 from parabench.training.ranks import ALONE, Ranks
@@ -19,7 +22,7 @@ from parabench.training.steps import target_tokens
 from parabench.training.trainees import Trainee
 
 
-def mean_loss(trainee: Trainee, pairs: Sequence[Pair], rows: int = 16, ranks: Ranks = ALONE) -> float:
+def mean_loss(trainee: Trainee, pairs: Sequence[Any], rows: int = 16, ranks: Ranks = ALONE) -> float:
     """Nats per target token over all pairs, without dropout; the pairs are dealt out to the processes."""
     encoded = [row for row in trainee.encode(pairs) if len(row.source) + len(row.target) <= trainee.room]
     encoded.sort(key=lambda row: len(row.source) + len(row.target))
@@ -51,13 +54,15 @@ def scores(judge: Scorer, examples: Sequence[Example], texts: Sequence[str]) -> 
     return {column.name: float(value) for column, value in zip(judge.columns, values, strict=True)}
 
 
-def generate(learner: Learner, sources: Sequence[str], decoding: Decoding, runtime: Runtime) -> list[str]:
-    """The learner's paraphrases as it stands, one for each source."""
+def generate(
+    learner: Learner, template: Template, sources: Sequence[str], decoding: Decoding, runtime: Runtime
+) -> list[str]:
+    """What the learner as it stands writes for one of its tasks, one text for each source."""
     model, tokenizer, texts = learner.model, learner.tokenizer, [""] * len(sources)
     training = model.training
     model.eval()
     with torch.no_grad():
-        for batch in _decode(learner, sources, decoding, runtime):
+        for batch in _decode(learner, template, sources, decoding, runtime):
             for done in batch:
                 texts[done.position] = str(tokenizer.decode(list(done.ids), skip_special_tokens=True)).strip()
     model.train(training)
@@ -65,16 +70,18 @@ def generate(learner: Learner, sources: Sequence[str], decoding: Decoding, runti
 
 
 def _decode(
-    learner: Learner, sources: Sequence[str], decoding: Decoding, runtime: Runtime
+    learner: Learner, template: Template, sources: Sequence[str], decoding: Decoding, runtime: Runtime
 ) -> Iterator[list[Completion]]:
     model, tokenizer = learner.model, learner.tokenizer
     positions: int = model.config.max_position_embeddings
     if learner.kind.base == "seq2seq":
         ids = tokenizer(list(sources), truncation=True, max_length=positions).input_ids
         return decode_seq2seq(model, [tuple(row) for row in ids], decoding, runtime)
-    virtual = encoders.output(learner.trainee.module) if learner.kind.length else None
+    virtual = None
+    if learner.kind.length:
+        virtual = split(encoders.output(learner.trainee.module), learner.templates)[template.taskname]
     room = positions - decoding.max_new_tokens
-    rows = [Prompt(render(learner.template, {"source": text}, tokenizer, room).ids, virtual) for text in sources]
+    rows = [Prompt(render(template, {"source": text}, tokenizer, room).ids, virtual) for text in sources]
     stops = {tokenizer.eos_token_id, *tokenizer.encode("\n", add_special_tokens=False)}
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     return decode_causal(model, rows, decoding, runtime, stops, pad)

@@ -130,6 +130,7 @@ def test_the_command_trains_says_so_and_does_it_once(tmp_path: Path, monkeypatch
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     validations = [line["validation"] for line in lines if "validation" in line]
     assert [sorted(found) for found in validations] == [["bleu", "loss", "samples"]] * 2
+    assert (log.parent / "loss.svg").read_text().startswith("<?xml")
     before = log.read_bytes()
     again = CliRunner().invoke(app, command, catch_exceptions=False)
     assert again.stdout == first.stdout

@@ -1,0 +1,74 @@
+"""What a training leaves behind: adapters, or a model's folder, where ``parabench run`` looks for them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from parabench.prompts import adapters, encoders
+from parabench.prompts.adapters import AdapterFacts, Base
+from parabench.prompts.encoders import PromptEncoder
+from parabench.prompts.table import split
+from parabench.prompts.templates import Template
+from parabench.training.kinds import Learner
+from parabench.training.resumable import Outcome, loss_curve
+
+
+def keep(learner: Learner, folder: Path, facts: Mapping[str, Any], outcome: Outcome) -> None:
+    """Store what was learned in ``folder``; of several tasks, each beside it in ``folder-task``."""
+    if learner.kind.family in ("finetuned", "bart"):
+        _keep_model(learner, folder)
+        return
+    base = Base.of(learner.checkpoint)
+    base = replace(base, name=Path(base.name).name if Path(base.name).is_dir() else base.name)
+    for template, prompt, settings, state in _parts(learner):
+        known = AdapterFacts(template, base, settings, learner.initialiser, loss=loss_curve(outcome), **facts)
+        place = folder.with_name(f"{folder.name}-{template.taskname}") if learner.several else folder
+        _clear(place)
+        adapters.save(place, prompt, known, state)
+
+
+def _parts(learner: Learner) -> Iterator[tuple[Template, Tensor, Mapping[str, Any], Mapping[str, Tensor]]]:
+    """For each task: its template and prompt, its encoder's settings, and the state from which training could go on."""
+    module, templates = learner.trainee.module, learner.templates
+    prompts = split(encoders.output(module), templates)
+    initial = {} if learner.initial is None else split(learner.initial, templates)
+    settings, tensors = encoders.save_state(module) if isinstance(module, PromptEncoder) else ({}, {})
+    for number, template in enumerate(templates):
+        name = template.taskname
+        state = {"initial": initial[name]} if initial else {}
+        if tensors:
+            state |= _alone(tensors, number, len(prompts[name]))
+        yield template, prompts[name], settings, state
+
+
+def _alone(tensors: Mapping[str, Tensor], task: int, length: int) -> dict[str, Tensor]:
+    """The state of an encoder of several tasks as that of one task's encoder, whose output is that task's prompt."""
+    shared = {name: value for name, value in tensors.items() if not name.startswith("encoder.condition_")}
+    return shared | {
+        "encoder.lengths": torch.tensor([length]),
+        "encoder.embedding.weight": tensors["encoder.embedding.weight"][:length],
+        "encoder.condition_0": tensors[f"encoder.condition_{task}"],
+    }
+
+
+def _keep_model(learner: Learner, folder: Path) -> None:
+    """A transformers folder; its configuration is put there last, so that half a model is never taken for one."""
+    fresh = folder / "training" / "model"
+    learner.model.save_pretrained(fresh)
+    learner.tokenizer.save_pretrained(fresh)
+    for path in sorted(fresh.iterdir(), key=lambda path: path.name == "config.json"):
+        os.replace(path, folder / path.name)
+    fresh.rmdir()
+
+
+def _clear(folder: Path) -> None:
+    """Take away what a writer that was killed has left of a result."""
+    for stray in folder.glob(".*.tmp"):
+        stray.unlink()

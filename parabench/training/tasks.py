@@ -1,0 +1,122 @@
+"""Several tasks in one training: a TOML file with a table for each.
+
+    [paraphrase]
+    data = "parabank2:parabank2.tsv=0.5,paranmt:para-nmt-5m-processed.txt=0.5"
+
+    [simplify]
+    data = "tsv:simple.tsv"
+    template = "{source}\\nsimpler: {target}"
+    virtual_tokens = 10
+    share = 0.3
+
+``virtual_tokens`` is otherwise the number in the trained system's name, ``share`` (of the rows drawn) 1 for each.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from parabench.contracts import UserError
+from parabench.data import specs, training_set
+from parabench.data.leakage import TestSentences
+from parabench.data.specs import CorpusSpec
+from parabench.data.tally import Tally
+from parabench.data.training_set import Mix
+from parabench.prompts.templates import Template
+from parabench.training.encoding import Pair, TaskPair
+from parabench.training.requests import Data
+
+EXAMPLE = 'a table [NAME] for each task, with data = "FORMAT:PATH"'
+
+
+class Task(BaseModel):
+    """One table of the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str
+    template: str = "{source}\n{target}"
+    virtual_tokens: int | None = Field(None, ge=1)
+    share: float = Field(1.0, gt=0)
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """Pairs of one task, each behind the task's name; iterating begins anew."""
+
+    task: str
+    pairs: Iterable[Pair]
+
+    def __iter__(self) -> Iterator[TaskPair]:
+        return ((self.task, pair) for pair in self.pairs)
+
+
+def read(path: Path) -> Mapping[str, Task]:
+    """The tasks of a file by name; UserError for names that cannot be part of a folder's, and whatever else is off."""
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tasks = {name: Task.model_validate(table) for name, table in tables.items()}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(
+            f"read the tasks {path}", getattr(error, "strerror", None) or str(error), mend=EXAMPLE
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise UserError(f"read the tasks {path}", found, mend=EXAMPLE) from None
+    for name in tasks:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+            raise UserError(f"read the tasks {path}", f"a task named {name!r}", mend="lower-case letters and digits")
+    if not tasks:
+        raise UserError(f"read the tasks {path}", "no task", mend=EXAMPLE)
+    return tasks
+
+
+def templates(tasks: Mapping[str, Task], length: int) -> tuple[Template, ...]:
+    """The tasks' templates, their virtual tokens in front: ``length`` of them where a task does not say."""
+    found = []
+    for name, task in tasks.items():
+        virtual = task.virtual_tokens or length
+        text = f"<|VIRTUAL_PROMPT_0|>{task.template}"
+        found.append(Template(name, text, virtual, (virtual,), "source", "target", answer_only_loss=True))
+    return tuple(found)
+
+
+def prepare(
+    tasks: Mapping[str, Task], length: int, test: TestSentences, dev: int, seed: int
+) -> tuple[Data, Sequence[Tally]]:
+    """The pairs of all tasks mixed by their shares, and about ``dev`` held out; split and cleared as one data set.
+
+    So no sentence held out of one task is trained on in another.
+    """
+    corpora = list(_corpora(tasks))
+    found = training_set.prepare([spec for _, spec in corpora], test, dev, seed)
+    names = [name for name, _ in corpora]
+    dealt = list(zip(names, found.corpora, found.held_out, strict=True))
+    for name in tasks:
+        if dev and not any(held for other, _, held in dealt if other == name):
+            raise UserError(f"hold pairs of the task {name!r} out", "none fell to it", mend=f"--dev {4 * dev}")
+    pairs = Mix(tuple(Tagged(name, corpus) for name, corpus, _ in dealt), tuple(s.share for _, s in corpora), seed)
+    held_out = tuple((name, pair) for name, _, held in dealt for pair in held)
+    facts = {
+        "tasks": "; ".join(f"{name} {task.model_dump_json(exclude={'data'})}" for name, task in tasks.items()),
+        "data": found.fingerprint,
+        "pairs": sum(tally.kept for tally in found.tallies),
+        "dev": len(held_out),
+        "removed": found.removed,
+    }
+    return Data(pairs, held_out, facts, templates(tasks, length)), found.tallies
+
+
+def _corpora(tasks: Mapping[str, Task]) -> Iterator[tuple[str, CorpusSpec]]:
+    """Every corpus with its task; its share of the rows is its share of the task's."""
+    total = sum(task.share for task in tasks.values())
+    for name, task in tasks.items():
+        for spec in specs.parse(task.data):
+            yield name, replace(spec, share=spec.share * task.share / total)
