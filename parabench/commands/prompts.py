@@ -47,17 +47,38 @@ def export(
     form: Annotated[str, typer.Option(metavar="peft|safetensors|prompt_embeds", help="What to write.")] = "peft",
     base: Annotated[str | None, typer.Option(help="For prompt_embeds: the base model, a folder or a hub id.")] = None,
     data: Annotated[Path | None, typer.Option(help="For prompt_embeds: one sentence a line, or JSONL records.")] = None,
+    card: Annotated[bool, typer.Option("--card", help="For peft: a Hugging Face model card beside it.")] = False,
+    results: Annotated[Path | None, typer.Option(help="For the card: a run folder with the adapter's scores.")] = None,
+    system: Annotated[str | None, typer.Option(help="For the card: its name there, if not the folder's.")] = None,
+    licence: Annotated[str, typer.Option("--license", help="For the card: of the prompt, as apache-2.0.")] = "",
+    data_licence: Annotated[str, typer.Option("--data-license", help="For the card: of the training data.")] = "",
 ) -> None:
     """Write an adapter for other tools; as prompt_embeds, whole inputs for a serving engine."""
     from parabench.prompts.adapters import load
     from parabench.prompts.exchange import export_adapter
 
+    if card and form != "peft":
+        raise UserError(f"write a model card beside {form}", "it belongs to a folder", mend="--form peft --card")
     if form != "prompt_embeds":
         typer.echo(export_adapter(load(folder), target, form))
+        if card:
+            write_card(folder, target, results, system or folder.resolve().name, licence, data_licence)
     elif base is None or data is None:
         raise UserError("export prompt_embeds", "no base model or no sentences", mend="add --base MODEL --data FILE")
     else:
         typer.echo(export_embeds(folder, target, base, data))
+
+
+def write_card(folder: Path, target: Path, results: Path | None, name: str, licence: str, data_licence: str) -> None:
+    """The model card of an adapter beside its export, with its row of a run's leaderboard."""
+    from parabench.disk import read, write_atomically
+    from parabench.prompts.adapters import load
+    from parabench.report.board import from_json
+    from parabench.report.card import to_card
+
+    board = from_json(read(results / "leaderboard.json").decode("utf-8", "replace")) if results else None
+    write_atomically(target / "README.md", to_card(load(folder), name, board, licence, data_licence).encode())
+    typer.echo(target / "README.md")
 
 
 def export_embeds(folder: Path, target: Path, base: str, data: Path) -> Path:

@@ -1,0 +1,161 @@
+"""The Hugging Face model card of an adapter: what it is, how to load it, and its results as the hub reads them.
+
+The metadata block is huggingface_hub's own (``model-index``, source: huggingface/hub-docs, modelcard.md); intervals,
+which it has no place for, stand in each metric's arguments and in the text.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import TYPE_CHECKING
+
+from parabench.contracts import Signature, UserError
+from parabench.report.board import AGAINST, Leaderboard, Row, main_columns, rank_text, score_text
+from parabench.report.sinks import markdown, visible
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
+
+    from parabench.prompts.adapters import Adapter, AdapterFacts
+
+HOW = """\
+```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base = AutoModelForCausalLM.from_pretrained({base})
+model = PeftModel.from_pretrained(base, {name})
+tokenizer = AutoTokenizer.from_pretrained({base})
+inputs = tokenizer({prompt}, return_tensors="pt")
+output = model.generate(**inputs, max_new_tokens=64, do_sample=False)
+print(tokenizer.decode(output[0], skip_special_tokens=True))
+```"""
+
+
+def to_card(
+    adapter: Adapter, name: str, board: Leaderboard | None = None, licence: str = "", data_licence: str = ""
+) -> str:
+    """The ``README.md`` of an adapter that is called ``name``, with its row of a leaderboard if there is one.
+
+    UserError where the leaderboard has no row of that name, or has scored another prompt under it.
+    """
+    from huggingface_hub import ModelCardData
+
+    row = _row(board, name, adapter) if board else None
+    data = ModelCardData(
+        base_model=visible(adapter.facts.base.name),
+        library_name="peft",
+        pipeline_tag="text-generation",
+        license=visible(licence) or None,
+        tags=["p-tuning" if adapter.facts.encoder else "prompt-tuning", "paraphrase", "parabench"],
+        model_name=visible(name),
+        eval_results=_results(board, row) if board and row else None,
+    )
+    parts = [
+        f"# {markdown(name)}",
+        _about(adapter.facts),
+        f"## Load it\n\n{_how(adapter.facts, name)}",
+        f"## Training\n\n{_training(adapter, licence, data_licence)}",
+        f"## Results\n\n{_table(board, row) if board and row else 'Not evaluated.'}",
+    ]
+    body = "\n\n".join(parts)
+    return f"---\n{data.to_yaml()}\n---\n\n{body}\n"
+
+
+def _row(board: Leaderboard, name: str, adapter: Adapter) -> Row:
+    for row in board.rows:
+        if row.system == name:
+            scored = dict(Signature.parse(str(board.provenance.get(f"system {name}", name))).items).get("adapter", "")
+            if not adapter.digest.startswith(scored):
+                found = f"the results are of the adapter {scored}, this one is {adapter.digest[:12]}"
+                raise UserError(f"write a card for {name!r}", found, mend="run the suite with this adapter")
+            return row
+    raise UserError(f"write a card for {name!r}", "no such system in the results", [row.system for row in board.rows])
+
+
+def _results(board: Leaderboard, row: Row) -> list[EvalResult]:
+    """One for each main column that is defined; the value is that of the table, unrounded."""
+    from huggingface_hub import EvalResult
+
+    data = board.provenance.get("data") or {}
+    shown = [(column, row.scores[column.name]) for column in main_columns(board) if column.name in row.scores]
+    return [
+        EvalResult(
+            task_type="text-generation",
+            task_name="Paraphrase generation",
+            dataset_type="parabench",
+            dataset_name=visible(board.title),
+            dataset_revision=str(data.get("fingerprint", "")) or None,
+            metric_type=visible(column.name),
+            metric_name=f"{visible(column.name)} against {AGAINST[column.against]}",
+            metric_value=score.value,
+            metric_config=visible(score.signature),
+            metric_args={"interval": [score.low, score.high], "level": 0.95, "better": column.better},
+        )
+        for column, score in shown
+        if all(map(math.isfinite, (score.value, score.low, score.high)))
+    ]
+
+
+def _about(facts: AdapterFacts) -> str:
+    count, base = facts.template.total_virtual_tokens, facts.base
+    revision = f" at revision {markdown(base.revision)}" if base.revision else ""
+    return (
+        f"A soft prompt of {count} virtual tokens that makes {markdown(base.name)}{revision} paraphrase English "
+        f"sentences. The model itself is unchanged; only {count * base.width:,} numbers were learned. It is of no use "
+        "with any other model."
+    )
+
+
+def _how(facts: AdapterFacts, name: str) -> str:
+    text = re.sub(r"<\|VIRTUAL_PROMPT_\d+\|>", "", facts.template.prompt_template)
+    asked = text.replace(f"{{{facts.template.answer_field}}}", "").replace("{source}", "The old man sold his boat.")
+    return HOW.format(base=_literal(facts.base.name), name=_literal(name), prompt=_literal(asked))
+
+
+def _literal(text: str) -> str:
+    """A Python string that ends neither itself nor the code around it."""
+    return json.dumps(text).replace("`", "\\u0060")
+
+
+def _training(adapter: Adapter, licence: str, data_licence: str) -> str:
+    facts = adapter.facts
+    losses = [loss for _, loss in facts.loss]
+    rows = {
+        "data": facts.data or "not recorded",
+        "licence of the data": data_licence or "not stated",
+        "licence of this prompt": licence or "not stated",
+        "encoder": ", ".join(f"{key} {value}" for key, value in facts.encoder.items()) or "none",
+        "initialiser": facts.initialiser or "not recorded",
+        "seed": "not recorded" if facts.seed is None else str(facts.seed),
+        "loss, nats a target token": f"{losses[0]:.3f} to {losses[-1]:.3f}" if losses else "not recorded",
+        "origin": facts.origin or "trained with parabench",
+        "versions": ", ".join(f"{key} {value}" for key, value in facts.versions.items()) or "not recorded",
+        "SHA-256 of the weights": adapter.digest,
+    }
+    return _markdown_table(("what", "value"), [(key, markdown(value)) for key, value in rows.items()])
+
+
+def _table(board: Leaderboard, row: Row) -> str:
+    lines = []
+    for column in main_columns(board):
+        value, interval = score_text(row.scores.get(column.name), column)
+        warning = f"does not rank here: {board.invalid[column.name]}" if column.name in board.invalid else ""
+        signature = board.signatures.get(column.name, "")
+        cells = (column.name, f"{value} {interval}".strip(), AGAINST[column.against], column.better, signature, warning)
+        lines.append(tuple(map(markdown, cells)))
+    rank = f"Rank {rank_text(row)} by {markdown(board.headline)}. " if row.rank else ""
+    note = f"\n\n{markdown(board.note)}" if board.note else ""
+    head = (
+        f"{markdown(board.title)}: {row.scored} of {row.asked} examples. {rank}"
+        "Values stand with 95 % bootstrap intervals; a column with a warning prefers some control to a human."
+    )
+    heads = ("column", "value", "compared with", "better", "signature", "warning")
+    return f"{head}{note}\n\n{_markdown_table(heads, lines)}"
+
+
+def _markdown_table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [heads, tuple("---" for _ in heads), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
