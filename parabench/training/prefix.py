@@ -42,9 +42,9 @@ class Prefix:
 
     def backward(self) -> None:
         """Take the gradients that the leaves have gathered back to what the prefix was made of."""
-        pairs = [(made, leaf.grad) for made, leaf in zip(self.made, self.leaves, strict=True) if leaf.grad is not None]
-        if pairs:
-            torch.autograd.backward(*zip(*pairs, strict=True))
+        reached = [(made, leaf) for made, leaf in zip(self.made, self.leaves, strict=True) if leaf.grad is not None]
+        if reached:
+            torch.autograd.backward([made for made, _ in reached], [leaf.grad for _, leaf in reached])
 
 
 class _Alone:
@@ -55,9 +55,10 @@ class _Alone:
 
     def __call__(self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None) -> Flat:
         self.layers.append((key, value))
-        states = (part.transpose(0, 1)[None] for part in (query, key, value))
+        queries, keys, values = (part.transpose(0, 1)[None] for part in (query, key, value))
         grouped = query.shape[1] != key.shape[1]
-        return scaled_dot_product_attention(*states, is_causal=True, scale=scaling, enable_gqa=grouped)[0].transpose(0, 1)
+        out = scaled_dot_product_attention(queries, keys, values, is_causal=True, scale=scaling, enable_gqa=grouped)
+        return out[0].transpose(0, 1)
 
 
 class _Behind:

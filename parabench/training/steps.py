@@ -6,15 +6,21 @@ so no ``B x T x V`` array of logits ever exists. M counts the target tokens of a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import Cache, PreTrainedModel
+from transformers import PreTrainedModel
 
-CHUNK_ELEMENTS = 1 << 24
+from parabench.inference.attention import is_plain, spans
+from parabench.training.prefix import Prefix
+
+CHUNK_ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 28}
+"""Logits that exist at once."""
+GROUP_TOKENS = {"cpu": 256, "cuda": 16384}
+"""Text tokens whose activations exist at once behind a soft prompt."""
 
 
 class Row(NamedTuple):
@@ -28,7 +34,7 @@ def causal_loss(model: PreTrainedModel, rows: Sequence[Row]) -> Float[Tensor, ""
     """Loss of a decoder-only model: fine-tuning, and pre-training when the source is BOS alone."""
     ids, where, targets = _causal_layout(rows, model.device)
     hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-    return _head_loss(model, hidden[where], targets)
+    return _head_nll(model, hidden[where], targets) / len(targets)
 
 
 def prompt_loss(
@@ -60,7 +66,7 @@ def _prompt_gradient(
     """The loss, and its gradient in the prompt where the prompt asks for one."""
     table, device = prompt.to(model.dtype), model.device
     prefix = Prefix(model, table[:lead])
-    loss = torch.zeros((), device=device)
+    loss, exact = torch.zeros((), device=device), torch.autocast(device.type, enabled=False)
     for group in _groups(rows, GROUP_TOKENS[device.type]):
         ids = torch.tensor([token for row in group for token in (*row.source, *row.target[:-1])], device=device)
         embedded = _embedded(model, table, ids) if len(table) > lead else model.get_input_embeddings()(ids)
@@ -70,15 +76,18 @@ def _prompt_gradient(
         targets = torch.tensor([token for row in group for token in row.target], device=device)
         part = _head_nll(model, hidden, targets) / target_tokens(rows)
         loss += part.detach()
-        _backward(part.backward, part)
-    _backward(prefix.backward, loss)
+        if part.requires_grad:
+            with exact:
+                part.backward()
+    with exact:
+        prefix.backward()
     return loss, prompt.grad
 
 
 def _groups(rows: Sequence[Row], tokens: int) -> Iterator[list[Row]]:
     """The rows, alike in length, in groups of at most so many tokens or of one row."""
     group: list[Row] = []
-    for row in sorted(rows, key=lambda row: len(row.source) + len(row.target)):
+    for row in sorted(rows, key=lambda row: -len(row.source) - len(row.target)):
         if group and sum(len(part) for row in (*group, row) for part in row) > tokens:
             yield group
             group = []
@@ -99,7 +108,7 @@ def seq2seq_loss(model: PreTrainedModel, rows: Sequence[Row]) -> Float[Tensor, "
     shifted, mask_out = _padded([[start, *row.target[:-1]] for row in rows], device)
     outputs = model.base_model(input_ids=sources, attention_mask=mask, decoder_input_ids=shifted, use_cache=False)
     targets = torch.tensor([token for row in rows for token in row.target], device=device)
-    return _head_loss(model, outputs.last_hidden_state[mask_out.bool()], targets)
+    return _head_nll(model, outputs.last_hidden_state[mask_out.bool()], targets) / len(targets)
 
 
 def target_tokens(rows: Sequence[Row]) -> int:
@@ -118,13 +127,17 @@ def _causal_layout(rows: Sequence[Row], device: torch.device) -> _Layout:
 
     Right padding needs no mask: attention is causal, so no real position sees a pad.
     """
-    if not all(row.source and row.target for row in rows):
-        raise ValueError("a causal row needs at least one source token (BOS) and one target token (EOS)")
+    _check(rows)
     ids, _ = _padded([[*row.source, *row.target[:-1]] for row in rows], device)
     lines = torch.tensor([line for line, row in enumerate(rows) for _ in row.target], device=device)
     places = [len(row.source) - 1 + offset for row in rows for offset in range(len(row.target))]
     targets = torch.tensor([token for row in rows for token in row.target], device=device)
     return _Layout(ids, (lines, torch.tensor(places, device=device)), targets)
+
+
+def _check(rows: Sequence[Row]) -> None:
+    if not all(row.source and row.target for row in rows):
+        raise ValueError("a causal row needs at least one source token (BOS) and one target token (EOS)")
 
 
 def _padded(lists: list[list[int]], device: torch.device) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
@@ -134,10 +147,11 @@ def _padded(lists: list[list[int]], device: torch.device) -> tuple[Int[Tensor, "
     return ids, mask
 
 
-def _head_loss(model: PreTrainedModel, hidden: Float[Tensor, "M H"], targets: Int[Tensor, " M"]) -> Float[Tensor, ""]:
+def _head_nll(model: PreTrainedModel, hidden: Float[Tensor, "M H"], targets: Int[Tensor, " M"]) -> Float[Tensor, ""]:
+    """The negative log-likelihood of the targets, summed."""
     head = model.get_output_embeddings()
     bias = getattr(model, "final_logits_bias", head.bias)
-    return _HeadNLL.apply(hidden, head.weight, None if bias is None else bias.view(-1), targets) / len(targets)
+    return _HeadNLL.apply(hidden, head.weight, None if bias is None else bias.view(-1), targets)
 
 
 class _HeadNLL(torch.autograd.Function):
@@ -157,7 +171,7 @@ class _HeadNLL(torch.autograd.Function):
         wanted = zip((hidden, weight, bias), ctx.needs_input_grad, strict=False)
         grads = [torch.zeros_like(x) if x is not None and needed else None for x, needed in wanted]
         total = torch.zeros((), device=hidden.device)
-        size = max(1, CHUNK_ELEMENTS // len(weight))
+        size = max(1, CHUNK_ELEMENTS[hidden.device.type] // len(weight))
         for start in range(0, len(targets), size):
             chunk = slice(start, start + size)
             total += _chunk_nll(hidden[chunk], weight, bias, targets[chunk], grads, chunk)
@@ -179,12 +193,16 @@ def _chunk_nll(
     chunk: slice,
 ) -> Float[Tensor, ""]:
     logits = torch.nn.functional.linear(hidden, weight, bias)
-    log_probs = torch.log_softmax(logits.float(), dim=-1)
-    nll = -log_probs.gather(1, targets[:, None]).sum()
+    dtype, at = logits.dtype, targets[:, None]
+    chances = logits.float()  # from here on in place: there is one array of this size, and a second for bf16
+    chances -= chances.amax(dim=1, keepdim=True)
+    nll = -chances.gather(1, at).sum()
+    total = chances.exp_().sum(dim=1, keepdim=True)
+    nll += total.log().sum()
     if any(grad is not None for grad in grads):
-        errors = log_probs.exp_()
-        errors[torch.arange(len(targets), device=targets.device), targets] -= 1
-        errors = errors.to(logits.dtype)
+        chances /= total
+        chances.scatter_add_(1, at, chances.new_full(at.shape, -1.0))
+        errors = chances.to(dtype)
         if grads[0] is not None:
             grads[0][chunk] = errors @ weight
         if grads[1] is not None:
