@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from sacrebleu.metrics.bleu import BLEU
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
 from . import options
 from .matching import Matcher, build_matcher
-from .overlap import bleu_counter
 from .sums import additive, as_sums, means
 
 LEAST = 1e-5
@@ -47,7 +47,7 @@ class BertIBleu:
     def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 4"]:
         pairs = [(text, example.source) for example, text in zip(examples, texts, strict=True)]
         meaning = self.matcher.match(pairs)[:, 2]
-        counter = bleu_counter()
+        counter = BLEU(effective_order=True)
         overlap = np.array([counter.sentence_score(text, [source]).score / 100 for text, source in pairs])
         kept, changed = np.maximum(meaning, LEAST), np.maximum(1 - overlap, LEAST)
         harmonic = (self.beta + 1) / (self.beta / kept + 1 / changed)

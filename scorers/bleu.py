@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +13,8 @@ from sacrebleu.metrics.bleu import BLEU
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
 from . import options
-from .overlap import bleu_counter, bleu_counts, bleu_options, corpus_bleu, settings
+from .cores import rows
+from .overlap import bleu_counter, bleu_options, corpus_bleu, settings
 from .sums import additive, need_references
 
 
@@ -36,9 +38,7 @@ class Bleu:
 
     def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 10"]:
         need_references("bleu", examples)
-        metric = bleu_counter(self.tokenize, self.lowercase)
-        rows = [bleu_counts(metric, text, example.references) for example, text in zip(examples, texts, strict=True)]
-        return np.array(rows, dtype=float)
+        return rows(partial(bleu_counter, self.tokenize, self.lowercase), examples, texts)
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 10"]) -> Float[np.ndarray, "*draws 1"]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import numpy as np
 from jaxtyping import Float
@@ -12,11 +14,14 @@ from sacrebleu.metrics.chrf import CHRF
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
 from . import options
+from .cores import REMEMBERED, Count, rows
 from .overlap import settings
 from .sums import additive, need_references
 
 ORDERS = (6, 8)
 """N-gram orders of chrF (characters 1 to 6) and of chrF++ (the same, and words 1 and 2)."""
+KEPT = 256
+"""Texts whose n-grams are remembered: about 80 kB each."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,7 @@ class Chrf:
 
     def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 42"]:
         need_references("chrf", examples)
-        counters = [CHRF(word_order=words, lowercase=self.lowercase) for words in (0, 2)]
-        rows = [
-            [count for counter in counters for count in _counts(counter, text, example.references)]
-            for example, text in zip(examples, texts, strict=True)
-        ]
-        return np.array(rows, dtype=float)
+        return rows(partial(_counter, self.lowercase), examples, texts)
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 42"]) -> Float[np.ndarray, "*draws 2"]:
@@ -56,9 +56,25 @@ class Chrf:
         return np.stack([_f_score(plain), _f_score(plus)], axis=-1)
 
 
-def _counts(counter: CHRF, text: str, references: Sequence[str]) -> list[float]:
-    # sacrebleu has no public name for the counts of one text
-    return counter._extract_corpus_statistics([text], [[reference] for reference in references])[0]
+def _counter(lowercase: bool) -> Count:
+    """Counts of chrF, then of chrF++; sacrebleu has no public names for the n-grams and counts of one text."""
+    plain, plus = (CHRF(word_order=words, lowercase=lowercase) for words in (0, 2))
+
+    @lru_cache(KEPT)
+    def grams(text: str) -> list[Counter[str]]:
+        return plus._extract_reference_info([plus._preprocess_segment(text)])["ref_ngrams"][0]
+
+    @lru_cache(REMEMBERED)
+    def matched(text: str, reference: str) -> list[int]:
+        both = zip(grams(text), grams(reference), strict=True)
+        return [number for own, theirs in both for number in plus._get_match_statistics(own, theirs)]
+
+    def count(text: str, references: Sequence[str]) -> list[float]:
+        ways = [matched(text, reference) for reference in references]
+        characters = [way[: 3 * ORDERS[0]] for way in ways]
+        return [*max(characters, key=plain._compute_f_score), *max(ways, key=plus._compute_f_score)]
+
+    return count
 
 
 def _f_score(counts: Float[np.ndarray, "*draws O 3"]) -> Float[np.ndarray, "*draws"]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
@@ -11,7 +12,8 @@ from sacrebleu.metrics.bleu import BLEU
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature, UserError
 
-from .overlap import WIDTH, bleu_counter, bleu_counts, bleu_options, corpus_bleu, settings
+from .cores import rows
+from .overlap import WIDTH, bleu_counter, bleu_options, corpus_bleu, settings
 from .sums import additive, need_references
 
 
@@ -42,12 +44,9 @@ class IBleu:
 
     def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 20"]:
         need_references(self.name, examples)
-        metric = bleu_counter(self.tokenize, self.lowercase)
-        rows = [
-            bleu_counts(metric, text, example.references) + bleu_counts(metric, text, [example.source])
-            for example, text in zip(examples, texts, strict=True)
-        ]
-        return np.array(rows, dtype=float)
+        begin = partial(bleu_counter, self.tokenize, self.lowercase)
+        sources = [replace(example, references=(example.source,)) for example in examples]
+        return np.hstack([rows(begin, examples, texts), rows(begin, sources, texts)])
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 20"]) -> Float[np.ndarray, "*draws C"]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.helpers import extract_all_word_ngrams
 
 from parabench.contracts import Setting
 
 from . import options
+from .cores import REMEMBERED, Count
 
 WIDTH = 10
 """Statistics per text: hypothesis and reference length, then matches and totals of orders 1 to 4."""
@@ -25,15 +28,24 @@ def bleu_options(scorer: str, setting: Setting) -> dict[str, Any]:
     return given
 
 
-def bleu_counter(tokenize: str = "13a", lowercase: bool = False) -> BLEU:
-    """The sacrebleu object that counts; effective order only silences its warning, for counts do not depend on it."""
-    return BLEU(tokenize=tokenize, lowercase=lowercase, effective_order=True)
+def bleu_counter(tokenize: str = "13a", lowercase: bool = False) -> Count:
+    """BLEU's ten statistics of a text against its references, as sacrebleu counts them; each text is cut up once."""
+    metric = BLEU(tokenize=tokenize, lowercase=lowercase)
 
+    @lru_cache(REMEMBERED)
+    def grams(text: str) -> tuple[Mapping[tuple[str, ...], int], int]:
+        return extract_all_word_ngrams(metric._preprocess_segment(text), 1, metric.max_ngram_order)
 
-def bleu_counts(metric: BLEU, text: str, references: Sequence[str]) -> list[float]:
-    """BLEU's ten statistics of one text; its references stay together, so there is nothing to transpose."""
-    score = metric.sentence_score(text, references)
-    return [score.sys_len, score.ref_len, *score.counts, *score.totals]
+    def count(text: str, references: Sequence[str]) -> list[float]:
+        own, length = grams(text)
+        theirs, lengths = zip(*map(grams, references), strict=True)
+        matches, totals = [0.0] * metric.max_ngram_order, [0.0] * metric.max_ngram_order
+        for gram, times in own.items():
+            totals[len(gram) - 1] += times
+            matches[len(gram) - 1] += min(times, max(one.get(gram, 0) for one in theirs))
+        return [length, metric._get_closest_ref_len(length, lengths), *matches, *totals]
+
+    return count
 
 
 def corpus_bleu(sums: Float[np.ndarray, "*draws 10"]) -> Float[np.ndarray, "*draws"]:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from importlib.metadata import version
 
 import numpy as np
 from jaxtyping import Float
-from rouge_score.rouge_scorer import RougeScorer
+from rapidfuzz.distance import LCSseq
+from rouge_score import rouge_scorer
+from rouge_score.scoring import Score, fmeasure
+from rouge_score.tokenizers import DefaultTokenizer
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
 from . import options, segment
+from .cores import REMEMBERED, Count, rows
 from .sums import additive, as_sums, means, need_references
 
 KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
@@ -49,9 +54,7 @@ class Rouge:
 
     def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 24"]:
         need_references("rouge", examples)
-        scorer = RougeScorer(KINDS, use_stemmer=self.stemmer)
-        rows = [_row(scorer, example.references, text) for example, text in zip(examples, texts, strict=True)]
-        return as_sums(np.array(rows, dtype=float))
+        return as_sums(rows(partial(_counter, self.stemmer), examples, texts))
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 24"]) -> Float[np.ndarray, "*draws 12"]:
@@ -66,16 +69,40 @@ def _is_readable(reference: str) -> bool:
     return any(c.isascii() and c.isalnum() for c in reference)
 
 
-def _row(scorer: RougeScorer, references: Sequence[str], text: str) -> list[float]:
-    readable = [_by_line(reference) for reference in references if _is_readable(reference)]
-    if not readable:
-        return [np.nan] * (len(KINDS) * len(PARTS))
-    best = scorer.score_multi(readable, _by_line(text))
-    return [100 * getattr(best[kind], part) for _, part, _ in PARTS for kind in KINDS]
+def _counter(stemmer: bool) -> Count:
+    """Percentages of every part of every kind; rouge-score has no public names for the scores of cut-up texts."""
+    tokenise = DefaultTokenizer(stemmer).tokenize
+
+    @lru_cache(REMEMBERED)
+    def lines(text: str) -> list[list[str]]:
+        return [tokenise(sentence) for sentence in segment.split_sentences(text)]
+
+    @lru_cache(REMEMBERED)
+    def scores(text: str, reference: str) -> list[Score]:
+        theirs, own = lines(reference), lines(text)
+        flat, flat_own = ([token for line in side for token in line] for side in (theirs, own))
+        grams = [[rouge_scorer._create_ngrams(side, order) for side in (flat, flat_own)] for order in (1, 2)]
+        longest = _longest_common(flat, flat_own)
+        one_each = len(theirs) < 2 and len(own) < 2  # then the level of the summary is that of the sentence
+        summary = longest if one_each else rouge_scorer._summary_level_lcs(theirs, own)
+        return [*(rouge_scorer._score_ngrams(*sides) for sides in grams), longest, summary]
+
+    def count(text: str, references: Sequence[str]) -> list[float]:
+        readable = [reference for reference in references if any(c.isascii() and c.isalnum() for c in reference)]
+        if not readable:
+            return [np.nan] * (len(KINDS) * len(PARTS))
+        kinds = zip(*(scores(text, reference) for reference in readable), strict=True)
+        best = [max(kind, key=lambda score: score.fmeasure) for kind in kinds]
+        return [100 * getattr(score, part) for _, part, _ in PARTS for score in best]
+
+    return count
 
 
-def _by_line(text: str) -> str:
-    return "\n".join(segment.split_sentences(text))
+def _longest_common(reference: Sequence[str], text: Sequence[str]) -> Score:
+    """ROUGE-L, as rouge-score has it but for the table that it fills in Python."""
+    common = LCSseq.similarity(reference, text)
+    precision, recall = common / max(1, len(text)), common / max(1, len(reference))
+    return Score(precision, recall, fmeasure(precision, recall))
 
 
 def build(variant: str, setting: Setting) -> Scorer:

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import numpy as np
 from jaxtyping import Float
+from rapidfuzz.distance import Levenshtein
+from sacrebleu.metrics.lib_ter import translation_edit_rate
 from sacrebleu.metrics.ter import TER
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
 from . import options
-from .distinct import once_each
+from .cores import REMEMBERED, Count, rows
 from .overlap import settings
 from .sums import additive, need_references
+
+LONGEST = 200
+"""Words up to which shifts are searched for, as in sacrebleu: two texts of 10,000 characters would take minutes."""
 
 
 @dataclass(frozen=True)
 class Ter:
     """Corpus TER: edits over mean reference length, in percent; 0 is a perfect match and there is no upper end.
+
+    In texts of more than ``LONGEST`` words a shift counts as the words it deletes and inserts.
 
     Snover et al. 2006; mjpost/sacrebleu.
     """
@@ -33,20 +41,11 @@ class Ter:
 
     @property
     def signature(self) -> Signature:
-        return Signature("ter", settings(self._counter()))
+        return Signature("ter", (*settings(self._metric()), ("shifts", f"to-{LONGEST}-words")))
 
     def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 2"]:
         need_references("ter", examples)
-        pairs = [(text, r) for example, text in zip(examples, texts, strict=True) for r in example.references]
-        edits, lengths = once_each(pairs, self._edits).T
-        counts = [len(example.references) for example in examples]
-        starts = np.cumsum([0, *counts])[:-1]
-        return np.column_stack([np.minimum.reduceat(edits, starts), np.add.reduceat(lengths, starts) / counts])
-
-    def _edits(self, pairs: Sequence[tuple[str, str]]) -> Float[np.ndarray, "M 2"]:
-        counter = self._counter()
-        scores = [counter.sentence_score(text, [reference]) for text, reference in pairs]
-        return np.array([[score.num_edits, score.ref_length] for score in scores], dtype=float)
+        return rows(partial(_counter, self._metric()), examples, texts)
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 2"]) -> Float[np.ndarray, "*draws 1"]:
@@ -55,8 +54,26 @@ class Ter:
             score = np.where(length > 0, edits / length, edits > 0)
         return 100 * score[..., None]
 
-    def _counter(self) -> TER:
+    def _metric(self) -> TER:
         return TER(normalized=self.normalized, case_sensitive=self.case_sensitive)
+
+
+def _counter(metric: TER) -> Count:
+    """The fewest edits to any reference, and the mean length of the references."""
+    cut = metric._preprocess_segment
+
+    @lru_cache(REMEMBERED)
+    def edits(text: str, reference: str) -> tuple[int, int]:
+        words, kept = cut(text).split(), cut(reference).split()
+        if max(len(words), len(kept)) > LONGEST:
+            return Levenshtein.distance(words, kept), len(kept)
+        return translation_edit_rate(words, kept)
+
+    def count(text: str, references: Sequence[str]) -> list[float]:
+        numbers, lengths = zip(*(edits(text, reference) for reference in references), strict=True)
+        return [min(numbers), sum(lengths) / len(lengths)]
+
+    return count
 
 
 def build(variant: str, setting: Setting) -> Scorer:

@@ -1,0 +1,55 @@
+"""Counting in many pairs of texts: each distinct one once, and on all cores where that is quicker than on one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import monotonic
+
+import numpy as np
+from jaxtyping import Float
+
+from parabench.contracts import Example
+
+Pair = tuple[str, tuple[str, ...]]
+Count = Callable[[str, tuple[str, ...]], Sequence[float]]
+"""A row of numbers from a text and its references; it may remember what it made of a text."""
+
+REMEMBERED = 4096
+"""Texts, or pairs of them, of which a ``Count`` remembers what it made."""
+STRETCH = 512
+"""Pairs between two looks at the clock, and in one errand of a process."""
+PATIENCE = 4.0
+"""Seconds that one core may have left to do before others are asked: starting them takes about one."""
+
+
+def rows(
+    begin: Callable[[], Count], examples: Sequence[Example], texts: Sequence[str], patience: float = PATIENCE
+) -> Float[np.ndarray, "N K"]:
+    """The counts of every text against its example's references, by what ``begin`` makes, once in each process."""
+    wanted = [(text, example.references) for example, text in zip(examples, texts, strict=True)]
+    pairs = list(dict.fromkeys(wanted))
+    made = dict(zip(pairs, _counted(begin, pairs, patience), strict=True))
+    return np.array([made[pair] for pair in wanted], dtype=float)
+
+
+def _counted(begin: Callable[[], Count], pairs: Sequence[Pair], patience: float) -> list[Sequence[float]]:
+    count, started, made = begin(), monotonic(), list[Sequence[float]]()
+    for start in range(0, len(pairs), STRETCH):
+        left = len(pairs) - start
+        if start and (monotonic() - started) / start * left > patience:
+            return made + _shared(begin, pairs[start:])
+        made += [count(*pair) for pair in pairs[start : start + STRETCH]]
+    return made
+
+
+def _shared(begin: Callable[[], Count], pairs: Sequence[Pair]) -> list[Sequence[float]]:
+    from joblib import Parallel, delayed
+
+    parts = [pairs[start : start + STRETCH] for start in range(0, len(pairs), STRETCH)]
+    found = Parallel(n_jobs=-1)(delayed(_errand)(begin, part) for part in parts)
+    return [row for part in found for row in part]
+
+
+def _errand(begin: Callable[[], Count], pairs: Sequence[Pair]) -> list[Sequence[float]]:
+    count = begin()
+    return [count(*pair) for pair in pairs]
