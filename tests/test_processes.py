@@ -12,6 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import process_figures
 import pytest
 import tiny_suite
 
@@ -186,3 +187,20 @@ def test_the_share_comes_from_what_torchrun_sets() -> None:
     for wrong in ({"RANK": "4", "WORLD_SIZE": "4"}, {"RANK": "x"}, {"RANK": "1"}):
         with pytest.raises(UserError, match="torchrun"):
             from_environment(wrong)
+
+
+def test_the_experiments_of_the_figures_lose_and_double_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_figures, "EXAMPLES", 12)
+    lines: list[str] = []
+    cases = [("one of three killed", 3, 2, "killed", 1), ("the leading one killed", 2, 0, "killed", 1)]
+    process_figures.measured(lines.append, cases)
+    assert [line.split(" | ")[1:6] for line in lines[2:]] == [["1", "0", "0", "0", "0"], ["1", "0", "0", "0", "1"]]
+
+
+def test_the_experiments_would_see_an_answer_that_stands_twice(tmp_path: Path) -> None:
+    folder = tmp_path / "predictions"
+    folder.mkdir()
+    for name, answered in (("upper.part.jsonl", "ab"), ("upper.part-1.jsonl", "bc")):
+        lines = ["{}", *(f'{{"id":"{letter}"}}' for letter in answered), '{"id":"torn']
+        (folder / name).write_text("\n".join(lines))
+    assert process_figures.ids(tmp_path) == {"a": 1, "b": 2, "c": 1}

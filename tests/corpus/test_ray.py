@@ -38,9 +38,11 @@ def test_an_actor_adds_columns_to_a_batch() -> None:
 
 @pytest.mark.slow
 @pytest.mark.loopback
-def test_two_actors_find_what_one_process_finds() -> None:
+def test_two_actors_find_what_one_process_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'parabench[ray]'")
-    ray.init(num_cpus=2, include_dashboard=False, _node_ip_address="127.0.0.1")
+    for name in ("RAY_raylet_start_wait_time_s", "RAY_agent_register_timeout_ms"):
+        monkeypatch.setenv(name, "200000")  # on a busy machine its defaults are too short
+    ray.init(num_cpus=4, include_dashboard=False, _node_ip_address="127.0.0.1")
     try:
         items = [{name: values[at].tolist() for name, values in BATCH.items()} for at in range(40)]
         dataset = ray.data.from_items(items).repartition(4)
