@@ -39,6 +39,11 @@ class Bart:
         return str(self.setting.options.get("template", PLAIN))
 
     @property
+    def trained(self) -> Path:
+        """Where the record of what it learned from lies."""
+        return Path(self.checkpoint.path)
+
+    @property
     def role(self) -> str:
         """A system, or a sentinel where the suite says so."""
         return str(self.setting.options.get("role", "system"))

@@ -47,8 +47,11 @@ class Causal:
             return None
         from parabench.prompts import adapters
 
-        folder = find_adapter(self.name, Path(str(self.setting.options.get("adapters", "results/checkpoints"))))
-        return adapters.load(folder, self.checkpoint)
+        return adapters.load(self._folder, self.checkpoint)
+
+    @property
+    def _folder(self) -> Path:
+        return find_adapter(self.name, Path(str(self.setting.options.get("adapters", "results/checkpoints"))))
 
     @property
     def signature(self) -> Signature:
@@ -59,6 +62,11 @@ class Causal:
         template = self.adapter.facts.template.prompt_template if self.adapter else self.template
         rules = (("template", template), ("stop", "eos+newline"))
         return Signature(self.family, (*items, *rules, *options.own_dtype(self.setting)))
+
+    @property
+    def trained(self) -> Path:
+        """Where the record of what was learned from lies: beside the adapter, or beside the model."""
+        return self._folder if self.name else Path(self.checkpoint.path)
 
     @property
     def role(self) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import parabench
+from parabench.data.sketches import known
 from parabench.planning import Plan, identity
 from parabench.store import write_atomically
 
@@ -34,7 +35,18 @@ def write(plan: Plan, folder: Path) -> None:
         "tf32": tf32(plan.runtime.device),
     }
     record["suite"] |= {"table": list(plan.suite.table)}
+    record["training"] = training(plan, folder)
     write_atomically(folder / "provenance.json", (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
+
+
+def training(plan: Plan, folder: Path) -> dict[str, Any]:
+    """What is known of the data that systems learned from, those of earlier runs in the folder among them."""
+    try:
+        before = json.loads((folder / "provenance.json").read_text())["training"]
+    except (OSError, ValueError, KeyError, TypeError):
+        before = {}
+    found = {name: known(getattr(system, "trained", None), plan.data.examples) for name, system in plan.systems.items()}
+    return before | {name: facts for name, facts in found.items() if facts}
 
 
 def versions() -> dict[str, str]:

@@ -90,11 +90,12 @@ def training_data(asked: str | None, suite: Suite, dev: int, seed: int, test: Pa
         held_out = tuple(islice(language.pairs("dev", seed), dev))
         facts = {"data": f"embedded language, split train, seed {seed}", "dev": len(held_out), "removed": 0}
         return Data(Endless(lambda: language.pairs("train", seed)), held_out, facts)
-    found = training_set.prepare(specs.parse(text), test_sentences(suite, test), dev, seed)
+    barred = test_sentences(suite, test)
+    found = training_set.prepare(specs.parse(text), barred, dev, seed)
     tell_left_out(found.tallies)
     kept = sum(tally.kept for tally in found.tallies)
     facts = {"data": found.fingerprint, "pairs": kept, "dev": len(found.dev), "removed": found.removed}
-    return Data(found.pairs, found.dev, facts)
+    return Data(found.pairs, found.dev, facts, cleared=barred.keys)
 
 
 def task_data(path: Path, length: int, suite: Suite, dev: int, seed: int, test: Path | None = None) -> Data:

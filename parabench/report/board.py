@@ -120,7 +120,9 @@ def row_facts(board: Leaderboard) -> dict[str, Callable[[Row], str]]:
     """What stands before the scores of every row, by its heading: how many examples, and what was learned from what."""
     facts: dict[str, Callable[[Row], str]] = {"n": count_text}
     facts |= {"seeds": seeds_text} if any(row.seeds for row in board.rows) else {}
-    return facts | ({"seen": lambda row: row.seen} if any(row.seen for row in board.rows) else {})
+    return facts | (
+        {"seen": lambda row: row.seen} if any("/" in row.seen or row.seen == "clean" for row in board.rows) else {}
+    )
 
 
 def reading(board: Leaderboard) -> list[str]:
@@ -132,8 +134,10 @@ def reading(board: Leaderboard) -> list[str]:
         found.append(f"These examples show a difference of {power} {board.headline} four times in five.")
     if any(row.seeds == 1 for row in board.rows):
         found.append("* one training seed: another might differ by more than the interval says.")
-    if any(row.seen for row in board.rows):
-        found.append("Seen: how many test examples share a sentence with the row's training data.")
+    if "seen" in row_facts(board):
+        found.append("Seen: of the test examples that can be looked up, those with a sentence that was trained on.")
+    elif any(row.seen for row in board.rows):
+        found.append("Whether these examples were trained on is unknown.")
     return found
 
 
@@ -166,9 +170,10 @@ def power_text(board: Leaderboard) -> str:
 
 
 def gaps_text(board: Leaderboard) -> str:
-    """Which cells leave examples out, ``"empty bertscore: 3 of 500"``; empty where none does."""
+    """Which cells leave examples out, and why: ``"copy rouge1: 3 of 500 (no reference …)"``; empty where none does."""
     found = [
         f"{row.system} {column.name}: {row.scored - score.undefined} of {row.scored}"
+        + f" ({score.why})" * bool(score.why)
         for row in ordered(board)
         for column in board.columns
         if (score := row.scores.get(column.name)) and score.undefined

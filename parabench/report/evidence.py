@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from parabench.disk import read
 from parabench.report.cutoff import NAME as CUT_OFF
 from parabench.report.cutoff import CutOff
 from parabench.significance import bootstraps
-from parabench.store import load_statistics, log_names, read_examples, read_log
+from parabench.store import load_reasons, load_statistics, log_names, read_examples, read_log
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,12 +42,19 @@ class Output:
 class Measured:
     """What one scorer left behind: an array for each row of the table, and the settings that made them.
 
-    A row of several training seeds has an axis for them before the others.
+    A row of several training seeds has an axis for them before the others. ``why`` has, for each row of the table, the
+    reasons why examples have no value.
     """
 
     scorer: Scorer
     signature: str
     statistics: Mapping[str, Float[np.ndarray, "*seeds N K"]]
+    why: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def reasons(self, row: str) -> str:
+        """``"not a finite number"``, or several with their counts."""
+        counts = Counter(self.why.get(row, ()))
+        return next(iter(counts), "") if len(counts) < 2 else ", ".join(f"{n} {why}" for why, n in counts.most_common())
 
 
 @dataclass(frozen=True)
@@ -106,7 +114,8 @@ class Evidence:
 
 def gather(folder: Path) -> Evidence:
     """Read a run folder; raises UserError where it is none, or damaged."""
-    facts, examples, alone = _facts(folder), _examples(folder), _outputs(folder)
+    facts, examples = _facts(folder), _examples(folder)
+    alone = _outputs(folder, facts.get("training", {}))
     rows = seeds.rows(alone)
     outputs = {row: _merged([alone[name] for name in names]) for row, names in rows.items()}
     cut = {name: CutOff(output.cut) for name, output in alone.items() if len(output.texts) == len(examples)}
@@ -156,13 +165,13 @@ def _examples(folder: Path) -> tuple[Example, ...]:
     )
 
 
-def _outputs(folder: Path) -> dict[str, Output]:
+def _outputs(folder: Path, training: Mapping[str, Any]) -> dict[str, Output]:
     found = {}
     for (name,) in log_names(folder, "predictions"):
         key, records = read_log(folder, "predictions", name)
         texts = {example: turns.texts(record) for example, record in records.items()}
         cut = frozenset(example for example, record in records.items() if not record["finished"])
-        found[name] = Output(texts, cut, key["role"], key["signature"], (key.get("training", {}),))
+        found[name] = Output(texts, cut, key["role"], key["signature"], (training.get(name, {}),))
     return found
 
 
@@ -174,7 +183,12 @@ def _all_measured(folder: Path, rows: Mapping[str, Sequence[str]]) -> dict[str, 
         key, array = load_statistics(folder, system, name)
         arrays.setdefault(name, {})[system] = array
         keys.setdefault(name, {})[system] = key
-    return {name: _measured(name, keys[name], _stacked(arrays[name], rows)) for name in sorted(arrays, key=_order)}
+    found = {name: _measured(name, keys[name], _stacked(arrays[name], rows)) for name in sorted(arrays, key=_order)}
+    return {name: replace(one, why=_reasons(folder, name, one, rows)) for name, one in found.items()}
+
+
+def _reasons(folder: Path, name: str, one: Measured, rows: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    return {row: [w for s in rows[row] for w in load_reasons(folder, s, name).values()] for row in one.statistics}
 
 
 def _measured(name: str, keys: Mapping[str, Mapping[str, Any]], statistics: Mapping[str, Any]) -> Measured:

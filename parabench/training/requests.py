@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from parabench.contracts import Decoding, Runtime, Scorer, UserError
+from parabench.data import sketches
 from parabench.inference.models import Checkpoint, locate
 from parabench.prompts import encoders, snapshots
 from parabench.prompts.templates import Template
@@ -32,13 +34,15 @@ PACKAGES = ("torch", "transformers", "tokenizers", "parabench")
 class Data:
     """Pairs to learn from and pairs to be judged by; ``facts`` says which they are, for the checkpoint.
 
-    With ``tasks`` each pair stands behind the name of one of them.
+    With ``tasks`` each pair stands behind the name of one of them. ``cleared`` are the keys of the test sentences that
+    were taken out.
     """
 
     pairs: Iterable[Pair] | Iterable[TaskPair]
     dev: Sequence[Any]
     facts: Mapping[str, Any]
     tasks: tuple[Template, ...] = ()
+    cleared: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,18 @@ def carry_out(
         "data": "; ".join(f"{name}: {value}" for name, value in request.data.facts.items()),
         "versions": {name: version(name) for name in PACKAGES},
     }
-    return follow(job, request.folder, partial(keeping.keep, learner, request.folder, facts), watched, ranks)
+    outcome = follow(job, request.folder, partial(keeping.keep, learner, request.folder, facts), watched, ranks)
+    if ranks.first:
+        sketches.record(request.folder, _met(request, ranks), request.data.cleared, request.config.seed)
+    return outcome
+
+
+def _met(request: Request, ranks: Ranks) -> Iterator[Pair]:
+    """The pairs that were trained on, to the end of the last window of them."""
+    config, batching = request.config, request.config.batching
+    rows = config.steps * config.accumulation * batching.rows * ranks.count
+    for item in islice(request.data.pairs, -(-rows // batching.window) * batching.window):
+        yield item[1] if request.data.tasks else item  # type: ignore[misc]
 
 
 def load(request: Request) -> Learner:

@@ -1,0 +1,101 @@
+"""What a checkpoint has learned from, small enough to lie beside it: keys of its training sentences.
+
+A sentence has two 64-bit keys: one of all its letters and digits, which finds it again whatever its case, spaces and
+punctuation; and one of the set of its longer words, which finds it again in another order and with other small words.
+The smallest keys are kept (a bottom-k sketch; Cohen and Kaplan 2007). Up to ``SIZE`` of them that is all there are;
+beyond, a test sentence can be looked up only where its key is small enough to have been kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from parabench.contracts import Example, UserError
+from parabench.data.filters import key, words
+from parabench.disk import read, write_atomically
+
+if TYPE_CHECKING:
+    from parabench.data.filters import Pair
+
+NAME = "training-data.json"
+FORMAT = "parabench training data 1"
+SIZE = 1 << 16
+LONG, ENOUGH = 4, 4
+"""Letters of a longer word, and how many such words a sentence must have to be known by them."""
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """The smallest keys of the training sentences, the keys of test sentences that were taken out, and the seed."""
+
+    keys: frozenset[int]
+    cleared: frozenset[int]
+    seed: int
+
+    def seen(self, examples: Sequence[Example]) -> str:
+        """``"clean"`` where training was cleared of these very examples; else how many of those looked up are known.
+
+        ``"3/150"``: of 150 examples with a sentence that can be looked up, 3 have one that was trained on.
+        """
+        whole = [{key(text) for text in (one.source, *one.references)} for one in examples]
+        if all(mine <= self.cleared for mine in whole):
+            return "clean"
+        largest = max(self.keys) if len(self.keys) >= SIZE else (1 << 64) - 1
+        marks = [{mark for text in (one.source, *one.references) for mark in _keys(text)} for one in examples]
+        found = [bool(mine & self.keys) for mine in marks if min(mine) <= largest]
+        return f"{sum(found)}/{len(found)}"
+
+
+def record(folder: Path, pairs: Iterable[Pair], cleared: Iterable[int], seed: int) -> None:
+    """Leave in a checkpoint's folder what it has learned from; ``cleared`` are keys of test sentences taken out."""
+    smallest = set[int]()
+    for pair in pairs:
+        smallest.update(mark for text in pair for mark in _keys(text))
+        if len(smallest) > 2 * SIZE:
+            smallest = set(sorted(smallest)[:SIZE])
+    facts = {"format": FORMAT, "keys": _packed(smallest), "cleared": _packed(cleared), "seed": seed}
+    write_atomically(folder / NAME, json.dumps(facts, indent=1).encode() + b"\n")
+
+
+def read_sketch(folder: Path) -> Sketch | None:
+    """What lies in a checkpoint's folder; None where nothing does. UserError where it is damaged."""
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    try:
+        facts = json.loads(read(path))
+        if facts["format"] != FORMAT:
+            raise ValueError(facts["format"])
+        return Sketch(frozenset(_unpacked(facts["keys"])), frozenset(_unpacked(facts["cleared"])), int(facts["seed"]))
+    except (ValueError, TypeError, KeyError) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise UserError(f"read {path}", found, mend=f"train again, or remove {NAME}: then nothing is known") from None
+
+
+def known(folder: Path | None, examples: Sequence[Example]) -> dict[str, Any]:
+    """What is known of a checkpoint's training data and these examples; empty where nothing is."""
+    sketch = read_sketch(folder) if folder else None
+    return {"seed": sketch.seed, "seen": sketch.seen(examples)} if sketch else {}
+
+
+def _keys(text: str) -> Iterator[int]:
+    yield key(text)
+    longer = {word for word in words(text) if len(word) >= LONG}
+    if len(longer) >= ENOUGH:
+        yield key(" ".join(sorted(longer)))
+
+
+def _packed(keys: Iterable[int]) -> str:
+    return base64.b64encode(b"".join(mark.to_bytes(8, "little") for mark in sorted(keys)[:SIZE])).decode()
+
+
+def _unpacked(text: str) -> Iterator[int]:
+    data = base64.b64decode(text, validate=True)
+    if len(data) % 8:
+        raise ValueError("keys cut short")
+    return (int.from_bytes(data[start : start + 8], "little") for start in range(0, len(data), 8))

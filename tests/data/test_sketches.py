@@ -1,0 +1,56 @@
+"""What was trained on is found again, what was cleared is clean, and what nobody recorded is unknown."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from parabench.contracts import Example, UserError
+from parabench.data import sketches
+from parabench.data.filters import key
+
+PAIRS = [("Heavy rain ruined their picnic yesterday.", "Their picnic was ruined."), ("One two.", "Three four.")]
+EXAMPLES = [
+    Example("exact", "Nothing of the kind", ("heavy  rain ruined their picnic yesterday",)),
+    Example("near", "Yesterday a heavy rain, it ruined their picnic!", ("no",)),
+    Example("new", "The committee approved another budget.", ("A budget was approved.",)),
+]
+
+
+def test_seen_sentences_are_found_exactly_and_nearly(tmp_path: Path) -> None:
+    sketches.record(tmp_path, PAIRS, (), seed=7)
+    assert sketches.known(tmp_path, EXAMPLES) == {"seed": 7, "seen": "2/3"}
+    assert sketches.known(tmp_path, EXAMPLES[2:]) == {"seed": 7, "seen": "0/1"}
+
+
+def test_clean_is_only_what_was_cleared_of_these_very_examples(tmp_path: Path) -> None:
+    texts = [text for one in EXAMPLES for text in (one.source, *one.references)]
+    sketches.record(tmp_path, [], map(key, texts), seed=0)
+    assert sketches.known(tmp_path, EXAMPLES)["seen"] == "clean"
+    assert sketches.known(tmp_path, EXAMPLES[:1])["seen"] == "clean"
+    assert sketches.known(tmp_path, [*EXAMPLES, Example("x", "Another one.", ())])["seen"] == "0/4"
+
+
+def test_without_a_record_nothing_is_known(tmp_path: Path) -> None:
+    assert sketches.known(tmp_path, EXAMPLES) == sketches.known(None, EXAMPLES) == {}
+
+
+def test_a_sample_counts_only_what_it_can_look_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of 400 examples were trained on; a sketch of 100 keys of 400 looks up about a quarter of them."""
+    monkeypatch.setattr(sketches, "SIZE", 100)
+    texts = [f"w{n}" for n in range(600)]
+    random.Random(0).shuffle(texts)
+    sketches.record(tmp_path, list(zip(texts[:200], texts[200:400], strict=True)), (), seed=0)
+    examples = [Example(text, text, ()) for text in texts[200:]]
+    hits, looked_up = map(int, sketches.known(tmp_path, examples)["seen"].split("/"))
+    assert 60 < looked_up < 140
+    assert hits / looked_up == pytest.approx(0.5, abs=0.15)
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"format": "other"}', b'{"format": "parabench training data 1"}'])
+def test_a_damaged_record_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / sketches.NAME).write_bytes(content)
+    with pytest.raises(UserError, match="training-data"):
+        sketches.known(tmp_path, EXAMPLES)
