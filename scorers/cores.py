@@ -10,6 +10,8 @@ from jaxtyping import Float
 
 from parabench.contracts import Example
 
+from .distinct import once_each
+
 Pair = tuple[str, tuple[str, ...]]
 Count = Callable[[str, tuple[str, ...]], Sequence[float]]
 """A row of numbers from a text and its references; it may remember what it made of a text."""
@@ -26,10 +28,8 @@ def rows(
     begin: Callable[[], Count], examples: Sequence[Example], texts: Sequence[str], patience: float = PATIENCE
 ) -> Float[np.ndarray, "N K"]:
     """The counts of every text against its example's references, by what ``begin`` makes, once in each process."""
-    wanted = [(text, example.references) for example, text in zip(examples, texts, strict=True)]
-    pairs = list(dict.fromkeys(wanted))
-    made = dict(zip(pairs, _counted(begin, pairs, patience), strict=True))
-    return np.array([made[pair] for pair in wanted], dtype=float)
+    pairs = [(text, example.references) for example, text in zip(examples, texts, strict=True)]
+    return once_each(pairs, lambda distinct: np.array(_counted(begin, distinct, patience), dtype=float))
 
 
 def _counted(begin: Callable[[], Count], pairs: Sequence[Pair], patience: float) -> list[Sequence[float]]:

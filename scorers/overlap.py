@@ -43,7 +43,7 @@ def bleu_counter(tokenize: str = "13a", lowercase: bool = False) -> Count:
         for gram, times in own.items():
             totals[len(gram) - 1] += times
             matches[len(gram) - 1] += min(times, max(one.get(gram, 0) for one in theirs))
-        return [length, metric._get_closest_ref_len(length, lengths), *matches, *totals]
+        return [length, metric._get_closest_ref_len(length, list(lengths)), *matches, *totals]
 
     return count
 
