@@ -3,7 +3,7 @@ PYTHON ?= python3
 SUITE ?= mini
 READY := .venv/.ready
 
-.PHONY: bench test check docs mini format clean
+.PHONY: bench bench-speed test check docs mini format clean
 .DEFAULT_GOAL := bench
 
 $(READY): pyproject.toml constraints.txt
@@ -14,6 +14,9 @@ $(READY): pyproject.toml constraints.txt
 
 bench: $(READY)  ## run a suite and print its leaderboard: make bench SUITE=mini SYSTEMS=softprompt-111,bart LIMIT=50
 	.venv/bin/parabench run --suite '$(SUITE)' $(if $(SYSTEMS),--systems '$(SYSTEMS)') $(if $(SCORERS),--scorers '$(SCORERS)') $(if $(LIMIT),--limit '$(LIMIT)')
+
+bench-speed: $(READY)  ## race against the peers on this machine, and write results/speed.md
+	.venv/bin/python -m benchmarks all --output results/speed.md
 
 test: $(READY)  ## the whole test suite, offline, on the CPU
 	.venv/bin/python -m pytest

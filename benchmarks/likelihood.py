@@ -7,39 +7,70 @@ from functools import partial
 import numpy as np
 import torch
 
-from benchmarks import peers, worlds
+from benchmarks import checkouts, peers, worlds
+from benchmarks.options import Options, Race
 from benchmarks.race import Contender, Work
 from parabench.contracts import Runtime
 from parabench.inference.likelihood import seq2seq_log_likelihood
 
 
-def contenders(rows: int, targets: int) -> list[Contender]:
-    """The yardstick first: neulab/BARTScore at its default batch size."""
+def races(options: Options) -> list[Race]:
+    """One target a source, and four; the yardstick is neulab/BARTScore at its default batch size."""
+    return [
+        Race("likelihood", _contenders(options, 1)),
+        Race("likelihood, four targets a source", _contenders(options, 4)[:1] + _contenders(options, 4)[-2:]),
+    ]
+
+
+def _contenders(options: Options, targets: int) -> list[Contender]:
     entries = [
-        ("neulab/BARTScore's loop, batch 4", partial(_peer, rows, targets, 4), 0.0),
-        ("one pair at a time", partial(_peer, rows, targets, 1), 1e-5),
-        ("neulab/BARTScore's loop, batch 32", partial(_peer, rows, targets, 32), 1e-5),
-        ("parabench", partial(_ours, rows, targets, torch.float32), 1e-5),
-        ("parabench, bf16", partial(_ours, rows, targets, torch.bfloat16), 1e-2),
+        ("neulab/BARTScore's loop, batch 4", partial(_peer, options, targets, 4), 0.0),
+        ("one pair at a time", partial(_peer, options, targets, 1), 1e-5),
+        ("neulab/BARTScore's loop, batch 32", partial(_peer, options, targets, 32), 1e-5),
+    ]
+    if options.neulab:
+        entries.insert(1, ("neulab/BARTScore itself, batch 4", partial(_neulab, options, targets), 1e-5))
+    if options.origin:
+        entries.insert(1, ("the origin's BartScore itself, one pair", partial(_origin, options, targets), 1e-5))
+    entries += [
+        ("parabench", partial(_ours, options, targets, torch.float32), 1e-5),
+        ("parabench, bf16", partial(_ours, options, targets, torch.bfloat16), 1e-2),
     ]
     return [Contender(name, build, len, "pairs/s", tolerance) for name, build, tolerance in entries]
 
 
-def _pairs(rows: int, targets: int) -> list[tuple[peers.Ids, peers.Ids]]:
+def pairs(rows: int, targets: int) -> list[tuple[peers.Ids, peers.Ids]]:
+    """``rows`` pairs, so many targets a source."""
     sources = worlds.sentences(rows, 0)
-    return [(sources[index // targets], target) for index, target in enumerate(worlds.sentences(rows * targets, 1))]
+    return [(sources[index // targets], target) for index, target in enumerate(worlds.sentences(rows, 1))]
 
 
-def _peer(rows: int, targets: int, batch_size: int) -> Work:
-    model, pairs = worlds.bart(), _pairs(rows, targets)
-    return lambda: np.array(peers.bartscore_loop(model, pairs, batch_size))
+def _peer(options: Options, targets: int, batch_size: int) -> Work:
+    model, work = worlds.bart(options.device), pairs(options.rows, targets)
+    return lambda: np.array(peers.bartscore_loop(model, work, batch_size))
 
 
-def _ours(rows: int, targets: int, dtype: torch.dtype) -> Work:
-    model, pairs = worlds.bart(dtype), _pairs(rows, targets)
+def _neulab(options: Options, targets: int) -> Work:
+    scorer = checkouts.neulab(options.neulab, worlds.bart(options.device))
+    sources, written = checkouts.as_texts(pairs(options.rows, targets))
+    return lambda: np.array(scorer.score(sources, written, batch_size=4))
 
-    def work() -> np.ndarray:
-        sums = seq2seq_log_likelihood(model, pairs, Runtime())
+
+def _origin(options: Options, targets: int) -> Work:
+    score = checkouts.origin(options.origin, worlds.bart(options.device))
+    work = pairs(options.rows, targets)
+    return lambda: np.array([score(*pair) for pair in work])
+
+
+def _ours(options: Options, targets: int, dtype: torch.dtype) -> Work:
+    return ours(worlds.bart(options.device, dtype), pairs(options.rows, targets))
+
+
+def ours(model: torch.nn.Module, work: list[tuple[peers.Ids, peers.Ids]]) -> Work:
+    """Mean log-likelihood a token of every pair, by parabench."""
+
+    def run() -> np.ndarray:
+        sums = seq2seq_log_likelihood(model, work, Runtime())
         return sums[:, 0] / sums[:, 1]
 
-    return work
+    return run

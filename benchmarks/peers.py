@@ -13,9 +13,10 @@ from transformers import DynamicCache, GenerationConfig
 Ids = tuple[int, ...]
 
 
-def padded(rows: Sequence[Ids], pad: int, left: bool = False) -> tuple[Tensor, Tensor]:
+def padded(rows: Sequence[Ids], pad: int, left: bool = False, device: Any = "cpu") -> tuple[Tensor, Tensor]:
+    """The rows as one tensor, and the mask of what is not padding."""
     side = "left" if left else "right"
-    tensors = [torch.tensor(row) for row in rows]
+    tensors = [torch.tensor(row, device=device) for row in rows]
     ids = pad_sequence(tensors, batch_first=True, padding_value=pad, padding_side=side)
     return ids, pad_sequence([torch.ones_like(row) for row in tensors], batch_first=True, padding_side=side)
 
@@ -27,8 +28,8 @@ def bartscore_loop(model: Any, pairs: Sequence[tuple[Ids, Ids]], batch_size: int
     scores: list[float] = []
     for start in range(0, len(pairs), batch_size):
         sources, targets = zip(*pairs[start : start + batch_size], strict=True)
-        source, source_mask = padded(sources, 1)
-        target, target_mask = padded(targets, 1)
+        source, source_mask = padded(sources, 1, device=model.device)
+        target, target_mask = padded(targets, 1, device=model.device)
         output = model(input_ids=source, attention_mask=source_mask, labels=target)
         logits = output.logits.view(-1, model.config.vocab_size)
         nll = loss(log_softmax(logits), target.view(-1)).view(target.shape[0], -1)
@@ -54,10 +55,29 @@ def peft_generate(wrapped: Any, rows: Sequence[Ids], stops: Sequence[int], limit
     )
     results: list[Ids] = []
     for start in range(0, len(rows), batch_size):
-        ids, mask = padded(rows[start : start + batch_size], 1, left=True)
+        ids, mask = padded(rows[start : start + batch_size], 1, left=True, device=wrapped.device)
         out = wrapped.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
         results += [tuple(row[ids.shape[1] :]) for row in out.tolist()]
     return [_cut(row, set(stops)) for row in results]
+
+
+def peft_training(
+    wrapped: Any, prompt: Tensor, batches: Sequence[Sequence[tuple[Ids, Ids]]], rate: float
+) -> list[float]:
+    """One AdamW update a batch of (source, target) by the model's own ``labels=`` loss; each batch's loss."""
+    weight = wrapped.prompt_encoder.default.embedding.weight
+    weight.data = prompt.to(weight.dtype)
+    optimizer = torch.optim.AdamW([weight.requires_grad_()], lr=rate, weight_decay=0.0)
+    losses = []
+    for batch in batches:
+        ids, mask = padded([source + target for source, target in batch], 1, device=wrapped.device)
+        labels, _ = padded([(-100,) * len(source) + target for source, target in batch], -100, device=wrapped.device)
+        loss = wrapped(input_ids=ids, attention_mask=mask, labels=labels).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return losses
 
 
 @torch.no_grad()
@@ -68,13 +88,13 @@ def cached_loop(
     shared = model(inputs_embeds=prompt.to(model.dtype)[None], use_cache=True).past_key_values
     results: dict[int, list[int]] = {position: [] for position in range(len(rows))}
     order = sorted(results, key=lambda position: -len(rows[position]))
-    ending = torch.tensor(sorted(stops))
+    ending = torch.tensor(sorted(stops), device=model.device)
     for start in range(0, len(rows), batch_size):
         alive = order[start : start + batch_size]
         cache = DynamicCache()
         for index, layer in enumerate(shared.layers):
             cache.update(*(part.expand(len(alive), -1, -1, -1) for part in (layer.keys, layer.values)), index)
-        ids, mask = padded([rows[position] for position in alive], 1, left=True)
+        ids, mask = padded([rows[position] for position in alive], 1, left=True, device=model.device)
         mask = torch.cat([mask.new_ones(len(alive), len(prompt)), mask], dim=1)
         for count in range(limit):
             logits = model(input_ids=ids, attention_mask=mask, past_key_values=cache, logits_to_keep=1).logits[:, -1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import platform
 import re
@@ -37,7 +38,7 @@ class Contender:
 
 @dataclass
 class Result:
-    """Seconds of each round, memory above the weights in MB (-1 where unknown), and the difference in words."""
+    """Seconds of each round, memory above the weights in MB, and the difference in words."""
 
     contender: Contender
     seconds: list[float]
@@ -49,26 +50,40 @@ class Result:
     def speed(self) -> float:
         return self.contender.units(self.output) / statistics.median(self.seconds)
 
+    def times(self, other: Result) -> float:
+        """How many times as fast as another: the median over the rounds, in which the two stood side by side."""
+        rounds = statistics.median(theirs / own for theirs, own in zip(other.seconds, self.seconds, strict=True))
+        return rounds * self.contender.units(self.output) / other.contender.units(other.output)
+
 
 def race(contenders: Sequence[Contender], rounds: int, threads: int) -> list[Result]:
     """Start all contenders, compare what they compute, then time them in turn; raises SystemExit where they differ."""
     context = multiprocessing.get_context("spawn")
-    ends, results = [], []
-    for contender in contenders:
-        ours, theirs = context.Pipe()
-        context.Process(target=_contend, args=(contender.build, threads, theirs), daemon=True).start()
-        output, memory = ours.recv()
-        ends.append(ours)
-        results.append(Result(contender, [], output, memory))
-    for result in results:
-        result.difference = _compare(result, results[0].output)
-    for _ in range(rounds):
-        for end, result in zip(ends, results, strict=True):
-            end.send("go")
-            result.seconds.append(end.recv())
-    for end in ends:
-        end.send("stop")
+    ends: list[Connection] = []
+    try:
+        results = [_entered(context, contender, threads, ends) for contender in contenders]
+        for result in results:
+            result.difference = _compare(result, results[0].output)
+        for _ in range(rounds):
+            for end, result in zip(ends, results, strict=True):
+                end.send("go")
+                result.seconds.append(end.recv())
+    finally:
+        for end in ends:
+            end.close()  # which ends its process
     return results
+
+
+def _entered(context: Any, contender: Contender, threads: int, ends: list[Connection]) -> Result:
+    ours, theirs = context.Pipe()
+    context.Process(target=_contend, args=(contender.build, threads, theirs)).start()
+    theirs.close()
+    ends.append(ours)
+    try:
+        output, memory = ours.recv()
+    except EOFError:
+        raise SystemExit(f"{contender.name}: its process has ended") from None
+    return Result(contender, [], output, memory)
 
 
 def table(title: str, results: Sequence[Result]) -> str:
@@ -80,13 +95,20 @@ def table(title: str, results: Sequence[Result]) -> str:
         "|---|---|---|---|---|",
     ]
     for result in results:
-        ratio = statistics.median(
-            first / own for first, own in zip(results[0].seconds, result.seconds, strict=True)
-        ) * (result.contender.units(result.output) / results[0].contender.units(results[0].output))
+        ratio = result.times(results[0])
         cells = (f"{result.speed:.1f}", f"{ratio:.2f}", f"{result.memory:.0f}", result.difference)
         lines.append(f"| {result.contender.name} | {' | '.join(cells)} |")
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft"))
-    return "\n".join([*lines, "", f"{_processor()}; Python {platform.python_version()}, {versions}."])
+    return "\n".join(lines)
+
+
+def machine(device: str) -> str:
+    """Processor, GPU and versions in words."""
+    import torch
+
+    packages = ("torch", "transformers", "peft", "sacrebleu", "rouge-score")
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    card = f"{torch.cuda.get_device_name(device)}; " if "cuda" in device else ""
+    return f"{card}{_processor()}; Python {platform.python_version()}, {versions}"
 
 
 def _contend(build: Callable[[], Work], threads: int, end: Connection) -> None:
@@ -97,11 +119,12 @@ def _contend(build: Callable[[], Work], threads: int, end: Connection) -> None:
     output = work()  # once for what is made only once: threads, kernels, the libraries' own buffers
     before = _reset_peak()
     work()
-    end.send((output, (_memory("VmHWM") - before) / 1e6))
-    while end.recv() == "go":
-        start = time.perf_counter()
-        work()
-        end.send(time.perf_counter() - start)
+    end.send((output, (_peak() - before) / 1e6))
+    with suppress(EOFError):
+        while end.recv():
+            start = time.perf_counter()
+            work()
+            end.send(time.perf_counter() - start)
 
 
 def _compare(result: Result, expected: np.ndarray) -> str:
@@ -117,15 +140,29 @@ def _compare(result: Result, expected: np.ndarray) -> str:
 
 
 def _reset_peak() -> float:
+    """Forget the highest use of memory so far; the use now, which is that of the weights and the libraries."""
+    import torch
+
+    if torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
+        return float(torch.cuda.memory_allocated())
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)  # else what was freed and kept would count as the weights'
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     return _memory("VmRSS")
 
 
+def _peak() -> float:
+    import torch
+
+    return float(torch.cuda.max_memory_allocated()) if torch.cuda.is_initialized() else _memory("VmHWM")
+
+
 def _memory(field: str) -> float:
     status = Path("/proc/self/status")
     match = re.search(rf"{field}:\s+(\d+) kB", status.read_text()) if status.exists() else None
-    return float(match[1]) * 1024 if match else 0.0
+    return float(match[1]) * 1024 if match else float("nan")
 
 
 def _processor() -> str:

@@ -1,0 +1,26 @@
+"""What a person may choose about a benchmark, and what a benchmark is: races of contenders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.race import Contender
+
+
+@dataclass(frozen=True)
+class Options:
+    """``rows`` are sentences; ``device`` decides the models' shapes; peers' checkouts are run where given."""
+
+    rows: int = 192
+    device: str = "cpu"
+    neulab: Path | None = None
+    origin: Path | None = None
+
+
+class Race(NamedTuple):
+    """Contenders for the same work, the yardstick first."""
+
+    title: str
+    contenders: list[Contender]

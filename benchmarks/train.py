@@ -1,0 +1,67 @@
+"""Steps of prompt tuning, 111 virtual tokens before batches of 32 pairs, text tokens a second: ours, PEFT's plain loop.
+
+Every contender makes the same batches' updates from the same prompt; what is compared is each batch's loss.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks import peers, worlds
+from benchmarks.options import Options, Race
+from benchmarks.race import Contender, Work
+from parabench.training.batches import START, Batch
+from parabench.training.config import TrainingConfig
+from parabench.training.loop import begin, train
+from parabench.training.steps import Row, prompt_loss
+
+BATCH = 32
+RATE = 1e-3
+
+
+def races(options: Options) -> list[Race]:
+    """The yardstick is PEFT's wrapper in a plain loop."""
+    entries = [
+        ("PEFT and a plain loop, full logits", partial(_peft, options), 0.0),
+        ("parabench", partial(_ours, options, torch.float32), 1e-4),
+        ("parabench, bf16", partial(_ours, options, torch.bfloat16), 0.1),
+    ]
+    count = partial(_tokens, options.rows)
+    return [Race("train", [Contender(name, build, count, "text tokens/s", like) for name, build, like in entries])]
+
+
+def _batches(rows: int) -> list[list[Row]]:
+    pairs = zip(worlds.sentences(rows, 0), worlds.sentences(rows, 1), strict=True)
+    made = [Row(list(source), list(target[1:])) for source, target in pairs]
+    return [made[start : start + BATCH] for start in range(0, rows, BATCH)]
+
+
+def _tokens(rows: int, losses: np.ndarray) -> float:
+    return float(sum(len(row.source) + len(row.target) for batch in _batches(rows) for row in batch))
+
+
+def _peft(options: Options) -> Work:
+    wrapped = peers.peft_model(worlds.opt(options.device), worlds.prompt(options.device))
+    batches = [[(tuple(row.source), tuple(row.target)) for row in batch] for batch in _batches(options.rows)]
+    return lambda: np.array(peers.peft_training(wrapped, worlds.prompt(options.device), batches, RATE))
+
+
+def _ours(options: Options, dtype: torch.dtype) -> Work:
+    return ours(worlds.opt(options.device, dtype), worlds.prompt(options.device), _batches(options.rows))
+
+
+def ours(model: Any, start: torch.Tensor, rows: list[list[Row]]) -> Work:
+    """The loss of each batch before its update, by parabench."""
+    batches = [Batch(batch, START) for batch in rows]
+    config = TrainingConfig(steps=len(batches), learning_rate=RATE, schedule="constant", clip=0.0)
+
+    def run() -> np.ndarray:
+        prompt = torch.nn.Parameter(start.clone())
+        logs = train(lambda rows: prompt_loss(model, prompt, rows), begin([prompt], config), batches, config)
+        return np.array([log.loss for log in logs])
+
+    return run
