@@ -77,7 +77,8 @@ class Side:
         sums = statistics.sum(axis=-2)
         shares, after, before, count = sums[..., :-3], sums[..., -3], sums[..., -2], sums[..., -1]
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.concatenate([100 * shares / count[..., None], (after / before)[..., None]], axis=-1)
+            length = np.where(before > 0, after / before, np.nan)
+            return np.concatenate([100 * shares / count[..., None], length[..., None]], axis=-1)
 
 
 def _row(source: str, text: str) -> list[float]:

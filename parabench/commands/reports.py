@@ -136,6 +136,7 @@ def meta(
     suite: Annotated[str, typer.Option(help="The suite that says which models scorers use.")] = "overlap",
     source: Annotated[bool, typer.Option("--source", help="Score against the source instead of references.")] = False,
     rival: Annotated[str, typer.Option(metavar="COLUMN", help="Test every column against this one.")] = "",
+    resamples: Annotated[int, typer.Option(help="Of whole sources, for the intervals.", min=1)] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
 ) -> None:
     """Test scorers against people: correlation with ratings, or agreement with preferences; prints Markdown."""
@@ -147,7 +148,7 @@ def meta(
     chosen, items = suites.load(suite), read_judgments(file, layout)
     setting = Setting(Runtime(seed=seed))
     built = [planning.build("scorer", name.strip(), chosen, setting) for name in scorers.split(",")]
-    typer.echo(judge(built, against_source(items) if source else items, rival, seed))
+    typer.echo(judge(built, against_source(items) if source else items, rival, seed, resamples))
 
 
 def show(board: Leaderboard, folder: Path | None) -> None:

@@ -27,14 +27,16 @@ HEADS = {
 }
 
 
-def judge(scorers: Sequence[Scorer], items: Sequence[Item], rival: str = "", seed: int = 0) -> str:
+def judge(
+    scorers: Sequence[Scorer], items: Sequence[Item], rival: str = "", seed: int = 0, resamples: int = 1000
+) -> str:
     """The table of all columns, and with a rival the p-value that each agrees with people just as that one does.
 
     Raises UserError where the rival is no column of these scorers.
     """
     columns = [column for scorer in scorers for column in scorer.columns]
     values = np.hstack([on_items(scorer, items) for scorer in scorers])
-    found = [agreement(c.name, row, items, seed) for c, row in zip(columns, values.T, strict=True)]
+    found = [agreement(c.name, row, items, seed, resamples) for c, row in zip(columns, values.T, strict=True)]
     tests = _against_rival(columns, values, items, rival, seed) if rival else {}
     return f"{_heading(items, found)}\n\n{_table(columns, found, tests, rival)}\n"
 
