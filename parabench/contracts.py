@@ -162,6 +162,7 @@ class Scorer(Protocol):
 
     Building one is free; ``signature`` finds and checks every file; ``measure`` may load models and returns one row
     of K numbers per example; ``combine`` is a pure function of any subset of those rows, NaN where undefined.
+    One that leaves examples out on purpose may have ``why(example, text) -> str``, which says for what reason.
     """
 
     @property
@@ -189,13 +190,14 @@ def additive(combine: Combine) -> Combine:
 
 @dataclass(frozen=True)
 class Score:
-    """One cell: the value and its 95 % bootstrap interval, on all examples but the ``undefined`` ones."""
+    """One cell: the value and its 95 % bootstrap interval, on all examples but the ``undefined`` ones and why those."""
 
     value: float
     low: float
     high: float
     signature: str
     undefined: int = 0
+    why: str = ""
 
 
 SystemBuilder = Callable[[str, Setting], System]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parabench import provenance, turns
+from parabench import provenance, turns, undefined
 from parabench.contracts import Example, Paraphrase, Scorer, UserError
 from parabench.planning import Plan, check, meant
 from parabench.records import canonical
@@ -139,8 +139,10 @@ def measure(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice
         log, texts = _statistics(folder, plan, system, name, notice), _texts(folder, system)
         for block in filter(None, (_missing(log, block) for block in share.of(blocks(plan.data.examples)))):
             given = [list(map(plain, texts[example.id])) for example in block]
-            rows = turns.measure(scorer, list(map(plain.example, block)), given)
-            log.append([(example.id, row) for example, row in zip(block, rows.tolist(), strict=True)])
+            examples = list(map(plain.example, block))
+            rows = turns.measure(scorer, examples, given)
+            records = [(example.id, row) for example, row in zip(block, rows.tolist(), strict=True)]
+            log.append(records, undefined.reasons(scorer, examples, given, rows))
             advance(f"{name} of {system}", len(log.done), len(plan.data.examples))
         if share.size == 1:
             log.seal([example.id for example in plan.data.examples])

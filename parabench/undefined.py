@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 def each(scorer: Scorer, statistics: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N C"]:
     """Every example's own columns: ``combine`` of each row by itself."""
+    if getattr(scorer.combine, "additive", False):
+        return scorer.combine(statistics[:, None])
     return np.stack([scorer.combine(row[None]) for row in statistics])
 
 

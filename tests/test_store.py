@@ -355,6 +355,17 @@ def test_a_write_through_a_symbolic_link_replaces_the_link(tmp_path):
     assert (tmp_path / "report").read_bytes() == b"new"
 
 
+def test_a_growing_log_is_not_written_through_a_link(tmp_path):
+    log = predictions(tmp_path)
+    log.append([("a", {"text": "a"})])
+    precious = part(tmp_path).rename(tmp_path / "precious")
+    part(tmp_path).symlink_to(precious)
+    before = precious.read_bytes()
+    with pytest.raises(UserError, match="symbolic link"):
+        log.append([("b", {"text": "b"})])
+    assert precious.read_bytes() == before
+
+
 def test_what_the_disk_refuses_is_said_with_the_free_space(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="MB free"):

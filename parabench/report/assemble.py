@@ -17,6 +17,7 @@ from parabench.report.evidence import Evidence, Measured, gather
 from parabench.report.leaderboard import Leaderboard, Row, to_csv, to_json, to_markdown
 from parabench.report.page import PageData, to_html
 from parabench.significance import benjamini_hochberg, detectable, ends, holm, paired_tests, pooled, rank_clusters
+from parabench.undefined import each, missing
 from parabench.validity import broken_by, reason
 
 if TYPE_CHECKING:
@@ -89,16 +90,15 @@ def _scores(evidence: Evidence) -> Iterator[tuple[str, dict[str, Score]]]:
         for (system, statistics), draws in zip(one.statistics.items(), evidence.samples[name], strict=True):
             rows = pooled(statistics)
             numbers = zip(one.scorer.combine(rows), *ends(draws, LEVEL), undefined(one.scorer, rows), strict=True)
-            cells = [Score(float(v), float(a), float(b), one.signature, n) for v, a, b, n in numbers]
+            why = one.reasons(system)
+            cells = [Score(float(v), float(a), float(b), one.signature, n, why if n else "") for v, a, b, n in numbers]
             found.setdefault(system, {}).update(zip((c.name for c in one.scorer.columns), cells, strict=True))
     yield from found.items()
 
 
 def undefined(scorer: Scorer, statistics: Float[np.ndarray, "N K"]) -> list[int]:
     """How many examples have no value in each column; 0 for a column that only many examples together have."""
-    missing = np.isnan(each(scorer, statistics))
-    together = missing.all(axis=0) & np.isfinite(scorer.combine(statistics))
-    return [int(count) for count in np.where(together, 0, missing.sum(axis=0))]
+    return [int(count) for count in missing(scorer, statistics).sum(axis=0)]
 
 
 def invalid(evidence: Evidence, rows: Mapping[str, Row]) -> dict[str, str]:
@@ -217,10 +217,3 @@ def _values(evidence: Evidence, system: str) -> Iterator[tuple[str, list[float]]
         if system in one.statistics:
             rows = each(one.scorer, pooled(one.statistics[system]))
             yield from ((column.name, rows[:, place].tolist()) for place, column in enumerate(one.scorer.columns))
-
-
-def each(scorer: Scorer, statistics: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N C"]:
-    """Every example's own columns: ``combine`` of each row by itself."""
-    if getattr(scorer.combine, "additive", False):
-        return scorer.combine(statistics[:, None])
-    return np.stack([scorer.combine(row[None]) for row in statistics])

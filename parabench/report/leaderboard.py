@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Leaderboard", "Row", "from_json", "to_csv", "to_json", "to_markdown", "to_terminal"]
 
-GAPS = "Cells that leave out examples without a value (an empty text, or no number from the scorer):"
+GAPS = "Cells that leave out examples without a value, and why:"
 
 
 def to_csv(board: Leaderboard) -> str:

@@ -1,13 +1,15 @@
 """A score that is not a number is null, counted, and named under the table; it is neither a zero nor an average."""
 
+import html
 import io
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import light
 import numpy as np
 import pytest
+from parabench.scorers import sums
 from rich.console import Console
 
 from parabench import runner
@@ -15,7 +17,7 @@ from parabench.contracts import Column, Signature
 from parabench.report import assemble
 from parabench.report.evidence import Measured
 from parabench.report.leaderboard import from_json, to_csv, to_json, to_markdown, to_terminal
-from parabench.store import load_statistics, verify
+from parabench.store import load_reasons, load_statistics, verify
 
 
 @dataclass
@@ -66,6 +68,49 @@ def test_every_table_says_how_many_examples_a_cell_leaves_out(tmp_path, where, c
     value = board.rows[0].scores["length"].value
     kept = [len(e.source) for e in plan.data.examples if e.id not in where]
     assert value == pytest.approx(np.mean(kept)) if kept else math.isnan(value)
+
+
+@dataclass
+class Choosy(Faulty):
+    """Leaves its examples out on purpose, but for one, and says so."""
+
+    def why(self, example, text):
+        return "" if example.id == "e1" else f"no reference for |{example.id}|"
+
+
+def test_the_reason_of_each_example_is_kept_and_shown(tmp_path):
+    plan = light.plan(tmp_path)
+    light.run_with(plan, {"bleu": Choosy(math.nan, frozenset({"e1", "e4"}))})
+    told = {"e1": "not a finite number", "e4": "no reference for |e4|"}
+    assert load_reasons(plan.folder, "copy", "bleu") == told
+    files = json.loads((plan.folder / "manifest.json").read_text())["files"]
+    assert files["statistics/copy.bleu.npz"]["undefined"] == dict.fromkeys(told.values(), 1)
+
+
+def test_rouge_says_why_an_example_has_no_value(tmp_path):
+    plan = light.plan(tmp_path, suite=light.suite(tmp_path, scorers=("rouge",), headline="rouge1"))
+    examples = tuple(replace(e, references=("да", "нет")) if e.id == "e2" else e for e in plan.data.examples)
+    plan = replace(plan, data=replace(plan.data, examples=examples))
+    runner.run(plan)
+    text = "copy rouge1: 5 of 6 (no reference holds a letter a-z or a digit)"
+    board = assemble.leaderboard(assemble.gather(plan.folder), ())
+    console = Console(width=300, record=True, file=io.StringIO())
+    to_terminal(board, console)
+    assert text in console.export_text()
+    assert text.replace("(", "\\(").replace(")", "\\)").replace("-z", "-z") in to_markdown(board)
+    assert text in html.unescape((plan.folder / "report.html").read_text())
+    assert board.rows[0].scores["rouge1"].why == "no reference holds a letter a-z or a digit"
+    assert to_json(from_json(to_json(board))) == to_json(board)
+
+
+def test_several_reasons_are_told_with_their_counts():
+    why = {"copy": ["one reason", "another", "one reason"]}
+    assert Measured(Faulty(math.nan), "x", {}, why).reasons("copy") == "2 one reason, 1 another"
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_none_is_no_part_of_a_mean(wrong):
+    assert sums.means(sums.as_sums(np.array([[1.0], [wrong], [3.0]]))).tolist() == [2.0]
 
 
 def test_what_only_all_examples_together_have_is_not_called_undefined():
