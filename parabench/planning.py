@@ -96,15 +96,28 @@ def assemble(request: Request, examples: Sequence[Example]) -> Plan:
     setting = Setting(runtime, suite.decoding, {}, tuple(e.source for e in data.examples), human, request.key)
     controls = [name for name in suite.controls if name != "human" or human]
     names = dict.fromkeys([*(suite.systems if request.systems is None else request.systems), *controls])
+    scorers = {name: build("scorer", name, suite, setting) for name in request.scorers or suite.scorers}
+    if not data.references:
+        _refuse_references(scorers, examples)
     return Plan(
         suite,
         data,
         {name: build("system", name, suite, setting) for name in names},
-        {name: build("scorer", name, suite, setting) for name in request.scorers or suite.scorers},
+        scorers,
         runtime,
         request.output or Path("results/runs") / folder_name(suite, data, runtime),
         command(request),
     )
+
+
+def _refuse_references(scorers: Mapping[str, Scorer], examples: Sequence[Example]) -> None:
+    """UserError where a scorer reads references and an example has none."""
+    apart = [name for name, scorer in scorers.items() if not turns.needs_references(scorer)]
+    for name in scorers:
+        if name not in apart:
+            bare = next(example.id for example in examples if not example.references)
+            mend = f"give it one, or --scorers {','.join(apart) or 'divergence,side'}"
+            raise UserError(f"score with {name}", f"example {bare!r} has no references", mend=mend)
 
 
 def command(request: Request) -> str:

@@ -34,9 +34,9 @@ def measure(scorer: Scorer, examples: Sequence[Example], texts: Sequence[Sequenc
     All turns are one call, so that a scorer can score each distinct pair of texts once; one that reads no references
     is asked about each text once. UserError where it does not answer with one row for each.
     """
-    compares = any(column.against in ("reference", "both") for column in scorer.columns)
+    comparing = needs_references(scorer)
     given = zip(examples, texts, strict=True)
-    asked = [pair for example, several in given for pair in _turns(example, several, compares)]
+    asked = [pair for example, several in given for pair in _turns(example, several, comparing)]
     rows = scorer.measure([example for example, _ in asked], [text for _, text in asked])
     if rows.ndim != 2 or len(rows) != len(asked):
         found = f"an array of shape {rows.shape} for {len(asked)} examples"
@@ -44,8 +44,13 @@ def measure(scorer: Scorer, examples: Sequence[Example], texts: Sequence[Sequenc
     return rows.reshape(len(examples), -1, rows.shape[1]).mean(axis=1)
 
 
-def _turns(example: Example, texts: Sequence[str], compares: bool) -> list[tuple[Example, str]]:
-    if not compares or len(example.references) < 2:
+def needs_references(scorer: Scorer) -> bool:
+    """Whether any column of a scorer reads references."""
+    return any(column.against in ("reference", "both") for column in scorer.columns)
+
+
+def _turns(example: Example, texts: Sequence[str], comparing: bool) -> list[tuple[Example, str]]:
+    if not comparing or len(example.references) < 2:
         return [(example, text) for text in texts]
     turns = zip(range(len(example.references)), cycle(texts), strict=False)
     return [(without(example, turn), text) for turn, text in turns]

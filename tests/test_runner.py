@@ -105,6 +105,16 @@ def test_human_is_scored_against_as_many_references_as_everybody(world: Path, tm
     assert plan.identity["protocol"] == "turns|references:2|left-out:each"
 
 
+def test_without_references_only_scorers_that_read_none_are_taken(world: Path, tmp_path: Path) -> None:
+    data = tmp_path / "bare.jsonl"
+    data.write_text('{"source": "a b c", "references": ["d"]}\n{"source": "c d e"}\n', encoding="utf-8")
+    with pytest.raises(UserError, match="example '2' has no references") as caught:
+        make_plan(world, tmp_path / "run", data=data, scorers=("divergence", "ibleu"), systems=())
+    assert "--scorers divergence" in str(caught.value)
+    made = make_plan(world, tmp_path / "run", data=data, scorers=("divergence", "side"), systems=())
+    assert [row.system for row in runner.run(made).rows] == ["copy"]
+
+
 def test_human_is_left_out_where_an_example_has_one_reference(world: Path, tmp_path: Path) -> None:
     data = tmp_path / "single.tsv"
     data.write_text("a b\tc d\ne f\tg h\ti j\n", encoding="utf-8")

@@ -1,6 +1,7 @@
 """Test sets and predictions from files: JSONL or TSV in, examples out, every refusal with its line number.
 
-JSONL: ``{"source": "…", "references": ["…", …], "id": "…", "cluster": "…"}`` (id and cluster are optional).
+JSONL: ``{"source": "…", "references": ["…", …], "id": "…", "cluster": "…"}`` (all but the source is optional;
+       columns that compare with references need some).
 TSV:   ``source TAB reference TAB reference …`` (the number of references may vary).
 """
 
@@ -117,8 +118,8 @@ def read_examples(path: Path) -> list[Example]:
 def from_json(path: Path, number: int, line: str) -> Example:
     """One line of a JSONL test set."""
     record = json_record(path, number, line)
-    source, references = record.get("source"), record.get("references")
-    if not isinstance(source, str) or not isinstance(references, list) or not references:
+    source, references = record.get("source"), record.get("references", [])
+    if not isinstance(source, str) or not isinstance(references, list):
         raise bad_line(path, number, 'needs "source": text and "references": [text, …]')
     for text in (source, *references):
         check_text(path, number, text)

@@ -54,9 +54,11 @@ def _json(path: Path, lines: list[tuple[int, str]]) -> Predicted:
 
 
 def _record(path: Path, number: int, record: dict[str, Any]) -> tuple[Example, str]:
-    if not isinstance(record.get("references"), list) or not record["references"]:
-        raise bad_line(path, number, 'needs "source", "prediction" and "references": [text, …], or add --data')
-    references = tuple(check_text(path, number, text) for text in record["references"])
+    if "source" not in record:
+        raise bad_line(path, number, 'needs "source" and "prediction" (and "references": [text, …]), or add --data')
+    if not isinstance(record.get("references", []), list):
+        raise bad_line(path, number, '"references" is no list of texts')
+    references = tuple(check_text(path, number, text) for text in record.get("references", ()))
     source = check_text(path, number, record.get("source"))
     example = Example(identifier(path, number, record), source, references)
     return example, check_text(path, number, record.get("prediction"), empty=True)
@@ -71,8 +73,8 @@ def _cells(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[Examp
     for number, line in lines:
         cells = line.split("\t")
         width = width or len(cells)
-        if len(cells) < 3 or len(cells) != width:
-            wanted = max(width, 3)
+        if len(cells) < 2 or len(cells) != width:
+            wanted = max(width, 2)
             raise bad_line(path, number, f"{len(cells)} columns instead of {wanted}: source, prediction, references…")
         for position, text in enumerate(cells):
             check_text(path, number, text, empty=position == 1)
