@@ -8,9 +8,10 @@ in float16, as OPT's were released, and every later stage starts from what was s
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,16 +30,14 @@ from transformers import (
 from parabench.contracts import Runtime
 from parabench.inference.models import load_causal, locate, write_lock
 from parabench.mini import documents, language, tokenizer
-from parabench.prompts import adapters
-from parabench.prompts.adapters import AdapterFacts, Base
 from parabench.prompts.exchange import versions
-from parabench.prompts.initialisers import sampled_vocabulary
-from parabench.prompts.soft import vocabulary_rows
-from parabench.prompts.templates import paraphrase
+from parabench.training import kinds
 from parabench.training.batches import Batching
 from parabench.training.config import TrainingConfig
+from parabench.training.keeping import keep
 from parabench.training.loop import StepLog
-from parabench.training.recipes import Watch, finetune_causal, finetune_seq2seq, pretrain, tune_prompt
+from parabench.training.recipes import Watch, finetune_causal, finetune_seq2seq, pretrain, run
+from parabench.training.resumable import Outcome
 
 HOME = Path(__file__).parent
 MODELS, ADAPTERS = HOME / "models", HOME / "adapters"
@@ -155,28 +154,18 @@ def make_finetuned(stage: Stage, watch: Watch) -> None:
 
 def make_prompt(stage: Stage, watch: Watch) -> None:
     """A soft prompt in front of the frozen base, begun as rows of its most frequent words."""
-    length, seed = int(stage.name.rpartition("-")[2]), 0
-    checkpoint = locate(str(MODELS / "opt"))
-    model, words = load_causal(checkpoint, Runtime())
-    begin, losses = sampled_vocabulary(seed, 1000), dict[int, float]()
+    learner = kinds.load(kinds.parse(stage.name), locate(str(MODELS / "opt")), Runtime())
+    history = list[dict[str, Any]]()
 
     def note(log: StepLog) -> None:
-        losses[log.step] = log.loss
+        if log.step % 20 == 0:
+            history.append(log._asdict())
         watch(log)
 
     pairs = Stream(lambda: language.pairs("train", seed=6))
-    settings = config(stage, 0.03, 3072, weight_decay=0.0)
-    prompt = tune_prompt(model, words, pairs, length, begin, settings, watch=note)
-    facts = AdapterFacts(
-        template=paraphrase(length),
-        base=replace(Base.of(checkpoint), name="opt"),
-        initialiser="sampled:1000",
-        seed=seed,
-        data="the train split of the embedded language, seed 6",
-        versions=versions(),
-        loss=tuple((step, round(loss, 4)) for step, loss in losses.items() if step % 20 == 0),
-    )
-    adapters.save(ADAPTERS / stage.name, prompt.embedding, facts, {"initial": begin(vocabulary_rows(model), length)})
+    run(learner.trainee, pairs, config(stage, 0.03, 3072, weight_decay=0.0), note)
+    facts = {"seed": 0, "data": "the train split of the embedded language, seed 6", "versions": versions()}
+    keep(learner, ADAPTERS / stage.name, facts, Outcome(stage.steps, stage.steps, math.inf, {}, tuple(history)))
 
 
 def make_paraphraser(stage: Stage, watch: Watch) -> None:
