@@ -40,6 +40,8 @@ def test_equal_boards_differ_in_nothing():
     [
         ("data.fingerprint", {"provenance": {"data": {"fingerprint": "f00"}}}),
         ("decoding.num_beams", {"provenance": {"decoding": {"num_beams": 4}}}),
+        ("normalise", {"provenance": {"normalise": "normalise|case:lower"}}),
+        ("protocol", {"provenance": {"protocol": "turns|references:4|left-out:each"}}),
         ("signature.bleu", {"signatures": {"bleu": "bleu|refs:1|tok:13a"}}),
     ],
 )
