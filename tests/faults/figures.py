@@ -24,7 +24,7 @@ EXPERIMENTS: dict[str, Callable[[Path], Counter[str]]] = {
     "eight openers at once": partial(experiments.together, number=8, times=50),
     "changed files of finished runs": partial(mutations.finished, number=10_000),
     "changed growing logs": partial(mutations.growing, number=10_000),
-    "runs of the program itself, each ended twice by SIGKILL, SIGTERM or SIGINT": partial(program.ended, number=12),
+    "runs of the program itself, each ended twice by SIGKILL, SIGTERM or SIGINT": partial(program.ended, number=10),
 }
 
 

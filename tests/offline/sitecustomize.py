@@ -14,6 +14,9 @@ LOOPBACK = "PARABENCH_TEST_LOOPBACK"
 HOST_FIRST = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
 ADDRESS_SECOND = ("socket.connect", "socket.sendto", "socket.sendmsg")
 
+ATTEMPTS = "PARABENCH_TEST_ATTEMPTS"
+"""A file to which every refused step is added, with the test that took it; in the environment, if anyone wants it."""
+
 
 class NetworkReached(BaseException):
     """Of no kind that code catches by accident."""
@@ -27,6 +30,9 @@ def refuse(event, arguments):
     else:
         return
     if not (os.environ.get(LOOPBACK) and is_here(host)):
+        if os.environ.get(ATTEMPTS):
+            with open(os.environ[ATTEMPTS], "a") as file:
+                file.write(f"{os.environ.get('PYTEST_CURRENT_TEST', 'no test')}\t{event} {host!r}\n")
         raise NetworkReached(f"{event} {host!r}")
 
 

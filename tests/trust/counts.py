@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import light
 import test_changed_adapters
+import test_hostile_corpora
 import test_loaders
 import test_sinks
 
@@ -31,6 +32,14 @@ def reading() -> None:
         name: partial(test_loaders.fuzz, name=name, number=LOADED) for name in test_loaders.LOADERS
     }
     sources |= {"finished runs, each file in turn": changed_run}
+    sources |= {
+        f"corpora, {name}": partial(test_hostile_corpora.fuzz, form=name, number=LOADED)
+        for name in test_hostile_corpora.CONTENT
+    }
+    sources |= {
+        f"corpora, packed as {ending}": partial(test_hostile_corpora.fuzz_packed, ending=ending, number=LOADED)
+        for ending in (".gz", ".zst", ".zip")
+    }
     sources |= {"adapters, each file in turn": partial(test_changed_adapters.changed, number=LOADED // 4)}
     print("\n## Bytes that nobody meant\n")
     print("Damaged, hostile and arbitrary bytes; what is taken is compared with a plain reading of the same bytes.\n")
