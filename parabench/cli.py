@@ -166,7 +166,7 @@ def execute(plan: Plan, share: Share | None = None) -> None:
     from parabench import downloads, planning, progress, runner
 
     planning.check(plan)
-    downloads.fetch(plan, say)
+    downloads.fetch([*plan.systems.values(), *plan.scorers.values()], say)
     with stopping.telling(), progress.bars() as advance:
         board = runner.run(plan, advance, lambda text: say(f"note: {text}"), share or runner.WHOLE)
     reports.show(board, plan.folder)

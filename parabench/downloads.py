@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from parabench.contracts import Scorer, System, UserError
 from parabench.inference import hub
 from parabench.inference.checkpoints import Checkpoint, folder_of, locate
 
-if TYPE_CHECKING:
-    from parabench.planning import Plan
-
 
 def checkpoints(part: System | Scorer) -> list[Checkpoint]:
     """The models that a system or scorer loads here: its ``checkpoint``, or what any field ``model`` in it names."""
     own = getattr(part, "checkpoint", None)
-    found = [own] if isinstance(own, Checkpoint) else [locate(name) for name in _named(part)]
+    found = [own] if isinstance(own, Checkpoint) else []
+    for name in _named(part) if not found else ():
+        with suppress(UserError):  # what a signature could be made of and is no checkpoint is somebody else's name
+            found.append(locate(name))
     return list(dict.fromkeys(found))
 
 
@@ -41,9 +42,8 @@ def missing(checkpoint: Checkpoint) -> Mapping[str, int]:
     return hub.outstanding(hub.pin(checkpoint.path, checkpoint.revision))
 
 
-def fetch(plan: Plan, say: Callable[[str], object]) -> None:
-    """Fetch every model that a plan lacks, each announced with its size; UserError where they do not fit the disk."""
-    parts: list[System | Scorer] = [*plan.systems.values(), *plan.scorers.values()]
+def fetch(parts: Iterable[System | Scorer], say: Callable[[str], object]) -> None:
+    """Fetch every model that is lacking, each announced with its size; UserError where they do not fit the disk."""
     wanted = {checkpoint: missing(checkpoint) for part in parts for checkpoint in checkpoints(part)}
     wanted = {checkpoint: files for checkpoint, files in wanted.items() if files}
     check_room(sum(sum(files.values()) for files in wanted.values()))

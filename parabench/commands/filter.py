@@ -31,7 +31,7 @@ def filter_(
     dtype: Annotated[str | None, typer.Option(metavar="float32|bfloat16|float16", help="Arithmetic of models.")] = None,
 ) -> None:
     """Score a corpus of any size in flat memory, every row with its columns, and keep the good ones."""
-    from parabench import planning, suites
+    from parabench import downloads, planning, suites
     from parabench.corpus import scoring, writing
     from parabench.corpus.source import Source, part_of
     from parabench.inference.models import resolve_device
@@ -55,6 +55,7 @@ def filter_(
         writing.conditions(keep, columns),
         form,
     )
+    downloads.fetch([*built.values(), *filter(None, [job.system])], lambda text: typer.echo(text, err=True))
     with bars(spoken=True) as advance:
         outcome = scoring.carry_out(job, advance)
     show(outcome)

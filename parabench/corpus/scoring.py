@@ -124,7 +124,8 @@ def _count(job: Filter) -> int:
         return int(found["rows"])
     total = sum(1 for _ in job.source.rows())
     if not total:
-        raise UserError(f"filter {job.source.name}", "no row is left", mend="parabench data inspect SPEC")
+        reasons = ", ".join(f"{count} {reason}" for reason, count in job.source.tally.reasons.items())
+        raise UserError(f"filter {job.source.name}", f"no row is left: {reasons or 'it is empty'}")
     write_atomically(path, canonical({"rows": total, "left out": dict(job.source.tally.reasons)}))
     return total
 
