@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
-from parabench.contracts import Example, Scorer
+from parabench.contracts import Example, Scorer, UserError
 from parabench.data.judgments import Item, Judged, Preference
 from parabench.significance import BLOCK, cluster_rows, paired_test
 
@@ -60,7 +60,7 @@ def on_items(scorer: Scorer, items: Sequence[Item]) -> Float[np.ndarray, "N C"]:
     judged = [item for item in items if isinstance(item, Judged)]
     preferred = [item for item in items if isinstance(item, Preference)]
     if judged and preferred:
-        raise ValueError("judged texts and preferences cannot be pooled")
+        raise UserError("test scorers against people", "ratings and preferences in one file", mend="make it two files")
     signs = np.array([-1.0 if column.better == "down" else 1.0 for column in scorer.columns])
     examples = [item.example for item in items]
     if judged:

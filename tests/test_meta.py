@@ -136,6 +136,12 @@ def test_items_without_a_value_are_left_out_and_counted():
     assert (found.count, found.agreement["pearson"].value) == (3, pytest.approx(1))
 
 
+def test_ratings_and_preferences_are_not_pooled():
+    items = [*judged([1], [1], "a"), Preference(Example("b", "s", ()), "a", "b", "c")]
+    with pytest.raises(UserError, match="two files"):
+        meta.against_people(Lengths(), items, 0, 20)
+
+
 def test_the_source_in_place_of_references():
     item = Judged(Example("a", "source", ()), "x", (1.0,), "a")
     assert against_source([item])[0].example == Example("a", "source", ("source",))

@@ -104,7 +104,7 @@ class Evidence:
 
     @cached_property
     def ranking(self) -> tuple[str, int] | None:
-        """The scorer of the headline and the column's place in it; None where there is none, or it has no better end."""
+        """The scorer of the headline and the column's place in it; None where none has a better end."""
         for name, one in self.measured.items():
             for place, column in enumerate(one.scorer.columns):
                 if column.name == self.headline and column.better != "none":

@@ -6,10 +6,13 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import tiny_suite
 from parabench.scorers import bleu, evaluate
 from worlds import EXAMPLES, SETTING, TEXTS, check_contract, score
 
+from parabench import planning, runner, suites
 from parabench.contracts import Setting, UserError
+from parabench.report.assemble import write_reports
 
 SCRIPT = """
 import datasets
@@ -80,3 +83,19 @@ def test_a_local_script(tmp_path, monkeypatch):
     assert list(score(scorer, EXAMPLES[:2], [EXAMPLES[0].references[1], "x"]).values()) == [0.5]
     with pytest.raises(UserError):
         score(evaluate.build(str(tmp_path / "nothing.py"), SETTING))
+
+
+@pytest.mark.slow
+def test_a_local_script_by_its_path_in_a_whole_run(tmp_path, monkeypatch):
+    """``--scorers evaluate:PATH``, and the report made again from the folder alone."""
+    library = pytest.importorskip("evaluate")
+    monkeypatch.setattr(library.config, "HF_MODULES_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "overlap.py").write_text(SCRIPT)
+    name = f"evaluate:{tmp_path / 'overlap.py'}"
+    suite = suites.load("overlap").model_copy(update={"controls": ("human", "copy")})
+    data = tiny_suite.examples_file(tmp_path)
+    asked = planning.Request(suite, ("shuffled",), ("bleu", name), data, output=tmp_path / "run")
+    board = runner.run(planning.plan(asked))
+    assert name in {column.name for column in board.columns}
+    assert all(name in row.scores for row in board.rows)
+    assert write_reports(tmp_path / "run") == board
