@@ -18,6 +18,9 @@ Run = Annotated[Path, typer.Argument(help="A run folder.")]
 WIDTH = 160
 """Of a table that is not printed on a terminal."""
 
+LM_EVAL = "results_parabench.json"
+"""lm-evaluation-harness finds results by how the name begins; the rest, a time there, would differ each time."""
+
 FORMATS = ("latex", "lm-eval", "parquet")
 
 
@@ -59,7 +62,7 @@ def export(run: Path, form: str) -> Path:
         exports.to_parquet(assemble.page(evidence, board, compared), run / "samples.parquet", statistics)
         return run / "samples.parquet"
     for row in board.rows:
-        path = run / "lm-eval" / slug(row.system) / "results.json"
+        path = run / "lm-eval" / slug(row.system) / LM_EVAL
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, exports.to_lm_eval(board, row.system).encode())
     return run / "lm-eval"

@@ -49,7 +49,12 @@ def to_lm_eval(board: Leaderboard, system: str, task: str = "paraphrase", date: 
         "n-shot": {task: 0},
         "higher_is_better": {task: better},
         "n-samples": {task: {"original": row.asked, "effective": row.scored}},
-        "config": {"model": system, "signatures": dict(board.signatures), "provenance": board.provenance},
+        "config": {
+            "model": system,
+            "model_args": "",
+            "signatures": dict(board.signatures),
+            "provenance": board.provenance,
+        },
         "git_hash": (board.provenance.get("git") or {}).get("commit"),
         "model_name": system,
         "model_name_sanitized": "".join(c if c.isalnum() or c in "-_." else "__" for c in system),
@@ -67,8 +72,11 @@ def _lm_eval_metrics(row: Row) -> Iterator[tuple[str, float]]:
                 yield f"{name}_stderr,none", error
 
 
+SMALL = "\\footnotesize\\setlength{\\tabcolsep}{2pt}\n"
+
+
 def to_latex(board: Leaderboard) -> str:
-    """The main table for the packages booktabs and textcomp, intervals in small type, the first cluster bold."""
+    """The main table for the packages booktabs and textcomp, intervals under the values, the first cluster bold."""
     import pandas
 
     columns = main_columns(board)
@@ -85,7 +93,10 @@ def to_latex(board: Leaderboard) -> str:
     frame = pandas.DataFrame(rows, columns=range(len(heads))).set_axis(heads, axis=1)
     caption = latex(f"{board.title}. {board.note} Values with 95 % bootstrap intervals; bold: the first cluster.")
     alignment = "rlr" + "r" * len(columns)
-    return frame.style.hide(axis="index").to_latex(hrules=True, column_format=alignment, caption=caption)
+    table = frame.style.hide(axis="index").to_latex(
+        hrules=True, column_format=alignment, caption=caption, environment="table*"
+    )
+    return table.replace("\\begin{tabular}", SMALL + "\\begin{tabular}")
 
 
 def _latex_name(row: Row) -> str:
@@ -95,7 +106,7 @@ def _latex_name(row: Row) -> str:
 def _latex_score(score: Score | None, value: str, interval: str, top: bool) -> str:
     shown = "--" if score is None or value == "–" else f"${value}$"
     shown = rf"$\mathbf{{{value}}}$" if top and score else shown
-    return rf"{shown} {{\scriptsize [${interval[1:-1]}$]}}" if interval else shown
+    return rf"\shortstack[r]{{{shown}\\{{\tiny [${interval[1:-1]}$]}}}}" if interval else shown
 
 
 def to_parquet(
