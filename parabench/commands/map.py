@@ -46,6 +46,7 @@ def gathered(names: list[str], suite: Suite, nearest: int, folder: Path) -> Prom
 
     checkpoint = locate(str(suite.options("system", names[0], "softprompt").get("model") or suite.train.causal))
     folders = {name: folder_of(name, suite) for name in names}
+    labels = dict(zip(names, distinct(names), strict=True))
     loaded = {name: adapters.load(place, checkpoint) for name, place in folders.items()}
     model, tokenizer = load_causal(checkpoint, Runtime())
     vocabulary = vocabulary_rows(model).float().cpu()
@@ -58,10 +59,18 @@ def gathered(names: list[str], suite: Suite, nearest: int, folder: Path) -> Prom
         plane.place(vocabulary.numpy()),
         (float(plane.shares[0]), float(plane.shares[1])),
         tuple(
-            placed(name, adapter, folders[name], plane, vocabulary, tokenizer, nearest)
+            placed(labels[name], adapter, folders[name], plane, vocabulary, tokenizer, nearest)
             for name, adapter in loaded.items()
         ),
     )
+
+
+def distinct(names: list[str]) -> list[str]:
+    """The last parts of the names, where these tell them apart; UserError where one stands twice."""
+    if len(set(names)) < len(names):
+        raise UserError(f"map {','.join(names)!r}", "a prompt stands twice", mend="name each once")
+    last = [Path(name).name for name in names]
+    return last if len(set(last)) == len(last) else names
 
 
 def folder_of(name: str, suite: Suite) -> Path:

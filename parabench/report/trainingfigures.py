@@ -12,11 +12,12 @@ import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from parabench.contracts import UserError
 from parabench.disk import read
-from parabench.report.figures import LINE, MUTED, STYLE, short
+from parabench.report.figures import MUTED, STYLE, short
 from parabench.report.standalone import document, series
 
 if TYPE_CHECKING:
@@ -79,7 +80,9 @@ def draw(courses: Sequence[Course]) -> bytes:
     columns = 1 if not names else 2
     rows = (1 + len(names) + columns - 1) // columns
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.6 * columns + 0.6, 2.9 * rows), layout="constrained")
+        figure = Figure(
+            figsize=(4.6 * columns + 0.6, 2.9 * rows), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
+        )
         for place, name in enumerate(["loss", *names], 1):
             axes = figure.add_subplot(rows, columns, place)
             axes.grid(True, linewidth=0.6)
@@ -101,11 +104,11 @@ def _course(axes: Axes, one: Course, name: str, color: str) -> None:
     if name == "loss" and one.losses:
         steps, losses = np.array(one.losses).T
         axes.plot(steps, losses, color=color, lw=0.6, alpha=0.25)
-        axes.plot(steps, smooth(losses, max(1, len(losses) // 40)), color=color, lw=1.3)
+        axes.plot(steps, smooth(losses, max(1, len(losses) // 20)), color=color, lw=1.3)
     if points := one.measures.get(name):
         axes.plot(*np.array(points).T, color=color, lw=1, ls=(0, (4, 3)), marker="o", markersize=4)
     if one.kept:
-        axes.axvline(one.kept, color=LINE, lw=1, zorder=0)
+        axes.axvline(one.kept, color=color, lw=1, ls=":", zorder=0)
 
 
 def _key(figure: Figure, courses: Sequence[Course]) -> None:
@@ -117,5 +120,5 @@ def _key(figure: Figure, courses: Sequence[Course]) -> None:
     ]
     handles.append(Line2D([], [], color=MUTED, lw=1.3, label="batches, smoothed"))
     handles.append(Line2D([], [], color=MUTED, lw=1, ls=(0, (4, 3)), marker="o", markersize=4, label="held out"))
-    handles.append(Line2D([], [], color=LINE, lw=1, label="kept"))
+    handles.append(Line2D([], [], color=MUTED, lw=1, ls=":", label="kept"))
     figure.legend(handles=handles, loc="outside lower left", ncols=4, frameon=False)

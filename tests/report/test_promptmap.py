@@ -12,9 +12,14 @@ import torch
 from maps import small, vocabulary
 from pages import PAYLOADS
 from tiny import tokenizer as tiny_tokenizer
+from tiny_suite import suite_file
+from typer.testing import CliRunner
 
+from parabench import cli
+from parabench.commands.map import distinct
 from parabench.contracts import UserError
-from parabench.prompts import snapshots
+from parabench.inference.models import locate
+from parabench.prompts import adapters, snapshots
 from parabench.prompts.adapters import Adapter, AdapterFacts, Base
 from parabench.prompts.templates import paraphrase
 from parabench.report import mappage
@@ -133,3 +138,31 @@ def test_landmarks_lie_apart():
 
 def test_tokens_are_shown_as_people_read_them():
     assert [shown(token) for token in ("Ġthe", "Ċ", "a")] == ["␣the", "⏎", "a"]
+
+
+def test_prompts_are_called_by_what_tells_them_apart():
+    assert distinct(["softprompt-3", "runs/seed-1/"]) == ["softprompt-3", "seed-1"]
+    assert distinct(["a/softprompt-3", "b/softprompt-3"]) == ["a/softprompt-3", "b/softprompt-3"]
+    with pytest.raises(UserError, match="stands twice"):
+        distinct(["softprompt-3", "softprompt-3"])
+
+
+def test_the_command_on_a_small_suite(tmp_path, monkeypatch):
+    suite = suite_file(tmp_path)
+    base = Base.of(locate(str(tmp_path / "opt")))
+    for name, length in (("adapters/softprompt-3", 3), ("elsewhere/mine", 2)):
+        prompt = torch.randn(length, 32, generator=torch.Generator().manual_seed(length))
+        adapters.save(tmp_path / name, prompt, AdapterFacts(paraphrase(length), base), {"initial": prompt * 0})
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli.app, ["map", "softprompt-3,elsewhere/mine", "--suite", str(suite), "--output", "out"])
+    assert done.exit_code == 0, done.output
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"prompt-map.html", "prompt-map.png", "nearest.csv"} < names
+    table = list(csv.DictReader(io.StringIO((tmp_path / "out" / "nearest.csv").read_text())))
+    assert [(row["prompt"], row["position"]) for row in table] == [
+        *(("softprompt-3", str(n)) for n in range(3)),
+        *(("mine", str(n)) for n in range(2)),
+    ]
+    done = CliRunner().invoke(cli.app, ["map", "softprompt-4", "--suite", str(suite)])
+    assert isinstance(done.exception, UserError)
+    assert done.exception.choices == ("softprompt-3",)
