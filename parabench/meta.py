@@ -97,7 +97,7 @@ def judged_agreement(values: Vector, items: Sequence[Judged], seed: int, resampl
     if counts.any():
         found["pairs"] = _ratio(alike, counts, None, seed, resamples)
     if len({system for item in items for system in item.systems}) > 1:
-        found["soft-pairs"] = soft_pairwise_accuracy(values, people, items, seed)
+        found["soft-pairs"] = soft_pairwise_accuracy(values, people, items, seed, resamples=min(resamples, 200))
     return found
 
 
