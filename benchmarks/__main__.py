@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import decode, likelihood, overlap, scale, startup, targets, train
+from benchmarks import decode, likelihood, overlap, scale, startup, targets, train, worlds
 from benchmarks.options import Options, Race
 from benchmarks.race import Contender, Result, machine, race, table
 
@@ -32,13 +32,15 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--threads", type=int, default=2, help="threads of each contender (default 2)")
     parser.add_argument("--only", nargs="*", default=[], help="contenders whose names contain one of these")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
+    parser.add_argument("--size", choices=worlds.OPT, help="of the models (default small, on a GPU large)")
     parser.add_argument("--neulab", type=Path, help="a checkout of neulab/BARTScore, to be run itself")
     parser.add_argument("--origin", type=Path, help="a checkout of Clyde013/Paraphrase-OPT, to be run itself")
     parser.add_argument(
         "--output", type=Path, help="write what is printed to this file, below what stands above a line"
     )
     chosen = parser.parse_args(arguments)
-    options = Options(chosen.rows, chosen.device, chosen.neulab, chosen.origin)
+    size = "large" if "cuda" in chosen.device else "small"
+    options = Options(chosen.rows, chosen.size or size, chosen.device, chosen.neulab, chosen.origin)
     names = (*RACES, "startup") if chosen.benchmark == "all" else (chosen.benchmark,)
     parts, results = [], dict[str, list[Result]]()
     for one in [one for name in names if name in RACES for one in RACES[name](options)]:

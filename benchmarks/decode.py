@@ -30,19 +30,19 @@ def races(options: Options) -> list[Race]:
 
 
 def _peft(options: Options, dtype: torch.dtype, batch_size: int) -> Work:
-    wrapped = peers.peft_model(worlds.opt(options.device, dtype), worlds.prompt(options.device))
+    wrapped = peers.peft_model(worlds.opt(options, dtype), worlds.prompt(options))
     inputs, stops = worlds.sentences(options.rows, 0), sorted(worlds.stops())
     return lambda: _grid(peers.peft_generate(wrapped, inputs, stops, worlds.LIMIT, batch_size))
 
 
 def _loop(options: Options, dtype: torch.dtype) -> Work:
-    model, prompt = worlds.opt(options.device, dtype), worlds.prompt(options.device)
+    model, prompt = worlds.opt(options, dtype), worlds.prompt(options)
     inputs, stops = worlds.sentences(options.rows, 0), set(worlds.stops())
     return lambda: _grid(peers.cached_loop(model, prompt, inputs, stops, worlds.LIMIT, 32))
 
 
 def _ours(options: Options, dtype: torch.dtype) -> Work:
-    model, prompt = worlds.opt(options.device, dtype), worlds.prompt(options.device)
+    model, prompt = worlds.opt(options, dtype), worlds.prompt(options)
     return ours(model, prompt, worlds.sentences(options.rows, 0))
 
 

@@ -46,24 +46,24 @@ def pairs(rows: int, targets: int) -> list[tuple[peers.Ids, peers.Ids]]:
 
 
 def _peer(options: Options, targets: int, batch_size: int) -> Work:
-    model, work = worlds.bart(options.device), pairs(options.rows, targets)
+    model, work = worlds.bart(options), pairs(options.rows, targets)
     return lambda: np.array(peers.bartscore_loop(model, work, batch_size))
 
 
 def _neulab(options: Options, targets: int) -> Work:
-    scorer = checkouts.neulab(options.neulab, worlds.bart(options.device))
+    scorer = checkouts.neulab(options.neulab, worlds.bart(options))
     sources, written = checkouts.as_texts(pairs(options.rows, targets))
     return lambda: np.array(scorer.score(sources, written, batch_size=4))
 
 
 def _origin(options: Options, targets: int) -> Work:
-    score = checkouts.origin(options.origin, worlds.bart(options.device))
+    score = checkouts.origin(options.origin, worlds.bart(options))
     work = pairs(options.rows, targets)
     return lambda: np.array([score(*pair) for pair in work])
 
 
 def _ours(options: Options, targets: int, dtype: torch.dtype) -> Work:
-    return ours(worlds.bart(options.device, dtype), pairs(options.rows, targets))
+    return ours(worlds.bart(options, dtype), pairs(options.rows, targets))
 
 
 def ours(model: torch.nn.Module, work: list[tuple[peers.Ids, peers.Ids]]) -> Work:

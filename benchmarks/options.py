@@ -11,9 +11,10 @@ from benchmarks.race import Contender
 
 @dataclass(frozen=True)
 class Options:
-    """``rows`` are sentences; ``device`` decides the models' shapes; peers' checkouts are run where given."""
+    """``rows`` are sentences; ``size`` names the models' shapes; peers' checkouts are run where given."""
 
     rows: int = 192
+    size: str = "small"
     device: str = "cpu"
     neulab: Path | None = None
     origin: Path | None = None

@@ -63,7 +63,7 @@ def race(contenders: Sequence[Contender], rounds: int, threads: int) -> list[Res
     try:
         results = [_entered(context, contender, threads, ends) for contender in contenders]
         for result in results:
-            result.difference = _compare(result, results[0].output)
+            result.difference = compare(result, results[0].output)
         for _ in range(rounds):
             for end, result in zip(ends, results, strict=True):
                 end.send("go")
@@ -127,7 +127,7 @@ def _contend(build: Callable[[], Work], threads: int, end: Connection) -> None:
             end.send(time.perf_counter() - start)
 
 
-def _compare(result: Result, expected: np.ndarray) -> str:
+def compare(result: Result, expected: np.ndarray) -> str:
     output, tolerance = result.output, result.contender.tolerance
     if output.shape != expected.shape:
         raise SystemExit(f"{result.contender.name}: another shape of results: {output.shape}, not {expected.shape}")

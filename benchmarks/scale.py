@@ -37,11 +37,11 @@ def races(options: Options) -> list[Race]:
 
 def _likelihood(options: Options, rows: int, few: int) -> Work:
     sources, targets = worlds.sentences(rows, 0), worlds.sentences(rows, 1)
-    return _first(few, likelihood.ours(worlds.bart(options.device), list(zip(sources, targets, strict=True))))
+    return _first(few, likelihood.ours(worlds.bart(options), list(zip(sources, targets, strict=True))))
 
 
 def _decode(options: Options, rows: int, few: int) -> Work:
-    model, prompt = worlds.opt(options.device), worlds.prompt(options.device)
+    model, prompt = worlds.opt(options), worlds.prompt(options)
     return _first(few, decode.ours(model, prompt, worlds.sentences(rows, 0)))
 
 

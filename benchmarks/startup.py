@@ -12,7 +12,7 @@ from pathlib import Path
 
 HEAVY = ("torch", "transformers", "pandas", "numpy", "scipy", "datasets", "evaluate", "sacrebleu", "matplotlib")
 MODELS = ("torch", "transformers")
-COMMANDS = ("--help", "run --help", "list systems", "list scorers", "report RUN", "compare RUN")
+COMMANDS = ("--help", "run --help", "list systems", "list scorers", "report RUN", "compare RUN RUN")
 
 
 def table(rounds: int) -> str:

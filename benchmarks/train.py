@@ -45,13 +45,13 @@ def _tokens(rows: int, losses: np.ndarray) -> float:
 
 
 def _peft(options: Options) -> Work:
-    wrapped = peers.peft_model(worlds.opt(options.device), worlds.prompt(options.device))
+    wrapped = peers.peft_model(worlds.opt(options), worlds.prompt(options))
     batches = [[(tuple(row.source), tuple(row.target)) for row in batch] for batch in _batches(options.rows)]
-    return lambda: np.array(peers.peft_training(wrapped, worlds.prompt(options.device), batches, RATE))
+    return lambda: np.array(peers.peft_training(wrapped, worlds.prompt(options), batches, RATE))
 
 
 def _ours(options: Options, dtype: torch.dtype) -> Work:
-    return ours(worlds.opt(options.device, dtype), worlds.prompt(options.device), _batches(options.rows))
+    return ours(worlds.opt(options, dtype), worlds.prompt(options), _batches(options.rows))
 
 
 def ours(model: Any, start: torch.Tensor, rows: list[list[Row]]) -> Work:

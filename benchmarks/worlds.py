@@ -4,44 +4,57 @@ from __future__ import annotations
 
 from functools import cache
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from transformers import BartConfig, BartForConditionalGeneration, OPTConfig, OPTForCausalLM
 
+from benchmarks.options import Options
+
 PROMPT = 111
 LIMIT = 40
-WIDTHS = {"cpu": 768, "cuda": 2048}
-"""Of the OPT-125m's and the OPT-1.3B's embeddings."""
 
 
-def bart(device: str = "cpu", dtype: torch.dtype = torch.float32) -> Any:
-    """BART of 6 + 6 layers x 512 on a CPU, BART-large's shape on a GPU; vocabulary 50,264."""
-    layers, width, heads = (12, 1024, 16) if "cuda" in device else (6, 512, 8)
+class Size(NamedTuple):
+    """Layers, width and heads of a model; BART has as many layers on either side."""
+
+    layers: int
+    width: int
+    heads: int
+
+
+BART = {"tiny": Size(2, 32, 4), "small": Size(6, 512, 8), "large": Size(12, 1024, 16)}
+"""The last is BART-large's shape."""
+OPT = {"tiny": Size(2, 32, 4), "small": Size(12, 768, 12), "large": Size(24, 2048, 32)}
+"""The last two are the shapes of OPT-125m and OPT-1.3B."""
+
+
+def bart(options: Options, dtype: torch.dtype = torch.float32) -> Any:
+    """A BART with a vocabulary of 50,264."""
+    size = BART[options.size]
     sizes: dict[str, Any] = {
         f"{part}_{name}": value
         for part in ("encoder", "decoder")
-        for name, value in (("layers", layers), ("attention_heads", heads), ("ffn_dim", 4 * width))
+        for name, value in (("layers", size.layers), ("attention_heads", size.heads), ("ffn_dim", 4 * size.width))
     }
     torch.manual_seed(0)
-    model = BartForConditionalGeneration(BartConfig(vocab_size=50264, d_model=width, **sizes))
-    return model.eval().requires_grad_(False).to(device, dtype)
+    model = BartForConditionalGeneration(BartConfig(vocab_size=50264, d_model=size.width, **sizes))
+    return model.eval().requires_grad_(False).to(options.device, dtype)
 
 
-def opt(device: str = "cpu", dtype: torch.dtype = torch.float32) -> Any:
-    """OPT-125m's shape on a CPU, OPT-1.3B's on a GPU; drawn wider than usual, so that greedy text varies."""
-    width = WIDTHS[device.split(":")[0]]
-    layers, heads = (24, 32) if "cuda" in device else (12, 12)
+def opt(options: Options, dtype: torch.dtype = torch.float32) -> Any:
+    """An OPT with a vocabulary of 50,272, drawn wider than usual, so that greedy text varies."""
+    layers, width, heads = OPT[options.size]
     sizes: dict[str, Any] = {"num_hidden_layers": layers, "num_attention_heads": heads, "ffn_dim": 4 * width}
     config = OPTConfig(vocab_size=50272, hidden_size=width, word_embed_proj_dim=width, init_std=0.06, **sizes)
     torch.manual_seed(0)
-    return OPTForCausalLM(config).eval().requires_grad_(False).to(device, dtype)
+    return OPTForCausalLM(config).eval().requires_grad_(False).to(options.device, dtype)
 
 
-def prompt(device: str = "cpu") -> torch.Tensor:
+def prompt(options: Options) -> torch.Tensor:
     """A soft prompt ``[111, width]``."""
-    width = WIDTHS[device.split(":")[0]]
-    return (torch.randn(PROMPT, width, generator=torch.Generator().manual_seed(1)) * 0.06).to(device)
+    drawn = torch.randn(PROMPT, OPT[options.size].width, generator=torch.Generator().manual_seed(1))
+    return (drawn * 0.06).to(options.device)
 
 
 def sentences(count: int, seed: int) -> list[tuple[int, ...]]:

@@ -1,0 +1,98 @@
+"""What the benchmarks race is the same work: every contender's outputs, on tiny models, without any clock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import checkouts, decode, likelihood, overlap, peers, scale, startup, targets, train, worlds
+from benchmarks.__main__ import main
+from benchmarks.options import Options, Race
+from benchmarks.race import Contender, Result, compare, table
+
+TINY = Options(rows=8, size="tiny")
+RACES = [race for module in (likelihood, decode, train, overlap, scale) for race in module.races(TINY)]
+pytestmark = pytest.mark.filterwarnings("ignore:Position ids are not supported", "ignore:`is_gradient_checkpointing`")
+
+
+@pytest.mark.parametrize("race", RACES, ids=lambda race: race.title)
+def test_contenders_compute_the_same(race: Race) -> None:
+    """The peers' own results are the authority: ours are within the tolerance that a speed is printed under."""
+    first, *others = race.contenders
+    expected = first.build()()
+    assert np.isfinite(expected).all()
+    for contender in others:
+        if contender.tolerance is None:  # bf16 may change greedy text: the share of equal rows is printed
+            continue
+        compare(Result(contender, [], contender.build()(), 0.0), expected)
+
+
+def test_the_work_is_not_trivial() -> None:
+    """Texts of many lengths, scores and losses that vary: what is equal could differ."""
+    work = {race.title: race.contenders[0].build()() for race in RACES if race.title in ("decode", "likelihood")}
+    assert len({(row >= 0).sum() for row in work["decode"]}) > 3
+    assert work["likelihood"].std() > 1e-4
+    assert len(set(worlds.sentences(8, 0))) == 8
+
+
+def test_results_that_differ_stop_a_race() -> None:
+    contender = Contender("one", lambda: lambda: np.zeros(2), len, "rows/s", 1e-3)
+    assert compare(Result(contender, [], np.full(2, 1e-4), 0.0), np.zeros(2)) == "within 0.0001"
+    for wrong in (np.full(2, 0.1), np.full(2, np.nan), np.zeros(3)):
+        with pytest.raises(SystemExit, match="one"):
+            compare(Result(contender, [], wrong, 0.0), np.zeros(2))
+
+
+def result(name: str, seconds: list[float], memory: float) -> Result:
+    return Result(Contender(name, lambda: lambda: np.zeros(10), len, "rows/s"), seconds, np.zeros(10), memory)
+
+
+def test_ratios_are_medians_of_rounds_side_by_side() -> None:
+    """Three rounds on a machine that slows down: 2, 2 and 4 times as fast."""
+    slow, fast = result("a", [2.0, 4.0, 8.0], 100), result("b", [1.0, 2.0, 2.0], 10)
+    assert fast.times(slow) == 2.0
+    assert "| b | 5.0 | 2.00 | 10 |" in table("race", [slow, fast])
+
+
+def test_targets_say_what_was_reached() -> None:
+    peer = result("PEFT and a plain loop, full logits", [6.0] * 3, 4000)
+    found = targets.table({"train": [peer, result("parabench", [1.0] * 3, 150)]})
+    assert (
+        "| prompt-tuning step, text tokens/s, fp32 | PEFT and a plain loop, full logits | >= 5.5 x | 6.00 x | yes |"
+        in found
+    )
+    assert "<= 200 MB | 150 MB of 4000 | yes" in found
+    assert "no |" in targets.table({"train": [peer, result("parabench", [2.0] * 3, 250)]})
+
+
+def test_a_checkout_of_the_origin_measures_what_the_loop_does(tmp_path: Path) -> None:
+    """A file in the shape of Clyde013/Paraphrase-OPT's: its ``compute`` reads the ids that ``update`` would leave."""
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics" / "bart_metric.py").write_text(
+        "from torchmetrics import Metric\n"
+        "class BartScore(Metric):\n"
+        "    def compute(self):\n"
+        "        out = self.model(input_ids=self.src_input_ids[0], labels=self.target_input_ids[0])\n"
+        "        loss = self.loss_fct(self.lsm(out.logits[0]), self.target_input_ids[0][0])\n"
+        "        return [-loss.mean().item()]\n"
+    )
+    model, pairs = worlds.bart(TINY), likelihood.pairs(3, 1)
+    score = checkouts.origin(tmp_path, model)
+    assert [score(*pair) for pair in pairs] == pytest.approx(peers.bartscore_loop(model, pairs, 1), abs=1e-5)
+    with pytest.raises(SystemExit, match=r"bart_score\.py"):
+        checkouts.neulab(tmp_path, model)
+
+
+def test_light_commands_load_no_model_library() -> None:
+    for words in (["--help"], ["list", "scorers"]):
+        assert not set(startup.loaded(words)) & set(startup.MODELS)
+
+
+def test_the_command_line_knows_every_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    printed = capsys.readouterr().out
+    for name in ("likelihood", "decode", "train", "overlap", "startup", "scale", "--device", "--neulab"):
+        assert name in printed
