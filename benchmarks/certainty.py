@@ -116,7 +116,7 @@ def tests() -> Iterator[tuple[str, float]]:
     both = people()
     yield "mean of 200 independent values", false_positives(mean, lambda g: (normal(g), normal(g)), None)
     yield (
-        "BLEU of two people, swapped at random, 306 sentences",
+        f"BLEU of two people, swapped at random, {len(both[0])} sentences",
         false_positives(BLEU.combine, lambda g: swapped(g, both), None),
     )
     yield (
@@ -171,8 +171,8 @@ one seed is marked for that reason.
 
 ## Speed
 
-All intervals, all differences with their intervals and smallest detectable size, and all paired tests of 10 systems x 30
-columns x 2,000 examples x 10,000 draws: {busy:.1f} s of processor time, {wall:.1f} s on a shared machine.""")
+All intervals, all differences with their intervals and smallest detectable size, and all paired tests of 10 systems x
+30 columns x 2,000 examples x 10,000 draws: {busy:.1f} s of processor time, {wall:.1f} s on a shared machine.""")
 
 
 if __name__ == "__main__":
