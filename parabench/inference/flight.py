@@ -116,15 +116,16 @@ class _Flight:
     def _write(self, rows: Sequence[_Writing], logits: Float[Tensor, "R V"]) -> list[Completion]:
         tokens = self.chooser.choose(logits, [row.ids for row in rows], [row.draw for row in rows])
         first = len(self.writing) - len(rows)
-        done = []
-        for index, (row, token) in reversed(list(enumerate(zip(rows, tokens, strict=True), first))):
+        done, finished = [], []
+        for index, (row, token) in enumerate(zip(rows, tokens, strict=True), first):
             ended = token in self.eos
             row.ids += [] if ended else [token]
             if ended or len(row.ids) == self.limit:
                 done.append(Completion(row.position, tuple(row.ids), ended))
-                self.slots.release(index)
-                self.writing[index] = self.writing[-1]
-                self.writing.pop()
+                finished.append(index)
+        for source, target in self.slots.release(finished):
+            self.writing[target] = self.writing[source]
+        del self.writing[len(self.writing) - len(finished) :]
         return done
 
 

@@ -1,7 +1,7 @@
 """Rows in flight: keys and values of shared beginnings stored once, of everything else in preallocated slots.
 
 Works with every decoder whose attention goes through transformers' interface (tested: OPT, GPT-2, Llama, Qwen2). On
-CUDA the same code runs eagerly, without graphs; it has been tested on CPU only.
+CUDA a step is a graph of fixed shapes, captured once a call; the shapes are tested on CPU, the capture is not.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from transformers import PreTrainedModel
 from parabench.contracts import UserError
 from parabench.inference.attention import Blocks, Flat, blocks, planned, spans
 from parabench.inference.rows import Row, embed
+
+STATIC = ("cuda",)
+"""Kinds of device on which steps have fixed shapes: there launching them costs more than computing what is unused."""
 
 Store = Callable[[int, Flat, Flat], None]
 
@@ -82,16 +85,20 @@ def run_packed(
 
 
 def forward(
-    model: PreTrainedModel, plan: Any, positions: Sequence[int], keep: Sequence[int] | None, **inputs: Tensor
+    model: PreTrainedModel,
+    plan: Any,
+    positions: Sequence[int] | Int[Tensor, " T"],
+    keep: Sequence[int] | Int[Tensor, " K"] | None,
+    **inputs: Tensor,
 ) -> Float[Tensor, "K X"]:
     """One pass over flat tokens: logits at the flat positions ``keep``, or, where that is None, all hidden states."""
-    at = torch.tensor([positions], device=model.device)
+    at = torch.as_tensor(positions, device=model.device)[None]
     body: Any = model.base_model
     caller: Any = model
     with planned(model):
         if keep is None:
             return body(**inputs, position_ids=at, use_cache=False, plan=plan).last_hidden_state[0]
-        kept = torch.tensor(keep, device=model.device)
+        kept = torch.as_tensor(keep, device=model.device)
         return caller(**inputs, position_ids=at, logits_to_keep=kept, use_cache=False, plan=plan).logits[0]
 
 
@@ -106,6 +113,7 @@ class Slots:
         self.lengths: list[int] = []
         self.owners: list[int] = []
         self.layers: dict[int, tuple[Tensor, Tensor]] = {}
+        self.fixed: FixedStep | None = None
 
     def admit(self, rows: Sequence[Row], owners: Sequence[int]) -> Float[Tensor, "R V"]:
         """Take in rows (without their shared beginnings); the logits behind each one's last id."""
@@ -122,23 +130,33 @@ class Slots:
 
     def step(self, tokens: Sequence[int]) -> Float[Tensor, "R V"]:
         """Feed one more token to every row in flight; the logits behind it."""
-        positions = [
-            len(self.pool.spans[owner]) + length for owner, length in zip(self.owners, self.lengths, strict=True)
-        ]
-        ids = torch.tensor([list(tokens)], device=self.model.device)
-        logits = forward(self.model, StepPlan(self), positions, range(len(tokens)), input_ids=ids)
+        begins = [self.pool.spans[owner] for owner in self.owners]
+        positions = [len(begin) + length for begin, length in zip(begins, self.lengths, strict=True)]
+        starts, stops = [begin.start for begin in begins], [begin.stop for begin in begins]
+        state = torch.tensor([list(tokens), positions, self.lengths, starts, stops])
+        if self.model.device.type in STATIC:
+            self.fixed = self.fixed or FixedStep(self)
+            logits = self.fixed(state)
+        else:
+            logits = run_step(self, state, max(self.lengths) + 1, slice(min(starts), max(stops)))
         self.lengths = [length + 1 for length in self.lengths]
         return logits
 
-    def release(self, slot: int) -> None:
-        """Free a slot; the last row in flight moves into it."""
-        last = len(self.lengths) - 1
-        for keys, values in self.layers.values():
-            used = self.lengths[last]
-            keys[slot, :, :used], values[slot, :, :used] = keys[last, :, :used], values[last, :, :used]
+    def release(self, finished: Sequence[int]) -> list[tuple[int, int]]:
+        """Free slots; the last rows in flight move into them. Gives from where to where rows moved."""
+        left, gone = len(self.lengths) - len(finished), set(finished)
+        movers = [slot for slot in range(left, len(self.lengths)) if slot not in gone]
+        moves = list(zip(movers, sorted(slot for slot in gone if slot < left), strict=True))
+        if moves:
+            old, new = torch.tensor(moves, device=self.model.device).T
+            used = max(self.lengths[slot] for slot in movers)
+            for stored in (part for layer in self.layers.values() for part in layer):
+                stored[new, :, :used] = stored[old, :, :used]
         for state in (self.lengths, self.owners):
-            state[slot] = state[last]
-            state.pop()
+            for source, target in moves:
+                state[target] = state[source]
+            del state[left:]
+        return moves
 
     def write(self, slot: Int[Tensor, " T"], step: Int[Tensor, " T"], layer: int, keys: Flat, values: Flat) -> None:
         """Put a layer's keys and values of T tokens into their slots, each at its step."""
@@ -150,30 +168,76 @@ class Slots:
             stored[slot, :, step] = new
 
 
+def run_step(slots: Slots, state: Int[Tensor, "5 R"], longest: int, shared: slice) -> Float[Tensor, "R V"]:
+    """The logits behind one more token of R rows, from their tokens, positions, lengths, and where their beginnings
+    start and stop in the pool; ``longest`` and ``shared`` are the places of slots and pool that are looked at.
+    """
+    tokens, positions, *places = state.to(slots.model.device)
+    plan = StepPlan(slots, *places, longest, shared)
+    return forward(slots.model, plan, positions, plan.slot, input_ids=tokens[None])
+
+
+class FixedStep:
+    """A step over all slots and all their places, so that its shapes never change; on CUDA, one graph.
+
+    Slots that hold no row compute what nobody reads.
+    """
+
+    def __init__(self, slots: Slots) -> None:
+        self.slots, self.shared = slots, slice(0, slots.pool.spans[-1].stop)
+        self.state = torch.zeros(5, slots.count, dtype=torch.long, device=slots.model.device)
+        self.graph: torch.cuda.CUDAGraph | None = None
+
+    def __call__(self, state: Int[Tensor, "5 R"]) -> Float[Tensor, "R V"]:
+        self.state[:, : state.shape[1]] = state.to(self.state.device)
+        if self.state.is_cuda and self.graph is None:
+            self._capture()
+        if self.graph is None:
+            self.logits = self._run()
+        else:
+            self.graph.replay()
+        return self.logits[: state.shape[1]]
+
+    def _run(self) -> Float[Tensor, "R V"]:
+        return run_step(self.slots, self.state, self.slots.reach, self.shared)
+
+    def _capture(self) -> None:
+        """Run once outside the graph, as capturing wants it; writing the same keys and values twice changes nothing."""
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            self._run()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self.logits = self._run()
+        self.graph = graph
+
+
 class StepPlan:
     """Attention of one new token a row: to its slot, and to its beginning by one product shared by all rows.
 
     The two softmaxes are one, over the joined scores (cascade attention: Juravsky et al. 2024, Hydragen).
     """
 
-    def __init__(self, slots: Slots) -> None:
-        device = slots.model.device
-        self.slots = slots
-        self.slot = torch.arange(len(slots.lengths), device=device)
-        self.step = torch.tensor(slots.lengths, device=device)
-        self.longest = max(slots.lengths) + 1
-        begins = [slots.pool.spans[owner] for owner in slots.owners]
-        self.shared = slice(min(span.start for span in begins), max(span.stop for span in begins))
-        self.hidden = self._hidden(begins)
+    def __init__(
+        self,
+        slots: Slots,
+        lengths: Int[Tensor, " R"],
+        starts: Int[Tensor, " R"],
+        stops: Int[Tensor, " R"],
+        longest: int,
+        shared: slice,
+    ) -> None:
+        self.slots, self.step, self.longest, self.shared = slots, lengths, longest, shared
+        self.slot = torch.arange(len(lengths), device=lengths.device)
+        self.hidden = self._hidden(starts[:, None], stops[:, None])
 
-    def _hidden(self, begins: Sequence[range]) -> Bool[Tensor, "R 1 1 S"]:
+    def _hidden(self, starts: Int[Tensor, "R 1"], stops: Int[Tensor, "R 1"]) -> Bool[Tensor, "R 1 1 S"]:
         """Which shared places, then which places of its slot, a row does not see."""
-        device = self.slots.model.device
-        place = torch.arange(self.shared.start, self.shared.stop, device=device)
-        start = torch.tensor([span.start for span in begins], device=device)[:, None]
-        stop = torch.tensor([span.stop for span in begins], device=device)[:, None]
-        later = torch.arange(self.longest, device=device) > self.step[:, None]
-        return torch.cat([(place < start) | (place >= stop), later], dim=1)[:, None, None]
+        place = torch.arange(self.shared.start, self.shared.stop, device=starts.device)
+        later = torch.arange(self.longest, device=starts.device) > self.step[:, None]
+        return torch.cat([(place < starts) | (place >= stops), later], dim=1)[:, None, None]
 
     def __call__(self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None) -> Flat:
         rows, heads, width = query.shape

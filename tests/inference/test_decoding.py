@@ -194,3 +194,28 @@ def test_only_the_beginnings_that_save_most_are_kept() -> None:
     prefixes = shared_prefixes(rows)
     assert len(prefixes.rows) == 17
     assert {rows[at].ids[0] // 100 for at, owner in enumerate(prefixes.owners) if owner} >= set(range(30, 41))
+
+
+@pytest.mark.parametrize("name", ["opt", "llama"])
+def test_steps_of_fixed_shapes_give_the_same_text(causal: Load, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What CUDA captures as a graph, run as it is: all slots and places in every step, rows of several beginnings."""
+    model, tokenizer = causal(name)
+    rows = mixed_rows(model, tokenizer)
+    expected = decoded(model, rows, PLAIN)
+    monkeypatch.setattr(slots, "STATIC", ("cpu",))
+    assert decoded(model, rows, PLAIN) == expected
+    assert decoded(model, rows, PLAIN, Runtime(batch_size=5)) == expected
+
+
+@pytest.mark.gpu
+def test_captured_steps_give_the_text_of_plain_ones(causal: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    model, tokenizer = causal("opt")
+    try:
+        rows = mixed_rows(model.to("cuda"), tokenizer)
+        captured = decoded(model, rows, PLAIN)
+        monkeypatch.setattr(slots, "STATIC", ())
+        assert decoded(model, rows, PLAIN) == captured
+    finally:
+        model.to("cpu")
