@@ -108,7 +108,9 @@ class Matcher:
         rows = self._tokenise(texts)
         encoded = {}
         order = by_length([len(row["input_ids"]) for row in rows])
-        for batch, hidden in in_batches(order, lambda b: (b, self._hidden(b, rows)), self.runtime.batch_size, PAIRS):
+        for batch, hidden in in_batches(
+            order, lambda b: (b, self._hidden(b, rows)), self.runtime.batch_size, PAIRS, model=self._loaded[0]
+        ):
             for position, vectors in zip(batch, hidden, strict=True):
                 weights = self._weights(rows[position])
                 encoded[texts[position]] = (vectors[: len(weights)], weights.to(vectors.device))

@@ -78,7 +78,7 @@ class Nli:
             return batch, model(**padded).logits.float().softmax(-1)[:, entailed].cpu().numpy()
 
         order = by_length([len(row["input_ids"]) for row in rows])
-        for batch, probabilities in in_batches(order, run, self.runtime.batch_size, BATCH):
+        for batch, probabilities in in_batches(order, run, self.runtime.batch_size, BATCH, model=model):
             result[np.asarray(batch)] = probabilities
         return result
 

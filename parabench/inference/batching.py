@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from transformers import PreTrainedModel
@@ -12,6 +12,9 @@ from transformers import PreTrainedModel
 from parabench.contracts import UserError
 
 Result = TypeVar("Result")
+
+FITTING = "parabench_fitting"
+"""Attribute of a model: what fits on its device beside it, by what did not."""
 
 
 def check_lengths(model: PreTrainedModel, lengths: Sequence[int], what: str) -> None:
@@ -37,13 +40,15 @@ def in_batches(
     batch_size: int | None,
     start: int,
     costs: Sequence[int] | None = None,
+    model: Any = None,
 ) -> Iterator[Result]:
     """Run ``order`` batch by batch, of ``batch_size`` rows; if None, halve whenever memory runs out, first ``start``.
 
-    With ``costs`` (say tokens, by position) ``start`` bounds a batch's cost instead of its rows. Every position is in
-    exactly one result. Raises UserError where a fixed batch, or one single row, does not fit.
+    With ``costs`` (say tokens, by position) ``start`` bounds a batch's cost instead of its rows. What was found to fit
+    is where the next call with the same ``model`` starts. Every position is in exactly one result. Raises UserError
+    where a fixed batch, or one single row, does not fit.
     """
-    budget, done = batch_size or start, 0
+    budget, done = batch_size or fitting(model, start), 0
     prices = costs if costs is not None and batch_size is None else [1] * (max(order, default=0) + 1)
     while done < len(order):
         batch = _affordable(order[done:], prices, budget)
@@ -55,6 +60,18 @@ def in_batches(
             raise does_not_fit(len(batch))
         else:
             budget = max(1, sum(prices[position] for position in batch) // 2)
+            remember(model, start, budget)
+
+
+def fitting(model: Any, start: int) -> int:
+    """What was last found to fit where ``start`` did not, at this model; else ``start``."""
+    return int(getattr(model, FITTING, {}).get(start, start))
+
+
+def remember(model: Any, start: int, found: int) -> None:
+    """Let the model remember that so much fits where ``start`` did not."""
+    if model is not None:
+        vars(model).setdefault(FITTING, {})[start] = found
 
 
 def attempt(run: Callable[[], Result]) -> tuple[bool, Result | None]:

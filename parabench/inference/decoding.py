@@ -80,7 +80,7 @@ def decode_seq2seq(
         return [_cut(position, row, {config.eos_token_id}) for position, row in zip(batch, new, strict=True)]
 
     size = 1 if decoding.do_sample else runtime.batch_size
-    yield from in_batches(by_length([len(source) for source in sources]), run, size, AUTO_BATCH)
+    yield from in_batches(by_length([len(source) for source in sources]), run, size, AUTO_BATCH, model=model)
 
 
 def _with_generate(
@@ -100,7 +100,7 @@ def _with_generate(
         return [_cut(position, ids, eos) for position, ids in zip(batch, new, strict=True)]
 
     size = 1 if decoding.do_sample else runtime.batch_size
-    yield from in_batches(by_length([len(row.ids) for row in rows]), run, size, AUTO_BATCH)
+    yield from in_batches(by_length([len(row.ids) for row in rows]), run, size, AUTO_BATCH, model=model)
 
 
 def _cut(position: int, ids: Sequence[int], eos: AbstractSet[int]) -> Completion:

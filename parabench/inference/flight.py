@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from parabench.contracts import Decoding, Runtime
-from parabench.inference.batching import attempt, does_not_fit
+from parabench.inference.batching import attempt, does_not_fit, fitting, remember
 from parabench.inference.choosing import Chooser
 from parabench.inference.rows import Row, row_seeds, shared_prefixes
 from parabench.inference.slots import Pool, Slots
@@ -80,7 +80,8 @@ class _Flight:
         order = sorted(range(len(rows)), key=lambda at: (self.owners[at], -len(self.own[at].ids), at))
         self.waiting, self.writing = deque(order), list[_Writing]()
         reach = max(len(row.ids) for row in self.own) + decoding.max_new_tokens
-        count = min(len(rows), runtime.batch_size or _auto_rows(model, reach))
+        self.start = _auto_rows(model, reach)
+        count = min(len(rows), runtime.batch_size or fitting(model, self.start))
         self.prefill = PREFILL_TOKENS[model.device.type]
         self.slots = Slots(model, Pool(model, prefixes.rows), count, reach)
 
@@ -102,6 +103,7 @@ class _Flight:
         self.waiting.extendleft(reversed([row.position for row in self.writing]))
         self.writing = []
         self.slots = Slots(self.slots.model, self.slots.pool, self.slots.count // 2, self.slots.reach)
+        remember(self.slots.model, self.start, self.slots.count)
 
     def _next(self, free: int) -> list[int]:
         taken: list[int] = []

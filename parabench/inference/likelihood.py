@@ -102,7 +102,8 @@ def _measure(
 
     scored = [at for at in order if targets[at]]
     with torch.inference_mode():
-        for batch, totals in in_batches(scored, sums, runtime.batch_size, TOKENS[model.device.type], costs):
+        budget = TOKENS[model.device.type]
+        for batch, totals in in_batches(scored, sums, runtime.batch_size, budget, costs, model):
             result[list(batch), 0] = totals
     return result
 

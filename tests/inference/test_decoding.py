@@ -13,6 +13,7 @@ from transformers import GenerationConfig
 
 from parabench.contracts import Decoding, Runtime, UserError
 from parabench.inference import slots
+from parabench.inference.batching import FITTING
 from parabench.inference.decoding import Completion, Row, decode_causal, decode_seq2seq
 from parabench.inference.rows import shared_prefixes
 
@@ -136,22 +137,28 @@ def test_sampling_follows_the_model_and_top_one_is_greedy(causal: Load) -> None:
 def test_out_of_memory_halves_unless_the_size_is_fixed(causal: Load, size: int | None) -> None:
     model, tokenizer = causal("opt")
     rows = mixed_rows(model, tokenizer)
-    expected = decoded(model, rows, PLAIN)
+    expected, failed = decoded(model, rows, PLAIN), list[int]()
 
     def full(_: Any, arguments: Any, settings: dict[str, Tensor]) -> None:
         ids = settings.get("input_ids")
         if ids is not None and ids.shape[1] > 4:
+            failed.append(ids.shape[1])
             raise torch.OutOfMemoryError("full")
 
     hook = model.register_forward_pre_hook(full, with_kwargs=True)
     try:
         if size is None:
             assert decoded(model, rows, PLAIN) == expected
+            assert failed.pop() > 4
+            failed.clear()
+            assert decoded(model, rows, PLAIN) == expected
+            assert not failed, "what fits was found out a second time"
         else:
             with pytest.raises(UserError, match="not enough memory"):
                 decoded(model, rows, PLAIN, Runtime(batch_size=size))
     finally:
         hook.remove()
+        vars(model).pop(FITTING, None)
 
 
 def test_too_long_and_empty_prompts_are_named_before_any_work(causal: Load) -> None:
