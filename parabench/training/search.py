@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -101,9 +101,10 @@ def digest(settings: Settings) -> str:
 
 
 def _study(search: Search, folder: Path) -> optuna.Study:
+    """The study in the folder, or a new one; UserError where it is of another search but for the number of trials."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = JournalStorage(JournalFileBackend(str(folder / "trials.journal")))
-    return optuna.create_study(
+    study = optuna.create_study(
         storage=storage,
         study_name="parabench",
         direction="maximize" if search.upwards else "minimize",
@@ -111,6 +112,13 @@ def _study(search: Search, folder: Path) -> optuna.Study:
         pruner=_pruner(search),
         load_if_exists=True,
     )
+    plan = json.loads(json.dumps({name: value for name, value in asdict(search).items() if name != "trials"}))
+    for name, value in study.user_attrs.get("search", plan).items():
+        if value != plan[name]:
+            found = f"{name} was {value}, not {plan[name]}"
+            raise UserError(f"go on with the search in {folder}", found, mend="give another --output")
+    study.set_user_attr("search", plan)
+    return study
 
 
 def _sampler(search: Search) -> optuna.samplers.BaseSampler:
@@ -173,7 +181,9 @@ def write_tables(study: optuna.Study, goal: str, folder: Path) -> None:
     write_atomically(folder / "importance.json", json.dumps(importance(study), indent=1).encode())
     if "length" in names:
         ended = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-        points = {name: [(t.params["length"], measured(t)[name]) for t in ended] for name in measures}
+        points = {
+            name: [(t.params["length"], measured(t)[name]) for t in ended if name in measured(t)] for name in measures
+        }
         write_atomically(folder / "length.svg", lengths.plot(points))
 
 

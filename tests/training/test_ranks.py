@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -60,6 +61,22 @@ def test_every_row_is_seen_once_by_one_process(count: int) -> None:
     found = [seen(rank, count) for rank in range(count)]
     assert sum(found, Counter()) == Counter(range(50))
     assert all(found)
+
+
+@pytest.mark.slow
+@pytest.mark.loopback
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_epoch_of_real_processes_has_every_row_once(
+    count: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"] if count == 2 else []
+    script = str(Path(__file__).parent / "count_rows.py")
+    subprocess.run([sys.executable, *launch, script, "100001", str(tmp_path)], check=True, timeout=500)
+    found = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*.json"))]
+    with capsys.disabled():
+        print(f"\n{count} processes: rows computed {[len(one) for one in found]}, of 100001 each once")
+    assert len(found) == count
+    assert sorted(number for one in found for number in one) == list(range(100_001))
 
 
 @pytest.mark.loopback

@@ -65,7 +65,7 @@ def test_trials_that_fall_behind_are_stopped(pruner: str, tmp_path: Path) -> Non
     if pruner == "median":  # of curves that never cross, those below the median of their predecessors run on
         best = min(rows, key=lambda row: int(row["length"]))
         assert best["state"] == "complete"
-        assert (tmp_path / "length.svg").read_bytes().startswith(b"<?xml")
+        assert (tmp_path / "length.svg").read_bytes().startswith(b"<svg")
 
 
 def test_a_grid_tries_everything_once(tmp_path: Path) -> None:
@@ -74,6 +74,14 @@ def test_a_grid_tries_everything_once(tmp_path: Path) -> None:
     assert sorted((row["length"], row["seed"]) for row in table(tmp_path)) == [(a, b) for a in "123" for b in "01"]
     with pytest.raises(UserError, match="a range for learning_rate"):
         search(Search(grid, {"learning_rate": (0.1, 1.0)}, 6, 100, 10, "grid"), tmp_path / "other", falling)
+
+
+def test_a_folder_of_another_search_is_refused_and_more_trials_are_not(tmp_path: Path) -> None:
+    search(Search(CHOICES, {}, 2, 100, 10, "random", "none"), tmp_path, falling)
+    search(Search(CHOICES, {}, 3, 100, 10, "random", "none"), tmp_path, falling)
+    assert len(table(tmp_path)) == 3
+    with pytest.raises(UserError, match="goal was loss, not bleu"):
+        search(Search(CHOICES, {}, 4, 100, 10, "random", "none", goal="bleu", upwards=True), tmp_path, falling)
 
 
 def test_a_worker_that_died_is_taken_over_with_the_same_settings(tmp_path: Path) -> None:
