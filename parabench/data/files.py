@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from parabench.contracts import UserError
 from parabench.data.tally import Tally
@@ -39,9 +39,39 @@ def opened(path: str) -> Iterator[IO[bytes]]:
             raise _unreadable(path, error) from None
 
 
-def _unpacked(stack: ExitStack, path: str) -> IO[bytes]:
-    import zstandard
+class _Zstandard(io.RawIOBase):
+    """Frames of zstandard one after the other; zstandard's own reader takes a file that was cut off for a whole one."""
 
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._frame: Any = None
+        self._packed, self._ready = b"", memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            packed = self._packed or self._file.read(1024)  # which unpacks to 32 MiB at most
+            if not packed:
+                if self._frame:
+                    raise EOFError("it ends in the middle")
+                return 0
+            self._ready = self._next(packed)
+        count = min(len(buffer), len(self._ready))
+        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
+
+    def _next(self, packed: bytes) -> memoryview:
+        import zstandard
+
+        frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+        unpacked = frame.decompress(packed)
+        self._frame, self._packed = (None, frame.unused_data) if frame.eof else (frame, b"")
+        return memoryview(unpacked)
+
+
+def _unpacked(stack: ExitStack, path: str) -> IO[bytes]:
     name, _, member = path.partition("!")
     if name.endswith(".zip"):
         archive = stack.enter_context(zipfile.ZipFile(name))
@@ -49,7 +79,7 @@ def _unpacked(stack: ExitStack, path: str) -> IO[bytes]:
     if name.endswith(".gz"):
         return stack.enter_context(cast(IO[bytes], gzip.open(name, "rb")))
     if name.endswith(".zst"):
-        return io.BufferedReader(stack.enter_context(zstandard.open(name, "rb")))
+        return io.BufferedReader(_Zstandard(stack.enter_context(Path(name).open("rb"))))
     return stack.enter_context(Path(name).open("rb"))
 
 

@@ -77,7 +77,8 @@ def packed(form: str, folder: Path, data: bytes, ending: str) -> Path:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("corpus.tsv", data)
     else:
-        path.write_bytes({"": bytes, ".gz": gzip.compress, ".zst": zstandard.compress}[ending](data))
+        zstd = zstandard.ZstdCompressor(write_checksum=True).compress  # as the program zstd does
+        path.write_bytes({"": bytes, ".gz": gzip.compress, ".zst": zstd}[ending](data))
     return path
 
 
@@ -89,14 +90,16 @@ def fuzz(folder: Path, form: str, number: int) -> Counter[str]:
 
 
 def fuzz_packed(folder: Path, ending: str, number: int) -> Counter[str]:
-    """So many changed archives: what is taken out of one is a beginning of what was put in, or is refused."""
+    """So many changed archives: what is taken out of one is what was put in, or it is refused."""
     path = packed("tsv", folder, CONTENT["tsv"], ending)
+    truth = list(corpora.rows("tsv", str(path), Columns(), Tally()))
     tally: Counter[str] = Counter()
     for data in randomly(number, path.read_bytes(), seed=len(ending)):
         path.write_bytes(data)
         with patience():
             try:
-                list(corpora.rows("tsv", str(path), Columns(), Tally()))
+                found = list(corpora.rows("tsv", str(path), Columns(), Tally()))
+                assert found == truth or (not found and not path.stat().st_size)  # an empty file is an empty corpus
                 tally["taken"] += 1
             except UserError:
                 tally["refused"] += 1
@@ -112,6 +115,22 @@ def test_rows_are_taken_as_they_stand_or_counted(tmp_path, form):
 @pytest.mark.parametrize("ending", [".gz", ".zst", ".zip"])
 def test_changed_archives_are_refused(tmp_path, ending):
     assert fuzz_packed(tmp_path, ending, 150)["refused"] > 100
+
+
+@pytest.mark.parametrize("ending", [".gz", ".zst", ".zip"])
+def test_an_archive_that_was_cut_off_anywhere_is_refused(tmp_path, ending):
+    path = packed("tsv", tmp_path, CONTENT["tsv"], ending)
+    whole = path.read_bytes()
+    for length in range(1, len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(UserError):
+            list(corpora.rows("tsv", str(path), Columns(), Tally()))
+
+
+def test_several_frames_of_zstandard_are_one_file(tmp_path):
+    path = packed("tsv", tmp_path, b"a\tb\n", ".zst")
+    path.write_bytes(path.read_bytes() * 2)
+    assert len(list(corpora.rows("tsv", str(path), Columns(), Tally()))) == 2
 
 
 @pytest.mark.slow

@@ -41,7 +41,7 @@ def examples_tsv(path: Path) -> None:
 
 def examples_jsonl(path: Path) -> None:
     read, records = read_examples(path), [json.loads(row) for row in rows(path.read_bytes())]
-    assert [(e.source, list(e.references)) for e in read] == [(r["source"], r["references"]) for r in records]
+    assert [(e.source, list(e.references)) for e in read] == [(r["source"], r.get("references", [])) for r in records]
     assert [e.id for e in read] == [str(r.get("id", n)) for n, r in enumerate(records, 1)]
 
 
@@ -53,7 +53,7 @@ def predictions_tsv(path: Path) -> None:
 def predictions_jsonl(path: Path) -> None:
     read = [(e.source, text, list(e.references)) for e, text in read_predictions(path)]
     records = [json.loads(row) for row in rows(path.read_bytes())]
-    assert read == [(r["source"], r["prediction"], r["references"]) for r in records]
+    assert read == [(r["source"], r["prediction"], r.get("references", [])) for r in records]
 
 
 BESIDE = [Example(f"e{n}", f"source {n}", ("r",)) for n in range(3)]
