@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from parabench import probes
 from parabench.cli import app
+from parabench.commands.probe import as_markdown
 from parabench.contracts import Column, Example, Signature, UserError
 from parabench.data.normalise import Normaliser
 
@@ -64,22 +65,23 @@ def test_a_reference_is_judged_by_the_others_alone():
         probes.probes([Example("1", "s", ("a",))], 0)
 
 
-def test_the_command_writes_what_it_prints(tmp_path):
-    options = ["probe", "--scorers", "bleu,divergence", "--limit", "12", "--seed", "1"]
-    written = {}
-    for ending in ("md", "csv"):
-        made = CliRunner().invoke(
-            app, [*options, "--output", str(tmp_path / f"probes.{ending}")], catch_exceptions=False
-        )
-        assert made.exit_code == 0
-        written[ending] = (tmp_path / f"probes.{ending}").read_text(encoding="utf-8")
-    assert "bleu ↑" in made.stdout
-    assert "| bleu ↑" in written["md"]
-    rows = list(csv.DictReader(written["csv"].splitlines()))
-    assert {row["column"] for row in rows} >= {"bleu", "pinc", "ned"}
+def test_the_command_prints_a_table_and_writes_it(tmp_path):
+    file = tmp_path / "probes.csv"
+    options = ["probe", "--scorers", "divergence", "--limit", "6", "--output", str(file)]
+    made = CliRunner().invoke(app, options, catch_exceptions=False)
+    assert made.exit_code == 0
+    assert "pinc ↑" in made.stdout
+    rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
+    assert {row["column"] for row in rows} >= {"pinc", "ned"}
     for row in rows:
         assert float(row["low"]) <= float(row["effect"]) + 1e-9
-        assert int(row["n"]) <= int(row["of"]) == 12
+        assert int(row["n"]) <= int(row["of"]) == 6
+
+
+def test_markdown_says_share_effect_interval_and_to_how_many_an_edit_applies():
+    table = as_markdown([one for one in found().values() if one.column.name == "long"])
+    assert "negation (2 of 3)" in table
+    assert "| long ↑   | 50% +0.50 [-3.00, +4.00] |" in table
 
 
 def test_an_ending_that_is_no_table_is_refused(tmp_path):
