@@ -139,14 +139,14 @@ def intervals() -> Iterator[tuple[str, float]]:
     yield "the same, by clusters", coverage(mean, clustered, 0.0, NAMES)
     for seeds in (1, 3, 5):
         yield (
-            f"mean over {seeds} training seeds, whose spread is twice the standard error of 200 examples",
+            f"mean over {seeds} training seed{'s' * (seeds > 1)}, whose spread is twice the standard error of 200 examples",
             coverage(mean, trained(seeds, 2 / np.sqrt(200)), 0.0, None),
         )
 
 
 def main() -> None:
     """Print the page."""
-    wall, busy = speed()
+    _, busy = speed()
     print(f"""# Do the intervals and tests keep what they promise?
 
 Made by `python -m benchmarks.certainty` on two CPU cores: Python {platform.python_version()}, numpy {version("numpy")}.
@@ -172,7 +172,7 @@ one seed is marked for that reason.
 ## Speed
 
 All intervals, all differences with their intervals and smallest detectable size, and all paired tests of 10 systems x
-30 columns x 2,000 examples x 10,000 draws: {busy:.1f} s of processor time, {wall:.1f} s on a shared machine.""")
+30 columns x 2,000 examples x 10,000 draws: {busy:.1f} s of one core.""")
 
 
 if __name__ == "__main__":

@@ -47,6 +47,34 @@ def test_the_fast_path_equals_the_slow_one(pair, clusters):
     np.testing.assert_array_equal(fast, slow)
 
 
+def test_the_fast_path_equals_the_slow_one_over_training_seeds(pair):
+    several = [np.stack([with_ones(one + shift) for shift in (0.0, 0.5, -1.0)]) for one in pair]
+    fast, slow = (sig.bootstraps(combine, [*several, with_ones(pair[0])], 3, 40) for combine in (marked_mean, unmarked))
+    np.testing.assert_allclose(fast, slow, atol=1e-12)
+    fast, slow = (sig.paired_test(combine, *several, 3, 200) for combine in (marked_mean, unmarked))
+    np.testing.assert_array_equal(fast, slow)
+
+
+def test_all_pairs_at_once_are_the_pairs_one_by_one(pair):
+    systems = [with_ones(one) for one in (*pair, pair[0] + 0.2)]
+    pairs = [(0, 1), (0, 2), (2, 1)]
+    clusters = [str(i // 4) for i in range(60)]
+    together = sig.paired_tests(marked_mean, systems, pairs, 3, 300, clusters)
+    for found, (a, b) in zip(together, pairs, strict=True):
+        np.testing.assert_array_equal(found, sig.paired_test(marked_mean, systems[a], systems[b], 3, 300, clusters))
+    samples = sig.bootstraps(marked_mean, systems, 3, 40, clusters)
+    for found, system in zip(samples, systems, strict=True):
+        np.testing.assert_allclose(found, sig.bootstrap(marked_mean, system, 3, 40, clusters), atol=1e-12)
+
+
+def test_the_interval_over_seeds_is_that_of_theory():
+    """Examples all alike, seeds 0 and 1: means of two drawn seeds are 0, .5, 1 with chances 1/4, 1/2, 1/4."""
+    rows = np.stack([with_ones(np.full((30, 1), value)) for value in (0.0, 1.0)])
+    values, counts = np.unique(sig.bootstrap(marked_mean, rows, 0, 4000), return_counts=True)
+    assert values == pytest.approx([0.0, 0.5, 1.0])
+    assert counts / 4000 == pytest.approx([0.25, 0.5, 0.25], abs=0.03)
+
+
 def test_interval_agrees_with_scipy(pair):
     """scipy.stats.bootstrap, percentile method, is another program with other draws: ends agree to sampling error."""
     low, high = sig.interval(marked_mean, with_ones(pair[0]), 0, 10_000)
