@@ -105,6 +105,8 @@ def train(
     folder = output or looked_for(chosen, name, kind.family)
     with joined(resolve_device(device)) as ranks:
         runtime = Runtime(ranks.device(resolve_device(device)), dtype, seed=seed)
+        if tasks and data:
+            raise UserError("train with --tasks and --data", "each task names its own data", mend="leave --data out")
         if tasks:
             pairs = task_data(tasks, kind.length, chosen, dev, seed, test)
         else:
@@ -260,11 +262,12 @@ def watching(name: str, steps: int, shown: bool) -> Iterator[Callable[[StepLog],
 
 def report(request: Request, outcome: Outcome) -> None:
     """How it ended, and where the result lies."""
+    from parabench.training.keeping import folders
+
     judged = f", held-out loss {outcome.loss:.4f} nats a token" if outcome.loss < float("inf") else ""
     typer.echo(f"{request.kind.name}: {outcome.steps} updates, kept that of step {outcome.kept}{judged}")
     for reason, count in outcome.skipped.items():
         if count:
             typer.echo(f"left out  {count} rows {reason}")
-    for template in request.data.tasks:
-        typer.echo(f"{request.folder}-{template.taskname}")
-    typer.echo(f"{request.folder}")
+    for place in folders(request.folder, request.data.tasks):
+        typer.echo(f"{place}")

@@ -45,6 +45,8 @@ def _part(text: str) -> tuple[CorpusSpec, float | None]:
     form, _, path = head.partition(":")
     if form not in FORMATS:
         raise UserError(f"read a corpus of the format {form!r}", "no such format", FORMATS, "parabank2:PATH")
+    if path.startswith(("https://", "http://")):
+        raise UserError(f"read {path}", "an address, not a file", mend=f"parabench data fetch {path}")
     if options:
         options, share = _shared(options, r"(?:.*&)?[^&=]+=[^&=]+")
     else:

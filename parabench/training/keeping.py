@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,16 @@ def keep(learner: Learner, folder: Path, facts: Mapping[str, Any], outcome: Outc
         return
     base = Base.of(learner.checkpoint)
     base = replace(base, name=Path(base.name).name if Path(base.name).is_dir() else base.name)
-    for template, prompt, settings, state in _parts(learner):
+    places = folders(folder, learner.templates if learner.several else ())
+    for place, (template, prompt, settings, state) in zip(places, _parts(learner), strict=True):
         known = AdapterFacts(template, base, settings, learner.initialiser, loss=loss_curve(outcome), **facts)
-        place = folder.with_name(f"{folder.name}-{template.taskname}") if learner.several else folder
         _clear(place)
         adapters.save(place, prompt, known, state)
+
+
+def folders(folder: Path, tasks: Sequence[Template]) -> list[Path]:
+    """Where results are stored: in the training's own folder, or beside it for each of the tasks that were named."""
+    return [folder.with_name(f"{folder.name}-{template.taskname}") for template in tasks] or [folder]
 
 
 def _parts(learner: Learner) -> Iterator[tuple[Template, Tensor, Mapping[str, Any], Mapping[str, Tensor]]]:

@@ -109,8 +109,8 @@ def carry_out(
         "versions": {name: version(name) for name in PACKAGES},
     }
     outcome = follow(job, request.folder, partial(keeping.keep, learner, request.folder, facts), watched, ranks)
-    if ranks.first:
-        sketches.record(request.folder, _met(request, ranks), request.data.cleared, request.config.seed)
+    for place in keeping.folders(request.folder, request.data.tasks) if ranks.first else ():
+        sketches.record(place, _met(request, ranks), request.data.cleared, request.config.seed)
     return outcome
 
 

@@ -111,7 +111,7 @@ def prepare(
         "dev": len(held_out),
         "removed": found.removed,
     }
-    return Data(pairs, held_out, facts, templates(tasks, length)), found.tallies
+    return Data(pairs, held_out, facts, templates(tasks, length), test.keys), found.tallies
 
 
 def _corpora(tasks: Mapping[str, Task]) -> Iterator[tuple[str, CorpusSpec]]:

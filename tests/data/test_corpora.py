@@ -164,6 +164,7 @@ def test_specifications_read_as_they_are_written() -> None:
     ("text", "message"),
     [
         ("word:x", "no such format"),
+        ("tsv:https://example.org/a.tsv", "an address, not a file"),
         ("tsv:", "not of the form"),
         ("tsv:x?max_words", "not of the form"),
         ("tsv:x?colour=blue", "no option 'colour'"),

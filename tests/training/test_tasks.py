@@ -149,8 +149,10 @@ def test_only_prompts_learn_tasks(tmp_path: Path) -> None:
 def test_the_command_names_what_it_leaves(tmp_path: Path) -> None:
     command = ["train", "softprompt-4", "--tasks", str(written(tmp_path)), "--output", str(tmp_path / "out")]
     command += ["--base", str(jobs.base("opt", tmp_path)), "--steps", "2", "--batch-size", "4", "--dev", "12"]
+    with pytest.raises(UserError, match="each task names its own data"):
+        CliRunner().invoke(app, [*command, "--data", "mini"], catch_exceptions=False)
     done = CliRunner().invoke(app, command, catch_exceptions=False)
     assert done.exit_code == 0
     assert [line for line in done.stdout.splitlines() if line.startswith(str(tmp_path))] == [
-        f"{tmp_path / 'out'}{part}" for part in ("-long", "-short", "")
+        f"{tmp_path / 'out'}{part}" for part in ("-long", "-short")
     ]
