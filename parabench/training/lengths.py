@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -36,20 +35,23 @@ def plot(measures: Mapping[str, Sequence[Point]]) -> bytes:
 
     The model without a prompt, which is far off, is named above the panel.
     """
+    import matplotlib as mpl
     from matplotlib.figure import Figure
 
+    from parabench.report.figures import ACCENT, MUTED, STYLE
+    from parabench.report.standalone import document
+
     rows = (len(measures) + 1) // 2
-    figure = Figure(figsize=(9, 2.6 * rows), layout="constrained")
-    for number, (name, points) in enumerate(measures.items(), 1):
-        axes = figure.add_subplot(rows, min(2, len(measures)), number, xlabel="virtual tokens", ylabel=name)
-        found = summaries(points)
-        if found and not found[0].length:
-            axes.set_title(f"without a prompt {found.pop(0).mean:.3f}", loc="left", fontsize="small")
-        prompted = [point for point in points if point[0]]
-        axes.plot([length for length, _ in prompted], [value for _, value in prompted], "o", color="0.6", markersize=3)
-        if found:
-            lengths, means, halves = zip(*found, strict=True)
-            axes.errorbar(lengths, means, halves, capsize=3, marker="s", markersize=4)
-    content = io.BytesIO()
-    figure.savefig(content, format="svg", metadata={"Date": None})
-    return content.getvalue()
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9, 2.6 * rows), layout="constrained")
+        for number, (name, points) in enumerate(measures.items(), 1):
+            axes = figure.add_subplot(rows, min(2, len(measures)), number, xlabel="virtual tokens", ylabel=name)
+            found = summaries(points)
+            if found and not found[0].length:
+                axes.set_title(f"without a prompt {found.pop(0).mean:.3f}", loc="left", fontsize="small")
+            if prompted := [point for point in points if point[0]]:
+                axes.plot(*zip(*prompted, strict=True), "o", color=MUTED, markersize=2.5, zorder=3)
+            if found:
+                lengths, means, halves = zip(*found, strict=True)
+                axes.errorbar(lengths, means, halves, color=ACCENT, lw=1.2, capsize=3, marker="s", markersize=4)
+        return document(figure, "lengths", "What trials measure against the length of the prompt")
