@@ -22,12 +22,13 @@ RACES = {
     "overlap": overlap.races,
     "scale": scale.races,
 }
+ROWS = {"likelihood": 192, "decode": 128, "train": 64, "overlap": 500, "scale": 256}
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("benchmark", choices=(*RACES, "startup", "all"))
-    parser.add_argument("--rows", type=int, default=192, help="sentences (default 192)")
+    parser.add_argument("--rows", type=int, help="sentences (default: what makes a round some minutes)")
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds of each contender (default 3)")
     parser.add_argument("--threads", type=int, default=2, help="threads of each contender (default 2)")
     parser.add_argument("--only", nargs="*", default=[], help="contenders whose names contain one of these")
@@ -35,26 +36,31 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--size", choices=worlds.OPT, help="of the models (default small, on a GPU large)")
     parser.add_argument("--neulab", type=Path, help="a checkout of neulab/BARTScore, to be run itself")
     parser.add_argument("--origin", type=Path, help="a checkout of Clyde013/Paraphrase-OPT, to be run itself")
-    parser.add_argument(
-        "--output", type=Path, help="write what is printed to this file, below what stands above a line"
-    )
-    chosen = parser.parse_args(arguments)
-    size = "large" if "cuda" in chosen.device else "small"
-    options = Options(chosen.rows, chosen.size or size, chosen.device, chosen.neulab, chosen.origin)
-    names = (*RACES, "startup") if chosen.benchmark == "all" else (chosen.benchmark,)
+    parser.add_argument("--output", type=Path, help="write what is found to this file, below what a person wrote in it")
+    run(parser.parse_args(arguments))
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Race after race, printing each; the file is written again after every one: a long run leaves what it has."""
     parts, results = [], dict[str, list[Result]]()
-    for one in [one for name in names if name in RACES for one in RACES[name](options)]:
-        results[one.title] = race(_wanted(one, chosen.only), chosen.rounds, chosen.threads)
-        parts.append(table(one.title, results[one.title]))
-        print(parts[-1], flush=True)
-    if "startup" in names:
-        parts.append(startup.table(chosen.rounds))
-        print(parts[-1], flush=True)
-    note = f"{machine(options.device)}. {options.rows} sentences, {chosen.rounds} rounds, {chosen.threads} threads."
-    parts = [note, targets.table(results), *parts]
-    print("\n\n".join(parts[:2]))
+    names = (*RACES, "startup") if chosen.benchmark == "all" else (chosen.benchmark,)
+    size = chosen.size or ("large" if "cuda" in chosen.device else "small")
+    for name in names:
+        options = Options(chosen.rows or ROWS.get(name, 0), size, chosen.device, chosen.neulab, chosen.origin)
+        for one in RACES[name](options) if name in RACES else ():
+            results[one.title] = race(_wanted(one, chosen.only), chosen.rounds, chosen.threads)
+            parts.append(f"### {one.title}: {one.work}\n\n{table(results[one.title])}")
+            _report(parts, results, chosen)
+        if name == "startup":
+            parts.append(startup.table(chosen.rounds))
+            _report(parts, results, chosen)
+
+
+def _report(parts: list[str], results: dict[str, list[Result]], chosen: argparse.Namespace) -> None:
+    print(parts[-1], end="\n\n", flush=True)
+    note = f"{machine(chosen.device)}. Medians of {chosen.rounds} rounds, {chosen.threads} threads."
     if chosen.output:
-        _write(chosen.output, "\n\n".join(parts))
+        _write(chosen.output, "\n\n".join([note, targets.table(results), *parts]))
 
 
 def _wanted(one: Race, only: list[str]) -> list[Contender]:

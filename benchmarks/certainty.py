@@ -139,7 +139,7 @@ def intervals() -> Iterator[tuple[str, float]]:
     yield "the same, by clusters", coverage(mean, clustered, 0.0, NAMES)
     for seeds in (1, 3, 5):
         yield (
-            f"mean over {seeds} training seed{'s' * (seeds > 1)}, whose spread is twice the standard error of 200 examples",
+            f"mean over {seeds} training seed{'s' * (seeds > 1)}, whose spread is twice the error of 200 examples",
             coverage(mean, trained(seeds, 2 / np.sqrt(200)), 0.0, None),
         )
 

@@ -20,13 +20,12 @@ def races(options: Options) -> list[Race]:
     single, half = torch.float32, torch.bfloat16
     entries = [
         ("PEFT generate, batch 16", partial(_peft, options, single, 16), 0.0),
-        ("PEFT generate, batch 32", partial(_peft, options, single, 32), 0.0),
         ("transformers loop, prefix cached, finished rows dropped, batch 32", partial(_loop, options, single), 0.0),
         ("parabench", partial(_ours, options, single), 0.0),
-        ("PEFT generate, batch 16, bf16", partial(_peft, options, half, 16), None),
         ("parabench, bf16", partial(_ours, options, half), None),
     ]
-    return [Race("decode", [Contender(name, build, _tokens, "tokens/s", like) for name, build, like in entries])]
+    contenders = [Contender(name, build, _tokens, "tokens/s", like) for name, build, like in entries]
+    return [Race("decode", f"{options.rows} sentences, at most {worlds.LIMIT} new tokens", contenders)]
 
 
 def _peft(options: Options, dtype: torch.dtype, batch_size: int) -> Work:

@@ -16,9 +16,10 @@ from parabench.inference.likelihood import seq2seq_log_likelihood
 
 def races(options: Options) -> list[Race]:
     """One target a source, and four; the yardstick is neulab/BARTScore at its default batch size."""
+    several = _contenders(options, 4)
     return [
-        Race("likelihood", _contenders(options, 1)),
-        Race("likelihood, four targets a source", _contenders(options, 4)[:1] + _contenders(options, 4)[-2:]),
+        Race("likelihood", f"{options.rows} pairs", _contenders(options, 1)),
+        Race("likelihood, four targets a source", f"{options.rows} pairs", [*several[:1], *several[-2:]]),
     ]
 
 

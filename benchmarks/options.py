@@ -24,4 +24,5 @@ class Race(NamedTuple):
     """Contenders for the same work, the yardstick first."""
 
     title: str
+    work: str
     contenders: list[Contender]

@@ -24,6 +24,7 @@ def races(options: Options) -> list[Race]:
     return [
         Race(
             f"overlap: {name}",
+            f"{rows} texts, {REFERENCES} references each",
             [
                 Contender(peer.__doc__ or name, partial(_peer, peer, rows), partial(_rows, rows), "texts/s"),
                 Contender("parabench", partial(_ours, name, rows), partial(_rows, rows), "texts/s", 1e-9),

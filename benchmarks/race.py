@@ -86,11 +86,10 @@ def _entered(context: Any, contender: Contender, threads: int, ends: list[Connec
     return Result(contender, [], output, memory)
 
 
-def table(title: str, results: Sequence[Result]) -> str:
-    """A Markdown table of the results, with the machine and the versions under it."""
+def table(results: Sequence[Result]) -> str:
+    """A Markdown table of the results."""
     unit = results[0].contender.unit
     lines = [
-        f"### {title}",
         f"| variant | {unit} | x first | memory above weights, MB | against the first |",
         "|---|---|---|---|---|",
     ]

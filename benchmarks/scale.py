@@ -20,6 +20,7 @@ def races(options: Options) -> list[Race]:
     return [
         Race(
             f"scale: {name}",
+            f"{few} and {TIMES * few} sentences",
             [
                 Contender(f"{few} rows", partial(build, options, few, few), partial(_rows, few), "rows/s"),
                 Contender(

@@ -31,7 +31,8 @@ def races(options: Options) -> list[Race]:
         ("parabench, bf16", partial(_ours, options, torch.bfloat16), 0.1),
     ]
     count = partial(_tokens, options.rows)
-    return [Race("train", [Contender(name, build, count, "text tokens/s", like) for name, build, like in entries])]
+    contenders = [Contender(name, build, count, "text tokens/s", like) for name, build, like in entries]
+    return [Race("train", f"{options.rows} pairs, batches of {BATCH}", contenders)]
 
 
 def _batches(rows: int) -> list[list[Row]]:

@@ -113,11 +113,13 @@ def _log_likelihoods(
 ) -> Float[Tensor, " T"]:
     head: Any = model.get_output_embeddings()
     bias = getattr(model, "final_logits_bias", head.bias)
-    biases = head.weight.new_zeros(len(head.weight)) if bias is None else bias.view(-1)
+    biases = bias.view(-1) if bias is not None and bias.any() else None  # BART's is a row of zeros, and adding it dear
     sums = []
-    for weight, offset in zip(head.weight.split(HEAD_TILE), biases.split(HEAD_TILE), strict=True):
-        logits = linear(hidden, weight, offset).float()
+    for start in range(0, len(head.weight), HEAD_TILE):
+        tile = slice(start, start + HEAD_TILE)
+        logits = linear(hidden, head.weight[tile], None if biases is None else biases[tile]).float()
         top = logits.amax(dim=1, keepdim=True)
         sums.append(top[:, 0] + logits.sub_(top).exp_().sum(dim=1).log())  # in place: memory traffic is what it costs
-    chosen = (hidden.float() * head.weight[wanted].float()).sum(dim=1) + biases[wanted]
+    chosen = (hidden.float() * head.weight[wanted].float()).sum(dim=1)
+    chosen += 0 if biases is None else biases[wanted]
     return chosen - torch.stack(sums).logsumexp(dim=0)

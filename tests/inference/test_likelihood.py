@@ -87,6 +87,19 @@ def _all(keys: list[list[range]]) -> list[range]:
     return [span for spans in keys for span in spans]
 
 
+def test_a_bias_of_the_head_counts(bart: tuple[Any, Any]) -> None:
+    model, tokenizer = bart
+    work = pairs(tokenizer)[:6]
+    before = seq2seq_log_likelihood(model, work, RUNTIME)
+    model.final_logits_bias.normal_(generator=torch.Generator().manual_seed(0))
+    try:
+        found = seq2seq_log_likelihood(model, work, RUNTIME)
+        np.testing.assert_allclose(found[:, 0], [plain_seq2seq(model, *pair) for pair in work], rtol=1e-5)
+    finally:
+        model.final_logits_bias.zero_()
+    assert np.abs(found - before).max() > 0.01
+
+
 def test_bf16_stays_near_fp32(bart: tuple[Any, Any]) -> None:
     model, tokenizer = bart
     work = [pair for pair in pairs(tokenizer) if pair[1]]

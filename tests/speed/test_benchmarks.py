@@ -53,7 +53,7 @@ def test_ratios_are_medians_of_rounds_side_by_side() -> None:
     """Three rounds on a machine that slows down: 2, 2 and 4 times as fast."""
     slow, fast = result("a", [2.0, 4.0, 8.0], 100), result("b", [1.0, 2.0, 2.0], 10)
     assert fast.times(slow) == 2.0
-    assert "| b | 5.0 | 2.00 | 10 |" in table("race", [slow, fast])
+    assert "| b | 5.0 | 2.00 | 10 |" in table([slow, fast])
 
 
 def test_targets_say_what_was_reached() -> None:
