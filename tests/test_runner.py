@@ -10,8 +10,9 @@ import pytest
 import tiny_suite
 
 from parabench import planning, runner, suites
-from parabench.contracts import Signature, UserError
+from parabench.contracts import Setting, Signature, UserError
 from parabench.planning import Plan, Request
+from parabench.report import assemble
 from parabench.store import read_log, verify
 
 
@@ -113,6 +114,24 @@ def test_without_references_only_scorers_that_read_none_are_taken(world: Path, t
     assert "--scorers divergence" in str(caught.value)
     made = make_plan(world, tmp_path / "run", data=data, scorers=("divergence", "side"), systems=())
     assert [row.system for row in runner.run(made).rows] == ["copy"]
+
+
+def test_rows_measured_under_other_settings_share_no_table(world: Path, tmp_path: Path) -> None:
+    runner.run(light(world, tmp_path / "run", tiny_suite.Upper()))
+    suite = suites.load(str(world / "tiny.toml")).model_copy(update={"scorer": {"ibleu": {"lowercase": True}}})
+    changed = replace(light(world, tmp_path / "run", tiny_suite.Upper()), systems={"late": tiny_suite.Upper()})
+    with pytest.raises(UserError, match="different settings") as caught:
+        runner.run(replace(changed, scorers={"ibleu": planning.build("scorer", "ibleu", suite, Setting())}))
+    assert "case:lc" in str(caught.value)
+    assert "case:mixed" in str(caught.value)
+
+
+def test_a_scorer_with_a_name_of_its_own_is_reported_again_without_the_suite(world: Path, tmp_path: Path) -> None:
+    options = {"mine": {"family": "bleu", "lowercase": True}}
+    suite = suites.load(str(world / "tiny.toml")).model_copy(update={"scorer": options, "headline": "bleu"})
+    runner.run(planning.plan(Request(suite, ("copy",), ("mine",), device="cpu", output=tmp_path / "run")))
+    board = assemble.write_reports(tmp_path / "run")
+    assert board.signatures["bleu"].startswith("bleu|nrefs:var|case:lc")
 
 
 def test_human_is_left_out_where_an_example_has_one_reference(world: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 A sentence has two 64-bit keys: one of all its letters and digits, which finds it again whatever its case, spaces and
 punctuation; and one of the set of its longer words, which finds it again in another order and with other small words.
 The smallest keys are kept (a bottom-k sketch; Cohen and Kaplan 2007). Up to ``SIZE`` of them that is all there are;
-beyond, a test sentence can be looked up only where its key is small enough to have been kept.
+beyond, they are a sample, and what is found in it is the least that there is.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ class Sketch:
     seed: int
 
     def seen(self, examples: Sequence[Example]) -> str:
-        """``"clean"`` where training was cleared of these very examples; else how many of those looked up are known.
+        """``"clean"`` where training was cleared of these very examples; else how many share a sentence with it.
 
-        ``"3/150"``: of 150 examples with a sentence that can be looked up, 3 have one that was trained on.
+        ``"3/150"`` is the whole truth, ``"≥3/150"`` comes from a sample.
         """
         whole = [{key(text) for text in (one.source, *one.references)} for one in examples]
         if all(mine <= self.cleared for mine in whole):
             return "clean"
-        largest = max(self.keys) if len(self.keys) >= SIZE else (1 << 64) - 1
-        marks = [{mark for text in (one.source, *one.references) for mark in _keys(text)} for one in examples]
-        found = [bool(mine & self.keys) for mine in marks if min(mine) <= largest]
-        return f"{sum(found)}/{len(found)}"
+        found = (
+            any(mark in self.keys for text in (one.source, *one.references) for mark in _keys(text)) for one in examples
+        )
+        return f"{'' if len(self.keys) < SIZE else '≥'}{sum(found)}/{len(examples)}"
 
 
 def record(folder: Path, pairs: Iterable[Pair], cleared: Iterable[int], seed: int) -> None:

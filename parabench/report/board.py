@@ -130,12 +130,16 @@ def reading(board: Leaderboard) -> list[str]:
     found = []
     if made := made_text(board):
         found.append(f"Texts: {made}.")
+    if cut := cut_text(board):
+        found.append(f"The length limit ended some of them: {cut}.")
+    if (references := _references(board)) > 1:
+        found.append(f"Scored against {references - 1} of {references} references, each left out in turn.")
     if power := power_text(board):
         found.append(f"These examples show a difference of {power} {board.headline} four times in five.")
     if any(row.seeds == 1 for row in board.rows):
         found.append("* one training seed: another might differ by more than the interval says.")
     if "seen" in row_facts(board):
-        found.append("Seen: of the test examples that can be looked up, those with a sentence that was trained on.")
+        found.append("Seen: how many of the test examples share a sentence with what the row was trained on.")
     elif any(row.seen for row in board.rows):
         found.append("Whether these examples were trained on is unknown.")
     return found
@@ -161,6 +165,18 @@ def _apart(board: Leaderboard) -> Iterator[str]:
         found = re.search(r"\|dtype:([^|]*)", signature) if key.startswith("system ") else None
         if found:
             yield f"{key.removeprefix('system ')} in {found[1]}"
+
+
+def cut_text(board: Leaderboard) -> str:
+    """Which systems' outputs the length limit ended, ``"bart 12.5 %"``; empty where none were."""
+    scores = [(row.system, row.scores["cut-off"].value) for row in ordered(board) if "cut-off" in row.scores]
+    return ", ".join(f"{system} {value:.1f} %" for system, value in scores if value > 0)
+
+
+def _references(board: Leaderboard) -> int:
+    data = board.provenance.get("data")
+    count = data.get("references") if isinstance(data, Mapping) else 0
+    return count if isinstance(count, int) else 0
 
 
 def power_text(board: Leaderboard) -> str:

@@ -37,16 +37,17 @@ def test_without_a_record_nothing_is_known(tmp_path: Path) -> None:
     assert sketches.known(tmp_path, EXAMPLES) == sketches.known(None, EXAMPLES) == {}
 
 
-def test_a_sample_counts_only_what_it_can_look_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of 400 examples were trained on; a sketch of 100 keys of 400 looks up about a quarter of them."""
+def test_what_a_sample_finds_is_the_least_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of 400 examples were trained on; a sketch of 100 keys of 400 knows about a quarter of those."""
     monkeypatch.setattr(sketches, "SIZE", 100)
     texts = [f"w{n}" for n in range(600)]
     random.Random(0).shuffle(texts)
     sketches.record(tmp_path, list(zip(texts[:200], texts[200:400], strict=True)), (), seed=0)
     examples = [Example(text, text, ()) for text in texts[200:]]
-    hits, looked_up = map(int, sketches.known(tmp_path, examples)["seen"].split("/"))
-    assert 60 < looked_up < 140
-    assert hits / looked_up == pytest.approx(0.5, abs=0.15)
+    seen = sketches.known(tmp_path, examples)["seen"]
+    assert seen.startswith("≥")
+    assert seen.endswith("/400")
+    assert 30 < int(seen[1:-4]) < 70
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"format": "other"}', b'{"format": "parabench training data 1"}'])

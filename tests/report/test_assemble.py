@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from parabench import seeds
-from parabench.contracts import Column, Example, Signature, UserError, additive
+from parabench.contracts import Column, Example, Score, Signature, UserError, additive
 from parabench.report import assemble, board
 from parabench.report.cutoff import CutOff
 from parabench.report.evidence import Evidence, Measured, Output
@@ -128,6 +128,16 @@ def test_outputs_that_the_limit_ended_are_a_column():
     cut = CutOff({"1", "3"})
     statistics = cut.measure(tuple(Example(str(n), "s", ()) for n in range(8)), ())
     assert cut.combine(statistics) == pytest.approx([25.0])
+
+
+def test_what_was_cut_and_how_many_references_count_stand_above_the_table():
+    found = made(evidence({"a": rows(draws())}, data={"references": 3}))
+    told = " ".join(board.reading(found))
+    assert "Scored against 2 of 3 references, each left out in turn." in told
+    assert "length limit" not in told
+    (row,) = found.rows
+    cut = replace(row, scores={**row.scores, "cut-off": Score(12.5, 0.0, 20.0, "")})
+    assert "The length limit ended some of them: a 12.5 %." in board.reading(replace(found, rows=(cut,)))
 
 
 def test_the_table_says_how_texts_were_made_and_who_computes_otherwise():
