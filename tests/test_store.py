@@ -235,6 +235,19 @@ def test_the_reasons_for_what_is_undefined_are_kept_through_every_step(tmp_path)
     assert load_statistics(tmp_path, "copy", "x")[1].tolist()[:2] == [[0.0, 0.0], [2.0, 1.0]]
 
 
+def test_an_array_under_another_ones_header_does_not_verify(tmp_path):
+    """Each part is whole for itself, so the checksums of the zip file say nothing."""
+    for name, number in (("x", 1.0), ("y", 2.0)):
+        log = Log(tmp_path, "statistics", ("copy", name), {})
+        log.append([("a", [number])])
+        log.seal(["a"])
+    path = tmp_path / "statistics/copy.x.npz"
+    mine, other = np.load(path), np.load(tmp_path / "statistics/copy.y.npz")
+    np.savez(path, header=mine["header"], statistics=other["statistics"])
+    with pytest.raises(UserError, match="does not verify"):
+        load_statistics(tmp_path, "copy", "x")
+
+
 def test_a_log_finished_but_not_yet_tidied_up_reads_as_one(tmp_path):
     rows = [("a", [float("nan")]), ("b", [2.0])]
     log = Log(tmp_path, "statistics", ("copy", "x"), {})
