@@ -1,4 +1,4 @@
-"""The long runs of this folder as tables: ``python tests/trust/counts.py >> results/reliability.md`` (minutes)."""
+"""The long runs of this folder as tables: ``python tests/trust/counts.py`` (minutes)."""
 
 import sys
 import tempfile
