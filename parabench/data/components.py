@@ -41,12 +41,19 @@ class Components:
         wanted = np.isin(self.roots, np.array(sorted(roots), np.uint64))
         return frozenset(self.sentences[wanted[self.numbers]].tolist())
 
-    def draw(self, count: int, seed: int, barred: frozenset[int]) -> frozenset[int]:
+    def draw(
+        self, count: int, seed: int, barred: frozenset[int], among: UInt64[np.ndarray, "m 2"] | None = None
+    ) -> frozenset[int]:
         """Roots of components for about ``count`` pairs, by the seed: none barred, none larger than a tenth of it or 6.
 
-        A component of n sentences holds at least n - 1 pairs.
+        Only those with a sentence ``among`` some pairs, where these are given. A component of n sentences holds at
+        least n - 1 pairs.
         """
         fit = (self.sizes <= max(6, count // 10)) & ~np.isin(self.roots, np.array(sorted(barred), np.uint64))
+        if among is not None:
+            touched = np.zeros(len(fit), bool)
+            touched[self.numbers[np.searchsorted(self.sentences, among.ravel())]] = True
+            fit &= touched
         roots, pairs = self.roots[fit], self.sizes[fit] - 1
         mask = np.random.default_rng(seed).integers(1 << 64, dtype=np.uint64, endpoint=False)
         order = np.argsort((roots ^ mask) * SPREAD)

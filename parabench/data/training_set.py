@@ -93,17 +93,27 @@ def numbered(spec: CorpusSpec, tally: Tally, seed: int) -> Iterator[tuple[int, P
     return pairs(rows(spec.form, spec.path, spec.columns, tally), spec.filters, tally, seed)
 
 
-def prepare(specs: Sequence[CorpusSpec], test: TestSentences, dev: int, seed: int) -> TrainingSet:
-    """Read everything once, split about ``dev`` pairs off by whole components, and bar what the test set knows."""
-    tallies, keys, leaked = [Tally() for _ in specs], array("Q"), set[int]()
+def prepare(
+    specs: Sequence[CorpusSpec], test: TestSentences, dev: int, seed: int, tasks: Sequence[str] = ()
+) -> TrainingSet:
+    """Read everything once, split about ``dev`` pairs off by whole components, and bar what the test set knows.
+
+    With ``tasks``, the name of each corpus's task, about so many of each task.
+    """
+    tallies, keys, ends, leaked = [Tally() for _ in specs], array("Q"), [0], set[int]()
     for spec, tally in zip(specs, tallies, strict=True):
         for _, pair in numbered(spec, tally, seed):
             marks = [key(text) for text in pair]
             keys.extend(marks)
             leaked |= {mark for mark, text in zip(marks, pair, strict=True) if test.holds(text)}
-    components = Components(np.frombuffer(keys, np.uint64).reshape(-1, 2))
+        ends.append(len(keys) // 2)
+    found = np.frombuffer(keys, np.uint64).reshape(-1, 2)
+    components, drawn = Components(found), frozenset[int]()
     barred = components.of(leaked)
-    known, held = components.members(barred), components.members(components.draw(dev, seed, barred) if dev else ())
+    for task in dict.fromkeys(tasks or ("",)) if dev else ():
+        mine = [found[first:end] for name, first, end in zip(tasks, ends, ends[1:], strict=False) if name == task]
+        drawn |= components.draw(dev, seed, barred, np.concatenate(mine) if mine else None)
+    known, held = components.members(barred), components.members(drawn)
     corpora = tuple(Corpus(spec, seed, known | held) for spec in specs)
     removed, held_out = _deal(corpora, tallies, known, held)
     for spec, tally in zip(specs, tallies, strict=True):

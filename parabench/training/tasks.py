@@ -91,17 +91,17 @@ def templates(tasks: Mapping[str, Task], length: int) -> tuple[Template, ...]:
 def prepare(
     tasks: Mapping[str, Task], length: int, test: TestSentences, dev: int, seed: int
 ) -> tuple[Data, Sequence[Tally]]:
-    """The pairs of all tasks mixed by their shares, and about ``dev`` held out; split and cleared as one data set.
+    """The pairs of all tasks mixed by their shares, and about ``dev`` held out of each.
 
-    So no sentence held out of one task is trained on in another.
+    They are split and cleared as one data set, so no sentence held out of one task is trained on in another.
     """
     corpora = list(_corpora(tasks))
-    found = training_set.prepare([spec for _, spec in corpora], test, dev, seed)
     names = [name for name, _ in corpora]
+    found = training_set.prepare([spec for _, spec in corpora], test, dev, seed, names)
     dealt = list(zip(names, found.corpora, found.held_out, strict=True))
     for name in tasks:
         if dev and not any(held for other, _, held in dealt if other == name):
-            raise UserError(f"hold pairs of the task {name!r} out", "none fell to it", mend=f"--dev {4 * dev}")
+            raise UserError(f"hold pairs of the task {name!r} out", "all its sentences hang together", mend="--dev 0")
     pairs = Mix(tuple(Tagged(name, corpus) for name, corpus, _ in dealt), tuple(s.share for _, s in corpora), seed)
     held_out = tuple((name, pair) for name, _, held in dealt for pair in held)
     facts = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,6 +109,14 @@ def test_each_task_is_an_adapter_that_stands_alone(tmp_path: Path) -> None:
     assert not torch.equal(found["long"].prompt[:9], found["short"].prompt)
     last = next(line["validation"] for line in reversed(outcome.history) if "validation" in line)
     assert last["loss"] == pytest.approx((last["long loss"] + last["short loss"]) / 2)
+
+
+def test_a_small_task_beside_a_large_one_has_held_out_pairs(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    (tmp_path / "a.tsv").write_text("".join(f"large {i} row\trow {i} of many\n" for i in range(3000)))
+    data, _ = tasks.prepare(tasks.read(path), 11, NOTHING, 8, 0)
+    counts = Counter(task for task, _ in data.dev)
+    assert counts == {"long": 8, "short": 8}
 
 
 def test_what_is_held_out_of_one_task_is_trained_on_in_none(tmp_path: Path) -> None:
