@@ -18,7 +18,9 @@ Rows = Float[np.ndarray, "*seeds N K"]
 Columns = Float[np.ndarray, " C"]
 
 BLOCK = 500
-"""Draws held in memory at once."""
+"""Draws held in memory at once, at most,"""
+CELLS = 1 << 23
+"""and draws times clusters: 64 MB of counts."""
 
 
 def pooled(statistics: Rows) -> Float[np.ndarray, "N K"]:
@@ -39,7 +41,7 @@ def bootstraps(
     generator, seeds = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     sums = _cluster_sums(np.concatenate(layers), members) if _additive(combine) else None
     parts = []
-    for size in _blocks(resamples):
+    for size in _blocks(resamples, len(members)):
         chosen = generator.integers(len(members), size=(size, len(members)))
         weights = [_counts(seeds.integers(len(one), size=(size, len(one)))) / len(one) for one in layers]
         if sums is not None:
@@ -127,7 +129,7 @@ def paired_tests(
     sums = _cluster_sums(rows, members) if _additive(combine) else None
     generator = np.random.default_rng(seed)
     beaten = np.zeros_like(observed)
-    for size in _blocks(draws):
+    for size in _blocks(draws, len(members)):
         coins = _coins(generator, size, len(members))
         moved = None if sums is None else np.tensordot(coins.astype(float), sums, axes=(1, 1))
         for place, (one, other) in enumerate(pairs):
@@ -220,9 +222,11 @@ def _additive(combine: Combine) -> bool:
     return getattr(combine, "additive", False)
 
 
-def _blocks(total: int) -> Iterator[int]:
-    for start in range(0, total, BLOCK):
-        yield min(BLOCK, total - start)
+def _blocks(total: int, width: int) -> Iterator[int]:
+    """How many draws to make at a time, over so many clusters."""
+    most = max(1, min(BLOCK, CELLS // width))
+    for start in range(0, total, most):
+        yield min(most, total - start)
 
 
 def cluster_rows(count: int, clusters: Sequence[str] | None) -> list[Int[np.ndarray, " _"]]:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
+MANY = 20_000
+"""Examples beyond which fewer samples are drawn, for one row at a time."""
+
+
 @dataclass(frozen=True)
 class Output:
     """What one row wrote, by example id: one text, or one for each turn or training seed; and the row's role.
@@ -90,17 +94,21 @@ class Evidence:
     @property
     def resamples(self) -> int:
         """How many samples and swaps are drawn: fewer where so many examples leave little to chance."""
-        return 10_000 if len(self.examples) <= 20_000 else 1_000
+        return 10_000 if len(self.examples) <= MANY else 1_000
 
     @cached_property
     def samples(self) -> Mapping[str, Float[np.ndarray, "S R C"]]:
         """Every scorer's columns on bootstrap samples, all rows sampled alike, rows in the order of its statistics."""
-        return {
-            name: bootstraps(
-                one.scorer.combine, list(one.statistics.values()), self.seed, self.resamples, self.clusters
-            )
-            for name, one in self.measured.items()
-        }
+        return {name: self._drawn(one) for name, one in self.measured.items()}
+
+    def _drawn(self, one: Measured) -> Float[np.ndarray, "S R C"]:
+        """All rows at once, which is quick, or one by one where that takes too much memory."""
+        import numpy as np
+
+        rows = list(one.statistics.values())
+        groups = [rows] if len(self.examples) <= MANY else [[row] for row in rows]
+        how = self.seed, self.resamples, self.clusters
+        return np.concatenate([bootstraps(one.scorer.combine, group, *how) for group in groups])
 
     @cached_property
     def ranking(self) -> tuple[str, int] | None:

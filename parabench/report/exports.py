@@ -18,6 +18,7 @@ from parabench.report.board import (
     main_columns,
     ordered,
     rank_text,
+    reading,
     score_text,
 )
 from parabench.report.sinks import latex
@@ -91,7 +92,8 @@ def to_latex(board: Leaderboard) -> str:
         for row in ordered(board)
     ]
     frame = pandas.DataFrame(rows, columns=range(len(heads))).set_axis(heads, axis=1)
-    caption = latex(f"{board.title}. {board.note} Values with 95 % bootstrap intervals; bold: the first cluster.")
+    told = ["Values with 95 % bootstrap intervals; bold: the first cluster.", *reading(board)]
+    caption = latex(" ".join([f"{board.title}. {board.note}", *told]))
     alignment = "rlr" + "r" * len(columns)
     table = frame.style.hide(axis="index").to_latex(
         hrules=True, column_format=alignment, caption=caption, environment="table*"
