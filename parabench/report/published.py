@@ -58,7 +58,7 @@ def beside(board: Leaderboard, published: Published) -> str:
     note = (
         f"‡ as published ({markdown(published.source)}), on other examples than these; † a control. Nothing here ranks."
     )
-    return f"{table}\n\n{note}\n"
+    return f"# {markdown(board.title)}, beside {markdown(published.source)}\n\n{table}\n\n{note}\n"
 
 
 def _lines(board: Leaderboard, published: Published) -> Iterator[list[str]]:
