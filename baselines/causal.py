@@ -58,7 +58,8 @@ class Causal:
         """Model and adapter by their digests, and the template in full."""
         items = [("model", f"{Path(self.checkpoint.path).name}@{self.checkpoint.digest[:12]}")]
         if self.adapter:
-            items += [("adapter", self.adapter.digest[:12]), ("P", str(len(self.adapter.prompt)))]
+            splits = "+".join(map(str, self.adapter.facts.template.virtual_token_splits))
+            items += [("adapter", self.adapter.digest[:12]), ("P", splits or "0")]
         template = self.adapter.facts.template.prompt_template if self.adapter else self.template
         rules = (("template", template), ("stop", "eos+newline"))
         return Signature(self.family, (*items, *rules, *options.own_dtype(self.setting)))

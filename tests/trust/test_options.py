@@ -153,3 +153,16 @@ def test_another_value_of_a_circumstance_is_the_same_signature(world, part, opti
 def test_another_role_is_another_key(world, part, option):
     roles = {built(part, {**given(world, part), option: value}).role for value in values(world, option)}
     assert roles == {"system", "sentinel"}
+
+
+def test_where_the_rows_of_a_prompt_stand_is_in_the_signature(world):
+    whole = adapters.load(world / "a/softprompt-5")
+    text = "<|VIRTUAL_PROMPT_0|>{source}<|VIRTUAL_PROMPT_1|>{target}"
+    found = set()
+    for splits in ((2, 3), (3, 2)):
+        template = replace(whole.facts.template, prompt_template=text, virtual_token_splits=splits)
+        folder = world / f"split-{splits[0]}"
+        adapters.save(folder / "softprompt-5", whole.prompt, replace(whole.facts, template=template))
+        given = {"model": str(world / "one"), "adapters": str(folder)}
+        found.add(str(built(("system", "softprompt"), given).signature))
+    assert len(found) == 2
