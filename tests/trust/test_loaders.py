@@ -170,6 +170,12 @@ def test_a_suite_with_an_impossible_path_is_refused(tmp_path, text):
         planning.plan(planning.Request(suites.load(str(tmp_path / "s.toml")), device="cpu"))
 
 
+def test_a_name_that_stands_twice_in_a_record_is_refused(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"source": "one", "source": "two", "references": ["r"]}\n')
+    with pytest.raises(UserError, match="stands twice"):
+        read_examples(tmp_path / "a.jsonl")
+
+
 def test_a_loader_that_lets_texts_slip_is_caught(tmp_path, monkeypatch):
     """str.splitlines and text mode take U+2028 and lone carriage returns for the ends of lines."""
 
