@@ -35,8 +35,8 @@ def reasons(
     scorer: Scorer, examples: Sequence[Example], texts: Sequence[Sequence[str]], statistics: Float[np.ndarray, "N K"]
 ) -> dict[str, str]:
     """Why examples have no value in some column, by id; ``texts`` holds one text of each, or one for each turn."""
-    lost = missing(scorer, statistics).any(axis=1)
-    given = zip(examples, texts, lost, strict=True)
+    lost = missing(scorer, statistics)
+    given = zip(examples, texts, map(any, lost.tolist()), strict=True)
     return {example.id: _why(scorer, example, several) for example, several, wrong in given if wrong}
 
 

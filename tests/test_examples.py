@@ -142,7 +142,7 @@ def test_predictions_in_every_form(tmp_path: Path) -> None:
         ("p.tsv", "a\tb\tc\na\tb\tc\td\n", False, "line 2: 4 columns instead of 3"),
         ("p.tsv", "", False, "the file is empty"),
         ("p.jsonl", '{"id": "0", "prediction": "b"}', False, "line 1: needs"),
-        ("p.jsonl", '{"source": "a", "prediction": "b", "references": "c"}', False, "line 1: \"references\""),
+        ("p.jsonl", '{"source": "a", "prediction": "b", "references": "c"}', False, 'line 1: "references"'),
         ("p.jsonl", '{"id": "9", "prediction": "b"}', True, "line 1: the id '9' is not in the data"),
         ("p.jsonl", '{"id": "0", "prediction": "b"}', True, "2 examples have no prediction"),
         ("p.jsonl", '{"id": "0", "prediction": "b"}\n' * 2, True, "line 2: the id '0' stands twice"),

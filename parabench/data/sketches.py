@@ -2,8 +2,8 @@
 
 A sentence has two 64-bit keys: one of all its letters and digits, which finds it again whatever its case, spaces and
 punctuation; and one of the set of its longer words, which finds it again in another order and with other small words.
-The smallest keys are kept (a bottom-k sketch; Cohen and Kaplan 2007). Up to ``SIZE`` of them that is all there are;
-beyond, they are a sample, and what is found in it is the least that there is.
+The smallest keys are kept (a bottom-k sketch; Cohen and Kaplan 2007). Where there were more, they are a sample, and
+what is found in it is the least that there is.
 """
 
 from __future__ import annotations
@@ -13,14 +13,11 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from parabench.contracts import Example, UserError
 from parabench.data.filters import key, words
 from parabench.disk import read, write_atomically
-
-if TYPE_CHECKING:
-    from parabench.data.filters import Pair
 
 NAME = "training-data.json"
 FORMAT = "parabench training data 1"
@@ -31,11 +28,12 @@ LONG, ENOUGH = 4, 4
 
 @dataclass(frozen=True)
 class Sketch:
-    """The smallest keys of the training sentences, the keys of test sentences that were taken out, and the seed."""
+    """Keys of the training sentences (``whole``: all), those of test sentences that were taken out, and the seed."""
 
     keys: frozenset[int]
     cleared: frozenset[int]
     seed: int
+    whole: bool = True
 
     def seen(self, examples: Sequence[Example]) -> str:
         """``"clean"`` where training was cleared of these very examples; else how many share a sentence with it.
@@ -48,17 +46,19 @@ class Sketch:
         found = (
             any(mark in self.keys for text in (one.source, *one.references) for mark in _keys(text)) for one in examples
         )
-        return f"{'' if len(self.keys) < SIZE else '≥'}{sum(found)}/{len(examples)}"
+        return f"{'' if self.whole else '≥'}{sum(found)}/{len(examples)}"
 
 
-def record(folder: Path, pairs: Iterable[Pair], cleared: Iterable[int], seed: int) -> None:
+def record(folder: Path, rows: Iterable[tuple[str, ...]], cleared: Iterable[int], seed: int, size: int = SIZE) -> None:
     """Leave in a checkpoint's folder what it has learned from; ``cleared`` are keys of test sentences taken out."""
-    smallest = set[int]()
-    for pair in pairs:
-        smallest.update(mark for text in pair for mark in _keys(text))
-        if len(smallest) > 2 * SIZE:
-            smallest = set(sorted(smallest)[:SIZE])
-    facts = {"format": FORMAT, "keys": _packed(smallest), "cleared": _packed(cleared), "seed": seed}
+    smallest, whole = set[int](), True
+    for row in rows:
+        smallest.update(mark for text in row for mark in _keys(text))
+        if len(smallest) > 2 * size:
+            smallest, whole = set(sorted(smallest)[:size]), False
+    kept = sorted(smallest)[:size]
+    facts = {"format": FORMAT, "keys": _packed(kept), "whole": whole and len(kept) == len(smallest)}
+    facts |= {"cleared": _packed(sorted(cleared)), "seed": seed}
     write_atomically(folder / NAME, json.dumps(facts, indent=1).encode() + b"\n")
 
 
@@ -71,7 +71,8 @@ def read_sketch(folder: Path) -> Sketch | None:
         facts = json.loads(read(path))
         if facts["format"] != FORMAT:
             raise ValueError(facts["format"])
-        return Sketch(frozenset(_unpacked(facts["keys"])), frozenset(_unpacked(facts["cleared"])), int(facts["seed"]))
+        keys, cleared = (frozenset(_unpacked(facts[name])) for name in ("keys", "cleared"))
+        return Sketch(keys, cleared, int(facts["seed"]), facts["whole"] is True)
     except (ValueError, TypeError, KeyError) as error:
         found = f"{type(error).__name__}: {error}"
         raise UserError(f"read {path}", found, mend=f"train again, or remove {NAME}: then nothing is known") from None
@@ -91,7 +92,7 @@ def _keys(text: str) -> Iterator[int]:
 
 
 def _packed(keys: Iterable[int]) -> str:
-    return base64.b64encode(b"".join(mark.to_bytes(8, "little") for mark in sorted(keys)[:SIZE])).decode()
+    return base64.b64encode(b"".join(mark.to_bytes(8, "little") for mark in keys)).decode()
 
 
 def _unpacked(text: str) -> Iterator[int]:

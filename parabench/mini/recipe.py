@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -28,6 +29,9 @@ from transformers import (
 )
 
 from parabench.contracts import Runtime
+from parabench.data import sketches
+from parabench.data.examples import read_examples
+from parabench.data.filters import key
 from parabench.inference.models import load_causal, locate, write_lock
 from parabench.mini import documents, language, tokenizer
 from parabench.prompts.exchange import versions
@@ -43,6 +47,10 @@ HOME = Path(__file__).parent
 MODELS, ADAPTERS = HOME / "models", HOME / "adapters"
 VOCABULARY = 3072
 EXAMPLES = 150
+ROWS = 256
+"""Of a batch, at most."""
+SKETCH = 4096
+"""Keys that are kept of what a stage has read."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ def stages() -> tuple[Stage, ...]:
 
 def config(stage: Stage, rate: float, tokens: int, weight_decay: float = 0.01) -> TrainingConfig:
     """AdamW, warm-up and cosine decay; ``tokens`` padded positions a batch."""
-    batching = Batching(rows=256, tokens=tokens, window=2048, longest=400)
+    batching = Batching(rows=ROWS, tokens=tokens, window=2048, longest=400)
     return TrainingConfig(
         steps=stage.steps,
         learning_rate=rate,
@@ -141,6 +149,7 @@ def make_base(stage: Stage, watch: Watch) -> None:
     model, words = OPTForCausalLM(shape), tokenizer.for_opt(backend())
     pretrain(model, words, Stream(lambda: packed(seed=0)), config(stage, 2e-3, 4096), watch)
     store(model, words, "opt")
+    remember(MODELS / "opt", map(sentences, packed(seed=0)), 24 * stage.steps)
 
 
 def make_finetuned(stage: Stage, watch: Watch) -> None:
@@ -150,6 +159,7 @@ def make_finetuned(stage: Stage, watch: Watch) -> None:
     pairs = Stream(lambda: language.pairs("train", seed=3))
     finetune_causal(model, words, pairs, config(stage, 1e-3, 4096), watch=watch)
     store(model, words, "opt-finetuned")
+    remember(MODELS / "opt-finetuned", pairs, ROWS * stage.steps, MODELS / "opt")
 
 
 def make_prompt(stage: Stage, watch: Watch) -> None:
@@ -166,6 +176,7 @@ def make_prompt(stage: Stage, watch: Watch) -> None:
     run(learner.trainee, pairs, config(stage, 0.03, 3072, weight_decay=0.0), note)
     facts = {"seed": 0, "data": "the train split of the embedded language, seed 6", "versions": versions()}
     keep(learner, ADAPTERS / stage.name, facts, Outcome(stage.steps, stage.steps, math.inf, {}, tuple(history)))
+    remember(ADAPTERS / stage.name, pairs, ROWS * stage.steps, MODELS / "opt")
 
 
 def make_paraphraser(stage: Stage, watch: Watch) -> None:
@@ -174,6 +185,7 @@ def make_paraphraser(stage: Stage, watch: Watch) -> None:
     model, pairs = copying_bart(words, seed=1), Stream(lambda: language.pairs("train", seed=4))
     finetune_seq2seq(model, words, pairs, config(stage, 1e-3, 4096), watch)
     store(model, words, "bart-paraphrase")
+    remember(MODELS / "bart-paraphrase", pairs, ROWS * stage.steps)
 
 
 def make_likelihood(stage: Stage, watch: Watch) -> None:
@@ -182,6 +194,27 @@ def make_likelihood(stage: Stage, watch: Watch) -> None:
     model, pairs = copying_bart(words, seed=2), Stream(lambda: restorations(seed=5))
     finetune_seq2seq(model, words, pairs, config(stage, 1e-3, 4096), watch)
     store(model, words, "bart-likelihood")
+
+
+def remember(folder: Path, texts: Iterable[tuple[str, ...]], most: int, base: Path | None = None) -> None:
+    """Record what a stage may have read, ``most`` rows of it, and which test sentences neither it nor its base met."""
+    met = set[int]()
+
+    def read() -> Iterator[tuple[str, ...]]:
+        for row in islice(texts, most):
+            met.update(map(key, row))
+            yield row
+
+    examples = read_examples(HOME / "test.jsonl")
+    test = {key(text) for example in examples for text in (example.source, *example.references)}
+    before = sketches.read_sketch(base) if base else None
+    clean = test & before.cleared if before else test
+    sketches.record(folder, read(), (mark for mark in clean if mark not in met), seed=0, size=SKETCH)
+
+
+def sentences(text: str) -> tuple[str, ...]:
+    """What may be a sentence in documents: between line breaks, colons, and the ends of sentences."""
+    return tuple(filter(str.strip, re.split(r"(?<=[.!?])[\"\s]+|\n|: |</s>", text)))
 
 
 def copying_bart(words: PreTrainedTokenizerFast, seed: int) -> BartForConditionalGeneration:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from parabench.contracts import Column, Decoding, Score, UserError
+from parabench.report.cutoff import NAME as CUT_OFF
 
 FORMAT = "parabench leaderboard 1"
 ARROWS = {"up": " ↑", "down": " ↓", "none": ""}
@@ -89,13 +90,15 @@ def ordered(board: Leaderboard) -> tuple[Row, ...]:
 
 
 def main_columns(board: Leaderboard) -> tuple[Column, ...]:
-    """The columns of the first table, the headline first; chosen so that every scorer has one before any has two."""
+    """The columns of the first table, the headline first: those the suite names, and one at least of each scorer."""
     plain = [column.name for column in board.columns if not re.search(r"[-_.](p|r|precision|recall)$", column.name)]
-    firsts = {board.signatures.get(name, name): name for name in reversed(plain)}.values()
+    firsts = [*{board.signatures.get(name, name): name for name in reversed(plain)}.values()][::-1]
     wanted = sorted(plain, key=lambda name: (name != board.headline, name not in firsts))[:MAIN_WIDTH]
-    names = dict.fromkeys([board.headline, *(board.main or filter(wanted.__contains__, plain))])
+    names = [board.headline, *(board.main or filter(wanted.__contains__, plain))]
     known = {column.name: column for column in board.columns}
-    return tuple(known[name] for name in names if name in known)
+    told = {board.signatures.get(name) for name in names if name in known}
+    unnamed = [name for name in firsts if board.signatures.get(name) not in told and name != CUT_OFF]
+    return tuple(known[name] for name in dict.fromkeys([*names, *unnamed * bool(board.main)]) if name in known)
 
 
 def rank_text(row: Row) -> str:
@@ -169,7 +172,7 @@ def _apart(board: Leaderboard) -> Iterator[str]:
 
 def cut_text(board: Leaderboard) -> str:
     """Which systems' outputs the length limit ended, ``"bart 12.5 %"``; empty where none were."""
-    scores = [(row.system, row.scores["cut-off"].value) for row in ordered(board) if "cut-off" in row.scores]
+    scores = [(row.system, row.scores[CUT_OFF].value) for row in ordered(board) if CUT_OFF in row.scores]
     return ", ".join(f"{system} {value:.1f} %" for system, value in scores if value > 0)
 
 

@@ -140,13 +140,17 @@ def to_terminal(board: Leaderboard, console: Console) -> None:
     while console.measure(_terminal_table(board, columns), options=unbounded).maximum > console.width and columns[1:]:
         columns.pop()
     console.print(_terminal_table(board, columns))
+    shown = [column.name for column in columns]
     for name, why in sorted(board.invalid.items()):
-        console.print(Text(visible(f"⚠ {name} does not rank here: {why}")))
+        if name in shown:
+            console.print(Text(visible(f"⚠ {name} does not rank here: {why}")))
+    if others := sorted(set(board.invalid) - set(shown)):
+        console.print(Text(visible(f"⚠ nor do these, for reasons in the files: {', '.join(others)}")))
     if gaps := gaps_text(board):
         console.print(Text(visible(f"{GAPS} {gaps}")))
     for sentence in reading(board):
         console.print(Text(visible(sentence), style="dim"))
-    if hidden := [column.name for column in board.columns if column not in columns]:
+    if hidden := [column.name for column in board.columns if column.name not in shown]:
         console.print(Text(visible(f"Not shown here, in the files: {', '.join(hidden)}"), style="dim"))
     if board.note:
         console.print(Text(visible(board.note), style="dim"))

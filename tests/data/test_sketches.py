@@ -37,12 +37,11 @@ def test_without_a_record_nothing_is_known(tmp_path: Path) -> None:
     assert sketches.known(tmp_path, EXAMPLES) == sketches.known(None, EXAMPLES) == {}
 
 
-def test_what_a_sample_finds_is_the_least_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_sample_finds_is_the_least_there_is(tmp_path: Path) -> None:
     """Half of 400 examples were trained on; a sketch of 100 keys of 400 knows about a quarter of those."""
-    monkeypatch.setattr(sketches, "SIZE", 100)
     texts = [f"w{n}" for n in range(600)]
     random.Random(0).shuffle(texts)
-    sketches.record(tmp_path, list(zip(texts[:200], texts[200:400], strict=True)), (), seed=0)
+    sketches.record(tmp_path, list(zip(texts[:200], texts[200:400], strict=True)), (), seed=0, size=100)
     examples = [Example(text, text, ()) for text in texts[200:]]
     seen = sketches.known(tmp_path, examples)["seen"]
     assert seen.startswith("≥")

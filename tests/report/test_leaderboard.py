@@ -63,7 +63,12 @@ def test_undefined_headline_stands_after_every_defined_one():
 
 def test_main_columns_are_the_headline_then_all_but_precision_and_recall():
     assert [column.name for column in boards.main_columns(small())] == ["ibleu", "bleu", "self-bleu", "length"]
-    assert [column.name for column in boards.main_columns(small(main=("bleu",)))] == ["ibleu", "bleu"]
+
+
+def test_main_columns_are_those_named_and_one_of_each_scorer_that_has_none_among_them():
+    alike = {"ibleu": "one", "self-bleu": "one", "bleu": "two", "length": "three"}
+    board = small(main=("bleu",), signatures=alike)
+    assert [column.name for column in boards.main_columns(board)] == ["ibleu", "bleu", "length"]
 
 
 def test_every_scorer_has_a_main_column_before_any_has_two():
