@@ -69,6 +69,55 @@ def test_prompt_loss_and_gradient_equal_a_plain_prefix_of_embeddings(kind: str, 
     assert_equal_gradients(torch.nn.ParameterList([prompt]), prompt_loss(model, prompt, ROWS), theirs)
 
 
+@pytest.mark.parametrize("kind", ["opt", "opt350", "llama", "qwen2"])
+def test_groups_of_rows_and_chunks_of_targets_leave_loss_and_gradient(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One group against a row a group and a target a chunk; where nothing is trained, the loss alone."""
+    model = causal(kind, tmp_path).requires_grad_(False).eval()
+    width = model.get_input_embeddings().weight.shape[1]
+    prompt = torch.nn.Parameter(torch.randn(7, width, generator=torch.Generator().manual_seed(0)))
+    whole = prompt_loss(model, prompt, ROWS)
+    (gradient,) = torch.autograd.grad(whole, prompt)
+    monkeypatch.setitem(steps.GROUP_TOKENS, "cpu", 1)
+    monkeypatch.setitem(steps.CHUNK_ELEMENTS, "cpu", 1)
+    assert [len(group) for group in steps._groups(ROWS, 1)] == [1, 1, 1]
+    parts = prompt_loss(model, prompt, ROWS)
+    torch.testing.assert_close(parts, whole)
+    torch.testing.assert_close(torch.autograd.grad(2 * parts, prompt)[0], 2 * gradient)
+    with torch.no_grad():
+        alone = prompt_loss(model, prompt, ROWS)
+    torch.testing.assert_close(alone, whole.detach())
+    assert not alone.requires_grad
+
+
+def test_a_prompt_that_an_encoder_writes_passes_its_gradient_on(tmp_path: Path) -> None:
+    model = causal("opt", tmp_path).requires_grad_(False).eval()
+    free = torch.randn(7, 32, generator=torch.Generator().manual_seed(0))
+    prompt, scale = torch.nn.Parameter(free.clone()), torch.nn.Parameter(torch.ones(()))
+    prompt_loss(model, prompt, ROWS).backward()
+    prompt_loss(model, free * scale, ROWS).backward()
+    torch.testing.assert_close(scale.grad, (prompt.grad * free).sum())
+
+
+def test_attention_of_another_kind_takes_the_plain_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = causal("opt", tmp_path).requires_grad_(False).eval()
+    prompt = torch.nn.Parameter(torch.randn(7, 32, generator=torch.Generator().manual_seed(0)))
+    shared = prompt_loss(model, prompt, ROWS)
+    monkeypatch.setattr(steps, "is_plain", lambda model: False)
+    assert_equal_gradients(torch.nn.ParameterList([prompt]), prompt_loss(model, prompt, ROWS), shared)
+
+
+def test_autocast_in_bf16_stays_near(tmp_path: Path) -> None:
+    model = causal("opt", tmp_path).requires_grad_(False).eval()
+    prompt = torch.nn.Parameter(torch.randn(7, 32, generator=torch.Generator().manual_seed(0)))
+    exact = torch.autograd.grad(prompt_loss(model, prompt, ROWS), prompt)[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = prompt_loss(model, prompt, ROWS)
+    (rough,) = torch.autograd.grad(loss, prompt)
+    assert torch.nn.functional.cosine_similarity(rough.flatten(), exact.flatten(), dim=0) > 0.99
+
+
 def test_virtual_tokens_inside_the_text_equal_embeddings_put_there(tmp_path: Path) -> None:
     model = causal("opt", tmp_path).requires_grad_(False).eval()
     rows = [Row([2, 40, -2, -3, 7], [50, 51, 2]), Row([2, 9, -2, -3], [60, 2])]
