@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from parabench.report.leaderboard import Leaderboard
 
 BLOCK = 64
-"""Examples measured together: what an interruption can cost, and the same whoever measures, so that bits are too."""
+"""Examples measured together: what an interruption can cost, and the same whoever measures, so that bits are too.
+
+A scorer whose rows do not depend on one another's may ask for more by its ``block``; one process alone then obeys.
+"""
 WHOLE = Share()
 
 Advance = Callable[[str, int, int], None]
@@ -137,7 +140,9 @@ def measure(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice
     scorer, plain = plan.scorers[name], plan.suite.normalise
     for system in plan.systems:
         log, texts = _statistics(folder, plan, system, name, notice), _texts(folder, system)
-        for block in filter(None, (_missing(log, block) for block in share.of(blocks(plan.data.examples)))):
+        size = getattr(scorer, "block", BLOCK) if share.size == 1 else BLOCK
+        parts = share.of(blocks(plan.data.examples, size))
+        for block in filter(None, (_missing(log, block) for block in parts)):
             given = [list(map(plain, texts[example.id])) for example in block]
             examples = list(map(plain.example, block))
             rows = turns.measure(scorer, examples, given)
@@ -183,9 +188,9 @@ def _missing(log: Log, examples: Sequence[Example]) -> list[Example]:
     return [] if log.sealed else [example for example in examples if example.id not in log.done]
 
 
-def blocks(examples: Sequence[Example]) -> list[Sequence[Example]]:
+def blocks(examples: Sequence[Example], size: int = BLOCK) -> list[Sequence[Example]]:
     """The examples in the blocks in which they are measured."""
-    return [examples[start : start + BLOCK] for start in range(0, len(examples), BLOCK)]
+    return [examples[start : start + size] for start in range(0, len(examples), size)]
 
 
 def status(plan: Plan) -> dict[tuple[str, ...], int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -13,7 +14,7 @@ from sacrebleu.metrics.bleu import BLEU
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
 from . import options
-from .cores import rows
+from .cores import BLOCK, rows
 from .overlap import bleu_counter, bleu_options, corpus_bleu, settings
 from .sums import additive, need_references
 
@@ -27,6 +28,8 @@ class Bleu:
 
     tokenize: str = "13a"
     lowercase: bool = False
+
+    block: ClassVar[int] = BLOCK
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -14,7 +15,7 @@ from sacrebleu.metrics.chrf import CHRF
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
 from . import options
-from .cores import REMEMBERED, Count, rows
+from .cores import BLOCK, REMEMBERED, Count, rows
 from .overlap import settings
 from .sums import additive, need_references
 
@@ -32,6 +33,8 @@ class Chrf:
     """
 
     lowercase: bool = False
+
+    block: ClassVar[int] = BLOCK
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -20,6 +20,8 @@ REMEMBERED = 4096
 """Texts, or pairs of them, of which a ``Count`` remembers what it made."""
 STRETCH = 512
 """Pairs between two looks at the clock, and in one errand of a process."""
+BLOCK = 16384
+"""Examples that a run hands over at once: so many that other cores are worth asking."""
 PATIENCE = 4.0
 """Seconds that one core may have left to do before others are asked: starting them takes about one."""
 

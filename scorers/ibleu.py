@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +13,7 @@ from sacrebleu.metrics.bleu import BLEU
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature, UserError
 
-from .cores import rows
+from .cores import BLOCK, rows
 from .overlap import WIDTH, bleu_counter, bleu_options, corpus_bleu, settings
 from .sums import additive, need_references
 
@@ -29,6 +30,8 @@ class IBleu:
     name: str = "ibleu"
     tokenize: str = "13a"
     lowercase: bool = False
+
+    block: ClassVar[int] = BLOCK
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.metadata import version
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -17,7 +18,7 @@ from rouge_score.tokenizers import DefaultTokenizer
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
 from . import options, segment
-from .cores import REMEMBERED, Count, rows
+from .cores import BLOCK, REMEMBERED, Count, rows
 from .sums import additive, as_sums, means, need_references
 
 KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
@@ -33,6 +34,8 @@ class Rouge:
     """
 
     stemmer: bool = False
+
+    block: ClassVar[int] = BLOCK
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -15,7 +16,7 @@ from sacrebleu.metrics.ter import TER
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
 from . import options
-from .cores import REMEMBERED, Count, rows
+from .cores import BLOCK, REMEMBERED, Count, rows
 from .overlap import settings
 from .sums import additive, need_references
 
@@ -34,6 +35,8 @@ class Ter:
 
     normalized: bool = False
     case_sensitive: bool = False
+
+    block: ClassVar[int] = BLOCK
 
     @property
     def columns(self) -> tuple[Column, ...]:

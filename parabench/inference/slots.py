@@ -172,8 +172,8 @@ def run_step(slots: Slots, state: Int[Tensor, "5 R"], longest: int, shared: slic
     """The logits behind one more token of R rows, from their tokens, positions, lengths, and where their beginnings
     start and stop in the pool; ``longest`` and ``shared`` are the places of slots and pool that are looked at.
     """
-    tokens, positions, *places = state.to(slots.model.device)
-    plan = StepPlan(slots, *places, longest, shared)
+    tokens, positions, lengths, starts, stops = state.to(slots.model.device)
+    plan = StepPlan(slots, lengths, starts, stops, longest, shared)
     return forward(slots.model, plan, positions, plan.slot, input_ids=tokens[None])
 
 
