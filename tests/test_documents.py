@@ -6,6 +6,7 @@ shown. Whatever is long is cut short: a few examples, a few updates. ``RUN`` sta
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -72,6 +73,18 @@ def finished_run(tmp_path_factory) -> Path:
     return folder
 
 
+def readers_own(folder: Path) -> None:
+    """The files that pages take for granted: a test set, predictions, and texts for every example of parabench-en."""
+    examples = (ROOT / "parabench" / "mini" / "test.jsonl").read_text(encoding="utf-8").splitlines()[:4]
+    (folder / "test.jsonl").write_text("\n".join(examples) + "\n", encoding="utf-8")
+    rows = [json.loads(line) for line in examples]
+    (folder / "mine.jsonl").write_text("".join(json.dumps({**row, "prediction": row["source"]}) + "\n" for row in rows))
+    lines = ("\t".join([row["source"], row["source"], *row["references"]]) for row in rows)
+    (folder / "mine.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    own = (ROOT / "parabench" / "suites" / "parabench-en.jsonl").read_text(encoding="utf-8").splitlines()
+    (folder / "mine.txt").write_text("".join(json.loads(line)["source"] + "\n" for line in own), encoding="utf-8")
+
+
 def run_here(words: list[str]) -> None:
     """A command of ours in this process, which has loaded everything already."""
     try:
@@ -101,6 +114,7 @@ def run_apart(words: list[str], site: Path) -> None:
 def test_every_command_shown_works(page, tmp_path, monkeypatch, finished_run) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "parabench").symlink_to(ROOT / "parabench")
+    readers_own(tmp_path)
     site = tmp_path / "site"
     for block in blocks(page):
         if block.kind == "file":

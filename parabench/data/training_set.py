@@ -98,7 +98,7 @@ def prepare(
 ) -> TrainingSet:
     """Read everything once, split about ``dev`` pairs off by whole components, and bar what the test set knows.
 
-    With ``tasks``, the name of each corpus's task, about so many of each task.
+    No more than half of the pairs are split off. With ``tasks``, the name of each corpus's task, about so many of each task.
     """
     tallies, keys, ends, leaked = [Tally() for _ in specs], array("Q"), [0], set[int]()
     for spec, tally in zip(specs, tallies, strict=True):
@@ -112,13 +112,15 @@ def prepare(
     barred = components.of(leaked)
     for task in dict.fromkeys(tasks or ("",)) if dev else ():
         mine = [found[first:end] for name, first, end in zip(tasks, ends, ends[1:], strict=False) if name == task]
-        drawn |= components.draw(dev, seed, barred, np.concatenate(mine) if mine else None)
+        spare = sum(map(len, mine)) if mine else len(found)
+        drawn |= components.draw(min(dev, spare // 2), seed, barred, np.concatenate(mine) if mine else None)
     known, held = components.members(barred), components.members(drawn)
     corpora = tuple(Corpus(spec, seed, known | held) for spec in specs)
     removed, held_out = _deal(corpora, tallies, known, held)
     for spec, tally in zip(specs, tallies, strict=True):
         if not tally.kept:
-            raise UserError(f"train on {spec.form}:{spec.path}", "no pair is left", mend="parabench data inspect SPEC")
+            why = ", ".join(f"{count} {reason}" for reason, count in tally.reasons.items())
+            raise UserError(f"train on {spec.form}:{spec.path}", f"no pair is left ({why or 'it is empty'})")
     return TrainingSet(corpora, held_out, tuple(tallies), fingerprint(specs, seed), removed)
 
 
