@@ -176,7 +176,10 @@ def _check_seal(folder: Path) -> None:
         return
     told = found.pop("checksums", None)
     kept = read_file(folder, STATE) if (folder / STATE).exists() else b""
-    made = seal(found, state=kept)["checksums"]
+    try:
+        made = seal(found, state=kept)["checksums"]
+    except UnicodeEncodeError:
+        raise damaged(folder, f"{FACTS} holds half a character") from None
     wrong = [name for name in made if not isinstance(told, dict) or told.get(name) != made[name]]
     if wrong:
         raise damaged(folder, f"the {' and the '.join(wrong)} are not those that were saved")

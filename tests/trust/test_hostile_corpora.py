@@ -39,15 +39,15 @@ def lines(data: bytes) -> list[bytes]:
     return data.split(b"\n")[: -1 if data.endswith(b"\n") else None] if data else []
 
 
-def plain(form: str, line: bytes) -> tuple[str, ...]:
-    """The texts of one line as they stand there."""
-    text = line.decode("utf-8-sig").rstrip("\r\n")
+def plain(form: str, line: bytes, number: int) -> tuple[str, ...]:
+    """The texts of one line as they stand there; before the first a byte order mark may stand."""
+    text = line.decode("utf-8" if number > 1 else "utf-8-sig").rstrip("\r\n")
     if form == "jsonl":
         record = json.loads(text)
         target = record["target"]
         return record["source"], *(target if isinstance(target, list) else [target])
     cells = text.split("\t")
-    return tuple(c for c in cells[1:] if c.strip() or c == cells[1]) if form == "parabank2" else tuple(cells[:2])
+    return (cells[1], *filter(str.strip, cells[2:])) if form == "parabank2" else tuple(cells[:2])
 
 
 def check(form: str, path: Path, data: bytes) -> str:
@@ -66,7 +66,7 @@ def check(form: str, path: Path, data: bytes) -> str:
         return "taken"
     there = lines(data)
     for row in found:
-        assert (row.source, *row.paraphrases) == plain(form, there[row.line - 1])
+        assert (row.source, *row.paraphrases) == plain(form, there[row.line - 1], row.line)
     assert len(found) + tally.reasons.total() == len(there)
     return "taken"
 
