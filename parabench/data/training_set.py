@@ -98,7 +98,7 @@ def prepare(
 ) -> TrainingSet:
     """Read everything once, split about ``dev`` pairs off by whole components, and bar what the test set knows.
 
-    No more than half of the pairs are split off. With ``tasks``, the name of each corpus's task, about so many of each task.
+    At most half of the pairs are split off. With ``tasks``, the name of each corpus's task, so many of each task.
     """
     tallies, keys, ends, leaked = [Tally() for _ in specs], array("Q"), [0], set[int]()
     for spec, tally in zip(specs, tallies, strict=True):
