@@ -73,7 +73,7 @@ def neighbours_mask() -> Iterator[None]:
         return attention(query, key, value, None if attn_mask is None else attn_mask.roll(1, 0), **settings)
 
     functional.scaled_dot_product_attention = misled  # type: ignore[assignment]
-    slots.StepPlan._hidden = lambda plan, begins: hidden(plan, begins).roll(1, 0)  # type: ignore
+    slots.StepPlan._hidden = lambda plan, *places: hidden(plan, *places).roll(1, 0)  # type: ignore
     try:
         yield
     finally:

@@ -103,7 +103,9 @@ DAMAGE = {
     "says 6 x 16": lambda f: change(f / adapters.CONFIG, num_virtual_tokens=6),
     "is of format 3": lambda f: change(f / adapters.FACTS, format=3),
     "the facts are not those that were saved": lambda f: edit(f / adapters.FACTS, '"seed": 7', '"seed": 8'),
-    "parabench.json holds half a character": lambda f: edit(f / adapters.FACTS, '"vocabulary"', '"\\ud800"'),
+    "parabench.json holds half a character": lambda f: edit(
+        f / adapters.FACTS, '"initialiser": "voc', '"initialiser": "\\ud800'
+    ),
     "the state are not those that were saved": lambda f: flip(f / adapters.STATE),
     "checksums: Unexpected keyword": lambda f: edit(f / adapters.FACTS, '"format": 2', '"format": 1'),
     "sede: Unexpected keyword": lambda f: change(f / adapters.FACTS, sede=1),
