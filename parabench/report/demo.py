@@ -11,11 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.resources import files
 from threading import Lock
 from urllib.parse import parse_qs, urlsplit
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from parabench.contracts import Column, Example, Scorer, UserError
@@ -24,6 +22,7 @@ from parabench.report.differences import is_copy, runs
 from parabench.report.mappage import near_text
 from parabench.report.page import digest
 from parabench.report.sinks import visible
+from parabench.report.templating import part, template
 
 ADDRESS = "127.0.0.1"
 LONGEST = 1000
@@ -84,19 +83,11 @@ def _scores(demo: Demo, source: str, text: str) -> Sequence[tuple[Column, float]
 
 def page(demo: Demo, text: str, chosen: Sequence[str], found: Sequence[Answer], problem: str = "") -> tuple[str, str]:
     """The page, and the content-security policy that it is to be sent with."""
-    environment = Environment(
-        loader=PackageLoader("parabench.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"visible": visible, "near": near_text}
-    style = "".join((files("parabench.report") / "templates" / name).read_text("utf-8") for name in FILES)
+    style = part("page.css", "demo.css")
     policy = (
         f"default-src 'none'; style-src {digest(style)}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
-    html = environment.get_template("demo.html.j2").render(
+    html = template("demo.html.j2", visible=visible, near=near_text).render(
         demo=demo,
         text=text,
         chosen=chosen,
@@ -107,9 +98,6 @@ def page(demo: Demo, text: str, chosen: Sequence[str], found: Sequence[Answer], 
         style=Markup(style),
     )
     return html, policy
-
-
-FILES = ("page.css", "demo.css")
 
 
 def server(demo: Demo, port: int) -> ThreadingHTTPServer:

@@ -7,12 +7,10 @@ the canvas shows to the eye, the tables below it say in words.
 from __future__ import annotations
 
 import io
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from parabench.prompts.reading import Neighbour, Position
@@ -20,6 +18,7 @@ from parabench.report.page import CLOSED, digest, script_json
 from parabench.report.promptmap import Placed, PromptMap, shown
 from parabench.report.sinks import csv_text, visible
 from parabench.report.standalone import series
+from parabench.report.templating import part, template
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,17 +28,8 @@ LANDMARKS = 18
 
 def to_html(found: PromptMap) -> str:
     """The map as one HTML document; the same data gives the same bytes."""
-    environment = Environment(
-        loader=PackageLoader("parabench.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"visible": visible, "near": near_text}
-    texts = {name: (files("parabench.report") / "templates" / name).read_text("utf-8") for name in FILES}
-    style, script = texts["page.css"] + texts["map.css"], texts["map.js"]
-    return environment.get_template("map.html.j2").render(
+    style, script = part("page.css", "map.css"), part("map.js")
+    return template("map.html.j2", visible=visible, near=near_text).render(
         found=found,
         colors=len(series()),
         moves=any(len(one.steps) > 1 for one in found.prompts),
@@ -48,9 +38,6 @@ def to_html(found: PromptMap) -> str:
         script=Markup(script),
         policy="; ".join(["default-src 'none'", f"style-src {digest(style)}", f"script-src {digest(script)}", *CLOSED]),
     )
-
-
-FILES = ("page.css", "map.css", "map.js")
 
 
 def near_text(neighbours: tuple[Neighbour, ...]) -> str:

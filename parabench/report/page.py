@@ -12,12 +12,10 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from itertools import groupby
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from parabench.contracts import Column, Example, Score
@@ -25,6 +23,7 @@ from parabench.report import board as boards
 from parabench.report.board import Comparison, Leaderboard, Row, flat
 from parabench.report.samples import samples
 from parabench.report.sinks import visible
+from parabench.report.templating import part, template
 
 CLOSED = ("base-uri 'none'", "form-action 'none'")
 LEVEL = 0.05
@@ -59,19 +58,9 @@ class PageData:
 
 def to_html(data: PageData) -> str:
     """The page as one HTML document; the same data gives the same bytes."""
-    environment = Environment(
-        loader=PackageLoader("parabench.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"visible": visible, "rank": boards.rank_text, "count": boards.count_text}
-    style, script = (
-        (files("parabench.report") / "templates" / name).read_text("utf-8") for name in ("page.css", "page.js")
-    )
+    style, script = part("page.css"), part("page.js")
     signatures = data.board.signatures
-    return environment.get_template("page.html.j2").render(
+    return template("page.html.j2", visible=visible, rank=boards.rank_text, count=boards.count_text).render(
         board=data.board,
         rows=boards.ordered(data.board),
         main={column.name for column in boards.main_columns(data.board)},
