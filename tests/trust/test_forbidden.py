@@ -11,6 +11,7 @@ CONVERTERS = {"parabench/prompts/pickles.py", "parabench/inference/pickled.py"}
 """Where checkpoints are read that exist only as pickles: tensors alone, by ``weights_only=True``."""
 
 PICKLES = {"pickle", "_pickle", "cPickle", "dill", "joblib", "cloudpickle", "shelve", "marshal", "jsonpickle"}
+NO_PICKLING = {"pickle", "pickle.UnpicklingError", "joblib.Parallel", "joblib.delayed"}
 SHELLS = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput", "os.startfile"}
 UNPACKERS = {"extractall", "unpack_archive"}
 
@@ -41,10 +42,9 @@ def imported(tree):
 
 
 def pickles(tree):
-    """Pickling by any name; the class of the error that a refused pickle raises is no pickling."""
+    """Pickling by any name; neither the error that a refused pickle raises nor sharing work among our own processes."""
     for node, module in imported(tree):
-        first = module.split(".")[0]
-        if first in PICKLES - {"pickle"} or (first == "pickle" and module not in ("pickle", "pickle.UnpicklingError")):
+        if module.split(".")[0] in PICKLES and module not in NO_PICKLING:
             yield node
     for node in ast.walk(tree):
         said = name(node)
@@ -121,6 +121,8 @@ BAD = {
         "import numpy as np\nnp.load(path, allow_pickle=True)",
         "frame.to_pickle(path)",
         "import joblib.memory",
+        "from joblib import load",
+        "import joblib",
     ),
     evaluation: ("eval(text)", "exec(text)", "compile(text, '', 'exec')", "__import__(name)", "import runpy"),
     shell: (
@@ -140,6 +142,7 @@ BAD = {
     trust: ("requests.get(address, verify=False)", "tempfile.mktemp()"),
 }
 GOOD = (
+    "from joblib import Parallel, delayed",
     "try: load()\nexcept pickle.UnpicklingError: pass",
     "model.eval()",
     "re.compile(text)",

@@ -190,7 +190,7 @@ def test_whole_tables_keep_their_cells():
         board = page(texts).board
         tables = [token for token in READER.parse(to_markdown(board)) if token.type in ("th_open", "td_open")]
         assert len(tables) == 3 * 5
-        assert {len(line) for line in csv.reader(io.StringIO(to_csv(board)))} == {6 + 5 * 2}
+        assert {len(line) for line in csv.reader(io.StringIO(to_csv(board)))} == {8 + 5 * 2}
         assert json.loads(to_json(board))["title"] == board.title
         stream = io.StringIO()
         to_terminal(board, Console(file=stream, width=300))
