@@ -49,7 +49,7 @@ def run(chosen: argparse.Namespace) -> None:
         options = Options(chosen.rows or ROWS.get(name, 0), size, chosen.device, chosen.neulab, chosen.origin)
         for one in RACES[name](options) if name in RACES else ():
             results[one.title] = race(_wanted(one, chosen.only), chosen.rounds, chosen.threads)
-            parts.append(f"### {one.title}: {one.work}\n\n{table(results[one.title])}")
+            parts.append(f"## {one.title}: {one.work}\n\n{table(results[one.title])}")
             _report(parts, results, chosen)
         if name == "startup":
             parts.append(startup.table(chosen.rounds))
