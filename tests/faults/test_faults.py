@@ -6,6 +6,7 @@ from functools import partial
 
 import experiments
 import figures
+import guards
 import mutations
 import pytest
 
@@ -111,6 +112,10 @@ def test_without_its_guard_the_fault_is_not_survived(tmp_path, monkeypatch, guar
     tally = QUICK[experiment](tmp_path)
     assert tally[consequence] > 0, dict(tally)
     assert not survived(tally)
+
+
+def test_every_guard_stands_where_the_list_says():
+    assert list(guards.stale()) == []
 
 
 def test_without_comparing_keys_stale_records_are_served(tmp_path, monkeypatch):
