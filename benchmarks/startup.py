@@ -30,7 +30,7 @@ def table(rounds: int) -> str:
         processes |= {f"parabench {text}": ["-m", "parabench", *words] for text, words in commands.items()}
         found = {f"parabench {text}": loaded(words) for text, words in commands.items()}
         seconds = _timed(processes, rounds)
-    lines = ["### startup", "", "| command | seconds | heavy packages loaded |", "|---|---|---|"]
+    lines = ["## startup", "", "| command | seconds | heavy packages loaded |", "|---|---|---|"]
     for name, each in seconds.items():
         lines.append(f"| {name} | {statistics.median(each):.2f} | {', '.join(found.get(name, ())) or 'none'} |")
     for name, packages in found.items():

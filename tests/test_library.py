@@ -57,7 +57,7 @@ def test_what_is_not_in_the_table_is_named(tmp_path, system, column) -> None:
 
 def test_a_bad_record_is_refused_with_its_number(tmp_path) -> None:
     with pytest.raises(parabench.UserError, match="line 2"):
-        parabench.run(["copy"], data=[EXAMPLES[0], {"source": "Alone."}])
+        parabench.run(["copy"], data=[EXAMPLES[0], {"source": 7}])
 
 
 def test_importing_parabench_loads_nothing_heavy() -> None:

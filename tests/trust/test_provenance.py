@@ -9,6 +9,7 @@ from parabench import provenance, runner
 
 FIELDS = {"command", 
     "suite", "data", "decoding", "normalise", "runtime", "parabench", "git", "python", "packages", "device", "tf32",
+    "protocol", "training",
 }  # fmt: skip
 
 
