@@ -130,7 +130,9 @@ def row_facts(board: Leaderboard) -> dict[str, Callable[[Row], str]]:
 
 def reading(board: Leaderboard) -> list[str]:
     """What has to be known to read the table, sentence by sentence."""
-    found = []
+    ranked = any(row.rank for row in board.rows)
+    ranks = "A rank is the range that the paired tests leave open; the first cluster is bold."
+    found = [ranks if ranked else "Nothing here ranks."]
     if made := made_text(board):
         found.append(f"Texts: {made}.")
     if cut := cut_text(board):

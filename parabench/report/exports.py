@@ -92,7 +92,7 @@ def to_latex(board: Leaderboard) -> str:
         for row in ordered(board)
     ]
     frame = pandas.DataFrame(rows, columns=range(len(heads))).set_axis(heads, axis=1)
-    told = ["Values with 95 % bootstrap intervals; bold: the first cluster.", *reading(board)]
+    told = ["Values with 95 % bootstrap intervals.", *reading(board)]
     caption = latex(" ".join([f"{board.title}. {board.note}", *told]))
     alignment = "rlr" + "r" * len(columns)
     table = frame.style.hide(axis="index").to_latex(

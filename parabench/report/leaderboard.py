@@ -87,10 +87,9 @@ def _reading(board: Leaderboard) -> str:
     controls = " † marks a control." if any(row.control for row in board.rows) else ""
     warned = " ⚠ marks a column that does not rank here." if board.invalid else ""
     return (
-        f"Ordered by **{markdown(board.headline)}**. Each value stands with its 95 % bootstrap interval; a rank is the "
-        f"range that the paired tests leave open, and the first cluster is bold.{controls}{warned} "
-        + " ".join(map(markdown, reading(board)))
-    ).strip()
+        f"Ordered by **{markdown(board.headline)}**. Each value stands with its 95 % bootstrap interval."
+        f"{controls}{warned} " + " ".join(map(markdown, reading(board)))
+    )
 
 
 def _other_tables(board: Leaderboard, main: Sequence[Column]) -> Iterator[tuple[str, Sequence[Column]]]:
