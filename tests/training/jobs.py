@@ -76,6 +76,7 @@ def dies(work: Callable[[Callable[[], object]], object], events: int) -> bool:
         finally:
             os._exit(0)
     _, status = os.waitpid(child, 0)
+    assert not os.WIFSIGNALED(status) or os.WTERMSIG(status) == signal.SIGKILL, f"ended by {os.WTERMSIG(status)}"
     return os.WIFSIGNALED(status)
 
 
