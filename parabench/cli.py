@@ -20,6 +20,7 @@ from parabench.commands import filter as filtering
 from parabench.commands import map as map_commands
 from parabench.commands import models as model_commands
 from parabench.commands import probe, prompts, rating, reports, selftest, training
+from parabench.commands.lists import given
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def run(
 
     share = shares.from_environment(os.environ)
     chosen, own = suites.load(suite), shares.own_device(device, os.environ)
-    chosen_names = names(systems), names(scorers)
+    chosen_names = given(systems), given(scorers)
     request = planning.Request(chosen, *chosen_names, data, limit, seed, own, dtype, rows(batch_size), output, key())
     plan = planning.plan(request)
     if dry_run:
@@ -91,7 +92,7 @@ def score(
     from parabench import planning, suites
 
     request = planning.Request(
-        suites.load(suite), scorers=names(scorers), data=data, seed=seed, device=device, output=output
+        suites.load(suite), scorers=given(scorers), data=data, seed=seed, device=device, output=output
     )
     execute(planning.plan_predictions(request, file))
 
@@ -135,16 +136,6 @@ app.add_typer(data_commands.data, name="data")
 app.add_typer(prompts.adapters, name="adapters")
 app.add_typer(model_commands.models, name="models")
 app.add_typer(rating.rate, name="rate")
-
-
-def names(text: str | None) -> tuple[str, ...] | None:
-    """``a,b`` as a tuple; nothing as None; a name that stands twice is an error."""
-    if text is None:
-        return None
-    parts = tuple(part.strip() for part in text.split(",") if part.strip())
-    if not parts or len(set(parts)) < len(parts):
-        raise UserError(f"use the names {text!r}", "a name stands twice" if parts else "no name at all")
-    return parts
 
 
 def rows(text: str) -> int | None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from parabench.commands.lists import names
+
 if TYPE_CHECKING:
     from parabench.prompts.reading import Position
     from parabench.report.demo import Demo
@@ -39,9 +41,9 @@ def prepared(suite: str, systems: str | None, scorers: str, device: str) -> Demo
 
     chosen, own = suites.load(suite), resolve_device(device)
     setting = Setting(Runtime(own, chosen.dtype), chosen.decoding)
-    names = systems.split(",") if systems else [*chosen.systems, "copy"]
-    built = {name: planning.build("system", name, chosen, setting) for name in names}
-    measures = [planning.build("scorer", name, chosen, setting) for name in scorers.split(",")]
+    wanted = names(systems) if systems else (*chosen.systems, "copy")
+    built = {name: planning.build("system", name, chosen, setting) for name in wanted}
+    measures = [planning.build("scorer", name, chosen, setting) for name in names(scorers)]
 
     @lru_cache(maxsize=1000)
     def answer(system: str, text: str) -> str:
@@ -51,7 +53,7 @@ def prepared(suite: str, systems: str | None, scorers: str, device: str) -> Demo
     def near(system: str) -> Sequence[Position]:
         return nearest(built[system]) if getattr(built[system], "adapter", None) is not None else ()
 
-    return Demo(names, answer, measures, near)
+    return Demo(wanted, answer, measures, near)
 
 
 def nearest(system: object) -> Sequence[Position]:

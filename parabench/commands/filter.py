@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parabench.contracts import Runtime, Setting, UserError
+from parabench.commands.lists import names
+from parabench.contracts import UserError
 
 if TYPE_CHECKING:
+    from parabench.contracts import Runtime, System
     from parabench.corpus.scoring import Outcome
+    from parabench.suites import Suite
 
 
 def filter_(
@@ -31,34 +34,34 @@ def filter_(
     dtype: Annotated[str | None, typer.Option(metavar="float32|bfloat16|float16", help="Arithmetic of models.")] = None,
 ) -> None:
     """Score a corpus of any size in flat memory, every row with its columns, and keep the good ones."""
-    from parabench import downloads, planning, suites
+    from parabench import downloads
+    from parabench.contracts import Runtime
     from parabench.corpus import scoring, writing
     from parabench.corpus.source import Source, part_of
     from parabench.inference.models import resolve_device
     from parabench.progress import bars
+    from parabench.suites import load
 
-    chosen = suites.load(suite)
-    runtime = Runtime(resolve_device(device), dtype or chosen.dtype, None, seed)
-    setting = Setting(runtime, chosen.decoding)
-    names = [name.strip() for name in scorers.split(",")] if scorers else chosen.scorers
-    built = scoring.scorers_of(chosen, names, runtime)
-    columns = [column.name for scorer in built.values() for column in scorer.columns]
     if form not in writing.FORMATS:
         raise UserError(f"write rows as {form!r}", "no such format", writing.FORMATS)
-    job = scoring.Filter(
-        Source(rows, seed, *part_of(part)),
-        built,
-        chosen.normalise,
-        runtime,
-        output,
-        planning.build("system", system, chosen, setting) if system else None,
-        writing.conditions(keep, columns),
-        form,
-    )
-    downloads.fetch([*built.values(), *filter(None, [job.system])], lambda text: typer.echo(text, err=True))
+    chosen = load(suite)
+    runtime = Runtime(resolve_device(device), dtype or chosen.dtype, None, seed)
+    built = scoring.scorers_of(chosen, names(scorers) if scorers else chosen.scorers, runtime)
+    conditions = writing.conditions(keep, [column.name for scorer in built.values() for column in scorer.columns])
+    maker = built_system(system, chosen, runtime) if system else None
+    source = Source(rows, seed, *part_of(part))
+    job = scoring.Filter(source, built, chosen.normalise, runtime, output, maker, conditions, form)
+    downloads.fetch([*built.values(), *filter(None, [maker])], lambda text: typer.echo(text, err=True))
     with bars(spoken=True) as advance:
-        outcome = scoring.carry_out(job, advance)
-    show(outcome)
+        show(scoring.carry_out(job, advance))
+
+
+def built_system(name: str, suite: Suite, runtime: Runtime) -> System:
+    """The system that paraphrases the sources first."""
+    from parabench import planning
+    from parabench.contracts import Setting
+
+    return planning.build("system", name, suite, Setting(runtime, suite.decoding))
 
 
 def show(outcome: Outcome) -> None:

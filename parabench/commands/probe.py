@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from parabench.commands.lists import names
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ def probe(
     made = probes.probes(evaluation_set(read_examples(data or Path(chosen.data)), limit, seed).examples, seed)
     setting = Setting(Runtime(resolve_device(device), chosen.dtype, seed=seed), chosen.decoding)
     found: list[Finding] = []
-    for name in scorers.split(",") if scorers else chosen.scorers:
-        scorer = planning.build("scorer", name.strip(), chosen, setting)
+    for name in names(scorers) if scorers else chosen.scorers:
+        scorer = planning.build("scorer", name, chosen, setting)
         found += probes.findings(scorer, made, seed, chosen.normalise)
     typer.echo(as_text(found))
     if output:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from parabench.commands.lists import names
 from parabench.contracts import UserError
 
 rate = typer.Typer(help="Blind ratings by people: make a sheet, read it back.", no_args_is_help=True)
@@ -29,7 +30,7 @@ def sheet(
 
     if output.suffix != ".csv":
         raise UserError(f"write the sheet {output}", "a name that does not end in .csv", mend="--output sheet.csv")
-    items = rating.draw(gather(run), [name.strip() for name in systems.split(",")], examples, seed)
+    items = rating.draw(gather(run), names(systems), examples, seed)
     own_key, help_text = output.with_suffix(".key.json"), output.with_suffix(".txt")
     write_atomically(own_key, rating.key(items, {"run": run.resolve().name, "seed": seed}).encode())
     write_atomically(help_text, rating.INSTRUCTIONS.encode())

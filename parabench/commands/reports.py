@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from parabench.commands.lists import names
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def report(
     """Write and print the leaderboard and the page of a run folder again."""
     from parabench.report.assemble import write_reports
 
-    wanted = [name.strip() for name in also.split(",")] if also else []
+    wanted = names(also) if also else ()
     for name in wanted:
         if name not in FORMATS:
             raise UserError(f"report as {name!r}", "no such format", FORMATS)
@@ -150,7 +151,7 @@ def meta(
 
     chosen, items = suites.load(suite), read_judgments(file, layout)
     setting = Setting(Runtime(seed=seed))
-    built = [planning.build("scorer", name.strip(), chosen, setting) for name in scorers.split(",")]
+    built = [planning.build("scorer", name, chosen, setting) for name in names(scorers)]
     typer.echo(judge(built, against_source(items) if source else items, rival, seed, resamples))
 
 

@@ -109,7 +109,8 @@ def carry_out(
         "versions": {name: version(name) for name in PACKAGES},
     }
     outcome = follow(job, request.folder, partial(keeping.keep, learner, request.folder, facts), watched, ranks)
-    for place in keeping.folders(request.folder, request.data.tasks) if ranks.first else ():
+    places = keeping.folders(request.folder, request.data.tasks) if ranks.first else ()
+    for place in (one for one in places if not (one / sketches.NAME).exists()):
         sketches.record(place, _met(request, ranks), request.data.cleared, request.config.seed)
     return outcome
 

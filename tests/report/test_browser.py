@@ -1,24 +1,11 @@
 """The page in a real browser: sorting, filters, links, keyboard, hostile text, nothing loaded, no barrier found."""
 
-import shutil
-
 import pytest
 from pages import PAYLOADS, page
 
 from parabench.report.page import to_html
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=120_000)
-        yield started
-        started.close()
+pytestmark = pytest.mark.slow
 
 
 def open_page(browser, folder, text="", **context):

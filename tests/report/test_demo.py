@@ -1,7 +1,6 @@
 """The local page over HTTP: what it shows, what it refuses, and that hostile text stays text; and in a real browser."""
 
 import http.client
-import shutil
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -152,18 +151,11 @@ def test_too_long_a_sentence_and_too_many_fields_compute_nothing():
         assert "Choose a system." in get(port, ask("the cat"))[2]
 
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
-def test_in_a_browser(width, scheme):
+def test_in_a_browser(browser, width, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    with playwright.sync_playwright() as driver, serving() as port:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=120_000)
+    with serving() as port:
         tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         heard = []
         tab.on("console", lambda message: heard.append(message.text))
@@ -181,4 +173,4 @@ def test_in_a_browser(width, scheme):
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
         assert [item["id"] for item in axe.Axe().run(tab).response["violations"]] == []
         assert [text for text in heard if "favicon" not in text] == []
-        browser.close()
+        tab.close()

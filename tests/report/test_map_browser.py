@@ -1,25 +1,12 @@
 """The prompt map in a real browser: pointing, zooming, legend, search, time, hostile tokens, nothing loaded."""
 
-import shutil
-
 import pytest
 from maps import small
 from pages import PAYLOADS
 
 from parabench.report.mappage import to_html
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=120_000)
-        yield started
-        started.close()
+pytestmark = pytest.mark.slow
 
 
 def open_map(browser, folder, text="", **context):
