@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -55,29 +56,33 @@ def assert_identical(one: Path, two: Path) -> None:
         assert same, f"{name} differs"
 
 
-def dies(work: Callable[[Callable[[], object]], object], events: int) -> bool:
+def dies(work: Callable[..., object], *arguments: object, events: int) -> bool:
     """Run ``work`` in a process that kills itself (SIGKILL) at the event of this number; whether it came to that.
 
-    Events are calls of the function handed to ``work``, and every write, sync and rename.
+    Events are calls of the function that ``work`` gets as its last argument, and every write, sync and rename. The
+    process is forked from one that has run no kernel: the threads of one that has do not survive a fork, and its
+    kernels may end in a segmentation fault. So ``work`` is a function of a module.
     """
-    child = os.fork()
-    if child == 0:
-        left = [events]
+    server = get_context("forkserver")
+    server.set_forkserver_preload(["parabench.training.recipes", "transformers.models.opt.modeling_opt"])
+    process = server.Process(target=_mortal, args=(events, work, *arguments))
+    process.start()
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL), f"ended with {process.exitcode}"
+    return process.exitcode != 0
 
-        def event(*_: object) -> None:
-            left[0] -= 1
-            if left[0] < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
 
-        try:
-            for name in ("write", "fsync", "replace"):
-                _before(name, event)
-            work(event)
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert not os.WIFSIGNALED(status) or os.WTERMSIG(status) == signal.SIGKILL, f"ended by {os.WTERMSIG(status)}"
-    return os.WIFSIGNALED(status)
+def _mortal(events: int, work: Callable[..., object], *arguments: object) -> None:
+    left = [events]
+
+    def event(*_: object) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    for name in ("write", "fsync", "replace"):
+        _before(name, event)
+    work(*arguments, event)
 
 
 def _before(name: str, event: Callable[..., None]) -> None:

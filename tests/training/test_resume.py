@@ -20,21 +20,13 @@ from parabench.training.requests import carry_out
 from parabench.training.resumable import finished
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def work(name: str, folder: Path, output: str, event: Callable[[], object]) -> None:
+    carry_out(jobs.request(name, folder, output), lambda _: event())
 
 
 def killed_at(name: str, folder: Path, events: int) -> bool:
     """Kill once at the event, then run the command again to the end."""
-
-    def work(event: Callable[[], object]) -> None:
-        carry_out(jobs.request(name, folder, f"killed-{events}"), lambda _: event())
-
-    died = jobs.dies(work, events)
+    died = jobs.dies(work, name, folder, f"killed-{events}", events=events)
     carry_out(jobs.request(name, folder, f"killed-{events}"))
     return died
 

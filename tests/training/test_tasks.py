@@ -84,16 +84,15 @@ def test_a_mixed_batch_has_the_loss_and_gradient_of_each_task_alone(tmp_path: Pa
     torch.testing.assert_close(mixed, torch.cat(alone) / sum(counts), rtol=1e-4, atol=1e-6)
 
 
+def work(folder: Path, output: str, event: Callable[[], object]) -> None:
+    carry_out(request(folder, output), lambda _: event())
+
+
 def test_a_killed_training_of_tasks_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
-    name = "ptuning-mlp-11"  # an LSTM's kernels do not survive a fork of a process that has run them
-    carry_out(request(tmp_path, "whole", name))
+    carry_out(request(tmp_path, "whole"))
     for events in (12, 45):
-
-        def work(event: Callable[[], object], output: str = f"cut-{events}") -> None:
-            carry_out(request(tmp_path, output, name), lambda _: event())
-
-        assert jobs.dies(work, events)
-        carry_out(request(tmp_path, f"cut-{events}", name))
+        assert jobs.dies(work, tmp_path, f"cut-{events}", events=events)
+        carry_out(request(tmp_path, f"cut-{events}"))
         for part in ("", "-long", "-short"):
             jobs.assert_identical(tmp_path / f"whole{part}", tmp_path / f"cut-{events}{part}")
 
