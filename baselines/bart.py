@@ -11,6 +11,7 @@ from parabench.contracts import Paraphrase, Setting, Signature
 from parabench.inference.models import Checkpoint, load_seq2seq, locate
 
 from . import options
+from .samples import repeated, together
 
 PLAIN = "{source}"
 
@@ -50,6 +51,10 @@ class Bart:
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         """Yield batches as they finish; a source longer than the model can read is shortened."""
+        samples = self.setting.decoding.samples
+        yield from together(self._answers(repeated(sources, samples)), samples)
+
+    def _answers(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         from parabench.inference.decoding import decode_seq2seq
 
         model, tokenizer = load_seq2seq(self.checkpoint, self.setting.runtime)

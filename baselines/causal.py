@@ -12,6 +12,7 @@ from parabench.contracts import Paraphrase, Setting, Signature, UserError
 from parabench.inference.models import Checkpoint, load_causal, locate
 
 from . import options
+from .samples import repeated, together
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -76,11 +77,14 @@ class Causal:
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         """Yield batches as they finish; a text ends at EOS or at the first newline, by token id."""
+        yield from together(self._answers(sources), self.setting.decoding.samples)
+
+    def _answers(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         from parabench.inference.decoding import decode_causal
 
         adapter = self.adapter
         model, tokenizer = load_causal(self.checkpoint, self.setting.runtime)
-        rows = self.rows(model, tokenizer, sources, adapter)
+        rows = repeated(self.rows(model, tokenizer, sources, adapter), self.setting.decoding.samples)
         stops = {tokenizer.eos_token_id, *tokenizer.encode("\n", add_special_tokens=False)}
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         for batch in decode_causal(model, rows, self.setting.decoding, self.setting.runtime, stops, pad):

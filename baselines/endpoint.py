@@ -68,7 +68,8 @@ class Endpoint:
     def foretell(self, count: int) -> str:
         """What so many sentences take, as far as it can be told without asking."""
         pace = f"at least {count / self.rate:.0f} min at {self.rate:.0f} a minute" if self.rate else "no rate is set"
-        return f"{count} requests, at most {count * self.decoding.max_new_tokens:,} tokens written, {pace}"
+        most = count * self.decoding.samples * self.decoding.max_new_tokens
+        return f"{count} requests, at most {most:,} tokens written, {pace}"
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         """Yield each answer as it comes; UserError where the endpoint refuses, or cannot answer until the deadline."""
@@ -99,7 +100,10 @@ class Endpoint:
             if turns.over:
                 raise _PassingError("stopped")
             try:
-                return _read(self._ask(opener, source, max(1.0, end - self.clock())))
+                made = _read(self._ask(opener, source, max(1.0, end - self.clock())), self.decoding.samples)
+                if len(made.samples or [made.text]) < self.decoding.samples:
+                    raise self._refused("fewer choices than n asks for", "leave samples out of the decoding")
+                return made
             except _PassingError as failure:
                 wait = max(failure.pause, pause)
                 if self.clock() + wait > end:
@@ -128,6 +132,7 @@ class Endpoint:
         chance = {"temperature": decoding.temperature, "top_p": decoding.top_p} if decoding.do_sample else greedy
         message = {"role": "user", "content": self.template.replace("{source}", source)}
         limits = {"max_tokens": decoding.max_new_tokens, "seed": self.seed}
+        limits |= {"n": decoding.samples} if decoding.samples > 1 else {}
         return {"model": self.model, "messages": [message], **limits, **chance}
 
     def _status(self, error: HTTPError) -> Exception:
@@ -161,17 +166,21 @@ class _Turns:
             self.sleep(wait)
 
 
-def _read(answer: Any) -> Paraphrase:
-    """The first line of an answer, and the tokens it cost; a refusal is an empty, unfinished text."""
+def _read(answer: Any, samples: int) -> Paraphrase:
+    """The first line of each choice, and the tokens they cost; a refusal is an empty, unfinished text."""
     try:
-        choice = answer["choices"][0]
-        text, ended = choice["message"]["content"] or "", choice.get("finish_reason")
+        choices = answer["choices"][:samples]
+        texts = tuple(_first_line(choice["message"]["content"] or "") for choice in choices)
         usage = answer.get("usage") or {}
         tokens = (int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)))
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return Paraphrase(0, lines[0] if lines else "", ended == "stop", tokens)
+        several = texts if len(texts) > 1 else ()
+        return Paraphrase(0, texts[0], choices[0].get("finish_reason") == "stop", tokens, samples=several)
     except (LookupError, TypeError, ValueError, AttributeError):
         raise _PassingError("an answer without choices[0].message.content") from None
+
+
+def _first_line(text: str) -> str:
+    return next(filter(None, map(str.strip, text.splitlines())), "")
 
 
 def build(variant: str, setting: Setting) -> Endpoint:

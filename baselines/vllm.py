@@ -59,7 +59,7 @@ class Vllm:
         for start in range(0, len(rows), BLOCK):
             prompts = [{"prompt_embeds": embed(model, [row])} for row in rows[start : start + BLOCK]]
             outputs = engine.generate(prompts, parameters, use_tqdm=False)
-            yield [_read(start + place, output.outputs[0], tokenizer, stops) for place, output in enumerate(outputs)]
+            yield [_read(start + place, output.outputs, tokenizer, stops) for place, output in enumerate(outputs)]
         del engine  # and with it the memory it holds
         gc.collect()
 
@@ -69,6 +69,7 @@ def _engine(checkpoint: Checkpoint, setting: Setting, stops: set[int]) -> tuple[
 
     decoding, runtime = setting.decoding, setting.runtime
     chance = {"temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": decoding.top_k or -1}
+    chance |= {"n": decoding.samples} if decoding.samples > 1 else {}
     parameters = SamplingParams(
         max_tokens=decoding.max_new_tokens,
         min_tokens=decoding.min_new_tokens,
@@ -81,10 +82,12 @@ def _engine(checkpoint: Checkpoint, setting: Setting, stops: set[int]) -> tuple[
     return engine, parameters
 
 
-def _read(position: int, output: Any, tokenizer: Any, stops: set[int]) -> Paraphrase:
-    end = next((place for place, token in enumerate(output.token_ids) if token in stops), None)
-    text = tokenizer.decode(list(output.token_ids[:end]), skip_special_tokens=True)
-    return Paraphrase(position, text.strip(), end is not None)
+def _read(position: int, outputs: Sequence[Any], tokenizer: Any, stops: set[int]) -> Paraphrase:
+    rows = [list(output.token_ids) for output in sorted(outputs, key=lambda output: getattr(output, "index", 0))]
+    ends = [next((place for place, token in enumerate(row) if token in stops), None) for row in rows]
+    texts = [tokenizer.decode(row[:end], skip_special_tokens=True) for row, end in zip(rows, ends, strict=True)]
+    several = tuple(map(str.strip, texts))
+    return Paraphrase(position, several[0], ends[0] is not None, samples=several if len(several) > 1 else ())
 
 
 def build(variant: str, setting: Setting) -> Vllm:

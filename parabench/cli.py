@@ -44,6 +44,9 @@ Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")]
 DataType = Annotated[str | None, typer.Option(metavar="float32|bfloat16|float16", help="Arithmetic of the models.")]
 BatchSize = Annotated[str, typer.Option(metavar="auto|N", help="Rows at once; auto probes the memory.")]
+Samples = Annotated[
+    int | None, typer.Option(min=1, help="So many a source; several are sampled (top-p 0.9, or as the suite says).")
+]
 Output = Annotated[Path | None, typer.Option(help="Folder of the run; the same folder is resumed.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan, with time and memory, and stop.")]
 
@@ -59,6 +62,7 @@ def run(
     device: Device = "auto",
     dtype: DataType = None,
     batch_size: BatchSize = "auto",
+    samples: Samples = None,
     output: Output = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -68,7 +72,9 @@ def run(
     share = shares.from_environment(os.environ)
     chosen, own = suites.load(suite), shares.own_device(device, os.environ)
     chosen_names = given(systems), given(scorers)
-    request = planning.Request(chosen, *chosen_names, data, limit, seed, own, dtype, rows(batch_size), output, key())
+    request = planning.Request(
+        chosen, *chosen_names, data, limit, seed, own, dtype, rows(batch_size), output, key(), samples
+    )
     plan = planning.plan(request)
     if dry_run:
         show_plan(plan)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 Better = Literal["up", "down", "none"]
-Against = Literal["reference", "source", "both", "output"]
+Against = Literal["reference", "source", "both", "output", "samples"]
 
 
 class UserError(Exception):
@@ -36,12 +36,14 @@ class Example:
     """A source sentence with the references it is judged by; in one run all examples have equally many.
 
     Examples of one ``cluster`` are not independent of one another, and are drawn and swapped together in statistics.
+    ``samples`` are what the same system wrote besides the text that is scored, for columns against samples alone.
     """
 
     id: str
     source: str
     references: tuple[str, ...]
     cluster: str = ""
+    samples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def _encode(text: str) -> str:
 class Decoding:
     """Every setting that decides generated text, always explicit, so that no checkpoint's own defaults leak in.
 
-    Lengths count new tokens only. The defaults are greedy search, the same for every system of a run.
+    Lengths count new tokens only. The defaults are greedy search, the same for every system of a run. ``samples`` texts
+    are written for every source; UserError where there are several and nothing is left to chance.
     """
 
     max_new_tokens: int = 64
@@ -89,6 +92,13 @@ class Decoding:
     length_penalty: float = 1.0
     no_repeat_ngram_size: int = 0
     early_stopping: bool = False
+    samples: int = 1
+
+    def __post_init__(self) -> None:
+        if self.samples != 1 and (self.samples < 1 or not self.do_sample):
+            found = "do_sample = false would write one text so often" if self.samples > 1 else "not a positive number"
+            mend = "decoding = { do_sample = true, top_p = 0.9, samples = 4 }"
+            raise UserError(f"write {self.samples} samples a source", found, mend=mend)
 
 
 @dataclass(frozen=True)
@@ -123,7 +133,8 @@ class Paraphrase(NamedTuple):
     """One output: which source it belongs to, its text, and whether it ended by itself (False: cut at the limit).
 
     ``tokens`` are those read and written, where an endpoint charges for them. ``turns`` holds one text for each turn
-    of a system that has another one in every turn, as people have; ``text`` is then the first.
+    of a system that has another one in every turn, as people have; ``samples`` all that ``Decoding.samples`` asks for,
+    where those are several. ``text`` is then the first.
     """
 
     position: int
@@ -131,6 +142,7 @@ class Paraphrase(NamedTuple):
     finished: bool = True
     tokens: tuple[int, int] | None = None
     turns: tuple[str, ...] = ()
+    samples: tuple[str, ...] = ()
 
 
 class System(Protocol):
@@ -148,7 +160,10 @@ class System(Protocol):
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the table: which way is better, and what the hypothesis is compared with."""
+    """One column of the table: which way is better, and what the hypothesis is compared with.
+
+    A scorer with a column against ``samples`` has no other kind: it is shown every sample in turn beside the others.
+    """
 
     name: str
     better: Better

@@ -13,7 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parabench.contracts import Decoding, Example, Runtime, Setting, UserError
+from parabench.contracts import Example, Runtime, Setting, UserError
 
 if TYPE_CHECKING:
     import pandas
@@ -84,6 +84,7 @@ def run(
     device: str = "auto",
     dtype: str | None = None,
     output: File | None = None,
+    samples: int | None = None,
 ) -> Results:
     """Generate, measure and report, as ``parabench run`` does; the same call resumes and reuses what is there.
 
@@ -93,7 +94,7 @@ def run(
     """
     from parabench import planning
 
-    request = _request(suite, systems, scorers, seed, device, dtype, output, limit)
+    request = replace(_request(suite, systems, scorers, seed, device, dtype, output, limit), samples=samples)
     if data is None or isinstance(data, (str, PathLike)):
         return _execute(planning.plan(replace(request, data=Path(data) if data else None)))
     return _execute(planning.assemble(request, _examples(data)))
@@ -148,7 +149,9 @@ def paraphrase(
     seed: int = 0,
     device: str = "auto",
 ) -> list[list[str]]:
-    """``n`` paraphrases of each text by a system of a suite; several are sampled, top-p 0.9.
+    """``n`` paraphrases of each text by a system of a suite; several are sampled, top-p 0.9 unless the suite says how.
+
+    A system that leaves nothing to chance gives the same one ``n`` times.
 
     >>> paraphrase(["Nobody came."], "copy")
     [['Nobody came.']]
@@ -157,13 +160,12 @@ def paraphrase(
     from parabench.inference.models import resolve_device
 
     chosen = suites.load(suite)
-    decoding: Decoding = replace(chosen.decoding, do_sample=True, top_p=0.9) if n > 1 else chosen.decoding
-    sources = [text for text in texts for _ in range(n)]
-    setting = Setting(Runtime(resolve_device(device), chosen.dtype, seed=seed), decoding, sources=tuple(sources))
-    made = dict[int, str]()
-    for batch in planning.build("system", system, chosen, setting).paraphrase(sources):
-        made |= {one.position: one.text for one in batch}
-    return [[made[place * n + turn] for turn in range(n)] for place in range(len(texts))]
+    decoding = planning.sampling(chosen, n).decoding
+    setting = Setting(Runtime(resolve_device(device), chosen.dtype, seed=seed), decoding, sources=tuple(texts))
+    made = dict[int, list[str]]()
+    for batch in planning.build("system", system, chosen, setting).paraphrase(texts):
+        made |= {one.position: list(one.samples) or [one.text] * n for one in batch}
+    return [made[place] for place in range(len(texts))]
 
 
 def _request(

@@ -51,7 +51,7 @@ def identity(suite: Suite, data: EvaluationSet, runtime: Runtime) -> dict[str, A
     return {
         "suite": {"name": suite.name, "title": suite.title, "note": suite.note, "headline": suite.headline},
         "data": {"examples": len(data.examples), "references": data.references, "fingerprint": data.fingerprint},
-        "decoding": asdict(suite.decoding),
+        "decoding": declared(suite.decoding),
         "normalise": str(suite.normalise.signature),
         "protocol": str(turns.signature(data.references)),
         "runtime": {"device": runtime.device.split(":")[0], "dtype": runtime.dtype, "seed": runtime.seed},
@@ -73,6 +73,7 @@ class Request:
     batch_size: int | None = None
     output: Path | None = None
     key: str = field(default="", repr=False)
+    samples: int | None = None
 
 
 def plan(request: Request) -> Plan:
@@ -89,14 +90,14 @@ def assemble(request: Request, examples: Sequence[Example]) -> Plan:
     """
     from parabench.inference.models import resolve_device
 
-    suite = request.suite
+    suite = sampling(request.suite, request.samples)
     runtime = Runtime(resolve_device(request.device), request.dtype or suite.dtype, request.batch_size, request.seed)
     data = evaluation_set(examples, request.limit, request.seed)
     human = tuple(e.references for e in data.examples) if data.references > 1 else ()
     setting = Setting(runtime, suite.decoding, {}, tuple(e.source for e in data.examples), human, request.key)
     controls = [name for name in suite.controls if name != "human" or human]
     names = dict.fromkeys([*(suite.systems if request.systems is None else request.systems), *controls])
-    scorers = {name: build("scorer", name, suite, setting) for name in request.scorers or suite.scorers}
+    scorers = scorers_of(suite, request.scorers, setting)
     if not data.references:
         _refuse_references(scorers, examples)
     return Plan(
@@ -108,6 +109,26 @@ def assemble(request: Request, examples: Sequence[Example]) -> Plan:
         request.output or Path("results/runs") / folder_name(suite, data, runtime),
         command(request),
     )
+
+
+def sampling(suite: Suite, samples: int | None) -> Suite:
+    """The suite with so many samples a source, of the 90 % likeliest tokens where it does not itself say how to sample.
+
+    None leaves the suite as it is.
+    """
+    decoding = suite.decoding
+    if samples is None:
+        return suite
+    if samples > 1 and not decoding.do_sample:
+        decoding = replace(decoding, do_sample=True, top_p=0.9)
+    return suite.model_copy(update={"decoding": replace(decoding, samples=samples)})
+
+
+def scorers_of(suite: Suite, asked: Sequence[str] | None, setting: Setting) -> dict[str, Scorer]:
+    """The scorers asked for, else the suite's own; of these, one that compares samples only where there are several."""
+    made = {name: build("scorer", name, suite, setting) for name in asked or suite.scorers}
+    apart = setting.decoding.samples > 1 or asked
+    return {name: scorer for name, scorer in made.items() if apart or not turns.compares_samples(scorer)}
 
 
 def _refuse_references(scorers: Mapping[str, Scorer], examples: Sequence[Example]) -> None:
@@ -130,6 +151,7 @@ def command(request: Request) -> str:
         "limit": request.limit or "",
         "seed": request.seed or "",
         "dtype": request.dtype or "",
+        "samples": request.samples or "",
     }
     options = (word for key, value in given.items() if value for word in (f"--{key}", str(value)))
     return shlex.join(["parabench", "run", *options])
@@ -214,6 +236,11 @@ def _faults(plan: Plan) -> dict[str, UserError]:
     if not found:
         seeds.check({name: str(system.signature) for name, system in plan.systems.items()})
     return found
+
+
+def declared(decoding: Decoding) -> dict[str, Any]:
+    """Every setting by name; a single sample goes without saying, as in runs made before there could be more."""
+    return {name: value for name, value in asdict(decoding).items() if name != "samples" or value > 1}
 
 
 def decoding_preset(decoding: Decoding) -> str:

@@ -123,14 +123,17 @@ def generate(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notic
     missing = _missing(log, share.of(plan.data.examples))
     if missing:
         for batch in plan.systems[name].paraphrase([example.source for example in missing]):
-            log.append([(missing[p.position].id, _record(p)) for p in batch])
+            log.append([(missing[p.position].id, _record(name, p, plan.suite.decoding.samples)) for p in batch])
             advance(name, len(log.done), len(plan.data.examples))
     if share.size == 1:
         log.seal([example.id for example in plan.data.examples])
 
 
-def _record(answer: Paraphrase) -> dict[str, Any]:
-    made = {"text": answer.text, "finished": answer.finished}
+def _record(system: str, answer: Paraphrase, samples: int) -> dict[str, Any]:
+    if answer.samples and len(answer.samples) != samples:
+        raise UserError(f"take {len(answer.samples)} samples from {system}", f"samples = {samples} were asked for")
+    made: dict[str, Any] = {"text": answer.text, "finished": answer.finished}
+    made |= {"samples": list(answer.samples)} if samples > 1 and answer.samples else {}
     made |= {"turns": list(answer.turns)} if answer.turns else {}
     return made if answer.tokens is None else made | {"tokens": list(answer.tokens)}
 
@@ -139,7 +142,7 @@ def measure(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice
     """Let one scorer measure all systems of the plan, block by block, then release its models."""
     scorer, plain = plan.scorers[name], plan.suite.normalise
     for system in plan.systems:
-        log, texts = _statistics(folder, plan, system, name, notice), _texts(folder, system)
+        log, texts = _statistics(folder, plan, system, name, notice), _texts(folder, plan, system, scorer)
         size = getattr(scorer, "block", BLOCK) if share.size == 1 else BLOCK
         parts = share.of(blocks(plan.data.examples, size))
         for block in filter(None, (_missing(log, block) for block in parts)):
@@ -163,13 +166,15 @@ def _predictions(folder: Run, plan: Plan, name: str, notice: Notice = lambda tex
 
 
 def _statistics(folder: Run, plan: Plan, system: str, name: str, notice: Notice = lambda text: None) -> Log:
-    key = _statistics_key(system, name, plan.scorers[name], _texts(folder, system))
+    scorer = plan.scorers[name]
+    key = _statistics_key(system, name, scorer, _texts(folder, plan, system, scorer))
     key["built"] = list(meant("scorer", name, plan.suite))
     return _log(folder, notice, "statistics", system, name, key=key)
 
 
-def _texts(folder: Run, system: str) -> dict[str, list[str]]:
-    return {key: turns.texts(record) for key, record in read_log(folder.folder, "predictions", system)[1].items()}
+def _texts(folder: Run, plan: Plan, system: str, scorer: Scorer) -> dict[str, list[str]]:
+    records = read_log(folder.folder, "predictions", system)[1]
+    return {key: turns.given(scorer, record, plan.suite.decoding.samples) for key, record in records.items()}
 
 
 def _log(folder: Run, notice: Notice, kind: Kind, *names: str, key: dict[str, Any]) -> Log:

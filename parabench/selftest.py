@@ -31,7 +31,7 @@ class Finding:
 
 def plans(request: Request) -> dict[int, Plan]:
     """The same greedy plan for every batch size."""
-    decoding = replace(request.suite.decoding, do_sample=False, num_beams=1)
+    decoding = replace(request.suite.decoding, do_sample=False, num_beams=1, samples=1)
     greedy = replace(request, suite=request.suite.model_copy(update={"decoding": decoding}))
     return {size: planning.plan(replace(greedy, batch_size=size)) for size in SIZES}
 

@@ -2,6 +2,8 @@
 
 In turn j the references of every example are all but the j-th, and what people wrote is the j-th. A system's statistics
 of an example are the mean over the turns: means stay means, and ratios of summed counts those of all turns pooled.
+
+Columns against samples are measured in the same way: in turn k the k-th sample of a source stands before all others.
 """
 
 from __future__ import annotations
@@ -28,15 +30,25 @@ def texts(record: Mapping[str, Any]) -> list[str]:
     return record.get("turns") or [record["text"]]
 
 
+def given(scorer: Scorer, record: Mapping[str, Any], samples: int) -> list[str]:
+    """What a scorer is to see of a record: its texts, or its samples; of what people wrote only as many as ``samples``.
+
+    More texts repeat one another more, so that systems and people are to have equally many.
+    """
+    if not compares_samples(scorer):
+        return texts(record)
+    several: list[str] = record.get("samples") or texts(record)
+    return several[:samples] if samples > 1 else several
+
+
 def measure(scorer: Scorer, examples: Sequence[Example], texts: Sequence[Sequence[str]]) -> Float[np.ndarray, "N K"]:
-    """A scorer's statistics of every example, the mean over its turns; ``texts`` holds one text, or one for each turn.
+    """A scorer's statistics of every example, the mean over its turns; ``texts`` holds what it is ``given`` of each.
 
     All turns are one call, so that a scorer can score each distinct pair of texts once; one that reads no references
     is asked about each text once. UserError where it does not answer with one row for each.
     """
-    comparing = needs_references(scorer)
-    given = zip(examples, texts, strict=True)
-    asked = [pair for example, several in given for pair in _turns(example, several, comparing)]
+    turns = _among if compares_samples(scorer) else _turns if needs_references(scorer) else _alone
+    asked = [pair for example, several in zip(examples, texts, strict=True) for pair in turns(example, several)]
     rows = scorer.measure([example for example, _ in asked], [text for _, text in asked])
     if rows.ndim != 2 or len(rows) != len(asked):
         found = f"an array of shape {rows.shape} for {len(asked)} examples"
@@ -49,9 +61,23 @@ def needs_references(scorer: Scorer) -> bool:
     return any(column.against in ("reference", "both") for column in scorer.columns)
 
 
-def _turns(example: Example, texts: Sequence[str], comparing: bool) -> list[tuple[Example, str]]:
-    if not comparing or len(example.references) < 2:
-        return [(example, text) for text in texts]
+def compares_samples(scorer: Scorer) -> bool:
+    """Whether a scorer compares what one system wrote for one source."""
+    return any(column.against == "samples" for column in scorer.columns)
+
+
+def _alone(example: Example, texts: Sequence[str]) -> list[tuple[Example, str]]:
+    return [(example, text) for text in texts]
+
+
+def _among(example: Example, texts: Sequence[str]) -> list[tuple[Example, str]]:
+    others = ((*texts[:turn], *texts[turn + 1 :]) for turn in range(len(texts)))
+    return [(replace(example, references=(), samples=rest), text) for rest, text in zip(others, texts, strict=True)]
+
+
+def _turns(example: Example, texts: Sequence[str]) -> list[tuple[Example, str]]:
+    if len(example.references) < 2:
+        return _alone(example, texts)
     turns = zip(range(len(example.references)), cycle(texts), strict=False)
     return [(without(example, turn), text) for turn, text in turns]
 

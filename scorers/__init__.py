@@ -15,6 +15,7 @@ SCORERS = {
     "parascore": "parabench.scorers.parascore:build",
     "rouge": "parabench.scorers.rouge:build",
     "sari": "parabench.scorers.sari:build",
+    "selfbleu": "parabench.scorers.selfbleu:build",
     "side": "parabench.scorers.side:build",
     "ter": "parabench.scorers.ter:build",
 }

@@ -45,7 +45,9 @@ class Handler(BaseHTTPRequestHandler):
             fault = self.stub.faults.pop(0) if self.stub.faults else ""
         text = question["messages"][0]["content"].rsplit("\n", 1)[-1].upper()
         choice = {"message": {"content": f"\n {text}\nand more"}, "finish_reason": "stop"}
-        good = {"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 4}}
+        count = 1 if fault == "single" else question.get("n", 1)
+        choices = [choice | {"message": {"content": f"\n {text}{'!' * at}\nand more"}} for at in range(count)]
+        good = {"choices": choices, "usage": {"prompt_tokens": 9, "completion_tokens": 4}}
         if self.stub.key and key != self.stub.key:
             self.answer(401, f"the key {key} is not ours".encode())
         elif fault.isdecimal():
@@ -114,6 +116,16 @@ def test_every_sentence_is_answered_in_its_place(stub: Stub) -> None:
     assert {question["max_tokens"] for question in stub.asked} == {Decoding().max_new_tokens}
     assert {question["temperature"] for question in stub.asked} == {0}
     assert set(stub.keys) == {KEY}
+
+
+def test_samples_are_choices_of_one_request(stub: Stub) -> None:
+    system = replace(endpoint(stub, Time()), decoding=Decoding(do_sample=True, samples=3))
+    ((answer,),) = system.paraphrase(["One."])
+    assert (answer.text, answer.samples) == ("ONE.", ("ONE.", "ONE.!", "ONE.!!"))
+    assert [question["n"] for question in stub.asked] == [3]
+    stub.faults = ["single"]
+    with pytest.raises(UserError, match="fewer choices than n"):
+        list(system.paraphrase(["One."]))
 
 
 @pytest.mark.parametrize("fault", ["500", "503", "429", "cut", "junk", "shape", "huge"])

@@ -46,7 +46,7 @@ def filter_(
         raise UserError(f"write rows as {form!r}", "no such format", writing.FORMATS)
     chosen = load(suite)
     runtime = Runtime(resolve_device(device), dtype or chosen.dtype, None, seed)
-    built = scoring.scorers_of(chosen, names(scorers) if scorers else chosen.scorers, runtime)
+    built = scoring.scorers_of(chosen, names(scorers) if scorers else None, runtime)
     conditions = writing.conditions(keep, [column.name for scorer in built.values() for column in scorer.columns])
     maker = built_system(system, chosen, runtime) if system else None
     source = Source(rows, seed, *part_of(part))
@@ -61,7 +61,7 @@ def built_system(name: str, suite: Suite, runtime: Runtime) -> System:
     from parabench import planning
     from parabench.contracts import Setting
 
-    return planning.build("system", name, suite, Setting(runtime, suite.decoding))
+    return planning.build("system", name, suite, Setting(runtime, planning.sampling(suite, 1).decoding))
 
 
 def show(outcome: Outcome) -> None:

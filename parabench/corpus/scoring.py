@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from parabench import planning
 from parabench.contracts import Column, Runtime, Scorer, Setting, System, UserError
 from parabench.corpus import writing
 from parabench.corpus.growing import Growing, in_blocks
@@ -23,7 +24,6 @@ from parabench.corpus.intervals import corpus_columns, each, interval
 from parabench.corpus.source import BLOCK, Row, Source
 from parabench.data.normalise import Normaliser
 from parabench.journal import slug
-from parabench.planning import build
 from parabench.records import canonical
 from parabench.store import open_run, write_atomically
 from parabench.suites import Suite
@@ -101,9 +101,9 @@ def carry_out(job: Filter, advance: Advance = lambda what, done, total: None) ->
     return outcome
 
 
-def scorers_of(suite: Suite, names: Sequence[str], runtime: Runtime) -> dict[str, Scorer]:
-    """The scorers of these names as a suite defines them; nothing is loaded."""
-    return {name: build("scorer", name, suite, Setting(runtime, suite.decoding)) for name in names}
+def scorers_of(suite: Suite, names: Sequence[str] | None, runtime: Runtime) -> dict[str, Scorer]:
+    """The scorers of these names, or the suite's own, as a suite defines them; nothing is loaded."""
+    return planning.scorers_of(suite, names, Setting(runtime, planning.sampling(suite, 1).decoding))
 
 
 def measured(scorer: Scorer, rows: Sequence[Row], normalise: Normaliser) -> Float[np.ndarray, "B K"]:

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from typing import Any
 
 from parabench.contracts import Column, Decoding, Score, UserError
@@ -14,7 +15,13 @@ from parabench.report.cutoff import NAME as CUT_OFF
 
 FORMAT = "parabench leaderboard 1"
 ARROWS = {"up": " ↑", "down": " ↓", "none": ""}
-AGAINST = {"reference": "references", "source": "source", "both": "source and references", "output": "output alone"}
+AGAINST = {
+    "reference": "references",
+    "source": "source",
+    "both": "source and references",
+    "output": "output alone",
+    "samples": "other samples",
+}
 MAIN_WIDTH = 8
 """How many columns a table holds before it is unreadable."""
 
@@ -139,6 +146,9 @@ def reading(board: Leaderboard) -> list[str]:
         found.append(f"The length limit ended some of them: {cut}.")
     if (references := _references(board)) > 1:
         found.append(f"Scored against {references - 1} of {references} references, each left out in turn.")
+    if any(column.against == "samples" for column in board.columns):
+        people = f", as are {min(references, _samples(board) or references)} texts of people" if references > 1 else ""
+        found.append(f"Samples of a source are compared with one another{people}; all else is about the first sample.")
     if power := power_text(board):
         found.append(f"These examples show a difference of {power} {board.headline} four times in five.")
     if any(row.seeds == 1 for row in board.rows):
@@ -160,6 +170,7 @@ def made_text(board: Leaderboard) -> str:
     beams, limit = told.pop("num_beams", 1), decoding.get("max_new_tokens")
     told.pop("max_new_tokens", None)
     search = "sampled" if told.pop("do_sample", False) else "greedy" if beams == 1 else f"beam {beams}"
+    search = f"{samples} samples a source" if (samples := told.pop("samples", 1)) > 1 else search
     parts = [search, f"at most {limit} new tokens", *(f"{key} {value}" for key, value in sorted(told.items()))]
     return ", ".join([*parts, f"seed {runtime.get('seed')}", *_apart(board)])
 
@@ -184,6 +195,13 @@ def _references(board: Leaderboard) -> int:
     return count if isinstance(count, int) else 0
 
 
+def _samples(board: Leaderboard) -> int:
+    """How many samples a source has; 0 where there is one text, or nobody knows."""
+    decoding = board.provenance.get("decoding")
+    count = decoding.get("samples") if isinstance(decoding, Mapping) else 0
+    return count if isinstance(count, int) and count > 1 else 0
+
+
 def power_text(board: Leaderboard) -> str:
     """What the examples can show on the headline, ``"1.9"``; empty where there are no two systems to tell apart."""
     column = next((column for column in board.columns if column.name == board.headline), None)
@@ -192,14 +210,12 @@ def power_text(board: Leaderboard) -> str:
 
 def gaps_text(board: Leaderboard) -> str:
     """Which cells leave examples out, and why: ``"copy rouge1: 3 of 500 (no reference …)"``; empty where none does."""
-    found = [
-        f"{row.system} {column.name}: {row.scored - score.undefined} of {row.scored}"
-        + f" ({score.why})" * bool(score.why)
-        for row in ordered(board)
-        for column in board.columns
-        if (score := row.scores.get(column.name)) and score.undefined
-    ]
-    return "; ".join(found)
+    found: dict[str, list[str]] = {}
+    for row, column in product(ordered(board), board.columns):
+        if (score := row.scores.get(column.name)) and score.undefined:
+            gap = f"{column.name}: {row.scored - score.undefined} of {row.scored}" + f" ({score.why})" * bool(score.why)
+            found.setdefault(gap, []).append(row.system)
+    return "; ".join(f"{', '.join(systems)} {gap}" for gap, systems in found.items())
 
 
 def score_text(score: Score | None, column: Column) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -31,9 +32,18 @@ class LLM:
         self.model: Any = AutoModelForCausalLM.from_pretrained(model, dtype=getattr(torch, dtype))
 
     def generate(self, prompts: Any, sampling_params: Any, *, use_tqdm: bool) -> list[Any]:
-        assert set(vars(sampling_params)) == {"max_tokens", "min_tokens", "stop_token_ids", "seed", "temperature"}
+        settings = {"max_tokens", "min_tokens", "stop_token_ids", "seed", "temperature"}
+        if getattr(sampling_params, "n", 1) > 1:  # as vLLM: one request, its outputs numbered
+            assert set(vars(sampling_params)) == settings | {"n", "top_p", "top_k"}
+            return [self.several(prompt, sampling_params) for prompt in prompts]
+        assert set(vars(sampling_params)) == settings
         assert sampling_params.temperature == 0.0
         return [self.answer(prompt, sampling_params) for prompt in prompts]
+
+    def several(self, prompt: Any, settings: Any) -> Any:
+        (greedy,) = self.answer(prompt, settings).outputs
+        cut = [SimpleNamespace(index=at, token_ids=greedy.token_ids[at:]) for at in range(settings.n)]
+        return SimpleNamespace(outputs=cut[::-1])
 
     def answer(self, prompt: Any, settings: Any) -> Any:
         assert set(prompt) == {"prompt_embeds"}
@@ -77,6 +87,17 @@ def test_a_soft_prompt_gets_the_texts_it_gets_without_the_engine(setting: Settin
     ours = answers(causal.build_softprompt("20", setting))
     assert answers(family.build("softprompt-20", setting)) == ours
     assert len({done.text for done in ours.values()}) == 3
+
+
+def test_samples_are_asked_for_at_once_and_kept_in_their_order(setting: Setting) -> None:
+    alone = answers(family.build("softprompt-20", setting))
+    sampled = replace(setting, decoding=replace(DECODING, do_sample=True, samples=3))
+    several = answers(family.build("softprompt-20", sampled))
+    assert {place: done.text for place, done in several.items()} == {place: done.text for place, done in alone.items()}
+    for done in several.values():
+        assert len(set(done.samples)) == 3
+        assert done.text == done.samples[0]
+        assert done.text.endswith(done.samples[2])
 
 
 def test_the_signature_names_the_engine_and_the_adapter(setting: Setting) -> None:

@@ -31,7 +31,7 @@ CLASSES = {
         "circumstance": {"train", "table"},
     },
     Request: {
-        "identity": {"suite", "seed", "dtype", "device"},
+        "identity": {"suite", "seed", "dtype", "device", "samples"},
         "content": {"data", "limit"},
         "selection": {"systems", "scorers"},
         "circumstance": {"batch_size", "output", "key"},
@@ -47,7 +47,7 @@ CLASSES = {
     },
     Training: {"circumstance": {"data", "causal", "seq2seq"}},
     EvaluationSet: {"content": {"examples", "dropped"}},
-    Example: {"content": {"id", "source", "references", "cluster"}},
+    Example: {"content": {"id", "source", "references", "cluster"}, "signature": {"samples"}},
 }
 
 
@@ -87,7 +87,9 @@ def other(value):
 
 def decodings():
     names = [field.name for field in dataclasses.fields(Decoding)]
-    return {name: replace(Decoding(), **{name: other(getattr(Decoding(), name))}) for name in names}
+    sampled = {"samples": {"do_sample": True}}  # a greedy search has no second sample
+    values = {name: {name: other(getattr(Decoding(), name)), **sampled.get(name, {})} for name in names}
+    return {name: replace(Decoding(), **changes) for name, changes in values.items()}
 
 
 SUITES = {
@@ -98,7 +100,7 @@ SUITES = {
     "normalise.treebank": {"normalise": Normaliser(treebank=True)},
     "normalise.case": {"normalise": Normaliser(case="lower")},
 }
-REQUESTS = {"seed": {"seed": 1}, "dtype": {"dtype": "bfloat16"}, "limit": {"limit": 3}}
+REQUESTS = {"seed": {"seed": 1}, "dtype": {"dtype": "bfloat16"}, "limit": {"limit": 3}, "samples": {"samples": 2}}
 
 
 def mutants(folder):

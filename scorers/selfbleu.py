@@ -1,0 +1,67 @@
+"""Self-BLEU: how much the samples of one source repeat one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float
+from sacrebleu.metrics.bleu import BLEU
+
+from parabench.contracts import Column, Example, Scorer, Setting, Signature
+
+from . import options
+from .cores import BLOCK, rows
+from .overlap import WIDTH, bleu_counter, bleu_options, corpus_bleu, settings
+from .sums import additive
+
+
+@dataclass(frozen=True)
+class SelfBleu:
+    """BLEU of a sample against the others of its source, 0 to 100 where all are one; undefined where there are none.
+
+    Zhu et al. 2018, "Texygen", who take all texts of a system together. Silence and garbage repeat themselves least, so
+    it does not rank; more samples repeat one another more. Statistics: BLEU's ten counts, and 1 where they are defined.
+    """
+
+    tokenize: str = "13a"
+    lowercase: bool = False
+
+    block: ClassVar[int] = BLOCK
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return (Column("self_bleu", "none", "samples", 1, "corpus BLEU of each sample against the others"),)
+
+    @property
+    def signature(self) -> Signature:
+        own = settings(BLEU(tokenize=self.tokenize, lowercase=self.lowercase))
+        return Signature("selfbleu", (("left-out", "each"), *own))
+
+    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 11"]:
+        statistics = np.zeros((len(examples), WIDTH + 1))
+        several = [place for place, example in enumerate(examples) if example.samples]
+        if several:
+            others = [replace(examples[place], references=examples[place].samples) for place in several]
+            begin = partial(bleu_counter, self.tokenize, self.lowercase)
+            statistics[several, :WIDTH] = rows(begin, others, [texts[place] for place in several])
+            statistics[several, WIDTH] = 1
+        return statistics
+
+    @additive
+    def combine(self, statistics: Float[np.ndarray, "*draws N 11"]) -> Float[np.ndarray, "*draws 1"]:
+        sums = statistics.sum(axis=-2)
+        return np.where(sums[..., WIDTH:] > 0, corpus_bleu(sums[..., :WIDTH])[..., None], np.nan)
+
+    def why(self, example: Example, text: str) -> str:
+        """Why an example has no value."""
+        return "one text of each source, and no sample beside it"
+
+
+def build(variant: str, setting: Setting) -> Scorer:
+    """Build ``selfbleu``; options: ``tokenize`` (sacrebleu's names), ``lowercase``."""
+    options.no_variant("selfbleu", variant)
+    return SelfBleu(**bleu_options("selfbleu", setting))
