@@ -23,6 +23,9 @@ NEAR_EDITS, NEAR_WORDS = 0.1, 0.9
 ECHO_WORDS = 3
 """A shorter source may stand inside an honest paraphrase."""
 
+MORE_WORDS = 1.5
+"""Who cuts a sentence in two has hardly more words than before; who goes on after it has."""
+
 _INSTRUCTION = re.compile(
     r"""\W* (?: (?: paraphrased? | rewritten | rephrased ) (?: \s (?: version | sentence | text ) )? \s* :
             | (?: output | answer ) \s* :
@@ -40,7 +43,7 @@ _SHARES: dict[str, tuple[Against, str]] = {
     "empty": ("output", "no letter, digit or symbol"),
     "echo": ("source", "holds the source whole, and more than it"),
     "instruction": ("output", "speaks about the task: a label, an announcement, the prompt"),
-    "run-on": ("source", "more sentences than the source"),
+    "run-on": ("source", "more sentences than the source, and over half as many words again"),
     "failures": ("source", "empty, echo, instruction or run-on"),
 }
 
@@ -49,8 +52,9 @@ _SHARES: dict[str, tuple[Against, str]] = {
 class Side:
     """Shares of outputs in percent, and ``length``: words of all outputs over words of all sources.
 
-    ``distinct1`` and ``distinct2`` are the mean share of distinct words and pairs within one output (Li et al. 2016
-    take them over the whole system). None of these ranks: a system can be spotless and useless.
+    ``distinct1`` and ``distinct2`` are the mean share of distinct words and pairs within one output. Li et al. 2016
+    take them over all outputs of a system: a share that falls as outputs are added, and no function of examples' sums.
+    None of these ranks: a system can be spotless and useless.
     """
 
     @property
@@ -66,7 +70,8 @@ class Side:
     @property
     def signature(self) -> Signature:
         near = f"ned<{NEAR_EDITS},jaccard>={NEAR_WORDS}"
-        return Signature("side", (("tok", "13a"), ("case", "lc"), ("near", near), ("sentences", RULE)))
+        run_on = ("run-on", f"words>{MORE_WORDS}")
+        return Signature("side", (("tok", "13a"), ("case", "lc"), ("near", near), ("sentences", RULE), run_on))
 
     def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 14"]:
         rows = [_row(example.source, text) for example, text in zip(examples, texts, strict=True)]
@@ -91,7 +96,7 @@ def _row(source: str, text: str) -> list[float]:
         not bare,
         bare_source.count(" ") >= ECHO_WORDS - 1 and f" {bare_source} " in f" {bare} " and bare != bare_source,
         bool(_INSTRUCTION.match(text)) and not _INSTRUCTION.match(source),
-        len(split_sentences(text)) > max(1, len(split_sentences(source))),
+        len(after) > MORE_WORDS * len(before) and len(split_sentences(text)) > max(1, len(split_sentences(source))),
     ]
     length_off = not len(before) / 2 <= len(after) <= len(before) * 2
     repeats = _distinct(after, 4) < 1
