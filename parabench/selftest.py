@@ -65,17 +65,20 @@ def neighbours_mask() -> Iterator[None]:
     """While open, every row attends by the mask of the row beside it: a fault that the comparison must see."""
     import torch.nn.functional as functional
 
-    from parabench.inference import slots
+    from parabench.inference import cascade
 
-    attention, hidden = functional.scaled_dot_product_attention, slots.StepPlan._hidden
+    attention, cascaded = functional.scaled_dot_product_attention, cascade.cascade
 
     def misled(query: Any, key: Any, value: Any, attn_mask: Any = None, **settings: Any) -> Any:
         return attention(query, key, value, None if attn_mask is None else attn_mask.roll(1, 0), **settings)
 
+    def misled_step(query: Any, shared: Any, own: Any, unseen: Any, later: Any) -> Any:
+        return cascaded(query, shared, own, unseen.roll(1, 0), later.roll(1, 0))
+
     functional.scaled_dot_product_attention = misled  # type: ignore[assignment]
-    slots.StepPlan._hidden = lambda plan, *places: hidden(plan, *places).roll(1, 0)  # type: ignore
+    cascade.cascade = misled_step
     try:
         yield
     finally:
         functional.scaled_dot_product_attention = attention
-        slots.StepPlan._hidden = hidden  # type: ignore
+        cascade.cascade = cascaded

@@ -15,7 +15,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from parabench.contracts import UserError
-from parabench.inference.attention import Blocks, Flat, blocks, planned, spans
+from parabench.inference import cascade
+from parabench.inference.attention import Flat, blocks, planned, spans
 from parabench.inference.rows import Row, embed
 
 STATIC = ("cuda",)
@@ -43,19 +44,32 @@ class Pool:
 
 
 class PackedPlan:
-    """Causal attention of whole rows laid end to end, each behind its shared beginning in ``pool``."""
+    """Causal attention of whole rows laid end to end, row i behind the places ``begins[i]`` of the pool."""
 
-    def __init__(self, attention: Blocks, pool: Pool | None, store: Store | None) -> None:
-        self.attention, self.pool, self.store, self.layers = attention, pool, store, 0
+    def __init__(
+        self, lengths: Sequence[int], begins: Sequence[range], pool: Pool | None, store: Store | None, device: Any
+    ) -> None:
+        self.pool, self.store, self.layers = pool, store, 0
+        starts, stops = torch.tensor([[begin.start, begin.stop] for begin in begins]).T
+        self.shared = slice(int(starts.min()), int(stops.max()))
+        own = spans(lengths)
+        self.alone = blocks(own, [[span] for span in own], True, device)
+        self.behind = cascade.Behind(lengths, device, unseen(self.shared, starts.to(device), stops.to(device)))
 
     def __call__(self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None) -> Flat:
         self.layers += 1
         if self.store is not None:
             self.store(module.layer_idx, key, value)
-        if self.pool is not None:
-            keys, values = self.pool.read(module.layer_idx, key, value)
-            key, value = torch.cat([keys, key]), torch.cat([values, value])
-        return self.attention.attend(query, key, value, scaling)
+        if self.pool is None or self.shared.start == self.shared.stop:
+            return self.alone.attend(query, key, value, scaling)
+        keys, values = self.pool.read(module.layer_idx, key, value)
+        return self.behind.attend(query, key, value, (keys[self.shared], values[self.shared]), scaling)
+
+
+def unseen(shared: slice, starts: Int[Tensor, " B"], stops: Int[Tensor, " B"]) -> Bool[Tensor, "B 1 1 S"]:
+    """Which of the shared places a row does not see, from where its own beginning starts and stops."""
+    place = torch.arange(shared.start, shared.stop, device=starts.device)
+    return ((place < starts[:, None]) | (place >= stops[:, None]))[:, None, None]
 
 
 def run_packed(
@@ -70,13 +84,10 @@ def run_packed(
 
     Raises UserError where the architecture's attention does not go through transformers' interface.
     """
-    begins = pool.spans if pool is not None else [range(0)]
-    shared = begins[-1].stop
-    own = spans([len(row.ids) for row in rows])
-    ahead = [begins[owner] for owner in owners]
-    keys = [[begin, range(shared + span.start, shared + span.stop)] for begin, span in zip(ahead, own, strict=True)]
-    plan = PackedPlan(blocks(own, keys, True, model.device), pool, store)
-    positions = [len(begin) + step for begin, span in zip(ahead, own, strict=True) for step in range(len(span))]
+    lengths = [len(row.ids) for row in rows]
+    begins = [range(0) if pool is None else pool.spans[owner] for owner in owners]
+    plan = PackedPlan(lengths, begins, pool, store, model.device)
+    positions = [len(begin) + step for begin, length in zip(begins, lengths, strict=True) for step in range(length)]
     result = forward(model, plan, positions, keep, inputs_embeds=embed(model, rows)[None])
     if plan.layers != model.config.num_hidden_layers:
         found = f"{plan.layers} of its {model.config.num_hidden_layers} layers use transformers' attention interface"
@@ -215,10 +226,7 @@ class FixedStep:
 
 
 class StepPlan:
-    """Attention of one new token a row: to its slot, and to its beginning by one product shared by all rows.
-
-    The two softmaxes are one, over the joined scores (cascade attention: Juravsky et al. 2024, Hydragen).
-    """
+    """Attention of one new token a row: to its slot, and to its beginning by one product shared by all rows."""
 
     def __init__(
         self,
@@ -231,33 +239,14 @@ class StepPlan:
     ) -> None:
         self.slots, self.step, self.longest, self.shared = slots, lengths, longest, shared
         self.slot = torch.arange(len(lengths), device=lengths.device)
-        self.hidden = self._hidden(starts[:, None], stops[:, None])
-
-    def _hidden(self, starts: Int[Tensor, "R 1"], stops: Int[Tensor, "R 1"]) -> Bool[Tensor, "R 1 1 S"]:
-        """Which shared places, then which places of its slot, a row does not see."""
-        place = torch.arange(self.shared.start, self.shared.stop, device=starts.device)
-        later = torch.arange(self.longest, device=starts.device) > self.step[:, None]
-        return torch.cat([(place < starts) | (place >= stops), later], dim=1)[:, None, None]
+        self.unseen = unseen(shared, starts, stops)
+        self.later = (torch.arange(longest, device=lengths.device) > lengths[:, None])[:, None, None]
 
     def __call__(self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None) -> Flat:
         rows, heads, width = query.shape
         scaled = (query * (width**-0.5 if scaling is None else scaling)).view(rows, key.shape[1], -1, width)
         self.slots.write(self.slot, self.step, module.layer_idx, key, value)
         keys, values = (part[:rows, :, : self.longest] for part in self.slots.layers[module.layer_idx])
-        pool = self.slots.pool.read(module.layer_idx, key, value)
-        shared_keys, shared_values = (part[self.shared].transpose(0, 1) for part in pool)
-
-        shared_scores = _by_row(_by_head(scaled) @ shared_keys.transpose(1, 2), rows)
-        scores = torch.cat([shared_scores, scaled @ keys.transpose(2, 3)], dim=3)
-        weights = scores.masked_fill_(self.hidden, float("-inf")).softmax(dim=3, dtype=torch.float32).to(value.dtype)
-        to_shared, to_own = weights.split([shared_keys.shape[1], self.longest], dim=3)
-        result = to_own @ values + _by_row(_by_head(to_shared) @ shared_values, rows)
-        return result.view(rows, heads, width)
-
-
-def _by_head(rows: Float[Tensor, "R kv G X"]) -> Float[Tensor, "kv RG X"]:
-    return rows.transpose(0, 1).flatten(1, 2)
-
-
-def _by_row(heads: Float[Tensor, "kv RG X"], rows: int) -> Float[Tensor, "R kv G X"]:
-    return heads.unflatten(1, (rows, -1)).transpose(0, 1)
+        ahead_keys, ahead_values = self.slots.pool.read(module.layer_idx, key, value)
+        shared = ahead_keys[self.shared], ahead_values[self.shared]
+        return cascade.cascade(scaled, shared, (keys, values), self.unseen, self.later).view(rows, heads, width)

@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
-from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
-from parabench.inference.attention import Flat, spans
+from parabench.inference.attention import Flat
+from parabench.inference.cascade import Behind
 from parabench.inference.slots import forward
 
 
@@ -38,7 +38,7 @@ class Prefix:
     def followed(self, embedded: Float[Tensor, "T E"], lengths: Sequence[int]) -> Float[Tensor, "T H"]:
         """The hidden states of rows laid end to end, each behind the prefix, from their embeddings."""
         positions = [self.length + place for length in lengths for place in range(length)]
-        return forward(self.model, _Behind(self, lengths), positions, None, inputs_embeds=embedded[None])
+        return forward(self.model, _Following(self, lengths), positions, None, inputs_embeds=embedded[None])
 
     def backward(self) -> None:
         """Take the gradients that the leaves have gathered back to what the prefix was made of."""
@@ -61,32 +61,11 @@ class _Alone:
         return out[0].transpose(0, 1)
 
 
-class _Behind:
-    """Attention of each row's tokens to the whole prefix, and causally to their own row; one softmax over both."""
+class _Following:
+    """Attention of each row's tokens to the whole prefix, and causally to their own row."""
 
     def __init__(self, prefix: Prefix, lengths: Sequence[int]) -> None:
-        device, longest = prefix.model.device, max(lengths)
-        self.prefix = prefix
-        own = [torch.arange(span.start, span.stop) for span in spans(lengths)]
-        self.grid = pad_sequence(own, batch_first=True).to(device)
-        places = [torch.arange(length) + row * longest for row, length in enumerate(lengths)]
-        self.places = torch.cat(places).to(device)
-        # a padded key stands behind all real ones of its row, so that causality alone hides it
-        self.later = torch.ones(longest, longest, dtype=torch.bool, device=device).triu(1)
+        self.prefix, self.behind = prefix, Behind(lengths, prefix.model.device)
 
     def __call__(self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None) -> Flat:
-        kv, width = key.shape[1:]
-        rows, longest = self.grid.shape
-        shared_keys, shared_values = (part.transpose(0, 1) for part in self.prefix.read(module.layer_idx, key, value))
-        scaled = query * (width**-0.5 if scaling is None else scaling)
-        # b row, k head of keys, g head of queries that shares it, q query, w width
-        asked = scaled[self.grid].view(rows, longest, kv, -1, width).permute(2, 0, 3, 1, 4).flatten(1, 3)
-        keys, values = (part[self.grid].permute(2, 0, 1, 3) for part in (key, value))
-        to_shared = (asked @ shared_keys.transpose(1, 2)).unflatten(1, (rows, -1, longest))
-        to_own = asked.unflatten(1, (rows, -1)) @ keys.transpose(2, 3)
-        to_own = to_own.unflatten(2, (-1, longest)).masked_fill(self.later, float("-inf"))
-        weights = torch.cat([to_shared, to_own], dim=-1).softmax(dim=-1, dtype=torch.float32).to(value.dtype)
-        to_shared, to_own = weights.split([shared_keys.shape[1], longest], dim=-1)
-        result = (to_own.flatten(2, 3) @ values).flatten(1, 2) + to_shared.flatten(1, 3) @ shared_values
-        by_row = result.unflatten(1, (rows, -1, longest)).permute(1, 3, 0, 2, 4).flatten(0, 1)
-        return by_row[self.places].flatten(1, 2)
+        return self.behind.attend(query, key, value, self.prefix.read(module.layer_idx, key, value), scaling)
