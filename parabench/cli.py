@@ -45,7 +45,8 @@ Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where mo
 DataType = Annotated[str | None, typer.Option(metavar="float32|bfloat16|float16", help="Arithmetic of the models.")]
 BatchSize = Annotated[str, typer.Option(metavar="auto|N", help="Rows at once; auto probes the memory.")]
 Samples = Annotated[
-    int | None, typer.Option(min=1, help="So many a source; several are sampled (top-p 0.9, or as the suite says).")
+    int | None,
+    typer.Option(min=1, metavar="N", help="Texts a source; several are sampled (top-p 0.9, or as the suite says)."),
 ]
 Output = Annotated[Path | None, typer.Option(help="Folder of the run; the same folder is resumed.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan, with time and memory, and stop.")]

@@ -88,6 +88,8 @@ def run(
 ) -> Results:
     """Generate, measure and report, as ``parabench run`` does; the same call resumes and reuses what is there.
 
+    With ``samples`` every source has several texts, of which all columns but those against samples read the first.
+
     >>> results = run(["copy"], scorers=["ibleu"], data=EXAMPLES, output=FOLDER / "copied")
     >>> results.score("copy", "src_bleu").value
     100.0
