@@ -7,25 +7,32 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import IO
 
 from parabench.contracts import UserError
 
+CHUNK = 1 << 20
+"""Bytes of a long file that are held at once."""
 
-def write_atomically(path: Path, data: bytes) -> None:
+
+def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write a whole file so that it is found either as it was or complete, whatever happens in between.
 
     Temporary file beside it, fsync, rename, directory fsync. A symbolic link at ``path`` is replaced, not followed.
+    Data that come in parts are written as they come.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with told(path):
         make_folder(path.parent)
         try:
             with _opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
-                _write(file, data)
+                for chunk in [data] if isinstance(data, bytes) else _gathered(data):
+                    _write(file, chunk)
                 os.fsync(file)
             os.replace(temporary, path)
         except BaseException:
@@ -78,6 +85,17 @@ def read(path: Path) -> bytes:
         return path.read_bytes()
 
 
+def in_chunks(file: IO[bytes]) -> Iterator[bytes]:
+    """The rest of an open file, a megabyte at a time."""
+    return iter(partial(file.read, CHUNK), b"")
+
+
+def holds(path: Path, data: Iterable[bytes]) -> bool:
+    """Whether a file consists of exactly these parts."""
+    with told(path, "read"), path.open("rb") as file:
+        return all(file.read(len(part)) == part for part in data) and not file.read(1)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it, each name safe before the next."""
     if not folder.exists():
@@ -111,6 +129,18 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
         yield file
     finally:
         os.close(file)
+
+
+def _gathered(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Small parts joined to larger ones."""
+    held, size = list[bytes](), 0
+    for part in parts:
+        held.append(part)
+        size += len(part)
+        if size >= CHUNK:
+            yield b"".join(held)
+            held, size = [], 0
+    yield b"".join(held)
 
 
 def _write(file: int, data: bytes) -> None:

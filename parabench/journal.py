@@ -9,28 +9,19 @@ from __future__ import annotations
 import math
 import re
 import reprlib
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
+from zlib import crc32
 
+from parabench.contents import Contents, Lines, identity_of, load, load_array, packed_array, packed_lines
 from parabench.contracts import UserError
 from parabench.disk import append, cut, set_aside, told, write_atomically
-from parabench.records import (
-    Contents,
-    Record,
-    canonical,
-    differences,
-    encode,
-    explained,
-    lines,
-    load,
-    load_array,
-    packed_array,
-    packed_lines,
-    reasons,
-)
+from parabench.records import Record, canonical, differences, encode, explained, lines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +31,64 @@ Kind = Literal["predictions", "statistics"]
 NOT_FINITE = "not a finite number"
 """Why a number is undefined where nothing more is known: the scorer gave NaN or an infinity."""
 SUFFIX: dict[Kind, str] = {"predictions": "jsonl", "statistics": "npz"}
+
+
+class Index(Mapping[str, Any]):
+    """Values by example id, read from the files in which they stand whenever one is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        """``path`` is named where two records of one example disagree."""
+        self._path = path
+        self._files: list[Sequence[Record]] = []
+        self._starts: list[int] = []
+        self._places: dict[str, int] = {}  # numbered through all files
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __getitem__(self, name: str) -> Any:
+        file, at = self._find(self._places[name])
+        return file[at][1]
+
+    def line(self, name: str) -> bytes:
+        """One record as it is written, of files of lines."""
+        file, at = self._find(self._places[name])
+        if not isinstance(file, Lines):
+            raise TypeError(f"{self._path} is no file of lines")
+        return file.line(at)
+
+    def take(self, records: Sequence[Record]) -> None:
+        """Add a file; UserError where it disagrees with those that are here."""
+        start = self._starts[-1] + len(self._files[-1]) if self._files else 0
+        self._files.append(records)
+        self._starts.append(start)
+        for place, (name, value) in enumerate(records, start):
+            if self._places.setdefault(name, place) != place and self[name] != value:
+                mend = f"mv {self._path} {self._path}.disagrees   # then the same command makes it anew"
+                raise UserError(f"read {self._path}", f"two different records of example {name!r}", mend=mend)
+
+    def grow(self, names: Sequence[str], sizes: Sequence[int]) -> None:
+        """Records of these sizes were appended to the file that was added last."""
+        grown = self._files[-1]
+        if not isinstance(grown, Lines):
+            raise TypeError(f"{self._path} does not grow")
+        place = self._starts[-1] + len(grown)
+        grown.extend(sizes)
+        self._places.update(zip(names, range(place, place + len(names)), strict=True))
+
+    def consists_of(self, names: Sequence[str]) -> bool:
+        """Whether it holds exactly these ids, each given once."""
+        return len(names) == len(self) and all(map(self._places.__contains__, names)) and len(set(names)) == len(names)
+
+    def _find(self, place: int) -> tuple[Sequence[Record], int]:
+        number = bisect_right(self._starts, place) - 1
+        return self._files[number], place - self._starts[number]
 
 
 class Log:
@@ -60,25 +109,25 @@ class Log:
         self._rank, self._first = rank, part
         self._size = 0
         self.notes: list[str] = []
-        self.done: dict[str, Any] = {}
+        self.done = Index(self._path)
         self.sealed = False
         if rank is not None:
             self.refresh()
             return
-        self.sealed = self._recover(self._path) is not None
-        for part in _parts(self._first):
-            if self.sealed:  # killed after finishing, before the parts went
+        self.sealed = self._recover(self._path)
+        if self.sealed:  # killed after finishing, before the parts went
+            for part in _parts(self._first):
                 set_aside(part, self._quarantine)
-            elif (contents := self._recover(part)) and part == self._part:
-                self._size = contents.size
+        else:
+            self._recover_parts()
 
     def refresh(self) -> bool:
         """Take over what other processes have written since; whether the log is finished."""
-        for part in [] if self.sealed else _parts(self._first):
-            if (contents := self._recover(part)) and part == self._part:
-                self._size = contents.size
-        # The whole last: it is in place before the parts go, so what was not among them is in it.
-        self.sealed = self.sealed or self._recover(self._path) is not None
+        if not self.sealed:
+            self.done = Index(self._path)
+            self._recover_parts()
+            # The whole last: it is in place before the parts go, so what was not among them is in it.
+            self.sealed = self._recover(self._path)
         return self.sealed
 
     def append(self, records: Sequence[Record], why: Mapping[str, str] = MappingProxyType({})) -> None:
@@ -89,56 +138,71 @@ class Log:
         """
         if self._identity["kind"] == "statistics":
             records = [(name, _measured(row, why.get(name))) for name, row in records]
-        new = dict(records)
-        if self.sealed or len(new) != len(records) or new.keys() & self.done.keys():
+        names = [name for name, _ in records]
+        if self.sealed or len(set(names)) != len(names) or any(name in self.done for name in names):
             raise ValueError(f"records appended twice to {self._part}")
         if not self._size:
-            first = encode({"identity": self._identity})
-            write_atomically(self._part, first)
-            self._size = len(first)
-        self._size = append(self._part, self._size, lines(self._identity, records))
-        self.done.update(new)
+            self._begin()
+        made = list(lines(self._identity, records))
+        self._size = append(self._part, self._size, b"".join(made))
+        self.done.grow(names, list(map(len, made)))
 
     def seal(self, order: Sequence[str]) -> None:
         """Finish the log, its records in this order of ids; UserError unless it holds exactly these."""
-        if not order or len(set(order)) != len(order) or self.done.keys() != set(order):
+        if not order or not self.done.consists_of(order):
             missing = reprlib.repr([name for name in order if name not in self.done])
             found = f"{len(self.done)} records for {len(order)} examples; missing: {missing}"
             raise UserError(f"finish {self._path}", found, mend="run the same command again: it resumes")
         if self.sealed:
             return
-        records = [(name, self.done[name]) for name in order]
-        pack = packed_array if self._identity["kind"] == "statistics" else packed_lines
-        write_atomically(self._path, pack(self._identity, records))
+        write_atomically(self._path, self._packed(order))
         self.sealed = True
         for part in _parts(self._first):
             with told(part):
                 part.unlink()
 
+    def _packed(self, order: Sequence[str]) -> Iterator[bytes]:
+        if self._identity["kind"] == "statistics":
+            return packed_array(self._identity, order, map(self.done.__getitem__, order), self._path.parent)
+        return packed_lines(self._identity, lambda: map(self.done.line, order))
+
+    def _begin(self) -> None:
+        """Make the part that this process writes."""
+        first = encode({"identity": self._identity})
+        write_atomically(self._part, first)
+        self._size = len(first)
+        self.done.take(Lines(self._part, crc32(canonical(self._identity)), array("Q", [len(first)])))
+
+    def _recover_parts(self) -> None:
+        """Take over all parts, the own one last: it grows."""
+        for part in sorted(_parts(self._first), key=lambda part: part == self._part):
+            if self._recover(part) and part == self._part:
+                self._size = part.stat().st_size
+
     def _owns(self, path: Path) -> bool:
         return self._rank is None or path == self._part
 
-    def _recover(self, path: Path) -> Contents | None:
-        """Take over what a file holds for this identity, cutting a torn end off; None if it is absent or another's."""
+    def _recover(self, path: Path) -> bool:
+        """Take over what a file holds for this identity, cutting a torn end off; False if it is absent or another's."""
         try:
             contents = load(path)
         except UserError:
             if path.exists():
                 raise
-            return None
+            return False
         if canonical(contents.identity) != canonical(self._identity):
             if not self._owns(path):
-                return None
+                return False
             changed = "; ".join(differences(contents.identity, self._identity))
             self.notes.append(f"{path} has other settings ({changed}): moved to {set_aside(path, self._quarantine)}")
-            return None
+            return False
         if path != self._path and self._owns(path) and (kept := cut(path, contents.size, self._quarantine)):
             self.notes.append(f"the torn end of {path} moved to {kept}")
-        self.done = _union([self.done.items(), contents.records], path)
-        return contents
+        self.done.take(contents.records)
+        return True
 
 
-def read_log(folder: Path, kind: Kind, *names: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_log(folder: Path, kind: Kind, *names: str) -> tuple[dict[str, Any], Index]:
     """The key and the records (id to value) of a log, finished or growing, read without the lock; UserError if none."""
     path, part = _paths(folder, kind, names)
     # The parts first: whoever finishes the log meanwhile puts the whole in place before the parts go.
@@ -147,7 +211,15 @@ def read_log(folder: Path, kind: Kind, *names: str) -> tuple[dict[str, Any], dic
     if len(identities) != 1 or found[0].identity["names"] != list(names):
         wrong = "it is of several settings or another system" if found else "no such file"
         raise UserError(f"read {path}", wrong, mend="run the command that makes it again")
-    return found[0].identity["key"], _union([contents.records for contents in found], path)
+    index = Index(path)
+    for contents in found:
+        index.take(contents.records)
+    return found[0].identity["key"], index
+
+
+def read_finished(folder: Path, kind: Kind, *names: str) -> Contents:
+    """A finished log, its records in example order."""
+    return load(_paths(folder, kind, names)[0])
 
 
 def load_statistics(folder: Path, system: str, scorer: str) -> tuple[dict[str, Any], Float[np.ndarray, "N K"]]:
@@ -158,12 +230,12 @@ def load_statistics(folder: Path, system: str, scorer: str) -> tuple[dict[str, A
 
 def load_reasons(folder: Path, system: str, scorer: str) -> dict[str, str]:
     """Why examples have no value in a finished measurement, by id."""
-    return reasons(load(_paths(folder, "statistics", (system, scorer))[0]).records)
+    return load_array(_paths(folder, "statistics", (system, scorer))[0])[0]["why"]
 
 
 def log_names(folder: Path, kind: Kind) -> list[tuple[str, ...]]:
     """The names of all finished logs of a kind, sorted by file."""
-    return [tuple(load(path).identity["names"]) for path in finished(folder, kind)]
+    return [tuple(identity_of(path)["names"]) for path in finished(folder, kind)]
 
 
 def finished(folder: Path, kind: Kind) -> list[Path]:
@@ -193,14 +265,3 @@ def _paths(folder: Path, kind: Kind, names: Sequence[str]) -> tuple[Path, Path]:
 def _parts(part: Path) -> list[Path]:
     """A growing log's own part and those of other processes, ``.part-1.jsonl`` and so on."""
     return sorted(part.parent.glob(part.name.replace(".part.", ".part*.")))
-
-
-def _union(several: Iterable[Iterable[Record]], path: Path) -> dict[str, Any]:
-    """All records once; UserError where two of the same id disagree."""
-    merged: dict[str, Any] = {}
-    for records in several:
-        for name, value in records:
-            if merged.setdefault(name, value) != value:
-                mend = f"mv {path} {path}.disagrees   # then the same command makes it anew"
-                raise UserError(f"read {path}", f"two different records of example {name!r}", mend=mend)
-    return merged

@@ -10,59 +10,18 @@ The value of a prediction is an object, that of a measurement a row of numbers; 
 
 from __future__ import annotations
 
-import io
 import json
-import math
 import reprlib
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from zlib import crc32
 
 from parabench.contracts import UserError
-from parabench.disk import read
 
 Record = tuple[str, Any]
 """The id of an example, and any JSON value."""
-
-
-class Contents(NamedTuple):
-    """What verifies in a file: whose records they are, the records, and the bytes they take together with line 1."""
-
-    identity: dict[str, Any]
-    records: list[Record]
-    size: int
-
-
-def load(path: Path) -> Contents:
-    """Read and verify a log, growing or finished.
-
-    Lines at the end of a growing log that do not verify are what an interrupted write leaves; ``size`` ends before
-    them. Whatever else does not verify is a UserError with the line and the command that mends it.
-    """
-    if path.suffix == ".npz":
-        stored, array = load_array(path)
-        rows = ([None if math.isnan(number) else number for number in row] for row in array.tolist())
-        values = [explained(row, stored["why"].get(name)) for name, row in zip(stored["ids"], rows, strict=True)]
-        return Contents(stored["identity"], list(zip(stored["ids"], values, strict=True)), 0)
-    first, _, body = read(path).partition(b"\n")
-    header = decode(first)
-    if header is None or "identity" not in header:
-        raise damaged(path, [1])
-    if "sha256" in header and header["sha256"] != sha256(body).hexdigest():
-        raise damaged(path, [])
-    start = crc32(canonical(header["identity"]))
-    found = body.split(b"\n")[:-1]
-    records = [decode(line, start) for line in found]
-    while records and records[-1] is None:
-        records.pop()
-    wrong = [number for number, record in enumerate(records, start=2) if record is None]
-    if wrong:
-        raise damaged(path, wrong)
-    size = sum(len(line) + 1 for line in [first, *found[: len(records)]])
-    return Contents(header["identity"], [(record["id"], record["value"]) for record in records if record], size)
 
 
 def explained(row: Sequence[float | None], why: str | None) -> Any:
@@ -80,48 +39,10 @@ def reasons(records: Iterable[Record]) -> dict[str, str]:
     return {name: value["why"] for name, value in records if isinstance(value, dict)}
 
 
-def load_array(path: Path) -> tuple[dict[str, Any], Any]:
-    """The header and the float64 ``[N, K]`` array of finished statistics; UserError unless they verify.
-
-    The header holds ``identity``, ``ids`` in the order of the rows, and ``why``, the reasons by id.
-    """
-    import numpy as np
-
-    data = read(path)
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            header, array = decode(stored["header"].tobytes()), stored["statistics"]
-    except Exception as error:  # zipfile and numpy raise a dozen kinds for bytes that are not what they wrote
-        raise damaged(path, []) from error
-    if header is None or array.dtype != np.float64 or header["sha256"] != sha256(array.tobytes()).hexdigest():
-        raise damaged(path, [])
-    if array.shape != (len(header["ids"]), array.shape[-1]):
-        raise damaged(path, [])
-    return header, array
-
-
-def packed_array(identity: Mapping[str, Any], records: Sequence[Record]) -> bytes:
-    """Finished statistics: an uncompressed zip with fixed times, so that equal numbers are equal bytes."""
-    import numpy as np
-
-    array = np.array([row_of(value) for _, value in records], dtype=np.float64)  # null becomes NaN
-    digest, ids = sha256(array.tobytes()).hexdigest(), [name for name, _ in records]
-    header = encode({"identity": identity, "ids": ids, "why": reasons(records), "sha256": digest})
-    file = io.BytesIO()
-    np.savez(file, statistics=array, header=np.frombuffer(header[:-1], dtype=np.uint8))
-    return file.getvalue()
-
-
-def packed_lines(identity: Mapping[str, Any], records: Iterable[Record]) -> bytes:
-    """A finished log."""
-    body = lines(identity, records)
-    return encode({"identity": identity, "sha256": sha256(body).hexdigest()}) + body
-
-
-def lines(identity: Mapping[str, Any], records: Iterable[Record]) -> bytes:
+def lines(identity: Mapping[str, Any], records: Iterable[Record]) -> Iterator[bytes]:
     """The lines that records take in the log of this identity."""
     start = crc32(canonical(identity))
-    return b"".join(encode({"id": name, "value": value}, start) for name, value in records)
+    return (encode({"id": name, "value": value}, start) for name, value in records)
 
 
 def encode(record: Mapping[str, Any], start: int = 0) -> bytes:
@@ -130,13 +51,17 @@ def encode(record: Mapping[str, Any], start: int = 0) -> bytes:
     return body + b',"h":"%08x"}\n' % crc32(body, start)
 
 
+def verifies(line: bytes, start: int = 0) -> bool:
+    """Whether a line without its newline is as it was written."""
+    return line[-16:] == b',"h":"%08x"}' % crc32(line[:-16], start)
+
+
 def decode(line: bytes, start: int = 0) -> dict[str, Any] | None:
     """The record of a line without its newline, or None where it does not verify."""
-    body, mark, check = line.rpartition(b',"h":"')
-    if not mark or check != b'%08x"}' % crc32(body, start):
+    if not verifies(line, start):
         return None
     try:
-        return json.loads(body + b"}")
+        return json.loads(line[:-16] + b"}")
     except (ValueError, RecursionError):
         return None
 

@@ -27,13 +27,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
+from parabench.contents import Mapped, load, load_array, packed_lines
 from parabench.contracts import UserError
-from parabench.disk import make_folder, read, told, write_atomically
-from parabench.journal import Kind, Log, finished, load_reasons, load_statistics, log_names, read_log
-from parabench.records import differences, load, packed_lines, reasons
+from parabench.disk import holds, in_chunks, make_folder, read, told, write_atomically
+from parabench.journal import (
+    Kind,
+    Log,
+    finished,
+    load_reasons,
+    load_statistics,
+    log_names,
+    read_finished,
+    read_log,
+)
+from parabench.records import differences, lines
 
 __all__ = [
     "Kind",
@@ -45,6 +56,7 @@ __all__ = [
     "log_names",
     "open_run",
     "read_examples",
+    "read_finished",
     "read_log",
     "standing",
     "verify",
@@ -108,14 +120,14 @@ class Run:
     def write_examples(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Store the examples, each with its ``id``; UserError if others are there already."""
         identity = {"kind": "examples", "names": [], "key": {}}
-        data = packed_lines(identity, [(record["id"], record) for record in records])
+        data = packed_lines(identity, lambda: lines(identity, ((record["id"], record) for record in records)))
         path = self.folder / "examples.jsonl"
         if not path.exists():
             write_atomically(path, data)
-        elif read(path) != data:
+        elif not holds(path, data):
             raise UserError(f"reuse {self.folder}", "its examples are others", mend="give another --output")
 
-    def read_examples(self) -> list[dict[str, Any]]:
+    def read_examples(self) -> Sequence[dict[str, Any]]:
         """The examples as scored, in order."""
         return read_examples(self.folder)
 
@@ -128,9 +140,9 @@ class Run:
         write_atomically(self.folder / "manifest.json", _manifest(self.folder))
 
 
-def read_examples(folder: Path) -> list[dict[str, Any]]:
-    """The examples of a run as scored, in order."""
-    return [record for _, record in load(folder / "examples.jsonl").records]
+def read_examples(folder: Path) -> Sequence[dict[str, Any]]:
+    """The examples of a run as scored, in order, read when they are asked for."""
+    return Mapped(itemgetter(1), load(folder / "examples.jsonl").records)
 
 
 def verify(folder: Path) -> list[str]:
@@ -140,7 +152,8 @@ def verify(folder: Path) -> list[str]:
         ids = [record["id"] for record in read_examples(folder)]
         predictions, statistics = finished(folder, "predictions"), finished(folder, "statistics")
         for path in [*predictions, *statistics]:
-            if [name for name, _ in load(path).records] != ids:
+            records = load(path).records
+            if len(records) != len(ids) or any(one != name for (one, _), name in zip(records, ids, strict=True)):
                 problems.append(f"{path.relative_to(folder)}: not one record for each example")
         problems += [] if predictions else ["predictions: none"]
         if read(folder / "manifest.json") != _manifest(folder):
@@ -151,19 +164,22 @@ def verify(folder: Path) -> list[str]:
 
 
 def _manifest(folder: Path) -> bytes:
-    files = {"spec.json": _entry(read(folder / "spec.json"))}
+    files = {"spec.json": _entry(folder / "spec.json")}
     if (folder / "provenance.json").exists():
-        files["provenance.json"] = _entry(read(folder / "provenance.json"))
+        files["provenance.json"] = _entry(folder / "provenance.json")
     for path in [folder / "examples.jsonl", *finished(folder, "predictions"), *finished(folder, "statistics")]:
-        records = load(path).records
-        undefined = Counter(reasons(records).values()) if path.suffix == ".npz" else {}
-        entry = _entry(read(path)) | {"records": len(records)} | ({"undefined": undefined} if undefined else {})
+        undefined = Counter(load_array(path)[0]["why"].values()) if path.suffix == ".npz" else {}
+        entry = _entry(path) | {"records": len(load(path).records)} | ({"undefined": undefined} if undefined else {})
         files[path.relative_to(folder).as_posix()] = entry
     return _pretty({"files": files})
 
 
-def _entry(data: bytes) -> dict[str, Any]:
-    return {"bytes": len(data), "sha256": sha256(data).hexdigest()}
+def _entry(path: Path) -> dict[str, Any]:
+    digest = sha256()
+    with told(path, "read"), path.open("rb") as file:
+        for chunk in in_chunks(file):
+            digest.update(chunk)
+        return {"bytes": file.tell(), "sha256": digest.hexdigest()}
 
 
 def _pretty(value: Any) -> bytes:

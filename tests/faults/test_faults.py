@@ -10,7 +10,8 @@ import guards
 import mutations
 import pytest
 
-from parabench import disk, journal, records, store
+from parabench import contents, disk, journal, records, store
+from parabench.contracts import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +64,9 @@ class Without:
 class Constant:
     """A digest that is the same for everything."""
 
-    def __init__(self, data): ...
+    def __init__(self, data=b""): ...
+
+    def update(self, data): ...
 
     def hexdigest(self):
         return "0" * 64
@@ -72,7 +75,8 @@ class Constant:
 def overwrite(path, data):
     path.parent.mkdir(exist_ok=True)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.write(file, data)
+    for part in [data] if isinstance(data, bytes) else data:
+        os.write(file, part)
     os.close(file)
 
 
@@ -87,20 +91,13 @@ def told_of_reading(path, verb="write", told=disk.told):
 GUARDS = {
     "a torn end is cut off": (journal, "cut", lambda *arguments: None, "torn", "not resumable"),
     "whole files change in one step": (journal, "write_atomically", overwrite, "torn", "not resumable"),
-    "records are written before they are acknowledged": (
-        journal,
-        "append",
-        remember,
-        "after",
-        "acknowledged records lost",
-    ),
     "bytes are synced": (disk, "os", Without("fsync"), "power", "acknowledged records lost"),
     "names are synced": (disk, "sync", lambda folder: None, "power", "acknowledged records lost"),
     "a full disk is told": (disk, "told", told_of_reading, "full", "tracebacks"),
     "a small disk is told": (disk, "told", told_of_reading, "small disks", "tracebacks"),
     "the folder is locked": (store.fcntl, "flock", lambda *arguments: None, "two openers", "more than one at once"),
     "lines have checksums": (records, "crc32", lambda *arguments: 0, "growing", "resumed untruly"),
-    "finished logs have digests": (records, "sha256", Constant, "finished", "misread"),
+    "finished logs have digests": (contents, "sha256", Constant, "finished", "misread"),
     "the manifest has digests": (store, "sha256", Constant, "finished", "undetected"),
 }
 
@@ -112,6 +109,14 @@ def test_without_its_guard_the_fault_is_not_survived(tmp_path, monkeypatch, guar
     tally = QUICK[experiment](tmp_path)
     assert tally[consequence] > 0, dict(tally)
     assert not survived(tally)
+
+
+def test_what_was_acknowledged_and_not_written_finishes_no_log(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal, "append", remember)
+    log = store.Log(tmp_path, "predictions", ("copy",), {})
+    log.append([("a", "text")])
+    with pytest.raises(UserError, match="damaged"):
+        log.seal(["a"])
 
 
 def test_every_guard_stands_where_the_list_says():
