@@ -14,6 +14,7 @@ from parabench.baselines.samples import together
 from parabench.scorers import selfbleu
 from sacrebleu.metrics.bleu import BLEU
 
+import parabench
 from parabench import planning, runner, suites, turns
 from parabench.contracts import Decoding, Example, Paraphrase, Setting, Signature, UserError
 from parabench.planning import Plan, Request
@@ -186,6 +187,8 @@ def test_the_table_shows_it_where_it_is_and_says_why_not_elsewhere(world: Path, 
     assert "self\\_bleu (other samples)" in shown
     assert "3 samples a source, at most 8 new tokens, top\\_p 0.9" in shown
     assert "as are 2 texts of people; all else is about the first sample" in shown
+    outputs = parabench.load(tmp_path / "run").samples().set_index(["system", "id"])["outputs"]
+    assert list(outputs["wordy", "e0"]) == texts[0]
     page = (tmp_path / "run" / "report.html").read_text()
     assert "Against other samples" in page
     assert "Compares with other samples; neither way is better." in page

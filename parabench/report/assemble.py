@@ -204,7 +204,7 @@ def page(evidence: Evidence, board: Leaderboard, compared: tuple[Comparison, ...
     return PageData(
         board=board,
         examples=evidence.examples,
-        texts={name: [output.texts.get(key, ()) for key in ids] for name, output in evidence.outputs.items()},
+        texts={name: [output.shown(key) for key in ids] for name, output in evidence.outputs.items()},
         values={name: dict(_values(evidence, name)) for name in evidence.outputs},
         comparisons=tuple(one for one in compared if one.column == evidence.headline),
         anchors=[name for name, output in evidence.outputs.items() if output.role == "human" or name == "copy"],

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,8 @@ class Output:
     """What one row wrote, by example id: one text, or one for each turn or training seed; and the row's role.
 
     ``cut`` holds the ids of outputs that the length limit ended. A role is ``system``, ``sentinel`` or ``human``.
-    ``training`` is what is known of the data that each of the row's systems learned from.
+    ``training`` is what is known of the data that each of the row's systems learned from. ``samples`` are all texts of
+    an example where there are several samples; the first of each system is its text.
     """
 
     texts: Mapping[str, Sequence[str]]
@@ -40,6 +42,11 @@ class Output:
     role: str
     signature: str
     training: tuple[Mapping[str, Any], ...] = ()
+    samples: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def shown(self, example: str) -> Sequence[str]:
+        """All that was written for an example; nothing where it has not been reached."""
+        return self.samples.get(example) or self.texts.get(example, ())
 
 
 @dataclass(frozen=True)
@@ -134,14 +141,18 @@ def gather(folder: Path) -> Evidence:
 
 def _merged(outputs: Sequence[Output]) -> Output:
     """The outputs of a row's systems as one."""
-    ids = dict.fromkeys(key for output in outputs for key in output.texts)
     return Output(
-        {key: [text for output in outputs for text in output.texts.get(key, ())] for key in ids},
+        _pooled([output.texts for output in outputs]),
         frozenset[str]().union(*(output.cut for output in outputs)),
         outputs[0].role,
         " and ".join(output.signature for output in outputs),
         tuple(facts for output in outputs for facts in output.training),
+        _pooled([output.samples for output in outputs]),
     )
+
+
+def _pooled(several: Sequence[Mapping[str, Sequence[str]]]) -> dict[str, list[str]]:
+    return {key: [text for texts in several for text in texts.get(key, ())] for key in dict.fromkeys(chain(*several))}
 
 
 def _stacked(arrays: Mapping[str, Any], rows: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -179,7 +190,8 @@ def _outputs(folder: Path, training: Mapping[str, Any]) -> dict[str, Output]:
         key, records = read_log(folder, "predictions", name)
         texts = {example: turns.texts(record) for example, record in records.items()}
         cut = frozenset(example for example, record in records.items() if not record["finished"])
-        found[name] = Output(texts, cut, key["role"], key["signature"], (training.get(name, {}),))
+        samples = {example: record["samples"] for example, record in records.items() if "samples" in record}
+        found[name] = Output(texts, cut, key["role"], key["signature"], (training.get(name, {}),), samples)
     return found
 
 

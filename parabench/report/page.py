@@ -34,11 +34,11 @@ LEVEL = 0.05
 class PageData:
     """All that the page shows.
 
-    ``texts`` holds for every system what it wrote for each example: one text, one for every turn, or none; ``values``
-    for system and column one number per example (NaN: undefined), ``cut`` the places of the outputs that the length
-    limit ended. ``quality`` and ``change`` name the axes of the plane; when empty, they are the first columns that
-    measure each. ``anchors`` are the controls that stand beside the systems in figures and examples (None: all); the
-    table has every one.
+    ``texts`` holds for every system what it wrote for each example: one text, one for every turn or sample, or none;
+    ``values`` for system and column one number per example (NaN: undefined), ``cut`` the places of the outputs that the
+    length limit ended. ``quality`` and ``change`` name the axes of the plane; when empty, they are the first columns
+    that measure each. ``anchors`` are the controls that stand beside the systems in figures and examples (None: all);
+    the table has every one.
     """
 
     board: Leaderboard
