@@ -240,6 +240,7 @@ def test_what_is_set_aside_is_said(tmp_path):
 OPTIONS = {
     ("scorer", "bleu"): {"tokenize": "char", "lowercase": True},
     ("scorer", "ibleu"): {"tokenize": "char", "lowercase": True},
+    ("scorer", "selfbleu"): {"tokenize": "char", "lowercase": True},
     ("scorer", "chrf"): {"lowercase": True},
     ("scorer", "ter"): {"normalized": True, "case_sensitive": True},
     ("scorer", "rouge"): {"stemmer": True},

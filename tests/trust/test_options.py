@@ -18,7 +18,7 @@ from parabench.prompts.templates import paraphrase
 MODEL, MATCHER, CAUSAL = {"model"}, {"model", "layers", "idf", "baseline"}, {"model", "dtype", "template"}
 PROMPT = {"model", "dtype", "adapters"}
 SIGNED: dict[tuple[str, str], set[str]] = {
-    **{("scorer", name): {"tokenize", "lowercase"} for name in ("bleu", "ibleu")},
+    **{("scorer", name): {"tokenize", "lowercase"} for name in ("bleu", "ibleu", "selfbleu")},
     **{("scorer", name): MATCHER for name in ("bertscore", "bertibleu", "parascore")},
     **{("scorer", name): MODEL for name in ("fluency", "nli", "paraphrase-opt")},
     ("scorer", "bartscore"): {"model", "references"},
