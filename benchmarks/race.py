@@ -20,6 +20,9 @@ import numpy as np
 
 Work = Callable[[], np.ndarray]
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Parameters of glibc's ``mallopt``, from ``malloc.h``; the values given to them here are its own limits."""
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -119,6 +122,7 @@ def _contend(build: Callable[[], Work], threads: int, end: Connection) -> None:
     before = _reset_peak()
     work()
     end.send((output, (_peak() - before) / 1e6))
+    _keep_memory()
     with suppress(EOFError):
         while end.recv():
             start = time.perf_counter()
@@ -139,17 +143,31 @@ def compare(result: Result, expected: np.ndarray) -> str:
 
 
 def _reset_peak() -> float:
-    """Forget the highest use of memory so far; the use now, which is that of the weights and the libraries."""
+    """Forget the highest use of memory so far; the use now, which is that of the weights and the libraries.
+
+    From here on the C library returns what is freed to the system at once, in every contender: what is measured is
+    what was in use together, not what an allocator kept for later.
+    """
     import torch
 
     if torch.cuda.is_initialized():
         torch.cuda.reset_peak_memory_stats()
         return float(torch.cuda.memory_allocated())
     with suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)  # else what was freed and kept would count as the weights'
+        library = ctypes.CDLL("libc.so.6")
+        library.mallopt(M_MMAP_THRESHOLD, 1 << 16)
+        library.malloc_trim(0)  # else what was freed and kept would count as the weights'
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     return _memory("VmRSS")
+
+
+def _keep_memory() -> None:
+    """Let the C library keep what is freed, as it comes to by itself in a process that has run for a while."""
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL("libc.so.6")
+        library.mallopt(M_MMAP_THRESHOLD, 1 << 25)
+        library.mallopt(M_TRIM_THRESHOLD, 1 << 26)
 
 
 def _peak() -> float:

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
-from parabench.inference.attention import Flat, spans
+from parabench.inference.attention import Flat
 
 
 def cascade(
@@ -54,8 +53,7 @@ class Behind:
         self, lengths: Sequence[int], device: torch.device, unseen: Bool[Tensor, "B 1 1 S"] | None = None
     ) -> None:
         longest, self.unseen = max(lengths), unseen
-        own = [torch.arange(span.start, span.stop) for span in spans(lengths)]
-        self.grid = pad_sequence(own, batch_first=True).to(device)
+        self.grid = len(lengths), longest
         self.places = torch.cat([torch.arange(length) + row * longest for row, length in enumerate(lengths)]).to(device)
         # a padded key stands behind all real ones of its row, so that causality alone hides it
         self.later = torch.ones(longest, longest, dtype=torch.bool, device=device).triu(1)[None, None]
@@ -64,8 +62,15 @@ class Behind:
         """The flat results; ``shared`` are the keys and values that stand before the rows."""
         kv, width = key.shape[1:]
         scaled = query * (width**-0.5 if scaling is None else scaling)
-        asked = scaled[self.grid].unflatten(2, (kv, -1)).permute(0, 2, 3, 1, 4)  # row, kv head, its heads, query, width
-        own = key[self.grid].transpose(1, 2), value[self.grid].transpose(1, 2)
+        asked = (
+            self._padded(scaled).unflatten(2, (kv, -1)).permute(0, 2, 3, 1, 4)
+        )  # row, kv head, its heads, query, width
+        own = self._padded(key).transpose(1, 2), self._padded(value).transpose(1, 2)
         later = self.later.repeat(1, 1, asked.shape[2], 1)
         result = cascade(asked.flatten(2, 3), shared, own, self.unseen, later).view(asked.shape)
-        return result.permute(0, 3, 1, 2, 4).flatten(2, 3).flatten(0, 1)[self.places]
+        return result.permute(0, 3, 1, 2, 4).flatten(2, 3).flatten(0, 1).index_select(0, self.places)
+
+    def _padded(self, flat: Flat) -> Float[Tensor, "B Q heads X"]:
+        rows, longest = self.grid
+        grid = flat.new_zeros(rows * longest, *flat.shape[1:])  # by copying, whose gradient is the cheaper one
+        return grid.index_copy_(0, self.places, flat).unflatten(0, self.grid)

@@ -24,7 +24,7 @@ from parabench.inference.batching import check_lengths, in_batches
 from parabench.inference.rows import Row, shared_prefixes
 from parabench.inference.slots import Pool, run_packed
 
-TOKENS = {"cpu": 512, "cuda": 32768}
+TOKENS = {"cpu": 1024, "cuda": 32768}
 """Tokens in one pass."""
 HEAD_TILE = 2048
 """Vocabulary entries whose logits exist at once: a tile of the head stays in the cache while all tokens pass it."""

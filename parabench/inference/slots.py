@@ -7,7 +7,7 @@ CUDA a step is a graph of fixed shapes, captured once a call; the shapes are tes
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -21,6 +21,9 @@ from parabench.inference.rows import Row, embed
 
 STATIC = ("cuda",)
 """Kinds of device on which steps have fixed shapes: there launching them costs more than computing what is unused."""
+
+PART = 32
+"""So many rows look at as many places of their slots as the longest of them has."""
 
 Store = Callable[[int, Flat, Flat], None]
 
@@ -113,6 +116,13 @@ def forward(
         return caller(**inputs, position_ids=at, logits_to_keep=kept, use_cache=False, plan=plan).logits[0]
 
 
+class Part(NamedTuple):
+    """Some of the rows in flight, and how many places of their slots they look at."""
+
+    rows: slice
+    longest: int
+
+
 class Slots:
     """At most ``count`` rows in flight, each with room for ``reach`` tokens behind its shared beginning.
 
@@ -149,7 +159,7 @@ class Slots:
             self.fixed = self.fixed or FixedStep(self)
             logits = self.fixed(state)
         else:
-            logits = run_step(self, state, max(self.lengths) + 1, slice(min(starts), max(stops)))
+            logits = run_step(self, state, self._parts(), slice(min(starts), max(stops)))
         self.lengths = [length + 1 for length in self.lengths]
         return logits
 
@@ -169,22 +179,29 @@ class Slots:
             del state[left:]
         return moves
 
+    def _parts(self) -> list[Part]:
+        """The rows in flight in parts, so that one long row does not let all others look at empty places."""
+        parts = [slice(start, start + PART) for start in range(0, len(self.lengths), PART)]
+        return [Part(part, max(self.lengths[part]) + 1) for part in parts]
+
     def write(self, slot: Int[Tensor, " T"], step: Int[Tensor, " T"], layer: int, keys: Flat, values: Flat) -> None:
         """Put a layer's keys and values of T tokens into their slots, each at its step."""
         if layer not in self.layers:
             # zeros: a slot's unwritten places have weight 0, and 0 times what empty memory may hold is not always 0
             shape = (self.count, keys.shape[1], self.reach, keys.shape[2])
-            self.layers[layer] = (keys.new_zeros(shape), values.new_zeros(shape))
+            self.layers[layer] = (keys.new_empty(shape), values.new_zeros(shape))
+        head = torch.arange(keys.shape[1], device=keys.device)
+        places = ((slot[:, None] * len(head) + head) * self.reach + step[:, None]).flatten()
         for stored, new in zip(self.layers[layer], (keys, values), strict=True):
-            stored[slot, :, step] = new
+            stored.flatten(0, 2).index_copy_(0, places, new.flatten(0, 1))
 
 
-def run_step(slots: Slots, state: Int[Tensor, "5 R"], longest: int, shared: slice) -> Float[Tensor, "R V"]:
+def run_step(slots: Slots, state: Int[Tensor, "5 R"], parts: Sequence[Part], shared: slice) -> Float[Tensor, "R V"]:
     """The logits behind one more token of R rows, from their tokens, positions, lengths, and where their beginnings
-    start and stop in the pool; ``longest`` and ``shared`` are the places of slots and pool that are looked at.
+    start and stop in the pool; ``parts`` and ``shared`` are the places of slots and pool that are looked at.
     """
     tokens, positions, lengths, starts, stops = state.to(slots.model.device)
-    plan = StepPlan(slots, lengths, starts, stops, longest, shared)
+    plan = StepPlan(slots, lengths, starts, stops, parts, shared)
     return forward(slots.model, plan, positions, plan.slot, input_ids=tokens[None])
 
 
@@ -210,7 +227,7 @@ class FixedStep:
         return self.logits[: state.shape[1]]
 
     def _run(self) -> Float[Tensor, "R V"]:
-        return run_step(self.slots, self.state, self.slots.reach, self.shared)
+        return run_step(self.slots, self.state, [Part(slice(None), self.slots.reach)], self.shared)
 
     def _capture(self) -> None:
         """Run once outside the graph, as capturing wants it; writing the same keys and values twice changes nothing."""
@@ -234,19 +251,25 @@ class StepPlan:
         lengths: Int[Tensor, " R"],
         starts: Int[Tensor, " R"],
         stops: Int[Tensor, " R"],
-        longest: int,
+        parts: Sequence[Part],
         shared: slice,
     ) -> None:
-        self.slots, self.step, self.longest, self.shared = slots, lengths, longest, shared
+        self.slots, self.step, self.parts, self.shared = slots, lengths, parts, shared
         self.slot = torch.arange(len(lengths), device=lengths.device)
         self.unseen = unseen(shared, starts, stops)
-        self.later = (torch.arange(longest, device=lengths.device) > lengths[:, None])[:, None, None]
+        longest = torch.arange(max(part.longest for part in parts), device=lengths.device)
+        self.later = (longest > lengths[:, None])[:, None, None]
 
     def __call__(self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None) -> Flat:
         rows, heads, width = query.shape
         scaled = (query * (width**-0.5 if scaling is None else scaling)).view(rows, key.shape[1], -1, width)
         self.slots.write(self.slot, self.step, module.layer_idx, key, value)
-        keys, values = (part[:rows, :, : self.longest] for part in self.slots.layers[module.layer_idx])
         ahead_keys, ahead_values = self.slots.pool.read(module.layer_idx, key, value)
         shared = ahead_keys[self.shared], ahead_values[self.shared]
-        return cascade.cascade(scaled, shared, (keys, values), self.unseen, self.later).view(rows, heads, width)
+        found = [self._attend(scaled, shared, self.slots.layers[module.layer_idx], *part) for part in self.parts]
+        return torch.cat(found).view(rows, heads, width)
+
+    def _attend(self, scaled: Tensor, shared: Any, stored: Any, rows: slice, longest: int) -> Float[Tensor, "r kv G X"]:
+        asked = scaled[rows]
+        keys, values = (part[rows][: len(asked), :, :longest] for part in stored)
+        return cascade.cascade(asked, shared, (keys, values), self.unseen[rows], self.later[rows, ..., :longest])
