@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from parabench.contracts import Paraphrase, Setting, Signature, UserError
 
+TOGETHER = 1024
+"""Answers handed over at a time."""
+
 
 @dataclass(frozen=True)
 class Copy:
@@ -19,7 +22,8 @@ class Copy:
         return Signature("copy")
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
-        yield [Paraphrase(position, source) for position, source in enumerate(sources)]
+        for start in range(0, len(sources), TOGETHER):
+            yield [Paraphrase(at, source) for at, source in enumerate(sources[start : start + TOGETHER], start)]
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,9 @@ class Human:
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         answers = dict(zip(self.setting.sources, self.setting.human, strict=True))
-        turns = [answers[source] for source in sources]
-        yield [Paraphrase(position, texts[0], turns=texts) for position, texts in enumerate(turns)]
+        for start in range(0, len(sources), TOGETHER):
+            turns = enumerate((answers[source] for source in sources[start : start + TOGETHER]), start)
+            yield [Paraphrase(position, texts[0], turns=texts) for position, texts in turns]
 
 
 def build_copy(variant: str, setting: Setting) -> Copy:

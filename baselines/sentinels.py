@@ -5,10 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from parabench.contracts import Paraphrase, Setting, Signature, UserError
 
 Rule = Callable[[str, Setting], str]
+
+TOGETHER = 1024
+"""Answers handed over at a time."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,9 @@ class Sentinel:
         return Signature(self.name, (("seed", str(self.setting.runtime.seed)),) if self.seeded else ())
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
-        yield [Paraphrase(position, self.rule(source, self.setting)) for position, source in enumerate(sources)]
+        for start in range(0, len(sources), TOGETHER):
+            several = enumerate(sources[start : start + TOGETHER], start)
+            yield [Paraphrase(position, self.rule(source, self.setting)) for position, source in several]
 
 
 def build_near_copy(variant: str, setting: Setting) -> Sentinel:
@@ -59,7 +65,8 @@ def build_source_twice(variant: str, setting: Setting) -> Sentinel:
 
 def build_other_sentence(variant: str, setting: Setting) -> Sentinel:
     """Another example's source: fluent, and about something else."""
-    return Sentinel("other-sentence", _other_sentence, setting, seeded=True)
+    places: dict[str, int] = {}
+    return Sentinel("other-sentence", partial(_other_sentence, places=places), setting, seeded=True)
 
 
 def build_negated(variant: str, setting: Setting) -> Sentinel:
@@ -83,10 +90,12 @@ def _shuffled(source: str, setting: Setting) -> str:
     return " ".join(words)
 
 
-def _other_sentence(source: str, setting: Setting) -> str:
-    """The source a fixed number of places on, so that nobody gets his own."""
+def _other_sentence(source: str, setting: Setting, places: dict[str, int]) -> str:
+    """The source a fixed number of places on, so that nobody gets his own; ``places`` is filled when first asked."""
     count = len(setting.sources)
     if count < 2:
         raise UserError("use the system 'other-sentence'", f"{count} source to choose from", mend="raise --limit")
     steps = 1 + random.Random(setting.runtime.seed).randrange(count - 1)
-    return setting.sources[(setting.sources.index(source) + steps) % count]
+    if not places:
+        places.update(zip(reversed(setting.sources), range(count - 1, -1, -1), strict=True))
+    return setting.sources[(places[source] + steps) % count]

@@ -31,7 +31,7 @@ class UserError(Exception):
         super().__init__("\n".join(lines))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Example:
     """A source sentence with the references it is judged by; in one run all examples have equally many.
 

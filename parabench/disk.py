@@ -16,7 +16,7 @@ from typing import IO
 
 from parabench.contracts import UserError
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 """Bytes of a long file that are held at once."""
 
 
@@ -86,7 +86,7 @@ def read(path: Path) -> bytes:
 
 
 def in_chunks(file: IO[bytes]) -> Iterator[bytes]:
-    """The rest of an open file, a megabyte at a time."""
+    """The rest of an open file, a quarter of a megabyte at a time."""
     return iter(partial(file.read, CHUNK), b"")
 
 

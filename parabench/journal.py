@@ -218,8 +218,13 @@ def read_log(folder: Path, kind: Kind, *names: str) -> tuple[dict[str, Any], Ind
 
 
 def read_finished(folder: Path, kind: Kind, *names: str) -> Contents:
-    """A finished log, its records in example order."""
-    return load(_paths(folder, kind, names)[0])
+    """A finished log, its records in example order; UserError where it is absent or of other names."""
+    path = _paths(folder, kind, names)[0]
+    contents = load(path)
+    if contents.identity["names"] != list(names):
+        found = f"it is of {', '.join(contents.identity['names'])}"
+        raise UserError(f"read {path}", found, mend="run the command that makes it again")
+    return contents
 
 
 def load_statistics(folder: Path, system: str, scorer: str) -> tuple[dict[str, Any], Float[np.ndarray, "N K"]]:

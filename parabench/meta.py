@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
+from parabench.clusters import cluster_rows
 from parabench.contracts import Example, Scorer, UserError
 from parabench.data.judgments import Item, Judged, Preference
-from parabench.significance import BLOCK, cluster_rows, paired_test
+from parabench.significance import BLOCK, paired_test
 
 Vector = Float[np.ndarray, " N"]
 

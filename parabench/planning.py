@@ -180,6 +180,10 @@ def plan_texts(request: Request, examples: Sequence[Example], given: Mapping[str
     return replace(made, systems={**systems, **made.systems}, command="parabench.score(…)")
 
 
+TOGETHER = 1024
+"""Answers handed over at a time."""
+
+
 @dataclass(frozen=True)
 class Given:
     """A system that answers from a file."""
@@ -193,7 +197,9 @@ class Given:
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         """The given texts, all at once."""
-        yield [Paraphrase(position, self.texts[source]) for position, source in enumerate(sources)]
+        for start in range(0, len(sources), TOGETHER):
+            several = enumerate(sources[start : start + TOGETHER], start)
+            yield [Paraphrase(position, self.texts[source]) for position, source in several]
 
 
 def folder_name(suite: Suite, data: EvaluationSet, runtime: Runtime) -> str:

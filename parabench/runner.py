@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parabench import provenance, turns, undefined
+from parabench.contents import Mapped
 from parabench.contracts import Example, Paraphrase, Scorer, UserError
 from parabench.planning import Plan, check, meant
 from parabench.records import canonical
-from parabench.shares import Share, await_leader, await_seal, gather
-from parabench.store import Kind, Log, Run, join_run, open_run, read_log
+from parabench.shares import Item, Share, await_leader, await_seal, gather
+from parabench.store import Kind, Log, Run, join_run, open_run, read_finished, read_log
 
 if TYPE_CHECKING:
     from parabench.report.leaderboard import Leaderboard
@@ -109,12 +110,12 @@ def is_measured(plan: Plan, share: Share) -> bool:
         return False
 
 
-def example_records(plan: Plan) -> list[dict[str, Any]]:
+def example_records(plan: Plan) -> Sequence[dict[str, Any]]:
     """The examples as they are stored."""
-    return [
-        {"id": e.id, "source": e.source, "references": list(e.references), "cluster": e.cluster}
-        for e in plan.data.examples
-    ]
+    return Mapped(
+        lambda e: {"id": e.id, "source": e.source, "references": list(e.references), "cluster": e.cluster},
+        plan.data.examples,
+    )
 
 
 def generate(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice, share: Share = WHOLE) -> None:
@@ -144,14 +145,15 @@ def measure(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice
     for system in plan.systems:
         log, texts = _statistics(folder, plan, system, name, notice), _texts(folder, plan, system, scorer)
         size = getattr(scorer, "block", BLOCK) if share.size == 1 else BLOCK
-        parts = share.of(blocks(plan.data.examples, size))
-        for block in filter(None, (_missing(log, block) for block in parts)):
-            given = [list(map(plain, texts[example.id])) for example in block]
-            examples = list(map(plain.example, block))
-            rows = turns.measure(scorer, examples, given)
-            records = [(example.id, row) for example, row in zip(block, rows.tolist(), strict=True)]
-            log.append(records, undefined.reasons(scorer, examples, given, rows))
-            advance(f"{name} of {system}", len(log.done), len(plan.data.examples))
+        for block in share.of(blocks(range(len(plan.data.examples)), size)):
+            left = [place for place in block if _missing(log, [plan.data.examples[place]])]
+            if left:
+                given = [list(map(plain, texts[place])) for place in left]
+                examples = [plain.example(plan.data.examples[place]) for place in left]
+                rows = turns.measure(scorer, examples, given)
+                records = [(example.id, row) for example, row in zip(examples, rows.tolist(), strict=True)]
+                log.append(records, undefined.reasons(scorer, examples, given, rows))
+                advance(f"{name} of {system}", len(log.done), len(plan.data.examples))
         if share.size == 1:
             log.seal([example.id for example in plan.data.examples])
     release = getattr(scorer, "release", None)
@@ -167,14 +169,28 @@ def _predictions(folder: Run, plan: Plan, name: str, notice: Notice = lambda tex
 
 def _statistics(folder: Run, plan: Plan, system: str, name: str, notice: Notice = lambda text: None) -> Log:
     scorer = plan.scorers[name]
-    key = _statistics_key(system, name, scorer, _texts(folder, plan, system, scorer))
-    key["built"] = list(meant("scorer", name, plan.suite))
+    key = {
+        "system": system,
+        "scorer": name,
+        "signature": str(scorer.signature),
+        "predictions": _digest(plan.data.examples, _texts(folder, plan, system, scorer)),
+        "built": list(meant("scorer", name, plan.suite)),
+    }
     return _log(folder, notice, "statistics", system, name, key=key)
 
 
-def _texts(folder: Run, plan: Plan, system: str, scorer: Scorer) -> dict[str, list[str]]:
-    records = read_log(folder.folder, "predictions", system)[1]
-    return {key: turns.given(scorer, record, plan.suite.decoding.samples) for key, record in records.items()}
+def _texts(folder: Run, plan: Plan, system: str, scorer: Scorer) -> Sequence[list[str]]:
+    """What a scorer is given of every example's answer, read when it is asked for."""
+    records = read_finished(folder.folder, "predictions", system).records
+
+    def given(place: int) -> list[str]:
+        name, record = records[place]
+        if name != plan.data.examples[place].id:
+            found = f"record {place + 1} is of example {name!r}"
+            raise UserError(f"measure {system}", found, mend="run the same command with another --output")
+        return turns.given(scorer, record, plan.suite.decoding.samples)
+
+    return Mapped(given, range(len(records)))
 
 
 def _log(folder: Run, notice: Notice, kind: Kind, *names: str, key: dict[str, Any]) -> Log:
@@ -184,16 +200,21 @@ def _log(folder: Run, notice: Notice, kind: Kind, *names: str, key: dict[str, An
     return log
 
 
-def _statistics_key(system: str, name: str, scorer: Scorer, texts: dict[str, list[str]]) -> dict[str, Any]:
-    digest = hashlib.sha256(canonical(texts)).hexdigest()
-    return {"system": system, "scorer": name, "signature": str(scorer.signature), "predictions": digest}
+def _digest(examples: Sequence[Example], texts: Sequence[list[str]]) -> str:
+    """The SHA-256 of ``canonical`` of all texts by id, which are never held whole."""
+    digest, comma = hashlib.sha256(b"{"), b""
+    for place in sorted(range(len(examples)), key=lambda place: examples[place].id):
+        digest.update(comma + canonical(examples[place].id) + b":" + canonical(texts[place]))
+        comma = b","
+    digest.update(b"}")
+    return digest.hexdigest()
 
 
 def _missing(log: Log, examples: Sequence[Example]) -> list[Example]:
     return [] if log.sealed else [example for example in examples if example.id not in log.done]
 
 
-def blocks(examples: Sequence[Example], size: int = BLOCK) -> list[Sequence[Example]]:
+def blocks(examples: Sequence[Item], size: int = BLOCK) -> list[Sequence[Item]]:
     """The examples in the blocks in which they are measured."""
     return [examples[start : start + size] for start in range(0, len(examples), size)]
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from parabench.clusters import Groups, Names
+
 Combine = Callable[[Float[np.ndarray, "*draws N K"]], Float[np.ndarray, "*draws C"]]
 Rows = Float[np.ndarray, "*seeds N K"]
 """Statistics of one system, with an axis of training seeds before the others where it has several."""
@@ -19,8 +21,8 @@ Columns = Float[np.ndarray, " C"]
 
 BLOCK = 500
 """Draws held in memory at once, at most,"""
-CELLS = 1 << 23
-"""and draws times clusters: 64 MB of counts."""
+CELLS = 1 << 21
+"""and draws times clusters: 16 MB of counts."""
 
 
 def pooled(statistics: Rows) -> Float[np.ndarray, "N K"]:
@@ -29,7 +31,7 @@ def pooled(statistics: Rows) -> Float[np.ndarray, "N K"]:
 
 
 def bootstraps(
-    combine: Combine, systems: Sequence[Rows], seed: int, resamples: int = 1000, clusters: Sequence[str] | None = None
+    combine: Combine, systems: Sequence[Rows], seed: int, resamples: int = 1000, clusters: Names | None = None
 ) -> Float[np.ndarray, "S R C"]:
     """Columns of ``resamples`` samples with replacement of the rows, or of whole clusters where they are given.
 
@@ -37,21 +39,20 @@ def bootstraps(
     itself. Efron and Tibshirani 1993, chapter 6; for corpus metrics Koehn 2004.
     """
     layers = [rows.reshape(-1, *rows.shape[-2:]) for rows in systems]
-    members = cluster_rows(layers[0].shape[1], clusters)
+    groups = Groups(layers[0].shape[1], clusters)
     generator, seeds = np.random.default_rng(seed), np.random.default_rng([seed, 1])
-    sums = _cluster_sums(np.concatenate(layers), members) if _additive(combine) else None
+    sums = groups.sums(layers) if _additive(combine) else None
     parts = []
-    for size in _blocks(resamples, len(members)):
-        chosen = generator.integers(len(members), size=(size, len(members)))
+    for size in _blocks(resamples, len(groups)):
+        chosen = generator.integers(len(groups), size=(size, len(groups)))
         weights = [_counts(seeds.integers(len(one), size=(size, len(one)))) / len(one) for one in layers]
         if sums is not None:
-            totals = np.split(np.tensordot(_counts(chosen), sums, axes=(1, 1)), _ends_of(layers), axis=1)
+            totals = np.split(_weighted(_counts(chosen), sums), _ends_of(layers), axis=1)
             drawn = [np.einsum("rs,rsk->rk", w, total) for w, total in zip(weights, totals, strict=True)]
             parts.append(combine(np.stack(drawn)[:, :, None, :]))
         else:
-            parts.append(
-                np.stack([_one_by_one(combine, *one, members, chosen) for one in zip(layers, weights, strict=True)])
-            )
+            pairs = zip(layers, weights, strict=True)
+            parts.append(np.stack([_one_by_one(combine, *one, groups.members, chosen) for one in pairs]))
     return np.concatenate(parts, axis=1)
 
 
@@ -67,7 +68,7 @@ def _one_by_one(
 
 
 def bootstrap(
-    combine: Combine, statistics: Rows, seed: int, resamples: int = 1000, clusters: Sequence[str] | None = None
+    combine: Combine, statistics: Rows, seed: int, resamples: int = 1000, clusters: Names | None = None
 ) -> Float[np.ndarray, "R C"]:
     """The draws of one system."""
     return bootstraps(combine, [statistics], seed, resamples, clusters)[0]
@@ -79,7 +80,7 @@ def interval(
     seed: int,
     resamples: int = 1000,
     level: float = 0.95,
-    clusters: Sequence[str] | None = None,
+    clusters: Names | None = None,
 ) -> tuple[Columns, Columns]:
     """Low and high ends of the percentile bootstrap interval of every column; NaN where no sample is defined."""
     return ends(bootstrap(combine, statistics, seed, resamples, clusters), level)
@@ -92,7 +93,7 @@ def difference(
     seed: int,
     resamples: int = 1000,
     level: float = 0.95,
-    clusters: Sequence[str] | None = None,
+    clusters: Names | None = None,
 ) -> tuple[Columns, Columns, Columns]:
     """Column values of ``a`` minus ``b``, and the ends of the paired bootstrap interval of that difference."""
     one, other = bootstraps(combine, [a, b], seed, resamples, clusters)
@@ -100,7 +101,7 @@ def difference(
 
 
 def paired_test(
-    combine: Combine, a: Rows, b: Rows, seed: int, draws: int = 10_000, clusters: Sequence[str] | None = None
+    combine: Combine, a: Rows, b: Rows, seed: int, draws: int = 10_000, clusters: Names | None = None
 ) -> Columns:
     """The p-values of ``paired_tests`` for one pair."""
     return paired_tests(combine, [a, b], [(0, 1)], seed, draws, clusters)[0]
@@ -112,7 +113,7 @@ def paired_tests(
     pairs: Sequence[tuple[int, int]],
     seed: int,
     draws: int = 10_000,
-    clusters: Sequence[str] | None = None,
+    clusters: Names | None = None,
 ) -> Float[np.ndarray, "P C"]:
     """Two-sided p-values that the two systems of a pair are exchangeable, by approximate randomisation.
 
@@ -120,26 +121,25 @@ def paired_tests(
     with ties counted (Noreen 1989; Riezler and Maxwell 2005). NaN where a column is undefined for either. Statistics of
     several training seeds are averaged first: the question is about these very checkpoints.
     """
-    rows = np.stack([pooled(one) for one in systems])
-    members = cluster_rows(rows.shape[1], clusters)
+    rows = [pooled(one) for one in systems]
+    groups = Groups(len(rows[0]), clusters)
     columns = np.stack([combine(one) for one in rows])
     first, second = (columns[[pair[side] for pair in pairs]] for side in (0, 1))
     observed = np.abs(first - second)
     bar = observed - 1e-12 * (np.abs(first) + np.abs(second))  # a tie that rounding breaks is still a tie
-    sums = _cluster_sums(rows, members) if _additive(combine) else None
+    sums = groups.sums([one[None] for one in rows]) if _additive(combine) else None
+    wholes = None if sums is None else np.concatenate([one.sum(axis=1) for one in sums])
     generator = np.random.default_rng(seed)
     beaten = np.zeros_like(observed)
-    for size in _blocks(draws, len(members)):
-        coins = _coins(generator, size, len(members))
-        moved = None if sums is None else np.tensordot(coins.astype(float), sums, axes=(1, 1))
+    for size in _blocks(draws, len(groups)):
+        coins = _coins(generator, size, len(groups))
+        moved = None if sums is None else _weighted(coins.astype(float), sums)
         for place, (one, other) in enumerate(pairs):
-            if sums is None or moved is None:
-                drawn = _swapped(combine, rows[one], rows[other], coins[:, _cluster_of(members)])
+            if wholes is None or moved is None:
+                drawn = _swapped(combine, rows[one], rows[other], coins[:, groups.numbers])
             else:
                 gained = moved[:, other] - moved[:, one]
-                drawn = combine((sums[one].sum(axis=0) + gained)[:, None]) - combine(
-                    (sums[other].sum(axis=0) - gained)[:, None]
-                )
+                drawn = combine((wholes[one] + gained)[:, None]) - combine((wholes[other] - gained)[:, None])
             beaten[place] += (np.abs(drawn) >= bar[place]).sum(axis=0)
     return np.where(np.isnan(observed), np.nan, (beaten + 1) / (draws + 1))
 
@@ -191,7 +191,7 @@ def minimum_detectable(
     level: float = 0.95,
     power: float = 0.8,
     resamples: int = 1000,
-    clusters: Sequence[str] | None = None,
+    clusters: Names | None = None,
 ) -> Columns:
     """The smallest true difference that a paired test of this many examples would find with the given power.
 
@@ -225,34 +225,16 @@ def _additive(combine: Combine) -> bool:
 def _blocks(total: int, width: int) -> Iterator[int]:
     """How many draws to make at a time, over so many clusters."""
     most = max(1, min(BLOCK, CELLS // width))
+    most -= most % 4 if most > 4 else 0  # coins come in words of 32 bits: no block leaves a piece of one over
     for start in range(0, total, most):
         yield min(most, total - start)
 
 
-def cluster_rows(count: int, clusters: Sequence[str] | None) -> list[Int[np.ndarray, " _"]]:
-    """The row numbers of every cluster, in order of first appearance; each row by itself where there are none."""
-    if clusters is None:
-        return list(np.arange(count)[:, None])
-    groups: dict[str, list[int]] = {}
-    for row, name in enumerate(clusters):
-        groups.setdefault(name, []).append(row)
-    return [np.array(rows) for rows in groups.values()]
-
-
-def _cluster_of(members: Sequence[Int[np.ndarray, " _"]]) -> Int[np.ndarray, " N"]:
-    """The number of the cluster that each row belongs to."""
-    found = np.empty(sum(map(len, members)), dtype=int)
-    for place, rows in enumerate(members):
-        found[rows] = place
-    return found
-
-
-def _cluster_sums(
-    layers: Float[np.ndarray, "S N K"], members: Sequence[Int[np.ndarray, " _"]]
-) -> Float[np.ndarray, "S M K"]:
-    order = np.concatenate(members)
-    starts = np.cumsum([0, *map(len, members)])[:-1]
-    return np.add.reduceat(layers[:, order], starts, axis=1)
+def _weighted(
+    weights: Float[np.ndarray, "R M"], sums: Sequence[Float[np.ndarray, "_ M K"]]
+) -> Float[np.ndarray, "R S K"]:
+    """For every draw the weighted sum over clusters, of all layers."""
+    return np.concatenate([np.tensordot(weights, one, axes=(1, 1)) for one in sums], axis=1)
 
 
 def _ends_of(layers: Sequence[Float[np.ndarray, "S N K"]]) -> Int[np.ndarray, " L"]:

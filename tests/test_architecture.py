@@ -15,6 +15,7 @@ HEAVY = ("torch", "transformers", "pandas", "numpy", "scipy", "datasets", "evalu
 BELOW = {  # each layer may import itself and what stands in the layers below it
     "contracts": 0,
     "registry": 1,
+    "clusters": 1,
     "contents": 1,
     "disk": 1,
     "journal": 1,

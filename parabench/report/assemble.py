@@ -10,25 +10,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parabench.contracts import Score, Scorer
+from parabench.contracts import Score
 from parabench.disk import write_atomically
 from parabench.report.board import Comparison
 from parabench.report.evidence import Evidence, Measured, gather
 from parabench.report.leaderboard import Leaderboard, Row, to_csv, to_json, to_markdown
 from parabench.report.page import PageData, to_html
 from parabench.significance import benjamini_hochberg, detectable, ends, holm, paired_tests, pooled, rank_clusters
-from parabench.undefined import each, missing
+from parabench.undefined import counts, each
 from parabench.validity import broken_by, reason
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 LEVEL = 0.95
+SHOWN = 2_000
+"""Examples that the page holds at most, drawn by the seed."""
 
 
 def write_reports(folder: Path) -> Leaderboard:
     """Write ``leaderboard.md``, ``.csv``, ``.json`` and ``report.html`` into a run folder, and return the board."""
-    evidence = gather(folder)
+    evidence = gather(folder, SHOWN)
     compared = comparisons(evidence)
     board = leaderboard(evidence, compared)
     for name, text in (
@@ -46,7 +48,7 @@ def leaderboard(evidence: Evidence, compared: tuple[Comparison, ...]) -> Leaderb
     suite, ranks, draws = evidence.facts["suite"], _ranks(evidence, compared), evidence.resamples
     names = {column.name: one.signature for one in evidence.measured.values() for column in one.scorer.columns}
     systems = {f"system {name}": output.signature for name, output in evidence.outputs.items()}
-    clusters = len(set(evidence.clusters))
+    clusters = len(np.unique(evidence.clusters))
     sampled = f"clusters:{clusters}|draws:{draws}|seed:{evidence.seed}"
     scores = dict(_scores(evidence))
     rows = tuple(_row(evidence, name, ranks.get(name), scores.get(name, {})) for name in evidence.outputs)
@@ -76,11 +78,11 @@ def leaderboard(evidence: Evidence, compared: tuple[Comparison, ...]) -> Leaderb
 def _row(evidence: Evidence, system: str, rank: tuple[int, int] | None, scores: Mapping[str, Score]) -> Row:
     output, asked = evidence.outputs[system], len(evidence.examples)
     if output.role != "system":
-        return Row(system, rank, scores, len(output.texts), asked, control=True)
+        return Row(system, rank, scores, output.answered, asked, control=True)
     known = sum("seen" in facts for facts in output.training)
     seeds = known or len(output.training) * (len(output.training) > 1)
     seen = ", ".join(dict.fromkeys(str(facts.get("seen", "unknown")) for facts in output.training))
-    return Row(system, rank, scores, len(output.texts), asked, False, seeds, seen)
+    return Row(system, rank, scores, output.answered, asked, False, seeds, seen)
 
 
 def _scores(evidence: Evidence) -> Iterator[tuple[str, dict[str, Score]]]:
@@ -89,16 +91,11 @@ def _scores(evidence: Evidence) -> Iterator[tuple[str, dict[str, Score]]]:
     for name, one in evidence.measured.items():
         for (system, statistics), draws in zip(one.statistics.items(), evidence.samples[name], strict=True):
             rows = pooled(statistics)
-            numbers = zip(one.scorer.combine(rows), *ends(draws, LEVEL), undefined(one.scorer, rows), strict=True)
+            numbers = zip(one.scorer.combine(rows), *ends(draws, LEVEL), counts(one.scorer, rows), strict=True)
             why = one.reasons(system)
             cells = [Score(float(v), float(a), float(b), one.signature, n, why if n else "") for v, a, b, n in numbers]
             found.setdefault(system, {}).update(zip((c.name for c in one.scorer.columns), cells, strict=True))
     yield from found.items()
-
-
-def undefined(scorer: Scorer, statistics: Float[np.ndarray, "N K"]) -> list[int]:
-    """How many examples have no value in each column; 0 for a column that only many examples together have."""
-    return [int(count) for count in missing(scorer, statistics).sum(axis=0)]
 
 
 def invalid(evidence: Evidence, rows: Mapping[str, Row]) -> dict[str, str]:
@@ -200,10 +197,12 @@ def _competing(evidence: Evidence, one: Measured, *roles: str) -> list[str]:
 
 def page(evidence: Evidence, board: Leaderboard, compared: tuple[Comparison, ...]) -> PageData:
     """What the HTML page shows besides the table: examples, texts, and every column on every example."""
-    ids = [example.id for example in evidence.examples]
+    examples = tuple(evidence.examples[place] for place in evidence.shown)
+    ids = [example.id for example in examples]
     return PageData(
         board=board,
-        examples=evidence.examples,
+        examples=examples,
+        total=len(evidence.examples),
         texts={name: [output.shown(key) for key in ids] for name, output in evidence.outputs.items()},
         values={name: dict(_values(evidence, name)) for name in evidence.outputs},
         comparisons=tuple(one for one in compared if one.column == evidence.headline),
@@ -215,5 +214,5 @@ def page(evidence: Evidence, board: Leaderboard, compared: tuple[Comparison, ...
 def _values(evidence: Evidence, system: str) -> Iterator[tuple[str, list[float]]]:
     for one in evidence.measured.values():
         if system in one.statistics:
-            rows = each(one.scorer, pooled(one.statistics[system]))
+            rows = each(one.scorer, pooled(one.statistics[system].take(evidence.shown, axis=-2)))
             yield from ((column.name, rows[:, place].tolist()) for place, column in enumerate(one.scorer.columns))

@@ -33,11 +33,16 @@ class CutOff:
         return Signature(NAME, (("by", "no-end-token"),))
 
     def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 2"]:
-        import numpy as np
-
-        return np.array([[float(example.id in self.cut), 1.0] for example in examples])
+        return rows([example.id in self.cut for example in examples])
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 2"]) -> Float[np.ndarray, "*draws 1"]:
         sums = statistics.sum(axis=-2)
         return 100 * sums[..., :1] / sums[..., 1:]
+
+
+def rows(cut: Sequence[bool] | bytearray) -> Float[np.ndarray, "N 2"]:
+    """Statistics from whether each output was cut."""
+    import numpy as np
+
+    return np.column_stack([np.array(cut, dtype=float), np.ones(len(cut))])

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parabench import registry, seeds, turns
+from parabench.contents import Mapped
 from parabench.contracts import Column, Example, Scorer, Setting, UserError
 from parabench.disk import read
 from parabench.report.cutoff import NAME as CUT_OFF
 from parabench.report.cutoff import CutOff
+from parabench.report.cutoff import rows as cut_off
 from parabench.significance import bootstraps
-from parabench.store import load_reasons, load_statistics, log_names, read_examples, read_log
+from parabench.store import load_reasons, load_statistics, log_names, read_examples, read_finished
 
 if TYPE_CHECKING:
     import numpy as np
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 
 MANY = 20_000
-"""Examples beyond which fewer samples are drawn, for one row at a time."""
+"""Examples beyond which fewer samples are drawn."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Output:
 
     ``cut`` holds the ids of outputs that the length limit ended. A role is ``system``, ``sentinel`` or ``human``.
     ``training`` is what is known of the data that each of the row's systems learned from. ``samples`` are all texts of
-    an example where there are several samples; the first of each system is its text.
+    an example where there are several samples; the first of each system is its text. ``count`` says how many examples
+    were answered where texts are held of some only.
     """
 
     texts: Mapping[str, Sequence[str]]
@@ -43,6 +47,12 @@ class Output:
     signature: str
     training: tuple[Mapping[str, Any], ...] = ()
     samples: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    count: int | None = None
+
+    @property
+    def answered(self) -> int:
+        """Of how many examples there is an answer."""
+        return len(self.texts) if self.count is None else self.count
 
     def shown(self, example: str) -> Sequence[str]:
         """All that was written for an example; nothing where it has not been reached."""
@@ -70,12 +80,21 @@ class Measured:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A run folder in memory; everything reported is a function of this alone."""
+    """A run folder, of which examples and statistics may stay on disk; everything reported is a function of this alone.
+
+    ``most`` is the number of examples whose texts are held at most; None is all.
+    """
 
     facts: Mapping[str, Any]
-    examples: tuple[Example, ...]
+    examples: Sequence[Example]
     outputs: Mapping[str, Output]
     measured: Mapping[str, Measured]
+    most: int | None = None
+
+    @cached_property
+    def shown(self) -> Int[np.ndarray, " S"]:
+        """The places of the examples whose texts are held, in order."""
+        return shown(len(self.examples), self.most, self.seed)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -93,10 +112,13 @@ class Evidence:
         wanted = self.facts["suite"]["headline"]
         return wanted if wanted in names or not names else names[0]
 
-    @property
-    def clusters(self) -> list[str]:
-        """The cluster of every example; an example of none is one by itself."""
-        return [example.cluster or f"example {example.id}" for example in self.examples]
+    @cached_property
+    def clusters(self) -> Int[np.ndarray, " N"]:
+        """A number for the cluster of every example; an example of none is one by itself."""
+        import numpy as np
+
+        names = (example.cluster or f"example {example.id}" for example in self.examples)
+        return np.fromiter(map(_number, names), np.uint64, len(self.examples))
 
     @property
     def resamples(self) -> int:
@@ -106,16 +128,11 @@ class Evidence:
     @cached_property
     def samples(self) -> Mapping[str, Float[np.ndarray, "S R C"]]:
         """Every scorer's columns on bootstrap samples, all rows sampled alike, rows in the order of its statistics."""
-        return {name: self._drawn(one) for name, one in self.measured.items()}
-
-    def _drawn(self, one: Measured) -> Float[np.ndarray, "S R C"]:
-        """All rows at once, which is quick, or one by one where that takes too much memory."""
-        import numpy as np
-
-        rows = list(one.statistics.values())
-        groups = [rows] if len(self.examples) <= MANY else [[row] for row in rows]
         how = self.seed, self.resamples, self.clusters
-        return np.concatenate([bootstraps(one.scorer.combine, group, *how) for group in groups])
+        return {
+            name: bootstraps(one.scorer.combine, list(one.statistics.values()), *how)
+            for name, one in self.measured.items()
+        }
 
     @cached_property
     def ranking(self) -> tuple[str, int] | None:
@@ -127,16 +144,29 @@ class Evidence:
         return None
 
 
-def gather(folder: Path) -> Evidence:
-    """Read a run folder; raises UserError where it is none, or damaged."""
-    facts, examples = _facts(folder), _examples(folder)
-    alone = _outputs(folder, facts.get("training", {}))
-    rows = seeds.rows(alone)
-    outputs = {row: _merged([alone[name] for name in names]) for row, names in rows.items()}
-    cut = {name: CutOff(output.cut) for name, output in alone.items() if len(output.texts) == len(examples)}
-    arrays = {name: one.measure(examples, ()) for name, one in cut.items()}
+def gather(folder: Path, most: int | None = None) -> Evidence:
+    """Read a run folder, the texts of ``most`` examples (None: of all); UserError where it is none, or damaged."""
+    facts, examples = _facts(folder), Mapped(_example, read_examples(folder))
+    held = {examples[place].id for place in shown(len(examples), most, facts["runtime"]["seed"])}
+    found = {name: _output(folder, name, facts, held) for (name,) in log_names(folder, "predictions")}
+    rows = seeds.rows(found)
+    outputs = {row: _merged([found[name][0] for name in names]) for row, names in rows.items()}
+    arrays = {name: cut_off(cut) for name, (_, cut) in found.items() if len(cut) == len(examples)}
     harness = Measured(CutOff(), str(CutOff().signature), _stacked(arrays, rows))
-    return Evidence(facts, examples, outputs, _all_measured(folder, rows) | {CUT_OFF: harness})
+    return Evidence(facts, examples, outputs, _all_measured(folder, rows) | {CUT_OFF: harness}, most)
+
+
+def shown(count: int, most: int | None, seed: int) -> Int[np.ndarray, " S"]:
+    """Which of ``count`` examples are shown: all, or ``most`` by the seed."""
+    import numpy as np
+
+    if most is None or count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
+
+
+def _number(name: str) -> int:
+    return int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
 def _merged(outputs: Sequence[Output]) -> Output:
@@ -148,6 +178,7 @@ def _merged(outputs: Sequence[Output]) -> Output:
         " and ".join(output.signature for output in outputs),
         tuple(facts for output in outputs for facts in output.training),
         _pooled([output.samples for output in outputs]),
+        max(output.answered for output in outputs),
     )
 
 
@@ -177,22 +208,29 @@ def _facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def _examples(folder: Path) -> tuple[Example, ...]:
-    return tuple(
-        Example(one["id"], one["source"], tuple(one["references"]), one.get("cluster", ""))
-        for one in read_examples(folder)
+def _example(record: Mapping[str, Any]) -> Example:
+    return Example(record["id"], record["source"], tuple(record["references"]), record.get("cluster", ""))
+
+
+def _output(folder: Path, name: str, facts: Mapping[str, Any], held: Container[str]) -> tuple[Output, bytearray]:
+    """What a system wrote, its texts for the examples that are held, and which of all outputs were cut."""
+    contents = read_finished(folder, "predictions", name)
+    kept, cut = dict[str, Mapping[str, Any]](), bytearray(len(contents.records))
+    for place, (example, record) in enumerate(contents.records):
+        cut[place] = not record["finished"]
+        if example in held:
+            kept[example] = record
+    key, training = contents.identity["key"], facts.get("training", {}).get(name, {})
+    output = Output(
+        {example: turns.texts(record) for example, record in kept.items()},
+        frozenset(example for example, record in kept.items() if not record["finished"]),
+        key["role"],
+        key["signature"],
+        (training,),
+        {example: record["samples"] for example, record in kept.items() if "samples" in record},
+        len(cut),
     )
-
-
-def _outputs(folder: Path, training: Mapping[str, Any]) -> dict[str, Output]:
-    found = {}
-    for (name,) in log_names(folder, "predictions"):
-        key, records = read_log(folder, "predictions", name)
-        texts = {example: turns.texts(record) for example, record in records.items()}
-        cut = frozenset(example for example, record in records.items() if not record["finished"])
-        samples = {example: record["samples"] for example, record in records.items() if "samples" in record}
-        found[name] = Output(texts, cut, key["role"], key["signature"], (training.get(name, {}),), samples)
-    return found
+    return output, cut
 
 
 def _all_measured(folder: Path, rows: Mapping[str, Sequence[str]]) -> dict[str, Measured]:

@@ -38,7 +38,7 @@ class PageData:
     ``values`` for system and column one number per example (NaN: undefined), ``cut`` the places of the outputs that the
     length limit ended. ``quality`` and ``change`` name the axes of the plane; when empty, they are the first columns
     that measure each. ``anchors`` are the controls that stand beside the systems in figures and examples (None: all);
-    the table has every one.
+    the table has every one. ``total`` is how many examples were scored, where these are a sample of them.
     """
 
     board: Leaderboard
@@ -50,6 +50,7 @@ class PageData:
     quality: str = ""
     change: str = ""
     anchors: Collection[str] | None = None
+    total: int = 0
 
     def shows(self, row: Row) -> bool:
         """Whether a system stands in the figures: every one that is no control, and the anchors."""
@@ -61,6 +62,7 @@ def to_html(data: PageData) -> str:
     style, script = part("page.css"), part("page.js")
     signatures = data.board.signatures
     return template("page.html.j2", visible=visible, rank=boards.rank_text, count=boards.count_text).render(
+        data=data,
         board=data.board,
         rows=boards.ordered(data.board),
         main={column.name for column in boards.main_columns(data.board)},

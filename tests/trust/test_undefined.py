@@ -12,7 +12,7 @@ import pytest
 from parabench.scorers import sums
 from rich.console import Console
 
-from parabench import runner
+from parabench import runner, undefined
 from parabench.contracts import Column, Signature
 from parabench.report import assemble
 from parabench.report.evidence import Measured
@@ -119,7 +119,7 @@ def test_what_only_all_examples_together_have_is_not_called_undefined():
         def combine(self, statistics):
             return statistics.std(axis=0, ddof=1) if len(statistics) > 1 else np.array([math.nan])
 
-    assert assemble.undefined(Spread(math.nan), np.array([[1.0], [2.0]])) == [0]
+    assert undefined.counts(Spread(math.nan), np.array([[1.0], [2.0]])) == [0]
 
 
 def test_a_row_too_few_is_refused(tmp_path):
