@@ -45,7 +45,7 @@ def inspect(
     from parabench.data import specs, training_set
     from parabench.data.inspection import repeated
 
-    parsed = specs.parse(spec)
+    parsed = specs.parse(fetched(spec))
     found = training_set.prepare(parsed, test_sentences(suites.load(suite), test), dev, seed)
     for part, tally in zip(parsed, found.tallies, strict=True):
         typer.echo(f"{part.form} {part.path}  share {part.share:.2f}")
@@ -75,6 +75,21 @@ def fetch(
     typer.echo(path)
 
 
+def fetched(text: str) -> str:
+    """The specification again, once the files of all https addresses in it lie here."""
+    from parabench.data import fetching
+    from parabench.progress import bars
+
+    for address in fetching.addresses(text):
+        with bars() as advance:
+            fetching.fetch(
+                fetching.find(address),
+                fetching.FOLDER,
+                lambda done, total, what=address: advance(what, done, total),  # type: ignore[misc]
+            )
+    return text
+
+
 def training_data(asked: str | None, suite: Suite, dev: int, seed: int, test: Path | None = None) -> Data:
     """The pairs to train on, cleared of the suite's test set; ``mini`` are those of the embedded language."""
     from itertools import islice
@@ -91,7 +106,7 @@ def training_data(asked: str | None, suite: Suite, dev: int, seed: int, test: Pa
         facts = {"data": f"embedded language, split train, seed {seed}", "dev": len(held_out), "removed": 0}
         return Data(Endless(lambda: language.pairs("train", seed)), held_out, facts)
     barred = test_sentences(suite, test)
-    found = training_set.prepare(specs.parse(text), barred, dev, seed)
+    found = training_set.prepare(specs.parse(fetched(text)), barred, dev, seed)
     tell_left_out(found.tallies)
     kept = sum(tally.kept for tally in found.tallies)
     facts = {"data": found.fingerprint, "pairs": kept, "dev": len(found.dev), "removed": found.removed}
@@ -102,7 +117,10 @@ def task_data(path: Path, length: int, suite: Suite, dev: int, seed: int, test: 
     """The pairs of the tasks in a file, cleared of the suite's test set."""
     from parabench.training import tasks
 
-    found, tallies = tasks.prepare(tasks.read(path), length, test_sentences(suite, test), dev, seed)
+    read = tasks.read(path)
+    for task in read.values():
+        fetched(task.data)
+    found, tallies = tasks.prepare(read, length, test_sentences(suite, test), dev, seed)
     tell_left_out(tallies)
     return found
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from parabench.commands.data import fetched
 from parabench.commands.lists import names
 from parabench.contracts import UserError
 
@@ -49,7 +50,7 @@ def filter_(
     built = scoring.scorers_of(chosen, names(scorers) if scorers else None, runtime)
     conditions = writing.conditions(keep, [column.name for scorer in built.values() for column in scorer.columns])
     maker = built_system(system, chosen, runtime) if system else None
-    source = Source(rows, seed, *part_of(part))
+    source = Source(fetched(rows), seed, *part_of(part))
     job = scoring.Filter(source, built, chosen.normalise, runtime, output, maker, conditions, form)
     downloads.fetch([*built.values(), *filter(None, [maker])], lambda text: typer.echo(text, err=True))
     with bars(spoken=True) as advance:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from parabench.data.files import file_digest
 from parabench.disk import make_folder, told, write_atomically
 
 BLOCK = 1 << 20
+FOLDER = Path("data")
+"""Where downloads go, and where a specification's addresses are read from."""
 Open = Callable[[Request], HTTPResponse]
 Advance = Callable[[int, int], object]
 
@@ -40,12 +44,17 @@ CORPORA = {
 
 
 def find(name: str) -> Published:
-    """A corpus by its name, or a file by its https address."""
+    """A corpus by its name, or a file by its https address, under a name that no other address gets."""
     if name.startswith("https://"):
-        return Published(name, name.rpartition("/")[2] or "download")
+        return Published(name, f"{sha256(name.encode()).hexdigest()[:8]}-{name.rpartition('/')[2] or 'download'}")
     if name not in CORPORA:
         raise UserError(f"fetch {name!r}", "no such corpus", [*CORPORA, "https://…"], "parabench data fetch parabank2")
     return CORPORA[name]
+
+
+def addresses(text: str) -> list[str]:
+    """The https addresses in a specification of corpora."""
+    return re.findall(r"(?<=:)https://[^\s,?=]+", text)
 
 
 def fetch(published: Published, folder: Path, advance: Advance = max, open_: Open = urlopen) -> Path:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from parabench.contracts import UserError
+from parabench.data import fetching
 from parabench.data.corpora import FORMATS, Columns
 from parabench.data.filters import Filters
 
@@ -45,8 +46,6 @@ def _part(text: str) -> tuple[CorpusSpec, float | None]:
     form, _, path = head.partition(":")
     if form not in FORMATS:
         raise UserError(f"read a corpus of the format {form!r}", "no such format", FORMATS, "parabank2:PATH")
-    if path.startswith(("https://", "http://")):
-        raise UserError(f"read {path}", "an address, not a file", mend=f"parabench data fetch {path}")
     if options:
         options, share = _shared(options, r"(?:.*&)?[^&=]+=[^&=]+")
     else:
@@ -55,7 +54,19 @@ def _part(text: str) -> tuple[CorpusSpec, float | None]:
     if not path or not all(name and value and "=" not in value for name, value in settings):
         raise _error(text, "not of the form")
     columns, filters = _options(text, dict(settings))
-    return CorpusSpec(form, path, columns, filters), share
+    return CorpusSpec(form, _at_hand(path), columns, filters), share
+
+
+def _at_hand(path: str) -> str:
+    """The path itself, or where the file of an https address lies once it is fetched."""
+    if not path.startswith(("https://", "http://")):
+        return path
+    if not path.startswith("https://"):
+        raise UserError(f"read {path}", "an address without TLS", mend="give an https:// address, or download the file")
+    local = fetching.FOLDER / fetching.find(path).file
+    if not local.exists():
+        raise UserError(f"read {path}", "it is not fetched yet", mend=f"parabench data fetch {path}")
+    return str(local)
 
 
 def _shared(text: str, rest: str) -> tuple[str, float | None]:

@@ -164,7 +164,8 @@ def test_specifications_read_as_they_are_written() -> None:
     ("text", "message"),
     [
         ("word:x", "no such format"),
-        ("tsv:https://example.org/a.tsv", "an address, not a file"),
+        ("tsv:https://example.org/a.tsv", "not fetched yet"),
+        ("tsv:http://example.org/a.tsv", "without TLS"),
         ("tsv:", "not of the form"),
         ("tsv:x?max_words", "not of the form"),
         ("tsv:x?colour=blue", "no option 'colour'"),

@@ -12,7 +12,8 @@ from urllib.request import Request
 import pytest
 
 from parabench.contracts import UserError
-from parabench.data.fetching import CORPORA, Published, fetch, find
+from parabench.data import specs
+from parabench.data.fetching import CORPORA, FOLDER, Published, addresses, fetch, find
 
 CONTENT = bytes(range(256)) * 40
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -91,3 +92,21 @@ def test_what_cannot_be_had_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such corpus"):
         find("parabank3")
     assert all(corpus.url.startswith("https://") for corpus in CORPORA.values())
+
+
+def test_addresses_in_a_specification_are_read_from_where_they_were_fetched_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "tsv:https://one.example/a.tsv.gz?case=lower=0.5,jsonl:https://two.example/a.tsv.gz=0.5,tsv:here.tsv=1"
+    one, two = addresses(text)
+    assert (one, two) == ("https://one.example/a.tsv.gz", "https://two.example/a.tsv.gz")
+    with pytest.raises(UserError, match=f"parabench data fetch {one}"):
+        specs.parse(text)
+    for address in (one, two):
+        server = Server()
+        fetch(find(address), FOLDER, open_=server)
+        assert server.starts == [0]
+    paths = [spec.path for spec in specs.parse(text)]
+    assert len({*paths}) == 3
+    assert all(path.endswith("-a.tsv.gz") and Path(path).read_bytes() == CONTENT for path in paths[:2])
