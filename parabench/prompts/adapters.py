@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from parabench.contracts import UserError
 from parabench.disk import write_atomically
-from parabench.prompts.files import check_matrix, damaged, pack, read_file, read_json, seal, to_json, unpack
+from parabench.prompts.files import check_matrix, damaged, pack, read_file, read_json, seal, to_json, unpack, unsealed
 from parabench.prompts.peft_format import CONFIG, KEY, TENSOR, peft_config, read_config, read_prompt
 from parabench.prompts.plain import STRICT_KEYS, build
 from parabench.prompts.soft import vocabulary_rows
@@ -172,17 +172,8 @@ def read_facts(folder: Path) -> AdapterFacts:
 def _check_seal(folder: Path) -> None:
     """Refuse facts or a state other than those that were saved."""
     found = read_json(folder, FACTS)
-    if found["format"] == UNSEALED:
-        return
-    told = found.pop("checksums", None)
-    kept = read_file(folder, STATE) if (folder / STATE).exists() else b""
-    try:
-        made = seal(found, state=kept)["checksums"]
-    except UnicodeEncodeError:
-        raise damaged(folder, f"{FACTS} holds half a character") from None
-    wrong = [name for name in made if not isinstance(told, dict) or told.get(name) != made[name]]
-    if wrong:
-        raise damaged(folder, f"the {' and the '.join(wrong)} are not those that were saved")
+    if found["format"] != UNSEALED:
+        unsealed(folder, FACTS, found, state=read_file(folder, STATE) if (folder / STATE).exists() else b"")
 
 
 def _read_state(folder: Path) -> dict[str, Tensor]:

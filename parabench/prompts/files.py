@@ -45,6 +45,20 @@ def seal(content: Mapping[str, Any], **files: bytes) -> dict[str, Any]:
     return {**content, "checksums": {name: hashlib.sha256(data).hexdigest() for name, data in own.items()}}
 
 
+def unsealed(folder: Path, name: str, found: dict[str, Any], **files: bytes) -> dict[str, Any]:
+    """What was sealed under this name, without its checksums; UserError where it, or a file, is not what was saved."""
+    content = {key: value for key, value in found.items() if key != "checksums"}
+    told = found.get("checksums")
+    try:
+        made = seal(content, **files)["checksums"]
+    except UnicodeEncodeError:
+        raise damaged(folder, f"{name} holds half a character") from None
+    wrong = [name for name in made if not isinstance(told, dict) or told.get(name) != made[name]]
+    if wrong:
+        raise damaged(folder, f"the {' and the '.join(wrong)} are not those that were saved")
+    return content
+
+
 def read_json(folder: Path, name: str) -> dict[str, Any]:
     """A JSON object from a file of an adapter."""
     try:

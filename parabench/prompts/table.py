@@ -23,7 +23,7 @@ from parabench.contracts import UserError
 from parabench.disk import write_atomically
 from parabench.inference.decoding import Row
 from parabench.prompts.adapters import FORMAT, Base, check_base
-from parabench.prompts.files import check_matrix, damaged, pack, read_file, read_json, to_json, unpack
+from parabench.prompts.files import check_matrix, damaged, pack, read_file, read_json, seal, to_json, unpack, unsealed
 from parabench.prompts.plain import STRICT_KEYS, build
 from parabench.prompts.records import Record
 from parabench.prompts.rendering import Rendered, TooLongError, render
@@ -154,12 +154,12 @@ def save(folder: Path, table: TaskTable, origin: str = "", versions: Mapping[str
     content = pack(table.prompts)
     facts = TableFacts(table.base, table.templates, hashlib.sha256(content).hexdigest(), origin, versions or {})
     write_atomically(folder / TENSORS, content)
-    write_atomically(folder / FACTS, to_json(asdict(facts)))
+    write_atomically(folder / FACTS, to_json(seal(asdict(facts))))
 
 
 def load(folder: Path, base: Checkpoint | None = None) -> TaskTable:
     """Read and verify a table; with ``base``, refuse one made for another model."""
-    facts = build(TableFacts, read_json(folder, FACTS), f"read the task table {folder}")
+    facts = build(TableFacts, unsealed(folder, FACTS, read_json(folder, FACTS)), f"read the task table {folder}")
     content = read_file(folder, TENSORS)
     if hashlib.sha256(content).hexdigest() != facts.sha256:
         raise damaged(folder, f"{TENSORS} is not the file that {FACTS} was written for")

@@ -184,6 +184,14 @@ def test_a_damaged_table_is_refused(tmp_path):
         table.load(tmp_path)
 
 
+def test_facts_of_a_table_that_were_changed_are_refused(tmp_path):
+    table.save(tmp_path, random_table(BASE, (3, 5)))
+    facts = tmp_path / table.FACTS
+    facts.write_text(facts.read_text().replace("{x}", "{x} "))
+    with pytest.raises(UserError, match="the facts are not those that were saved"):
+        table.load(tmp_path)
+
+
 def test_records_that_do_not_fit_are_named(loaded):
     checkpoint, _, tokenizer = loaded
     whole = random_table(Base.of(checkpoint), (20,))
