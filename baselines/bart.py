@@ -6,12 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from parabench.contracts import Paraphrase, Setting, Signature
 from parabench.inference.models import Checkpoint, load_seq2seq, locate
 
 from . import options
 from .samples import repeated, together
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 PLAIN = "{source}"
 
@@ -57,7 +61,7 @@ class Bart:
     def _answers(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         from parabench.inference.decoding import decode_seq2seq
 
-        model, tokenizer = load_seq2seq(self.checkpoint, self.setting.runtime)
+        model, tokenizer = self._loaded
         longest = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
         prompts = [self.template.replace("{source}", source) for source in sources]
         ids = [tuple(row) for row in tokenizer(prompts, truncation=True, max_length=longest).input_ids]
@@ -66,6 +70,14 @@ class Bart:
             yield [
                 Paraphrase(done.position, text.strip(), done.finished) for done, text in zip(batch, texts, strict=True)
             ]
+
+    def release(self) -> None:
+        """Let go of the model; the next ``paraphrase`` loads it again."""
+        self.__dict__.pop("_loaded", None)
+
+    @cached_property
+    def _loaded(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        return load_seq2seq(self.checkpoint, self.setting.runtime)
 
 
 def build(variant: str, setting: Setting) -> Bart:

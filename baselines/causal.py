@@ -83,7 +83,7 @@ class Causal:
         from parabench.inference.decoding import decode_causal
 
         adapter = self.adapter
-        model, tokenizer = load_causal(self.checkpoint, self.setting.runtime)
+        model, tokenizer = self._loaded
         rows = repeated(self.rows(model, tokenizer, sources, adapter), self.setting.decoding.samples)
         stops = {tokenizer.eos_token_id, *tokenizer.encode("\n", add_special_tokens=False)}
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
@@ -92,6 +92,14 @@ class Causal:
             yield [
                 Paraphrase(done.position, text.strip(), done.finished) for done, text in zip(batch, texts, strict=True)
             ]
+
+    def release(self) -> None:
+        """Let go of the model; the next ``paraphrase`` loads it again."""
+        self.__dict__.pop("_loaded", None)
+
+    @cached_property
+    def _loaded(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        return load_causal(self.checkpoint, self.setting.runtime)
 
     def rows(
         self,

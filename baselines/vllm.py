@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -51,35 +52,43 @@ class Vllm:
         """Yield blocks in order; a text ends at EOS or at the first newline, by token id."""
         from parabench.inference.rows import embed
 
-        setting = self.causal.setting
-        model, tokenizer = load_causal(self.checkpoint, replace(setting.runtime, device="cpu"))
+        model, tokenizer, engine = self._loaded
         rows = self.causal.rows(model, tokenizer, sources, self.causal.adapter)
         stops = {tokenizer.eos_token_id, *tokenizer.encode("\n", add_special_tokens=False)}
-        engine, parameters = _engine(self.checkpoint, setting, stops)
+        parameters = _parameters(self.causal.setting, stops)
         for start in range(0, len(rows), BLOCK):
             prompts = [{"prompt_embeds": embed(model, [row])} for row in rows[start : start + BLOCK]]
             outputs = engine.generate(prompts, parameters, use_tqdm=False)
             yield [_read(start + place, output.outputs, tokenizer, stops) for place, output in enumerate(outputs)]
-        del engine  # and with it the memory it holds
+
+    def release(self) -> None:
+        """Let go of the engine and the memory it holds; the next ``paraphrase`` starts another."""
+        self.__dict__.pop("_loaded", None)
         gc.collect()
 
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any, Any]:
+        from vllm import LLM
 
-def _engine(checkpoint: Checkpoint, setting: Setting, stops: set[int]) -> tuple[Any, Any]:
-    from vllm import LLM, SamplingParams
+        setting, folder = self.causal.setting, str(folder_of(self.checkpoint))
+        model, tokenizer = load_causal(self.checkpoint, replace(setting.runtime, device="cpu"))
+        engine = LLM(model=folder, dtype=setting.runtime.dtype, seed=setting.runtime.seed, enable_prompt_embeds=True)
+        return model, tokenizer, engine
+
+
+def _parameters(setting: Setting, stops: set[int]) -> Any:
+    from vllm import SamplingParams
 
     decoding, runtime = setting.decoding, setting.runtime
     chance = {"temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": decoding.top_k or -1}
     chance |= {"n": decoding.samples} if decoding.samples > 1 else {}
-    parameters = SamplingParams(
+    return SamplingParams(
         max_tokens=decoding.max_new_tokens,
         min_tokens=decoding.min_new_tokens,
         stop_token_ids=sorted(stops),
         seed=runtime.seed,
         **(chance if decoding.do_sample else {"temperature": 0.0}),
     )
-    folder = str(folder_of(checkpoint))
-    engine = LLM(model=folder, dtype=runtime.dtype, seed=runtime.seed, enable_prompt_embeds=True)
-    return engine, parameters
 
 
 def _read(position: int, outputs: Sequence[Any], tokenizer: Any, stops: set[int]) -> Paraphrase:

@@ -183,14 +183,14 @@ def show_plan(plan: Plan) -> None:
         state, cost = "MISSING", ""
         if name not in faults:
             state = f"{done[(name,)]}/{total} generated"
-            cost = estimates.of_system(plan, name, plan.data.examples[done[(name,)] :])
+            cost = str(estimates.of_system(plan, name, plan.data.examples[done[(name,)] :]))
         typer.echo(f"system    {name:<16} {state:<22} {cost}".rstrip())
     for name in plan.scorers:
         measured = sum(done[system, name] for system in plan.systems)
         state, cost = "MISSING", ""
         if name not in faults:
             state = f"{measured}/{total * len(plan.systems)} measured"
-            cost = estimates.of_scorer(plan, name, total * len(plan.systems) - measured)
+            cost = str(estimates.of_scorer(plan, name, total * len(plan.systems) - measured))
         typer.echo(f"scorer    {name:<16} {state:<22} {cost}".rstrip())
     for text in faults.values():
         say(f"\n{text}")

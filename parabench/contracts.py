@@ -149,7 +149,8 @@ class System(Protocol):
     """Anything that paraphrases sentences.
 
     Building one is free; reading ``signature`` finds and checks every file it needs (UserError if one is missing);
-    ``paraphrase`` loads models and yields batches in any order as they finish, each position exactly once.
+    ``paraphrase`` loads models and yields batches in any order as they finish, each position exactly once. One that
+    holds them may have ``release()``, which lets go of them.
     """
 
     @property

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from parabench.contracts import Runtime
 
 FEW, MORE = 4, 16
-TOGETHER = {"system": 32, "scorer": 64}
-"""Rows that share what a batch costs at least; more fly together where memory allows, so times err upwards."""
+TOGETHER = 64
+"""Answers that a scorer measures together at least."""
 TEMPLATE_TOKENS = 32
 ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -51,8 +51,8 @@ class Estimate:
         return f"about {duration(self.seconds)}, {size(self.most)} of {size(self.room)}: {fits}"
 
 
-def of_system(plan: Plan, name: str, examples: Sequence[Example]) -> str:
-    """What a system takes for the examples it has not answered yet."""
+def of_system(plan: Plan, name: str, examples: Sequence[Example]) -> Estimate | str:
+    """What a system takes for the examples it has not answered yet, or why that is not known."""
     system = plan.systems[name]
     if not examples:
         return "nothing to do"
@@ -63,14 +63,14 @@ def of_system(plan: Plan, name: str, examples: Sequence[Example]) -> str:
     if absent := to_fetch(models):
         return absent
     sources = [example.source for example in examples]
-    seconds = _seconds_of_system(plan, name, sources)
     runtime = _arithmetic(system, plan.runtime)
     row, flying = _row_bytes(models[0], max(sources, key=len), plan.suite.decoding.max_new_tokens, runtime)
-    return str(_estimate(seconds, models, row, min(len(sources), flying), runtime))
+    seconds = _seconds_of_system(plan, name, sources, flying)
+    return _estimate(seconds, models, row, min(len(sources), flying), runtime)
 
 
-def of_scorer(plan: Plan, name: str, answers: int) -> str:
-    """What a scorer takes for so many answers that it has not measured yet."""
+def of_scorer(plan: Plan, name: str, answers: int) -> Estimate | str:
+    """What a scorer takes for so many answers that it has not measured yet, or why that is not known."""
     scorer = plan.scorers[name]
     if not answers:
         return "nothing to do"
@@ -83,10 +83,9 @@ def of_scorer(plan: Plan, name: str, answers: int) -> str:
         return _clocked(lambda: turns.measure(scorer, chosen, [[example.references[0]] for example in chosen]))
 
     begin = measure(1)
-    seconds = begin + _extrapolated(measure, answers, TOGETHER["scorer"])
-    if release := getattr(scorer, "release", None):
-        release()
-    return str(_estimate(seconds, models, 0, 0, plan.runtime))
+    seconds = begin + _extrapolated(measure, answers, TOGETHER)
+    _release(scorer)
+    return _estimate(seconds, models, 0, 0, plan.runtime)
 
 
 def to_fetch(models: Sequence[Checkpoint]) -> str:
@@ -120,16 +119,28 @@ def cache_bytes(config: Any, tokens: int, item: int) -> int:
     return 2 * config.num_hidden_layers * heads * width * tokens * item * (2 if config.is_encoder_decoder else 1)
 
 
-def _seconds_of_system(plan: Plan, name: str, sources: Sequence[str]) -> float:
+def _seconds_of_system(plan: Plan, name: str, sources: Sequence[str], together: int) -> float:
     decoding = replace(plan.suite.decoding, max_new_tokens=1, min_new_tokens=1)
     short: System = build("system", name, plan.suite, Setting(plan.runtime, decoding))
     _clocked(lambda: list(short.paraphrase(sources[:1])))  # imports, and files into memory
+    _release(short)
     load = _clocked(lambda: list(short.paraphrase(sources[:1])))
+    _release(short)
+    system = plan.systems[name]
+    again = 0.0 if hasattr(system, "release") else load  # what one that holds no model spends each time
+    _clocked(lambda: list(system.paraphrase(sources[:1])))
 
     def answer(count: int) -> float:
-        return _clocked(lambda: list(plan.systems[name].paraphrase(_some(sources, count)))) - load
+        return _clocked(lambda: list(system.paraphrase(_some(sources, count)))) - again
 
-    return load + _extrapolated(answer, len(sources), plan.runtime.batch_size or TOGETHER["system"])
+    seconds = load + _extrapolated(answer, len(sources), together)
+    _release(system)
+    return seconds
+
+
+def _release(part: Any) -> None:
+    if let_go := getattr(part, "release", None):
+        let_go()
 
 
 def _extrapolated(timed: Timed, count: int, together: int) -> float:

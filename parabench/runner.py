@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from parabench import provenance, turns, undefined
 from parabench.contents import Mapped
-from parabench.contracts import Example, Paraphrase, Scorer, UserError
+from parabench.contracts import Example, Paraphrase, Scorer, System, UserError
 from parabench.planning import Plan, check, meant
 from parabench.records import canonical
 from parabench.shares import Item, Share, await_leader, await_seal, gather
@@ -126,8 +126,15 @@ def generate(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notic
         for batch in plan.systems[name].paraphrase([example.source for example in missing]):
             log.append([(missing[p.position].id, _record(name, p, plan.suite.decoding.samples)) for p in batch])
             advance(name, len(log.done), len(plan.data.examples))
+        release(plan.systems[name])
     if share.size == 1:
         log.seal([example.id for example in plan.data.examples])
+
+
+def release(part: System | Scorer) -> None:
+    """Let a system or scorer go of the models that it holds, if it does."""
+    if let_go := getattr(part, "release", None):
+        let_go()
 
 
 def _record(system: str, answer: Paraphrase, samples: int) -> dict[str, Any]:
@@ -156,9 +163,7 @@ def measure(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice
                 advance(f"{name} of {system}", len(log.done), len(plan.data.examples))
         if share.size == 1:
             log.seal([example.id for example in plan.data.examples])
-    release = getattr(scorer, "release", None)
-    if release:
-        release()
+    release(scorer)
 
 
 def _predictions(folder: Run, plan: Plan, name: str, notice: Notice = lambda text: None) -> Log:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 GENERATED = 8192
-"""Sources paraphrased together: a model is loaded anew for each such block."""
+"""Sources paraphrased together."""
 
 Advance = Callable[[str, int, int], None]
 
@@ -149,6 +149,8 @@ def _paraphrase(job: Filter, identity: Mapping[str, Any], total: int, advance: A
         answers = {done.position: done.text for batch in job.system.paraphrase(sources) for done in batch}
         texts.append(canonical([answers[position] for position in range(len(sources))]), len(sources))
         advance("paraphrasing", texts.rows, total)
+    if release := getattr(job.system, "release", None):
+        release()
     return texts
 
 

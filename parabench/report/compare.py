@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from parabench.clusters import Names
 from parabench.contracts import Column, Score, Scorer, UserError
 from parabench.report.board import Leaderboard, Row, flat
 from parabench.significance import difference, holm, paired_test, pooled
@@ -107,7 +108,7 @@ def changes(
     seed: int,
     resamples: int = 10_000,
     draws: int = 10_000,
-    clusters: Sequence[str] | None = None,
+    clusters: Names | None = None,
 ) -> tuple[Change, ...]:
     """What changed for each system that both runs have, in every column, paired by example, by whole clusters."""
     return tuple(
@@ -120,7 +121,7 @@ def changes(
 
 
 def _changes(
-    pair: Pair, system: str, seed: int, resamples: int, draws: int, clusters: Sequence[str] | None
+    pair: Pair, system: str, seed: int, resamples: int, draws: int, clusters: Names | None
 ) -> Iterator[Change]:
     combine, before, after = pair.scorer.combine, pair.before[system], pair.after[system]
     one, other = pooled(before), pooled(after)

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
+from parabench.baselines.causal import build_zeroshot
 from parabench.scorers.sums import additive
 from pyarrow import parquet
 from typer.testing import CliRunner
 
 from parabench import suites
 from parabench.cli import app
-from parabench.contracts import Column, Paraphrase, Runtime, Setting, Signature, UserError
+from parabench.contracts import Column, Decoding, Paraphrase, Runtime, Setting, Signature, UserError
 from parabench.corpus import scoring
 from parabench.corpus.source import BLOCK, Row, Source, part_of
 from parabench.planning import build
@@ -142,6 +144,21 @@ def test_a_system_may_write_the_texts(tmp_path: Path) -> None:
     assert all(row["text"] == str(row["source"]).upper() for row in read(tmp_path / "out"))
     with pytest.raises(UserError, match="system"):
         scoring.carry_out(job(tmp_path / "out", source, "bleu"))
+
+
+def test_a_model_is_loaded_once_for_all_blocks_and_then_let_go_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from parabench.baselines import causal
+
+    loaded, load = [], causal.load_causal
+    monkeypatch.setattr(scoring, "GENERATED", 3)
+    monkeypatch.setattr(causal, "load_causal", lambda *given: loaded.append(given) or load(*given))
+    tiny.opt(tmp_path / "opt")
+    system = build_zeroshot("", Setting(decoding=Decoding(max_new_tokens=3), options={"model": str(tmp_path / "opt")}))
+    scoring.carry_out(job(tmp_path / "out", corpus(tmp_path / "rows.tsv", 8), "bleu", system=system))
+    assert len(loaded) == 1
+    assert "_loaded" not in vars(system)
 
 
 def test_the_command_filters_a_corpus_in_its_own_format(tmp_path: Path) -> None:
