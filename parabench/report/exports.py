@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,11 +74,14 @@ def _lm_eval_metrics(row: Row) -> Iterator[tuple[str, float]]:
                 yield f"{name}_stderr,none", error
 
 
-SMALL = "\\footnotesize\\setlength{\\tabcolsep}{2pt}\n"
+FITTED = r"""\footnotesize\setlength{\tabcolsep}{2pt}
+\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%%
+%s}"""
+"""A table no wider than the page."""
 
 
 def to_latex(board: Leaderboard) -> str:
-    """The main table for the packages booktabs and textcomp, intervals under the values, the first cluster bold."""
+    """The main table, intervals under values, the first cluster bold; for the packages booktabs, graphicx, textcomp."""
     import pandas
 
     columns = main_columns(board)
@@ -98,7 +102,7 @@ def to_latex(board: Leaderboard) -> str:
     table = frame.style.hide(axis="index").to_latex(
         hrules=True, column_format=alignment, caption=caption, environment="table*"
     )
-    return table.replace("\\begin{tabular}", SMALL + "\\begin{tabular}")
+    return re.sub(r"\\begin\{tabular\}.*\\end\{tabular\}", lambda found: FITTED % found[0], table, flags=re.DOTALL)
 
 
 def _latex_name(row: Row) -> str:

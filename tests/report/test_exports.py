@@ -73,7 +73,9 @@ def test_latex_text_holds_no_command_of_its_own(text):
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_compiles(tmp_path):
     text = (
-        r"\documentclass{article}\usepackage{booktabs,textcomp}\begin{document}" + to_latex(small()) + r"\end{document}"
+        r"\documentclass{article}\usepackage{booktabs,graphicx,textcomp}\begin{document}"
+        + to_latex(small())
+        + r"\end{document}"
     )
     (tmp_path / "t.tex").write_text(text, encoding="utf-8")
     subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True, capture_output=True)
