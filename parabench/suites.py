@@ -85,11 +85,13 @@ def load(name: str) -> Suite:
 
 
 def hub_models(name: str) -> list[str]:
-    """The hub models of a suite as its file names them, each once."""
+    """The hub models of a suite as its file names them, each once; those that training starts from come last."""
     load(name)  # refuses a malformed one
     raw = _read(path_of(name))
     tables = [table for kind in ("system", "scorer") for table in raw.get(kind, {}).values()]
-    return list(dict.fromkeys(table["model"] for table in tables if locks.is_hub_model(table.get("model"))))
+    bases = [raw.get("train", {}).get(kind) for kind in ("causal", "seq2seq")]
+    named = [*(table.get("model") for table in tables), *bases]
+    return [name for name in dict.fromkeys(named) if locks.is_hub_model(name)]
 
 
 def path_of(name: str) -> Path:

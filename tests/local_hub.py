@@ -219,7 +219,8 @@ def stocked(folder: Path) -> Hub:
     hub = Hub()
     for name, make in (("opt-1.3b", tiny.opt), ("opt-125m", tiny.opt), ("opt-350m", tiny.opt350)):
         hub[f"facebook/{name}"].push(as_released(make(folder / name)))
-    hub["facebook/bart-large-cnn"].push_folder(tiny.bart(folder / "bart-large-cnn"))
+    for name in ("bart-large", "bart-large-cnn"):
+        hub[f"facebook/{name}"].push_folder(tiny.bart(folder / name))
     hub["eugenesiow/bart-paraphrase"].push_folder(tiny.bart(folder / "bart-paraphrase", d_model=16))
     hub["FacebookAI/roberta-large"].push_folder(tiny.bart(folder / "roberta-large", encoder_layers=17))
     return hub

@@ -170,3 +170,21 @@ def test_a_lock_keeps_a_suite_where_it_was_until_it_is_updated(world: tuple[loca
     Path("own.lock.json").write_text("[")
     with pytest.raises(UserError, match="lock --update"):
         suites.load(str(own))
+
+
+@pytest.mark.loopback
+def test_what_training_starts_from_is_locked_fetched_and_verified_too(world: tuple[local_hub.Hub, Path]) -> None:
+    hub, _ = world
+    base = "facebook/bart-large"
+    own = Path("own.toml")
+    own.write_text(suites.path_of("opt-125m").read_text())
+    assert "new" in next(line for line in call("models", "lock", "--suite", own).splitlines() if f"{base} " in line)
+    assert suites.load(str(own)).train.seq2seq.startswith(f"{base}@{hub[base].main}#")
+    call("models", "fetch", "--suite", own)
+    hub.status = 500  # from here on nobody may ask the hub
+    assert sum("intact" in line for line in call("models", "verify", "--suite", own).splitlines()) == 3
+    kept = next(Path("cache").rglob(f"models--facebook--bart-large/**/{hub[base].main}/model.safetensors")).resolve()
+    kept.chmod(0o644)
+    kept.write_bytes(kept.read_bytes()[:-1] + b"?")
+    with pytest.raises(UserError, match="not all files"):
+        call("models", "verify", "--suite", own)
