@@ -16,6 +16,7 @@ from parabench.contracts import Setting
 
 from . import options
 from .cores import REMEMBERED, Count
+from .segment import forgetful
 
 WIDTH = 10
 """Statistics per text: hypothesis and reference length, then matches and totals of orders 1 to 4."""
@@ -31,6 +32,7 @@ def bleu_options(scorer: str, setting: Setting) -> dict[str, Any]:
 def bleu_counter(tokenize: str = "13a", lowercase: bool = False) -> Count:
     """BLEU's ten statistics of a text against its references, as sacrebleu counts them; each text is cut up once."""
     metric = BLEU(tokenize=tokenize, lowercase=lowercase)
+    metric.tokenizer = forgetful(metric.tokenizer)
 
     @lru_cache(REMEMBERED)
     def grams(text: str) -> tuple[Mapping[tuple[str, ...], int], int]:

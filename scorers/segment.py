@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from collections.abc import Callable
+from functools import cache, lru_cache, partial
+from inspect import unwrap
+from typing import Any
 
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+
+REMEMBERED = 1 << 12
+"""Texts that are kept cut up: the same ones come again for the next system."""
 
 RULE = "regex1"
 """Name of the rule for sentences below, for signatures; changes when the rule does."""
@@ -30,6 +36,13 @@ def words(text: str, tokenize: str = "13a") -> list[str]:
     return (_tokenizer()(text.lower()) if tokenize == "13a" else text.lower()).split()
 
 
+def forgetful(tokenizer: Any) -> Callable[[str], str]:
+    """A tokenizer of sacrebleu's without its memory: by itself it keeps 65,536 texts, and these cut up, for ever."""
+    if hasattr(tokenizer, "_post_tokenizer"):
+        tokenizer._post_tokenizer = forgetful(tokenizer._post_tokenizer)
+    return partial(unwrap(type(tokenizer).__call__), tokenizer)
+
+
 @cache
-def _tokenizer() -> Tokenizer13a:
-    return Tokenizer13a()
+def _tokenizer() -> Callable[[str], str]:
+    return lru_cache(REMEMBERED)(forgetful(Tokenizer13a()))

@@ -18,6 +18,7 @@ from parabench.contracts import Column, Example, Scorer, Setting, Signature
 from . import options
 from .cores import BLOCK, REMEMBERED, Count, rows
 from .overlap import settings
+from .segment import forgetful
 from .sums import additive, need_references
 
 LONGEST = 200
@@ -63,6 +64,7 @@ class Ter:
 
 def _counter(metric: TER) -> Count:
     """The fewest edits to any reference, and the mean length of the references."""
+    metric.tokenizer = forgetful(metric.tokenizer)  # type: ignore[assignment]
     cut = metric._preprocess_segment
 
     @lru_cache(REMEMBERED)
