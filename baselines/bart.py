@@ -15,7 +15,7 @@ from . import options
 from .samples import repeated, together
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    pass
 
 PLAIN = "{source}"
 
@@ -61,7 +61,7 @@ class Bart:
     def _answers(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         from parabench.inference.decoding import decode_seq2seq
 
-        model, tokenizer = self._loaded
+        model, tokenizer = self.setting.models.get(load_seq2seq, self.checkpoint, self.setting.runtime)
         longest = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
         prompts = [self.template.replace("{source}", source) for source in sources]
         ids = [tuple(row) for row in tokenizer(prompts, truncation=True, max_length=longest).input_ids]
@@ -73,11 +73,7 @@ class Bart:
 
     def release(self) -> None:
         """Let go of the model; the next ``paraphrase`` loads it again."""
-        self.__dict__.pop("_loaded", None)
-
-    @cached_property
-    def _loaded(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        return load_seq2seq(self.checkpoint, self.setting.runtime)
+        self.setting.models.clear()
 
 
 def build(variant: str, setting: Setting) -> Bart:

@@ -83,7 +83,7 @@ class Causal:
         from parabench.inference.decoding import decode_causal
 
         adapter = self.adapter
-        model, tokenizer = self._loaded
+        model, tokenizer = self.setting.models.get(load_causal, self.checkpoint, self.setting.runtime)
         rows = repeated(self.rows(model, tokenizer, sources, adapter), self.setting.decoding.samples)
         stops = {tokenizer.eos_token_id, *tokenizer.encode("\n", add_special_tokens=False)}
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
@@ -95,11 +95,7 @@ class Causal:
 
     def release(self) -> None:
         """Let go of the model; the next ``paraphrase`` loads it again."""
-        self.__dict__.pop("_loaded", None)
-
-    @cached_property
-    def _loaded(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        return load_causal(self.checkpoint, self.setting.runtime)
+        self.setting.models.clear()
 
     def rows(
         self,

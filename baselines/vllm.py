@@ -5,11 +5,10 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from parabench.contracts import Decoding, Paraphrase, Setting, Signature, UserError
+from parabench.contracts import Decoding, Paraphrase, Runtime, Setting, Signature, UserError
 from parabench.inference.checkpoints import Checkpoint, folder_of
 from parabench.inference.models import load_causal
 
@@ -52,10 +51,11 @@ class Vllm:
         """Yield blocks in order; a text ends at EOS or at the first newline, by token id."""
         from parabench.inference.rows import embed
 
-        model, tokenizer, engine = self._loaded
+        setting = self.causal.setting
+        model, tokenizer, engine = setting.models.get(_started, self.checkpoint, setting.runtime)
         rows = self.causal.rows(model, tokenizer, sources, self.causal.adapter)
         stops = {tokenizer.eos_token_id, *tokenizer.encode("\n", add_special_tokens=False)}
-        parameters = _parameters(self.causal.setting, stops)
+        parameters = _parameters(setting, stops)
         for start in range(0, len(rows), BLOCK):
             prompts = [{"prompt_embeds": embed(model, [row])} for row in rows[start : start + BLOCK]]
             outputs = engine.generate(prompts, parameters, use_tqdm=False)
@@ -63,17 +63,18 @@ class Vllm:
 
     def release(self) -> None:
         """Let go of the engine and the memory it holds; the next ``paraphrase`` starts another."""
-        self.__dict__.pop("_loaded", None)
+        self.causal.setting.models.clear()
         gc.collect()
 
-    @cached_property
-    def _loaded(self) -> tuple[Any, Any, Any]:
-        from vllm import LLM
 
-        setting, folder = self.causal.setting, str(folder_of(self.checkpoint))
-        model, tokenizer = load_causal(self.checkpoint, replace(setting.runtime, device="cpu"))
-        engine = LLM(model=folder, dtype=setting.runtime.dtype, seed=setting.runtime.seed, enable_prompt_embeds=True)
-        return model, tokenizer, engine
+def _started(checkpoint: Checkpoint, runtime: Runtime) -> tuple[Any, Any, Any]:
+    """The model on the CPU, which makes the embeddings, its tokenizer, and the engine."""
+    from vllm import LLM
+
+    model, tokenizer = load_causal(checkpoint, replace(runtime, device="cpu"))
+    folder = str(folder_of(checkpoint))
+    engine = LLM(model=folder, dtype=runtime.dtype, seed=runtime.seed, enable_prompt_embeds=True)
+    return model, tokenizer, engine
 
 
 def _parameters(setting: Setting, stops: set[int]) -> Any:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 Better = Literal["up", "down", "none"]
+Made = TypeVar("Made")
 Against = Literal["reference", "source", "both", "output", "samples"]
 
 
@@ -111,6 +112,25 @@ class Runtime:
     seed: int = 0
 
 
+class Held:
+    """One dear thing at a time, such as a model: kept for whoever wants it next, let go of before another comes."""
+
+    def __init__(self) -> None:
+        self._made: tuple[Any, Any] | None = None
+
+    def get(self, make: Callable[..., Made], *given: Any) -> Made:
+        """``make(*given)``, or what that gave before if nothing else was asked for since."""
+        if self._made is None or self._made[0] != (make, *given):
+            self.clear()
+            self._made = (make, *given), make(*given)
+        made: Made = self._made[1]
+        return made
+
+    def clear(self) -> None:
+        """Let go of it."""
+        self._made = None
+
+
 @dataclass(frozen=True)
 class Setting:
     """All that a builder of systems or scorers is handed; nothing is read from globals or the environment.
@@ -118,7 +138,8 @@ class Setting:
     ``options`` is the suite's table for this plug-in (model paths, templates, layers).
     ``human`` is, for each of ``sources``, what people wrote, one text a turn, for the control ``human`` alone; empty
     where there are no turns.
-    ``key`` is what an endpoint asks for; it is never printed and never written.
+    ``key`` is what an endpoint asks for; it is never printed and never written. ``models`` is where systems get their
+    model from, so that one that several stand on is loaded once.
     """
 
     runtime: Runtime = Runtime()
@@ -127,6 +148,7 @@ class Setting:
     sources: tuple[str, ...] = ()
     human: tuple[tuple[str, ...], ...] = ()
     key: str = field(default="", repr=False)
+    models: Held = field(default_factory=Held, repr=False, compare=False)
 
 
 class Paraphrase(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +53,7 @@ def run(
             lead(replace(folder, rank=0), plan, share, advance, notice)
         for name in plan.systems:
             generate(folder, plan, name, advance, notice)
+        release(plan.systems)
         for name in plan.scorers:
             measure(folder, plan, name, advance, notice)
         provenance.write(plan, folder.folder)
@@ -70,6 +71,7 @@ def lead(folder: Run, plan: Plan, share: Share, advance: Advance, notice: Notice
     for name in plan.systems:
         gather(_predictions(folder, plan, name), folder.folder, singly, share)
         generate(replace(folder, rank=None), plan, name, advance, notice)
+    release(plan.systems)
     for name in plan.scorers:
         measure(folder, plan, name, advance, notice, share)
     for name in plan.scorers:
@@ -92,6 +94,7 @@ def assist(plan: Plan, share: Share) -> None:
                 generate(folder, plan, name, quiet, quiet, share)
             for name in plan.systems:
                 await_seal(_predictions(folder, plan, name), folder.folder, share)
+            release(plan.systems)
             for name in plan.scorers:
                 measure(folder, plan, name, quiet, quiet, share)
     except UserError:
@@ -126,15 +129,15 @@ def generate(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notic
         for batch in plan.systems[name].paraphrase([example.source for example in missing]):
             log.append([(missing[p.position].id, _record(name, p, plan.suite.decoding.samples)) for p in batch])
             advance(name, len(log.done), len(plan.data.examples))
-        release(plan.systems[name])
     if share.size == 1:
         log.seal([example.id for example in plan.data.examples])
 
 
-def release(part: System | Scorer) -> None:
-    """Let a system or scorer go of the models that it holds, if it does."""
-    if let_go := getattr(part, "release", None):
-        let_go()
+def release(parts: Mapping[str, System] | Mapping[str, Scorer]) -> None:
+    """Let systems, once all have written, or scorers go of the models that they hold."""
+    for part in parts.values():
+        if let_go := getattr(part, "release", None):
+            let_go()
 
 
 def _record(system: str, answer: Paraphrase, samples: int) -> dict[str, Any]:
@@ -163,7 +166,7 @@ def measure(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice
                 advance(f"{name} of {system}", len(log.done), len(plan.data.examples))
         if share.size == 1:
             log.seal([example.id for example in plan.data.examples])
-    release(scorer)
+    release({name: scorer})
 
 
 def _predictions(folder: Run, plan: Plan, name: str, notice: Notice = lambda text: None) -> Log:
