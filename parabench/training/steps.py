@@ -19,7 +19,7 @@ from parabench.training.prefix import Prefix
 
 CHUNK_ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 28}
 """Logits that exist at once."""
-GROUP_TOKENS = {"cpu": 384, "cuda": 16384}
+GROUP_TOKENS = {"cpu": 192, "cuda": 16384}
 """Text tokens whose activations exist at once behind a soft prompt."""
 
 
