@@ -10,7 +10,7 @@ import weakref
 import zipfile
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from itertools import chain
 from math import isnan
 from pathlib import Path
@@ -28,6 +28,11 @@ class Contents(NamedTuple):
     identity: dict[str, Any]
     records: Sequence[Record]
     size: int
+
+
+def mark(text: str) -> int:
+    """64 bits that stand for a text."""
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
 class Mapped(Sequence[Any]):
@@ -202,11 +207,21 @@ def packed_array(
     rows = (row(name, value) for name, value in zip(ids, values, strict=True))
     array = _stacked(rows, len(ids))
     digest = sha256(array).hexdigest()
-    header = encode({"identity": identity, "ids": list(ids), "why": why, "sha256": digest})
+    header = _encoded_header(identity, ids, digest, why)
     with TemporaryFile(dir=folder) as file:
         np.savez(file, statistics=array, header=np.frombuffer(header[:-1], dtype=np.uint8))
         file.seek(0)
         yield from in_chunks(file)
+
+
+def _encoded_header(identity: Mapping[str, Any], ids: Iterable[str], digest: str, why: Mapping[str, str]) -> bytes:
+    """As ``encode`` does, without all ids in memory."""
+    line, comma = bytearray(b'{"identity":%b,"ids":[' % canonical(identity)), b""
+    for name in ids:
+        line += comma + canonical(name)
+        comma = b","
+    line += b'],"sha256":"%b","why":%b' % (digest.encode(), canonical(why))
+    return bytes(line) + b',"h":"%08x"}\n' % crc32(line)
 
 
 def _stacked(rows: Iterator[Sequence[float | None]], count: int) -> Any:

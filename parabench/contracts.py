@@ -145,8 +145,8 @@ class Setting:
     runtime: Runtime = Runtime()
     decoding: Decoding = Decoding()
     options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
-    sources: tuple[str, ...] = ()
-    human: tuple[tuple[str, ...], ...] = ()
+    sources: Sequence[str] = ()
+    human: Sequence[tuple[str, ...]] = ()
     key: str = field(default="", repr=False)
     models: Held = field(default_factory=Held, repr=False, compare=False)
 

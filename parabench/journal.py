@@ -10,7 +10,6 @@ import math
 import re
 import reprlib
 from array import array
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +20,7 @@ from zlib import crc32
 from parabench.contents import Contents, Lines, identity_of, load, load_array, packed_array, packed_lines
 from parabench.contracts import UserError
 from parabench.disk import append, cut, set_aside, told, write_atomically
+from parabench.index import Index
 from parabench.records import Record, canonical, differences, encode, explained, lines
 
 if TYPE_CHECKING:
@@ -31,64 +31,6 @@ Kind = Literal["predictions", "statistics"]
 NOT_FINITE = "not a finite number"
 """Why a number is undefined where nothing more is known: the scorer gave NaN or an infinity."""
 SUFFIX: dict[Kind, str] = {"predictions": "jsonl", "statistics": "npz"}
-
-
-class Index(Mapping[str, Any]):
-    """Values by example id, read from the files in which they stand whenever one is asked for."""
-
-    def __init__(self, path: Path) -> None:
-        """``path`` is named where two records of one example disagree."""
-        self._path = path
-        self._files: list[Sequence[Record]] = []
-        self._starts: list[int] = []
-        self._places: dict[str, int] = {}  # numbered through all files
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._places
-
-    def __getitem__(self, name: str) -> Any:
-        file, at = self._find(self._places[name])
-        return file[at][1]
-
-    def line(self, name: str) -> bytes:
-        """One record as it is written, of files of lines."""
-        file, at = self._find(self._places[name])
-        if not isinstance(file, Lines):
-            raise TypeError(f"{self._path} is no file of lines")
-        return file.line(at)
-
-    def take(self, records: Sequence[Record]) -> None:
-        """Add a file; UserError where it disagrees with those that are here."""
-        start = self._starts[-1] + len(self._files[-1]) if self._files else 0
-        self._files.append(records)
-        self._starts.append(start)
-        for place, (name, value) in enumerate(records, start):
-            if self._places.setdefault(name, place) != place and self[name] != value:
-                mend = f"mv {self._path} {self._path}.disagrees   # then the same command makes it anew"
-                raise UserError(f"read {self._path}", f"two different records of example {name!r}", mend=mend)
-
-    def grow(self, names: Sequence[str], sizes: Sequence[int]) -> None:
-        """Records of these sizes were appended to the file that was added last."""
-        grown = self._files[-1]
-        if not isinstance(grown, Lines):
-            raise TypeError(f"{self._path} does not grow")
-        place = self._starts[-1] + len(grown)
-        grown.extend(sizes)
-        self._places.update(zip(names, range(place, place + len(names)), strict=True))
-
-    def consists_of(self, names: Sequence[str]) -> bool:
-        """Whether it holds exactly these ids, each given once."""
-        return len(names) == len(self) and all(map(self._places.__contains__, names)) and len(set(names)) == len(names)
-
-    def _find(self, place: int) -> tuple[Sequence[Record], int]:
-        number = bisect_right(self._starts, place) - 1
-        return self._files[number], place - self._starts[number]
 
 
 class Log:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from parabench import registry, seeds, turns
+from parabench.contents import Mapped
 from parabench.contracts import (
     Decoding,
     Example,
@@ -93,8 +94,8 @@ def assemble(request: Request, examples: Sequence[Example]) -> Plan:
     suite = sampling(request.suite, request.samples)
     runtime = Runtime(resolve_device(request.device), request.dtype or suite.dtype, request.batch_size, request.seed)
     data = evaluation_set(examples, request.limit, request.seed)
-    human = tuple(e.references for e in data.examples) if data.references > 1 else ()
-    setting = Setting(runtime, suite.decoding, {}, tuple(e.source for e in data.examples), human, request.key)
+    human = _each(lambda one: one.references, data.examples) if data.references > 1 else ()
+    setting = Setting(runtime, suite.decoding, {}, _each(lambda one: one.source, data.examples), human, request.key)
     controls = [name for name in suite.controls if name != "human" or human]
     names = dict.fromkeys([*(suite.systems if request.systems is None else request.systems), *controls])
     scorers = scorers_of(suite, request.scorers, setting)
@@ -129,6 +130,11 @@ def scorers_of(suite: Suite, asked: Sequence[str] | None, setting: Setting) -> d
     made = {name: build("scorer", name, suite, setting) for name in asked or suite.scorers}
     apart = setting.decoding.samples > 1 or asked
     return {name: scorer for name, scorer in made.items() if apart or not turns.compares_samples(scorer)}
+
+
+def _each(function: Callable[[Example], Any], examples: Sequence[Example]) -> Sequence[Any]:
+    """What a function makes of every example, at once; or, where the examples are on disk, when it is asked for."""
+    return tuple(map(function, examples)) if isinstance(examples, tuple) else Mapped(function, examples)
 
 
 def _refuse_references(scorers: Mapping[str, Scorer], examples: Sequence[Example]) -> None:

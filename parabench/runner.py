@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -124,13 +125,20 @@ def example_records(plan: Plan) -> Sequence[dict[str, Any]]:
 def generate(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice, share: Share = WHOLE) -> None:
     """Let one system paraphrase what it has not yet, writing each batch as it finishes."""
     log = _predictions(folder, plan, name, notice)
-    missing = _missing(log, share.of(plan.data.examples))
+    examples = plan.data.examples
+    missing = array("Q", _missing(log, examples, share.of(range(len(examples)))))
     if missing:
-        for batch in plan.systems[name].paraphrase([example.source for example in missing]):
-            log.append([(missing[p.position].id, _record(name, p, plan.suite.decoding.samples)) for p in batch])
+        for batch in plan.systems[name].paraphrase(Mapped(lambda place: examples[place].source, missing)):
+            ids = [examples[missing[answer.position]].id for answer in batch]
+            made = [_record(name, answer, plan.suite.decoding.samples) for answer in batch]
+            log.append(list(zip(ids, made, strict=True)))
             advance(name, len(log.done), len(plan.data.examples))
     if share.size == 1:
-        log.seal([example.id for example in plan.data.examples])
+        log.seal(_ids(plan))
+
+
+def _ids(plan: Plan) -> Sequence[str]:
+    return Mapped(lambda example: example.id, plan.data.examples)
 
 
 def release(parts: Mapping[str, System] | Mapping[str, Scorer]) -> None:
@@ -156,8 +164,7 @@ def measure(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice
         log, texts = _statistics(folder, plan, system, name, notice), _texts(folder, plan, system, scorer)
         size = getattr(scorer, "block", BLOCK) if share.size == 1 else BLOCK
         for block in share.of(blocks(range(len(plan.data.examples)), size)):
-            left = [place for place in block if _missing(log, [plan.data.examples[place]])]
-            if left:
+            if left := _missing(log, plan.data.examples, block):
                 given = [list(map(plain, texts[place])) for place in left]
                 examples = [plain.example(plan.data.examples[place]) for place in left]
                 rows = turns.measure(scorer, examples, given)
@@ -165,7 +172,7 @@ def measure(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice
                 log.append(records, undefined.reasons(scorer, examples, given, rows))
                 advance(f"{name} of {system}", len(log.done), len(plan.data.examples))
         if share.size == 1:
-            log.seal([example.id for example in plan.data.examples])
+            log.seal(_ids(plan))
     release({name: scorer})
 
 
@@ -218,8 +225,8 @@ def _digest(examples: Sequence[Example], texts: Sequence[list[str]]) -> str:
     return digest.hexdigest()
 
 
-def _missing(log: Log, examples: Sequence[Example]) -> list[Example]:
-    return [] if log.sealed else [example for example in examples if example.id not in log.done]
+def _missing(log: Log, examples: Sequence[Example], places: Sequence[int]) -> list[int]:
+    return [] if log.sealed else [place for place in places if examples[place].id not in log.done]
 
 
 def blocks(examples: Sequence[Item], size: int = BLOCK) -> list[Sequence[Item]]:

@@ -18,6 +18,7 @@ BELOW = {  # each layer may import itself and what stands in the layers below it
     "clusters": 1,
     "contents": 1,
     "disk": 1,
+    "index": 1,
     "journal": 1,
     "records": 1,
     "store": 1,

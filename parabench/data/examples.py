@@ -10,13 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from parabench.contents import Mapped, mark
 from parabench.contracts import Example, UserError
 from parabench.data.filters import key
+from parabench.data.held import MANY, kept
 
 LONGEST_LINE = 64 * 1024
 LONGEST_TEXT = 4096
@@ -27,7 +31,7 @@ BLANK = key("")
 class EvaluationSet:
     """Examples as they are scored, all with equally many references; ``dropped`` were too many for that."""
 
-    examples: tuple[Example, ...]
+    examples: Sequence[Example]
     dropped: int = 0
 
     @property
@@ -35,7 +39,7 @@ class EvaluationSet:
         """How many references every example has."""
         return len(self.examples[0].references) if self.examples else 0
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the length-prefixed ids, clusters, sources and references, in order."""
         digest = hashlib.sha256()
@@ -51,8 +55,9 @@ def evaluation_set(examples: Sequence[Example], limit: int | None, seed: int) ->
     """Sample, leave every example as many references as the one that has fewest, by the seed, and name its cluster."""
     chosen = sample(merge_sources(examples), limit, seed)
     fewest = min((len(example.references) for example in chosen), default=0)
-    kept = tuple(_keep(example, fewest, seed) for example in clustered(chosen))
-    return EvaluationSet(kept, sum(len(one.references) - fewest for one in chosen))
+    made = kept(_keep(example, fewest, seed) for example in clustered(chosen))
+    examples = tuple(made) if isinstance(made, list) else made
+    return EvaluationSet(examples, sum(len(one.references) - fewest for one in chosen))
 
 
 def clustered(examples: Sequence[Example]) -> Iterator[Example]:
@@ -61,10 +66,16 @@ def clustered(examples: Sequence[Example]) -> Iterator[Example]:
 
     from parabench.data.components import Components
 
-    marks = [[_mark(text) for text in (one.source, *one.references)] for one in examples]
-    components = Components(np.array([(mine[0], mark) for mine in marks for mark in mine], np.uint64))
-    places = np.searchsorted(components.sentences, np.array([mine[0] for mine in marks], np.uint64))
-    for example, root in zip(examples, components.roots[components.numbers[places]].tolist(), strict=True):
+    pairs, own = array("Q"), array("Q")
+    for one in examples:
+        first, *others = map(_mark, (one.source, *one.references))
+        own.append(first)
+        for other in others or [first]:
+            pairs.extend((first, other))
+    components = Components(np.frombuffer(pairs, np.uint64).reshape(-1, 2))
+    roots = components.roots[components.numbers[np.searchsorted(components.sentences, np.frombuffer(own, np.uint64))]]
+    del components
+    for example, root in zip(examples, roots, strict=True):
         yield replace(example, cluster=example.cluster or f"{root:016x}")
 
 
@@ -81,17 +92,21 @@ def _keep(example: Example, count: int, seed: int) -> Example:
     return replace(example, references=tuple(example.references[place] for place in sorted(places)))
 
 
-def sample(examples: Sequence[Example], limit: int | None, seed: int) -> list[Example]:
+def sample(examples: Sequence[Example], limit: int | None, seed: int) -> Sequence[Example]:
     """A seeded sample of ``limit`` examples in their first order; a larger limit contains every smaller one."""
     if limit is not None and limit < 1:
         raise UserError(f"use {limit} examples", "no examples are left", mend="--limit 1 or more")
+    if limit is None:
+        return examples
     order = list(range(len(examples)))
     random.Random(f"sample-{seed}").shuffle(order)
     return [examples[position] for position in sorted(order[:limit])]
 
 
-def merge_sources(examples: Sequence[Example]) -> list[Example]:
+def merge_sources(examples: Sequence[Example]) -> Sequence[Example]:
     """Pool the references of examples that share a source, so that no answer left out stays among a twin's."""
+    if len(examples) > MANY and are_distinct(example.source for example in examples):
+        return Mapped(lambda one: replace(one, references=tuple(dict.fromkeys(one.references))), examples)
     merged: dict[str, Example] = {}
     for example in examples:
         first = merged.get(example.source)
@@ -100,19 +115,26 @@ def merge_sources(examples: Sequence[Example]) -> list[Example]:
     return list(merged.values())
 
 
-def read_examples(path: Path) -> list[Example]:
+def read_examples(path: Path) -> Sequence[Example]:
     """Read a test set; raises UserError naming file and line for anything that is not exactly as the formats say."""
     reader = from_json if path.suffix in (".jsonl", ".json") else _from_tsv
-    examples, seen = [], dict[str, int]()
-    for number, line in read_lines(path):
-        example = reader(path, number, line)
-        if example.id in seen:
-            raise bad_line(path, number, f"the id {example.id!r} stands in line {seen[example.id]} too")
-        seen[example.id] = number
-        examples.append(example)
+    examples = kept(reader(path, number, line) for number, line in read_lines(path))
     if not examples:
         raise UserError(f"read examples from {path}", "the file is empty", mend=__doc__.split("\n\n", 1)[1])
+    if not are_distinct(example.id for example in examples):
+        seen = dict[str, int]()
+        for number, example in enumerate(examples, 1):
+            if seen.setdefault(example.id, number) != number:
+                raise bad_line(path, number, f"the id {example.id!r} stands in line {seen[example.id]} too")
     return examples
+
+
+def are_distinct(texts: Iterable[str]) -> bool:
+    """Whether no text stands twice, in 8 bytes of memory for each."""
+    import numpy as np
+
+    marks = np.fromiter(map(mark, texts), np.uint64)
+    return len(np.unique(marks)) == len(marks)
 
 
 def from_json(path: Path, number: int, line: str) -> Example:

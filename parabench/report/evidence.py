@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parabench import registry, seeds, turns
-from parabench.contents import Mapped
+from parabench.contents import Mapped, mark
 from parabench.contracts import Column, Example, Scorer, Setting, UserError
 from parabench.disk import read
 from parabench.report.cutoff import NAME as CUT_OFF
@@ -118,7 +117,7 @@ class Evidence:
         import numpy as np
 
         names = (example.cluster or f"example {example.id}" for example in self.examples)
-        return np.fromiter(map(_number, names), np.uint64, len(self.examples))
+        return np.fromiter(map(mark, names), np.uint64, len(self.examples))
 
     @property
     def resamples(self) -> int:
@@ -163,10 +162,6 @@ def shown(count: int, most: int | None, seed: int) -> Int[np.ndarray, " S"]:
     if most is None or count <= most:
         return np.arange(count)
     return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
-
-
-def _number(name: str) -> int:
-    return int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
 def _merged(outputs: Sequence[Output]) -> Output:
