@@ -29,6 +29,9 @@ TOKENS = {"cpu": 1024, "cuda": 32768}
 HEAD_TILE = 2048
 """Vocabulary entries whose logits exist at once: a tile of the head stays in the cache while all tokens pass it."""
 
+ALIKE = 8
+"""Sources that differ by fewer tokens may stand in one batch, so that their targets can be alike too."""
+
 Run = Callable[[Sequence[int]], tuple[Float[Tensor, "T H"], list[int]]]
 
 
@@ -42,7 +45,7 @@ def seq2seq_log_likelihood(model: PreTrainedModel, pairs: Sequence[Pair], runtim
     check_lengths(model, [max(map(len, pair)) for pair in pairs], "source or target")
     if not all(source for source, _ in pairs):
         raise UserError("score a target", "an empty source", mend="tokenise with special tokens")
-    order = sorted(range(len(pairs)), key=lambda at: (-len(pairs[at][0]), pairs[at][0], -len(pairs[at][1]), at))
+    order = _alike(pairs)
     costs = [len(target) for _, target in pairs]
     for before, at in zip([None, *order], order, strict=False):
         new_source = before is None or pairs[before][0] != pairs[at][0]
@@ -52,6 +55,15 @@ def seq2seq_log_likelihood(model: PreTrainedModel, pairs: Sequence[Pair], runtim
         return packed_bart(model, [pairs[at] for at in batch])
 
     return _measure(model, run, [target for _, target in pairs], order, costs, runtime)
+
+
+def _alike(pairs: Sequence[Pair]) -> list[int]:
+    """The positions of pairs, those of one source together, those alike in both lengths near one another."""
+    longest: dict[tuple[int, ...], int] = {}
+    for source, target in pairs:
+        longest[source] = max(len(target), longest.get(source, 0))
+    keys = [(-(len(source) // ALIKE), -longest[source], source, -len(target)) for source, target in pairs]
+    return sorted(range(len(pairs)), key=keys.__getitem__)
 
 
 def causal_log_likelihood(
