@@ -1,7 +1,7 @@
 """What a dry run foretells beside what then happens: ``python -m benchmarks.foretold --systems … --scorers …``.
 
 Every system and scorer is estimated in a process of its own, and run in another one. Prints Markdown: seconds, and
-bytes above what the process took before. Scorers measure the answers of the system ``copy`` and of the first one.
+bytes above what the process took before, libraries among them. Scorers measure the answers of the system ``copy``.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def asked(arguments: list[str], *what: str) -> tuple[float, int]:
 
 def cell(chosen: argparse.Namespace, kind: str, name: str, how: str) -> tuple[float, int]:
     """Seconds, and bytes of memory, foretold or taken."""
-    systems, scorers = tuple(chosen.systems.split(",")), (name,) if kind == "scorer" else ("bleu",)
+    systems, scorers = ((name,), ("bleu",)) if kind == "system" else (("copy",), (name,))
     suite = suites.load(chosen.suite).model_copy(update={"controls": ()})
     plan = planning.plan(planning.Request(suite, systems, scorers, chosen.data, output=chosen.output))
     count = len(plan.data.examples)
@@ -66,9 +66,12 @@ def cell(chosen: argparse.Namespace, kind: str, name: str, how: str) -> tuple[fl
         if isinstance(made, str):
             raise SystemExit(f"{name}: {made}")
         return made.seconds, made.most
-    with open_run(plan.folder, plan.identity) as folder, Watch() as watch:
-        work = runner.generate if kind == "system" else runner.measure
-        work(folder, plan, name, lambda *_: None, lambda _: None)
+    with open_run(plan.folder, plan.identity) as folder:
+        if kind == "scorer":
+            runner.generate(folder, plan, "copy", lambda *_: None, lambda _: None)
+        with Watch() as watch:
+            work = runner.generate if kind == "system" else runner.measure
+            work(folder, plan, name, lambda *_: None, lambda _: None)
     return watch.seconds, watch.most
 
 

@@ -1,7 +1,8 @@
 """Plan before you pay: what a system or scorer will take in time and memory, from its files and a short probe.
 
-The probe runs 4 and 16 examples through the very same code and fits a line; nothing is written. Memory counts the
-weights in the run's arithmetic and the keys and values of the rows in flight; on CUDA also what the probe took.
+The probe runs 4 and 16 examples through the very same code and fits a line through both, for as many rows at once as
+the run will have; nothing is written. Memory counts the weights in the run's arithmetic, the keys and values of the
+rows in flight, and on the CPU the libraries; on CUDA also what the probe took.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ FEW, MORE = 4, 16
 TOGETHER = 64
 """Answers that a scorer measures together at least."""
 TEMPLATE_TOKENS = 32
+LIBRARIES = 100 << 20
+"""Bytes that what loads and runs a model takes itself, where it shares the memory."""
 ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 Timed = Callable[[int], float]
@@ -63,9 +66,10 @@ def of_system(plan: Plan, name: str, examples: Sequence[Example]) -> Estimate | 
     if absent := to_fetch(models):
         return absent
     sources = [example.source for example in examples]
+    load = _seconds_to_load(plan, name, sources[0])
     runtime = _arithmetic(system, plan.runtime)
     row, flying = _row_bytes(models[0], max(sources, key=len), plan.suite.decoding.max_new_tokens, runtime)
-    seconds = _seconds_of_system(plan, name, sources, flying)
+    seconds = load + _seconds_of_answers(system, sources, flying, load)
     return _estimate(seconds, models, row, min(len(sources), flying), runtime)
 
 
@@ -119,21 +123,23 @@ def cache_bytes(config: Any, tokens: int, item: int) -> int:
     return 2 * config.num_hidden_layers * heads * width * tokens * item * (2 if config.is_encoder_decoder else 1)
 
 
-def _seconds_of_system(plan: Plan, name: str, sources: Sequence[str], together: int) -> float:
+def _seconds_to_load(plan: Plan, name: str, source: str) -> float:
+    """From nothing to one token, with imports, which the first system of a run pays too."""
     decoding = replace(plan.suite.decoding, max_new_tokens=1, min_new_tokens=1)
     short: System = build("system", name, plan.suite, Setting(plan.runtime, decoding))
-    _clocked(lambda: list(short.paraphrase(sources[:1])))  # imports, and files into memory
+    seconds = _clocked(lambda: list(short.paraphrase([source])))
     _release(short)
-    load = _clocked(lambda: list(short.paraphrase(sources[:1])))
-    _release(short)
-    system = plan.systems[name]
+    return seconds
+
+
+def _seconds_of_answers(system: System, sources: Sequence[str], together: int, load: float) -> float:
     again = 0.0 if hasattr(system, "release") else load  # what one that holds no model spends each time
     _clocked(lambda: list(system.paraphrase(sources[:1])))
 
     def answer(count: int) -> float:
         return _clocked(lambda: list(system.paraphrase(_some(sources, count)))) - again
 
-    seconds = load + _extrapolated(answer, len(sources), together)
+    seconds = _extrapolated(answer, len(sources), together)
     _release(system)
     return seconds
 
@@ -153,6 +159,7 @@ def _extrapolated(timed: Timed, count: int, together: int) -> float:
 
 def _estimate(seconds: float, models: Sequence[Checkpoint], row: int, count: int, runtime: Runtime) -> Estimate:
     weights = sum(weight_bytes(folder_of(model), ITEM_BYTES[runtime.dtype]) for model in models)
+    weights += LIBRARIES if models and runtime.device == "cpu" else 0
     return Estimate(seconds, weights + row, max(weights + row * count, _peak(runtime)), _room(runtime))
 
 

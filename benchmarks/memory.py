@@ -1,0 +1,71 @@
+"""Peak memory at growing numbers of rows: ``python -m benchmarks.memory run|filter 10000 100000 1000000``.
+
+Sentences of the embedded language, numbered, with one reference each; ``run`` answers them by the control ``copy``,
+``filter`` by ``first-half``; both measure with ``divergence`` and write their reports. Prints Markdown: resident memory
+of the whole process, interpreter and libraries included, and processor time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from itertools import islice
+from pathlib import Path
+
+from parabench.mini import language
+
+SENTENCES = 20_000
+SUITE = """
+name = "copies"
+title = "Copies"
+systems = ["copy"]
+scorers = ["divergence"]
+headline = "pinc"
+"""
+
+
+def main(arguments: list[str]) -> None:
+    """A line for each number of rows, each in a process of its own."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
+    parser.add_argument("command", choices=("run", "filter"))
+    parser.add_argument("rows", type=int, nargs="+")
+    chosen = parser.parse_args(arguments)
+    print("| rows | peak memory | processor time |\n| ---: | ---: | ---: |")
+    for count in chosen.rows:
+        with tempfile.TemporaryDirectory() as name:
+            megabytes, seconds = used(command(chosen.command, Path(name), count))
+        print(f"| {count:,} | {megabytes} MiB | {seconds:.0f} s |", flush=True)
+
+
+def command(which: str, folder: Path, count: int) -> list[str]:
+    """What to start, once its input is written."""
+    data, suite = folder / "rows.tsv", folder / "copies.toml"
+    pairs = list(islice(language.pairs("train", 0), min(count, SENTENCES)))
+    with data.open("w", encoding="utf-8") as file:
+        for number in range(count):
+            source, reference = pairs[number % len(pairs)]
+            file.write(f"{source} {number}\t{reference} {number}\n")
+    suite.write_text(SUITE)
+    given = {
+        "run": ["--data", data, "--suite", suite],
+        "filter": [data, "--system", "first-half", "--scorers", "divergence"],
+    }
+    options = [*map(str, given[which]), "--device", "cpu", "--output", str(folder / "out")]
+    return [sys.executable, "-m", "parabench", which, *options]
+
+
+def used(started: list[str]) -> tuple[int, float]:
+    """MiB of memory at most, and seconds of processor time."""
+    child = subprocess.Popen(started, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = status
+    if status:
+        raise SystemExit(f"{' '.join(started)}: status {status}")
+    return usage.ru_maxrss // 1024, usage.ru_utime + usage.ru_stime
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
