@@ -1,4 +1,4 @@
-"""Speed, side by side with peers: ``python -m benchmarks likelihood|decode|train|overlap|startup|scale|all [options]``.
+"""Speed, side by side with peers: ``python -m benchmarks likelihood|decode|train|overlap|scale|startup|shares|all``.
 
 Contenders do the same work on the same random weights, each in a process of its own, one after another in every round.
 Their outputs are compared before any speed is printed. Prints Markdown: medians of the rounds, ratios to the first, and
@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import decode, likelihood, overlap, scale, startup, targets, train, worlds
+from benchmarks import decode, likelihood, overlap, scale, shares, startup, targets, train, worlds
 from benchmarks.options import Options, Race
 from benchmarks.race import Contender, Result, machine, race, table
 
@@ -22,12 +22,13 @@ RACES = {
     "overlap": overlap.races,
     "scale": scale.races,
 }
-ROWS = {"likelihood": 192, "decode": 128, "train": 64, "overlap": 500, "scale": 256}
+TABLES = {"startup": startup.table, "shares": shares.table}
+ROWS = {"likelihood": 192, "decode": 96, "train": 64, "overlap": 500, "scale": 128}
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("benchmark", choices=(*RACES, "startup", "all"))
+    parser.add_argument("benchmark", choices=(*RACES, *TABLES, "all"))
     parser.add_argument("--rows", type=int, help="sentences (default: what makes a round some minutes)")
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds of each contender (default 3)")
     parser.add_argument("--threads", type=int, default=2, help="threads of each contender (default 2)")
@@ -43,7 +44,7 @@ def main(arguments: list[str]) -> None:
 def run(chosen: argparse.Namespace) -> None:
     """Race after race, printing each; the file is written again after every one: a long run leaves what it has."""
     parts, results = [], dict[str, list[Result]]()
-    names = (*RACES, "startup") if chosen.benchmark == "all" else (chosen.benchmark,)
+    names = (*RACES, *TABLES) if chosen.benchmark == "all" else (chosen.benchmark,)
     size = chosen.size or ("large" if "cuda" in chosen.device else "small")
     for name in names:
         options = Options(chosen.rows or ROWS.get(name, 0), size, chosen.device, chosen.neulab, chosen.origin)
@@ -51,8 +52,8 @@ def run(chosen: argparse.Namespace) -> None:
             results[one.title] = race(_wanted(one, chosen.only), chosen.rounds, chosen.threads)
             parts.append(f"## {one.title}: {one.work}\n\n{table(results[one.title])}")
             _report(parts, results, chosen)
-        if name == "startup":
-            parts.append(startup.table(chosen.rounds))
+        if name in TABLES:
+            parts.append(TABLES[name](chosen.rounds, chosen.threads))
             _report(parts, results, chosen)
 
 

@@ -20,8 +20,10 @@ import numpy as np
 
 Work = Callable[[], np.ndarray]
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""Parameters of glibc's ``mallopt``, from ``malloc.h``; the values given to them here are its own limits."""
+TIME, MEMORY = "time", "memory"
+"""What a contender is asked for; after its memory it ends."""
+M_MMAP_THRESHOLD = -3
+"""A parameter of glibc's ``mallopt``, from ``malloc.h``."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,11 @@ def race(contenders: Sequence[Contender], rounds: int, threads: int) -> list[Res
             result.difference = compare(result, results[0].output)
         for _ in range(rounds):
             for end, result in zip(ends, results, strict=True):
-                end.send("go")
+                end.send(TIME)
                 result.seconds.append(end.recv())
+        for end, result in zip(ends, results, strict=True):
+            end.send(MEMORY)
+            result.memory = end.recv()
     finally:
         for end in ends:
             end.close()  # which ends its process
@@ -83,10 +88,10 @@ def _entered(context: Any, contender: Contender, threads: int, ends: list[Connec
     theirs.close()
     ends.append(ours)
     try:
-        output, memory = ours.recv()
+        output = ours.recv()
     except EOFError:
         raise SystemExit(f"{contender.name}: its process has ended") from None
-    return Result(contender, [], output, memory)
+    return Result(contender, [], output, 0.0)
 
 
 def table(results: Sequence[Result]) -> str:
@@ -118,16 +123,15 @@ def _contend(build: Callable[[], Work], threads: int, end: Connection) -> None:
 
     torch.set_num_threads(threads)
     work = build()
-    output = work()  # once for what is made only once: threads, kernels, the libraries' own buffers
-    before = _reset_peak()
-    work()
-    end.send((output, (_peak() - before) / 1e6))
-    _keep_memory()
+    end.send(work())  # once for what is made only once: threads, kernels, the libraries' own buffers
     with suppress(EOFError):
-        while end.recv():
+        while end.recv() == TIME:
             start = time.perf_counter()
             work()
             end.send(time.perf_counter() - start)
+        before = _reset_peak()
+        work()
+        end.send((_peak() - before) / 1e6)
 
 
 def compare(result: Result, expected: np.ndarray) -> str:
@@ -160,14 +164,6 @@ def _reset_peak() -> float:
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     return _memory("VmRSS")
-
-
-def _keep_memory() -> None:
-    """Let the C library keep what is freed, as it comes to by itself in a process that has run for a while."""
-    with suppress(OSError, AttributeError):
-        library = ctypes.CDLL("libc.so.6")
-        library.mallopt(M_MMAP_THRESHOLD, 1 << 25)
-        library.mallopt(M_TRIM_THRESHOLD, 1 << 26)
 
 
 def _peak() -> float:

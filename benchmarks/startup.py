@@ -15,7 +15,7 @@ MODELS = ("torch", "transformers")
 COMMANDS = ("--help", "run --help", "list systems", "list scorers", "report RUN", "compare RUN RUN")
 
 
-def table(rounds: int) -> str:
+def table(rounds: int, threads: int) -> str:
     """A Markdown table: seconds from start to end, the median of the rounds, alternating; heavy packages loaded.
 
     Raises SystemExit where a command loads a model's library.

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from benchmarks import checkouts, decode, likelihood, overlap, peers, scale, startup, targets, train, worlds
+from benchmarks import checkouts, decode, likelihood, overlap, peers, scale, shares, startup, targets, train, worlds
 from benchmarks.__main__ import main
 from benchmarks.options import Options, Race
 from benchmarks.race import Contender, Result, compare, table
@@ -43,6 +44,19 @@ def test_results_that_differ_stop_a_race() -> None:
     for wrong in (np.full(2, 0.1), np.full(2, np.nan), np.zeros(3)):
         with pytest.raises(SystemExit, match="one"):
             compare(Result(contender, [], wrong, 0.0), np.zeros(2))
+
+
+def test_shares_are_of_what_was_done() -> None:
+    """A product is a product, a copy is moving, and the operations counted are those of the definition: 2 n³."""
+    one = torch.randn(64, 64)
+    share, rate = shares.shares(lambda: one @ one)
+    assert share["products"] > 0.5
+    assert share["attention"] == share["moving"] == 0
+    assert rate > 0
+    both, slower = shares.shares(lambda: [one @ one, *(one.clone() for _ in range(500))])
+    assert both["moving"] > both["products"] > 0
+    assert sum(both.values()) <= 1 + 1e-9
+    assert slower > 0
 
 
 def result(name: str, seconds: list[float], memory: float) -> Result:
