@@ -47,7 +47,7 @@ class Matcher:
     runtime: Runtime
     model: str = "FacebookAI/roberta-large"
     layers: int = 17
-    idf_texts: tuple[str, ...] = ()
+    idf_texts: Sequence[str] = ()
     baseline: str = ""
 
     @property
