@@ -62,9 +62,8 @@ class Behind:
         """The flat results; ``shared`` are the keys and values that stand before the rows."""
         kv, width = key.shape[1:]
         scaled = query * (width**-0.5 if scaling is None else scaling)
-        asked = (
-            self._padded(scaled).unflatten(2, (kv, -1)).permute(0, 2, 3, 1, 4)
-        )  # row, kv head, its heads, query, width
+        # row, head of keys, heads of queries that share it, query, width
+        asked = self._padded(scaled).unflatten(2, (kv, -1)).permute(0, 2, 3, 1, 4)
         own = self._padded(key).transpose(1, 2), self._padded(value).transpose(1, 2)
         later = self.later.repeat(1, 1, asked.shape[2], 1)
         result = cascade(asked.flatten(2, 3), shared, own, self.unseen, later).view(asked.shape)
