@@ -42,7 +42,7 @@ def test_two_actors_find_what_one_process_finds(monkeypatch: pytest.MonkeyPatch)
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'parabench[ray]'")
     for name in ("RAY_raylet_start_wait_time_s", "RAY_agent_register_timeout_ms"):
         monkeypatch.setenv(name, "200000")  # on a busy machine its defaults are too short
-    ray.init(num_cpus=4, include_dashboard=False, _node_ip_address="127.0.0.1")
+    ray.init(num_cpus=4, include_dashboard=False, _node_ip_address="127.0.0.2")
     try:
         items = [{name: values[at].tolist() for name, values in BATCH.items()} for at in range(40)]
         dataset = ray.data.from_items(items).repartition(4)
