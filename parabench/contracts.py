@@ -200,7 +200,8 @@ class Scorer(Protocol):
 
     Building one is free; ``signature`` finds and checks every file; ``measure`` may load models and returns one row
     of K numbers per example; ``combine`` is a pure function of any subset of those rows, NaN where undefined.
-    One that leaves examples out on purpose may have ``why(example, text) -> str``, which says for what reason.
+    One that leaves examples out on purpose may have ``why(example, text) -> str``, which says for what reason, and
+    one that holds models ``release()``.
     """
 
     @property
@@ -212,6 +213,13 @@ class Scorer(Protocol):
     def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N K"]: ...
 
     def combine(self, statistics: Float[np.ndarray, "N K"]) -> Float[np.ndarray, " C"]: ...
+
+
+def release(*parts: object) -> None:
+    """Let systems and scorers go of the models that they hold."""
+    for part in parts:
+        if let_go := getattr(part, "release", None):
+            let_go()
 
 
 Combine = TypeVar("Combine", bound=Callable[..., Any])

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parabench import turns
-from parabench.contracts import Example, Setting, System
+from parabench.contracts import Example, Setting, System, release
 from parabench.downloads import checkpoints, missing, size
 from parabench.inference.checkpoints import Checkpoint, folder_of
 from parabench.planning import Plan, build
@@ -88,7 +88,7 @@ def of_scorer(plan: Plan, name: str, answers: int) -> Estimate | str:
 
     begin = measure(1)
     seconds = begin + _extrapolated(measure, answers, TOGETHER)
-    _release(scorer)
+    release(scorer)
     return _estimate(seconds, models, 0, 0, plan.runtime)
 
 
@@ -128,7 +128,7 @@ def _seconds_to_load(plan: Plan, name: str, source: str) -> float:
     decoding = replace(plan.suite.decoding, max_new_tokens=1, min_new_tokens=1)
     short: System = build("system", name, plan.suite, Setting(plan.runtime, decoding))
     seconds = _clocked(lambda: list(short.paraphrase([source])))
-    _release(short)
+    release(short)
     return seconds
 
 
@@ -140,13 +140,8 @@ def _seconds_of_answers(system: System, sources: Sequence[str], together: int, l
         return _clocked(lambda: list(system.paraphrase(_some(sources, count)))) - again
 
     seconds = _extrapolated(answer, len(sources), together)
-    _release(system)
+    release(system)
     return seconds
-
-
-def _release(part: Any) -> None:
-    if let_go := getattr(part, "release", None):
-        let_go()
 
 
 def _extrapolated(timed: Timed, count: int, together: int) -> float:

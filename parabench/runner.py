@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parabench import provenance, turns, undefined
 from parabench.contents import Mapped
-from parabench.contracts import Example, Paraphrase, Scorer, System, UserError
+from parabench.contracts import Example, Paraphrase, Scorer, UserError, release
 from parabench.planning import Plan, check, meant
 from parabench.records import canonical
 from parabench.shares import Item, Share, await_leader, await_seal, gather
@@ -54,7 +54,7 @@ def run(
             lead(replace(folder, rank=0), plan, share, advance, notice)
         for name in plan.systems:
             generate(folder, plan, name, advance, notice)
-        release(plan.systems)
+        release(*plan.systems.values())
         for name in plan.scorers:
             measure(folder, plan, name, advance, notice)
         provenance.write(plan, folder.folder)
@@ -72,7 +72,7 @@ def lead(folder: Run, plan: Plan, share: Share, advance: Advance, notice: Notice
     for name in plan.systems:
         gather(_predictions(folder, plan, name), folder.folder, singly, share)
         generate(replace(folder, rank=None), plan, name, advance, notice)
-    release(plan.systems)
+    release(*plan.systems.values())
     for name in plan.scorers:
         measure(folder, plan, name, advance, notice, share)
     for name in plan.scorers:
@@ -95,7 +95,7 @@ def assist(plan: Plan, share: Share) -> None:
                 generate(folder, plan, name, quiet, quiet, share)
             for name in plan.systems:
                 await_seal(_predictions(folder, plan, name), folder.folder, share)
-            release(plan.systems)
+            release(*plan.systems.values())
             for name in plan.scorers:
                 measure(folder, plan, name, quiet, quiet, share)
     except UserError:
@@ -141,13 +141,6 @@ def _ids(plan: Plan) -> Sequence[str]:
     return Mapped(lambda example: example.id, plan.data.examples)
 
 
-def release(parts: Mapping[str, System] | Mapping[str, Scorer]) -> None:
-    """Let systems, once all have written, or scorers go of the models that they hold."""
-    for part in parts.values():
-        if let_go := getattr(part, "release", None):
-            let_go()
-
-
 def _record(system: str, answer: Paraphrase, samples: int) -> dict[str, Any]:
     if answer.samples and len(answer.samples) != samples:
         raise UserError(f"take {len(answer.samples)} samples from {system}", f"samples = {samples} were asked for")
@@ -173,7 +166,7 @@ def measure(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice
                 advance(f"{name} of {system}", len(log.done), len(plan.data.examples))
         if share.size == 1:
             log.seal(_ids(plan))
-    release({name: scorer})
+    release(scorer)
 
 
 def _predictions(folder: Run, plan: Plan, name: str, notice: Notice = lambda text: None) -> Log:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from parabench import planning
-from parabench.contracts import Column, Runtime, Scorer, Setting, System, UserError
+from parabench.contracts import Column, Runtime, Scorer, Setting, System, UserError, release
 from parabench.corpus import writing
 from parabench.corpus.growing import Growing, in_blocks
 from parabench.corpus.intervals import corpus_columns, each, interval
@@ -149,8 +149,7 @@ def _paraphrase(job: Filter, identity: Mapping[str, Any], total: int, advance: A
         answers = {done.position: done.text for batch in job.system.paraphrase(sources) for done in batch}
         texts.append(canonical([answers[position] for position in range(len(sources))]), len(sources))
         advance("paraphrasing", texts.rows, total)
-    if release := getattr(job.system, "release", None):
-        release()
+    release(job.system)
     return texts
 
 
@@ -164,8 +163,7 @@ def _measure(
     for block in in_blocks(_rows(job, texts, done.rows), BLOCK):
         done.append(measured(scorer, block, job.normalise).tobytes(), len(block))
         advance(name, done.rows, total)
-    if release := getattr(scorer, "release", None):
-        release()
+    release(scorer)
     return done
 
 
