@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.functional import pad
 
 from parabench.inference.attention import Flat
 
@@ -18,21 +19,30 @@ from parabench.inference.attention import Flat
 def cascade(
     query: Float[Tensor, "B kv Q X"],
     shared: tuple[Float[Tensor, "S kv X"], Float[Tensor, "S kv X"]],
-    own: tuple[Float[Tensor, "B kv K X"], Float[Tensor, "B kv K X"]],
+    own: Sequence[tuple[Float[Tensor, "b kv k X"], Float[Tensor, "b kv k X"]]],
     unseen: Bool[Tensor, "B 1 1 S"] | None,
     later: Bool[Tensor, "*B 1 Q K"],
 ) -> Float[Tensor, "B kv Q X"]:
     """What scaled queries make of shared and own keys and values, where they see neither the ``unseen`` of the shared
-    nor the ``later`` of their own.
+    nor the ``later`` of their own. Rows may come in parts, b of them with k places of their own, K at the most.
     """
-    (shared_keys, shared_values), (keys, values) = (part.transpose(0, 1) for part in shared), own
+    shared_keys, shared_values = (part.transpose(0, 1) for part in shared)
     ahead = _by_row(_by_head(query) @ shared_keys.transpose(1, 2), len(query))
     if unseen is not None:
         ahead = ahead.masked_fill_(unseen, float("-inf"))
-    behind = (query @ keys.transpose(2, 3)).masked_fill_(later, float("-inf"))
-    weights = torch.cat([ahead, behind], dim=3).softmax(dim=3, dtype=torch.float32).to(values.dtype)
+    sizes = [len(keys) for keys, _ in own]
+    found = [asked @ keys.transpose(2, 3) for asked, (keys, _) in zip(query.split(sizes), own, strict=True)]
+    behind = _joined([pad(part, (0, later.shape[3] - part.shape[3])) for part in found])
+    behind = behind.masked_fill_(later, float("-inf"))
+    weights = torch.cat([ahead, behind], dim=3).softmax(dim=3, dtype=torch.float32).to(query.dtype)
     to_shared, to_own = weights.split([ahead.shape[3], behind.shape[3]], dim=3)
-    return to_own @ values + _by_row(_by_head(to_shared) @ shared_values, len(query))
+    pairs = zip(to_own.split(sizes), own, strict=True)
+    mixed = _joined([part[..., : values.shape[2]] @ values for part, (_, values) in pairs])
+    return mixed + _by_row(_by_head(to_shared) @ shared_values, len(query))
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(parts)) if len(parts) > 1 else parts[0]
 
 
 def _by_head(rows: Float[Tensor, "B kv Q X"]) -> Float[Tensor, "kv BQ X"]:
@@ -66,7 +76,7 @@ class Behind:
         asked = self._padded(scaled).unflatten(2, (kv, -1)).permute(0, 2, 3, 1, 4)
         own = self._padded(key).transpose(1, 2), self._padded(value).transpose(1, 2)
         later = self.later.repeat(1, 1, asked.shape[2], 1)
-        result = cascade(asked.flatten(2, 3), shared, own, self.unseen, later).view(asked.shape)
+        result = cascade(asked.flatten(2, 3), shared, [own], self.unseen, later).view(asked.shape)
         return result.permute(0, 3, 1, 2, 4).flatten(2, 3).flatten(0, 1).index_select(0, self.places)
 
     def _padded(self, flat: Flat) -> Float[Tensor, "B Q heads X"]:

@@ -51,13 +51,18 @@ class Chooser:
         if early and self.eos:
             scores[torch.tensor(early)[:, None], self.eos] = float("-inf")
         if not self.decoding.do_sample:
-            return scores.argmax(dim=1).tolist()
+            return _best(scores).tolist()
         unread: Any = None
         return _sample(self.warpers(unread, scores), draws).tolist()
 
     def _penalise(self, row: Float[Tensor, "1 V"], written: Sequence[int]) -> Float[Tensor, "1 V"]:
         ids: Any = torch.tensor([list(written)], dtype=torch.long, device=row.device)
         return self.penalties(ids, row)
+
+
+def _best(scores: Float[Tensor, "R V"]) -> Any:
+    """The place of the largest in each row, the first of equals; numpy's search is several times as fast as torch's."""
+    return scores.numpy().argmax(axis=1) if scores.device.type == "cpu" else scores.argmax(dim=1)
 
 
 def _sample(scores: Float[Tensor, "R V"], draws: Sequence[Random]) -> Int[Tensor, " R"]:

@@ -20,8 +20,8 @@ from parabench.inference.choosing import Chooser
 from parabench.inference.rows import Row, row_seeds, shared_prefixes
 from parabench.inference.slots import Pool, Slots
 
-AUTO_ROWS = {"cpu": 128, "cuda": 256}
-CPU_CACHE_BYTES = 1 << 30
+AUTO_ROWS = {"cpu": 192, "cuda": 256}
+CPU_CACHE_BYTES = 3 << 29
 PREFILL_TOKENS = {"cpu": 1024, "cuda": 16384}
 REPORTED = 16
 """So many completions are gathered before they are reported, fewer only at the end."""

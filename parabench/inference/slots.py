@@ -6,7 +6,9 @@ CUDA a step is a graph of fixed shapes, captured once a call; the shapes are tes
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import torch
@@ -26,6 +28,7 @@ PART = 32
 """So many rows look at as many places of their slots as the longest of them has."""
 
 Store = Callable[[int, Flat, Flat], None]
+Stored = Float[Tensor, "reach count kv X"]
 
 
 class Pool:
@@ -133,7 +136,7 @@ class Slots:
         self.model, self.pool, self.count, self.reach = model, pool, count, reach
         self.lengths: list[int] = []
         self.owners: list[int] = []
-        self.layers: dict[int, tuple[Tensor, Tensor]] = {}
+        self.layers: dict[int, tuple[Stored, Stored]] = {}
         self.fixed: FixedStep | None = None
 
     def admit(self, rows: Sequence[Row], owners: Sequence[int]) -> Float[Tensor, "R V"]:
@@ -172,7 +175,7 @@ class Slots:
             old, new = torch.tensor(moves, device=self.model.device).T
             used = max(self.lengths[slot] for slot in movers)
             for stored in (part for layer in self.layers.values() for part in layer):
-                stored[new, :, :used] = stored[old, :, :used]
+                stored[:used, new] = stored[:used, old]
         for state in (self.lengths, self.owners):
             for source, target in moves:
                 state[target] = state[source]
@@ -188,12 +191,22 @@ class Slots:
         """Put a layer's keys and values of T tokens into their slots, each at its step."""
         if layer not in self.layers:
             # zeros: a slot's unwritten places have weight 0, and 0 times what empty memory may hold is not always 0
-            shape = (self.count, keys.shape[1], self.reach, keys.shape[2])
-            self.layers[layer] = (keys.new_empty(shape), values.new_zeros(shape))
-        head = torch.arange(keys.shape[1], device=keys.device)
-        places = ((slot[:, None] * len(head) + head) * self.reach + step[:, None]).flatten()
+            shape = (self.reach, self.count, *keys.shape[1:])
+            self.layers[layer] = (_zeros(shape, keys), _zeros(shape, values))
+        places = step * self.count + slot
         for stored, new in zip(self.layers[layer], (keys, values), strict=True):
-            stored.flatten(0, 2).index_copy_(0, places, new.flatten(0, 1))
+            stored.flatten(0, 1).flatten(1).index_copy_(0, places, new.flatten(1))
+
+
+def _zeros(shape: Sequence[int], like: Tensor) -> Tensor:
+    """Zeros; on a CPU in memory of which the system gives each page when it is first written."""
+    if like.device.type != "cpu" or not hasattr(mmap, "MAP_ANONYMOUS"):
+        return like.new_zeros(shape)
+    try:
+        memory = mmap.mmap(-1, prod(shape) * like.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:
+        raise torch.OutOfMemoryError(str(error)) from None
+    return torch.frombuffer(memory, dtype=like.dtype).view(shape)
 
 
 def run_step(slots: Slots, state: Int[Tensor, "5 R"], parts: Sequence[Part], shared: slice) -> Float[Tensor, "R V"]:
@@ -266,10 +279,6 @@ class StepPlan:
         self.slots.write(self.slot, self.step, module.layer_idx, key, value)
         ahead_keys, ahead_values = self.slots.pool.read(module.layer_idx, key, value)
         shared = ahead_keys[self.shared], ahead_values[self.shared]
-        found = [self._attend(scaled, shared, self.slots.layers[module.layer_idx], *part) for part in self.parts]
-        return torch.cat(found).view(rows, heads, width)
-
-    def _attend(self, scaled: Tensor, shared: Any, stored: Any, rows: slice, longest: int) -> Float[Tensor, "r kv G X"]:
-        asked = scaled[rows]
-        keys, values = (part[rows][: len(asked), :, :longest] for part in stored)
-        return cascade.cascade(asked, shared, (keys, values), self.unseen[rows], self.later[rows, ..., :longest])
+        keys, values = (stored[:, :rows].permute(1, 2, 0, 3) for stored in self.slots.layers[module.layer_idx])
+        own = [(keys[part, :, :longest], values[part, :, :longest]) for part, longest in self.parts]
+        return cascade.cascade(scaled, shared, own, self.unseen, self.later).view(rows, heads, width)
