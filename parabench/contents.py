@@ -5,6 +5,7 @@ Memory holds only where each of them stands, so that a run of a million examples
 
 from __future__ import annotations
 
+import json
 import os
 import weakref
 import zipfile
@@ -18,7 +19,7 @@ from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from parabench.disk import in_chunks, told
+from parabench.disk import gathered, in_chunks, told
 from parabench.records import Record, canonical, damaged, decode, encode, explained, reasons, row_of, verifies
 
 
@@ -97,8 +98,8 @@ def load(path: Path) -> Contents:
     them. Whatever else does not verify is a UserError with the line and the command that mends it.
     """
     if path.suffix == ".npz":
-        header, rows = load_array(path)
-        ids, why = header["ids"], header["why"]
+        header, ids, rows = load_array(path)
+        why = header["why"]
 
         def record(at: int) -> Record:
             numbers = [None if isnan(number) else number for number in rows[at].tolist()]
@@ -139,29 +140,65 @@ def _header(path: Path, first: bytes) -> tuple[dict[str, Any], int]:
     return header, len(first)
 
 
-def load_array(path: Path) -> tuple[dict[str, Any], Any]:
-    """The header and the float64 ``[N, K]`` array of finished statistics, mapped, not read; UserError if damaged.
+class Names(Sequence[str]):
+    """Ids as they are stored, a line of JSON each."""
 
-    The header holds ``identity``, ``ids`` in the order of the rows, and ``why``, the reasons by id.
-    """
+    def __init__(self, data: Any) -> None:
+        """``data`` are all the bytes."""
+        import numpy as np
+
+        self._data = data
+        self._ends = np.append(-1, np.flatnonzero(data == ord("\n")))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return [self[one] for one in range(len(self))[at]]
+        at = range(len(self))[at]
+        return json.loads(self._data[self._ends[at] + 1 : self._ends[at + 1]].tobytes())
+
+
+class Statistics(NamedTuple):
+    """A finished measurement: ``identity`` and ``why``, the reasons by id, are in the header; ids and rows mapped."""
+
+    header: dict[str, Any]
+    ids: Sequence[str]
+    values: Any
+
+
+def load_array(path: Path) -> Statistics:
+    """Finished statistics, rows of float64 ``[N, K]`` in the order of their ids; UserError if damaged."""
     import numpy as np
 
-    header = _array_header(path)
+    header, digest = _array_header(path), sha256()
     try:
-        with zipfile.ZipFile(path) as stored, stored.open("statistics.npy") as file:
-            np.lib.format.read_magic(file)
-            shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
-            skipped, digest = file.tell(), sha256()
-            for chunk in in_chunks(file):  # the last one also checks what the zip says of the member
-                digest.update(chunk)
-            start = _member_start(path, stored.getinfo("statistics.npy")) + skipped
-        if by_columns or dtype != np.float64 or header["sha256"] != digest.hexdigest():
+        with zipfile.ZipFile(path) as stored:
+            ids, values = (_mapped(path, stored, f"{name}.npy", digest) for name in ("ids", "statistics"))
+        if values.dtype != np.float64 or ids.dtype != np.uint8 or header["sha256"] != digest.hexdigest():
             raise ValueError("another array")
-        if shape != (len(header["ids"]), shape[-1]):
+        names = Names(ids)
+        if len(names) != len(values) or values.ndim != 2:
             raise ValueError("another shape")
-        return header, np.asarray(np.memmap(path, np.float64, "r", start, shape))
+        return Statistics(header, names, values)
     except Exception as error:  # zipfile and numpy raise a dozen kinds for bytes that are not what they wrote
         raise damaged(path, []) from error
+
+
+def _mapped(path: Path, stored: zipfile.ZipFile, name: str, digest: Any) -> Any:
+    """An array in an uncompressed zip, mapped, not read, once the digest has seen all of its bytes."""
+    import numpy as np
+
+    with stored.open(name) as file:
+        np.lib.format.read_magic(file)
+        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+        skipped = file.tell()
+        for chunk in in_chunks(file):  # the last one also checks what the zip says of the member
+            digest.update(chunk)
+    if by_columns:
+        raise ValueError("another array")
+    return np.asarray(np.memmap(path, dtype, "r", _member_start(path, stored.getinfo(name)) + skipped, shape))
 
 
 def _array_header(path: Path) -> dict[str, Any]:
@@ -198,43 +235,41 @@ def packed_array(
     """
     import numpy as np
 
-    why = dict[str, str]()
+    why, digest, rows = dict[str, str](), sha256(), iter(values)
+    first = next(rows)
+    width = len(row_of(first))
 
-    def row(name: str, value: Any) -> Any:
+    def row(name: str, value: Any) -> bytes:
         why.update(reasons([(name, value)]))
-        return row_of(value)
+        if len(row_of(value)) != width:
+            raise ValueError(f"rows of {width} and of {len(row_of(value))} numbers")
+        return np.array(row_of(value), np.float64).tobytes()  # null becomes NaN
 
-    rows = (row(name, value) for name, value in zip(ids, values, strict=True))
-    array = _stacked(rows, len(ids))
-    digest = sha256(array).hexdigest()
-    header = _encoded_header(identity, ids, digest, why)
     with TemporaryFile(dir=folder) as file:
-        np.savez(file, statistics=array, header=np.frombuffer(header[:-1], dtype=np.uint8))
+        with zipfile.ZipFile(file, "w") as stored:
+            names = (canonical(name) + b"\n" for name in ids)
+            size = sum(len(canonical(name)) + 1 for name in ids)
+            _pack(stored, "ids", np.uint8, (size,), names, digest)
+            numbers = (row(*pair) for pair in zip(ids, chain([first], rows), strict=True))
+            _pack(stored, "statistics", np.float64, (len(ids), width), numbers, digest)
+            header = encode({"identity": identity, "sha256": digest.hexdigest(), "why": why})[:-1]
+            _pack(stored, "header", np.uint8, (len(header),), [header], sha256())
         file.seek(0)
         yield from in_chunks(file)
 
 
-def _encoded_header(identity: Mapping[str, Any], ids: Iterable[str], digest: str, why: Mapping[str, str]) -> bytes:
-    """As ``encode`` does, without all ids in memory."""
-    line, comma = bytearray(b'{"identity":%b,"ids":[' % canonical(identity)), b""
-    for name in ids:
-        line += comma + canonical(name)
-        comma = b","
-    line += b'],"sha256":"%b","why":%b' % (digest.encode(), canonical(why))
-    return bytes(line) + b',"h":"%08x"}\n' % crc32(line)
-
-
-def _stacked(rows: Iterator[Sequence[float | None]], count: int) -> Any:
-    """``count`` rows as an array, null becoming NaN."""
+def _pack(
+    stored: zipfile.ZipFile, name: str, dtype: Any, shape: Sequence[int], parts: Iterable[bytes], digest: Any
+) -> None:
+    """Write an array into the zip, piece by piece."""
     import numpy as np
 
-    first = next(rows)
-    array = np.empty((count, len(first)), dtype=np.float64)
-    for at, row in enumerate(chain([first], rows)):
-        if len(row) != len(first):
-            raise ValueError(f"rows of {len(first)} and of {len(row)} numbers")
-        array[at] = np.array(row, dtype=np.float64)
-    return array
+    with stored.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+        about = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": tuple(shape)}
+        np.lib.format.write_array_header_1_0(member, about)
+        for part in gathered(parts):
+            digest.update(part)
+            member.write(part)
 
 
 def packed_lines(identity: Mapping[str, Any], lines: Callable[[], Iterable[bytes]]) -> Iterator[bytes]:

@@ -31,7 +31,7 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
         make_folder(path.parent)
         try:
             with _opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
-                for chunk in [data] if isinstance(data, bytes) else _gathered(data):
+                for chunk in [data] if isinstance(data, bytes) else gathered(data):
                     _write(file, chunk)
                 os.fsync(file)
             os.replace(temporary, path)
@@ -131,7 +131,7 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
         os.close(file)
 
 
-def _gathered(parts: Iterable[bytes]) -> Iterator[bytes]:
+def gathered(parts: Iterable[bytes]) -> Iterator[bytes]:
     """Small parts joined to larger ones."""
     held, size = list[bytes](), 0
     for part in parts:

@@ -171,13 +171,13 @@ def read_finished(folder: Path, kind: Kind, *names: str) -> Contents:
 
 def load_statistics(folder: Path, system: str, scorer: str) -> tuple[dict[str, Any], Float[np.ndarray, "N K"]]:
     """The key and the array of a finished measurement, rows in example order, NaN where undefined."""
-    header, array = load_array(_paths(folder, "statistics", (system, scorer))[0])
-    return header["identity"]["key"], array
+    found = load_array(_paths(folder, "statistics", (system, scorer))[0])
+    return found.header["identity"]["key"], found.values
 
 
 def load_reasons(folder: Path, system: str, scorer: str) -> dict[str, str]:
     """Why examples have no value in a finished measurement, by id."""
-    return load_array(_paths(folder, "statistics", (system, scorer))[0])[0]["why"]
+    return load_array(_paths(folder, "statistics", (system, scorer))[0]).header["why"]
 
 
 def log_names(folder: Path, kind: Kind) -> list[tuple[str, ...]]:

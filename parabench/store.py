@@ -168,7 +168,7 @@ def _manifest(folder: Path) -> bytes:
     if (folder / "provenance.json").exists():
         files["provenance.json"] = _entry(folder / "provenance.json")
     for path in [folder / "examples.jsonl", *finished(folder, "predictions"), *finished(folder, "statistics")]:
-        undefined = Counter(load_array(path)[0]["why"].values()) if path.suffix == ".npz" else {}
+        undefined = Counter(load_array(path).header["why"].values()) if path.suffix == ".npz" else {}
         entry = _entry(path) | {"records": len(load(path).records)} | ({"undefined": undefined} if undefined else {})
         files[path.relative_to(folder).as_posix()] = entry
     return _pretty({"files": files})

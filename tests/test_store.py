@@ -243,7 +243,7 @@ def test_an_array_under_another_ones_header_does_not_verify(tmp_path):
         log.seal(["a"])
     path = tmp_path / "statistics/copy.x.npz"
     mine, other = np.load(path), np.load(tmp_path / "statistics/copy.y.npz")
-    np.savez(path, header=mine["header"], statistics=other["statistics"])
+    np.savez(path, header=mine["header"], ids=mine["ids"], statistics=other["statistics"])
     with pytest.raises(UserError, match="does not verify"):
         load_statistics(tmp_path, "copy", "x")
 
