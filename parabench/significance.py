@@ -21,8 +21,8 @@ Columns = Float[np.ndarray, " C"]
 
 BLOCK = 500
 """Draws held in memory at once, at most,"""
-CELLS = 1 << 21
-"""and draws times clusters: 16 MB of counts."""
+CELLS = 1 << 19
+"""and draws times clusters: 4 MB of counts."""
 
 
 def pooled(statistics: Rows) -> Float[np.ndarray, "N K"]:
