@@ -160,8 +160,11 @@ def _measure(
     signature = str(scorer.signature)
     path = job.folder / "statistics" / f"{slug(name)}-{sha256(signature.encode()).hexdigest()[:8]}.f64"
     done = Growing(path, {**identity, "scorer": name, "signature": signature})
-    for block in in_blocks(_rows(job, texts, done.rows), BLOCK):
-        done.append(measured(scorer, block, job.normalise).tobytes(), len(block))
+    for block in in_blocks(_rows(job, texts, done.rows), getattr(scorer, "block", BLOCK)):
+        found = measured(scorer, block, job.normalise)
+        for start in range(0, len(block), BLOCK):  # as texts are stored and columns written
+            part = found[start : start + BLOCK]
+            done.append(part.tobytes(), len(part))
         advance(name, done.rows, total)
     release(scorer)
     return done
