@@ -23,7 +23,7 @@ RACES = {
     "scale": scale.races,
 }
 TABLES = {"startup": startup.table, "shares": shares.table}
-ROWS = {"likelihood": 192, "decode": 96, "train": 64, "overlap": 500, "scale": 128}
+ROWS = {"likelihood": 480, "decode": 192, "train": 64, "overlap": 500, "scale": 192}
 
 
 def main(arguments: list[str]) -> None:

@@ -22,7 +22,7 @@ KINDS = {
     "attention": ("aten::bmm", "aten::_softmax", "aten::_softmax_backward_data", "aten::masked_fill_", "_attention_"),
     "moving": ("aten::copy_", "aten::index", "aten::cat", "aten::fill_", "aten::index_copy_", "aten::index_select"),
 }
-ROWS = {"likelihood": 192, "decode": 96, "train": 64}
+ROWS = {"likelihood": 192, "decode": 192, "train": 64}
 SIDE = 2048
 
 
