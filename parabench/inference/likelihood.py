@@ -7,7 +7,7 @@ On CUDA the same code runs eagerly; it has been tested on CPU only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,9 @@ TOKENS = {"cpu": 1024, "cuda": 32768}
 """Tokens in one pass."""
 HEAD_TILE = 2048
 """Vocabulary entries whose logits exist at once: a tile of the head stays in the cache while all tokens pass it."""
+
+LEAST_SUM = 1e-20
+"""Of exponentials in float32: below it, those too small for that type could be missed."""
 
 ALIKE = 8
 """Sources that differ by fewer tokens may stand in one batch, so that their targets can be alike too."""
@@ -126,12 +129,18 @@ def _log_likelihoods(
     head: Any = model.get_output_embeddings()
     bias = getattr(model, "final_logits_bias", head.bias)
     biases = bias.view(-1) if bias is not None and bias.any() else None  # BART's is a row of zeros, and adding it dear
-    sums = []
-    for start in range(0, len(head.weight), HEAD_TILE):
-        tile = slice(start, start + HEAD_TILE)
-        logits = linear(hidden, head.weight[tile], None if biases is None else biases[tile]).float()
-        top = logits.amax(dim=1, keepdim=True)
-        sums.append(top[:, 0] + logits.sub_(top).exp_().sum(dim=1).log())  # in place: memory traffic is what it costs
+
+    def logits() -> Iterator[Float[Tensor, "T v"]]:
+        for start in range(0, len(head.weight), HEAD_TILE):
+            tile = slice(start, start + HEAD_TILE)
+            yield linear(hidden, head.weight[tile], None if biases is None else biases[tile]).float()
+
+    # exponentials of logits as they are: finding and subtracting the largest ones costs as much as the rest of this
+    sums = torch.stack([part.exp_().sum(dim=1) for part in logits()]).sum(dim=0)
+    if (sums.isfinite() & (sums > LEAST_SUM)).all():
+        total = sums.log()
+    else:
+        total = torch.stack([part.logsumexp(dim=1) for part in logits()]).logsumexp(dim=0)
     chosen = (hidden.float() * head.weight[wanted].float()).sum(dim=1)
     chosen += 0 if biases is None else biases[wanted]
-    return chosen - torch.stack(sums).logsumexp(dim=0)
+    return chosen - total

@@ -100,6 +100,22 @@ def test_a_bias_of_the_head_counts(bart: tuple[Any, Any]) -> None:
     assert np.abs(found - before).max() > 0.01
 
 
+@pytest.mark.parametrize("shift", [200.0, -200.0, 60.0, -60.0])
+def test_logits_whose_exponentials_float32_cannot_hold_are_scored_all_the_same(
+    bart: tuple[Any, Any], shift: float
+) -> None:
+    """A constant added to all logits changes no probability, though e to it overflows or vanishes."""
+    model, tokenizer = bart
+    work = pairs(tokenizer)
+    expected = seq2seq_log_likelihood(model, work, RUNTIME)
+    before = model.final_logits_bias.clone()
+    try:
+        model.final_logits_bias.fill_(shift)
+        np.testing.assert_allclose(seq2seq_log_likelihood(model, work, RUNTIME), expected, rtol=1e-4)
+    finally:
+        model.final_logits_bias.copy_(before)
+
+
 def test_bf16_stays_near_fp32(bart: tuple[Any, Any]) -> None:
     model, tokenizer = bart
     work = [pair for pair in pairs(tokenizer) if pair[1]]
