@@ -2,16 +2,19 @@
 
 Sentences of the embedded language, numbered, with one reference each; ``run`` answers them by the control ``copy``,
 ``filter`` by ``first-half``; both measure with ``divergence`` and write their reports. Prints Markdown: resident memory
-of the whole process, interpreter and libraries included, and processor time.
+of the whole process at its highest, interpreter and libraries included; how much of such memory was no page of a file,
+which the system takes back when it needs it (looked at every 20 ms); and processor time.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import time
 from itertools import islice
 from pathlib import Path
 
@@ -33,11 +36,11 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("command", choices=("run", "filter"))
     parser.add_argument("rows", type=int, nargs="+")
     chosen = parser.parse_args(arguments)
-    print("| rows | peak memory | processor time |\n| ---: | ---: | ---: |")
+    print("| rows | peak memory | without pages of files | processor time |\n| ---: | ---: | ---: | ---: |")
     for count in chosen.rows:
         with tempfile.TemporaryDirectory() as name:
-            megabytes, seconds = used(command(chosen.command, Path(name), count))
-        print(f"| {count:,} | {megabytes} MiB | {seconds:.0f} s |", flush=True)
+            resident, own, seconds = used(command(chosen.command, Path(name), count))
+        print(f"| {count:,} | {resident} MiB | {own} MiB | {seconds:.0f} s |", flush=True)
 
 
 def command(which: str, folder: Path, count: int) -> list[str]:
@@ -57,14 +60,23 @@ def command(which: str, folder: Path, count: int) -> list[str]:
     return [sys.executable, "-m", "parabench", which, *options]
 
 
-def used(started: list[str]) -> tuple[int, float]:
-    """MiB of memory at most, and seconds of processor time."""
-    child = subprocess.Popen(started, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
+def used(started: list[str]) -> tuple[int, int, float]:
+    """MiB of memory at most, MiB without pages of files at most, and seconds of processor time."""
+    child, own, ended = subprocess.Popen(started, stdout=subprocess.DEVNULL), 0, 0
+    while not ended:
+        own = max(own, anonymous(child.pid))
+        time.sleep(0.02)
+        ended, status, usage = os.wait4(child.pid, os.WNOHANG)
     child.returncode = status
     if status:
         raise SystemExit(f"{' '.join(started)}: status {status}")
-    return usage.ru_maxrss // 1024, usage.ru_utime + usage.ru_stime
+    return usage.ru_maxrss // 1024, own, usage.ru_utime + usage.ru_stime
+
+
+def anonymous(process: int) -> int:
+    """MiB of a process's memory that are no pages of files, now."""
+    found = re.search(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
+    return int(found[1]) // 1024 if found else 0
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
+import os
 import platform
 import re
 import statistics
@@ -20,10 +20,8 @@ import numpy as np
 
 Work = Callable[[], np.ndarray]
 
-TIME, MEMORY = "time", "memory"
-"""What a contender is asked for; after its memory it ends."""
-M_MMAP_THRESHOLD = -3
-"""A parameter of glibc's ``mallopt``, from ``malloc.h``."""
+AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": str(1 << 16)}
+"""Tells glibc to give back to the system at once what is freed in pieces of 64 KB and more."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +69,27 @@ def race(contenders: Sequence[Contender], rounds: int, threads: int) -> list[Res
             result.difference = compare(result, results[0].output)
         for _ in range(rounds):
             for end, result in zip(ends, results, strict=True):
-                end.send(TIME)
+                end.send(None)
                 result.seconds.append(end.recv())
-        for end, result in zip(ends, results, strict=True):
-            end.send(MEMORY)
-            result.memory = end.recv()
     finally:
         for end in ends:
             end.close()  # which ends its process
+    for result in results:
+        result.memory = _memory_of(context, result.contender, threads)
     return results
+
+
+def _memory_of(context: Any, contender: Contender, threads: int) -> float:
+    """MB above the weights, in a process that holds nothing that is freed: only what was in use together counts."""
+    ours, theirs = context.Pipe()
+    os.environ.update(AT_ONCE)
+    try:
+        context.Process(target=_weigh, args=(contender.build, threads, theirs)).start()
+    finally:
+        for name in AT_ONCE:
+            del os.environ[name]
+    theirs.close()
+    return float(ours.recv())
 
 
 def _entered(context: Any, contender: Contender, threads: int, ends: list[Connection]) -> Result:
@@ -125,13 +135,22 @@ def _contend(build: Callable[[], Work], threads: int, end: Connection) -> None:
     work = build()
     end.send(work())  # once for what is made only once: threads, kernels, the libraries' own buffers
     with suppress(EOFError):
-        while end.recv() == TIME:
+        while True:
+            end.recv()
             start = time.perf_counter()
             work()
             end.send(time.perf_counter() - start)
-        before = _reset_peak()
-        work()
-        end.send((_peak() - before) / 1e6)
+
+
+def _weigh(build: Callable[[], Work], threads: int, end: Connection) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+    work = build()
+    work()
+    before = _reset_peak()
+    work()
+    end.send((_peak() - before) / 1e6)
 
 
 def compare(result: Result, expected: np.ndarray) -> str:
@@ -147,20 +166,12 @@ def compare(result: Result, expected: np.ndarray) -> str:
 
 
 def _reset_peak() -> float:
-    """Forget the highest use of memory so far; the use now, which is that of the weights and the libraries.
-
-    From here on the C library returns what is freed to the system at once, in every contender: what is measured is
-    what was in use together, not what an allocator kept for later.
-    """
+    """Forget the highest use of memory so far; the use now, which is that of the weights and the libraries."""
     import torch
 
     if torch.cuda.is_initialized():
         torch.cuda.reset_peak_memory_stats()
         return float(torch.cuda.memory_allocated())
-    with suppress(OSError, AttributeError):
-        library = ctypes.CDLL("libc.so.6")
-        library.mallopt(M_MMAP_THRESHOLD, 1 << 16)
-        library.malloc_trim(0)  # else what was freed and kept would count as the weights'
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     return _memory("VmRSS")

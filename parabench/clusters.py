@@ -49,8 +49,17 @@ def _numbered(clusters: Names) -> Int[np.ndarray, " N"]:
     if not isinstance(clusters, np.ndarray):
         places: dict[str, int] = {}
         return np.array([places.setdefault(one, len(places)) for one in clusters], dtype=int)
-    _, first, found = np.unique(clusters, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[found]
+    order = np.argsort(clusters, kind="stable")
+    new = np.ones(len(clusters), bool)
+    new[1:] = clusters[order[1:]] != clusters[order[:-1]]
+    if new.all():
+        return np.arange(len(clusters))
+    first = order[new]
+    ranks = np.empty_like(first)
+    ranks[np.argsort(first)] = np.arange(len(first))
+    numbers = np.empty_like(order)
+    numbers[order] = ranks[np.cumsum(new) - 1]
+    return numbers
 
 
 def cluster_rows(count: int, clusters: Names | None) -> list[Int[np.ndarray, " _"]]:

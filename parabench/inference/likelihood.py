@@ -65,8 +65,14 @@ def _alike(pairs: Sequence[Pair]) -> list[int]:
     longest: dict[tuple[int, ...], int] = {}
     for source, target in pairs:
         longest[source] = max(len(target), longest.get(source, 0))
-    keys = [(-(len(source) // ALIKE), -longest[source], source, -len(target)) for source, target in pairs]
-    return sorted(range(len(pairs)), key=keys.__getitem__)
+
+    def key(at: int) -> tuple[int, int, tuple[int, ...], int]:
+        source, target = pairs[at]
+        group = len(source) // ALIKE
+        turn = 1 if group % 2 else -1  # up and down in turn, so that batches across two groups are alike as well
+        return -group, turn * longest[source], source, turn * len(target)
+
+    return sorted(range(len(pairs)), key=key)
 
 
 def causal_log_likelihood(
