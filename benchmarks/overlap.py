@@ -29,7 +29,8 @@ def races(options: Options) -> list[Race]:
                 Contender("parabench", partial(_ours, name, rows), partial(_rows, rows), "texts/s", 1e-9),
             ],
         )
-        for (name, peer), rows in zip(PEERS.items(), (options.rows * TIMES[name] for name in PEERS), strict=True)
+        for name, peer in PEERS.items()
+        for rows in [options.rows * TIMES[name]]
     ]
 
 

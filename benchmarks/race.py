@@ -89,7 +89,7 @@ def _memory_of(context: Any, contender: Contender, threads: int) -> float:
         for name in AT_ONCE:
             del os.environ[name]
     theirs.close()
-    return float(ours.recv())
+    return float(_received(ours, contender))
 
 
 def _entered(context: Any, contender: Contender, threads: int, ends: list[Connection]) -> Result:
@@ -97,11 +97,14 @@ def _entered(context: Any, contender: Contender, threads: int, ends: list[Connec
     context.Process(target=_contend, args=(contender.build, threads, theirs)).start()
     theirs.close()
     ends.append(ours)
+    return Result(contender, [], _received(ours, contender), 0.0)
+
+
+def _received(end: Connection, contender: Contender) -> Any:
     try:
-        output = ours.recv()
+        return end.recv()
     except EOFError:
         raise SystemExit(f"{contender.name}: its process has ended") from None
-    return Result(contender, [], output, 0.0)
 
 
 def table(results: Sequence[Result]) -> str:

@@ -10,11 +10,11 @@ import math
 import re
 import reprlib
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from zlib import crc32
 
 from parabench.contents import Contents, Lines, identity_of, load, load_array, packed_array, packed_lines
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 Kind = Literal["predictions", "statistics"]
+Found = TypeVar("Found")
 NOT_FINITE = "not a finite number"
 """Why a number is undefined where nothing more is known: the scorer gave NaN or an infinity."""
 SUFFIX: dict[Kind, str] = {"predictions": "jsonl", "statistics": "npz"}
@@ -56,7 +57,7 @@ class Log:
         if rank is not None:
             self.refresh()
             return
-        self.sealed = self._recover(self._path)
+        self.sealed = bool(_unless_gone(self._path, self._recover))
         if self.sealed:  # killed after finishing, before the parts went
             for part in _parts(self._first):
                 set_aside(part, self._quarantine)
@@ -69,7 +70,7 @@ class Log:
             self.done = Index(self._path)
             self._recover_parts()
             # The whole last: it is in place before the parts go, so what was not among them is in it.
-            self.sealed = self._recover(self._path)
+            self.sealed = bool(_unless_gone(self._path, self._recover))
         return self.sealed
 
     def append(self, records: Sequence[Record], why: Mapping[str, str] = MappingProxyType({})) -> None:
@@ -118,20 +119,14 @@ class Log:
     def _recover_parts(self) -> None:
         """Take over all parts, the own one last: it grows."""
         for part in sorted(_parts(self._first), key=lambda part: part == self._part):
-            if self._recover(part) and part == self._part:
-                self._size = part.stat().st_size
+            _unless_gone(part, self._recover)
 
     def _owns(self, path: Path) -> bool:
         return self._rank is None or path == self._part
 
     def _recover(self, path: Path) -> bool:
-        """Take over what a file holds for this identity, cutting a torn end off; False if it is absent or another's."""
-        try:
-            contents = load(path)
-        except UserError:
-            if path.exists():
-                raise
-            return False
+        """Take over what a file holds for this identity, cutting a torn end off; False if it is another's."""
+        contents = load(path)
         if canonical(contents.identity) != canonical(self._identity):
             if not self._owns(path):
                 return False
@@ -140,6 +135,8 @@ class Log:
             return False
         if path != self._path and self._owns(path) and (kept := cut(path, contents.size, self._quarantine)):
             self.notes.append(f"the torn end of {path} moved to {kept}")
+        if path == self._part:
+            self._size = contents.size
         self.done.take(contents.records)
         return True
 
@@ -148,7 +145,7 @@ def read_log(folder: Path, kind: Kind, *names: str) -> tuple[dict[str, Any], Ind
     """The key and the records (id to value) of a log, finished or growing, read without the lock; UserError if none."""
     path, part = _paths(folder, kind, names)
     # The parts first: whoever finishes the log meanwhile puts the whole in place before the parts go.
-    found = [load(file) for file in [*_parts(part), path] if file.exists()]
+    found = [contents for file in [*_parts(part), path] if (contents := _unless_gone(file, load))]
     identities = {canonical(contents.identity) for contents in found}
     if len(identities) != 1 or found[0].identity["names"] != list(names):
         wrong = "it is of several settings or another system" if found else "no such file"
@@ -188,6 +185,16 @@ def log_names(folder: Path, kind: Kind) -> list[tuple[str, ...]]:
 def finished(folder: Path, kind: Kind) -> list[Path]:
     """The files of all finished logs of a kind, sorted."""
     return sorted(path for path in (folder / kind).glob(f"*.{SUFFIX[kind]}") if ".part" not in path.name)
+
+
+def _unless_gone(path: Path, read: Callable[[Path], Found]) -> Found | None:
+    """What is read of a file; None where it is absent, or goes meanwhile, as parts do when their log is finished."""
+    try:
+        return read(path)
+    except UserError:
+        if path.exists():
+            raise
+        return None
 
 
 def _measured(row: Sequence[float], why: str | None) -> Any:

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,11 +17,11 @@ import process_figures
 import pytest
 import tiny_suite
 
-from parabench import provenance, runner
+from parabench import journal, provenance, runner
 from parabench.contracts import UserError
 from parabench.planning import Plan, Request, plan
 from parabench.shares import Share, from_environment
-from parabench.store import join_run, open_run, standing, verify
+from parabench.store import Log, join_run, open_run, read_log, standing, verify
 from parabench.suites import load
 
 
@@ -162,6 +163,33 @@ def test_one_who_comes_when_all_is_done_has_nothing_to_do(launch: Launch, alone:
     assert ended(launch.start(0, 1)) == 0
     assert ended(launch.start(1, 2)) == 0
     assert digests(launch.output) == alone
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"id":"torn'])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_log_may_be_finished_while_others_open_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bool, torn: bytes
+) -> None:
+    records = [("a", {"text": "x"}), ("b", {"text": "y"})]
+    log = partial(Log, tmp_path, "predictions", ("copy",), {})
+    log(rank=1).append(records)
+    leader = log(rank=0)
+    with (tmp_path / "predictions" / "copy.part-1.jsonl").open("ab") as part:
+        part.write(torn)
+    load = journal.load
+
+    def overtaken(path: Path) -> Any:
+        if first:
+            leader.seal(["a", "b"])
+        found = load(path)
+        leader.seal(["a", "b"])
+        return found
+
+    monkeypatch.setattr(journal, "load", overtaken)
+    other = log(rank=1)
+    assert other.sealed
+    assert other.done == dict(records)
+    assert read_log(tmp_path, "predictions", "copy") == ({}, dict(records))
 
 
 def test_two_launches_do_not_mix(world: Path, tmp_path: Path) -> None:
