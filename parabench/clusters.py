@@ -3,63 +3,89 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from parabench import combining
+from parabench.combining import Rows
+from parabench.contents import Mapped
+
 Names = Sequence[str] | Int[np.ndarray, " N"]
 """The cluster of every row, by its name or its number."""
-
-MANY = 20_000
-"""Rows beyond which layers are not copied into one array."""
 
 
 class Groups:
     """The clusters of ``count`` rows in order of first appearance; each row by itself where none are given.
 
-    ``numbers`` is the number of each row's cluster, ``order`` the rows cluster by cluster, ``starts`` where they begin.
+    ``numbers`` is the number of each row's cluster. Other arrays are made only where clusters have several rows.
     """
 
-    def __init__(self, count: int, clusters: Names | None) -> None:
-        """Arrays of 8 bytes a row are all that stays."""
-        self.numbers: Int[np.ndarray, " N"] = np.arange(count) if clusters is None else _numbered(clusters)
-        self.order: Int[np.ndarray, " N"] = np.argsort(self.numbers, kind="stable")
-        number = np.arange(self.numbers.max(initial=-1) + 1)
-        self.starts: Int[np.ndarray, " M"] = np.searchsorted(self.numbers[self.order], number)
+    def __init__(self, count: int, clusters: Names | None = None) -> None:
+        """Arrays of 4 bytes a row are all that stays."""
+        self.numbers: Int[np.ndarray, " N"] = np.arange(count, dtype=np.int32)
+        self._order = self._starts = self.numbers
+        if clusters is not None:
+            self.numbers = _numbered(clusters)
+        self._single = count == 0 or int(self.numbers[-1]) == count - 1
+        if not self._single:
+            self._order = np.argsort(self.numbers, kind="stable").astype(np.int32)
+            first = np.append(True, np.diff(self.numbers[self._order]) != 0)
+            self._starts = np.flatnonzero(first).astype(np.int32)
+
+    @classmethod
+    def of(cls, count: int, clusters: Groups | Names | None) -> Groups:
+        """Those that are given, or made of what is given."""
+        return clusters if isinstance(clusters, Groups) else cls(count, clusters)
 
     def __len__(self) -> int:
-        return len(self.starts)
+        return len(self._starts)
 
     @cached_property
     def members(self) -> list[Int[np.ndarray, " _"]]:
         """The row numbers of every cluster."""
-        return np.split(self.order, self.starts[1:]) if len(self) else []
+        return np.split(self._order, self._starts[1:]) if len(self) else []
 
-    def sums(self, layers: Sequence[Float[np.ndarray, "S N K"]]) -> list[Float[np.ndarray, "S M K"]]:
-        """The sum of each cluster's rows, all layers in one array; where they are long, as they are if possible."""
-        joined = [np.concatenate(layers)] if len(self.numbers) <= MANY else layers
-        if len(self) == len(self.numbers):
-            return list(joined)
-        return [np.add.reduceat(one[:, self.order], self.starts, axis=1) for one in joined]
+    def rows(self, chosen: Int[np.ndarray, " m"]) -> Int[np.ndarray, " _"]:
+        """The row numbers of these clusters, one cluster after the other."""
+        if self._single:
+            return chosen
+        begins = self._starts[chosen]
+        lengths = np.append(self._starts, len(self.numbers))[chosen + 1] - begins
+        ends = np.cumsum(lengths)
+        return self._order[np.repeat(begins - (ends - lengths), lengths) + np.arange(ends[-1])]
+
+    def sums(self, systems: Sequence[Rows]) -> Sequence[Float[np.ndarray, "S m K"]]:
+        """The sums of each cluster's rows, all layers of all systems, part by part of the clusters.
+
+        Parts are made when they are asked for, unless there is but one.
+        """
+        parts = [slice(0, len(self))] if len(self.numbers) <= combining.MANY else list(combining.parts(len(self)))
+        made = Mapped(partial(self._sums, systems), parts)
+        return made if len(parts) > 1 else list(made)
+
+    def _sums(self, systems: Sequence[Rows], part: slice) -> Float[np.ndarray, "S m K"]:
+        starts = self._starts[part]
+        end = self._starts[part.stop] if part.stop < len(self) else len(self.numbers)
+        places = part if self._single else self._order[starts[0] : end]
+        rows = np.stack([layer[places] for rows in systems for layer in combining.layers(rows)])
+        return rows if self._single else np.add.reduceat(rows, starts - starts[0], axis=1)
 
 
 def _numbered(clusters: Names) -> Int[np.ndarray, " N"]:
     """Names as numbers in order of first appearance."""
     if not isinstance(clusters, np.ndarray):
         places: dict[str, int] = {}
-        return np.array([places.setdefault(one, len(places)) for one in clusters], dtype=int)
-    order = np.argsort(clusters, kind="stable")
-    new = np.ones(len(clusters), bool)
-    new[1:] = clusters[order[1:]] != clusters[order[:-1]]
-    if new.all():
-        return np.arange(len(clusters))
-    first = order[new]
-    ranks = np.empty_like(first)
+        return np.array([places.setdefault(one, len(places)) for one in clusters], dtype=np.int32)
+    found = np.sort(clusters)
+    if (found[1:] != found[:-1]).all():
+        return np.arange(len(clusters), dtype=np.int32)
+    del found
+    _, first, numbers = np.unique(clusters, return_index=True, return_inverse=True)
+    ranks = np.empty(len(first), np.int32)
     ranks[np.argsort(first)] = np.arange(len(first))
-    numbers = np.empty_like(order)
-    numbers[order] = ranks[np.cumsum(new) - 1]
-    return numbers
+    return ranks[numbers]
 
 
 def cluster_rows(count: int, clusters: Names | None) -> list[Int[np.ndarray, " _"]]:

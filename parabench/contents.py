@@ -11,16 +11,20 @@ import weakref
 import zipfile
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b, sha256
 from itertools import chain
 from math import isnan
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 from zlib import crc32
 
 from parabench.disk import gathered, in_chunks, told
 from parabench.records import Record, canonical, damaged, decode, encode, explained, reasons, row_of, verifies
+
+EVERY = 16
+"""Lines, or rows, of which only the first one's place is held, and which are read together."""
 
 
 class Contents(NamedTuple):
@@ -55,18 +59,51 @@ class Mapped(Sequence[Any]):
         return isinstance(other, Sequence) and list(self) == list(other)
 
 
-class Lines(Sequence[Record]):
-    """The records of a file of lines after the first; ``ends`` are the bytes up to the first record, the second …"""
+class FileLines(Sequence[bytes]):
+    """The lines of a file, read when they are asked for; memory holds only where every 16th of them begins."""
 
-    def __init__(self, path: Path, start: int, ends: array[int]) -> None:
-        """Opens the file, until this is no longer used; ``start`` is that of the lines' checksums."""
-        self._path, self._start, self._ends = path, start, ends
-        with told(path, "read"):
-            self._file = os.open(path, os.O_RDONLY)
-        weakref.finalize(self, os.close, self._file)
+    def __init__(self, file: int, start: int = 0) -> None:
+        """None yet, of an open file, which is closed with this; the first will stand at ``start``."""
+        self._file, self._begins, self._count = file, array("Q"), 0
+        self._held: tuple[int, list[bytes]] = (-1, [])
+        self.size = start
+        weakref.finalize(self, os.close, file)
 
     def __len__(self) -> int:
-        return len(self._ends) - 1
+        return self._count
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return [self[one] for one in range(len(self))[at]]
+        block, place = divmod(range(len(self))[at], EVERY)
+        if self._held[0] != block:
+            begin, *end = self._begins[block : block + 2]
+            data = os.pread(self._file, (end[0] if end else self.size) - begin, begin)
+            self._held = block, data.split(b"\n")
+        lines = self._held[1]
+        return lines[place] + b"\n" if place < len(lines) else b""
+
+    def extend(self, sizes: Iterable[int]) -> None:
+        """Lines of these sizes stand behind those that are known."""
+        self._held = -1, []
+        for size in sizes:
+            if self._count % EVERY == 0:
+                self._begins.append(self.size)
+            self._count += 1
+            self.size += size
+
+
+class Lines(Sequence[Record]):
+    """The records of a file of lines after the first, each verified whenever it is read."""
+
+    def __init__(self, path: Path, start: int, header: int) -> None:
+        """Opens the file; ``start`` is that of the lines' checksums, ``header`` the bytes of the first line."""
+        self._path, self._start = path, start
+        with told(path, "read"):
+            self._lines = FileLines(os.open(path, os.O_RDONLY), header)
+
+    def __len__(self) -> int:
+        return len(self._lines)
 
     def __getitem__(self, at: Any) -> Any:
         if isinstance(at, slice):
@@ -76,19 +113,22 @@ class Lines(Sequence[Record]):
             raise damaged(self._path, [at + 2])
         return record["id"], record["value"]
 
-    def line(self, at: int) -> bytes:
-        """One record as it is written; UserError where it is no longer what verified when the file was opened."""
-        at = range(len(self))[at]
-        with told(self._path, "read"):
-            line = os.pread(self._file, self._ends[at + 1] - self._ends[at], self._ends[at])
-        if not verifies(line[:-1], self._start):
-            raise damaged(self._path, [at + 2])
-        return line
+    @property
+    def size(self) -> int:
+        """The bytes of all lines, the first among them."""
+        return self._lines.size
 
     def extend(self, sizes: Iterable[int]) -> None:
         """Take over records of these sizes, which were appended to the file."""
-        for size in sizes:
-            self._ends.append(self._ends[-1] + size)
+        self._lines.extend(sizes)
+
+    def line(self, at: int) -> bytes:
+        """One record as it is written; UserError where it is no longer what verified when the file was opened."""
+        with told(self._path, "read"):
+            line = self._lines[at]
+        if not verifies(line[:-1], self._start):
+            raise damaged(self._path, [at + 2])
+        return line
 
 
 def load(path: Path) -> Contents:
@@ -109,11 +149,11 @@ def load(path: Path) -> Contents:
     with told(path, "read"), path.open("rb") as file:
         header, first = _header(path, file.readline())
         digest, start, last = sha256(), crc32(canonical(header["identity"])), 1
-        ends, wrong = array("Q", [first]), list[int]()
+        records, wrong = Lines(path, start, first), list[int]()
         for number, line in enumerate(file, start=2):
             digest.update(line)
             if line.endswith(b"\n") and verifies(line[:-1], start):
-                ends.append(ends[-1] + len(line))
+                records.extend([len(line)])
                 last = number
             else:
                 wrong.append(number)
@@ -121,7 +161,7 @@ def load(path: Path) -> Contents:
         raise damaged(path, [])
     if wrong := [number for number in wrong if number < last]:
         raise damaged(path, wrong)
-    return Contents(header["identity"], Lines(path, start, ends), ends[-1])
+    return Contents(header["identity"], records, records.size)
 
 
 def identity_of(path: Path) -> dict[str, Any]:
@@ -140,65 +180,87 @@ def _header(path: Path, first: bytes) -> tuple[dict[str, Any], int]:
     return header, len(first)
 
 
-class Names(Sequence[str]):
-    """Ids as they are stored, a line of JSON each."""
+class Stored:
+    """Rows of float64 ``[N, K]`` in a file, read as far as they are asked for, each time anew."""
 
-    def __init__(self, data: Any) -> None:
-        """``data`` are all the bytes."""
-        import numpy as np
+    ndim = 2
 
-        self._data = data
-        self._ends = np.append(-1, np.flatnonzero(data == ord("\n")))
+    def __init__(self, path: Path, start: int, shape: Sequence[int]) -> None:
+        """They begin at byte ``start`` of the file."""
+        self._path, self._start, self._shape = path, start, shape
+        self._held: tuple[int, Any] = (-1, None)
 
     def __len__(self) -> int:
-        return len(self._ends) - 1
+        return self._shape[0]
 
     def __getitem__(self, at: Any) -> Any:
+        """One row, or an array of those in a slice or in an array of places."""
+        import numpy as np
+
         if isinstance(at, slice):
-            return [self[one] for one in range(len(self))[at]]
-        at = range(len(self))[at]
-        return json.loads(self._data[self._ends[at] + 1 : self._ends[at + 1]].tobytes())
+            begin, end, step = at.indices(len(self))
+            return self._read([(begin, max(begin, end))])[::step]
+        if isinstance(at, np.ndarray):
+            breaks = np.flatnonzero(np.diff(at) != 1) + 1
+            return self._read([(run[0], run[-1] + 1) for run in np.split(at, breaks) if len(run)])
+        block, place = divmod(range(len(self))[at], EVERY)
+        if self._held[0] != block:
+            self._held = block, self[block * EVERY : (block + 1) * EVERY]
+        return self._held[1][place]
+
+    def _read(self, runs: Iterable[tuple[int, int]]) -> Any:
+        import numpy as np
+
+        parts, width = list[bytes](), 8 * self._shape[1]
+        with told(self._path, "read"), self._path.open("rb") as file:
+            for at, end in runs:
+                file.seek(self._start + at * width)
+                parts.append(file.read((end - at) * width))
+                if len(parts[-1]) != (end - at) * width:
+                    raise damaged(self._path, [])
+        return np.frombuffer(b"".join(parts), "<f8").reshape(-1, self._shape[1])
 
 
 class Statistics(NamedTuple):
-    """A finished measurement: ``identity`` and ``why``, the reasons by id, are in the header; ids and rows mapped."""
+    """A finished measurement: ``identity`` and ``why``, the reasons by id, are in the header; ids and rows on disk."""
 
     header: dict[str, Any]
     ids: Sequence[str]
-    values: Any
+    values: Stored
 
 
 def load_array(path: Path) -> Statistics:
     """Finished statistics, rows of float64 ``[N, K]`` in the order of their ids; UserError if damaged."""
-    import numpy as np
-
     header, digest = _array_header(path), sha256()
     try:
         with zipfile.ZipFile(path) as stored:
-            ids, values = (_mapped(path, stored, f"{name}.npy", digest) for name in ("ids", "statistics"))
-        if values.dtype != np.float64 or ids.dtype != np.uint8 or header["sha256"] != digest.hexdigest():
-            raise ValueError("another array")
-        names = Names(ids)
-        if len(names) != len(values) or values.ndim != 2:
-            raise ValueError("another shape")
-        return Statistics(header, names, values)
+            with _array(stored, "ids", "|u1", 1) as (file, _):
+                names = FileLines(os.open(path, os.O_RDONLY), _member_start(path, stored, "ids") + file.tell())
+                for line in file:  # the last one also checks what the zip says of the member, as the last chunk does
+                    digest.update(line)
+                    names.extend([len(line)])
+            with _array(stored, "statistics", "<f8", 2) as (file, shape):
+                values = Stored(path, _member_start(path, stored, "statistics") + file.tell(), shape)
+                for chunk in in_chunks(file):
+                    digest.update(chunk)
+        if header["sha256"] != digest.hexdigest() or len(names) != len(values):
+            raise ValueError("other bytes")
+        return Statistics(header, Mapped(json.loads, names), values)
     except Exception as error:  # zipfile and numpy raise a dozen kinds for bytes that are not what they wrote
         raise damaged(path, []) from error
 
 
-def _mapped(path: Path, stored: zipfile.ZipFile, name: str, digest: Any) -> Any:
-    """An array in an uncompressed zip, mapped, not read, once the digest has seen all of its bytes."""
+@contextmanager
+def _array(stored: zipfile.ZipFile, name: str, kind: str, axes: int) -> Iterator[tuple[IO[bytes], tuple[int, ...]]]:
+    """An array in an uncompressed zip, to be read behind what is written of its shape."""
     import numpy as np
 
-    with stored.open(name) as file:
+    with stored.open(f"{name}.npy") as file:
         np.lib.format.read_magic(file)
         shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
-        skipped = file.tell()
-        for chunk in in_chunks(file):  # the last one also checks what the zip says of the member
-            digest.update(chunk)
-    if by_columns:
-        raise ValueError("another array")
-    return np.asarray(np.memmap(path, dtype, "r", _member_start(path, stored.getinfo(name)) + skipped, shape))
+        if by_columns or dtype.str != kind or len(shape) != axes:
+            raise ValueError("another array")
+        yield file, shape
 
 
 def _array_header(path: Path) -> dict[str, Any]:
@@ -216,8 +278,9 @@ def _array_header(path: Path) -> dict[str, Any]:
     return header
 
 
-def _member_start(path: Path, member: zipfile.ZipInfo) -> int:
+def _member_start(path: Path, stored: zipfile.ZipFile, array_name: str) -> int:
     """Where the bytes of an uncompressed member begin: behind 30 bytes, its name and its extra field."""
+    member = stored.getinfo(f"{array_name}.npy")
     if member.compress_type != zipfile.ZIP_STORED:
         raise ValueError("compressed")
     with path.open("rb") as file:

@@ -9,23 +9,18 @@ from __future__ import annotations
 import math
 import re
 import reprlib
-from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 from zlib import crc32
 
-from parabench.contents import Contents, Lines, identity_of, load, load_array, packed_array, packed_lines
+from parabench.contents import Contents, Lines, Stored, identity_of, load, load_array, packed_array, packed_lines
 from parabench.contracts import UserError
 from parabench.disk import append, cut, set_aside, told, write_atomically
 from parabench.index import Index
 from parabench.records import Record, canonical, differences, encode, explained, lines
-
-if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import Float
 
 Kind = Literal["predictions", "statistics"]
 Found = TypeVar("Found")
@@ -114,7 +109,7 @@ class Log:
         first = encode({"identity": self._identity})
         write_atomically(self._part, first)
         self._size = len(first)
-        self.done.take(Lines(self._part, crc32(canonical(self._identity)), array("Q", [len(first)])))
+        self.done.take(Lines(self._part, crc32(canonical(self._identity)), len(first)))
 
     def _recover_parts(self) -> None:
         """Take over all parts, the own one last: it grows."""
@@ -166,8 +161,8 @@ def read_finished(folder: Path, kind: Kind, *names: str) -> Contents:
     return contents
 
 
-def load_statistics(folder: Path, system: str, scorer: str) -> tuple[dict[str, Any], Float[np.ndarray, "N K"]]:
-    """The key and the array of a finished measurement, rows in example order, NaN where undefined."""
+def load_statistics(folder: Path, system: str, scorer: str) -> tuple[dict[str, Any], Stored]:
+    """The key and the rows of a finished measurement, in example order, NaN where undefined."""
     found = load_array(_paths(folder, "statistics", (system, scorer))[0])
     return found.header["identity"]["key"], found.values
 
@@ -188,11 +183,11 @@ def finished(folder: Path, kind: Kind) -> list[Path]:
 
 
 def _unless_gone(path: Path, read: Callable[[Path], Found]) -> Found | None:
-    """What is read of a file; None where it is absent, or goes meanwhile, as parts do when their log is finished."""
+    """What is read of a file; None where it is not there, or no longer, as parts are when their log is finished."""
     try:
         return read(path)
-    except UserError:
-        if path.exists():
+    except UserError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
             raise
         return None
 

@@ -7,17 +7,16 @@ is given all draws of a block and all systems at once; any other is called once 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from parabench.clusters import Groups, Names
+from parabench.combining import Columns, Combine, Layer, Pooled, Rows, is_additive, layers, together
 
-Combine = Callable[[Float[np.ndarray, "*draws N K"]], Float[np.ndarray, "*draws C"]]
-Rows = Float[np.ndarray, "*seeds N K"]
-"""Statistics of one system, with an axis of training seeds before the others where it has several."""
-Columns = Float[np.ndarray, " C"]
+Clusters = Groups | Names | None
+"""Which rows belong together; none are given where each stands by itself."""
 
 BLOCK = 500
 """Draws held in memory at once, at most,"""
@@ -25,50 +24,74 @@ CELLS = 1 << 19
 """and draws times clusters: 4 MB of counts."""
 
 
-def pooled(statistics: Rows) -> Float[np.ndarray, "N K"]:
-    """Every example's statistics, the mean over training seeds."""
-    return statistics if statistics.ndim == 2 else statistics.mean(axis=0)
-
-
 def bootstraps(
-    combine: Combine, systems: Sequence[Rows], seed: int, resamples: int = 1000, clusters: Names | None = None
+    combine: Combine, systems: Sequence[Rows], seed: int, resamples: int = 1000, clusters: Clusters = None
 ) -> Float[np.ndarray, "S R C"]:
     """Columns of ``resamples`` samples with replacement of the rows, or of whole clusters where they are given.
 
     All systems are sampled alike, so their draws may be subtracted. Training seeds are drawn too, for each system by
     itself. Efron and Tibshirani 1993, chapter 6; for corpus metrics Koehn 2004.
     """
-    layers = [rows.reshape(-1, *rows.shape[-2:]) for rows in systems]
-    groups = Groups(layers[0].shape[1], clusters)
+    several = [layers(rows) for rows in systems]
+    groups = Groups.of(len(several[0][0]), clusters)
     generator, seeds = np.random.default_rng(seed), np.random.default_rng([seed, 1])
-    sums = groups.sums(layers) if _additive(combine) else None
+    sums = groups.sums(systems) if is_additive(combine) else None
     parts = []
-    for size in _blocks(resamples, len(groups)):
-        chosen = generator.integers(len(groups), size=(size, len(groups)))
-        weights = [_counts(seeds.integers(len(one), size=(size, len(one)))) / len(one) for one in layers]
+    for size in _chunks(resamples, len(groups), sums):
+        weights = [_counts(seeds, np.full(size, len(one)), len(one)) / len(one) for one in several]
         if sums is not None:
-            totals = np.split(_weighted(_counts(chosen), sums), _ends_of(layers), axis=1)
-            drawn = [np.einsum("rs,rsk->rk", w, total) for w, total in zip(weights, totals, strict=True)]
-            parts.append(combine(np.stack(drawn)[:, :, None, :]))
+            drawn = resampled(sums, len(groups), generator, size)
+            of_each = np.split(drawn, np.cumsum([len(one) for one in several])[:-1], axis=1)
+            totals = [np.einsum("rs,rsk->rk", w, total) for w, total in zip(weights, of_each, strict=True)]
+            parts.append(combine(np.stack(totals)[:, :, None, :]))
         else:
-            pairs = zip(layers, weights, strict=True)
-            parts.append(np.stack([_one_by_one(combine, *one, groups.members, chosen) for one in pairs]))
+            chosen = generator.integers(len(groups), size=(size, len(groups)))
+            pairs = zip(several, weights, strict=True)
+            parts.append(np.stack([_one_by_one(combine, *one, groups, chosen) for one in pairs]))
     return np.concatenate(parts, axis=1)
+
+
+def resampled(
+    blocks: Iterable[Float[np.ndarray, "S m K"]], total: int, generator: np.random.Generator, draws: int
+) -> Float[np.ndarray, "R S K"]:
+    """For every draw the sum of ``total`` columns, drawn with replacement from all blocks together, one in memory.
+
+    Each block gets its share by a binomial of what is left, which makes a multinomial of all.
+    """
+    left, rest, sums = np.full(draws, total), total, []
+    for block in blocks:
+        width = block.shape[1]
+        share = left if width == rest else generator.binomial(left, width / rest)
+        left, rest = left - share, rest - width
+        sums.append(_drawn(block, share, generator))
+        sums = [np.asarray(sum(sums))]
+    return sums[0]
+
+
+def _drawn(
+    block: Float[np.ndarray, "S m K"], share: Int[np.ndarray, " R"], generator: np.random.Generator
+) -> Float[np.ndarray, "R S K"]:
+    parts, start = [], 0
+    for size in _blocks(len(share), block.shape[1]):
+        counts = _counts(generator, share[start : start + size], block.shape[1])
+        parts.append(np.tensordot(counts, block, axes=(1, 1)))
+        start += size
+    return np.concatenate(parts)
 
 
 def _one_by_one(
     combine: Combine,
-    layers: Float[np.ndarray, "S N K"],
+    several: Sequence[Layer],
     weights: Float[np.ndarray, "R S"],
-    members: Sequence[Int[np.ndarray, " _"]],
+    groups: Groups,
     chosen: Int[np.ndarray, "R M"],
 ) -> Float[np.ndarray, "R C"]:
-    draws = zip(weights, chosen, strict=True)
-    return np.stack([combine(np.tensordot(w, layers, axes=1)[_rows(members, row)]) for w, row in draws])
+    whole, draws = np.stack([one[:] for one in several]), zip(weights, chosen, strict=True)
+    return np.stack([combine(np.tensordot(w, whole, axes=1)[groups.rows(row)]) for w, row in draws])
 
 
 def bootstrap(
-    combine: Combine, statistics: Rows, seed: int, resamples: int = 1000, clusters: Names | None = None
+    combine: Combine, statistics: Rows, seed: int, resamples: int = 1000, clusters: Clusters = None
 ) -> Float[np.ndarray, "R C"]:
     """The draws of one system."""
     return bootstraps(combine, [statistics], seed, resamples, clusters)[0]
@@ -80,7 +103,7 @@ def interval(
     seed: int,
     resamples: int = 1000,
     level: float = 0.95,
-    clusters: Names | None = None,
+    clusters: Clusters = None,
 ) -> tuple[Columns, Columns]:
     """Low and high ends of the percentile bootstrap interval of every column; NaN where no sample is defined."""
     return ends(bootstrap(combine, statistics, seed, resamples, clusters), level)
@@ -93,15 +116,15 @@ def difference(
     seed: int,
     resamples: int = 1000,
     level: float = 0.95,
-    clusters: Names | None = None,
+    clusters: Clusters = None,
 ) -> tuple[Columns, Columns, Columns]:
     """Column values of ``a`` minus ``b``, and the ends of the paired bootstrap interval of that difference."""
     one, other = bootstraps(combine, [a, b], seed, resamples, clusters)
-    return combine(pooled(a)) - combine(pooled(b)), *ends(one - other, level)
+    return together(combine, a) - together(combine, b), *ends(one - other, level)
 
 
 def paired_test(
-    combine: Combine, a: Rows, b: Rows, seed: int, draws: int = 10_000, clusters: Names | None = None
+    combine: Combine, a: Rows, b: Rows, seed: int, draws: int = 10_000, clusters: Clusters = None
 ) -> Columns:
     """The p-values of ``paired_tests`` for one pair."""
     return paired_tests(combine, [a, b], [(0, 1)], seed, draws, clusters)[0]
@@ -113,7 +136,7 @@ def paired_tests(
     pairs: Sequence[tuple[int, int]],
     seed: int,
     draws: int = 10_000,
-    clusters: Names | None = None,
+    clusters: Clusters = None,
 ) -> Float[np.ndarray, "P C"]:
     """Two-sided p-values that the two systems of a pair are exchangeable, by approximate randomisation.
 
@@ -121,27 +144,43 @@ def paired_tests(
     with ties counted (Noreen 1989; Riezler and Maxwell 2005). NaN where a column is undefined for either. Statistics of
     several training seeds are averaged first: the question is about these very checkpoints.
     """
-    rows = [pooled(one) for one in systems]
-    groups = Groups(len(rows[0]), clusters)
-    columns = np.stack([combine(one) for one in rows])
+    rows = [Pooled(one) for one in systems]
+    groups = Groups.of(len(rows[0]), clusters)
+    columns = np.stack([together(combine, one) for one in rows])
     first, second = (columns[[pair[side] for pair in pairs]] for side in (0, 1))
     observed = np.abs(first - second)
     bar = observed - 1e-12 * (np.abs(first) + np.abs(second))  # a tie that rounding breaks is still a tie
-    sums = groups.sums([one[None] for one in rows]) if _additive(combine) else None
-    wholes = None if sums is None else np.concatenate([one.sum(axis=1) for one in sums])
+    sums = groups.sums(rows) if is_additive(combine) else None
+    wholes = None if sums is None else np.asarray(sum(one.sum(axis=1) for one in sums))
     generator = np.random.default_rng(seed)
     beaten = np.zeros_like(observed)
-    for size in _blocks(draws, len(groups)):
-        coins = _coins(generator, size, len(groups))
-        moved = None if sums is None else _weighted(coins.astype(float), sums)
-        for place, (one, other) in enumerate(pairs):
-            if wholes is None or moved is None:
-                drawn = _swapped(combine, rows[one], rows[other], coins[:, groups.numbers])
-            else:
-                gained = moved[:, other] - moved[:, one]
-                drawn = combine((wholes[one] + gained)[:, None]) - combine((wholes[other] - gained)[:, None])
-            beaten[place] += (np.abs(drawn) >= bar[place]).sum(axis=0)
+    for size in _chunks(draws, len(groups), sums):
+        if sums is None or wholes is None:
+            coins = _coins(generator, size, len(groups))[:, groups.numbers]
+            drawn = (_swapped(combine, rows[one][:], rows[other][:], coins) for one, other in pairs)
+        else:
+            moved = np.asarray(sum(_flipped(block, size, generator) for block in sums))
+            drawn = (_exchanged(combine, wholes, moved, *pair) for pair in pairs)
+        for place, one in enumerate(drawn):
+            beaten[place] += (np.abs(one) >= bar[place]).sum(axis=0)
     return np.where(np.isnan(observed), np.nan, (beaten + 1) / (draws + 1))
+
+
+def _flipped(
+    block: Float[np.ndarray, "S m K"], draws: int, generator: np.random.Generator
+) -> Float[np.ndarray, "R S K"]:
+    """For every draw the sum of those columns whose coin fell on heads."""
+    width = block.shape[1]
+    coins = (_coins(generator, size, width).astype(float) for size in _blocks(draws, width))
+    return np.concatenate([np.tensordot(some, block, axes=(1, 1)) for some in coins])
+
+
+def _exchanged(
+    combine: Combine, wholes: Float[np.ndarray, "S K"], moved: Float[np.ndarray, "R S K"], one: int, other: int
+) -> Float[np.ndarray, "R C"]:
+    """The difference of two systems after each draw's swaps, of what moved."""
+    gained = moved[:, other] - moved[:, one]
+    return combine((wholes[one] + gained)[:, None]) - combine((wholes[other] - gained)[:, None])
 
 
 def holm(p: Float[np.ndarray, " M"]) -> Float[np.ndarray, " M"]:
@@ -191,7 +230,7 @@ def minimum_detectable(
     level: float = 0.95,
     power: float = 0.8,
     resamples: int = 1000,
-    clusters: Names | None = None,
+    clusters: Clusters = None,
 ) -> Columns:
     """The smallest true difference that a paired test of this many examples would find with the given power.
 
@@ -218,8 +257,9 @@ def ends(draws: Float[np.ndarray, "R C"], level: float = 0.95) -> tuple[Columns,
     return found[0], found[1]
 
 
-def _additive(combine: Combine) -> bool:
-    return getattr(combine, "additive", False)
+def _chunks(total: int, clusters: int, sums: Sequence[object] | None) -> Iterator[int]:
+    """How many draws to finish at a time; where clusters come in parts, each part is gone through for all of these."""
+    return _blocks(total, clusters if sums is None or len(sums) == 1 else 1)
 
 
 def _blocks(total: int, width: int) -> Iterator[int]:
@@ -230,26 +270,11 @@ def _blocks(total: int, width: int) -> Iterator[int]:
         yield min(most, total - start)
 
 
-def _weighted(
-    weights: Float[np.ndarray, "R M"], sums: Sequence[Float[np.ndarray, "_ M K"]]
-) -> Float[np.ndarray, "R S K"]:
-    """For every draw the weighted sum over clusters, of all layers."""
-    return np.concatenate([np.tensordot(weights, one, axes=(1, 1)) for one in sums], axis=1)
-
-
-def _ends_of(layers: Sequence[Float[np.ndarray, "S N K"]]) -> Int[np.ndarray, " L"]:
-    return np.cumsum([len(one) for one in layers])[:-1]
-
-
-def _rows(members: Sequence[Int[np.ndarray, " _"]], chosen: Int[np.ndarray, " M"]) -> Int[np.ndarray, " _"]:
-    return np.concatenate([members[position] for position in chosen])
-
-
-def _counts(chosen: Int[np.ndarray, "R M"]) -> Float[np.ndarray, "R M"]:
-    """How often each of the M positions was chosen in each draw."""
-    draws, width = chosen.shape
-    flat = (chosen + width * np.arange(draws)[:, None]).ravel()
-    return np.bincount(flat, minlength=draws * width).reshape(draws, width).astype(float)
+def _counts(generator: np.random.Generator, share: Int[np.ndarray, " R"], width: int) -> Float[np.ndarray, "R M"]:
+    """How often each of ``width`` places is chosen in each draw, which has so many choices."""
+    chosen = generator.integers(width, size=share.sum())
+    chosen += np.repeat(np.arange(0, len(share) * width, width), share)
+    return np.bincount(chosen, minlength=len(share) * width).reshape(len(share), width).astype(float)
 
 
 def _coins(generator: np.random.Generator, draws: int, width: int) -> Bool[np.ndarray, "R M"]:

@@ -11,34 +11,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from parabench.combining import Pooled, Rows, each, parts, together
 from parabench.contracts import Example, Scorer
 from parabench.journal import NOT_FINITE
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-ROWS = 1 << 14
-"""Examples looked at together."""
 
-
-def each(scorer: Scorer, statistics: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N C"]:
-    """Every example's own columns: ``combine`` of each row by itself."""
-    if getattr(scorer.combine, "additive", False):
-        return scorer.combine(statistics[:, None])
-    return np.stack([scorer.combine(row[None]) for row in statistics])
-
-
-def counts(scorer: Scorer, statistics: Float[np.ndarray, "N K"]) -> list[int]:
+def counts(scorer: Scorer, rows: Rows) -> list[int]:
     """How many examples have no value in each column; 0 for a column that only many examples together have."""
-    starts = range(0, len(statistics), ROWS)
-    lost = sum((~np.isfinite(each(scorer, statistics[at : at + ROWS]))).sum(axis=0) for at in starts)
-    corpus = (lost == len(statistics)) & np.isfinite(scorer.combine(statistics))
+    mean = Pooled(rows)
+    lost = sum((~np.isfinite(each(scorer.combine, mean[part]))).sum(axis=0) for part in parts(len(mean)))
+    corpus = (lost == len(mean)) & np.isfinite(together(scorer.combine, mean))
     return np.where(corpus, 0, lost).tolist()
 
 
 def missing(scorer: Scorer, statistics: Float[np.ndarray, "N K"]) -> Bool[np.ndarray, "N C"]:
     """Which examples have no value in which columns; none in a column that only many examples together have."""
-    lost = ~np.isfinite(each(scorer, statistics))
+    lost = ~np.isfinite(each(scorer.combine, statistics))
     return lost & ~(lost.all(axis=0) & np.isfinite(scorer.combine(statistics)))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parabench import clusters, index, planning, runner
+from parabench import combining, index, planning, runner
 from parabench.clusters import Groups
 from parabench.contracts import Example, UserError
 from parabench.data import examples, held
@@ -120,7 +120,7 @@ def test_a_run_of_many_examples_is_that_of_few(tmp_path: Path, monkeypatch: pyte
             monkeypatch.setattr(held, "MANY", 7)
             monkeypatch.setattr(examples, "MANY", 7)
             monkeypatch.setattr(index, "LATEST", 5)
-            monkeypatch.setattr(clusters, "MANY", 7)
+            monkeypatch.setattr(combining, "MANY", 7)
         plan = planning.plan(planning.Request(suite, device="cpu", output=tmp_path / name))
         assert isinstance(plan.data.examples, held.OnDisk) == (name == "kept")
         runner.run(plan)

@@ -166,9 +166,9 @@ def test_one_who_comes_when_all_is_done_has_nothing_to_do(launch: Launch, alone:
 
 
 @pytest.mark.parametrize("torn", [b"", b'{"id":"torn'])
-@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("moment", range(4))
 def test_a_log_may_be_finished_while_others_open_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bool, torn: bytes
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int, torn: bytes
 ) -> None:
     records = [("a", {"text": "x"}), ("b", {"text": "y"})]
     log = partial(Log, tmp_path, "predictions", ("copy",), {})
@@ -176,18 +176,21 @@ def test_a_log_may_be_finished_while_others_open_it(
     leader = log(rank=0)
     with (tmp_path / "predictions" / "copy.part-1.jsonl").open("ab") as part:
         part.write(torn)
-    load = journal.load
+    load, moments = journal.load, iter(range(4))
 
     def overtaken(path: Path) -> Any:
-        if first:
-            leader.seal(["a", "b"])
-        found = load(path)
-        leader.seal(["a", "b"])
-        return found
+        try:
+            if next(moments) == moment:
+                leader.seal(["a", "b"])
+            return load(path)
+        finally:
+            if next(moments) == moment:
+                leader.seal(["a", "b"])
 
     monkeypatch.setattr(journal, "load", overtaken)
     other = log(rank=1)
-    assert other.sealed
+    monkeypatch.setattr(journal, "load", load)
+    assert other.refresh()
     assert other.done == dict(records)
     assert read_log(tmp_path, "predictions", "copy") == ({}, dict(records))
 

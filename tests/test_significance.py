@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.stats
 
+from parabench import combining
 from parabench import significance as sig
+from parabench.clusters import Groups
+from parabench.undefined import counts
 
 
 def plain_mean(rows):
@@ -178,3 +183,64 @@ def test_minimum_detectable_effect():
     values = 20 * (values - values.mean()) / values.std(ddof=1)
     found = sig.minimum_detectable(marked_mean, with_ones(values), with_ones(np.zeros((500, 1))), 0, resamples=4000)
     assert found[0] == pytest.approx(2.51, rel=0.05)
+
+
+@pytest.fixture
+def parted(monkeypatch):
+    monkeypatch.setattr(combining, "MANY", 50)
+    monkeypatch.setattr(combining, "PART", 32)
+
+
+CLUSTERED = np.random.default_rng(2).integers(150, size=400)
+
+
+@pytest.mark.parametrize("clusters", [None, CLUSTERED])
+def test_parts_of_many_rows_add_up_to_the_whole(parted, clusters):
+    rows = np.random.default_rng(0).normal(size=(2, 400, 3))
+    groups = Groups(400, clusters)
+    parts = groups.sums([rows, rows[0]])
+    assert len(parts) == -(-len(groups) // 32)
+    plain = np.stack([[layer[list(some)].sum(axis=0) for some in groups.members] for layer in (*rows, rows[0])])
+    np.testing.assert_allclose(np.concatenate(list(parts), axis=1), plain, atol=1e-12)
+    with_weight = with_ones(rows[0])
+    np.testing.assert_allclose(combining.together(marked_mean, with_weight), rows[0].mean(axis=0), atol=1e-12)
+
+
+@pytest.mark.parametrize("clusters", [None, CLUSTERED])
+def test_draws_over_parts_are_a_bootstrap_of_all(parted, clusters):
+    values = np.random.default_rng(1).normal(size=(400, 1)) + CLUSTERED[:, None] % 7
+    draws = sig.bootstrap(marked_mean, with_ones(values), 0, 6000, clusters)[:, 0]
+    members = Groups(400, clusters).members
+    sums = np.array([[values[some].sum(), len(some)] for some in members])
+    deviations = sums[:, 0] - values.mean() * sums[:, 1]  # the delta method for a ratio of sums
+    error = np.sqrt((deviations**2).sum()) / 400
+    assert draws.mean() == pytest.approx(values.mean(), abs=0.1 * error)
+    assert draws.std() == pytest.approx(error, rel=0.05)
+
+
+def test_every_draw_over_parts_has_as_many_rows_as_there_are():
+    blocks = [np.ones((1, size, 1)) for size in (7, 1, 30, 12)]
+    assert (sig.resampled(blocks, 50, np.random.default_rng(0), 300) == 50).all()
+    numbered = [np.eye(50)[None, start:end] for start, end in ((0, 7), (7, 8), (8, 38), (38, 50))]
+    times = sig.resampled(numbered, 50, np.random.default_rng(0), 4000)[:, 0]
+    np.testing.assert_allclose(times.mean(axis=0), 1, atol=0.08)  # each row once on average, 5 standard errors
+    np.testing.assert_allclose(times.var(axis=0), 49 / 50, atol=0.15)
+    np.testing.assert_allclose(np.corrcoef(times[:, 0], times[:, 49])[0, 1], -1 / 49, atol=0.08)
+
+
+@pytest.mark.parametrize("clusters", [None, CLUSTERED])
+def test_swaps_over_parts_tell_what_swaps_of_all_tell(parted, clusters, monkeypatch):
+    draw = np.random.default_rng(4)
+    a = draw.normal(size=(400, 3))
+    b = a + draw.normal([0.0, 0.08, 0.4], 1.0, size=(400, 3))
+    few = sig.paired_test(marked_mean, with_ones(a), with_ones(b), 0, 4000, clusters)
+    monkeypatch.setattr(combining, "MANY", 1000)
+    whole = sig.paired_test(marked_mean, with_ones(a), with_ones(b), 0, 4000, clusters)
+    np.testing.assert_allclose(few, whole, atol=0.04)
+    assert few[2] == 1 / 4001
+
+
+def test_undefined_examples_are_counted_over_parts(parted):
+    rows = with_ones(np.zeros((400, 1)))
+    rows[[0, 33, 399]] = np.nan
+    assert counts(SimpleNamespace(combine=marked_mean), rows) == [3]

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from parabench import suites
+from parabench.combining import each
 from parabench.contracts import Example, Runtime
-from parabench.corpus.intervals import each
 from parabench.corpus.scoring import measured, scorers_of
 from parabench.corpus.source import BLOCK, Row
 from parabench.inference.models import resolve_device
@@ -35,7 +35,7 @@ class ScoreRows:
         ]
         found = dict(batch)
         for scorer in self.scorers.values():
-            values = each(scorer, measured(scorer, rows, self.suite.normalise)).T
+            values = each(scorer.combine, measured(scorer, rows, self.suite.normalise)).T
             found |= {column.name: row for column, row in zip(scorer.columns, values, strict=True)}
         return found
 

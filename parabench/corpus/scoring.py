@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from parabench import planning
+from parabench.combining import each
 from parabench.contracts import Column, Runtime, Scorer, Setting, System, UserError, release
 from parabench.corpus import writing
 from parabench.corpus.growing import Growing, in_blocks
-from parabench.corpus.intervals import corpus_columns, each, interval
+from parabench.corpus.intervals import corpus_columns, interval
 from parabench.corpus.source import BLOCK, Row, Source
 from parabench.data.normalise import Normaliser
 from parabench.journal import slug
@@ -191,7 +192,7 @@ def _write(
                 "text": [row.text for row in rows],
             }
             for scorer, stream in zip(job.scorers.values(), blocks, strict=True):
-                values = each(scorer, next(stream)).T
+                values = each(scorer.combine, next(stream)).T
                 block |= {
                     column.name: writing.defined(v.tolist()) for column, v in zip(scorer.columns, values, strict=True)
                 }

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from array import array
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryFile, gettempdir
 from typing import Any
 
-from parabench.contents import Mapped
+from parabench.contents import FileLines, Mapped
 from parabench.contracts import Example
 from parabench.disk import told
 
@@ -27,26 +26,22 @@ def kept(examples: Iterable[Example]) -> Sequence[Example]:
 
 
 class OnDisk(Sequence[Example]):
-    """Examples of which only where they stand is in memory, 8 bytes each; the file goes when this does."""
+    """Examples in a file without a name, a line each; the file goes when this does."""
 
     def __init__(self, examples: Iterable[Example]) -> None:
         """Writes them all."""
-        self._ends = array("Q", [0])
-        with told(Path(gettempdir())):
-            self._file = TemporaryFile()  # noqa: SIM115  (as long as the examples are needed)
+        with told(Path(gettempdir())), TemporaryFile() as file:
+            self._lines = FileLines(os.dup(file.fileno()))
             for one in examples:
-                line = json.dumps([one.id, one.source, one.references, one.cluster]).encode()
-                self._file.write(line)
-                self._ends.append(self._ends[-1] + len(line))
-            self._file.flush()
+                line = json.dumps([one.id, one.source, one.references, one.cluster]).encode() + b"\n"
+                file.write(line)
+                self._lines.extend([len(line)])
 
     def __len__(self) -> int:
-        return len(self._ends) - 1
+        return len(self._lines)
 
     def __getitem__(self, at: Any) -> Any:
         if isinstance(at, slice):
             return Mapped(self.__getitem__, range(len(self))[at])
-        at = range(len(self))[at]
-        data = os.pread(self._file.fileno(), self._ends[at + 1] - self._ends[at], self._ends[at])
-        name, source, references, cluster = json.loads(data)
+        name, source, references, cluster = json.loads(self._lines[at])
         return Example(name, source, tuple(references), cluster)

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from parabench.combining import each, pooled, together
 from parabench.contracts import Score
 from parabench.disk import write_atomically
 from parabench.report.board import Comparison
 from parabench.report.evidence import Evidence, Measured, gather
 from parabench.report.leaderboard import Leaderboard, Row, to_csv, to_json, to_markdown
 from parabench.report.page import PageData, to_html
-from parabench.significance import benjamini_hochberg, detectable, ends, holm, paired_tests, pooled, rank_clusters
-from parabench.undefined import counts, each
+from parabench.significance import benjamini_hochberg, detectable, ends, holm, paired_tests, rank_clusters
+from parabench.undefined import counts
 from parabench.validity import broken_by, reason
 
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ def leaderboard(evidence: Evidence, compared: tuple[Comparison, ...]) -> Leaderb
     suite, ranks, draws = evidence.facts["suite"], _ranks(evidence, compared), evidence.resamples
     names = {column.name: one.signature for one in evidence.measured.values() for column in one.scorer.columns}
     systems = {f"system {name}": output.signature for name, output in evidence.outputs.items()}
-    clusters = len(np.unique(evidence.clusters))
-    sampled = f"clusters:{clusters}|draws:{draws}|seed:{evidence.seed}"
+    sampled = f"clusters:{len(evidence.clusters)}|draws:{draws}|seed:{evidence.seed}"
     scores = dict(_scores(evidence))
     rows = tuple(_row(evidence, name, ranks.get(name), scores.get(name, {})) for name in evidence.outputs)
     broken = invalid(evidence, {row.system: row for row in rows})
@@ -90,8 +90,8 @@ def _scores(evidence: Evidence) -> Iterator[tuple[str, dict[str, Score]]]:
     found: dict[str, dict[str, Score]] = {}
     for name, one in evidence.measured.items():
         for (system, statistics), draws in zip(one.statistics.items(), evidence.samples[name], strict=True):
-            rows = pooled(statistics)
-            numbers = zip(one.scorer.combine(rows), *ends(draws, LEVEL), counts(one.scorer, rows), strict=True)
+            values, lost = together(one.scorer.combine, statistics), counts(one.scorer, statistics)
+            numbers = zip(values, *ends(draws, LEVEL), lost, strict=True)
             why = one.reasons(system)
             cells = [Score(float(v), float(a), float(b), one.signature, n, why if n else "") for v, a, b, n in numbers]
             found.setdefault(system, {}).update(zip((c.name for c in one.scorer.columns), cells, strict=True))
@@ -140,7 +140,7 @@ def _compared(evidence: Evidence, name: str) -> Iterator[Comparison]:
     if not pairs or all(column.better == "none" for column in one.scorer.columns):
         return
     rows = [one.statistics[system] for system in systems]
-    values = [one.scorer.combine(pooled(row)) for row in rows]
+    values = [together(one.scorer.combine, row) for row in rows]
     tests = paired_tests(one.scorer.combine, rows, pairs, evidence.seed, evidence.resamples, evidence.clusters)
     for (a, b), p in zip(pairs, tests, strict=True):
         drawn = [samples[order.index(systems[place])] for place in (a, b)]
@@ -180,7 +180,7 @@ def _ranks(evidence: Evidence, compared: tuple[Comparison, ...]) -> dict[str, tu
     name, place = evidence.ranking
     one = evidence.measured[name]
     systems, better = _competing(evidence, one, "system"), one.scorer.columns[place].better
-    values = np.array([one.scorer.combine(pooled(one.statistics[name]))[place] for name in systems])
+    values = np.array([together(one.scorer.combine, one.statistics[name])[place] for name in systems])
     worse = np.zeros((len(systems), len(systems)), dtype=bool)
     for pair in compared:
         real = pair.p < 1 - LEVEL and not pair.low <= 0 <= pair.high  # the interval draws training seeds, the test none
@@ -214,5 +214,5 @@ def page(evidence: Evidence, board: Leaderboard, compared: tuple[Comparison, ...
 def _values(evidence: Evidence, system: str) -> Iterator[tuple[str, list[float]]]:
     for one in evidence.measured.values():
         if system in one.statistics:
-            rows = each(one.scorer, pooled(one.statistics[system].take(evidence.shown, axis=-2)))
+            rows = each(one.scorer.combine, pooled(one.statistics[system], evidence.shown))
             yield from ((column.name, rows[:, place].tolist()) for place, column in enumerate(one.scorer.columns))

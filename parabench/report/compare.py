@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parabench.clusters import Names
+from parabench.combining import Pooled, Rows, together
 from parabench.contracts import Column, Score, Scorer, UserError
 from parabench.report.board import Leaderboard, Row, flat
-from parabench.significance import difference, holm, paired_test, pooled
+from parabench.significance import Clusters, difference, holm, paired_test
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
-
-    Statistics = Mapping[str, Float[np.ndarray, "N K"]]
+    Statistics = Mapping[str, Rows]
 
 MUST_AGREE = ("data", "decoding", "normalise", "protocol", "signature")
 """The first part of every field that forbids a comparison when two runs differ in it."""
@@ -108,7 +106,7 @@ def changes(
     seed: int,
     resamples: int = 10_000,
     draws: int = 10_000,
-    clusters: Names | None = None,
+    clusters: Clusters = None,
 ) -> tuple[Change, ...]:
     """What changed for each system that both runs have, in every column, paired by example, by whole clusters."""
     return tuple(
@@ -120,16 +118,14 @@ def changes(
     )
 
 
-def _changes(
-    pair: Pair, system: str, seed: int, resamples: int, draws: int, clusters: Names | None
-) -> Iterator[Change]:
+def _changes(pair: Pair, system: str, seed: int, resamples: int, draws: int, clusters: Clusters) -> Iterator[Change]:
     combine, before, after = pair.scorer.combine, pair.before[system], pair.after[system]
-    one, other = pooled(before), pooled(after)
-    if one.shape != other.shape:
+    one, other = Pooled(before), Pooled(after)
+    if len(one) != len(other):
         raise UserError(f"compare {system} in two runs", f"{len(one)} examples in one, {len(other)} in the other")
     _, low, high = difference(combine, after, before, seed, resamples, clusters=clusters)
     p = paired_test(combine, after, before, seed, draws, clusters)
-    numbers = zip(combine(one), combine(other), low, high, p, strict=True)
+    numbers = zip(together(combine, one), together(combine, other), low, high, p, strict=True)
     for column, row in zip(pair.scorer.columns, numbers, strict=True):
         yield Change(system, column, *(float(number) for number in row))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from parabench.contracts import Column, Example, Signature, additive
 
@@ -33,7 +33,7 @@ class CutOff:
         return Signature(NAME, (("by", "no-end-token"),))
 
     def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 2"]:
-        return rows([example.id in self.cut for example in examples])
+        return Rows(bytes(example.id in self.cut for example in examples))[:]
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 2"]) -> Float[np.ndarray, "*draws 1"]:
@@ -41,8 +41,22 @@ class CutOff:
         return 100 * sums[..., :1] / sums[..., 1:]
 
 
-def rows(cut: Sequence[bool] | bytearray) -> Float[np.ndarray, "N 2"]:
-    """Statistics from whether each output was cut."""
-    import numpy as np
+class Rows:
+    """Statistics from whether each output was cut, a byte each: rows of that and of 1, made when asked for."""
 
-    return np.column_stack([np.array(cut, dtype=float), np.ones(len(cut))])
+    ndim = 2
+
+    def __init__(self, cut: bytes | bytearray) -> None:
+        """One byte for each output."""
+        import numpy as np
+
+        self._cut = np.frombuffer(cut, np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._cut)
+
+    def __getitem__(self, at: Any) -> Float[np.ndarray, "n 2"]:
+        import numpy as np
+
+        cut = self._cut[at].astype(float)
+        return np.stack([cut, np.ones_like(cut)], axis=-1)

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parabench import registry, seeds, turns
+from parabench.clusters import Groups
+from parabench.combining import Rows
 from parabench.contents import Mapped, mark
 from parabench.contracts import Column, Example, Scorer, Setting, UserError
 from parabench.disk import read
 from parabench.report.cutoff import NAME as CUT_OFF
 from parabench.report.cutoff import CutOff
-from parabench.report.cutoff import rows as cut_off
+from parabench.report.cutoff import Rows as CutOffRows
 from parabench.significance import bootstraps
 from parabench.store import load_reasons, load_statistics, log_names, read_examples, read_finished
 
@@ -62,13 +64,13 @@ class Output:
 class Measured:
     """What one scorer left behind: an array for each row of the table, and the settings that made them.
 
-    A row of several training seeds has an axis for them before the others. ``why`` has, for each row of the table, the
+    A row of several training seeds has an array for each. ``why`` has, for each row of the table, the
     reasons why examples have no value.
     """
 
     scorer: Scorer
     signature: str
-    statistics: Mapping[str, Float[np.ndarray, "*seeds N K"]]
+    statistics: Mapping[str, Rows]
     why: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def reasons(self, row: str) -> str:
@@ -112,12 +114,12 @@ class Evidence:
         return wanted if wanted in names or not names else names[0]
 
     @cached_property
-    def clusters(self) -> Int[np.ndarray, " N"]:
-        """A number for the cluster of every example; an example of none is one by itself."""
+    def clusters(self) -> Groups:
+        """The clusters of all examples; an example of none is one by itself."""
         import numpy as np
 
         names = (example.cluster or f"example {example.id}" for example in self.examples)
-        return np.fromiter(map(mark, names), np.uint64, len(self.examples))
+        return Groups(len(self.examples), np.fromiter(map(mark, names), np.uint64, len(self.examples)))
 
     @property
     def resamples(self) -> int:
@@ -150,7 +152,7 @@ def gather(folder: Path, most: int | None = None) -> Evidence:
     found = {name: _output(folder, name, facts, held) for (name,) in log_names(folder, "predictions")}
     rows = seeds.rows(found)
     outputs = {row: _merged([found[name][0] for name in names]) for row, names in rows.items()}
-    arrays = {name: cut_off(cut) for name, (_, cut) in found.items() if len(cut) == len(examples)}
+    arrays = {name: CutOffRows(cut) for name, (_, cut) in found.items() if len(cut) == len(examples)}
     harness = Measured(CutOff(), str(CutOff().signature), _stacked(arrays, rows))
     return Evidence(facts, examples, outputs, _all_measured(folder, rows) | {CUT_OFF: harness}, most)
 
@@ -182,11 +184,9 @@ def _pooled(several: Sequence[Mapping[str, Sequence[str]]]) -> dict[str, list[st
 
 
 def _stacked(arrays: Mapping[str, Any], rows: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Arrays by row; those of training seeds one upon the other, where all of a row's are there."""
-    import numpy as np
-
+    """Arrays by row; a list of those of its training seeds, where all are there."""
     whole = {row: names for row, names in rows.items() if all(name in arrays for name in names)}
-    return {row: arrays[n[0]] if len(n) == 1 else np.stack([arrays[name] for name in n]) for row, n in whole.items()}
+    return {row: arrays[n[0]] if len(n) == 1 else [arrays[name] for name in n] for row, n in whole.items()}
 
 
 def _facts(folder: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from parabench.combining import Rows, pooled
 from parabench.contracts import Score, UserError
 from parabench.report.board import (
     Leaderboard,
@@ -25,9 +26,6 @@ from parabench.report.board import (
 from parabench.report.sinks import latex
 
 if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import Float
-
     from parabench.report.page import PageData
 
 Z = 1.959964
@@ -115,13 +113,12 @@ def _latex_score(score: Score | None, value: str, interval: str, top: bool) -> s
     return rf"\shortstack[r]{{{shown}\\{{\tiny [${interval[1:-1]}$]}}}}" if interval else shown
 
 
-def to_parquet(
-    data: PageData, path: Path, statistics: Mapping[str, Mapping[str, Float[np.ndarray, "N K"]]] | None = None
-) -> None:
+def to_parquet(data: PageData, path: Path, statistics: Mapping[str, Mapping[str, Rows]] | None = None) -> None:
     """All samples, one row per system and example, with the value of every column and, if given, the raw statistics.
 
-    ``statistics`` maps scorer and system to an array. The signatures and the provenance are in the file's metadata
-    under ``parabench``. Texts are as the system wrote them; an undefined number is null.
+    ``statistics`` maps scorer and system to rows, of which the mean over training seeds is written. The signatures and
+    the provenance are in the file's metadata under ``parabench``. Texts are as the system wrote them; an undefined
+    number is null.
     """
     import pyarrow
     import pyarrow.parquet
@@ -137,9 +134,7 @@ def to_parquet(
     pyarrow.parquet.write_table(table, path, compression="zstd")
 
 
-def _columns(
-    data: PageData, row: Row, statistics: Mapping[str, Mapping[str, Float[np.ndarray, "N K"]]]
-) -> dict[str, Sequence[Any]]:
+def _columns(data: PageData, row: Row, statistics: Mapping[str, Mapping[str, Rows]]) -> dict[str, Sequence[Any]]:
     count, values = len(data.examples), data.values.get(row.system, {})
     found: dict[str, Sequence[Any]] = {
         "id": [example.id for example in data.examples],
@@ -154,7 +149,7 @@ def _columns(
         found[column.name] = _nulls(values.get(column.name, [math.nan] * count))
     for scorer, arrays in statistics.items():
         if row.system in arrays:
-            found[f"statistics.{scorer}"] = [_nulls(line) for line in arrays[row.system].tolist()]
+            found[f"statistics.{scorer}"] = [_nulls(line) for line in pooled(arrays[row.system]).tolist()]
     return found
 
 

@@ -10,8 +10,9 @@ import pytest
 from parabench.scorers.sums import additive
 
 from parabench import significance
+from parabench.combining import each
 from parabench.contracts import Column, Signature
-from parabench.corpus.intervals import corpus_columns, each, interval
+from parabench.corpus.intervals import corpus_columns, interval
 
 ROWS = np.random.default_rng(3).normal(5, 2, (297, 1))
 
@@ -50,7 +51,7 @@ WHOLE = np.vstack(list(blocks()))
 
 def test_the_value_is_that_of_all_rows() -> None:
     assert corpus_columns(Ratio(), blocks) == pytest.approx(ROWS.mean(), rel=1e-12)
-    assert each(Ratio(), WHOLE)[:, 0] == pytest.approx(ROWS[:, 0])
+    assert each(Ratio().combine, WHOLE)[:, 0] == pytest.approx(ROWS[:, 0])
 
 
 def test_the_interval_is_the_bootstrap_of_all_rows() -> None:
@@ -64,6 +65,6 @@ def test_the_interval_is_the_bootstrap_of_all_rows() -> None:
 
 
 def test_a_combine_that_does_not_add_up_has_its_rows_and_no_corpus_value() -> None:
-    assert each(Middle(), ROWS[:3])[:, 0] == pytest.approx(ROWS[:3, 0])
+    assert each(Middle().combine, ROWS[:3])[:, 0] == pytest.approx(ROWS[:3, 0])
     assert np.isnan(corpus_columns(Middle(), blocks)).all()
     assert np.isnan(interval(Middle(), blocks, 0)).all()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from parabench import suites
+from parabench.combining import each
 from parabench.contracts import Example, Runtime
-from parabench.corpus.intervals import each
 from parabench.corpus.on_ray import ScoreRows, score
 from parabench.corpus.scoring import measured, scorers_of
 from parabench.corpus.source import Row
@@ -27,7 +27,7 @@ def expected() -> np.ndarray:
         Row(Example(str(at), str(source), tuple(map(str, references))), str(text))
         for at, source, text, references in zip(*BATCH.values(), strict=True)
     ]
-    return each(scorer, measured(scorer, rows, suite.normalise))[:, 0]
+    return each(scorer.combine, measured(scorer, rows, suite.normalise))[:, 0]
 
 
 def test_an_actor_adds_columns_to_a_batch() -> None:

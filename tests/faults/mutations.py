@@ -66,7 +66,7 @@ def growing(folder: Path, number: int, seed: int = 0) -> Counter[str]:
 
 
 def _read(folder: Path) -> Any:
-    array = load_statistics(folder, "copy", "bleu")[1]
+    array = load_statistics(folder, "copy", "bleu")[1][:]
     return array.tobytes(), array.shape, read_log(folder, "predictions", "copy"), read_examples(folder)
 
 

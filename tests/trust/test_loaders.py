@@ -16,6 +16,7 @@ from fuzzing import mutants, randomly, trials
 from hypothesis import given
 
 from parabench import planning, runner, suites
+from parabench.combining import pooled
 from parabench.contracts import Example, UserError
 from parabench.data.examples import read_examples
 from parabench.data.predictions import read_predictions
@@ -196,7 +197,8 @@ def contents(folder: Path):
     """All that a report is made of."""
     evidence = gather(folder)
     outputs = {name: (dict(output.texts), output.signature) for name, output in evidence.outputs.items()}
-    arrays = {name: {s: a.tobytes() for s, a in one.statistics.items()} for name, one in evidence.measured.items()}
+    measured = {name: one.statistics.items() for name, one in evidence.measured.items()}
+    arrays = {name: {system: pooled(rows).tobytes() for system, rows in items} for name, items in measured.items()}
     return evidence.examples, outputs, arrays
 
 

@@ -1,0 +1,90 @@
+"""Columns from statistics: of every example by itself, or of all together; where they are many, a part at a time.
+
+Statistics are rows of float64 ``[N, K]``, one for each example, in memory or on disk; of several training seeds, such
+an array for each. A scorer's ``combine`` makes C columns of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Float, Int
+
+Combine = Callable[[Float[np.ndarray, "*draws N K"]], Float[np.ndarray, "*draws C"]]
+Places = slice | Int[np.ndarray, " n"]
+Columns = Float[np.ndarray, " C"]
+
+
+class Layer(Protocol):
+    """An array ``[N, K]``, or what is read or made like one when rows are asked for."""
+
+    @property
+    def ndim(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, at: Any, /) -> Any: ...
+
+
+Rows = Layer | Sequence[Layer]
+"""Statistics of one system: an array ``[N, K]``, or one for each training seed."""
+
+MANY = 20_000
+"""Rows that are taken together."""
+PART = 1 << 14
+"""Rows of a part where there are more."""
+
+
+class Pooled:
+    """The mean over training seeds of every example's statistics, made when it is asked for."""
+
+    ndim = 2
+
+    def __init__(self, rows: Rows) -> None:
+        """Nothing is read yet."""
+        self._layers = layers(rows)
+
+    def __len__(self) -> int:
+        return len(self._layers[0])
+
+    def __getitem__(self, at: Places) -> Float[np.ndarray, "n K"]:
+        several = [one[at] for one in self._layers]
+        return several[0] if len(several) == 1 else np.mean(several, axis=0)
+
+
+def layers(rows: Rows) -> list[Layer]:
+    """The arrays of the training seeds; one where there are none."""
+    return [rows] if getattr(rows, "ndim", 3) == 2 else list(rows)  # type: ignore
+
+
+def pooled(rows: Rows, at: Places = slice(None)) -> Float[np.ndarray, "n K"]:
+    """Every example's statistics, or those at some places; the mean over training seeds."""
+    return Pooled(rows)[at]
+
+
+def parts(count: int) -> Iterator[slice]:
+    """All of ``count`` rows, or one part after the other."""
+    size = max(count, 1) if count <= MANY else PART
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))
+
+
+def is_additive(combine: Combine) -> bool:
+    """Whether it reads only the sums of rows, so that parts can be added up."""
+    return bool(getattr(combine, "additive", False))
+
+
+def each(combine: Combine, statistics: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N C"]:
+    """Every row's own columns."""
+    if is_additive(combine):
+        return combine(statistics[:, None])
+    return np.stack([combine(row[None]) for row in statistics])
+
+
+def together(combine: Combine, rows: Rows) -> Columns:
+    """The columns of all rows, the mean over training seeds."""
+    mean = Pooled(rows)
+    if len(mean) <= MANY or not is_additive(combine):
+        return combine(mean[:])
+    return combine(np.asarray(sum(mean[part].sum(axis=0) for part in parts(len(mean))))[None])
