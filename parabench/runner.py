@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from parabench import provenance, turns, undefined
 from parabench.contents import Mapped
 from parabench.contracts import Example, Paraphrase, Scorer, UserError, release
+from parabench.data.examples import EvaluationSet
 from parabench.planning import Plan, check, meant
 from parabench.records import canonical
 from parabench.shares import Item, Share, await_leader, await_seal, gather
@@ -126,7 +127,7 @@ def generate(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notic
     """Let one system paraphrase what it has not yet, writing each batch as it finishes."""
     log = _predictions(folder, plan, name, notice)
     examples = plan.data.examples
-    missing = array("Q", _missing(log, examples, share.of(range(len(examples)))))
+    missing = array("I", _missing(log, examples, share.of(range(len(examples)))))
     if missing:
         for batch in plan.systems[name].paraphrase(Mapped(lambda place: examples[place].source, missing)):
             ids = [examples[missing[answer.position]].id for answer in batch]
@@ -157,7 +158,7 @@ def measure(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice
         log, texts = _statistics(folder, plan, system, name, notice), _texts(folder, plan, system, scorer)
         size = getattr(scorer, "block", BLOCK) if share.size == 1 else BLOCK
         for block in share.of(blocks(range(len(plan.data.examples)), size)):
-            if left := _missing(log, plan.data.examples, block):
+            if left := list(_missing(log, plan.data.examples, block)):
                 given = [list(map(plain, texts[place])) for place in left]
                 examples = [plain.example(plan.data.examples[place]) for place in left]
                 rows = turns.measure(scorer, examples, given)
@@ -181,7 +182,7 @@ def _statistics(folder: Run, plan: Plan, system: str, name: str, notice: Notice 
         "system": system,
         "scorer": name,
         "signature": str(scorer.signature),
-        "predictions": _digest(plan.data.examples, _texts(folder, plan, system, scorer)),
+        "predictions": _digest(plan.data, _texts(folder, plan, system, scorer)),
         "built": list(meant("scorer", name, plan.suite)),
     }
     return _log(folder, notice, "statistics", system, name, key=key)
@@ -208,18 +209,18 @@ def _log(folder: Run, notice: Notice, kind: Kind, *names: str, key: dict[str, An
     return log
 
 
-def _digest(examples: Sequence[Example], texts: Sequence[list[str]]) -> str:
+def _digest(data: EvaluationSet, texts: Sequence[list[str]]) -> str:
     """The SHA-256 of ``canonical`` of all texts by id, which are never held whole."""
     digest, comma = hashlib.sha256(b"{"), b""
-    for place in sorted(range(len(examples)), key=lambda place: examples[place].id):
-        digest.update(comma + canonical(examples[place].id) + b":" + canonical(texts[place]))
+    for place in data.by_id:
+        digest.update(comma + canonical(data.examples[place].id) + b":" + canonical(texts[place]))
         comma = b","
     digest.update(b"}")
     return digest.hexdigest()
 
 
-def _missing(log: Log, examples: Sequence[Example], places: Sequence[int]) -> list[int]:
-    return [] if log.sealed else [place for place in places if examples[place].id not in log.done]
+def _missing(log: Log, examples: Sequence[Example], places: Sequence[int]) -> Iterator[int]:
+    return (place for place in ([] if log.sealed else places) if examples[place].id not in log.done)
 
 
 def blocks(examples: Sequence[Item], size: int = BLOCK) -> list[Sequence[Item]]:

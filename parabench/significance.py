@@ -58,14 +58,13 @@ def resampled(
 
     Each block gets its share by a binomial of what is left, which makes a multinomial of all.
     """
-    left, rest, sums = np.full(draws, total), total, []
+    left, rest, sums = np.full(draws, total), total, np.zeros((draws, 1, 1))
     for block in blocks:
         width = block.shape[1]
         share = left if width == rest else generator.binomial(left, width / rest)
         left, rest = left - share, rest - width
-        sums.append(_drawn(block, share, generator))
-        sums = [np.asarray(sum(sums))]
-    return sums[0]
+        sums = sums + _drawn(block, share, generator)
+    return sums
 
 
 def _drawn(

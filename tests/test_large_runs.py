@@ -76,7 +76,7 @@ def test_the_digest_of_texts_is_that_of_all_of_them_in_canonical_json() -> None:
     named = [Example(name, name, ()) for name in ("b", "a", "ä", "10", "9")]
     texts = [[f"text of {example.id}", "é"] for example in named]
     whole = {example.id: several for example, several in zip(named, texts, strict=True)}
-    assert runner._digest(named, texts) == hashlib.sha256(canonical(whole)).hexdigest()
+    assert runner._digest(examples.EvaluationSet(named), texts) == hashlib.sha256(canonical(whole)).hexdigest()
 
 
 def test_the_page_holds_a_sample_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

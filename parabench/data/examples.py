@@ -8,6 +8,7 @@ TSV:   ``source TAB reference TAB reference …`` (the number of references may 
 from __future__ import annotations
 
 import hashlib
+import heapq
 import json
 import random
 from array import array
@@ -38,6 +39,17 @@ class EvaluationSet:
     def references(self) -> int:
         """How many references every example has."""
         return len(self.examples[0].references) if self.examples else 0
+
+    @cached_property
+    def by_id(self) -> Sequence[int]:
+        """The places of all examples in the order of their ids, 4 bytes each; no more ids than fit are held at once."""
+
+        def name(place: int) -> str:
+            return self.examples[place].id
+
+        starts, count = range(0, len(self.examples), MANY), len(self.examples)
+        runs = (array("I", sorted(range(start, min(start + MANY, count)), key=name)) for start in starts)
+        return array("I", heapq.merge(*runs, key=name))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from parabench import registry, seeds, turns
 from parabench.clusters import Groups
-from parabench.combining import Rows
+from parabench.combining import MANY, Rows
 from parabench.contents import Mapped, mark
 from parabench.contracts import Column, Example, Scorer, Setting, UserError
 from parabench.disk import read
@@ -26,10 +26,6 @@ from parabench.store import load_reasons, load_statistics, log_names, read_examp
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float, Int
-
-
-MANY = 20_000
-"""Examples beyond which fewer samples are drawn."""
 
 
 @dataclass(frozen=True)
