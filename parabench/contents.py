@@ -241,9 +241,11 @@ def load_array(path: Path) -> Statistics:
                     names.extend([len(line)])
             with _array(stored, "statistics", "<f8", 2) as (file, shape):
                 values = Stored(path, _member_start(path, stored, "statistics") + file.tell(), shape)
+                left = 8 * shape[0] * shape[1]
                 for chunk in in_chunks(file):
                     digest.update(chunk)
-        if header["sha256"] != digest.hexdigest() or len(names) != len(values):
+                    left -= len(chunk)
+        if header["sha256"] != digest.hexdigest() or left or len(names) != len(values):
             raise ValueError("other bytes")
         return Statistics(header, Mapped(json.loads, names), values)
     except Exception as error:  # zipfile and numpy raise a dozen kinds for bytes that are not what they wrote

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from parabench.clusters import Groups, Names
-from parabench.combining import Columns, Combine, Layer, Pooled, Rows, is_additive, layers, together
+from parabench.combining import Columns, Combine, Pooled, Rows, is_additive, layers, together
 
 Clusters = Groups | Names | None
 """Which rows belong together; none are given where each stands by itself."""
@@ -36,6 +36,7 @@ def bootstraps(
     groups = Groups.of(len(several[0][0]), clusters)
     generator, seeds = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     sums = groups.sums(systems) if is_additive(combine) else None
+    wholes = [np.stack([one[:] for one in of_one]) for of_one in several] if sums is None else []
     parts = []
     for size in _chunks(resamples, len(groups), sums):
         weights = [_counts(seeds, np.full(size, len(one)), len(one)) / len(one) for one in several]
@@ -46,7 +47,7 @@ def bootstraps(
             parts.append(combine(np.stack(totals)[:, :, None, :]))
         else:
             chosen = generator.integers(len(groups), size=(size, len(groups)))
-            pairs = zip(several, weights, strict=True)
+            pairs = zip(wholes, weights, strict=True)
             parts.append(np.stack([_one_by_one(combine, *one, groups, chosen) for one in pairs]))
     return np.concatenate(parts, axis=1)
 
@@ -80,12 +81,12 @@ def _drawn(
 
 def _one_by_one(
     combine: Combine,
-    several: Sequence[Layer],
+    whole: Float[np.ndarray, "S N K"],
     weights: Float[np.ndarray, "R S"],
     groups: Groups,
     chosen: Int[np.ndarray, "R M"],
 ) -> Float[np.ndarray, "R C"]:
-    whole, draws = np.stack([one[:] for one in several]), zip(weights, chosen, strict=True)
+    draws = zip(weights, chosen, strict=True)
     return np.stack([combine(np.tensordot(w, whole, axes=1)[groups.rows(row)]) for w, row in draws])
 
 
@@ -150,16 +151,17 @@ def paired_tests(
     observed = np.abs(first - second)
     bar = observed - 1e-12 * (np.abs(first) + np.abs(second))  # a tie that rounding breaks is still a tie
     sums = groups.sums(rows) if is_additive(combine) else None
-    wholes = None if sums is None else np.asarray(sum(one.sum(axis=1) for one in sums))
+    wholes = [one[:] for one in rows] if sums is None else np.asarray(sum(one.sum(axis=1) for one in sums))
     generator = np.random.default_rng(seed)
     beaten = np.zeros_like(observed)
     for size in _chunks(draws, len(groups), sums):
-        if sums is None or wholes is None:
+        if sums is None:
             coins = _coins(generator, size, len(groups))[:, groups.numbers]
-            drawn = (_swapped(combine, rows[one][:], rows[other][:], coins) for one, other in pairs)
+            drawn = (_swapped(combine, wholes[one], wholes[other], coins) for one, other in pairs)
         else:
             moved = np.asarray(sum(_flipped(block, size, generator) for block in sums))
-            drawn = (_exchanged(combine, wholes, moved, *pair) for pair in pairs)
+            gained = ((one, other, moved[:, other] - moved[:, one]) for one, other in pairs)
+            drawn = (_exchanged(combine, wholes[one], wholes[other], change) for one, other, change in gained)
         for place, one in enumerate(drawn):
             beaten[place] += (np.abs(one) >= bar[place]).sum(axis=0)
     return np.where(np.isnan(observed), np.nan, (beaten + 1) / (draws + 1))
@@ -172,14 +174,6 @@ def _flipped(
     width = block.shape[1]
     coins = (_coins(generator, size, width).astype(float) for size in _blocks(draws, width))
     return np.concatenate([np.tensordot(some, block, axes=(1, 1)) for some in coins])
-
-
-def _exchanged(
-    combine: Combine, wholes: Float[np.ndarray, "S K"], moved: Float[np.ndarray, "R S K"], one: int, other: int
-) -> Float[np.ndarray, "R C"]:
-    """The difference of two systems after each draw's swaps, of what moved."""
-    gained = moved[:, other] - moved[:, one]
-    return combine((wholes[one] + gained)[:, None]) - combine((wholes[other] - gained)[:, None])
 
 
 def holm(p: Float[np.ndarray, " M"]) -> Float[np.ndarray, " M"]:
@@ -279,6 +273,13 @@ def _counts(generator: np.random.Generator, share: Int[np.ndarray, " R"], width:
 def _coins(generator: np.random.Generator, draws: int, width: int) -> Bool[np.ndarray, "R M"]:
     packed = np.frombuffer(generator.bytes(draws * ((width + 7) // 8)), dtype=np.uint8).reshape(draws, -1)
     return np.unpackbits(packed, axis=1, count=width).astype(bool)
+
+
+def _exchanged(
+    combine: Combine, a: Float[np.ndarray, " K"], b: Float[np.ndarray, " K"], gained: Float[np.ndarray, "R K"]
+) -> Float[np.ndarray, "R C"]:
+    """The difference after each draw's swaps, from what they add to the sums of ``a`` and take from those of ``b``."""
+    return combine((a + gained)[:, None]) - combine((b - gained)[:, None])
 
 
 def _swapped(
