@@ -88,7 +88,7 @@ def join_run(folder: Path, spec: Mapping[str, Any], rank: int) -> Iterator[Run]:
 
     UserError if none does, if the run is of another spec, or if another process has this rank.
     """
-    if standing(folder, 0) != "there":
+    if not _led(folder):
         raise UserError(f"join {folder}", "no process leads it", mend="start one with RANK=0, or without torchrun")
     with _locked(folder, rank):
         _claim(folder, spec)
@@ -105,9 +105,18 @@ def standing(folder: Path, rank: int) -> Literal["unknown", "there", "gone"]:
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return "there"
+        except BlockingIOError:  # by another one than has signed it, if that one is about to sign
+            return "there" if _signed(path) == signed else "unknown"
     return "gone"
+
+
+def _led(folder: Path) -> bool:
+    """Whether a process leads the run; asked for a moment, because it locks the folder before it signs."""
+    for _ in range(20):
+        if standing(folder, 0) == "there":
+            return True
+        time.sleep(0.01)
+    return False
 
 
 @dataclass(frozen=True)

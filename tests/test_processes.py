@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
@@ -88,8 +89,8 @@ class Launch:
     def __init__(self, world: Path, output: Path) -> None:
         self.world, self.output, self.processes = world, output, list[Any]()
 
-    def start(self, rank: int, size: int, batches: int | None = None, pause: float = 0.0) -> Any:
-        share = Share(rank, size, patience=20 if rank else 3, interval=0.02)
+    def start(self, rank: int, size: int, batches: int | None = None, pause: float = 0.0, patience: float = 20) -> Any:
+        share = Share(rank, size, patience, interval=0.02)
         arguments = (self.world, self.output, share, batches, pause)
         self.processes.append(get_context("fork").Process(target=work, args=arguments))
         self.processes[-1].start()
@@ -143,7 +144,7 @@ def test_a_killed_leader_ends_all_and_the_next_launch_may_have_another_size(
 
 
 def test_a_stopped_process_is_named_and_nothing_is_lost(launch: Launch, alone: dict[str, str]) -> None:
-    leader, stopped = launch.start(0, 2), launch.start(1, 2, pause=0.5)
+    leader, stopped = launch.start(0, 2, patience=3), launch.start(1, 2, pause=0.5)
     part = launch.output / "predictions" / "upper.part-1.jsonl"
     wait_for(part.exists)
     os.kill(stopped.pid, signal.SIGSTOP)
@@ -210,6 +211,18 @@ def test_two_launches_do_not_mix(world: Path, tmp_path: Path) -> None:
             pass
     with pytest.raises(UserError, match="no process leads it"), join_run(tmp_path / "run", spec, 1):
         pass
+
+
+def test_one_may_join_while_the_leading_process_has_not_signed_yet(tmp_path: Path) -> None:
+    with open_run(tmp_path / "run", {}):
+        lock = tmp_path / "run" / "lock"
+        signature = lock.read_bytes()
+        lock.write_bytes(b"")
+        assert standing(tmp_path / "run", 0) == "unknown"
+        with ThreadPoolExecutor() as pool:
+            pool.submit(lambda: (time.sleep(0.05), lock.write_bytes(signature)))
+            with join_run(tmp_path / "run", {}, 1):
+                assert standing(tmp_path / "run", 1) == "there"
 
 
 def test_the_share_comes_from_what_torchrun_sets() -> None:
