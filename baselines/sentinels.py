@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from parabench.contracts import Paraphrase, Setting, Signature, UserError
+from parabench.index import Places
 
 Rule = Callable[[str, Setting], str]
 
@@ -65,7 +66,7 @@ def build_source_twice(variant: str, setting: Setting) -> Sentinel:
 
 def build_other_sentence(variant: str, setting: Setting) -> Sentinel:
     """Another example's source: fluent, and about something else."""
-    places: dict[str, int] = {}
+    places = Places()
     return Sentinel("other-sentence", partial(_other_sentence, places=places), setting, seeded=True)
 
 
@@ -90,12 +91,13 @@ def _shuffled(source: str, setting: Setting) -> str:
     return " ".join(words)
 
 
-def _other_sentence(source: str, setting: Setting, places: dict[str, int]) -> str:
+def _other_sentence(source: str, setting: Setting, places: Places) -> str:
     """The source a fixed number of places on, so that nobody gets his own; ``places`` is filled when first asked."""
     count = len(setting.sources)
     if count < 2:
         raise UserError("use the system 'other-sentence'", f"{count} source to choose from", mend="raise --limit")
     steps = 1 + random.Random(setting.runtime.seed).randrange(count - 1)
-    if not places:
-        places.update(zip(reversed(setting.sources), range(count - 1, -1, -1), strict=True))
-    return setting.sources[(places[source] + steps) % count]
+    if not len(places):
+        for place, one in enumerate(setting.sources):
+            places.add(one, place)
+    return setting.sources[((places.get(source) or 0) + steps) % count]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -25,14 +25,14 @@ class Groups:
     def __init__(self, count: int, clusters: Names | None = None) -> None:
         """Arrays of 4 bytes a row are all that stays."""
         self.numbers: Int[np.ndarray, " N"] = np.arange(count, dtype=np.int32)
-        self._order = self._starts = self.numbers
         if clusters is not None:
             self.numbers = _numbered(clusters)
         self._single = count == 0 or int(self.numbers[-1]) == count - 1
+        self._order = self._bounds = self.numbers  # rows cluster by cluster, and where each begins, then the end
         if not self._single:
             self._order = np.argsort(self.numbers, kind="stable").astype(np.int32)
-            first = np.append(True, np.diff(self.numbers[self._order]) != 0)
-            self._starts = np.flatnonzero(first).astype(np.int32)
+            new = np.diff(self.numbers[self._order], prepend=-1, append=-1) != 0
+            self._bounds = np.flatnonzero(new).astype(np.int32)
 
     @classmethod
     def of(cls, count: int, clusters: Groups | Names | None) -> Groups:
@@ -40,19 +40,20 @@ class Groups:
         return clusters if isinstance(clusters, Groups) else cls(count, clusters)
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self._bounds) - (not self._single)
 
-    @cached_property
-    def members(self) -> list[Int[np.ndarray, " _"]]:
-        """The row numbers of every cluster."""
-        return np.split(self._order, self._starts[1:]) if len(self) else []
+    def members(self, cluster: int) -> Int[np.ndarray, " _"]:
+        """The row numbers of one cluster."""
+        if self._single:
+            return self._order[cluster : cluster + 1]
+        return self._order[self._bounds[cluster] : self._bounds[cluster + 1]]
 
     def rows(self, chosen: Int[np.ndarray, " m"]) -> Int[np.ndarray, " _"]:
         """The row numbers of these clusters, one cluster after the other."""
         if self._single:
             return chosen
-        begins = self._starts[chosen]
-        lengths = np.append(self._starts, len(self.numbers))[chosen + 1] - begins
+        begins = self._bounds[chosen]
+        lengths = self._bounds[chosen + 1] - begins
         ends = np.cumsum(lengths)
         return self._order[np.repeat(begins - (ends - lengths), lengths) + np.arange(ends[-1])]
 
@@ -66,11 +67,10 @@ class Groups:
         return made if len(parts) > 1 else list(made)
 
     def _sums(self, systems: Sequence[Rows], part: slice) -> Float[np.ndarray, "S m K"]:
-        starts = self._starts[part]
-        end = self._starts[part.stop] if part.stop < len(self) else len(self.numbers)
-        places = part if self._single else self._order[starts[0] : end]
+        bounds = self._bounds[part.start : part.stop + 1]
+        places = part if self._single else self._order[bounds[0] : bounds[-1]]
         rows = np.stack([layer[places] for rows in systems for layer in combining.layers(rows)])
-        return rows if self._single else np.add.reduceat(rows, starts - starts[0], axis=1)
+        return rows if self._single else np.add.reduceat(rows, bounds[:-1] - bounds[0], axis=1)
 
 
 def _numbered(clusters: Names) -> Int[np.ndarray, " N"]:
@@ -90,4 +90,5 @@ def _numbered(clusters: Names) -> Int[np.ndarray, " N"]:
 
 def cluster_rows(count: int, clusters: Names | None) -> list[Int[np.ndarray, " _"]]:
     """The row numbers of every cluster, in order of first appearance; each row by itself where there are none."""
-    return Groups(count, clusters).members
+    groups = Groups(count, clusters)
+    return [groups.members(cluster) for cluster in range(len(groups))]

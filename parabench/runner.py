@@ -26,6 +26,8 @@ BLOCK = 64
 
 A scorer whose rows do not depend on one another's may ask for more by its ``block``; one process alone then obeys.
 """
+TOGETHER = 1 << 14
+"""Sentences that a system is given at once; what it answers one does not depend on the others."""
 WHOLE = Share()
 
 Advance = Callable[[str, int, int], None]
@@ -128,9 +130,11 @@ def generate(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notic
     log = _predictions(folder, plan, name, notice)
     examples = plan.data.examples
     missing = array("I", _missing(log, examples, share.of(range(len(examples)))))
-    if missing:
-        for batch in plan.systems[name].paraphrase(Mapped(lambda place: examples[place].source, missing)):
-            ids = [examples[missing[answer.position]].id for answer in batch]
+    for start in range(0, len(missing), TOGETHER):
+        places = missing[start : start + TOGETHER]
+        sources = [examples[place].source for place in places]
+        for batch in plan.systems[name].paraphrase(sources):
+            ids = [examples[places[answer.position]].id for answer in batch]
             made = [_record(name, answer, plan.suite.decoding.samples) for answer in batch]
             log.append(list(zip(ids, made, strict=True)))
             advance(name, len(log.done), len(plan.data.examples))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from parabench import combining, index, planning, runner
-from parabench.clusters import Groups
+from parabench.clusters import Groups, cluster_rows
 from parabench.contracts import Example, UserError
 from parabench.data import examples, held
 from parabench.records import canonical
@@ -100,7 +100,7 @@ def test_clusters_are_numbered_by_first_appearance_whatever_names_them() -> None
     names = ["c", "a", "c", "b", "a"]
     numbers = np.array([9, 4, 9, 7, 4], dtype=np.uint64)
     for given in (names, numbers):
-        assert [one.tolist() for one in Groups(5, given).members] == [[0, 2], [1, 4], [3]]
+        assert [one.tolist() for one in cluster_rows(5, given)] == [[0, 2], [1, 4], [3]]
     sums = Groups(5, names).sums([np.arange(10.0).reshape(1, 5, 2)])
     assert sums[0].tolist() == [[[0 + 4, 1 + 5], [2 + 8, 3 + 9], [6, 7]]]
 
@@ -112,6 +112,7 @@ def test_a_run_of_many_examples_is_that_of_few(tmp_path: Path, monkeypatch: pyte
         {"id": f"e{n}", "source": f"Source number {n} is here.", "references": [f"It is {n}.", f"A {n}.", f"A {n}."]}
         for n in range(40)
     ]
+    records += [records[3] | {"id": "twin", "references": ["A 3.", "Of 3."]}]
     data.write_text("".join(f"{json.dumps(record)}\n" for record in records))
     controls = ("human", "copy", "shuffled", "other-sentence")
     suite = Suite(name="many", title="Many", data=str(data), controls=controls, scorers=("bleu",), headline="bleu")
@@ -121,6 +122,7 @@ def test_a_run_of_many_examples_is_that_of_few(tmp_path: Path, monkeypatch: pyte
             monkeypatch.setattr(examples, "MANY", 7)
             monkeypatch.setattr(index, "LATEST", 5)
             monkeypatch.setattr(combining, "MANY", 7)
+            monkeypatch.setattr(runner, "TOGETHER", 9)
         plan = planning.plan(planning.Request(suite, device="cpu", output=tmp_path / name))
         assert isinstance(plan.data.examples, held.OnDisk) == (name == "kept")
         runner.run(plan)

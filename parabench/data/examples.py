@@ -15,13 +15,18 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from parabench.contents import Mapped, mark
 from parabench.contracts import Example, UserError
 from parabench.data.filters import key
 from parabench.data.held import MANY, kept
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import UInt64
 
 LONGEST_LINE = 64 * 1024
 LONGEST_TEXT = 4096
@@ -110,21 +115,23 @@ def sample(examples: Sequence[Example], limit: int | None, seed: int) -> Sequenc
         raise UserError(f"use {limit} examples", "no examples are left", mend="--limit 1 or more")
     if limit is None:
         return examples
-    order = list(range(len(examples)))
+    order = array("I", range(len(examples)))
     random.Random(f"sample-{seed}").shuffle(order)
-    return [examples[position] for position in sorted(order[:limit])]
+    return Mapped(examples.__getitem__, array("I", sorted(order[:limit])))
 
 
 def merge_sources(examples: Sequence[Example]) -> Sequence[Example]:
     """Pool the references of examples that share a source, so that no answer left out stays among a twin's."""
-    if len(examples) > MANY and are_distinct(example.source for example in examples):
-        return Mapped(lambda one: replace(one, references=tuple(dict.fromkeys(one.references))), examples)
-    merged: dict[str, Example] = {}
-    for example in examples:
-        first = merged.get(example.source)
-        pooled = tuple(dict.fromkeys((first.references if first else ()) + example.references))
-        merged[example.source] = replace(first or example, references=pooled)
-    return list(merged.values())
+    from parabench.clusters import Groups
+
+    twins = Groups(len(examples), _marks(example.source for example in examples))
+
+    def merged(number: int) -> Example:
+        first, *others = (examples[place] for place in twins.members(number))
+        several = chain(first.references, *(other.references for other in others))
+        return replace(first, references=tuple(dict.fromkeys(several)))
+
+    return Mapped(merged, range(len(twins)))
 
 
 def read_examples(path: Path) -> Sequence[Example]:
@@ -143,11 +150,15 @@ def read_examples(path: Path) -> Sequence[Example]:
 
 def are_distinct(texts: Iterable[str]) -> bool:
     """Whether no text stands twice, in 8 bytes of memory for each."""
-    import numpy as np
-
-    marks = np.fromiter(map(mark, texts), np.uint64)
+    marks = _marks(texts)
     marks.sort()
     return not (marks[1:] == marks[:-1]).any()
+
+
+def _marks(texts: Iterable[str]) -> UInt64[np.ndarray, " N"]:
+    import numpy as np
+
+    return np.fromiter(map(mark, texts), np.uint64)
 
 
 def from_json(path: Path, number: int, line: str) -> Example:
