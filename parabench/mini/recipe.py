@@ -32,7 +32,7 @@ from parabench.contracts import Runtime
 from parabench.data import sketches
 from parabench.data.examples import read_examples
 from parabench.data.filters import key
-from parabench.inference.models import load_causal, locate, write_lock
+from parabench.inference.models import load_causal, locate, settle, write_lock
 from parabench.mini import documents, language, tokenizer
 from parabench.prompts.exchange import versions
 from parabench.training import kinds
@@ -132,6 +132,7 @@ def packed(seed: int, words: int = 170) -> Iterator[str]:
 
 def make_base(stage: Stage, watch: Watch) -> None:
     """A small OPT, pre-trained on documents."""
+    settle()
     torch.manual_seed(0)
     shape = OPTConfig(
         vocab_size=VOCABULARY,
@@ -242,6 +243,7 @@ def spoil(text: str, draw: random.Random) -> str:
 
 def bart(seed: int) -> BartForConditionalGeneration:
     """A random BART of the embedded size."""
+    settle()
     torch.manual_seed(seed)
     shape = BartConfig(
         vocab_size=VOCABULARY,
