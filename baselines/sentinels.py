@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from parabench.contracts import Paraphrase, Setting, Signature, UserError
-from parabench.index import Places
+from parabench.data.places import Places
 
 Rule = Callable[[str, Setting], str]
 

@@ -7,54 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from parabench.contents import Lines, mark
+from parabench.contents import Lines
 from parabench.contracts import UserError
+from parabench.data.places import Places
 from parabench.records import Record
-
-LATEST = 1 << 15
-"""Names that are held as they are."""
-
-
-class Places:
-    """A number for each of many names, in 12 bytes: names are known by 64 bits, sorted; the latest stand in a table."""
-
-    def __init__(self) -> None:
-        """None yet."""
-        self._latest: dict[str, int] = {}
-        self._marks: Any = ()
-        self._numbers: Any = ()
-
-    def __len__(self) -> int:
-        return len(self._marks) + len(self._latest)
-
-    def get(self, name: str) -> int | None:
-        """The number of a name."""
-        if (found := self._latest.get(name)) is not None or not len(self._marks):
-            return found
-        wanted = mark(name)
-        at = self._marks.searchsorted(self._marks.dtype.type(wanted))
-        return int(self._numbers[at]) if at < len(self._marks) and self._marks[at] == wanted else None
-
-    def add(self, name: str, number: int) -> int:
-        """The number that a name has already, else this one from now on."""
-        if (found := self.get(name)) is not None:
-            return found
-        self._latest[name] = number
-        if len(self._latest) >= LATEST:
-            self._sort_in()
-        return number
-
-    def _sort_in(self) -> None:
-        import numpy as np
-
-        marks = np.fromiter(map(mark, self._latest), np.uint64, len(self._latest))
-        numbers = np.fromiter(self._latest.values(), np.uint32, len(self._latest))
-        order = np.argsort(marks)
-        marks, numbers, self._latest = marks[order], numbers[order], {}
-        if len(self._marks):
-            places = self._marks.searchsorted(marks)
-            marks, numbers = np.insert(self._marks, places, marks), np.insert(self._numbers, places, numbers)
-        self._marks, self._numbers = marks, numbers
 
 
 class Index(Mapping[str, Any]):

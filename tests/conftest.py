@@ -4,10 +4,14 @@ import os
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 OFFLINE = str(Path(__file__).parent / "offline")
 LOOPBACK = "PARABENCH_TEST_LOOPBACK"
+
+hypothesis.settings.register_profile("unhurried")  # no test is judged by a clock
+hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_configure(config):

@@ -16,6 +16,7 @@ BELOW = {  # each layer may import itself and what stands in the layers below it
     "contracts": 0,
     "registry": 1,
     "clusters": 1,
+    "combining": 1,
     "contents": 1,
     "disk": 1,
     "index": 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from parabench.contracts import Example, Signature, UserError
@@ -51,7 +51,6 @@ def test_case():
     assert Normaliser(case="sentence")('he left. "i know," i said') == 'He left. "I know," I said'
 
 
-@settings(deadline=None)
 @given(st.text(), st.booleans(), st.sampled_from(CASES))
 @example("ΐ́İ ͏̈", True, "lower")
 def test_a_second_pass_changes_nothing(text, treebank, case):
@@ -59,7 +58,6 @@ def test_a_second_pass_changes_nothing(text, treebank, case):
     assert normalise(normalise(text)) == normalise(text)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="abcdefghij klmno,.'\"", max_size=60))
 def test_plain_text_is_left_alone(text):
     assert Normaliser()(text) == " ".join(text.split())

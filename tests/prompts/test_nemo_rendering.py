@@ -60,7 +60,7 @@ def reference(template, record):
     "template", [SENTIMENT, QUESTION, INTENT, *LENGTHS, SPLITS], ids=lambda t: f"{t.taskname}{t.total_virtual_tokens}"
 )
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_ids_and_answer_start_are_nemos(template, data):
     word = st.sampled_from(["the", "Rain", "stopped,", "it's", "1998", "über"])
     words = st.lists(word, min_size=1, max_size=6).map(" ".join)

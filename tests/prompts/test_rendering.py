@@ -64,7 +64,7 @@ def test_special_token_names_in_a_value_are_text():
 
 
 @given(source=TEXT, target=TEXT, between=st.sampled_from(["\n", " ", " answer: ", ":", ""]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_render_then_recover(source, target, between):
     template = Template("t", f"<|VIRTUAL_PROMPT_0|>{{source}}{between}{{target}}", 2, (2,), None, "target", True)
     row = render(template, {"source": source, "target": target}, TOKENIZER, 10_000, training=True)
@@ -79,7 +79,7 @@ def test_render_then_recover(source, target, between):
 
 
 @given(source=st.text(min_size=5, max_size=40), target=st.text(max_size=5), room=st.integers(0, 30))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_truncation_cuts_the_named_field_at_its_end_and_nothing_else(source, target, room):
     least = len(render(paraphrase(2), {"source": "", "target": target}, TOKENIZER, 999, training=True).ids)
     row = render(paraphrase(2), {"source": source, "target": target}, TOKENIZER, least + room, training=True)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from parabench.contracts import Column, Score
 from parabench.report.leaderboard import Leaderboard, Row
 
-PATIENT = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PATIENT = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 COLUMNS = (
     Column("ibleu", "up", "both", 1),
     Column("bleu", "up", "reference", 1),

@@ -26,7 +26,7 @@ def test_equals_sacrebleu_on_ragged_references():
     assert score(bleu.build("", SETTING))["bleu"] == pytest.approx(sacrebleu_score(EXAMPLES, TEXTS), abs=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(examples, sentences), min_size=1, max_size=5))
 def test_equals_sacrebleu_on_any_text(pairs):
     """Orders without a match, texts shorter than four words: smoothing as sacrebleu does it."""
@@ -45,7 +45,7 @@ def test_published_example_of_sacrebleu():
     assert round(score(bleu.build("", SETTING), some, texts)["bleu"], 2) == 48.53
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(examples, sentences, st.randoms(use_true_random=False))
 def test_order_of_references_changes_nothing(example: Example, text: str, rng: random.Random):
     shuffled = Example(example.id, example.source, tuple(rng.sample(example.references, len(example.references))))

@@ -21,7 +21,7 @@ def outside(metric, some, texts) -> float:
     return metric.corpus_score(list(texts), streams).score
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(examples, sentences), min_size=1, max_size=4))
 def test_equal_sacrebleu_on_ragged_references(pairs):
     some, texts = zip(*pairs, strict=True)

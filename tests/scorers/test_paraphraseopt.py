@@ -120,7 +120,7 @@ def test_equals_the_recipe_written_out(scorer, folder):
     assert got[0] == pytest.approx(np.mean(rows, axis=0)[0], abs=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sentences, sentences)
 def test_overlap_equals_the_recipe_on_any_pair(text, source):
     found = [

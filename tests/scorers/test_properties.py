@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 
 import numpy as np
@@ -19,6 +20,8 @@ CHEAP = [
 ]
 LONG = " ".join(f"w{number % 97}" for number in range(2600))[:10_000]
 EXTREME = ("", "word", "🙂🙂", "日本語の文。", LONG, "x" * 10_000)
+TIED = re.compile(r"rouge\w+-[pr]")
+"""Of references with the same F, rouge-score takes the first one's precision and recall."""
 
 long_enough = st.lists(words, min_size=4, max_size=9).map(" ".join)
 whole = st.builds(Example, st.just("x"), long_enough, st.lists(long_enough, min_size=1, max_size=3).map(tuple))
@@ -29,16 +32,17 @@ def of(scorer, source, references, text):
     return scorer.combine(scorer.measure([Example("x", source, tuple(references))], [text]))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(examples, sentences, st.randoms(use_true_random=False))
 def test_the_order_of_references_changes_nothing(example, text, random):
     turned = random.sample(example.references, len(example.references))
     for scorer in CHEAP:
         here, there = (of(scorer, example.source, some, text) for some in (example.references, turned))
-        np.testing.assert_allclose(here, there, rtol=1e-12, err_msg=scorer.signature.name)
+        fixed = [not TIED.fullmatch(column.name) for column in scorer.columns]
+        np.testing.assert_allclose(here[fixed], there[fixed], rtol=1e-12, err_msg=scorer.signature.name)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(whole, sentences)
 def test_nothing_is_likelier_than_the_reference_itself(example, text):
     """Score(h, [h]) is maximal, for every column that reads references alone."""
@@ -51,7 +55,7 @@ def test_nothing_is_likelier_than_the_reference_itself(example, text):
                 assert np.isnan(value) or sign * value <= sign * best + 1e-9, column.name
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(whole, sentences)
 def test_nothing_diverges_less_than_a_copy(example, text):
     """Every column that rewards divergence from the source is at its worst for the source itself."""

@@ -39,7 +39,7 @@ def test_lsum_reads_sentences():
     assert got["rougeL"] == pytest.approx(50)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(examples, sentences)
 def test_order_of_references_changes_no_f(example, text):
     backwards = Example(example.id, example.source, example.references[::-1])

@@ -52,7 +52,7 @@ def test_corpus_sari_sums_counts_before_f1():
     assert score(SARI, wants, ["a c", "a"])["sari"] == pytest.approx(100 * (additions + 1) / 12)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(examples, sentences)
 def test_order_of_references_changes_nothing(example, text):
     backwards = Example(example.id, example.source, example.references[::-1])

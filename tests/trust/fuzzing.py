@@ -56,6 +56,6 @@ def trials(number: int) -> settings:
         HealthCheck.large_base_example,
     ]
     return settings(
-        max_examples=number, deadline=None, database=None, derandomize=True, suppress_health_check=checks,
+        max_examples=number, database=None, derandomize=True, suppress_health_check=checks,
         phases=[Phase.generate, Phase.shrink],
     )  # fmt: skip
