@@ -2,9 +2,9 @@
 
 Sentences of the embedded language, numbered, with one reference each; ``run`` answers them by the control ``copy`` or
 another ``--system`` of the mini suite, eight tokens each, ``filter`` by ``first-half``; both measure with
-``divergence`` and write their reports. Prints Markdown: resident memory
-of the whole process at its highest, interpreter and libraries included; how much of such memory was no page of a file,
-which the system takes back when it needs it (looked at every 20 ms); and processor time.
+``divergence`` and write their reports. Prints Markdown: resident memory of the whole process at its highest,
+interpreter and libraries included; how much of such memory was no page of a file, which the system takes back when it
+needs it (looked at every 20 ms); and processor time.
 """
 
 from __future__ import annotations

@@ -76,11 +76,11 @@ class FileLines(Sequence[bytes]):
         if isinstance(at, slice):
             return [self[one] for one in range(len(self))[at]]
         block, place = divmod(range(len(self))[at], EVERY)
-        if self._held[0] != block:
+        held, lines = self._held  # looked at once: another thread may change it
+        if held != block:
             begin, *end = self._begins[block : block + 2]
-            data = os.pread(self._file, (end[0] if end else self.size) - begin, begin)
-            self._held = block, data.split(b"\n")
-        lines = self._held[1]
+            lines = os.pread(self._file, (end[0] if end else self.size) - begin, begin).split(b"\n")
+            self._held = block, lines
         return lines[place] + b"\n" if place < len(lines) else b""
 
     def extend(self, sizes: Iterable[int]) -> None:
@@ -204,9 +204,11 @@ class Stored:
             breaks = np.flatnonzero(np.diff(at) != 1) + 1
             return self._read([(run[0], run[-1] + 1) for run in np.split(at, breaks) if len(run)])
         block, place = divmod(range(len(self))[at], EVERY)
-        if self._held[0] != block:
-            self._held = block, self[block * EVERY : (block + 1) * EVERY]
-        return self._held[1][place]
+        held, rows = self._held
+        if held != block:
+            rows = self[block * EVERY : (block + 1) * EVERY]
+            self._held = block, rows
+        return rows[place]
 
     def _read(self, runs: Iterable[tuple[int, int]]) -> Any:
         import numpy as np
