@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from parabench import combining
 from parabench.combining import Rows
-from parabench.contents import Mapped
+from parabench.store.run_folder.tables import Mapped
 
 Names = Sequence[str] | Int[np.ndarray, " N"]
 """The cluster of every row, by its name or its number."""

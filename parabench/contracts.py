@@ -19,6 +19,11 @@ Better = Literal["up", "down", "none"]
 Made = TypeVar("Made")
 Against = Literal["reference", "source", "both", "output", "samples"]
 
+NOT_FINITE = "not a finite number"
+"""Why a number is undefined where nothing more is known: the scorer gave NaN or an infinity."""
+Advance = Callable[[str, int, int], None]
+"""Told what is being done, how many are done, and of how many."""
+
 
 class UserError(Exception):
     """Something the user can mend: what was asked, what was found, the choices, and the command that mends it."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from parabench import registry, seeds, turns
-from parabench.contents import Mapped
 from parabench.contracts import (
     Decoding,
     Example,
@@ -24,8 +23,8 @@ from parabench.contracts import (
 )
 from parabench.data.examples import EvaluationSet, evaluation_set, read_examples
 from parabench.data.predictions import read_predictions
-from parabench.journal import slug
-from parabench.records import canonical
+from parabench.store.run_folder.records import canonical, slug
+from parabench.store.run_folder.tables import Mapped
 from parabench.suites import Suite
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parabench import provenance, turns, undefined
-from parabench.contents import Mapped
-from parabench.contracts import Example, Paraphrase, Scorer, UserError, release
+from parabench.contracts import Advance, Example, Paraphrase, Scorer, UserError, release
 from parabench.data.examples import EvaluationSet
 from parabench.planning import Plan, check, meant
-from parabench.records import canonical
 from parabench.shares import Item, Share, await_leader, await_seal, gather
-from parabench.store import Kind, Log, Run, join_run, open_run, read_finished, read_log
+from parabench.store.run_folder.log import Kind, Log, read_finished, read_log
+from parabench.store.run_folder.records import canonical
+from parabench.store.run_folder.run_folder import Run, join_run, open_run
+from parabench.store.run_folder.tables import Mapped
 
 if TYPE_CHECKING:
     from parabench.report.leaderboard import Leaderboard
@@ -30,8 +31,6 @@ TOGETHER = 1 << 14
 """Sentences that a system is given at once; what it answers one does not depend on the others."""
 WHOLE = Share()
 
-Advance = Callable[[str, int, int], None]
-"""Told what is being done, how many are done, and of how many."""
 Notice = Callable[[str], None]
 """Told what was set aside and why: torn ends, and records made with other settings."""
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from parabench.combining import Pooled, Rows, each, parts, together
 from parabench.contracts import Example, Scorer
-from parabench.journal import NOT_FINITE
+from parabench.store.run_folder.log import NOT_FINITE
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float

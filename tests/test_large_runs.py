@@ -9,15 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from parabench.store.run_folder.log import Log, read_finished
+from parabench.store.run_folder.records import canonical
+from parabench.store.run_folder.run_folder import Run, open_run, verify
 
 from parabench import combining, planning, runner
 from parabench.clusters import Groups, cluster_rows
 from parabench.contracts import Example, UserError
-from parabench.data import examples, held, places
-from parabench.records import canonical
+from parabench.data import examples, held
 from parabench.report import assemble
 from parabench.report.evidence import shown
-from parabench.store import Log, Run, open_run, read_finished, verify
+from parabench.store.run_folder import positions
 from parabench.suites import Suite
 
 COUNT, LENGTH = 200, 10_000
@@ -120,7 +122,7 @@ def test_a_run_of_many_examples_is_that_of_few(tmp_path: Path, monkeypatch: pyte
         if name == "kept":
             monkeypatch.setattr(held, "MANY", 7)
             monkeypatch.setattr(examples, "MANY", 7)
-            monkeypatch.setattr(places, "LATEST", 5)
+            monkeypatch.setattr(positions, "LATEST", 5)
             monkeypatch.setattr(combining, "MANY", 7)
             monkeypatch.setattr(runner, "TOGETHER", 9)
         plan = planning.plan(planning.Request(suite, device="cpu", output=tmp_path / name))
@@ -151,8 +153,8 @@ def test_a_source_or_an_id_that_comes_twice_is_found_among_many(
 
 
 def test_places_are_found_whether_they_are_sorted_in_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "LATEST", 4)
-    known = places.Places()
+    monkeypatch.setattr(positions, "LATEST", 4)
+    known = positions.Places()
     names = [f"e{number}" for number in range(23)]
     assert [known.add(name, 100 + at) for at, name in enumerate(names)] == list(range(100, 123))
     assert [known.add(name, 0) for name in names] == list(range(100, 123))

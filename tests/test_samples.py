@@ -12,6 +12,8 @@ import pytest
 import tiny_suite
 from parabench.baselines.samples import together
 from parabench.scorers import selfbleu
+from parabench.store.run_folder.log import read_log
+from parabench.store.run_folder.run_folder import verify
 from sacrebleu.metrics.bleu import BLEU
 
 import parabench
@@ -19,7 +21,6 @@ from parabench import planning, runner, suites, turns
 from parabench.contracts import Decoding, Example, Paraphrase, Setting, Signature, UserError
 from parabench.planning import Plan, Request
 from parabench.report.leaderboard import to_markdown
-from parabench.store import read_log, verify
 
 EXAMPLES = (Example("a", "s", ("r",)), Example("b", "t", ("r",)))
 SAMPLES = [

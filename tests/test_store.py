@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from parabench.store.run_folder.files import write_atomically
+from parabench.store.run_folder.log import Log, load_reasons, load_statistics, read_log
+from parabench.store.run_folder.records import slug
+from parabench.store.run_folder.run_folder import open_run, read_examples, verify
 
 from parabench.contracts import UserError
-from parabench.disk import write_atomically
-from parabench.journal import slug
-from parabench.store import Log, load_reasons, load_statistics, open_run, read_examples, read_log, verify
 
 SPEC = {"suite": "toy", "decoding": {"num_beams": 1}}
 IDS = ["a", "b", "c"]
@@ -286,7 +287,7 @@ def test_a_folder_that_is_no_run_is_left_alone(tmp_path):
 
 
 def test_a_second_opener_is_refused_with_the_first_ones_number(tmp_path):
-    command = "import sys; from pathlib import Path; from parabench.store import open_run\n"
+    command = "import sys; from pathlib import Path; from parabench.store.run_folder import open_run\n"
     command += "with open_run(Path(sys.argv[1]), {}): print('open', flush=True); sys.stdin.read()"
     first = subprocess.Popen([sys.executable, "-c", command, tmp_path], stdin=-1, stdout=-1)
     assert first.stdout.readline() == b"open\n"

@@ -71,10 +71,10 @@ def export(
 
 def write_card(folder: Path, target: Path, results: Path | None, name: str, licence: str, data_licence: str) -> None:
     """The model card of an adapter beside its export, with its row of a run's leaderboard."""
-    from parabench.disk import read, write_atomically
     from parabench.prompts.adapters import load
     from parabench.report.board import from_json
     from parabench.report.card import to_card
+    from parabench.store.run_folder.files import read, write_atomically
 
     board = from_json(read(results / "leaderboard.json").decode("utf-8", "replace")) if results else None
     write_atomically(target / "README.md", to_card(load(folder), name, board, licence, data_licence).encode())

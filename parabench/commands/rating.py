@@ -24,9 +24,9 @@ def sheet(
     ),
 ) -> None:
     """Write texts of a run in random order without their systems, a key to them, and instructions for raters."""
-    from parabench.disk import write_atomically
     from parabench.report import rating
     from parabench.report.evidence import gather
+    from parabench.store.run_folder.files import write_atomically
 
     if output.suffix != ".csv":
         raise UserError(f"write the sheet {output}", "a name that does not end in .csv", mend="--output sheet.csv")
@@ -49,9 +49,9 @@ def read_(
     seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
 ) -> None:
     """Join filled-in sheets with their key: judgments for `parabench meta`, and each system's mean rating."""
-    from parabench.disk import write_atomically
     from parabench.report import rating
     from parabench.report.sinks import visible
+    from parabench.store.run_folder.files import write_atomically
 
     items = rating.read_key(key)
     rated = rating.read_sheets(sheets, items)

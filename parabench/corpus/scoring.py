@@ -20,13 +20,13 @@ from parabench import planning
 from parabench.combining import each
 from parabench.contracts import Column, Runtime, Scorer, Setting, System, UserError, release
 from parabench.corpus import writing
-from parabench.corpus.growing import Growing, in_blocks
 from parabench.corpus.intervals import corpus_columns, interval
 from parabench.corpus.source import BLOCK, Row, Source
 from parabench.data.normalise import Normaliser
-from parabench.journal import slug
-from parabench.records import canonical
-from parabench.store import open_run, write_atomically
+from parabench.store.run_folder.blocks import Growing, in_blocks
+from parabench.store.run_folder.files import write_atomically
+from parabench.store.run_folder.records import canonical, slug
+from parabench.store.run_folder.run_folder import open_run
 from parabench.suites import Suite
 
 if TYPE_CHECKING:

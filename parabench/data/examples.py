@@ -19,10 +19,10 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parabench.contents import Mapped, mark
 from parabench.contracts import Example, UserError
 from parabench.data.filters import key
 from parabench.data.held import MANY, kept
+from parabench.sequences import Mapped, mark
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,9 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryFile, gettempdir
 from typing import Any
 
-from parabench.contents import FileLines, Mapped
 from parabench.contracts import Example
-from parabench.disk import told
+from parabench.store.run_folder.files import told
+from parabench.store.run_folder.tables import FileLines, Mapped
 
 MANY = 20_000
 """Examples that are held."""

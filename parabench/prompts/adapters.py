@@ -19,12 +19,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from parabench.contracts import UserError
-from parabench.disk import write_atomically
 from parabench.prompts.files import check_matrix, damaged, pack, read_file, read_json, seal, to_json, unpack, unsealed
 from parabench.prompts.peft_format import CONFIG, KEY, TENSOR, peft_config, read_config, read_prompt
 from parabench.prompts.plain import STRICT_KEYS, build
 from parabench.prompts.soft import vocabulary_rows
 from parabench.prompts.templates import Template
+from parabench.store.run_folder.files import write_atomically
 
 if TYPE_CHECKING:
     from parabench.inference.models import Checkpoint

@@ -20,7 +20,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from parabench.contracts import UserError
-from parabench.disk import write_atomically
 from parabench.prompts import adapters, nemo, peft_format
 from parabench.prompts.adapters import Adapter, AdapterFacts, Base
 from parabench.prompts.files import pack, to_json
@@ -29,6 +28,7 @@ from parabench.prompts.soft import vocabulary_rows
 from parabench.prompts.sources import Found, read, read_own
 from parabench.prompts.table import TaskTable
 from parabench.prompts.templates import Template, paraphrase
+from parabench.store.run_folder.files import write_atomically
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -20,7 +20,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from parabench.contracts import UserError
-from parabench.disk import write_atomically
 from parabench.inference.decoding import Row
 from parabench.prompts.adapters import FORMAT, Base, check_base
 from parabench.prompts.files import check_matrix, damaged, pack, read_file, read_json, seal, to_json, unpack, unsealed
@@ -28,6 +27,7 @@ from parabench.prompts.plain import STRICT_KEYS, build
 from parabench.prompts.records import Record
 from parabench.prompts.rendering import Rendered, TooLongError, render
 from parabench.prompts.templates import Template, by_name
+from parabench.store.run_folder.files import write_atomically
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

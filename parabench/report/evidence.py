@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 from parabench import registry, seeds, turns
 from parabench.clusters import Groups
 from parabench.combining import MANY, Rows
-from parabench.contents import Mapped, mark
 from parabench.contracts import Column, Example, Scorer, Setting, UserError
-from parabench.disk import read
 from parabench.report.cutoff import NAME as CUT_OFF
 from parabench.report.cutoff import CutOff
 from parabench.report.cutoff import Rows as CutOffRows
+from parabench.sequences import Mapped, mark
 from parabench.significance import bootstraps
-from parabench.store import load_reasons, load_statistics, log_names, read_examples, read_finished
+from parabench.store.run_folder.files import read
+from parabench.store.run_folder.log import load_reasons, load_statistics, log_names, read_finished
+from parabench.store.run_folder.run_folder import read_examples
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,9 +18,9 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
-from parabench.disk import read, write_atomically
 from parabench.prompts import snapshots
 from parabench.prompts.reading import Position, explain
+from parabench.store.run_folder.files import read, write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor

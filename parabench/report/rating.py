@@ -17,9 +17,9 @@ from string import ascii_uppercase
 from typing import Any
 
 from parabench.contracts import Example, UserError
-from parabench.disk import read
 from parabench.report.evidence import Evidence
 from parabench.report.sinks import csv_text
+from parabench.store.run_folder.files import read
 from parabench.turns import without
 
 FORMAT = "parabench rating key 1"

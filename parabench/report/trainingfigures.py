@@ -16,9 +16,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from parabench.contracts import UserError
-from parabench.disk import read
 from parabench.report.figures import MUTED, STYLE, short
 from parabench.report.standalone import document, series
+from parabench.store.run_folder.files import read
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

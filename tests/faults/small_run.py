@@ -4,8 +4,10 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from parabench.store.run_folder.files import write_atomically
+from parabench.store.run_folder.run_folder import open_run
+
 from parabench.contracts import UserError
-from parabench.store import open_run, write_atomically
 
 IDS = ("a", "b", "c")
 TOLD = 3

@@ -10,8 +10,9 @@ import guards
 import mutations
 import pytest
 
-from parabench import contents, disk, journal, records, store
 from parabench.contracts import UserError
+from parabench.store.run_folder import files, records, run_folder, tables
+from parabench.store.run_folder import log as journal
 
 
 @pytest.fixture(autouse=True)
@@ -84,21 +85,27 @@ def remember(path, size, data):
     return size + len(data)
 
 
-def told_of_reading(path, verb="write", told=disk.told):
+def told_of_reading(path, verb="write", told=files.told):
     return told(path, verb) if verb == "read" else nullcontext()
 
 
 GUARDS = {
     "a torn end is cut off": (journal, "cut", lambda *arguments: None, "torn", "not resumable"),
     "whole files change in one step": (journal, "write_atomically", overwrite, "torn", "not resumable"),
-    "bytes are synced": (disk, "os", Without("fsync"), "power", "acknowledged records lost"),
-    "names are synced": (disk, "sync", lambda folder: None, "power", "acknowledged records lost"),
-    "a full disk is told": (disk, "told", told_of_reading, "full", "tracebacks"),
-    "a small disk is told": (disk, "told", told_of_reading, "small disks", "tracebacks"),
-    "the folder is locked": (store.fcntl, "flock", lambda *arguments: None, "two openers", "more than one at once"),
+    "bytes are synced": (files, "os", Without("fsync"), "power", "acknowledged records lost"),
+    "names are synced": (files, "sync", lambda folder: None, "power", "acknowledged records lost"),
+    "a full disk is told": (files, "told", told_of_reading, "full", "tracebacks"),
+    "a small disk is told": (files, "told", told_of_reading, "small disks", "tracebacks"),
+    "the folder is locked": (
+        run_folder.fcntl,
+        "flock",
+        lambda *arguments: None,
+        "two openers",
+        "more than one at once",
+    ),
     "lines have checksums": (records, "crc32", lambda *arguments: 0, "growing", "resumed untruly"),
-    "finished logs have digests": (contents, "sha256", Constant, "finished", "misread"),
-    "the manifest has digests": (store, "sha256", Constant, "finished", "undetected"),
+    "finished logs have digests": (tables, "sha256", Constant, "finished", "misread"),
+    "the manifest has digests": (run_folder, "sha256", Constant, "finished", "undetected"),
 }
 
 
@@ -113,7 +120,7 @@ def test_without_its_guard_the_fault_is_not_survived(tmp_path, monkeypatch, guar
 
 def test_what_was_acknowledged_and_not_written_finishes_no_log(tmp_path, monkeypatch):
     monkeypatch.setattr(journal, "append", remember)
-    log = store.Log(tmp_path, "predictions", ("copy",), {})
+    log = run_folder.Log(tmp_path, "predictions", ("copy",), {})
     log.append([("a", "text")])
     with pytest.raises(UserError, match="damaged"):
         log.seal(["a"])
@@ -124,6 +131,6 @@ def test_every_guard_stands_where_the_list_says():
 
 
 def test_without_comparing_keys_stale_records_are_served(tmp_path, monkeypatch):
-    store.Log(tmp_path, "predictions", ("copy",), {"seed": 0}).append([("a", "stale")])
+    run_folder.Log(tmp_path, "predictions", ("copy",), {"seed": 0}).append([("a", "stale")])
     monkeypatch.setattr(journal, "canonical", lambda value: b"")
-    assert store.Log(tmp_path, "predictions", ("copy",), {"seed": 1}).done == {"a": "stale"}
+    assert run_folder.Log(tmp_path, "predictions", ("copy",), {"seed": 1}).done == {"a": "stale"}

@@ -14,6 +14,7 @@ import light
 import pytest
 from fuzzing import mutants, randomly, trials
 from hypothesis import given
+from parabench.store.run_folder.run_folder import verify
 
 from parabench import planning, runner, suites
 from parabench.combining import pooled
@@ -21,7 +22,6 @@ from parabench.contracts import Example, UserError
 from parabench.data.examples import read_examples
 from parabench.data.predictions import read_predictions
 from parabench.report.evidence import gather
-from parabench.store import verify
 
 PATIENCE = 20
 """Seconds after which one input hangs a loader."""

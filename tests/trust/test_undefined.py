@@ -10,6 +10,8 @@ import light
 import numpy as np
 import pytest
 from parabench.scorers import sums
+from parabench.store.run_folder.log import load_reasons, load_statistics
+from parabench.store.run_folder.run_folder import verify
 from rich.console import Console
 
 from parabench import runner, undefined
@@ -17,7 +19,6 @@ from parabench.contracts import Column, Signature
 from parabench.report import assemble
 from parabench.report.evidence import Measured
 from parabench.report.leaderboard import from_json, to_csv, to_json, to_markdown, to_terminal
-from parabench.store import load_reasons, load_statistics, verify
 
 
 @dataclass

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from parabench.contents import Lines
 from parabench.contracts import UserError
-from parabench.data.places import Places
-from parabench.records import Record
+from parabench.store.run_folder.positions import Places
+from parabench.store.run_folder.records import Record
+from parabench.store.run_folder.tables import Lines
 
 
 class Index(Mapping[str, Any]):

@@ -7,25 +7,30 @@ so that an interrupted run and an undisturbed one end alike. Other processes may
 from __future__ import annotations
 
 import math
-import re
 import reprlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 from zlib import crc32
 
-from parabench.contents import Contents, Lines, Stored, identity_of, load, load_array, packed_array, packed_lines
-from parabench.contracts import UserError
-from parabench.disk import append, cut, set_aside, told, write_atomically
-from parabench.index import Index
-from parabench.records import Record, canonical, differences, encode, explained, lines
+from parabench.contracts import NOT_FINITE, UserError
+from parabench.store.run_folder.files import append, cut, set_aside, told, write_atomically
+from parabench.store.run_folder.index import Index
+from parabench.store.run_folder.records import Record, canonical, differences, encode, explained, lines, slug
+from parabench.store.run_folder.tables import (
+    Contents,
+    Lines,
+    Stored,
+    identity_of,
+    load,
+    load_array,
+    packed_array,
+    packed_lines,
+)
 
 Kind = Literal["predictions", "statistics"]
 Found = TypeVar("Found")
-NOT_FINITE = "not a finite number"
-"""Why a number is undefined where nothing more is known: the scorer gave NaN or an infinity."""
 SUFFIX: dict[Kind, str] = {"predictions": "jsonl", "statistics": "npz"}
 
 
@@ -195,14 +200,6 @@ def _unless_gone(path: Path, read: Callable[[Path], Found]) -> Found | None:
 def _measured(row: Sequence[float], why: str | None) -> Any:
     whole = all(map(math.isfinite, row))
     return explained([float(x) if math.isfinite(x) else None for x in row], why or (None if whole else NOT_FINITE))
-
-
-def slug(name: str) -> str:
-    """The file name of any name: itself where it is plain, else its plain characters and a hash of all of it."""
-    if re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,47}", name):
-        return name
-    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32]
-    return f"{plain or 'name'}-{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def _paths(folder: Path, kind: Kind, names: Sequence[str]) -> tuple[Path, Path]:

@@ -31,10 +31,10 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
-from parabench.contents import Mapped, load, load_array, packed_lines
 from parabench.contracts import UserError
-from parabench.disk import holds, in_chunks, make_folder, read, told, write_atomically
-from parabench.journal import (
+from parabench.sequences import Mapped
+from parabench.store.run_folder.files import holds, in_chunks, make_folder, read, told, write_atomically
+from parabench.store.run_folder.log import (
     Kind,
     Log,
     finished,
@@ -44,7 +44,8 @@ from parabench.journal import (
     read_finished,
     read_log,
 )
-from parabench.records import differences, lines
+from parabench.store.run_folder.records import differences, lines
+from parabench.store.run_folder.tables import load, load_array, packed_lines
 
 __all__ = [
     "Kind",

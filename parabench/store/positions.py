@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from parabench.contents import mark
+from parabench.sequences import mark
 
 LATEST = 1 << 15
 """Names that are held as they are."""

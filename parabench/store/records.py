@@ -11,9 +11,11 @@ The value of a prediction is an object, that of a measurement a row of numbers; 
 from __future__ import annotations
 
 import json
+import re
 import reprlib
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -89,3 +91,11 @@ def damaged(path: Path, numbers: Sequence[int]) -> UserError:
         found = f"damaged at line {', '.join(map(str, numbers))}"
         mend = f"sed -i.damaged '{';'.join(f'{number}d' for number in numbers)}' {quoted}"
     return UserError(f"read {path}", found, mend=f"{mend}   # then the same command makes anew what is missing")
+
+
+def slug(name: str) -> str:
+    """The file name of any name: itself where it is plain, else its plain characters and a hash of all of it."""
+    if re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,47}", name):
+        return name
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32]
+    return f"{plain or 'name'}-{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

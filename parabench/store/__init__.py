@@ -1,0 +1,1 @@
+"""One run folder on disk: append, recover, lock, seal; nothing here knows what a score is."""
