@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from parabench.store.run_folder.positions import Places
-
 from parabench.contracts import Paraphrase, Setting, Signature, UserError
+from parabench.store.positions import Places
 
 Rule = Callable[[str, Setting], str]
 

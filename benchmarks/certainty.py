@@ -17,10 +17,10 @@ from jaxtyping import Float
 from parabench.scorers import bleu
 from parabench.scorers.sums import as_sums, means
 
-from parabench import significance as sig
 from parabench.contracts import Setting, additive
 from parabench.data.examples import read_examples
-from parabench.turns import without
+from parabench.stats import significance as sig
+from parabench.stats.leave_one_out import without
 
 TRIALS, DRAWS = 1000, 999
 SOURCES, ITEMS = 40, 5

@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 
 import psutil
-from parabench.store.run_folder.run_folder import open_run
 
 from parabench import estimates, planning, runner, suites
 from parabench.downloads import size
+from parabench.store.run_folder import open_run
 
 
 def main(arguments: list[str]) -> None:

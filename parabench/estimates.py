@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parabench import turns
 from parabench.contracts import Example, Setting, System, release
 from parabench.downloads import checkpoints, missing, size
 from parabench.inference.checkpoints import Checkpoint, folder_of
 from parabench.planning import Plan, build
+from parabench.stats import leave_one_out
 
 if TYPE_CHECKING:
     from parabench.contracts import Runtime
@@ -84,7 +84,7 @@ def of_scorer(plan: Plan, name: str, answers: int) -> Estimate | str:
 
     def measure(count: int) -> float:
         chosen = _some(plan.data.examples, count)
-        return _clocked(lambda: turns.measure(scorer, chosen, [[example.references[0]] for example in chosen]))
+        return _clocked(lambda: leave_one_out.measure(scorer, chosen, [[example.references[0]] for example in chosen]))
 
     begin = measure(1)
     seconds = begin + _extrapolated(measure, answers, TOGETHER)

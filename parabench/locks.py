@@ -13,7 +13,7 @@ from typing import Any
 from parabench.contracts import UserError
 from parabench.inference.checkpoints import hub_name
 from parabench.inference.hub import Pin
-from parabench.store.run_folder.files import write_atomically
+from parabench.store.files import write_atomically
 
 Lock = dict[str, Pin]
 """Hub references as the suite writes them, and what they stand for."""

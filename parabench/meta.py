@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
-from parabench.clusters import cluster_rows
 from parabench.contracts import Example, Scorer, UserError
 from parabench.data.judgments import Item, Judged, Preference
-from parabench.significance import BLOCK, paired_test
+from parabench.stats.clusters import cluster_rows
+from parabench.stats.significance import BLOCK, paired_test
 
 Vector = Float[np.ndarray, " N"]
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from parabench import registry, seeds, turns
+from parabench import registry
 from parabench.contracts import (
     Decoding,
     Example,
@@ -23,8 +23,9 @@ from parabench.contracts import (
 )
 from parabench.data.examples import EvaluationSet, evaluation_set, read_examples
 from parabench.data.predictions import read_predictions
-from parabench.store.run_folder.records import canonical, slug
-from parabench.store.run_folder.tables import Mapped
+from parabench.stats import leave_one_out, seeds
+from parabench.store.records import canonical, slug
+from parabench.store.tables import Mapped
 from parabench.suites import Suite
 
 
@@ -53,7 +54,7 @@ def identity(suite: Suite, data: EvaluationSet, runtime: Runtime) -> dict[str, A
         "data": {"examples": len(data.examples), "references": data.references, "fingerprint": data.fingerprint},
         "decoding": declared(suite.decoding),
         "normalise": str(suite.normalise.signature),
-        "protocol": str(turns.signature(data.references)),
+        "protocol": str(leave_one_out.signature(data.references)),
         "runtime": {"device": runtime.device.split(":")[0], "dtype": runtime.dtype, "seed": runtime.seed},
     }
 
@@ -128,7 +129,7 @@ def scorers_of(suite: Suite, asked: Sequence[str] | None, setting: Setting) -> d
     """The scorers asked for, else the suite's own; of these, one that compares samples only where there are several."""
     made = {name: build("scorer", name, suite, setting) for name in asked or suite.scorers}
     apart = setting.decoding.samples > 1 or asked
-    return {name: scorer for name, scorer in made.items() if apart or not turns.compares_samples(scorer)}
+    return {name: scorer for name, scorer in made.items() if apart or not leave_one_out.compares_samples(scorer)}
 
 
 def _each(function: Callable[[Example], Any], examples: Sequence[Example]) -> Sequence[Any]:
@@ -138,7 +139,7 @@ def _each(function: Callable[[Example], Any], examples: Sequence[Example]) -> Se
 
 def _refuse_references(scorers: Mapping[str, Scorer], examples: Sequence[Example]) -> None:
     """UserError where a scorer reads references and an example has none."""
-    apart = [name for name, scorer in scorers.items() if not turns.needs_references(scorer)]
+    apart = [name for name, scorer in scorers.items() if not leave_one_out.needs_references(scorer)]
     for name in scorers:
         if name not in apart:
             bare = next(example.id for example in examples if not example.references)

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from parabench import significance
 from parabench.contracts import Column, Example, Scorer, UserError
 from parabench.data.normalise import Normaliser
 from parabench.data.perturbations import PERTURBATIONS, Perturbation
+from parabench.stats import significance
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 import parabench
 from parabench.data.sketches import known
 from parabench.planning import Plan, identity
-from parabench.store.run_folder.files import write_atomically
+from parabench.store.files import write_atomically
 
 PACKAGES = (
     "torch", "transformers", "tokenizers", "bert-score", "sacrebleu", "rouge-score", "numpy", "scipy", "pandas",

@@ -9,15 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parabench import provenance, turns, undefined
+from parabench import provenance
 from parabench.contracts import Advance, Example, Paraphrase, Scorer, UserError, release
 from parabench.data.examples import EvaluationSet
 from parabench.planning import Plan, check, meant
 from parabench.shares import Item, Share, await_leader, await_seal, gather
-from parabench.store.run_folder.log import Kind, Log, read_finished, read_log
-from parabench.store.run_folder.records import canonical
-from parabench.store.run_folder.run_folder import Run, join_run, open_run
-from parabench.store.run_folder.tables import Mapped
+from parabench.stats import leave_one_out, undefined
+from parabench.store.log import Kind, Log, read_finished, read_log
+from parabench.store.records import canonical
+from parabench.store.run_folder import Run, join_run, open_run
+from parabench.store.tables import Mapped
 
 if TYPE_CHECKING:
     from parabench.report.leaderboard import Leaderboard
@@ -164,7 +165,7 @@ def measure(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice
             if left := list(_missing(log, plan.data.examples, block)):
                 given = [list(map(plain, texts[place])) for place in left]
                 examples = [plain.example(plan.data.examples[place]) for place in left]
-                rows = turns.measure(scorer, examples, given)
+                rows = leave_one_out.measure(scorer, examples, given)
                 records = [(example.id, row) for example, row in zip(examples, rows.tolist(), strict=True)]
                 log.append(records, undefined.reasons(scorer, examples, given, rows))
                 advance(f"{name} of {system}", len(log.done), len(plan.data.examples))
@@ -200,7 +201,7 @@ def _texts(folder: Run, plan: Plan, system: str, scorer: Scorer) -> Sequence[lis
         if name != plan.data.examples[place].id:
             found = f"record {place + 1} is of example {name!r}"
             raise UserError(f"measure {system}", found, mend="run the same command with another --output")
-        return turns.given(scorer, record, plan.suite.decoding.samples)
+        return leave_one_out.given(scorer, record, plan.suite.decoding.samples)
 
     return Mapped(given, range(len(records)))
 

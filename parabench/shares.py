@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from parabench.contracts import UserError
-from parabench.store.run_folder.log import Log
-from parabench.store.run_folder.run_folder import standing
+from parabench.store.log import Log
+from parabench.store.run_folder import standing
 
 Item = TypeVar("Item")
 

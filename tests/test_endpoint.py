@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 import tiny_suite
-from parabench.store.run_folder.log import read_log
 
 from parabench import planning, runner, suites
 from parabench.contracts import Decoding, Setting, UserError
+from parabench.store.log import read_log
 
 pytestmark = pytest.mark.loopback
 KEY = "sk-a-key-that-nobody-may-read"

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from parabench.store.run_folder.log import Log, read_finished
-from parabench.store.run_folder.records import canonical
-from parabench.store.run_folder.run_folder import Run, open_run, verify
 
-from parabench import combining, planning, runner
-from parabench.clusters import Groups, cluster_rows
+from parabench import planning, runner
 from parabench.contracts import Example, UserError
 from parabench.data import examples, held
 from parabench.report import assemble
 from parabench.report.evidence import shown
-from parabench.store.run_folder import positions
+from parabench.stats import arrays
+from parabench.stats.clusters import Groups, cluster_rows
+from parabench.store.log import Log, read_finished
+from parabench.store.records import canonical
+from parabench.store.run_folder import Run, open_run, positions, verify
 from parabench.suites import Suite
 
 COUNT, LENGTH = 200, 10_000
@@ -123,7 +123,7 @@ def test_a_run_of_many_examples_is_that_of_few(tmp_path: Path, monkeypatch: pyte
             monkeypatch.setattr(held, "MANY", 7)
             monkeypatch.setattr(examples, "MANY", 7)
             monkeypatch.setattr(positions, "LATEST", 5)
-            monkeypatch.setattr(combining, "MANY", 7)
+            monkeypatch.setattr(arrays, "MANY", 7)
             monkeypatch.setattr(runner, "TOGETHER", 9)
         plan = planning.plan(planning.Request(suite, device="cpu", output=tmp_path / name))
         assert isinstance(plan.data.examples, held.OnDisk) == (name == "kept")

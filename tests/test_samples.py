@@ -12,15 +12,16 @@ import pytest
 import tiny_suite
 from parabench.baselines.samples import together
 from parabench.scorers import selfbleu
-from parabench.store.run_folder.log import read_log
-from parabench.store.run_folder.run_folder import verify
 from sacrebleu.metrics.bleu import BLEU
 
 import parabench
-from parabench import planning, runner, suites, turns
+from parabench import planning, runner, suites
 from parabench.contracts import Decoding, Example, Paraphrase, Setting, Signature, UserError
 from parabench.planning import Plan, Request
 from parabench.report.leaderboard import to_markdown
+from parabench.stats import leave_one_out
+from parabench.store.log import read_log
+from parabench.store.run_folder import verify
 
 EXAMPLES = (Example("a", "s", ("r",)), Example("b", "t", ("r",)))
 SAMPLES = [
@@ -31,7 +32,7 @@ SAMPLES = [
 
 def scored(samples: Sequence[Sequence[str]], **options: Any) -> tuple[float, np.ndarray]:
     scorer = selfbleu.build("", Setting(options=options))
-    statistics = turns.measure(scorer, EXAMPLES[: len(samples)], samples)
+    statistics = leave_one_out.measure(scorer, EXAMPLES[: len(samples)], samples)
     return float(scorer.combine(statistics)[0]), statistics
 
 
@@ -197,7 +198,7 @@ def test_the_table_shows_it_where_it_is_and_says_why_not_elsewhere(world: Path, 
 
 def test_people_are_compared_with_as_many_as_there_are_samples() -> None:
     people, scorer = {"text": "a", "turns": ["a", "b", "c", "d"]}, selfbleu.build("", Setting())
-    assert [len(turns.given(scorer, people, samples)) for samples in (1, 2, 3, 9)] == [4, 2, 3, 4]
+    assert [len(leave_one_out.given(scorer, people, samples)) for samples in (1, 2, 3, 9)] == [4, 2, 3, 4]
 
 
 def test_a_wrong_number_of_samples_is_refused(world: Path, tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ import pytest
 from parabench.scorers import chrf, divergence, ibleu, rouge, sari, ter
 from parabench.scorers.edits import divergence as divergence_term
 
-from parabench import registry, turns
+from parabench import registry
 from parabench.contracts import Column, Example, Setting
-from parabench.validity import broken_by
+from parabench.stats import leave_one_out
+from parabench.stats.validity import broken_by
 
 NEWS = Path(__file__).parents[1] / "../shared/data/newstest2019-human-paraphrases"
 pytestmark = pytest.mark.skipif(not NEWS.exists(), reason="needs ../shared/data/newstest2019-human-paraphrases")
@@ -71,7 +72,7 @@ def combined(scorer, statistics) -> dict[str, float]:
 def in_turns(module, examples, texts, **options) -> dict[str, float]:
     """The columns of a scorer by the harness's own protocol."""
     scorer = module.build("", Setting(options=options))
-    return combined(scorer, turns.measure(scorer, examples, texts))
+    return combined(scorer, leave_one_out.measure(scorer, examples, texts))
 
 
 def divergences(news, name: str) -> dict[str, float]:
@@ -86,7 +87,7 @@ def overlaps(news, name: str) -> dict[str, float]:
     examples, texts = examples_and_texts(news, name)
     weights = {"iB.9": "0.9", "iB.8": "", "iB.7": "0.7", "BLEU": "1"}
     scorers = {key: ibleu.build(weight, Setting(options={"lowercase": True})) for key, weight in weights.items()}
-    statistics = turns.measure(scorers["iB.8"], examples, texts)
+    statistics = leave_one_out.measure(scorers["iB.8"], examples, texts)
     got = {key: float(scorer.combine(statistics)[0]) for key, scorer in scorers.items()}
     got["selfB"] = combined(scorers["iB.8"], statistics)["src_bleu"]
     got["chrF"] = in_turns(chrf, examples, texts)["chrf"]
@@ -130,7 +131,7 @@ def test_overlap_with_references(news, name):
 def test_edits_in_one_turn(news, name):
     """The table has TER and SARI with the first reference left out."""
     examples, texts = examples_and_texts(news, name)
-    first, said = [turns.without(example, 0) for example in examples], [several[0] for several in texts]
+    first, said = [leave_one_out.without(example, 0) for example in examples], [several[0] for several in texts]
     found = {key: module.build("", Setting()) for key, module in (("TER", ter), ("SARI", sari))}
     got = {key: combined(scorer, scorer.measure(first, said)) for key, scorer in found.items()}
     check(name, {"TER": got["TER"]["ter"], "SARI": got["SARI"]["sari-sentence"]})

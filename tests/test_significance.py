@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from parabench import combining
-from parabench import significance as sig
-from parabench.clusters import Groups, cluster_rows
-from parabench.undefined import counts
+from parabench.stats import arrays
+from parabench.stats import significance as sig
+from parabench.stats.clusters import Groups, cluster_rows
+from parabench.stats.undefined import counts
 
 
 def plain_mean(rows):
@@ -187,8 +187,8 @@ def test_minimum_detectable_effect():
 
 @pytest.fixture
 def parted(monkeypatch):
-    monkeypatch.setattr(combining, "MANY", 50)
-    monkeypatch.setattr(combining, "PART", 32)
+    monkeypatch.setattr(arrays, "MANY", 50)
+    monkeypatch.setattr(arrays, "PART", 32)
 
 
 CLUSTERED = np.random.default_rng(2).integers(150, size=400)
@@ -205,7 +205,7 @@ def test_parts_of_many_rows_add_up_to_the_whole(parted, clusters):
     )
     np.testing.assert_allclose(np.concatenate(list(parts), axis=1), plain, atol=1e-12)
     with_weight = with_ones(rows[0])
-    np.testing.assert_allclose(combining.together(marked_mean, with_weight), rows[0].mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(arrays.together(marked_mean, with_weight), rows[0].mean(axis=0), atol=1e-12)
 
 
 @pytest.mark.parametrize("clusters", [None, CLUSTERED])
@@ -236,7 +236,7 @@ def test_swaps_over_parts_tell_what_swaps_of_all_tell(parted, clusters, monkeypa
     a = draw.normal(size=(400, 3))
     b = a + draw.normal([0.0, 0.08, 0.4], 1.0, size=(400, 3))
     few = sig.paired_test(marked_mean, with_ones(a), with_ones(b), 0, 4000, clusters)
-    monkeypatch.setattr(combining, "MANY", 1000)
+    monkeypatch.setattr(arrays, "MANY", 1000)
     whole = sig.paired_test(marked_mean, with_ones(a), with_ones(b), 0, 4000, clusters)
     np.testing.assert_allclose(few, whole, atol=0.04)
     assert few[2] == 1 / 4001

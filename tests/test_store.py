@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parabench.store.run_folder.files import write_atomically
-from parabench.store.run_folder.log import Log, load_reasons, load_statistics, read_log
-from parabench.store.run_folder.records import slug
-from parabench.store.run_folder.run_folder import open_run, read_examples, verify
 
 from parabench.contracts import UserError
+from parabench.store.files import write_atomically
+from parabench.store.log import Log, load_reasons, load_statistics, read_log
+from parabench.store.records import slug
+from parabench.store.run_folder import open_run, read_examples, verify
 
 SPEC = {"suite": "toy", "decoding": {"num_beams": 1}}
 IDS = ["a", "b", "c"]

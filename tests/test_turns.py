@@ -10,8 +10,8 @@ from parabench.scorers import bleu, divergence, ibleu, rouge, ter
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.ter import TER
 
-from parabench import turns
 from parabench.contracts import Example, Setting, UserError
+from parabench.stats import leave_one_out
 
 EXAMPLES = (
     Example(
@@ -39,7 +39,7 @@ def pooled(texts):
 def test_the_mean_over_turns_is_sacrebleus_pooled_corpus(texts, module, outside):
     """Brevity penalty included: the copy of c is shorter than its references, the people's texts vary in length."""
     scorer = module.build("", Setting())
-    found = scorer.combine(turns.measure(scorer, EXAMPLES, texts))
+    found = scorer.combine(leave_one_out.measure(scorer, EXAMPLES, texts))
     assert found[0] == pytest.approx(outside.corpus_score(*pooled(texts)).score, abs=1e-9)
 
 
@@ -48,7 +48,7 @@ def test_smoothing_sees_one_corpus_and_not_one_for_each_turn():
     lonely = [Example("a", "s", ("one two three four five", "one two three x five", "one two three y five"))]
     scorer, text = bleu.build("", Setting()), "one two three z five"
     once = BLEU().corpus_score([text], [["one two three x five"], ["one two three y five"]]).score
-    assert scorer.combine(turns.measure(scorer, lonely, [[text]]))[0] == pytest.approx(once, abs=1e-9)
+    assert scorer.combine(leave_one_out.measure(scorer, lonely, [[text]]))[0] == pytest.approx(once, abs=1e-9)
 
 
 @pytest.mark.parametrize("scorer", [rouge.build("", Setting()), ibleu.build("", Setting())], ids=["rouge", "ibleu"])
@@ -57,7 +57,7 @@ def test_statistics_are_the_mean_of_every_turn_by_itself(scorer):
     for turn in range(3):
         rest = [replace(e, references=e.references[:turn] + e.references[turn + 1 :]) for e in EXAMPLES]
         singly.append(scorer.measure(rest, [texts[turn] for texts in HUMAN]))
-    np.testing.assert_allclose(turns.measure(scorer, EXAMPLES, HUMAN), np.mean(singly, axis=0), atol=1e-12)
+    np.testing.assert_allclose(leave_one_out.measure(scorer, EXAMPLES, HUMAN), np.mean(singly, axis=0), atol=1e-12)
 
 
 class Counting:
@@ -74,7 +74,7 @@ class Counting:
 
 def test_all_turns_are_one_call_and_nobody_meets_his_own_sentence():
     counting = Counting(bleu.build("", Setting()))
-    turns.measure(counting, EXAMPLES, HUMAN)
+    leave_one_out.measure(counting, EXAMPLES, HUMAN)
     (asked,) = counting.asked
     assert len(asked) == 9
     assert all(text not in example.references and len(example.references) == 2 for example, text in asked)
@@ -82,8 +82,8 @@ def test_all_turns_are_one_call_and_nobody_meets_his_own_sentence():
 
 def test_a_scorer_of_source_and_output_is_asked_once_a_text():
     counting = Counting(divergence.build("", Setting()))
-    turns.measure(counting, EXAMPLES, COPY)
-    turns.measure(counting, EXAMPLES, HUMAN)
+    leave_one_out.measure(counting, EXAMPLES, COPY)
+    leave_one_out.measure(counting, EXAMPLES, HUMAN)
     assert [len(asked) for asked in counting.asked] == [3, 9]
 
 
@@ -91,10 +91,10 @@ def test_with_one_reference_there_are_no_turns():
     single = [replace(example, references=example.references[:1]) for example in EXAMPLES]
     scorer = bleu.build("", Setting())
     expected = scorer.measure(single, [example.source for example in single])
-    np.testing.assert_array_equal(turns.measure(scorer, single, COPY), expected)
-    assert str(turns.signature(1)) == "turns|references:1|left-out:none"
+    np.testing.assert_array_equal(leave_one_out.measure(scorer, single, COPY), expected)
+    assert str(leave_one_out.signature(1)) == "turns|references:1|left-out:none"
 
 
 def test_an_array_of_the_wrong_length_is_refused():
     with pytest.raises(UserError, match="9 examples"):
-        turns.measure(Counting(bleu.build("", Setting()), rows=2), EXAMPLES, HUMAN)
+        leave_one_out.measure(Counting(bleu.build("", Setting()), rows=2), EXAMPLES, HUMAN)

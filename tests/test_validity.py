@@ -7,7 +7,7 @@ from math import nan
 import pytest
 
 from parabench.contracts import Column
-from parabench.validity import broken_by, reason
+from parabench.stats.validity import broken_by, reason
 
 COLUMNS = (
     Column("bleu", "up", "reference", 1),

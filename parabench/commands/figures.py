@@ -14,7 +14,7 @@ def figures(
 ) -> None:
     """Draw the loss of a training, the held-out loss and the scores of its texts, as one SVG for light and dark."""
     from parabench.report.trainingfigures import course, draw
-    from parabench.store.run_folder.files import write_atomically
+    from parabench.store.files import write_atomically
 
     path = output or folders[0] / "training.svg"
     write_atomically(path, draw([course(folder) for folder in folders]))

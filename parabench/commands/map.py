@@ -27,7 +27,7 @@ def map_(
     """Draw soft prompts among the vocabulary: a page to explore, a picture, and a table of the nearest tokens."""
     from parabench import suites
     from parabench.report import mappage
-    from parabench.store.run_folder.files import write_atomically
+    from parabench.store.files import write_atomically
 
     found = gathered(prompts.split(","), suites.load(suite), nearest, output)
     write_atomically(output / "prompt-map.html", mappage.to_html(found).encode())

@@ -35,7 +35,7 @@ def probe(
     from parabench.contracts import Runtime, Setting
     from parabench.data.examples import evaluation_set, read_examples
     from parabench.inference.models import resolve_device
-    from parabench.store.run_folder.files import write_atomically
+    from parabench.store.files import write_atomically
 
     if output and output.suffix not in FORMS:
         raise UserError(f"write the table to {output}", f"the ending {output.suffix!r}", FORMS, "--output FILE.md")

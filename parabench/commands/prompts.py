@@ -74,7 +74,7 @@ def write_card(folder: Path, target: Path, results: Path | None, name: str, lice
     from parabench.prompts.adapters import load
     from parabench.report.board import from_json
     from parabench.report.card import to_card
-    from parabench.store.run_folder.files import read, write_atomically
+    from parabench.store.files import read, write_atomically
 
     board = from_json(read(results / "leaderboard.json").decode("utf-8", "replace")) if results else None
     write_atomically(target / "README.md", to_card(load(folder), name, board, licence, data_licence).encode())

@@ -26,7 +26,7 @@ def sheet(
     """Write texts of a run in random order without their systems, a key to them, and instructions for raters."""
     from parabench.report import rating
     from parabench.report.evidence import gather
-    from parabench.store.run_folder.files import write_atomically
+    from parabench.store.files import write_atomically
 
     if output.suffix != ".csv":
         raise UserError(f"write the sheet {output}", "a name that does not end in .csv", mend="--output sheet.csv")
@@ -51,7 +51,7 @@ def read_(
     """Join filled-in sheets with their key: judgments for `parabench meta`, and each system's mean rating."""
     from parabench.report import rating
     from parabench.report.sinks import visible
-    from parabench.store.run_folder.files import write_atomically
+    from parabench.store.files import write_atomically
 
     items = rating.read_key(key)
     rated = rating.read_sheets(sheets, items)

@@ -49,8 +49,8 @@ def export(run: Path, form: str) -> Path:
     """Write one further format into the run folder; returns its path, or its folder where there are several files."""
     from parabench.report import assemble, exports
     from parabench.report.evidence import gather
-    from parabench.store.run_folder.files import write_atomically
-    from parabench.store.run_folder.records import slug
+    from parabench.store.files import write_atomically
+    from parabench.store.records import slug
 
     evidence = gather(run)
     compared = assemble.comparisons(evidence)
@@ -72,7 +72,7 @@ def export(run: Path, form: str) -> Path:
 def show_beside(board: Leaderboard, file: Path, run: Path) -> str:
     """Write ``beside.md`` into the run folder: published numbers and the run's own; returns what it says."""
     from parabench.report.published import beside, read_published
-    from parabench.store.run_folder.files import write_atomically
+    from parabench.store.files import write_atomically
 
     text = beside(board, read_published(file))
     write_atomically(run / "beside.md", text.encode())
@@ -81,7 +81,7 @@ def show_beside(board: Leaderboard, file: Path, run: Path) -> str:
 
 def verify(run: Run) -> None:
     """Recompute every checksum and count of a run folder; exit code 1 unless it is complete and true."""
-    from parabench.store.run_folder.run_folder import verify
+    from parabench.store.run_folder import verify
 
     problems = verify(run)
     typer.echo("\n".join(problems) or f"complete: every file of {run} is as its manifest says")

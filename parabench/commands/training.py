@@ -121,7 +121,7 @@ def train(
 
 def followed(request: Request, ranks: Ranks, track: str | None) -> None:
     """Carry a training out before the user's eyes."""
-    from parabench.store.run_folder.files import write_atomically
+    from parabench.store.files import write_atomically
     from parabench.training import curve, requests, tracking
 
     name, folder = request.kind.name, request.folder

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from parabench import suites
-from parabench.combining import each
 from parabench.contracts import Example, Runtime
 from parabench.corpus.scoring import measured, scorers_of
 from parabench.corpus.source import BLOCK, Row
 from parabench.inference.models import resolve_device
+from parabench.stats.arrays import each
 
 
 class ScoreRows:

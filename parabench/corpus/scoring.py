@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from parabench import planning
-from parabench.combining import each
 from parabench.contracts import Column, Runtime, Scorer, Setting, System, UserError, release
 from parabench.corpus import writing
-from parabench.corpus.intervals import corpus_columns, interval
 from parabench.corpus.source import BLOCK, Row, Source
 from parabench.data.normalise import Normaliser
-from parabench.store.run_folder.blocks import Growing, in_blocks
-from parabench.store.run_folder.files import write_atomically
-from parabench.store.run_folder.records import canonical, slug
-from parabench.store.run_folder.run_folder import open_run
+from parabench.stats.arrays import each
+from parabench.stats.streaming import corpus_columns, interval
+from parabench.store.blocks import Growing, in_blocks
+from parabench.store.files import write_atomically
+from parabench.store.records import canonical, slug
+from parabench.store.run_folder import open_run
 from parabench.suites import Suite
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from parabench.contracts import UserError
-from parabench.store.run_folder.files import sync, told
+from parabench.store.files import sync, told
 
 Columns = Mapping[str, list[Any]]
 """Names and values of one block of rows."""

@@ -122,7 +122,7 @@ def sample(examples: Sequence[Example], limit: int | None, seed: int) -> Sequenc
 
 def merge_sources(examples: Sequence[Example]) -> Sequence[Example]:
     """Pool the references of examples that share a source, so that no answer left out stays among a twin's."""
-    from parabench.clusters import Groups
+    from parabench.stats.clusters import Groups
 
     twins = Groups(len(examples), _marks(example.source for example in examples))
 

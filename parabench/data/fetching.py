@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 
 from parabench.contracts import UserError
 from parabench.data.files import file_digest
-from parabench.store.run_folder.files import make_folder, told, write_atomically
+from parabench.store.files import make_folder, told, write_atomically
 
 BLOCK = 1 << 20
 FOLDER = Path("data")

@@ -17,7 +17,7 @@ from typing import Any
 
 from parabench.contracts import Example, UserError
 from parabench.data.filters import key, words
-from parabench.store.run_folder.files import read, write_atomically
+from parabench.store.files import read, write_atomically
 
 NAME = "training-data.json"
 FORMAT = "parabench training data 1"

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from parabench.contracts import UserError
 from parabench.inference.pickled import convert
-from parabench.store.run_folder.files import write_atomically
+from parabench.store.files import write_atomically
 
 WEIGHTS = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
 PICKLED = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json")

@@ -24,7 +24,7 @@ from parabench.prompts.peft_format import CONFIG, KEY, TENSOR, peft_config, read
 from parabench.prompts.plain import STRICT_KEYS, build
 from parabench.prompts.soft import vocabulary_rows
 from parabench.prompts.templates import Template
-from parabench.store.run_folder.files import write_atomically
+from parabench.store.files import write_atomically
 
 if TYPE_CHECKING:
     from parabench.inference.models import Checkpoint

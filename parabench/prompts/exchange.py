@@ -28,7 +28,7 @@ from parabench.prompts.soft import vocabulary_rows
 from parabench.prompts.sources import Found, read, read_own
 from parabench.prompts.table import TaskTable
 from parabench.prompts.templates import Template, paraphrase
-from parabench.store.run_folder.files import write_atomically
+from parabench.store.files import write_atomically
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -13,7 +13,7 @@ from torch import Tensor
 from parabench.contracts import UserError
 from parabench.prompts.files import check_matrix, pack, unpack
 from parabench.prompts.peft_format import KEY
-from parabench.store.run_folder.files import read, write_atomically
+from parabench.store.files import read, write_atomically
 
 FOLDER = Path("training/snapshots")
 FINISHED = Path("training/finished.json")

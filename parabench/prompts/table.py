@@ -27,7 +27,7 @@ from parabench.prompts.plain import STRICT_KEYS, build
 from parabench.prompts.records import Record
 from parabench.prompts.rendering import Rendered, TooLongError, render
 from parabench.prompts.templates import Template, by_name
-from parabench.store.run_folder.files import write_atomically
+from parabench.store.files import write_atomically
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parabench.combining import each, pooled, together
 from parabench.contracts import Score
 from parabench.report.board import Comparison
 from parabench.report.evidence import Evidence, Measured, gather
 from parabench.report.leaderboard import Leaderboard, Row, to_csv, to_json, to_markdown
 from parabench.report.page import PageData, to_html
-from parabench.significance import benjamini_hochberg, detectable, ends, holm, paired_tests, rank_clusters
-from parabench.store.run_folder.files import write_atomically
-from parabench.undefined import counts
-from parabench.validity import broken_by, reason
+from parabench.stats.arrays import each, pooled, together
+from parabench.stats.significance import benjamini_hochberg, detectable, ends, holm, paired_tests, rank_clusters
+from parabench.stats.undefined import counts
+from parabench.stats.validity import broken_by, reason
+from parabench.store.files import write_atomically
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parabench.combining import Pooled, Rows, together
 from parabench.contracts import Column, Score, Scorer, UserError
 from parabench.report.board import Leaderboard, Row, flat
-from parabench.significance import Clusters, difference, holm, paired_test
+from parabench.stats.arrays import Pooled, Rows, together
+from parabench.stats.significance import Clusters, difference, holm, paired_test
 
 if TYPE_CHECKING:
     Statistics = Mapping[str, Rows]

@@ -11,18 +11,19 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parabench import registry, seeds, turns
-from parabench.clusters import Groups
-from parabench.combining import MANY, Rows
+from parabench import registry
 from parabench.contracts import Column, Example, Scorer, Setting, UserError
 from parabench.report.cutoff import NAME as CUT_OFF
 from parabench.report.cutoff import CutOff
 from parabench.report.cutoff import Rows as CutOffRows
 from parabench.sequences import Mapped, mark
-from parabench.significance import bootstraps
-from parabench.store.run_folder.files import read
-from parabench.store.run_folder.log import load_reasons, load_statistics, log_names, read_finished
-from parabench.store.run_folder.run_folder import read_examples
+from parabench.stats import leave_one_out, seeds
+from parabench.stats.arrays import MANY, Rows
+from parabench.stats.clusters import Groups
+from parabench.stats.significance import bootstraps
+from parabench.store.files import read
+from parabench.store.log import load_reasons, load_statistics, log_names, read_finished
+from parabench.store.run_folder import read_examples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -214,7 +215,7 @@ def _output(folder: Path, name: str, facts: Mapping[str, Any], held: Container[s
             kept[example] = record
     key, training = contents.identity["key"], facts.get("training", {}).get(name, {})
     output = Output(
-        {example: turns.texts(record) for example, record in kept.items()},
+        {example: leave_one_out.texts(record) for example, record in kept.items()},
         frozenset(example for example, record in kept.items() if not record["finished"]),
         key["role"],
         key["signature"],

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parabench.combining import Rows, pooled
 from parabench.contracts import Score, UserError
 from parabench.report.board import (
     Leaderboard,
@@ -24,6 +23,7 @@ from parabench.report.board import (
     score_text,
 )
 from parabench.report.sinks import latex
+from parabench.stats.arrays import Rows, pooled
 
 if TYPE_CHECKING:
     from parabench.report.page import PageData

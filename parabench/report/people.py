@@ -12,7 +12,7 @@ from parabench.contracts import Column, Scorer, UserError
 from parabench.data.judgments import Item
 from parabench.meta import ColumnAgainstPeople, Estimate, agreement, on_items, rater_ceiling, rivals_differ
 from parabench.report.sinks import markdown
-from parabench.significance import benjamini_hochberg
+from parabench.stats.significance import benjamini_hochberg
 
 HEADS = {
     "pearson": "Pearson",

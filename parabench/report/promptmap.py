@@ -20,7 +20,7 @@ from safetensors import numpy as safetensors
 
 from parabench.prompts import snapshots
 from parabench.prompts.reading import Position, explain
-from parabench.store.run_folder.files import read, write_atomically
+from parabench.store.files import read, write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -19,8 +19,8 @@ from typing import Any
 from parabench.contracts import Example, UserError
 from parabench.report.evidence import Evidence
 from parabench.report.sinks import csv_text
-from parabench.store.run_folder.files import read
-from parabench.turns import without
+from parabench.stats.leave_one_out import without
+from parabench.store.files import read
 
 FORMAT = "parabench rating key 1"
 HEAD = ("item", "letter", "source", "text", "rating", "comment")
@@ -253,7 +253,7 @@ def means(rated: Sequence[Rated], seed: int) -> list[Mean]:
     """Every system's mean rating, best first; a text's rating is its raters' mean."""
     import numpy as np
 
-    from parabench.significance import interval
+    from parabench.stats.significance import interval
 
     found = []
     for name in sorted({name for one in rated for name in one.shown.systems}):

@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from parabench.contracts import UserError
 from parabench.report.figures import MUTED, STYLE, short
 from parabench.report.standalone import document, series
-from parabench.store.run_folder.files import read
+from parabench.store.files import read
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

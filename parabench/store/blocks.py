@@ -14,8 +14,8 @@ from typing import Any
 from zlib import crc32
 
 from parabench.contracts import UserError
-from parabench.store.run_folder.files import append, told, write_atomically
-from parabench.store.run_folder.records import canonical, decode, encode
+from parabench.store.files import append, told, write_atomically
+from parabench.store.records import canonical, decode, encode
 
 
 class Growing:

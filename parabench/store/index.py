@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from parabench.contracts import UserError
-from parabench.store.run_folder.positions import Places
-from parabench.store.run_folder.records import Record
-from parabench.store.run_folder.tables import Lines
+from parabench.store.positions import Places
+from parabench.store.records import Record
+from parabench.store.tables import Lines
 
 
 class Index(Mapping[str, Any]):

@@ -15,10 +15,10 @@ from typing import Any, Literal, TypeVar
 from zlib import crc32
 
 from parabench.contracts import NOT_FINITE, UserError
-from parabench.store.run_folder.files import append, cut, set_aside, told, write_atomically
-from parabench.store.run_folder.index import Index
-from parabench.store.run_folder.records import Record, canonical, differences, encode, explained, lines, slug
-from parabench.store.run_folder.tables import (
+from parabench.store.files import append, cut, set_aside, told, write_atomically
+from parabench.store.index import Index
+from parabench.store.records import Record, canonical, differences, encode, explained, lines, slug
+from parabench.store.tables import (
     Contents,
     Lines,
     Stored,

@@ -33,8 +33,8 @@ from typing import Any, Literal
 
 from parabench.contracts import UserError
 from parabench.sequences import Mapped
-from parabench.store.run_folder.files import holds, in_chunks, make_folder, read, told, write_atomically
-from parabench.store.run_folder.log import (
+from parabench.store.files import holds, in_chunks, make_folder, read, told, write_atomically
+from parabench.store.log import (
     Kind,
     Log,
     finished,
@@ -44,8 +44,8 @@ from parabench.store.run_folder.log import (
     read_finished,
     read_log,
 )
-from parabench.store.run_folder.records import differences, lines
-from parabench.store.run_folder.tables import load, load_array, packed_lines
+from parabench.store.records import differences, lines
+from parabench.store.tables import load, load_array, packed_lines
 
 __all__ = [
     "Kind",

@@ -19,8 +19,8 @@ from typing import IO, Any, NamedTuple
 from zlib import crc32
 
 from parabench.sequences import EVERY, FileLines, Mapped
-from parabench.store.run_folder.files import gathered, in_chunks, told
-from parabench.store.run_folder.records import (
+from parabench.store.files import gathered, in_chunks, told
+from parabench.store.records import (
     Record,
     canonical,
     damaged,

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from parabench.store.run_folder.files import append, read, write_atomically
+from parabench.store.files import append, read, write_atomically
 
 
 class History:

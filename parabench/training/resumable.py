@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from parabench.contracts import UserError
-from parabench.store.run_folder.files import read, write_atomically
-from parabench.store.run_folder.run_folder import open_run
+from parabench.store.files import read, write_atomically
+from parabench.store.run_folder import open_run
 from parabench.training import state
 from parabench.training.batches import batches
 from parabench.training.config import TrainingConfig

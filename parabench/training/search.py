@@ -23,7 +23,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from parabench.contracts import UserError
-from parabench.store.run_folder.files import make_folder, write_atomically
+from parabench.store.files import make_folder, write_atomically
 from parabench.training import lengths
 
 Pruner = Literal["median", "hyperband", "none"]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from parabench.scorers.sums import additive
 
-from parabench import significance
-from parabench.combining import each
 from parabench.contracts import Column, Signature
-from parabench.corpus.intervals import corpus_columns, interval
+from parabench.stats import significance
+from parabench.stats.arrays import each
+from parabench.stats.streaming import corpus_columns, interval
 
 ROWS = np.random.default_rng(3).normal(5, 2, (297, 1))
 

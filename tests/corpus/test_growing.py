@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from parabench.store.run_folder.blocks import Growing, in_blocks
 
 from parabench.contracts import UserError
+from parabench.store.blocks import Growing, in_blocks
 
 IDENTITY = {"scorer": "x"}
 BLOCKS = [(b"first block", 3), (b"second", 2), (b"the third one", 4)]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from parabench import suites
-from parabench.combining import each
 from parabench.contracts import Example, Runtime
 from parabench.corpus.on_ray import ScoreRows, score
 from parabench.corpus.scoring import measured, scorers_of
 from parabench.corpus.source import Row
+from parabench.stats.arrays import each
 
 BATCH = {
     "id": np.arange(40),

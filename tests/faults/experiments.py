@@ -13,10 +13,10 @@ from pathlib import Path
 from random import Random
 
 from injection import KILLED, WRITES, Fault, Injector
-from parabench.store.run_folder.run_folder import open_run, verify
 from small_run import TOLD, Child, files, once, run
 
 from parabench.contracts import UserError
+from parabench.store.run_folder import open_run, verify
 
 Tell = Callable[[str], object]
 MODES = ("before", "after", "torn", "full", "error", "power")

@@ -13,8 +13,9 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-from parabench.store.run_folder.run_folder import verify
 from small_run import files
+
+from parabench.store.run_folder import verify
 
 ROOT = Path(__file__).parents[2]
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)

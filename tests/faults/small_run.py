@@ -4,10 +4,9 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from parabench.store.run_folder.files import write_atomically
-from parabench.store.run_folder.run_folder import open_run
-
 from parabench.contracts import UserError
+from parabench.store.files import write_atomically
+from parabench.store.run_folder import open_run
 
 IDS = ("a", "b", "c")
 TOLD = 3

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from parabench import seeds
 from parabench.contracts import Column, Example, Score, Signature, UserError, additive
 from parabench.report import assemble, board
 from parabench.report.cutoff import CutOff
 from parabench.report.evidence import Evidence, Measured, Output
+from parabench.stats import seeds
 
 COUNT = 120
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 import light
 import numpy as np
 import pytest
-from parabench.store.run_folder.log import Log
 
 from parabench import planning, runner
 from parabench.contracts import Decoding, Example, Held, Paraphrase, Runtime, Setting, Signature, UserError
 from parabench.data.examples import EvaluationSet, evaluation_set
 from parabench.data.normalise import Normaliser
 from parabench.planning import Request
+from parabench.store.log import Log
 from parabench.suites import Suite, Training
 
 CLASSES = {

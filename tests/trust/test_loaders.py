@@ -14,14 +14,14 @@ import light
 import pytest
 from fuzzing import mutants, randomly, trials
 from hypothesis import given
-from parabench.store.run_folder.run_folder import verify
 
 from parabench import planning, runner, suites
-from parabench.combining import pooled
 from parabench.contracts import Example, UserError
 from parabench.data.examples import read_examples
 from parabench.data.predictions import read_predictions
 from parabench.report.evidence import gather
+from parabench.stats.arrays import pooled
+from parabench.store.run_folder import verify
 
 PATIENCE = 20
 """Seconds after which one input hangs a loader."""

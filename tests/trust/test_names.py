@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import light
 import pytest
-from parabench.store.run_folder.log import log_names
-from parabench.store.run_folder.run_folder import verify
 from test_identity import Counting
 from typer.testing import CliRunner
 
 from parabench.cli import app
 from parabench.contracts import Signature, UserError
+from parabench.store.log import log_names
+from parabench.store.run_folder import verify
 
 NAMES = (
     "../../evil",

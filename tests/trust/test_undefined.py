@@ -10,15 +10,16 @@ import light
 import numpy as np
 import pytest
 from parabench.scorers import sums
-from parabench.store.run_folder.log import load_reasons, load_statistics
-from parabench.store.run_folder.run_folder import verify
 from rich.console import Console
 
-from parabench import runner, undefined
+from parabench import runner
 from parabench.contracts import Column, Signature
 from parabench.report import assemble
 from parabench.report.evidence import Measured
 from parabench.report.leaderboard import from_json, to_csv, to_json, to_markdown, to_terminal
+from parabench.stats import undefined
+from parabench.store.log import load_reasons, load_statistics
+from parabench.store.run_folder import verify
 
 
 @dataclass

@@ -8,9 +8,9 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float, Int
 
-from parabench import combining
-from parabench.combining import Rows
-from parabench.store.run_folder.tables import Mapped
+from parabench.stats import arrays
+from parabench.stats.arrays import Rows
+from parabench.store.tables import Mapped
 
 Names = Sequence[str] | Int[np.ndarray, " N"]
 """The cluster of every row, by its name or its number."""
@@ -62,14 +62,14 @@ class Groups:
 
         Parts are made when they are asked for, unless there is but one.
         """
-        parts = [slice(0, len(self))] if len(self.numbers) <= combining.MANY else list(combining.parts(len(self)))
+        parts = [slice(0, len(self))] if len(self.numbers) <= arrays.MANY else list(arrays.parts(len(self)))
         made = Mapped(partial(self._sums, systems), parts)
         return made if len(parts) > 1 else list(made)
 
     def _sums(self, systems: Sequence[Rows], part: slice) -> Float[np.ndarray, "S m K"]:
         bounds = self._bounds[part.start : part.stop + 1]
         places = part if self._single else self._order[bounds[0] : bounds[-1]]
-        rows = np.stack([layer[places] for rows in systems for layer in combining.layers(rows)])
+        rows = np.stack([layer[places] for rows in systems for layer in arrays.layers(rows)])
         return rows if self._single else np.add.reduceat(rows, bounds[:-1] - bounds[0], axis=1)
 
 

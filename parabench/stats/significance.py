@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from parabench.clusters import Groups, Names
-from parabench.combining import Columns, Combine, Pooled, Rows, is_additive, layers, together
+from parabench.stats.arrays import Columns, Combine, Pooled, Rows, is_additive, layers, together
+from parabench.stats.clusters import Groups, Names
 
 Clusters = Groups | Names | None
 """Which rows belong together; none are given where each stands by itself."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from jaxtyping import Float
 
-from parabench.combining import is_additive
 from parabench.contracts import Scorer
-from parabench.significance import ends, resampled
+from parabench.stats.arrays import is_additive
+from parabench.stats.significance import ends, resampled
 
 Rows = Float[np.ndarray, "B K"]
 Blocks = Callable[[], Iterator[Rows]]

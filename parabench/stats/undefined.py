@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parabench.combining import Pooled, Rows, each, parts, together
 from parabench.contracts import Example, Scorer
-from parabench.store.run_folder.log import NOT_FINITE
+from parabench.stats.arrays import Pooled, Rows, each, parts, together
+from parabench.store.log import NOT_FINITE
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float

@@ -1,0 +1,1 @@
+"""Statistics of scores: leave-one-out references, arrays, clusters, intervals, significance, validity."""
