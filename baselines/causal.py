@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parabench.contracts import Paraphrase, Setting, Signature, UserError
-from parabench.inference.models import Checkpoint, load_causal, locate
+from parabench.models.checkpoints import locate
+from parabench.models.loading import load_causal
+from parabench.models.local import Checkpoint
 
 from . import options
 from .samples import repeated, together

@@ -9,8 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from parabench.contracts import Decoding, Paraphrase, Runtime, Setting, Signature, UserError
-from parabench.inference.checkpoints import Checkpoint, folder_of
-from parabench.inference.models import load_causal
+from parabench.models.checkpoints import folder_of
+from parabench.models.loading import load_causal
+from parabench.models.local import Checkpoint
 
 from . import options
 from .causal import INSTRUCTION, Causal

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 
 from parabench import estimates, planning, runner, suites
-from parabench.downloads import size
+from parabench.models.downloads import size
 from parabench.store.run_folder import open_run
 
 

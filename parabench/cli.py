@@ -161,7 +161,8 @@ def key() -> str:
 
 def execute(plan: Plan, share: Share | None = None) -> None:
     """Run a plan with a progress bar on stderr, then print the table on stdout."""
-    from parabench import downloads, planning, progress, runner
+    from parabench import planning, progress, runner
+    from parabench.models import downloads
 
     planning.check(plan)
     downloads.fetch([*plan.systems.values(), *plan.scorers.values()], say)

@@ -24,7 +24,7 @@ def findings() -> Iterator[Finding]:
 
 def device() -> Finding:
     """The accelerator that ``--device auto`` would take."""
-    from parabench.inference.models import resolve_device
+    from parabench.models.loading import resolve_device
 
     found = resolve_device("auto")
     return "device", True, found if found != "cpu" else "cpu (no CUDA device found)"

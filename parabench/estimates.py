@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parabench.contracts import Example, Setting, System, release
-from parabench.downloads import checkpoints, missing, size
-from parabench.inference.checkpoints import Checkpoint, folder_of
+from parabench.models.checkpoints import folder_of
+from parabench.models.downloads import checkpoints, missing, size
+from parabench.models.local import Checkpoint
 from parabench.planning import Plan, build
 from parabench.stats import leave_one_out
 

@@ -159,7 +159,7 @@ def paraphrase(
     [['Nobody came.']]
     """
     from parabench import planning, suites
-    from parabench.inference.models import resolve_device
+    from parabench.models.loading import resolve_device
 
     chosen = suites.load(suite)
     decoding = planning.sampling(chosen, n).decoding

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from parabench.contracts import UserError
-from parabench.inference.checkpoints import hub_name
-from parabench.inference.hub import Pin
+from parabench.models.checkpoints import hub_name
+from parabench.models.hub import Pin
 from parabench.store.files import write_atomically
 
 Lock = dict[str, Pin]

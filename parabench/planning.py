@@ -89,7 +89,7 @@ def assemble(request: Request, examples: Sequence[Example]) -> Plan:
 
     The human is no control where there are no references to spare.
     """
-    from parabench.inference.models import resolve_device
+    from parabench.models.loading import resolve_device
 
     suite = sampling(request.suite, request.samples)
     runtime = Runtime(resolve_device(request.device), request.dtype or suite.dtype, request.batch_size, request.seed)

@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from parabench.contracts import Column, Example, Runtime, Scorer, Setting, Signature
-from parabench.inference.models import load_seq2seq, locate
+from parabench.models.checkpoints import locate
+from parabench.models.loading import load_seq2seq
 
 from . import checkpoints, options
 from .likelihoods import Pair, mean_log_likelihoods

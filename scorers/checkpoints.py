@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from parabench.contracts import Runtime
-from parabench.inference.models import locate
+from parabench.models.checkpoints import locate
 
 
 def identity(model: str, runtime: Runtime) -> tuple[tuple[str, str], ...]:

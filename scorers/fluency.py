@@ -12,8 +12,9 @@ from jaxtyping import Float
 
 from parabench.contracts import Column, Example, Runtime, Scorer, Setting, Signature
 from parabench.inference.likelihood import causal_log_likelihood
-from parabench.inference.models import load_causal, locate
 from parabench.inference.rows import Row
+from parabench.models.checkpoints import locate
+from parabench.models.loading import load_causal
 
 from . import checkpoints, options
 from .distinct import once_each

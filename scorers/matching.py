@@ -23,7 +23,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from parabench.contracts import Runtime, Setting, UserError
 from parabench.inference.batching import by_length, in_batches
-from parabench.inference.models import load_encoder, locate
+from parabench.models.checkpoints import locate
+from parabench.models.loading import load_encoder
 
 from . import checkpoints, options
 from .distinct import once_each

@@ -13,7 +13,8 @@ from jaxtyping import Float
 
 from parabench.contracts import Column, Example, Runtime, Scorer, Setting, Signature, UserError
 from parabench.inference.batching import by_length, in_batches
-from parabench.inference.models import load_classifier, locate
+from parabench.models.checkpoints import locate
+from parabench.models.loading import load_classifier
 
 from . import checkpoints, options
 from .distinct import once_each

@@ -21,7 +21,8 @@ from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
 from rouge_score.rouge_scorer import RougeScorer
 
 from parabench.contracts import Column, Example, Runtime, Scorer, Setting, Signature
-from parabench.inference.models import load_seq2seq, locate
+from parabench.models.checkpoints import locate
+from parabench.models.loading import load_seq2seq
 
 from . import checkpoints, options
 from .likelihoods import mean_log_likelihoods

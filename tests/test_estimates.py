@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from parabench import estimates
 from parabench.cli import app
 from parabench.contracts import Decoding, Setting
-from parabench.downloads import size
 from parabench.estimates import Estimate, cache_bytes, duration, weight_bytes
+from parabench.models.downloads import size
 
 
 @pytest.mark.parametrize("name", sorted(tiny.CAUSAL))

@@ -36,7 +36,7 @@ def prepared(suite: str, systems: str | None, scorers: str, device: str) -> Demo
     """The systems and scorers of a suite behind the page; a sentence that was asked before is answered at once."""
     from parabench import library, planning, suites
     from parabench.contracts import Runtime, Setting
-    from parabench.inference.models import resolve_device
+    from parabench.models.loading import resolve_device
     from parabench.report.demo import Demo
 
     chosen, own = suites.load(suite), resolve_device(device)
@@ -59,7 +59,7 @@ def prepared(suite: str, systems: str | None, scorers: str, device: str) -> Demo
 def nearest(system: object) -> Sequence[Position]:
     """What the rows of a system's soft prompt are near, from its base model's vocabulary."""
     from parabench.contracts import Runtime
-    from parabench.inference.models import load_causal
+    from parabench.models.loading import load_causal
     from parabench.prompts.reading import explain
     from parabench.prompts.soft import vocabulary_rows
 

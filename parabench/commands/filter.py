@@ -35,11 +35,11 @@ def filter_(
     dtype: Annotated[str | None, typer.Option(metavar="float32|bfloat16|float16", help="Arithmetic of models.")] = None,
 ) -> None:
     """Score a corpus of any size in flat memory, every row with its columns, and keep the good ones."""
-    from parabench import downloads
     from parabench.contracts import Runtime
     from parabench.corpus import scoring, writing
     from parabench.corpus.source import Source, part_of
-    from parabench.inference.models import resolve_device
+    from parabench.models import downloads
+    from parabench.models.loading import resolve_device
     from parabench.progress import bars
     from parabench.suites import load
 

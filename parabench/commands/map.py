@@ -39,7 +39,8 @@ def map_(
 def gathered(names: list[str], suite: Suite, nearest: int, folder: Path) -> PromptMap:
     """The prompts of ``names`` on the plane of their base model, which is kept in ``folder``."""
     from parabench.contracts import Runtime
-    from parabench.inference.models import load_causal, locate
+    from parabench.models.checkpoints import locate
+    from parabench.models.loading import load_causal
     from parabench.prompts import adapters
     from parabench.prompts.soft import vocabulary_rows
     from parabench.report.promptmap import PromptMap, fitted, placed

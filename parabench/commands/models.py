@@ -9,7 +9,7 @@ import typer
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
-    from parabench.inference.hub import Pin
+    from parabench.models.hub import Pin
 
 models = typer.Typer(help="Models of a hub: lock, fetch, verify.", no_args_is_help=True)
 
@@ -23,7 +23,7 @@ def lock(
 ) -> None:
     """Write which commit, and which files, each hub model of a suite stands for, beside the suite."""
     from parabench import locks, suites
-    from parabench.inference import hub
+    from parabench.models import hub
 
     path = locks.beside(suites.path_of(suite))
     before, after = locks.read(path), locks.Lock()
@@ -41,7 +41,7 @@ def lock(
 @models.command()
 def fetch(suite: SuiteName) -> None:
     """Get every hub model of a suite, exactly the locked files where there is a lock; later runs need no network."""
-    from parabench.inference import hub
+    from parabench.models import hub
 
     for name, pin in pins(suite).items():
         hub.fetch(pin)
@@ -51,7 +51,7 @@ def fetch(suite: SuiteName) -> None:
 @models.command()
 def verify(suite: SuiteName) -> None:
     """Check every file of a suite's hub models against lock and record; asks no hub."""
-    from parabench.inference import hub
+    from parabench.models import hub
 
     problems = {name: hub.faults(pin) for name, pin in pins(suite).items()}
     for name, found in problems.items():
@@ -74,7 +74,7 @@ def references(suite: str) -> list[str]:
 def pins(suite: str) -> dict[str, Pin]:
     """Each hub model of a suite as locked, or as this computer once resolved it."""
     from parabench import locks, suites
-    from parabench.inference import hub
+    from parabench.models import hub
 
     locked = locks.read(locks.beside(suites.path_of(suite)))
     found = {}

@@ -34,7 +34,7 @@ def probe(
     from parabench import planning, probes, suites
     from parabench.contracts import Runtime, Setting
     from parabench.data.examples import evaluation_set, read_examples
-    from parabench.inference.models import resolve_device
+    from parabench.models.loading import resolve_device
     from parabench.store.files import write_atomically
 
     if output and output.suffix not in FORMS:

@@ -31,7 +31,7 @@ def import_(
     template: Annotated[Path | None, typer.Option(help="The task template it was trained in, as JSON.")] = None,
 ) -> None:
     """Make an adapter of a prompt trained elsewhere; nothing in it is executed."""
-    from parabench.inference.models import locate
+    from parabench.models.checkpoints import locate
     from parabench.prompts import templates
     from parabench.prompts.exchange import import_adapter
     from parabench.prompts.reading import describe
@@ -85,7 +85,8 @@ def export_embeds(folder: Path, target: Path, base: str, data: Path) -> Path:
     """One line of input embeddings for each sentence of a file, soft prompt included."""
     from parabench.contracts import Runtime
     from parabench.data.examples import json_record, read_lines
-    from parabench.inference.models import load_causal, locate
+    from parabench.models.checkpoints import locate
+    from parabench.models.loading import load_causal
     from parabench.prompts.adapters import load
     from parabench.prompts.exchange import export_prompt_embeds
 
@@ -111,7 +112,7 @@ def verify(
     folder: Folder, base: Annotated[str | None, typer.Option(help="Check that it was made for this.")] = None
 ) -> None:
     """Check an adapter's checksum, shape and numbers, and its base."""
-    from parabench.inference.models import locate
+    from parabench.models.checkpoints import locate
     from parabench.prompts.adapters import load
 
     adapter = load(folder, locate(base) if base else None)
@@ -125,7 +126,7 @@ def explain(
 ) -> None:
     """Read a soft prompt: the vocabulary nearest to each of its positions, norms, how far it moved, near-duplicates."""
     from parabench.contracts import Runtime, Setting
-    from parabench.inference.models import load_causal
+    from parabench.models.loading import load_causal
     from parabench.prompts.reading import explain
     from parabench.prompts.soft import vocabulary_rows
 

@@ -90,7 +90,7 @@ def train(
 ) -> None:
     """Train a system; the same command goes on where it was stopped."""
     from parabench import suites
-    from parabench.inference.models import resolve_device
+    from parabench.models.loading import resolve_device
     from parabench.training import kinds, requests
     from parabench.training.ranks import joined
 
@@ -162,7 +162,7 @@ def search(
 ) -> None:
     """Search a prompt's length and what goes with it, by the loss on held-out pairs or by a score of texts."""
     from parabench import suites
-    from parabench.inference.models import resolve_device
+    from parabench.models.loading import resolve_device
     from parabench.training import kinds, requests
 
     try:

@@ -12,7 +12,7 @@ from parabench import suites
 from parabench.contracts import Example, Runtime
 from parabench.corpus.scoring import measured, scorers_of
 from parabench.corpus.source import BLOCK, Row
-from parabench.inference.models import resolve_device
+from parabench.models.loading import resolve_device
 from parabench.stats.arrays import each
 
 

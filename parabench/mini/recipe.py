@@ -32,8 +32,10 @@ from parabench.contracts import Runtime
 from parabench.data import sketches
 from parabench.data.examples import read_examples
 from parabench.data.filters import key
-from parabench.inference.models import load_causal, locate, settle, write_lock
 from parabench.mini import documents, language, tokenizer
+from parabench.models.checkpoints import locate
+from parabench.models.loading import load_causal, settle
+from parabench.models.local import write_lock
 from parabench.prompts.exchange import versions
 from parabench.training import kinds
 from parabench.training.batches import Batching

@@ -27,7 +27,7 @@ from parabench.prompts.templates import Template
 from parabench.store.files import write_atomically
 
 if TYPE_CHECKING:
-    from parabench.inference.models import Checkpoint
+    from parabench.models.local import Checkpoint
 
 FACTS, STATE = "parabench.json", "parabench_state.safetensors"
 FORMAT = 2

@@ -33,7 +33,7 @@ from parabench.store.files import write_atomically
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from parabench.inference.models import Checkpoint
+    from parabench.models.local import Checkpoint
 
 FORMS = ("peft", "safetensors")
 

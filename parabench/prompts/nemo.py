@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from parabench.contracts import UserError
+from parabench.models.pickles import read_tensors
 from parabench.prompts.files import check_matrix, damaged
-from parabench.prompts.pickles import read_tensors
 from parabench.prompts.templates import Template, by_name, parse
 
 WEIGHTS, CONFIG = "model_weights.ckpt", "model_config.yaml"

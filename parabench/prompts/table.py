@@ -32,7 +32,7 @@ from parabench.store.files import write_atomically
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from parabench.inference.models import Checkpoint
+    from parabench.models.local import Checkpoint
 
 TENSORS, FACTS = "prompt_table.safetensors", "prompt_table.json"
 

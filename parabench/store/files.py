@@ -5,11 +5,12 @@ What a function here has returned from, no kill and no power cut undoes. What th
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import IO
@@ -151,3 +152,15 @@ def _write(file: int, data: bytes) -> None:
 
 def _label(path: Path, data: bytes) -> str:
     return f"{path.parent.name}.{path.name}.{sha256(data).hexdigest()[:8]}"
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, read once for as long as its size and time stay."""
+    status = path.stat()
+    return _hash_once(path.resolve(), status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _hash_once(path: Path, size: int, modified: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,7 +11,8 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from parabench.contracts import Runtime, UserError
-from parabench.inference.models import Checkpoint, load_causal, load_seq2seq
+from parabench.models.loading import load_causal, load_seq2seq
+from parabench.models.local import Checkpoint
 from parabench.prompts import encoders, initialisers
 from parabench.prompts.encoders import PromptEncoder
 from parabench.prompts.soft import SoftPrompt, vocabulary_rows

@@ -12,7 +12,8 @@ from typing import Any
 
 from parabench.contracts import Decoding, Runtime, Scorer, UserError
 from parabench.data import sketches
-from parabench.inference.models import Checkpoint, locate
+from parabench.models.checkpoints import locate
+from parabench.models.local import Checkpoint
 from parabench.prompts import encoders, snapshots
 from parabench.prompts.templates import Template
 from parabench.training import keeping, kinds, validation

@@ -10,10 +10,10 @@ import tiny_suite
 from local_hub import Hub
 from typer.testing import CliRunner
 
-from parabench import downloads
 from parabench.cli import app
 from parabench.contracts import UserError
-from parabench.inference.models import locate
+from parabench.models import downloads
+from parabench.models.checkpoints import locate
 
 pytestmark = pytest.mark.loopback
 
@@ -72,7 +72,7 @@ def test_a_disk_that_is_too_small_is_noticed_before(
 def test_what_is_here_is_not_asked_for(hub: Hub) -> None:
     checkpoint = locate(BART)
     assert downloads.missing(checkpoint)
-    from parabench.inference.checkpoints import folder_of
+    from parabench.models.checkpoints import folder_of
 
     folder_of(checkpoint)
     hub.asked.clear()

@@ -13,8 +13,9 @@ from huggingface_hub import constants
 from local_hub import Hub
 
 from parabench.contracts import Runtime, UserError
-from parabench.inference import hub as client
-from parabench.inference.models import load_causal, load_seq2seq, locate
+from parabench.models import hub as client
+from parabench.models.checkpoints import locate
+from parabench.models.loading import load_causal, load_seq2seq
 
 pytestmark = pytest.mark.loopback
 pytestmark = pytest.mark.loopback

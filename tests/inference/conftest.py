@@ -7,7 +7,8 @@ import pytest
 import tiny
 
 from parabench.contracts import Runtime
-from parabench.inference.models import load_causal, load_seq2seq, locate
+from parabench.models.checkpoints import locate
+from parabench.models.loading import load_causal, load_seq2seq
 
 
 @pytest.fixture(scope="session")

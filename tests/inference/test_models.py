@@ -13,7 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from parabench.contracts import Runtime, UserError
-from parabench.inference.models import load_causal, load_seq2seq, locate, resolve_device, write_lock
+from parabench.models.checkpoints import locate
+from parabench.models.loading import load_causal, load_seq2seq, resolve_device
+from parabench.models.local import write_lock
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +141,9 @@ def test_devices_and_dtypes_that_are_not_there(folder: Path, monkeypatch: pytest
 
 
 def test_finding_a_checkpoint_loads_no_torch(folder: Path) -> None:
-    code = f"import sys; from parabench.inference.models import locate; locate({str(folder)!r}); print(*sys.modules)"
+    code = f"import sys; from parabench.models.loading import locate; locate({str(folder)!r}); print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert "parabench.inference.models" in modules
+    assert "parabench.models.loading" in modules
     assert not {"torch", "transformers", "numpy"} & set(modules)
 
 

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from parabench.contracts import UserError
-from parabench.inference.models import Checkpoint
+from parabench.models.local import Checkpoint
 from parabench.prompts import adapters
 from parabench.prompts.files import seal
 from parabench.prompts.initialisers import from_adapter

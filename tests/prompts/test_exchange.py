@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from parabench.contracts import Decoding, Runtime, UserError
 from parabench.inference.decoding import decode_causal
-from parabench.inference.models import load_causal, locate
 from parabench.inference.rows import Row
+from parabench.models.checkpoints import locate
+from parabench.models.loading import load_causal
 from parabench.prompts import adapters, exchange, peft_format, table
 from parabench.prompts.rendering import render
 from parabench.prompts.soft import vocabulary_rows

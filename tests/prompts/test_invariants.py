@@ -6,8 +6,9 @@ import torch
 from safetensors.torch import load_file
 
 from parabench.contracts import Runtime
-from parabench.inference.models import load_causal, locate
 from parabench.inference.rows import Row, embed
+from parabench.models.checkpoints import locate
+from parabench.models.loading import load_causal
 from parabench.prompts.initialisers import first_vocabulary
 from parabench.prompts.rendering import render
 from parabench.prompts.soft import embedding_width

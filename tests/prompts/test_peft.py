@@ -8,8 +8,9 @@ import torch
 
 from parabench.contracts import Decoding, Runtime
 from parabench.inference.decoding import decode_causal
-from parabench.inference.models import load_causal, locate
 from parabench.inference.rows import Row, embed
+from parabench.models.checkpoints import locate
+from parabench.models.loading import load_causal
 from parabench.prompts import adapters, encoders, exchange
 from parabench.prompts.rendering import labels, render
 from parabench.prompts.soft import SoftPrompt, embedding_width, vocabulary_rows

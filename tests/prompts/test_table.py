@@ -9,8 +9,9 @@ import torch
 
 from parabench.contracts import Decoding, Runtime, UserError
 from parabench.inference.decoding import decode_causal
-from parabench.inference.models import load_causal, locate
 from parabench.inference.rows import Row, embed
+from parabench.models.checkpoints import locate
+from parabench.models.loading import load_causal
 from parabench.prompts import encoders, records, table
 from parabench.prompts.adapters import Base
 from parabench.prompts.initialisers import sampled_vocabulary

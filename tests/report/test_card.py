@@ -14,7 +14,7 @@ from pages import PAYLOADS
 from typer.testing import CliRunner
 
 from parabench.contracts import UserError
-from parabench.inference.models import locate
+from parabench.models.checkpoints import locate
 from parabench.prompts import adapters
 from parabench.prompts.adapters import Adapter, AdapterFacts, Base
 from parabench.prompts.templates import paraphrase

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from parabench import cli
 from parabench.commands.map import distinct
 from parabench.contracts import UserError
-from parabench.inference.models import locate
+from parabench.models.checkpoints import locate
 from parabench.prompts import adapters, snapshots
 from parabench.prompts.adapters import Adapter, AdapterFacts, Base
 from parabench.prompts.templates import paraphrase

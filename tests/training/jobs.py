@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from parabench.contracts import Runtime
-from parabench.inference.models import locate
+from parabench.models.checkpoints import locate
 from parabench.training import kinds, requests
 from parabench.training.requests import Data, Request
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from parabench.cli import app
 from parabench.contracts import Runtime, UserError
-from parabench.inference.models import locate
+from parabench.models.checkpoints import locate
 from parabench.training import kinds, requests, tracking
 from parabench.training.loop import StepLog
 from parabench.training.requests import carry_out

@@ -14,7 +14,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from parabench.contracts import UserError
-from parabench.inference.models import locate
+from parabench.models.checkpoints import locate
 from parabench.prompts import adapters
 from parabench.training.requests import carry_out
 from parabench.training.resumable import finished

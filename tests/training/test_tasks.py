@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from parabench.cli import app
 from parabench.contracts import Runtime, UserError
 from parabench.data.leakage import TestSentences
-from parabench.inference.models import load_causal, locate
+from parabench.models.checkpoints import locate
+from parabench.models.loading import load_causal
 from parabench.prompts import adapters, encoders
 from parabench.prompts.records import Record
 from parabench.prompts.rendering import labels

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(path for folder in ("parabench", "scorers", "baselines") for path in (ROOT / folder).rglob("*.py"))
-CONVERTERS = {"parabench/prompts/pickles.py", "parabench/inference/pickled.py"}
+CONVERTERS = {"parabench/models/pickles.py"}
 """Where checkpoints are read that exist only as pickles: tensors alone, by ``weights_only=True``."""
 
 PICKLES = {"pickle", "_pickle", "cPickle", "dill", "joblib", "cloudpickle", "shelve", "marshal", "jsonpickle"}

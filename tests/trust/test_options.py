@@ -83,7 +83,7 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     tiny.opt(folder / "one")
     tiny.opt(folder / "two", word_embed_proj_dim=16)
-    from parabench.inference.models import locate
+    from parabench.models.checkpoints import locate
 
     base = adapters.Base.of(locate(str(folder / "one")))
     for number, name in enumerate(("a", "b")):

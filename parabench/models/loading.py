@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from parabench.contracts import Runtime, UserError
-from parabench.inference.checkpoints import Checkpoint, folder_of, locate, write_lock
+from parabench.models.checkpoints import folder_of, locate
+from parabench.models.local import Checkpoint, write_lock
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -18,8 +18,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from parabench.contracts import UserError
-from parabench.inference.pickled import convert
-from parabench.store.files import write_atomically
+from parabench.store.files import file_sha256, write_atomically
 
 WEIGHTS = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
 PICKLED = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json")
@@ -60,7 +59,7 @@ def resolve(name: str, revision: str | None = None, fresh: bool = False) -> str:
     """The commit that a name and revision mean: as once resolved here, else (or if ``fresh``) as the hub says now."""
     from huggingface_hub import HfApi, try_to_load_from_cache
 
-    record = _own_folder(name) / "refs" / quote(revision or "main", safe="")
+    record = own_folder(name) / "refs" / quote(revision or "main", safe="")
     if not fresh:
         if record.is_file():
             return record.read_text(encoding="ascii")
@@ -75,7 +74,7 @@ def resolve(name: str, revision: str | None = None, fresh: bool = False) -> str:
 
 def pin(name: str, commit: str) -> Pin:
     """The files of a commit and their SHA-256: from the record of an earlier fetch, else from hub or cache."""
-    record = _own_folder(name) / f"{commit}.json"
+    record = own_folder(name) / f"{commit}.json"
     if record.is_file():
         return Pin(name, commit, json.loads(record.read_text(encoding="utf-8")))
     made = Pin(name, commit, _files(name, commit))
@@ -84,19 +83,14 @@ def pin(name: str, commit: str) -> Pin:
 
 
 def fetch(pinned: Pin) -> Path:
-    """A folder with the verified files of a pin, weights in safetensors; fetches what is missing, and nothing else.
+    """A folder with the verified files of a pin; fetches what is missing, and nothing else.
 
     A file that does not verify is fetched once more; UserError where it still does not, or cannot be had.
     """
     for name, sha in pinned.files.items():
-        if _sha256(_file(pinned, name)) != sha and _sha256(_file(pinned, name, again=True)) != sha:
-            raise _changed(pinned.name, name, _sha256(_file(pinned, name)), sha)
-    folder = _file(pinned, "config.json").parent
-    if not any(fnmatch(name, "*.bin") for name in pinned.files):
-        return folder
-    return convert(
-        pinned.name, [folder / name for name in sorted(pinned.files)], _own_folder(pinned.name) / pinned.commit
-    )
+        if file_sha256(_file(pinned, name)) != sha and file_sha256(_file(pinned, name, again=True)) != sha:
+            raise _changed(pinned.name, name, file_sha256(_file(pinned, name)), sha)
+    return _file(pinned, "config.json").parent
 
 
 def faults(pinned: Pin) -> list[str]:
@@ -108,8 +102,8 @@ def faults(pinned: Pin) -> list[str]:
         cached = try_to_load_from_cache(pinned.name, name, revision=pinned.commit)
         if not isinstance(cached, str):
             found.append(f"{name}: not fetched")
-        elif _sha256(Path(cached)) != sha:
-            found.append(f"{name}: its SHA-256 is {_sha256(Path(cached))[:12]}, locked is {sha[:12]}")
+        elif file_sha256(Path(cached)) != sha:
+            found.append(f"{name}: its SHA-256 is {file_sha256(Path(cached))[:12]}, locked is {sha[:12]}")
     return found
 
 
@@ -158,7 +152,7 @@ def _files(name: str, commit: str) -> dict[str, str]:
         path, wanted = _file(Pin(name, commit, {}), file), entry.blob_id
         if _git_id(path) != wanted and _git_id(_file(Pin(name, commit, {}), file, again=True)) != wanted:
             raise _changed(name, file, _git_id(path), wanted)
-        found[file] = _sha256(path)
+        found[file] = file_sha256(path)
     return found
 
 
@@ -172,7 +166,7 @@ def _cached_files(name: str, commit: str, unreachable: UserError) -> dict[str, s
         names = _chosen(name, [path.name for path in folder.iterdir()])
     except (OSError, UserError):
         raise unreachable from None
-    return {file: _sha256(folder / file) for file in names}
+    return {file: file_sha256(folder / file) for file in names}
 
 
 def _chosen(name: str, present: Sequence[str]) -> list[str]:
@@ -202,16 +196,11 @@ def _file(pinned: Pin, name: str, again: bool = False) -> Path:
         return Path(hf_hub_download(pinned.name, name, revision=pinned.commit, force_download=again))
 
 
-def _own_folder(name: str) -> Path:
+def own_folder(name: str) -> Path:
+    """Where this program keeps its records of a repository, beside its blobs in the hub cache."""
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}" / "parabench"
-
-
-def _sha256(path: Path) -> str:
-    from parabench.inference.checkpoints import file_sha256
-
-    return file_sha256(path)
 
 
 def _git_id(path: Path) -> str:

@@ -1,7 +1,12 @@
-"""Weights that a repository has only as pickles (``.bin``), turned once into safetensors without running anything."""
+"""The one module that reads PyTorch's pickle format, by ``weights_only=True``: tensors and plain containers, no code.
+
+Weights that a repository has only as pickles (``.bin``) are turned once into safetensors; soft prompts of other programs
+are read as they are.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -10,8 +15,13 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from parabench.contracts import UserError
+from parabench.models.local import locate_folder, write_lock
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _log = logging.getLogger(__name__)
 
@@ -22,8 +32,6 @@ def convert(name: str, files: Sequence[Path], target: Path) -> Path:
     Reading a pickle can run code, so torch reads tensors and nothing else from it (``weights_only``); UserError where
     a file holds more. The reason is logged. ``target/models.lock`` pins the result, and ``locate`` checks it each time.
     """
-    from parabench.inference.checkpoints import locate, write_lock
-
     folder = target / "safetensors"
     if not target.is_dir():
         _log.warning("%s has its weights only as pickles, which can run code: they are converted once", name)
@@ -38,7 +46,7 @@ def convert(name: str, files: Sequence[Path], target: Path) -> Path:
                 raise UserError(f"convert {name}", error.strerror or str(error), mend="make room") from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    locate(str(folder))
+    locate_folder(str(folder), folder)
     return folder
 
 
@@ -72,3 +80,27 @@ def _convert_file(file: Path, target: Path) -> None:
 
 def _renamed(name: str) -> str:
     return name.replace("pytorch_model", "model").replace(".bin", ".safetensors")
+
+
+def read_tensors(name: str, content: bytes) -> dict[str, Tensor]:
+    """All tensors in a checkpoint's bytes, by the path of keys to them joined by dots; UserError for anything else."""
+    import torch
+
+    try:
+        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        mend = "save its state_dict as safetensors, on a machine that you trust it on"
+        raise UserError(f"read the checkpoint {name}", f"not tensors alone ({reason})", mend=mend) from None
+    return _flatten(loaded)
+
+
+def _flatten(value: Any, path: str = "") -> dict[str, Tensor]:
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return {path: value}
+    items = value.items() if isinstance(value, dict) else []
+    return {
+        name: tensor for key, inner in items for name, tensor in _flatten(inner, f"{path}.{key}".strip(".")).items()
+    }

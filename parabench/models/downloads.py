@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from parabench.contracts import Scorer, System, UserError
-from parabench.inference import hub
-from parabench.inference.checkpoints import Checkpoint, folder_of, locate
+from parabench.models import hub
+from parabench.models.checkpoints import folder_of, locate
+from parabench.models.local import Checkpoint
 
 
 def checkpoints(part: System | Scorer) -> list[Checkpoint]:

@@ -1,21 +1,18 @@
-"""Finding and pinning checkpoints, without torch, so that a run is checked before any model library is imported."""
+"""A model folder on this machine, identified by the hashes of the files that loading it reads."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from parabench.contracts import UserError
-from parabench.inference import hub
+from parabench.store.files import file_sha256
 
 LOCK_NAME = "models.lock"
 
-_HUB_ID = re.compile(r"(?P<name>[\w-][\w.-]*/[\w.-]+?)(?:@(?P<revision>[\w./-]+))?(?:#(?P<files>[0-9a-f]{64}))?")
 _IDENTITY = (
     "config.json",
     "*.safetensors",
@@ -46,44 +43,6 @@ class Checkpoint:
     files: str | None = None
 
 
-def locate(reference: str, lock: Path | None = None) -> Checkpoint:
-    """Identify the checkpoint that ``reference`` names: a folder, or a hub id ``org/name`` with optional ``@revision``.
-
-    A suite's lock makes of a hub id ``org/name@commit#files``, whose files are held against that digest on loading.
-    A folder's files are checked against ``lock``, or against ``models.lock`` beside the folder where there is one.
-    Raises UserError where files are missing, changed, or in pickle format, and where the hub cannot be reached.
-    """
-    folder = Path(reference)
-    if folder.is_dir():
-        return _locate_folder(reference, folder, lock)
-    match = _HUB_ID.fullmatch(reference)
-    if match is None:
-        raise UserError(
-            f"find the model {reference!r}",
-            "no such folder",
-            ("a folder with config.json and *.safetensors", "a hub id such as facebook/opt-1.3b"),
-            "check the path, or rebuild the embedded models with: make mini",
-        )
-    commit = hub.resolve(match["name"], match["revision"])
-    shown = match["name"] if match["files"] else reference
-    return Checkpoint(shown, match["name"], commit, commit, match["files"])
-
-
-def hub_name(reference: str) -> str | None:
-    """``org/name`` if the reference has the form of a hub id (a folder of that name would win), else None."""
-    match = _HUB_ID.fullmatch(reference)
-    return match["name"] if match else None
-
-
-def folder_of(checkpoint: Checkpoint) -> Path:
-    """Where a checkpoint's verified files are on this computer; a hub's are fetched if they are not here yet."""
-    if checkpoint.revision is None:
-        return Path(checkpoint.path)
-    pin = hub.pin(checkpoint.path, checkpoint.revision)
-    hub.check(pin, checkpoint.files)
-    return hub.fetch(pin)
-
-
 def write_lock(folder: Path, members: Sequence[str]) -> Path:
     """Write ``folder/models.lock``: the SHA-256 of every identifying file of the subfolders ``members``."""
     digests = {f"{member}/{name}": digest for member in members for name, digest in _digests(folder / member).items()}
@@ -92,7 +51,8 @@ def write_lock(folder: Path, members: Sequence[str]) -> Path:
     return lock
 
 
-def _locate_folder(reference: str, folder: Path, lock: Path | None) -> Checkpoint:
+def locate_folder(reference: str, folder: Path, lock: Path | None = None) -> Checkpoint:
+    """A model folder, identified by the hashes of its files and checked against its lock."""
     missing = [pattern for pattern in ("config.json", "*.safetensors") if not any(folder.glob(pattern))]
     if missing:
         pickled = sorted(path.name for path in folder.glob("*.bin"))
@@ -139,15 +99,3 @@ def _locked_files(reference: str, folder: Path, lock: Path) -> Mapping[str, str]
 
 def _digests(folder: Path) -> dict[str, str]:
     return {path.name: file_sha256(path) for pattern in _IDENTITY for path in folder.glob(pattern) if path.is_file()}
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file, read once for as long as its size and time stay."""
-    status = path.stat()
-    return _hash_once(path.resolve(), status.st_size, status.st_mtime_ns)
-
-
-@cache
-def _hash_once(path: Path, size: int, modified: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

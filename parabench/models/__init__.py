@@ -1,0 +1,1 @@
+"""Models: find, pin, fetch, convert and load them."""

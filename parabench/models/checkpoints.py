@@ -1,0 +1,55 @@
+"""Finding and pinning checkpoints, without torch, so that a run is checked before any model library is imported."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from parabench.contracts import UserError
+from parabench.models import hub
+from parabench.models.local import Checkpoint, locate_folder
+from parabench.models.pickles import convert
+
+_HUB_ID = re.compile(r"(?P<name>[\w-][\w.-]*/[\w.-]+?)(?:@(?P<revision>[\w./-]+))?(?:#(?P<files>[0-9a-f]{64}))?")
+
+
+def locate(reference: str, lock: Path | None = None) -> Checkpoint:
+    """Identify the checkpoint that ``reference`` names: a folder, or a hub id ``org/name`` with optional ``@revision``.
+
+    A suite's lock makes of a hub id ``org/name@commit#files``, whose files are held against that digest on loading.
+    A folder's files are checked against ``lock``, or against ``models.lock`` beside the folder where there is one.
+    Raises UserError where files are missing, changed, or in pickle format, and where the hub cannot be reached.
+    """
+    folder = Path(reference)
+    if folder.is_dir():
+        return locate_folder(reference, folder, lock)
+    match = _HUB_ID.fullmatch(reference)
+    if match is None:
+        raise UserError(
+            f"find the model {reference!r}",
+            "no such folder",
+            ("a folder with config.json and *.safetensors", "a hub id such as facebook/opt-1.3b"),
+            "check the path, or rebuild the embedded models with: make mini",
+        )
+    commit = hub.resolve(match["name"], match["revision"])
+    shown = match["name"] if match["files"] else reference
+    return Checkpoint(shown, match["name"], commit, commit, match["files"])
+
+
+def hub_name(reference: str) -> str | None:
+    """``org/name`` if the reference has the form of a hub id (a folder of that name would win), else None."""
+    match = _HUB_ID.fullmatch(reference)
+    return match["name"] if match else None
+
+
+def folder_of(checkpoint: Checkpoint) -> Path:
+    """Where a checkpoint's verified files are on this computer; a hub's are fetched if they are not here yet."""
+    if checkpoint.revision is None:
+        return Path(checkpoint.path)
+    pin = hub.pin(checkpoint.path, checkpoint.revision)
+    hub.check(pin, checkpoint.files)
+    folder = hub.fetch(pin)
+    if not any(name.endswith(".bin") for name in pin.files):
+        return folder
+    files = [folder / name for name in sorted(pin.files)]
+    return convert(pin.name, files, hub.own_folder(pin.name) / pin.commit)
