@@ -17,9 +17,10 @@ from pathlib import Path
 
 import psutil
 
-from parabench import estimates, planning, runner, suites
+from parabench import estimates, planning, runner
 from parabench.models.downloads import size
 from parabench.store.run_folder import open_run
+from parabench.suites import suite as suites
 
 
 def main(arguments: list[str]) -> None:

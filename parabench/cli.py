@@ -68,7 +68,8 @@ def run(
     dry_run: DryRun = False,
 ) -> None:
     """Generate, measure and report; run again to resume. Under torchrun, each process takes its share."""
-    from parabench import planning, runner, shares, suites
+    from parabench import planning, runner, shares
+    from parabench.suites import suite as suites
 
     share = shares.from_environment(os.environ)
     chosen, own = suites.load(suite), shares.own_device(device, os.environ)
@@ -96,7 +97,8 @@ def score(
     output: Output = None,
 ) -> None:
     """Score anyone's predictions beside copy, human and the other controls."""
-    from parabench import planning, suites
+    from parabench import planning
+    from parabench.suites import suite as suites
 
     request = planning.Request(
         suites.load(suite), scorers=given(scorers), data=data, seed=seed, device=device, output=output

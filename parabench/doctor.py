@@ -5,9 +5,10 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator
 
-from parabench import planning, suites
+from parabench import planning
 from parabench.contracts import UserError
 from parabench.provenance import versions
+from parabench.suites import suite as suites
 
 Finding = tuple[str, bool, str]
 

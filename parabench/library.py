@@ -158,8 +158,9 @@ def paraphrase(
     >>> paraphrase(["Nobody came."], "copy")
     [['Nobody came.']]
     """
-    from parabench import planning, suites
+    from parabench import planning
     from parabench.models.loading import resolve_device
+    from parabench.suites import suite as suites
 
     chosen = suites.load(suite)
     decoding = planning.sampling(chosen, n).decoding
@@ -180,7 +181,8 @@ def _request(
     output: File | None,
     limit: int | None,
 ) -> Request:
-    from parabench import planning, suites
+    from parabench import planning
+    from parabench.suites import suite as suites
 
     return planning.Request(
         suites.load(suite), systems, scorers, None, limit, seed, device, dtype, None, Path(output) if output else None

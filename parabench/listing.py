@@ -7,14 +7,15 @@ import inspect
 from importlib.util import find_spec
 from pathlib import Path
 
-from parabench import registry, suites
+from parabench import registry
 from parabench.contracts import UserError
+from parabench.suites import suite
 
 
 def rows(kind: str) -> list[tuple[str, str]]:
     """Name and description of everything of a kind (``systems``, ``scorers`` or ``suites``)."""
     if kind == "suites":
-        return [(name, suites.load(name).title) for name in suites.built_in()]
+        return [(name, suite.load(name).title) for name in suite.built_in()]
     if kind not in ("systems", "scorers"):
         raise UserError(f"list {kind!r}", "no such kind", ["systems", "scorers", "suites"], "parabench list systems")
     kinds: dict[str, registry.Kind] = {"systems": "system", "scorers": "scorer"}

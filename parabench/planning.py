@@ -26,7 +26,7 @@ from parabench.data.predictions import read_predictions
 from parabench.stats import leave_one_out, seeds
 from parabench.store.records import canonical, slug
 from parabench.store.tables import Mapped
-from parabench.suites import Suite
+from parabench.suites.suite import Suite
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from parabench import provenance, runner
 from parabench.contracts import UserError
 from parabench.planning import Plan, Request, plan
 from parabench.shares import Share
-from parabench.suites import load
+from parabench.suites.suite import load
 
 EXAMPLES = 80
 FATAL = {"killed": signal.SIGKILL, "stopped": signal.SIGSTOP}

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import tiny_suite
 
-from parabench import planning, runner, suites
+from parabench import planning, runner
 from parabench.contracts import Decoding, Setting, UserError
 from parabench.store.log import read_log
+from parabench.suites import suite as suites
 
 pytestmark = pytest.mark.loopback
 KEY = "sk-a-key-that-nobody-may-read"

@@ -20,7 +20,7 @@ from parabench.stats.clusters import Groups, cluster_rows
 from parabench.store.log import Log, read_finished
 from parabench.store.records import canonical
 from parabench.store.run_folder import Run, open_run, positions, verify
-from parabench.suites import Suite
+from parabench.suites.suite import Suite
 
 COUNT, LENGTH = 200, 10_000
 

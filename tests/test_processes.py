@@ -25,7 +25,7 @@ from parabench.shares import Share, from_environment
 from parabench.store.log import Log, read_log
 from parabench.store.run_folder import join_run, open_run, standing, verify
 from parabench.store.run_folder import log as journal
-from parabench.suites import load
+from parabench.suites.suite import load
 
 
 class Slow(tiny_suite.Upper):

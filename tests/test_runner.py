@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import tiny_suite
 
-from parabench import planning, runner, suites
+from parabench import planning, runner
 from parabench.contracts import Setting, Signature, UserError
 from parabench.planning import Plan, Request
 from parabench.report import assemble
 from parabench.store.log import read_log
 from parabench.store.run_folder import verify
+from parabench.suites import suite as suites
 
 
 @pytest.fixture(scope="module")

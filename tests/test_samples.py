@@ -15,13 +15,14 @@ from parabench.scorers import selfbleu
 from sacrebleu.metrics.bleu import BLEU
 
 import parabench
-from parabench import planning, runner, suites
+from parabench import planning, runner
 from parabench.contracts import Decoding, Example, Paraphrase, Setting, Signature, UserError
 from parabench.planning import Plan, Request
 from parabench.report.leaderboard import to_markdown
 from parabench.stats import leave_one_out
 from parabench.store.log import read_log
 from parabench.store.run_folder import verify
+from parabench.suites import suite as suites
 
 EXAMPLES = (Example("a", "s", ("r",)), Example("b", "t", ("r",)))
 SAMPLES = [

@@ -14,9 +14,10 @@ import tiny_suite
 import torch
 from typer.testing import CliRunner
 
-from parabench import planning, suites
+from parabench import planning
 from parabench.cli import app
 from parabench.contracts import Setting, UserError
+from parabench.suites import suite as suites
 
 HUB_SUITES = ("opt-1.3b", "opt-125m", "opt-350m")
 

@@ -15,7 +15,7 @@ from parabench.contracts import UserError
 if TYPE_CHECKING:
     from parabench.data.leakage import TestSentences
     from parabench.data.tally import Tally
-    from parabench.suites import Suite
+    from parabench.suites.suite import Suite
     from parabench.training.requests import Data
 
 data = typer.Typer(help="Training corpora: look into them, fetch them.", no_args_is_help=True)
@@ -40,10 +40,10 @@ def inspect(
     """What training would see of a corpus: rows kept and left out with their lines, duplicates, leakage, samples."""
     from itertools import islice
 
-    from parabench import suites
     from parabench.commands.prompts import printable
     from parabench.data import specs, training_set
     from parabench.data.inspection import repeated
+    from parabench.suites import suite as suites
 
     parsed = specs.parse(fetched(spec))
     found = training_set.prepare(parsed, test_sentences(suites.load(suite), test), dev, seed)

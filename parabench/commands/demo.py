@@ -34,10 +34,11 @@ def demo(
 
 def prepared(suite: str, systems: str | None, scorers: str, device: str) -> Demo:
     """The systems and scorers of a suite behind the page; a sentence that was asked before is answered at once."""
-    from parabench import library, planning, suites
+    from parabench import library, planning
     from parabench.contracts import Runtime, Setting
     from parabench.models.loading import resolve_device
     from parabench.report.demo import Demo
+    from parabench.suites import suite as suites
 
     chosen, own = suites.load(suite), resolve_device(device)
     setting = Setting(Runtime(own, chosen.dtype), chosen.decoding)

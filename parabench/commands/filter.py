@@ -14,7 +14,7 @@ from parabench.contracts import UserError
 if TYPE_CHECKING:
     from parabench.contracts import Runtime, System
     from parabench.corpus.scoring import Outcome
-    from parabench.suites import Suite
+    from parabench.suites.suite import Suite
 
 
 def filter_(
@@ -41,7 +41,7 @@ def filter_(
     from parabench.models import downloads
     from parabench.models.loading import resolve_device
     from parabench.progress import bars
-    from parabench.suites import load
+    from parabench.suites.suite import load
 
     if form not in writing.FORMATS:
         raise UserError(f"write rows as {form!r}", "no such format", writing.FORMATS)

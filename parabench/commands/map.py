@@ -11,7 +11,7 @@ from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.report.promptmap import PromptMap
-    from parabench.suites import Suite
+    from parabench.suites.suite import Suite
 
 CHECKPOINTS = Path("results/checkpoints")
 
@@ -25,9 +25,9 @@ def map_(
     output: Annotated[Path, typer.Option(help="Folder of the map.")] = Path("results/maps"),
 ) -> None:
     """Draw soft prompts among the vocabulary: a page to explore, a picture, and a table of the nearest tokens."""
-    from parabench import suites
     from parabench.report import mappage
     from parabench.store.files import write_atomically
+    from parabench.suites import suite as suites
 
     found = gathered(prompts.split(","), suites.load(suite), nearest, output)
     write_atomically(output / "prompt-map.html", mappage.to_html(found).encode())

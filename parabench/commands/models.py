@@ -22,8 +22,9 @@ def lock(
     update: Annotated[bool, typer.Option("--update", help="Take what the hub has now, not what is locked.")] = False,
 ) -> None:
     """Write which commit, and which files, each hub model of a suite stands for, beside the suite."""
-    from parabench import locks, suites
     from parabench.models import hub
+    from parabench.suites import lock as locks
+    from parabench.suites import suite as suites
 
     path = locks.beside(suites.path_of(suite))
     before, after = locks.read(path), locks.Lock()
@@ -63,7 +64,7 @@ def verify(suite: SuiteName) -> None:
 
 def references(suite: str) -> list[str]:
     """The hub models that a suite's file names; UserError where it names none."""
-    from parabench import suites
+    from parabench.suites import suite as suites
 
     names = suites.hub_models(suite)
     if not names:
@@ -73,8 +74,9 @@ def references(suite: str) -> list[str]:
 
 def pins(suite: str) -> dict[str, Pin]:
     """Each hub model of a suite as locked, or as this computer once resolved it."""
-    from parabench import locks, suites
     from parabench.models import hub
+    from parabench.suites import lock as locks
+    from parabench.suites import suite as suites
 
     locked = locks.read(locks.beside(suites.path_of(suite)))
     found = {}

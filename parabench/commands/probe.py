@@ -31,11 +31,12 @@ def probe(
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table too, as .md or .csv.")] = None,
 ) -> None:
     """Does a column notice that a negation, a number, a name, a role or the word order has changed?"""
-    from parabench import planning, probes, suites
+    from parabench import planning, probes
     from parabench.contracts import Runtime, Setting
     from parabench.data.examples import evaluation_set, read_examples
     from parabench.models.loading import resolve_device
     from parabench.store.files import write_atomically
+    from parabench.suites import suite as suites
 
     if output and output.suffix not in FORMS:
         raise UserError(f"write the table to {output}", f"the ending {output.suffix!r}", FORMS, "--output FILE.md")

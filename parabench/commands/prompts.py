@@ -168,7 +168,8 @@ def paraphrase(
 
 def system_of(name: str, suite: str, setting: Setting) -> Any:
     """A system as its suite defines it."""
-    from parabench import planning, suites
+    from parabench import planning
+    from parabench.suites import suite as suites
 
     return planning.build("system", name, suites.load(suite), setting)
 

@@ -18,9 +18,10 @@ def selftest(
     ] = None,
 ) -> None:
     """Measure how often the batch size changes a greedy text; exit code 1 where it must not and does."""
-    from parabench import planning, suites
+    from parabench import planning
     from parabench.provenance import device_name
     from parabench.selftest import SIZES, findings, plans
+    from parabench.suites import suite as suites
 
     planned = plans(planning.Request(suites.load(suite), data=data, limit=limit, device=device, dtype=dtype))
     runtime = planned[1].runtime

@@ -19,7 +19,7 @@ from parabench.contracts import Runtime, Scorer, UserError
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from parabench.suites import Suite
+    from parabench.suites.suite import Suite
     from parabench.training.loop import StepLog
     from parabench.training.ranks import Ranks
     from parabench.training.requests import Request
@@ -89,8 +89,8 @@ def train(
     track: Track = None,
 ) -> None:
     """Train a system; the same command goes on where it was stopped."""
-    from parabench import suites
     from parabench.models.loading import resolve_device
+    from parabench.suites import suite as suites
     from parabench.training import kinds, requests
     from parabench.training.ranks import joined
 
@@ -161,8 +161,8 @@ def search(
     output: Output = None,
 ) -> None:
     """Search a prompt's length and what goes with it, by the loss on held-out pairs or by a score of texts."""
-    from parabench import suites
     from parabench.models.loading import resolve_device
+    from parabench.suites import suite as suites
     from parabench.training import kinds, requests
 
     try:

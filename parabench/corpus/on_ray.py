@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from parabench import suites
 from parabench.contracts import Example, Runtime
 from parabench.corpus.scoring import measured, scorers_of
 from parabench.corpus.source import BLOCK, Row
 from parabench.models.loading import resolve_device
 from parabench.stats.arrays import each
+from parabench.suites import suite as suites
 
 
 class ScoreRows:

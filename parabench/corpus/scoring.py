@@ -27,7 +27,7 @@ from parabench.store.blocks import Growing, in_blocks
 from parabench.store.files import write_atomically
 from parabench.store.records import canonical, slug
 from parabench.store.run_folder import open_run
-from parabench.suites import Suite
+from parabench.suites.suite import Suite
 
 if TYPE_CHECKING:
     from jaxtyping import Float

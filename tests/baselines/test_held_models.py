@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from parabench.baselines import causal
 
-from parabench import planning, runner, suites
+from parabench import planning, runner
 from parabench.contracts import Held
+from parabench.suites import suite
 
 
 def test_one_thing_is_held_at_a_time():
@@ -33,7 +34,7 @@ def test_systems_on_one_base_load_it_once(tmp_path: Path, monkeypatch: pytest.Mo
     loaded, load, held = [], causal.load_causal, []
     monkeypatch.setattr(causal, "load_causal", lambda *given: loaded.append(given) or load(*given))
     names = ("softprompt-20", "softprompt-111", "zeroshot")
-    request = planning.Request(suites.load("mini"), names, ("bleu",), limit=2, output=tmp_path / "run", device="cpu")
+    request = planning.Request(suite.load("mini"), names, ("bleu",), limit=2, output=tmp_path / "run", device="cpu")
     plan = planning.plan(request)
     model = plan.systems["softprompt-20"].setting.models  # type: ignore[attr-defined]
     measure = runner.measure

@@ -16,13 +16,13 @@ from parabench.scorers.sums import additive
 from pyarrow import parquet
 from typer.testing import CliRunner
 
-from parabench import suites
 from parabench.cli import app
 from parabench.contracts import Column, Decoding, Paraphrase, Runtime, Setting, Signature, UserError
 from parabench.corpus import scoring
 from parabench.corpus.source import BLOCK, Row, Source, part_of
 from parabench.planning import build
 from parabench.progress import Lines
+from parabench.suites import suite as suites
 
 WORDS = ["the", "old", "man", "walked", "his", "dog", "along", "a", "river", "in", "may"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parabench import suites
 from parabench.contracts import Example, Runtime
 from parabench.corpus.on_ray import ScoreRows, score
 from parabench.corpus.scoring import measured, scorers_of
 from parabench.corpus.source import Row
 from parabench.stats.arrays import each
+from parabench.suites import suite as suites
 
 BATCH = {
     "id": np.arange(40),

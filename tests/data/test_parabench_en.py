@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from parabench import suites
 from parabench.data.examples import read_examples
 from parabench.data.filters import key, similarity, words
 from parabench.data.leakage import TestSentences
+from parabench.suites import suite
 
-FILE = Path(suites.load("parabench-en").data)
+FILE = Path(suite.load("parabench-en").data)
 ROWS = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
 NEWS = Path(__file__).parents[2] / "../shared/data/newstest2019-human-paraphrases"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tiny_suite
 
-from parabench import planning, runner, suites
+from parabench import planning, runner
+from parabench.suites import suite as suites
 
 
 def test_a_headline_without_a_better_end_ranks_nobody(tmp_path):

@@ -10,9 +10,10 @@ import tiny_suite
 from parabench.scorers import bleu, evaluate
 from worlds import EXAMPLES, SETTING, TEXTS, check_contract, score
 
-from parabench import planning, runner, suites
+from parabench import planning, runner
 from parabench.contracts import Setting, UserError
 from parabench.report.assemble import write_reports
+from parabench.suites import suite as suites
 
 SCRIPT = """
 import datasets

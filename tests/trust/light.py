@@ -8,7 +8,7 @@ from parabench import planning, runner
 from parabench.contracts import UserError
 from parabench.planning import Plan, Request
 from parabench.report import assemble
-from parabench.suites import Suite
+from parabench.suites.suite import Suite
 
 __all__ = ["UserError", "plan", "request", "run_with", "suite"]
 

@@ -20,7 +20,7 @@ from parabench.data.examples import EvaluationSet, evaluation_set
 from parabench.data.normalise import Normaliser
 from parabench.planning import Request
 from parabench.store.log import Log
-from parabench.suites import Suite, Training
+from parabench.suites.suite import Suite, Training
 
 CLASSES = {
     Suite: {

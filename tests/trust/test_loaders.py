@@ -15,13 +15,14 @@ import pytest
 from fuzzing import mutants, randomly, trials
 from hypothesis import given
 
-from parabench import planning, runner, suites
+from parabench import planning, runner
 from parabench.contracts import Example, UserError
 from parabench.data.examples import read_examples
 from parabench.data.predictions import read_predictions
 from parabench.report.evidence import gather
 from parabench.stats.arrays import pooled
 from parabench.store.run_folder import verify
+from parabench.suites import suite as suites
 
 PATIENCE = 20
 """Seconds after which one input hangs a loader."""

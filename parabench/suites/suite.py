@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from parabench import locks
 from parabench.contracts import Decoding, UserError
 from parabench.data.normalise import Normaliser
 from parabench.registry import unknown
+from parabench.suites import lock
 
 Option = str | int | float | bool
 
@@ -68,16 +68,14 @@ class Suite(BaseModel):
 
 def built_in() -> list[str]:
     """The names of the suites that come with the package."""
-    return sorted(
-        entry.name[:-5] for entry in (files("parabench") / "suites").iterdir() if entry.name.endswith(".toml")
-    )
+    return sorted(entry.name[:-5] for entry in files("parabench.suites").iterdir() if entry.name.endswith(".toml"))
 
 
 def load(name: str) -> Suite:
     """A built-in suite by name, or any suite by the path of its TOML file; its hub models as its lock pins them."""
     path = path_of(name)
     try:
-        return Suite.model_validate(locks.pinned(_read(path), locks.read(locks.beside(path))))
+        return Suite.model_validate(lock.pinned(_read(path), lock.read(lock.beside(path))))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -91,7 +89,7 @@ def hub_models(name: str) -> list[str]:
     tables = [table for kind in ("system", "scorer") for table in raw.get(kind, {}).values()]
     bases = [raw.get("train", {}).get(kind) for kind in ("causal", "seq2seq")]
     named = [*(table.get("model") for table in tables), *bases]
-    return [name for name in dict.fromkeys(named) if locks.is_hub_model(name)]
+    return [name for name in dict.fromkeys(named) if lock.is_hub_model(name)]
 
 
 def path_of(name: str) -> Path:
@@ -100,7 +98,7 @@ def path_of(name: str) -> Path:
         return Path(name)
     if name not in built_in():
         raise unknown("suite", name, built_in())
-    return Path(str(files("parabench"))) / "suites" / f"{name}.toml"
+    return Path(str(files("parabench.suites"))) / f"{name}.toml"
 
 
 def _read(path: Path) -> dict[str, Any]:
