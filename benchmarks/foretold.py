@@ -17,8 +17,9 @@ from pathlib import Path
 
 import psutil
 
-from parabench import estimates, planning, runner
 from parabench.models.downloads import size
+from parabench.pipeline import estimates, runner
+from parabench.pipeline import plan as planning
 from parabench.store.run_folder import open_run
 from parabench.suites import suite as suites
 

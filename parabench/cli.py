@@ -24,8 +24,8 @@ from parabench.commands.lists import given
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
-    from parabench.planning import Plan
-    from parabench.shares import Share
+    from parabench.pipeline.plan import Plan
+    from parabench.pipeline.processes import Share
 
 app = typer.Typer(
     name="parabench",
@@ -68,11 +68,12 @@ def run(
     dry_run: DryRun = False,
 ) -> None:
     """Generate, measure and report; run again to resume. Under torchrun, each process takes its share."""
-    from parabench import planning, runner, shares
+    from parabench.pipeline import plan as planning
+    from parabench.pipeline import processes, runner
     from parabench.suites import suite as suites
 
-    share = shares.from_environment(os.environ)
-    chosen, own = suites.load(suite), shares.own_device(device, os.environ)
+    share = processes.from_environment(os.environ)
+    chosen, own = suites.load(suite), processes.own_device(device, os.environ)
     chosen_names = given(systems), given(scorers)
     request = planning.Request(
         chosen, *chosen_names, data, limit, seed, own, dtype, rows(batch_size), output, key(), samples
@@ -97,7 +98,7 @@ def score(
     output: Output = None,
 ) -> None:
     """Score anyone's predictions beside copy, human and the other controls."""
-    from parabench import planning
+    from parabench.pipeline import plan as planning
     from parabench.suites import suite as suites
 
     request = planning.Request(
@@ -163,8 +164,10 @@ def key() -> str:
 
 def execute(plan: Plan, share: Share | None = None) -> None:
     """Run a plan with a progress bar on stderr, then print the table on stdout."""
-    from parabench import planning, progress, runner
+    from parabench import progress
     from parabench.models import downloads
+    from parabench.pipeline import plan as planning
+    from parabench.pipeline import runner
 
     planning.check(plan)
     downloads.fetch([*plan.systems.values(), *plan.scorers.values()], say)
@@ -175,7 +178,8 @@ def execute(plan: Plan, share: Share | None = None) -> None:
 
 def show_plan(plan: Plan) -> None:
     """Everything a run would do, and what stands in its way."""
-    from parabench import estimates, planning, runner
+    from parabench.pipeline import estimates, runner
+    from parabench.pipeline import plan as planning
 
     done, faults, total = runner.status(plan), planning.faults(plan), len(plan.data.examples)
     typer.echo(f"suite     {plan.suite.name}: {total} examples, data {plan.data.fingerprint[:12]}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator
 
-from parabench import planning
 from parabench.contracts import UserError
-from parabench.provenance import versions
+from parabench.pipeline import plan
+from parabench.pipeline.provenance import versions
 from parabench.suites import suite as suites
 
 Finding = tuple[str, bool, str]
@@ -37,7 +37,7 @@ def suite(name: str) -> Finding:
         chosen = suites.load(name)
         if not chosen.data:
             return f"suite {name}", True, "; ".join(["give it your --data", *_needs(name)])
-        faults = planning.faults(planning.plan(planning.Request(chosen)))
+        faults = plan.faults(plan.plan(plan.Request(chosen)))
     except UserError as error:
         return f"suite {name}", False, str(error)
     return f"suite {name}", not faults, "; ".join(faults.values()) or "every model and adapter present and intact"

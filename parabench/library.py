@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas
 
     from parabench.contracts import Score
-    from parabench.planning import Plan, Request
+    from parabench.pipeline.plan import Plan, Request
     from parabench.report.board import Leaderboard
 
 File = str | PathLike[str]
@@ -94,7 +94,7 @@ def run(
     >>> results.score("copy", "src_bleu").value
     100.0
     """
-    from parabench import planning
+    from parabench.pipeline import plan as planning
 
     request = replace(_request(suite, systems, scorers, seed, device, dtype, output, limit), samples=samples)
     if data is None or isinstance(data, (str, PathLike)):
@@ -126,8 +126,8 @@ def score(
       found:   1 texts for 2 examples
       mend:    give one text for each example
     """
-    from parabench import planning
     from parabench.data.examples import read_examples
+    from parabench.pipeline import plan as planning
 
     asked = _examples(examples) if not isinstance(examples, (str, PathLike)) else read_examples(Path(examples))
     given = predictions if isinstance(predictions, Mapping) else {"predictions": predictions}
@@ -158,8 +158,8 @@ def paraphrase(
     >>> paraphrase(["Nobody came."], "copy")
     [['Nobody came.']]
     """
-    from parabench import planning
     from parabench.models.loading import resolve_device
+    from parabench.pipeline import plan as planning
     from parabench.suites import suite as suites
 
     chosen = suites.load(suite)
@@ -181,7 +181,7 @@ def _request(
     output: File | None,
     limit: int | None,
 ) -> Request:
-    from parabench import planning
+    from parabench.pipeline import plan as planning
     from parabench.suites import suite as suites
 
     return planning.Request(
@@ -200,6 +200,6 @@ def _examples(given: Sequence[Example | Record]) -> list[Example]:
 
 
 def _execute(plan: Plan) -> Results:
-    from parabench import runner
+    from parabench.pipeline import runner
 
     return Results(plan.folder, runner.run(plan))

@@ -21,10 +21,10 @@ from typing import Any
 
 import tiny_suite
 
-from parabench import provenance, runner
 from parabench.contracts import UserError
-from parabench.planning import Plan, Request, plan
-from parabench.shares import Share
+from parabench.pipeline import provenance, runner
+from parabench.pipeline.plan import Plan, Request, plan
+from parabench.pipeline.processes import Share
 from parabench.suites.suite import load
 
 EXAMPLES = 80

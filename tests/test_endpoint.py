@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import tiny_suite
 
-from parabench import planning, runner
 from parabench.contracts import Decoding, Setting, UserError
+from parabench.pipeline import plan, runner
 from parabench.store.log import read_log
 from parabench.suites import suite as suites
 
@@ -187,13 +187,13 @@ def test_a_wrong_option_is_refused(stub: Stub, options: dict[str, Any], says: st
 def test_a_run_resumes_counts_tokens_and_writes_the_key_nowhere(stub: Stub, tmp_path: Path) -> None:
     suite = tiny_suite.suite_file(tmp_path)
     suite.write_text(suite.read_text() + f'[system.served]\nfamily = "endpoint"\nurl = "{stub.url}"\nmodel = "m"\n')
-    request = planning.Request(
+    request = plan.Request(
         suites.load(str(suite)), ("served",), ("ibleu",), device="cpu", output=tmp_path / "run", key=KEY
     )
     stub.faults = ["", "", "", "404"]
     with pytest.raises(UserError):
-        runner.run(planning.plan(request))
-    runner.run(planning.plan(request))
+        runner.run(plan.plan(request))
+    runner.run(plan.plan(request))
     assert len(stub.asked) <= 12 + 1 + 1, "at most what was asked when the endpoint refused is asked again"
     records = read_log(tmp_path / "run", "predictions", "served")[1]
     assert {tuple(record["tokens"]) for record in records.values()} == {(9, 4)}

@@ -12,11 +12,11 @@ from parabench.baselines import endpoint
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 from typer.testing import CliRunner
 
-from parabench import estimates
 from parabench.cli import app
 from parabench.contracts import Decoding, Setting
-from parabench.estimates import Estimate, cache_bytes, duration, weight_bytes
 from parabench.models.downloads import size
+from parabench.pipeline import estimates
+from parabench.pipeline.estimates import Estimate, cache_bytes, duration, weight_bytes
 
 
 @pytest.mark.parametrize("name", sorted(tiny.CAUSAL))

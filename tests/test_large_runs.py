@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parabench import planning, runner
 from parabench.contracts import Example, UserError
 from parabench.data import examples, held
+from parabench.pipeline import plan as planning
+from parabench.pipeline import runner
 from parabench.report import assemble
 from parabench.report.evidence import shown
 from parabench.stats import arrays

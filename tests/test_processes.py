@@ -18,10 +18,10 @@ import process_figures
 import pytest
 import tiny_suite
 
-from parabench import provenance, runner
 from parabench.contracts import UserError
-from parabench.planning import Plan, Request, plan
-from parabench.shares import Share, from_environment
+from parabench.pipeline import provenance, runner
+from parabench.pipeline.plan import Plan, Request, plan
+from parabench.pipeline.processes import Share, from_environment
 from parabench.store.log import Log, read_log
 from parabench.store.run_folder import join_run, open_run, standing, verify
 from parabench.store.run_folder import log as journal

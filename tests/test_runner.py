@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import tiny_suite
 
-from parabench import planning, runner
 from parabench.contracts import Setting, Signature, UserError
-from parabench.planning import Plan, Request
+from parabench.pipeline import plan as planning
+from parabench.pipeline import runner
+from parabench.pipeline.plan import Plan, Request
 from parabench.report import assemble
 from parabench.store.log import read_log
 from parabench.store.run_folder import verify

@@ -15,9 +15,10 @@ from parabench.scorers import selfbleu
 from sacrebleu.metrics.bleu import BLEU
 
 import parabench
-from parabench import planning, runner
 from parabench.contracts import Decoding, Example, Paraphrase, Setting, Signature, UserError
-from parabench.planning import Plan, Request
+from parabench.pipeline import plan as planning
+from parabench.pipeline import runner
+from parabench.pipeline.plan import Plan, Request
 from parabench.report.leaderboard import to_markdown
 from parabench.stats import leave_one_out
 from parabench.store.log import read_log

@@ -14,9 +14,9 @@ import tiny_suite
 import torch
 from typer.testing import CliRunner
 
-from parabench import planning
 from parabench.cli import app
 from parabench.contracts import Setting, UserError
+from parabench.pipeline import plan
 from parabench.suites import suite as suites
 
 HUB_SUITES = ("opt-1.3b", "opt-125m", "opt-350m")
@@ -26,8 +26,8 @@ HUB_SUITES = ("opt-1.3b", "opt-125m", "opt-350m")
 def test_every_shipped_suite_is_valid_and_its_names_are_known(name: str) -> None:
     suite = suites.load(name)
     for system in (*suite.systems, *suite.controls):
-        planning.build("system", system, suite, Setting())
-    columns = [c.name for s in suite.scorers for c in planning.build("scorer", s, suite, Setting()).columns]
+        plan.build("system", system, suite, Setting())
+    columns = [c.name for s in suite.scorers for c in plan.build("scorer", s, suite, Setting()).columns]
     assert suite.headline in columns
     assert not suite.data or Path(suite.data).is_file()
 
@@ -35,7 +35,7 @@ def test_every_shipped_suite_is_valid_and_its_names_are_known(name: str) -> None
 @pytest.mark.parametrize("name", HUB_SUITES)
 def test_a_suite_without_data_says_how_to_give_some(name: str) -> None:
     with pytest.raises(UserError, match="--data FILE"):
-        planning.plan(planning.Request(suites.load(name), device="cpu"))
+        plan.plan(plan.Request(suites.load(name), device="cpu"))
     assert f"facebook/{name}" in suites.hub_models(name)
 
 
@@ -52,7 +52,7 @@ def test_a_misspelt_option_is_refused(tmp_path: Path, line: str, says: str) -> N
     path = tiny_suite.suite_file(tmp_path)
     path.write_text(path.read_text().replace("[system.zeroshot]", f"[system.zeroshot]\n{line}"))
     with pytest.raises(UserError, match=says):
-        list(planning.build("system", "zeroshot", suites.load(str(path)), Setting()).paraphrase(["a b"]))
+        list(plan.build("system", "zeroshot", suites.load(str(path)), Setting()).paraphrase(["a b"]))
 
 
 def test_any_model_is_a_system_under_any_name(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ role = "sentinel"
 template = "Rewrite: {source}\\nRewritten:"
 """
     )
-    made = planning.build("system", "gpt2-here", suites.load(str(path)), Setting())
+    made = plan.build("system", "gpt2-here", suites.load(str(path)), Setting())
     assert "dtype:bfloat16" in str(made.signature)
     assert made.role == "sentinel"
     answers = [done for batch in made.paraphrase(["The old man walks.", "It rained."]) for done in batch]

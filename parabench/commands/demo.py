@@ -34,17 +34,18 @@ def demo(
 
 def prepared(suite: str, systems: str | None, scorers: str, device: str) -> Demo:
     """The systems and scorers of a suite behind the page; a sentence that was asked before is answered at once."""
-    from parabench import library, planning
+    from parabench import library
     from parabench.contracts import Runtime, Setting
     from parabench.models.loading import resolve_device
+    from parabench.pipeline import plan
     from parabench.report.demo import Demo
     from parabench.suites import suite as suites
 
     chosen, own = suites.load(suite), resolve_device(device)
     setting = Setting(Runtime(own, chosen.dtype), chosen.decoding)
     wanted = names(systems) if systems else (*chosen.systems, "copy")
-    built = {name: planning.build("system", name, chosen, setting) for name in wanted}
-    measures = [planning.build("scorer", name, chosen, setting) for name in names(scorers)]
+    built = {name: plan.build("system", name, chosen, setting) for name in wanted}
+    measures = [plan.build("scorer", name, chosen, setting) for name in names(scorers)]
 
     @lru_cache(maxsize=1000)
     def answer(system: str, text: str) -> str:

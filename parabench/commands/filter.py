@@ -59,10 +59,10 @@ def filter_(
 
 def built_system(name: str, suite: Suite, runtime: Runtime) -> System:
     """The system that paraphrases the sources first."""
-    from parabench import planning
     from parabench.contracts import Setting
+    from parabench.pipeline import plan
 
-    return planning.build("system", name, suite, Setting(runtime, planning.sampling(suite, 1).decoding))
+    return plan.build("system", name, suite, Setting(runtime, plan.sampling(suite, 1).decoding))
 
 
 def show(outcome: Outcome) -> None:

@@ -31,10 +31,11 @@ def probe(
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table too, as .md or .csv.")] = None,
 ) -> None:
     """Does a column notice that a negation, a number, a name, a role or the word order has changed?"""
-    from parabench import planning, probes
+    from parabench import probes
     from parabench.contracts import Runtime, Setting
     from parabench.data.examples import evaluation_set, read_examples
     from parabench.models.loading import resolve_device
+    from parabench.pipeline import plan
     from parabench.store.files import write_atomically
     from parabench.suites import suite as suites
 
@@ -47,7 +48,7 @@ def probe(
     setting = Setting(Runtime(resolve_device(device), chosen.dtype, seed=seed), chosen.decoding)
     found: list[Finding] = []
     for name in names(scorers) if scorers else chosen.scorers:
-        scorer = planning.build("scorer", name, chosen, setting)
+        scorer = plan.build("scorer", name, chosen, setting)
         found += probes.findings(scorer, made, seed, chosen.normalise)
     typer.echo(as_text(found))
     if output:

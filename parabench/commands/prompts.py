@@ -168,10 +168,10 @@ def paraphrase(
 
 def system_of(name: str, suite: str, setting: Setting) -> Any:
     """A system as its suite defines it."""
-    from parabench import planning
+    from parabench.pipeline import plan
     from parabench.suites import suite as suites
 
-    return planning.build("system", name, suites.load(suite), setting)
+    return plan.build("system", name, suites.load(suite), setting)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -144,15 +144,15 @@ def meta(
     seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
 ) -> None:
     """Test scorers against people: correlation with ratings, or agreement with preferences; prints Markdown."""
-    from parabench import planning
     from parabench.contracts import Runtime, Setting
     from parabench.data.judgments import against_source, read_judgments
+    from parabench.pipeline import plan
     from parabench.report.people import judge
     from parabench.suites import suite as suites
 
     chosen, items = suites.load(suite), read_judgments(file, layout)
     setting = Setting(Runtime(seed=seed))
-    built = [planning.build("scorer", name, chosen, setting) for name in names(scorers)]
+    built = [plan.build("scorer", name, chosen, setting) for name in names(scorers)]
     typer.echo(judge(built, against_source(items) if source else items, rival, seed, resamples))
 
 

@@ -18,12 +18,12 @@ def selftest(
     ] = None,
 ) -> None:
     """Measure how often the batch size changes a greedy text; exit code 1 where it must not and does."""
-    from parabench import planning
-    from parabench.provenance import device_name
-    from parabench.selftest import SIZES, findings, plans
+    from parabench.pipeline import plan
+    from parabench.pipeline.batch_invariance import SIZES, findings, plans
+    from parabench.pipeline.provenance import device_name
     from parabench.suites import suite as suites
 
-    planned = plans(planning.Request(suites.load(suite), data=data, limit=limit, device=device, dtype=dtype))
+    planned = plans(plan.Request(suites.load(suite), data=data, limit=limit, device=device, dtype=dtype))
     runtime = planned[1].runtime
     sizes = ", ".join(map(str, SIZES[1:]))
     typer.echo(f"greedy texts at batch sizes {sizes} against 1; {device_name(runtime.device)}, {runtime.dtype}")

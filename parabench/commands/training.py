@@ -205,11 +205,11 @@ def looked_for(suite: Suite, name: str, family: str) -> Path:
 
 def judging(suite: Suite, runtime: Runtime, names: str | None = None) -> tuple[Scorer, ...]:
     """The scorers for the texts generated at validations: those named, or that of the suite's headline column."""
-    from parabench import planning
     from parabench.contracts import Setting
+    from parabench.pipeline import plan
 
     wanted = (names or suite.headline.partition(".")[0]).split(",")
-    return tuple(planning.build("scorer", name, suite, Setting(runtime, suite.decoding)) for name in wanted)
+    return tuple(plan.build("scorer", name, suite, Setting(runtime, suite.decoding)) for name in wanted)
 
 
 def rises(goal: str, judges: Iterable[Scorer]) -> bool:

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from parabench import planning
 from parabench.contracts import Column, Runtime, Scorer, Setting, System, UserError, release
 from parabench.corpus import writing
 from parabench.corpus.source import BLOCK, Row, Source
 from parabench.data.normalise import Normaliser
+from parabench.pipeline import plan
 from parabench.stats.arrays import each
 from parabench.stats.streaming import corpus_columns, interval
 from parabench.store.blocks import Growing, in_blocks
@@ -104,7 +104,7 @@ def carry_out(job: Filter, advance: Advance = lambda what, done, total: None) ->
 
 def scorers_of(suite: Suite, names: Sequence[str] | None, runtime: Runtime) -> dict[str, Scorer]:
     """The scorers of these names, or the suite's own, as a suite defines them; nothing is loaded."""
-    return planning.scorers_of(suite, names, Setting(runtime, planning.sampling(suite, 1).decoding))
+    return plan.scorers_of(suite, names, Setting(runtime, plan.sampling(suite, 1).decoding))
 
 
 def measured(scorer: Scorer, rows: Sequence[Row], normalise: Normaliser) -> Float[np.ndarray, "B K"]:

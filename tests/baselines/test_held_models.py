@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from parabench.baselines import causal
 
-from parabench import planning, runner
 from parabench.contracts import Held
+from parabench.pipeline import plan as planning
+from parabench.pipeline import runner
 from parabench.suites import suite
 
 

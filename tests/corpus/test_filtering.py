@@ -20,7 +20,7 @@ from parabench.cli import app
 from parabench.contracts import Column, Decoding, Paraphrase, Runtime, Setting, Signature, UserError
 from parabench.corpus import scoring
 from parabench.corpus.source import BLOCK, Row, Source, part_of
-from parabench.planning import build
+from parabench.pipeline.plan import build
 from parabench.progress import Lines
 from parabench.suites import suite as suites
 

@@ -111,7 +111,7 @@ def test_more_rows_than_fit_are_halved_until_they_do(folders: dict[str, Path]) -
 
 
 def test_a_dry_run_counts_what_the_device_has(folders: dict[str, Path]) -> None:
-    from parabench import estimates
+    from parabench.pipeline import estimates
 
     assert 0 < estimates._room(CUDA) <= torch.cuda.get_device_properties(0).total_memory
     assert estimates._peak(CUDA) > 0

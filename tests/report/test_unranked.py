@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tiny_suite
 
-from parabench import planning, runner
+from parabench.pipeline import plan, runner
 from parabench.suites import suite as suites
 
 
@@ -12,8 +12,8 @@ def test_a_headline_without_a_better_end_ranks_nobody(tmp_path):
     changes = {"headline": "copies", "scorers": ("side",), "controls": ("human", "copy")}
     suite = suites.load("overlap").model_copy(update=changes)
     data = tiny_suite.examples_file(tmp_path)
-    asked = planning.Request(suite, systems=("near-copy", "shuffled"), data=data, output=tmp_path / "run")
-    board = runner.run(planning.plan(asked))
+    asked = plan.Request(suite, systems=("near-copy", "shuffled"), data=data, output=tmp_path / "run")
+    board = runner.run(plan.plan(asked))
     assert board.headline == "copies"
     assert [row.rank for row in board.rows] == [None] * 4
     assert not board.invalid

@@ -10,8 +10,8 @@ import tiny_suite
 from parabench.scorers import bleu, evaluate
 from worlds import EXAMPLES, SETTING, TEXTS, check_contract, score
 
-from parabench import planning, runner
 from parabench.contracts import Setting, UserError
+from parabench.pipeline import plan, runner
 from parabench.report.assemble import write_reports
 from parabench.suites import suite as suites
 
@@ -95,8 +95,8 @@ def test_a_local_script_by_its_path_in_a_whole_run(tmp_path, monkeypatch):
     name = f"evaluate:{tmp_path / 'overlap.py'}"
     suite = suites.load("overlap").model_copy(update={"controls": ("human", "copy")})
     data = tiny_suite.examples_file(tmp_path)
-    asked = planning.Request(suite, ("shuffled",), ("bleu", name), data, output=tmp_path / "run")
-    board = runner.run(planning.plan(asked))
+    asked = plan.Request(suite, ("shuffled",), ("bleu", name), data, output=tmp_path / "run")
+    board = runner.run(plan.plan(asked))
     assert name in {column.name for column in board.columns}
     assert all(name in row.scores for row in board.rows)
     assert write_reports(tmp_path / "run") == board

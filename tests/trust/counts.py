@@ -15,7 +15,7 @@ import test_hostile_corpora
 import test_loaders
 import test_sinks
 
-from parabench import runner
+from parabench.pipeline import runner
 
 LOADED, SUNK = 10_000, 5_000
 

@@ -4,9 +4,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from parabench import planning, runner
 from parabench.contracts import UserError
-from parabench.planning import Plan, Request
+from parabench.pipeline import plan as planning
+from parabench.pipeline import runner
+from parabench.pipeline.plan import Plan, Request
 from parabench.report import assemble
 from parabench.suites.suite import Suite
 

@@ -14,11 +14,12 @@ import light
 import numpy as np
 import pytest
 
-from parabench import planning, runner
 from parabench.contracts import Decoding, Example, Held, Paraphrase, Runtime, Setting, Signature, UserError
 from parabench.data.examples import EvaluationSet, evaluation_set
 from parabench.data.normalise import Normaliser
-from parabench.planning import Request
+from parabench.pipeline import plan as planning
+from parabench.pipeline import runner
+from parabench.pipeline.plan import Request
 from parabench.store.log import Log
 from parabench.suites.suite import Suite, Training
 

@@ -15,10 +15,11 @@ import pytest
 from fuzzing import mutants, randomly, trials
 from hypothesis import given
 
-from parabench import planning, runner
 from parabench.contracts import Example, UserError
 from parabench.data.examples import read_examples
 from parabench.data.predictions import read_predictions
+from parabench.pipeline import plan as planning
+from parabench.pipeline import runner
 from parabench.report.evidence import gather
 from parabench.stats.arrays import pooled
 from parabench.store.run_folder import verify

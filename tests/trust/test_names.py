@@ -53,8 +53,8 @@ def test_systems_and_scorers_of_any_name_stay_in_their_folder(tmp_path):
 def test_exports_stay_in_the_run(tmp_path, name):
     plan = light.plan(tmp_path)
     copy = plan.systems["copy"]
-    from parabench import runner
     from parabench.commands.reports import export
+    from parabench.pipeline import runner
 
     runner.run(replace(plan, systems={name: copy}))
     before = set(tmp_path.rglob("*"))
@@ -74,7 +74,7 @@ def test_a_run_is_not_written_through_a_link(tmp_path):
     target = tmp_path / "target"
     target.mkdir()
     plan = light.plan(tmp_path)
-    from parabench import runner
+    from parabench.pipeline import runner
 
     runner.run(plan)
     before = set(target.rglob("*"))

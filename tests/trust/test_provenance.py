@@ -5,7 +5,7 @@ import json
 import light
 import torch
 
-from parabench import provenance, runner
+from parabench.pipeline import provenance, runner
 
 FIELDS = {"command", 
     "suite", "data", "decoding", "normalise", "runtime", "parabench", "git", "python", "packages", "device", "tf32",

@@ -12,8 +12,8 @@ import pytest
 from parabench.scorers import sums
 from rich.console import Console
 
-from parabench import runner
 from parabench.contracts import Column, Signature
+from parabench.pipeline import runner
 from parabench.report import assemble
 from parabench.report.evidence import Measured
 from parabench.report.leaderboard import from_json, to_csv, to_json, to_markdown, to_terminal

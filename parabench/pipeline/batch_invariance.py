@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from parabench import planning
 from parabench.contracts import System
-from parabench.planning import Plan, Request
+from parabench.pipeline import plan as planning
+from parabench.pipeline.plan import Plan, Request
 
 SIZES = (1, 2, 7, 16)
 

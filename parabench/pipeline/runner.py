@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parabench import provenance
 from parabench.contracts import Advance, Example, Paraphrase, Scorer, UserError, release
 from parabench.data.examples import EvaluationSet
-from parabench.planning import Plan, check, meant
-from parabench.shares import Item, Share, await_leader, await_seal, gather
+from parabench.pipeline import provenance
+from parabench.pipeline.plan import Plan, check, meant
+from parabench.pipeline.processes import Item, Share, await_leader, await_seal, gather
 from parabench.stats import leave_one_out, undefined
 from parabench.store.log import Kind, Log, read_finished, read_log
 from parabench.store.records import canonical

@@ -19,7 +19,7 @@ from parabench.contracts import Example, Setting, System, release
 from parabench.models.checkpoints import folder_of
 from parabench.models.downloads import checkpoints, missing, size
 from parabench.models.local import Checkpoint
-from parabench.planning import Plan, build
+from parabench.pipeline.plan import Plan, build
 from parabench.stats import leave_one_out
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any
 
 import parabench
 from parabench.data.sketches import known
-from parabench.planning import Plan, identity
+from parabench.pipeline.plan import Plan, identity
 from parabench.store.files import write_atomically
 
 PACKAGES = (
