@@ -207,7 +207,7 @@ def show_plan(plan: Plan) -> None:
 
 def say(text: str) -> None:
     """A message on stderr, in which names and file contents can move no cursor and ring no bell."""
-    from parabench.report.sinks import visible
+    from parabench.render.escape import visible
 
     typer.echo("\n".join(map(visible, text.split("\n"))), err=True)
 

@@ -57,8 +57,8 @@ class Results:
         import pandas
 
         from parabench.report.assemble import page
-        from parabench.report.evidence import gather
         from parabench.report.exports import to_parquet
+        from parabench.report.results import gather
 
         path = self.folder / "samples.parquet"
         to_parquet(page(gather(self.folder), self.leaderboard, ()), path)

@@ -15,7 +15,7 @@ from parabench.data import examples, held
 from parabench.pipeline import plan as planning
 from parabench.pipeline import runner
 from parabench.report import assemble
-from parabench.report.evidence import shown
+from parabench.report.results import shown
 from parabench.stats import arrays
 from parabench.stats.clusters import Groups, cluster_rows
 from parabench.store.log import Log, read_finished

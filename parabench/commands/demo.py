@@ -11,8 +11,8 @@ import typer
 from parabench.commands.lists import names
 
 if TYPE_CHECKING:
-    from parabench.prompts.reading import Position
-    from parabench.report.demo import Demo
+    from parabench.explore.demo import Demo
+    from parabench.explore.nearest import Position
 
 NEAREST = 3
 
@@ -25,7 +25,7 @@ def demo(
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")] = "auto",
 ) -> None:
     """Serve a page, to this machine alone, on which sentences are paraphrased and compared."""
-    from parabench.report.demo import server
+    from parabench.explore.demo import server
 
     with server(prepared(suite, systems, scorers, device), port) as serving:
         typer.echo(f"http://127.0.0.1:{serving.server_port}/   (Ctrl-C ends it)")
@@ -36,9 +36,9 @@ def prepared(suite: str, systems: str | None, scorers: str, device: str) -> Demo
     """The systems and scorers of a suite behind the page; a sentence that was asked before is answered at once."""
     from parabench import library
     from parabench.contracts import Runtime, Setting
+    from parabench.explore.demo import Demo
     from parabench.models.loading import resolve_device
     from parabench.pipeline import plan
-    from parabench.report.demo import Demo
     from parabench.suites import suite as suites
 
     chosen, own = suites.load(suite), resolve_device(device)
@@ -61,8 +61,8 @@ def prepared(suite: str, systems: str | None, scorers: str, device: str) -> Demo
 def nearest(system: object) -> Sequence[Position]:
     """What the rows of a system's soft prompt are near, from its base model's vocabulary."""
     from parabench.contracts import Runtime
+    from parabench.explore.nearest import explain
     from parabench.models.loading import load_causal
-    from parabench.prompts.reading import explain
     from parabench.prompts.soft import vocabulary_rows
 
     model, tokenizer = load_causal(system.checkpoint, Runtime())  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ import typer
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
-    from parabench.report.promptmap import PromptMap
+    from parabench.explore.promptmap import PromptMap
     from parabench.suites.suite import Suite
 
 CHECKPOINTS = Path("results/checkpoints")
@@ -25,7 +25,7 @@ def map_(
     output: Annotated[Path, typer.Option(help="Folder of the map.")] = Path("results/maps"),
 ) -> None:
     """Draw soft prompts among the vocabulary: a page to explore, a picture, and a table of the nearest tokens."""
-    from parabench.report import mappage
+    from parabench.explore import mappage
     from parabench.store.files import write_atomically
     from parabench.suites import suite as suites
 
@@ -39,11 +39,11 @@ def map_(
 def gathered(names: list[str], suite: Suite, nearest: int, folder: Path) -> PromptMap:
     """The prompts of ``names`` on the plane of their base model, which is kept in ``folder``."""
     from parabench.contracts import Runtime
+    from parabench.explore.promptmap import PromptMap, fitted, placed
     from parabench.models.checkpoints import locate
     from parabench.models.loading import load_causal
     from parabench.prompts import adapters
     from parabench.prompts.soft import vocabulary_rows
-    from parabench.report.promptmap import PromptMap, fitted, placed
 
     checkpoint = locate(str(suite.options("system", names[0], "softprompt").get("model") or suite.train.causal))
     folders = {name: folder_of(name, suite) for name in names}

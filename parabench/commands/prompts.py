@@ -31,10 +31,10 @@ def import_(
     template: Annotated[Path | None, typer.Option(help="The task template it was trained in, as JSON.")] = None,
 ) -> None:
     """Make an adapter of a prompt trained elsewhere; nothing in it is executed."""
+    from parabench.explore.nearest import describe
     from parabench.models.checkpoints import locate
     from parabench.prompts import templates
     from parabench.prompts.exchange import import_adapter
-    from parabench.prompts.reading import describe
 
     written = templates.parse(read_json(template)) if template else None
     table(describe(import_adapter(source, target, locate(base), written, task)))
@@ -101,8 +101,8 @@ def export_embeds(folder: Path, target: Path, base: str, data: Path) -> Path:
 @adapters.command()
 def show(folder: Folder) -> None:
     """What is known about an adapter."""
+    from parabench.explore.nearest import describe
     from parabench.prompts.adapters import load
-    from parabench.prompts.reading import describe
 
     table(describe(load(folder)))
 
@@ -126,8 +126,8 @@ def explain(
 ) -> None:
     """Read a soft prompt: the vocabulary nearest to each of its positions, norms, how far it moved, near-duplicates."""
     from parabench.contracts import Runtime, Setting
+    from parabench.explore.nearest import explain
     from parabench.models.loading import load_causal
-    from parabench.prompts.reading import explain
     from parabench.prompts.soft import vocabulary_rows
 
     built = system_of(system, suite, Setting())

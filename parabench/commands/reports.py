@@ -12,8 +12,8 @@ from parabench.commands.lists import names
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
-    from parabench.report.evidence import Evidence
     from parabench.report.leaderboard import Leaderboard
+    from parabench.report.results import Evidence
 
 Run = Annotated[Path, typer.Argument(help="A run folder.")]
 WIDTH = 160
@@ -48,7 +48,7 @@ def report(
 def export(run: Path, form: str) -> Path:
     """Write one further format into the run folder; returns its path, or its folder where there are several files."""
     from parabench.report import assemble, exports
-    from parabench.report.evidence import gather
+    from parabench.report.results import gather
     from parabench.store.files import write_atomically
     from parabench.store.records import slug
 
@@ -98,7 +98,7 @@ def compare(
     """Put runs side by side; with two, show what changed, with paired intervals."""
     from parabench.report import assemble
     from parabench.report import compare as comparing
-    from parabench.report.evidence import gather
+    from parabench.report.results import gather
 
     if len(runs) < 2:
         raise UserError("compare runs", f"{len(runs)} run folder", mend="parabench compare RUN RUN")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any
 
 from parabench.contracts import Column, Decoding, Score, UserError
-from parabench.report.cutoff import NAME as CUT_OFF
+from parabench.render.templating import finite
+from parabench.report.truncation import NAME as CUT_OFF
 
 FORMAT = "parabench leaderboard 1"
 ARROWS = {"up": " ↑", "down": " ↓", "none": ""}
@@ -245,17 +246,6 @@ def to_json(board: Leaderboard) -> str:
     """The whole board, keys sorted, undefined numbers as null; the same board gives the same bytes."""
     content = {"format": FORMAT, **asdict(board), "rows": [asdict(row) for row in ordered(board)]}
     return json.dumps(finite(content), sort_keys=True, allow_nan=False, indent=1) + "\n"
-
-
-def finite(value: Any) -> Any:
-    """The value as JSON holds it: sequences as lists, undefined numbers as null."""
-    if isinstance(value, Mapping):
-        return {str(key): finite(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -12,8 +12,8 @@ import re
 from typing import TYPE_CHECKING
 
 from parabench.contracts import Signature, UserError
+from parabench.render.escape import markdown, visible
 from parabench.report.board import AGAINST, Leaderboard, Row, main_columns, rank_text, score_text
-from parabench.report.sinks import markdown, visible
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parabench.contracts import Score, UserError
+from parabench.render.escape import latex
+from parabench.render.templating import finite
 from parabench.report.board import (
     Leaderboard,
     Row,
     count_text,
-    finite,
     is_top,
     main_columns,
     ordered,
@@ -22,7 +23,6 @@ from parabench.report.board import (
     reading,
     score_text,
 )
-from parabench.report.sinks import latex
 from parabench.stats.arrays import Rows, pooled
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from parabench.contracts import Column
+from parabench.render.escape import csv_text, markdown, markdown_code, visible
 from parabench.report.board import (
     AGAINST,
     MAIN_WIDTH,
@@ -28,7 +29,6 @@ from parabench.report.board import (
     score_text,
     to_json,
 )
-from parabench.report.sinks import csv_text, markdown, markdown_code, visible
 
 if TYPE_CHECKING:
     from rich.console import Console

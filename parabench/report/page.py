@@ -6,62 +6,32 @@ shows as text. The page may run its own script and style, by their hashes, and n
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
-from parabench.contracts import Column, Example, Score
+from parabench.contracts import Column, Score
+from parabench.render.escape import visible
+from parabench.render.templating import CLOSED, digest, part, script_json, template
 from parabench.report import board as boards
-from parabench.report.board import Comparison, Leaderboard, Row, flat
+from parabench.report.board import Leaderboard, Row, flat
+from parabench.report.pagedata import PageData
 from parabench.report.samples import samples
-from parabench.report.sinks import visible
-from parabench.report.templating import part, template
 
-CLOSED = ("base-uri 'none'", "form-action 'none'")
 LEVEL = 0.05
 """A pair of systems whose adjusted p-value is below this is told apart."""
 
 
-@dataclass(frozen=True)
-class PageData:
-    """All that the page shows.
-
-    ``texts`` holds for every system what it wrote for each example: one text, one for every turn or sample, or none;
-    ``values`` for system and column one number per example (NaN: undefined), ``cut`` the places of the outputs that the
-    length limit ended. ``quality`` and ``change`` name the axes of the plane; when empty, they are the first columns
-    that measure each. ``anchors`` are the controls that stand beside the systems in figures and examples (None: all);
-    the table has every one. ``total`` is how many examples were scored, where these are a sample of them.
-    """
-
-    board: Leaderboard
-    examples: tuple[Example, ...]
-    texts: Mapping[str, Sequence[Sequence[str]]]
-    values: Mapping[str, Mapping[str, Sequence[float]]]
-    comparisons: tuple[Comparison, ...] = ()
-    cut: Mapping[str, Collection[int]] = field(default_factory=dict)
-    quality: str = ""
-    change: str = ""
-    anchors: Collection[str] | None = None
-    total: int = 0
-
-    def shows(self, row: Row) -> bool:
-        """Whether a system stands in the figures: every one that is no control, and the anchors."""
-        return not row.control or self.anchors is None or row.system in self.anchors
-
-
 def to_html(data: PageData) -> str:
     """The page as one HTML document; the same data gives the same bytes."""
-    style, script = part("page.css"), part("page.js")
+    style, script = part("parabench.render", "page.css"), part("parabench.report", "page.js")
     signatures = data.board.signatures
-    return template("page.html.j2", visible=visible, rank=boards.rank_text, count=boards.count_text).render(
+    return template(
+        "parabench.report", "page.html.j2", visible=visible, rank=boards.rank_text, count=boards.count_text
+    ).render(
         data=data,
         board=data.board,
         rows=boards.ordered(data.board),
@@ -91,17 +61,6 @@ def to_html(data: PageData) -> str:
         script=Markup(script),
         policy="; ".join(["default-src 'none'", f"style-src {digest(style)}", f"script-src {digest(script)}", *CLOSED]),
     )
-
-
-def digest(text: str) -> str:
-    """The source expression by which a content-security policy admits this inline text."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def script_json(value: Any) -> str:
-    """JSON that stays inside its script element whatever its strings hold."""
-    text = json.dumps(boards.finite(value), separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def column_groups(board: Leaderboard) -> list[tuple[str, list[Column]]]:
@@ -142,7 +101,7 @@ def _ends(score: Score) -> list[float]:
 
 def drawings(data: PageData) -> dict[str, Any]:
     """The plane, wide and narrow (None without such values), and a distribution for every column that has values."""
-    from parabench.report.figures import distribution
+    from parabench.render.figures import distribution
 
     controls = frozenset(row.system for row in data.board.rows if row.control)
     names = [row.system for row in boards.ordered(data.board) if row.system in data.values and data.shows(row)]
@@ -157,7 +116,7 @@ def drawings(data: PageData) -> dict[str, Any]:
 
 
 def _plane(data: PageData) -> dict[str, Any] | None:
-    from parabench.report.figures import Point, pareto, plane
+    from parabench.render.figures import Point, pareto, plane
 
     change, quality = axes(data)
     if change is None or quality is None:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from parabench.contracts import Column, Scorer, UserError
 from parabench.data.judgments import Item
 from parabench.meta import ColumnAgainstPeople, Estimate, agreement, on_items, rater_ceiling, rivals_differ
-from parabench.report.sinks import markdown
+from parabench.render.escape import markdown
 from parabench.stats.significance import benjamini_hochberg
 
 HEADS = {

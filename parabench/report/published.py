@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parabench.contracts import Score, UserError
+from parabench.render.escape import markdown
 from parabench.report.board import Leaderboard, ordered, score_text
-from parabench.report.sinks import markdown
 
 LAYOUT = "column,SYSTEM,…  then  examples,N,…  then one line a column, its values as printed"
 

@@ -17,8 +17,8 @@ from string import ascii_uppercase
 from typing import Any
 
 from parabench.contracts import Example, UserError
-from parabench.report.evidence import Evidence
-from parabench.report.sinks import csv_text
+from parabench.render.escape import csv_text
+from parabench.report.results import Evidence
 from parabench.stats.leave_one_out import without
 from parabench.store.files import read
 

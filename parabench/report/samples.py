@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from parabench.contracts import Column
+from parabench.render.diff import is_copy, runs
+from parabench.render.escape import visible
 from parabench.report import board as boards
-from parabench.report.differences import is_copy, runs
-from parabench.report.sinks import visible
 
 if TYPE_CHECKING:
-    from parabench.report.page import PageData
+    from parabench.report.pagedata import PageData
 
 
 def samples(data: PageData) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from parabench.contracts import UserError
-from parabench.report.figures import MUTED, STYLE, short
-from parabench.report.standalone import document, series
+from parabench.render.figures import MUTED, STYLE, short
+from parabench.render.svg import document, series
 from parabench.store.files import read
 
 if TYPE_CHECKING:

@@ -38,8 +38,8 @@ def plot(measures: Mapping[str, Sequence[Point]]) -> bytes:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    from parabench.report.figures import ACCENT, MUTED, STYLE
-    from parabench.report.standalone import document
+    from parabench.render.figures import ACCENT, MUTED, STYLE
+    from parabench.render.svg import document
 
     rows = (len(measures) + 1) // 2
     with mpl.rc_context(STYLE):

@@ -4,9 +4,9 @@ import pytest
 import torch
 from tiny import tokenizer as tiny_tokenizer
 
+from parabench.explore.nearest import describe, explain
 from parabench.prompts import adapters
 from parabench.prompts.adapters import Adapter, AdapterFacts, Base
-from parabench.prompts.reading import describe, explain
 from parabench.prompts.templates import paraphrase
 
 TOKENIZER = tiny_tokenizer()

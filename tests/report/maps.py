@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from parabench.prompts.reading import Neighbour, Position
-from parabench.report.promptmap import Placed, PromptMap, fit
+from parabench.explore.nearest import Neighbour, Position
+from parabench.explore.promptmap import Placed, PromptMap, fit
 
 
 def vocabulary(rows: int = 12, width: int = 5) -> np.ndarray:

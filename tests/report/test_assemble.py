@@ -9,8 +9,8 @@ import pytest
 
 from parabench.contracts import Column, Example, Score, Signature, UserError, additive
 from parabench.report import assemble, board
-from parabench.report.cutoff import CutOff
-from parabench.report.evidence import Evidence, Measured, Output
+from parabench.report.results import Evidence, Measured, Output
+from parabench.report.truncation import CutOff
 from parabench.stats import seeds
 
 COUNT = 120

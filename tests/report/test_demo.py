@@ -11,8 +11,8 @@ import pytest
 from pages import PAYLOADS
 
 from parabench.contracts import Column, Signature, UserError
-from parabench.prompts.reading import Neighbour, Position
-from parabench.report.demo import LONGEST, Demo, server
+from parabench.explore.demo import LONGEST, Demo, server
+from parabench.explore.nearest import Neighbour, Position
 
 pytestmark = pytest.mark.loopback
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz.distance import LCSseq
 
-from parabench.report.differences import is_copy, runs, words
+from parabench.render.diff import is_copy, runs, words
 
 TEXTS = st.lists(st.sampled_from(["the", "The", "cat", "sat", ",", ".", " ", "don't", "naïve", "猫", "\t"])).map(
     " ".join

@@ -13,8 +13,8 @@ from hypothesis import given
 from pages import page
 
 from parabench.contracts import UserError
+from parabench.render.escape import latex
 from parabench.report.exports import to_latex, to_lm_eval, to_parquet
-from parabench.report.sinks import latex
 
 
 def test_lm_eval_layout():

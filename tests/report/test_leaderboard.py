@@ -14,9 +14,9 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from parabench.contracts import Column, UserError
+from parabench.render.escape import csv_text, markdown, markdown_code, visible
 from parabench.report import board as boards
 from parabench.report.leaderboard import from_json, to_csv, to_json, to_markdown, to_terminal
-from parabench.report.sinks import csv_text, markdown, markdown_code, visible
 
 READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 

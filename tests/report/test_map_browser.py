@@ -4,7 +4,7 @@ import pytest
 from maps import small
 from pages import PAYLOADS
 
-from parabench.report.mappage import to_html
+from parabench.explore.mappage import to_html
 
 pytestmark = pytest.mark.slow
 

@@ -11,9 +11,9 @@ import pytest
 from pages import PAYLOADS, page
 
 from parabench.contracts import Column, Score
-from parabench.report.figures import Point, pareto
+from parabench.render.escape import visible
+from parabench.render.figures import Point, pareto
 from parabench.report.page import axes, to_html
-from parabench.report.sinks import visible
 
 
 def parsed(html: str):

@@ -18,12 +18,12 @@ from typer.testing import CliRunner
 from parabench import cli
 from parabench.commands.map import distinct
 from parabench.contracts import UserError
+from parabench.explore import mappage
+from parabench.explore.promptmap import fit, fitted, placed, shown, stages
 from parabench.models.checkpoints import locate
 from parabench.prompts import adapters, snapshots
 from parabench.prompts.adapters import Adapter, AdapterFacts, Base
 from parabench.prompts.templates import paraphrase
-from parabench.report import mappage
-from parabench.report.promptmap import fit, fitted, placed, shown, stages
 
 
 def test_the_axes_are_the_first_right_singular_vectors():

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from parabench.contracts import Example, UserError
 from parabench.data.judgments import Judged, read_judgments
 from parabench.report import rating
-from parabench.report.evidence import Evidence, Output
+from parabench.report.results import Evidence, Output
 
 SYSTEMS = ("bart", "human", "softprompt-111")
 
@@ -161,7 +161,7 @@ def test_means_are_of_whole_sources(tmp_path):
 
 def test_the_commands_from_sheet_to_meta(tmp_path, monkeypatch):
     from parabench import cli
-    from parabench.report import evidence as reading
+    from parabench.report import results as reading
 
     monkeypatch.setattr(reading, "gather", lambda run: evidence())
     monkeypatch.chdir(tmp_path)

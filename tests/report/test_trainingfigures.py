@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from parabench.contracts import UserError
-from parabench.report.standalone import series
+from parabench.render.svg import series
 from parabench.report.trainingfigures import course, draw, smooth
 
 

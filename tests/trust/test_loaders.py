@@ -20,7 +20,7 @@ from parabench.data.examples import read_examples
 from parabench.data.predictions import read_predictions
 from parabench.pipeline import plan as planning
 from parabench.pipeline import runner
-from parabench.report.evidence import gather
+from parabench.report.results import gather
 from parabench.stats.arrays import pooled
 from parabench.store.run_folder import verify
 from parabench.suites import suite as suites

@@ -16,9 +16,9 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from parabench.contracts import Column, Example, Score
+from parabench.render.escape import csv_text, markdown, markdown_code, visible
 from parabench.report.leaderboard import Leaderboard, Row, to_csv, to_json, to_markdown, to_terminal
 from parabench.report.page import PageData, to_html
-from parabench.report.sinks import csv_text, markdown, markdown_code, visible
 
 PIECES = (
     "|", "||", "\\", "\\|", "`", "``", "*", "**", "_", "~~", "<b>", "</td>", "<script>alert(1)</script>", "<!--", "-->",
@@ -180,7 +180,7 @@ def test_pages_of_five_thousand_foreign_texts():
 
 
 def test_a_page_that_does_not_escape_is_caught(monkeypatch):
-    monkeypatch.setattr("parabench.report.page.script_json", json.dumps)
+    monkeypatch.setattr("parabench.render.templating.script_json", json.dumps)
     with pytest.raises((AssertionError, ValueError)):
         check_page([*["w"] * 10, "</script><b>x</b>"], next(pages(200, 11))[1])
 

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from parabench.contracts import Column, Score
-from parabench.report.sinks import visible
+from parabench.render.escape import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

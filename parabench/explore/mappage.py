@@ -13,12 +13,11 @@ import numpy as np
 from jaxtyping import Float
 from markupsafe import Markup
 
-from parabench.prompts.reading import Neighbour, Position
-from parabench.report.page import CLOSED, digest, script_json
-from parabench.report.promptmap import Placed, PromptMap, shown
-from parabench.report.sinks import csv_text, visible
-from parabench.report.standalone import series
-from parabench.report.templating import part, template
+from parabench.explore.nearest import Neighbour, Position
+from parabench.explore.promptmap import Placed, PromptMap, shown
+from parabench.render.escape import csv_text, visible
+from parabench.render.svg import series
+from parabench.render.templating import CLOSED, digest, part, script_json, template
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,8 +27,8 @@ LANDMARKS = 18
 
 def to_html(found: PromptMap) -> str:
     """The map as one HTML document; the same data gives the same bytes."""
-    style, script = part("page.css", "map.css"), part("map.js")
-    return template("map.html.j2", visible=visible, near=near_text).render(
+    style, script = part("parabench.render", "page.css", "map.css"), part("parabench.explore", "map.js")
+    return template("parabench.explore", "map.html.j2", visible=visible, near=near_text).render(
         found=found,
         colors=len(series()),
         moves=any(len(one.steps) > 1 for one in found.prompts),

@@ -17,12 +17,11 @@ from urllib.parse import parse_qs, urlsplit
 from markupsafe import Markup
 
 from parabench.contracts import Column, Example, Scorer, UserError
-from parabench.prompts.reading import Position
-from parabench.report.differences import is_copy, runs
-from parabench.report.mappage import near_text
-from parabench.report.page import digest
-from parabench.report.sinks import visible
-from parabench.report.templating import part, template
+from parabench.explore.mappage import near_text
+from parabench.explore.nearest import Position
+from parabench.render.diff import is_copy, runs
+from parabench.render.escape import visible
+from parabench.render.templating import digest, part, template
 
 ADDRESS = "127.0.0.1"
 LONGEST = 1000
@@ -83,11 +82,11 @@ def _scores(demo: Demo, source: str, text: str) -> Sequence[tuple[Column, float]
 
 def page(demo: Demo, text: str, chosen: Sequence[str], found: Sequence[Answer], problem: str = "") -> tuple[str, str]:
     """The page, and the content-security policy that it is to be sent with."""
-    style = part("page.css", "demo.css")
+    style = part("parabench.render", "page.css") + part("parabench.explore", "demo.css")
     policy = (
         f"default-src 'none'; style-src {digest(style)}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
-    html = template("demo.html.j2", visible=visible, near=near_text).render(
+    html = template("parabench.explore", "demo.html.j2", visible=visible, near=near_text).render(
         demo=demo,
         text=text,
         chosen=chosen,

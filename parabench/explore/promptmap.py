@@ -18,8 +18,8 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
+from parabench.explore.nearest import Position, explain
 from parabench.prompts import snapshots
-from parabench.prompts.reading import Position, explain
 from parabench.store.files import read, write_atomically
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from parabench.report.figures import SVG, svg
+from parabench.render.figures import SVG, svg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,4 +51,4 @@ def _style() -> str:
 
 
 def _template(name: str) -> str:
-    return (files("parabench.report") / "templates" / name).read_text("utf-8")
+    return (files("parabench.render") / "templates" / name).read_text("utf-8")

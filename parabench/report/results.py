@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from parabench import registry
 from parabench.contracts import Column, Example, Scorer, Setting, UserError
-from parabench.report.cutoff import NAME as CUT_OFF
-from parabench.report.cutoff import CutOff
-from parabench.report.cutoff import Rows as CutOffRows
+from parabench.report.truncation import NAME as CUT_OFF
+from parabench.report.truncation import CutOff
+from parabench.report.truncation import Rows as CutOffRows
 from parabench.sequences import Mapped, mark
 from parabench.stats import leave_one_out, seeds
 from parabench.stats.arrays import MANY, Rows

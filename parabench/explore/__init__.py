@@ -1,0 +1,1 @@
+"""Looking at prompts and models: nearest tokens, the prompt map, the demo."""

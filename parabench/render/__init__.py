@@ -1,0 +1,1 @@
+"""Showing things safely: escaping, templating, word differences, figures."""
