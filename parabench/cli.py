@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parabench import stopping
 from parabench.commands import data as data_commands
 from parabench.commands import demo as demos
 from parabench.commands import figures as drawing
 from parabench.commands import filter as filtering
 from parabench.commands import map as map_commands
 from parabench.commands import models as model_commands
-from parabench.commands import probe, prompts, rating, reports, selftest, training
+from parabench.commands import probe, prompts, rating, reports, selftest, signals, training
 from parabench.commands.lists import given
 from parabench.contracts import UserError
 
@@ -110,7 +109,7 @@ def score(
 @app.command("list")
 def list_(kind: Annotated[str, typer.Argument(metavar="systems|scorers|suites")]) -> None:
     """What there is to choose from."""
-    from parabench import listing
+    from parabench.commands import listing
 
     for name, text in listing.rows(kind):
         typer.echo(f"{name:<16} {text}")
@@ -119,7 +118,7 @@ def list_(kind: Annotated[str, typer.Argument(metavar="systems|scorers|suites")]
 @app.command()
 def doctor() -> None:
     """Check the installation: versions, device, models, suites."""
-    from parabench import doctor
+    from parabench.commands import doctor
 
     healthy = True
     for name, fine, text in doctor.findings():
@@ -164,14 +163,14 @@ def key() -> str:
 
 def execute(plan: Plan, share: Share | None = None) -> None:
     """Run a plan with a progress bar on stderr, then print the table on stdout."""
-    from parabench import progress
+    from parabench.commands import progress
     from parabench.models import downloads
     from parabench.pipeline import plan as planning
     from parabench.pipeline import runner
 
     planning.check(plan)
     downloads.fetch([*plan.systems.values(), *plan.scorers.values()], say)
-    with stopping.telling(), progress.bars() as advance:
+    with signals.telling(), progress.bars() as advance:
         board = runner.run(plan, advance, lambda text: say(f"note: {text}"), share or runner.WHOLE)
     reports.show(board, plan.folder)
 
@@ -214,7 +213,7 @@ def say(text: str) -> None:
 
 def main() -> None:
     """The program: a mistake of the user's ends in one message and exit code 2, anything else in a traceback."""
-    stopping.at_once()
+    signals.at_once()
     try:
         app()
     except UserError as error:

@@ -15,7 +15,7 @@ from parabench.models.checkpoints import locate
 from parabench.models.loading import load_seq2seq
 
 from . import checkpoints, options
-from .likelihoods import Pair, mean_log_likelihoods
+from .checkpoints import Pair, mean_log_likelihoods
 from .sums import additive, as_sums, means
 
 COLUMNS = (

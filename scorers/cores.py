@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from time import monotonic
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
 
 from parabench.contracts import Example
 
-from .distinct import once_each
-
+Item = TypeVar("Item", bound=Hashable)
 Pair = tuple[str, tuple[str, ...]]
 Count = Callable[[str, tuple[str, ...]], Sequence[float]]
 """A row of numbers from a text and its references; it may remember what it made of a text."""
@@ -55,3 +55,11 @@ def _shared(begin: Callable[[], Count], pairs: Sequence[Pair]) -> list[Sequence[
 def _errand(begin: Callable[[], Count], pairs: Sequence[Pair]) -> list[Sequence[float]]:
     count = begin()
     return [count(*pair) for pair in pairs]
+
+
+def once_each(
+    items: Sequence[Item], score: Callable[[list[Item]], Float[np.ndarray, "M ..."]]
+) -> Float[np.ndarray, "N ..."]:
+    """The rows of ``score`` for all items, asked once about each distinct one, in order of first appearance."""
+    places = {item: place for place, item in enumerate(dict.fromkeys(items))}
+    return score(list(places))[[places[item] for item in items]]

@@ -27,7 +27,7 @@ from parabench.models.checkpoints import locate
 from parabench.models.loading import load_encoder
 
 from . import checkpoints, options
-from .distinct import once_each
+from .cores import once_each
 
 PAIRS = 64
 """Pairs matched, and texts encoded, at once."""

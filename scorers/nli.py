@@ -17,7 +17,7 @@ from parabench.models.checkpoints import locate
 from parabench.models.loading import load_classifier
 
 from . import checkpoints, options
-from .distinct import once_each
+from .cores import once_each
 from .sums import additive, as_sums, means
 
 BATCH = 32

@@ -25,7 +25,7 @@ from parabench.models.checkpoints import locate
 from parabench.models.loading import load_seq2seq
 
 from . import checkpoints, options
-from .likelihoods import mean_log_likelihoods
+from .checkpoints import mean_log_likelihoods
 from .sums import additive, as_sums, means
 
 KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")

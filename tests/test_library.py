@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import parabench
-from parabench import library
+from parabench import api
 from parabench.cli import app
 
 EXAMPLES = [
@@ -22,7 +22,7 @@ EXAMPLES = [
 
 def test_the_examples_of_every_function_are_true(tmp_path) -> None:
     names = {"EXAMPLES": EXAMPLES, "FOLDER": tmp_path, "np": np}
-    tried = doctest.testmod(library, extraglobs=names, optionflags=doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL)
+    tried = doctest.testmod(api, extraglobs=names, optionflags=doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL)
     assert tried.attempted >= 6
     assert tried.failed == 0
 

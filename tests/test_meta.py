@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from parabench import meta
 from parabench.contracts import Column, Example, UserError
-from parabench.data.judgments import Judged, Preference, against_source, read_judgments
-from parabench.report.people import judge
+from parabench.metaeval import agreement
+from parabench.metaeval.judgments import Judged, Preference, against_source, read_judgments
+from parabench.metaeval.table import judge
 
 DATA = Path(__file__).parents[1] / "../shared/data"
 
@@ -39,7 +39,7 @@ def judged(lengths, ratings, clusters):
 def test_correlations_are_scipys():
     draw = np.random.default_rng(0)
     a, b = draw.normal(size=80), draw.integers(0, 5, 80).astype(float)
-    found = meta.correlations(a, b, [str(i // 4) for i in range(80)], 0, 50)
+    found = agreement.correlations(a, b, [str(i // 4) for i in range(80)], 0, 50)
     assert found["pearson"].value == pytest.approx(scipy.stats.pearsonr(a, b).statistic)
     assert found["spearman"].value == pytest.approx(scipy.stats.spearmanr(a, b).statistic)
     assert found["kendall"].value == pytest.approx(scipy.stats.kendalltau(a, b).statistic)
@@ -48,14 +48,16 @@ def test_correlations_are_scipys():
 
 def test_within_sources_by_hand():
     """One source ordered as people do, one the other way round, one with a single item: mean of 1 and -1."""
-    found = meta.against_people(Lengths(), judged([1, 2, 9, 8, 5], [1, 2, 1, 2, 3], ["a", "a", "b", "b", "c"]), 0, 50)
+    found = agreement.against_people(
+        Lengths(), judged([1, 2, 9, 8, 5], [1, 2, 1, 2, 3], ["a", "a", "b", "b", "c"]), 0, 50
+    )
     assert [row.column for row in found] == ["long", "short"]
     assert found[0].agreement["kendall-within"].value == pytest.approx(0.0)
     assert (found[0].count, found[0].clusters) == (5, 3)
 
 
 def test_a_column_where_lower_is_better_is_turned():
-    found = meta.against_people(Lengths(), judged([1, 2, 3], [1, 2, 3], ["a", "b", "c"]), 0, 20)
+    found = agreement.against_people(Lengths(), judged([1, 2, 3], [1, 2, 3], ["a", "b", "c"]), 0, 20)
     assert found[0].agreement["pearson"].value == pytest.approx(1)
     assert found[1].agreement["pearson"].value == pytest.approx(1)
 
@@ -63,7 +65,7 @@ def test_a_column_where_lower_is_better_is_turned():
 def test_preferences_are_a_share_and_ties_count_half():
     pairs = [("xx", "x"), ("x", "xx"), ("x", "x"), ("xxx", "x")]
     items = [Preference(Example(str(i), "s", ()), c, r, str(i)) for i, (c, r) in enumerate(pairs)]
-    estimate = meta.against_people(Lengths(), items, 0, 200)[0].agreement["preference"]
+    estimate = agreement.against_people(Lengths(), items, 0, 200)[0].agreement["preference"]
     assert estimate.value == pytest.approx(2.5 / 4)
     assert 0 <= estimate.low < estimate.high <= 1
 
@@ -72,9 +74,9 @@ def test_pairs_of_one_source_by_hand():
     """Source a: of three pairs people leave one open, one is in order and one is tied; b: its only pair is reversed."""
     items = judged([1, 2, 2, 9, 8], [1, 2, 1, 1, 2], ["a", "a", "a", "b", "b"])
     values, people = np.array([1.0, 2, 2, 9, 8]), np.array([i.rating for i in items])
-    alike, counts = meta.pairwise(values, people, [i.cluster for i in items])
+    alike, counts = agreement.pairwise(values, people, [i.cluster for i in items])
     assert (alike.tolist(), counts.tolist()) == ([1.5, 0], [2, 1])
-    found = meta.against_people(Lengths(), items, 0, 50)[0].agreement["pairs"]
+    found = agreement.against_people(Lengths(), items, 0, 50)[0].agreement["pairs"]
     assert found.value == pytest.approx(1.5 / 3)
 
 
@@ -93,17 +95,17 @@ def test_soft_pairwise_accuracy():
     """1 for the people's own column, 0 for its reverse where people are sure, .5 where the column cannot tell."""
     items = two_systems(gap=5.0, noise=1.0)
     people = np.array([item.rating for item in items])
-    assert meta.soft_pairwise_accuracy(people, people, items, 0, 200, 20).value == 1.0
-    assert meta.soft_pairwise_accuracy(-people, people, items, 0, 200, 20).value == pytest.approx(0, abs=0.02)
+    assert agreement.soft_pairwise_accuracy(people, people, items, 0, 200, 20).value == 1.0
+    assert agreement.soft_pairwise_accuracy(-people, people, items, 0, 200, 20).value == pytest.approx(0, abs=0.02)
     flips = np.tile([1.0, -1.0], 40)
-    unsure = meta.soft_pairwise_accuracy(flips * np.repeat([1.0, -1.0], 40), people, items, 0, 1000, 20)
+    unsure = agreement.soft_pairwise_accuracy(flips * np.repeat([1.0, -1.0], 40), people, items, 0, 1000, 20)
     assert unsure.value == pytest.approx(0.5, abs=0.1)
     assert unsure.low <= unsure.value <= unsure.high
 
 
 def test_soft_pairwise_accuracy_needs_shared_sources():
     items = [Judged(Example(n, n, ()), "x", (1.0,), n, (f"s{n}",)) for n in "abcd"]
-    assert np.isnan(meta.soft_pairwise_accuracy(np.arange(4.0), np.arange(4.0), items, 0, 10, 5).value)
+    assert np.isnan(agreement.soft_pairwise_accuracy(np.arange(4.0), np.arange(4.0), items, 0, 10, 5).value)
 
 
 def test_one_rater_against_the_others():
@@ -112,34 +114,34 @@ def test_one_rater_against_the_others():
     items = [Judged(Example(str(i), "s", ()), "x", r, str(i)) for i, r in enumerate(rows)]
     rest = [(np.array(rows)[:, [1, 2]]).mean(axis=1), (np.array(rows)[:, [0, 1]]).mean(axis=1)]
     first, last = (np.corrcoef(np.array(rows)[:, seat], other)[0, 1] for seat, other in zip((0, 2), rest, strict=True))
-    assert meta.rater_ceiling(items) == pytest.approx((2 * first + last) / 3)
+    assert agreement.rater_ceiling(items) == pytest.approx((2 * first + last) / 3)
     votes = [
         (1, 1, 0),
         (1, 1, 1),
         (0, 0, 1),
     ]  # of the nine votes: 3 with both others, 2 a tie or against in each other row
     pairs = [Preference(Example(str(i), "s", ()), "a", "b", str(i), v) for i, v in enumerate(votes)]
-    assert meta.rater_ceiling(pairs) == pytest.approx((3 + 2 * (0.5 + 0.5 + 0)) / 9)
-    assert np.isnan(meta.rater_ceiling([Preference(Example("a", "s", ()), "a", "b", "c")]))
+    assert agreement.rater_ceiling(pairs) == pytest.approx((3 + 2 * (0.5 + 0.5 + 0)) / 9)
+    assert np.isnan(agreement.rater_ceiling([Preference(Example("a", "s", ()), "a", "b", "c")]))
 
 
 def test_rivals_on_preferences():
     items = [Preference(Example(str(i), "s", ()), "a", "b", str(i)) for i in range(60)]
     sure, even = np.ones(60), np.tile([1.0, 0.0], 30)
-    assert meta.rivals_differ(sure, even, items, 0, 500) < 0.01
-    assert meta.rivals_differ(even, even, items, 0, 500) == 1.0
+    assert agreement.rivals_differ(sure, even, items, 0, 500) < 0.01
+    assert agreement.rivals_differ(even, even, items, 0, 500) == 1.0
 
 
 def test_items_without_a_value_are_left_out_and_counted():
     items = judged([1, 2, 3, 4], [1, 2, 3, 4], "abcd")
-    found = meta.agreement("column", np.array([1.0, 2.0, np.nan, 4.0]), items, 0, 20)
+    found = agreement.agreement("column", np.array([1.0, 2.0, np.nan, 4.0]), items, 0, 20)
     assert (found.count, found.agreement["pearson"].value) == (3, pytest.approx(1))
 
 
 def test_ratings_and_preferences_are_not_pooled():
     items = [*judged([1], [1], "a"), Preference(Example("b", "s", ()), "a", "b", "c")]
     with pytest.raises(UserError, match="two files"):
-        meta.against_people(Lengths(), items, 0, 20)
+        agreement.against_people(Lengths(), items, 0, 20)
 
 
 def test_the_source_in_place_of_references():
@@ -160,7 +162,7 @@ def test_the_table_of_columns_against_people():
 
 def test_williams():
     """R package psych, r.test(n = 103, r12 = .4, r13 = .5, r23 = .1): t value -0.89 with probability < 0.37."""
-    t, p = meta.williams(0.4, 0.5, 0.1, 103)
+    t, p = agreement.williams(0.4, 0.5, 0.1, 103)
     assert (round(t, 2), round(p, 2)) == (-0.89, 0.37)
 
 
@@ -169,9 +171,9 @@ def test_swap_test_sees_a_better_column_and_no_other():
     people = draw.normal(size=120)
     clusters = [str(i // 3) for i in range(120)]
     good, bad, same = people + draw.normal(size=120), draw.normal(size=120), people + draw.normal(size=120)
-    assert meta.swap_test(good, bad, people, clusters, 0, 500) < 0.01
-    assert meta.swap_test(good, same, people, clusters, 0, 500) > 0.05
-    assert meta.swap_test(good, 3 * good + 7, people, clusters, 0, 500) == 1.0
+    assert agreement.swap_test(good, bad, people, clusters, 0, 500) < 0.01
+    assert agreement.swap_test(good, same, people, clusters, 0, 500) > 0.05
+    assert agreement.swap_test(good, 3 * good + 7, people, clusters, 0, 500) == 1.0
 
 
 def test_fleiss_kappa():
@@ -190,7 +192,7 @@ def test_fleiss_kappa():
             [0, 2, 2, 3, 7],
         ]
     )
-    assert meta.fleiss_kappa(counts) == pytest.approx(0.210, abs=5e-4)
+    assert agreement.fleiss_kappa(counts) == pytest.approx(0.210, abs=5e-4)
 
 
 def test_general_layout_and_its_refusals(tmp_path):
@@ -248,10 +250,10 @@ def test_twitter_para_right_and_wrong():
         )
         for wrap in (lambda reference: [reference], lambda reference: reference)
     )
-    assert meta.pearson(right, people) == pytest.approx(0.2354, abs=5e-5)
-    assert meta.spearman(right, people) == pytest.approx(0.2443, abs=5e-5)
-    assert meta.pearson(wrong, people) == pytest.approx(-0.11897535760158826, abs=1e-9)
-    assert meta.spearman(wrong, people) == pytest.approx(-0.10448345909348869, abs=1e-9)
+    assert agreement.pearson(right, people) == pytest.approx(0.2354, abs=5e-5)
+    assert agreement.spearman(right, people) == pytest.approx(0.2443, abs=5e-5)
+    assert agreement.pearson(wrong, people) == pytest.approx(-0.11897535760158826, abs=1e-9)
+    assert agreement.spearman(wrong, people) == pytest.approx(-0.10448345909348869, abs=1e-9)
 
 
 def union_rouge(text, reference):
@@ -305,10 +307,10 @@ def test_twitter_para_rouge():
         (lambda e: e.source, [[0.2924, 0.2277, 0.2662], [0.2995, 0.1887, 0.2534]]),
     ):
         columns = np.array([union_rouge(item.text, of(item.example)) for item in test]).T
-        found = [[agree(column, people) for column in columns] for agree in (meta.pearson, meta.spearman)]
+        found = [[agree(column, people) for column in columns] for agree in (agreement.pearson, agreement.spearman)]
         np.testing.assert_allclose(found, expected, rtol=0, atol=5.1e-5)
-    ours = meta.on_items(rouge.build("", Setting()), test)[:, 0]
-    assert meta.pearson(ours, people) > 1.5 * 0.2711
+    ours = agreement.on_items(rouge.build("", Setting()), test)[:, 0]
+    assert agreement.pearson(ours, people) > 1.5 * 0.2711
 
 
 def test_twitter_para_by_our_own_columns():
@@ -320,8 +322,12 @@ def test_twitter_para_by_our_own_columns():
     people = np.array([item.rating for item in test])
     edits = np.array([normalised_edits(item.example.source, item.text) for item in test])
     term = np.array([divergence(item.example.source, item.text, 0.35) for item in test])
-    assert [meta.pearson(edits, people), meta.spearman(edits, people)] == pytest.approx([-0.2262, -0.2015], abs=1e-4)
-    assert [meta.pearson(term, people), meta.spearman(term, people)] == pytest.approx([-0.1232, -0.1457], abs=1e-4)
+    assert [agreement.pearson(edits, people), agreement.spearman(edits, people)] == pytest.approx(
+        [-0.2262, -0.2015], abs=1e-4
+    )
+    assert [agreement.pearson(term, people), agreement.spearman(term, people)] == pytest.approx(
+        [-0.1232, -0.1457], abs=1e-4
+    )
 
 
 def test_strap_raters_agree_modestly():
@@ -329,8 +335,8 @@ def test_strap_raters_agree_modestly():
     items = published("strap-mturk/judgments.tsv", "strap")
     assert len(items) == 1432
     kept = np.array([[sum(item.ratings), len(item.ratings) - sum(item.ratings)] for item in items], dtype=int)
-    assert meta.fleiss_kappa(kept) == pytest.approx(0.42, abs=0.005)
-    assert 0.3 < meta.rater_ceiling(items) < 0.7
+    assert agreement.fleiss_kappa(kept) == pytest.approx(0.42, abs=0.005)
+    assert 0.3 < agreement.rater_ceiling(items) < 0.7
     assert len({system for item in items for system in item.systems}) == 10
 
 
@@ -342,8 +348,8 @@ def test_strap_correlations_of_the_columns():
     people = np.array([item.rating for item in items])
     edits = np.array([-normalised_edits(item.example.source, item.text) for item in items])
     term = np.array([divergence(item.example.source, item.text, 0.35) for item in items])
-    assert meta.pearson(edits, people) == pytest.approx(0.215, abs=0.001)
-    assert meta.pearson(term, people) == pytest.approx(-0.157, abs=0.001)
+    assert agreement.pearson(edits, people) == pytest.approx(0.215, abs=0.001)
+    assert agreement.pearson(term, people) == pytest.approx(-0.157, abs=0.001)
 
 
 def test_apty_preferences():
@@ -355,5 +361,5 @@ def test_apty_preferences():
     items = published("apty/apty_ranked.json", "apty")
     assert (len(items), len({item.cluster for item in items})) == (367, 55)
     assert {len(item.votes) for item in items} == {5}
-    found = {row.column: row for row in meta.against_people(divergence.build("", Setting()), items, 0, 200)}
+    found = {row.column: row for row in agreement.against_people(divergence.build("", Setting()), items, 0, 200)}
     assert 1 - found["ned"].agreement["preference"].value == pytest.approx(0.538, abs=0.005)

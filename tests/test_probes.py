@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from parabench import probes
 from parabench.cli import app
 from parabench.commands.probe import as_markdown
 from parabench.contracts import Column, Example, Signature, UserError
 from parabench.data.normalise import Normaliser
+from parabench.metaeval import probes
 
 
 class Letters:

@@ -13,8 +13,8 @@ import typer
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
+    from parabench.data.files import Tally
     from parabench.data.leakage import TestSentences
-    from parabench.data.tally import Tally
     from parabench.suites.suite import Suite
     from parabench.training.requests import Data
 
@@ -42,7 +42,7 @@ def inspect(
 
     from parabench.commands.prompts import printable
     from parabench.data import specs, training_set
-    from parabench.data.inspection import repeated
+    from parabench.data.training_set import repeated
     from parabench.suites import suite as suites
 
     parsed = specs.parse(fetched(spec))
@@ -67,8 +67,8 @@ def fetch(
     folder: Annotated[Path, typer.Option(help="Where to put it.")] = Path("data"),
 ) -> None:
     """Download a corpus, going on where an earlier download stopped."""
+    from parabench.commands.progress import bars
     from parabench.data import fetching
-    from parabench.progress import bars
 
     with bars() as advance:
         path = fetching.fetch(fetching.find(name), folder, lambda done, total: advance(name, done, total))
@@ -77,8 +77,8 @@ def fetch(
 
 def fetched(text: str) -> str:
     """The specification again, once the files of all https addresses in it lie here."""
+    from parabench.commands.progress import bars
     from parabench.data import fetching
-    from parabench.progress import bars
 
     for address in fetching.addresses(text):
         with bars() as advance:

@@ -34,7 +34,7 @@ def demo(
 
 def prepared(suite: str, systems: str | None, scorers: str, device: str) -> Demo:
     """The systems and scorers of a suite behind the page; a sentence that was asked before is answered at once."""
-    from parabench import library
+    from parabench import api
     from parabench.contracts import Runtime, Setting
     from parabench.explore.demo import Demo
     from parabench.models.loading import resolve_device
@@ -49,7 +49,7 @@ def prepared(suite: str, systems: str | None, scorers: str, device: str) -> Demo
 
     @lru_cache(maxsize=1000)
     def answer(system: str, text: str) -> str:
-        return library.paraphrase([text], system, suite=suite, device=own)[0][0]
+        return api.paraphrase([text], system, suite=suite, device=own)[0][0]
 
     @cache
     def near(system: str) -> Sequence[Position]:

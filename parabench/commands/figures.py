@@ -13,8 +13,8 @@ def figures(
     output: Annotated[Path | None, typer.Option(help="The SVG; training.svg in the first folder otherwise.")] = None,
 ) -> None:
     """Draw the loss of a training, the held-out loss and the scores of its texts, as one SVG for light and dark."""
-    from parabench.report.trainingfigures import course, draw
     from parabench.store.files import write_atomically
+    from parabench.training.figures import course, draw
 
     path = output or folders[0] / "training.svg"
     write_atomically(path, draw([course(folder) for folder in folders]))

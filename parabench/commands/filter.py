@@ -13,7 +13,7 @@ from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.contracts import Runtime, System
-    from parabench.corpus.scoring import Outcome
+    from parabench.filtering.scoring import Outcome
     from parabench.suites.suite import Suite
 
 
@@ -35,12 +35,12 @@ def filter_(
     dtype: Annotated[str | None, typer.Option(metavar="float32|bfloat16|float16", help="Arithmetic of models.")] = None,
 ) -> None:
     """Score a corpus of any size in flat memory, every row with its columns, and keep the good ones."""
+    from parabench.commands.progress import bars
     from parabench.contracts import Runtime
-    from parabench.corpus import scoring, writing
-    from parabench.corpus.source import Source, part_of
+    from parabench.filtering import scoring, writing
+    from parabench.filtering.source import Source, part_of
     from parabench.models import downloads
     from parabench.models.loading import resolve_device
-    from parabench.progress import bars
     from parabench.suites.suite import load
 
     if form not in writing.FORMATS:

@@ -11,7 +11,7 @@ from parabench.commands.lists import names
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
-    from parabench.probes import Finding
+    from parabench.metaeval.probes import Finding
 
 FORMS = (".md", ".csv")
 FIELDS = ("column", "better", "against", "perturbation", "meaning", "n", "of", "lowered", "effect", "low", "high")
@@ -31,9 +31,9 @@ def probe(
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table too, as .md or .csv.")] = None,
 ) -> None:
     """Does a column notice that a negation, a number, a name, a role or the word order has changed?"""
-    from parabench import probes
     from parabench.contracts import Runtime, Setting
     from parabench.data.examples import evaluation_set, read_examples
+    from parabench.metaeval import probes
     from parabench.models.loading import resolve_device
     from parabench.pipeline import plan
     from parabench.store.files import write_atomically

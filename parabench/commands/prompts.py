@@ -156,12 +156,12 @@ def paraphrase(
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where the model runs.")] = "auto",
 ) -> None:
     """Paraphrase a sentence, or standard input line by line."""
-    from parabench import library
+    from parabench import api
 
     sources = texts or [line.rstrip("\n") for line in sys.stdin]
     if not any(source.strip() for source in sources):
         raise UserError("paraphrase nothing", "no sentence", mend='parabench paraphrase "The old man sold his boat."')
-    for made in library.paraphrase(sources, system, suite=suite, n=n, seed=seed, device=device):
+    for made in api.paraphrase(sources, system, suite=suite, n=n, seed=seed, device=device):
         for text in made:
             typer.echo(printable(text))
 

@@ -24,7 +24,7 @@ def sheet(
     ),
 ) -> None:
     """Write texts of a run in random order without their systems, a key to them, and instructions for raters."""
-    from parabench.report import rating
+    from parabench.metaeval import rating
     from parabench.report.results import gather
     from parabench.store.files import write_atomically
 
@@ -49,8 +49,8 @@ def read_(
     seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
 ) -> None:
     """Join filled-in sheets with their key: judgments for `parabench meta`, and each system's mean rating."""
+    from parabench.metaeval import rating
     from parabench.render.escape import visible
-    from parabench.report import rating
     from parabench.store.files import write_atomically
 
     items = rating.read_key(key)

@@ -145,9 +145,9 @@ def meta(
 ) -> None:
     """Test scorers against people: correlation with ratings, or agreement with preferences; prints Markdown."""
     from parabench.contracts import Runtime, Setting
-    from parabench.data.judgments import against_source, read_judgments
+    from parabench.metaeval.judgments import against_source, read_judgments
+    from parabench.metaeval.table import judge
     from parabench.pipeline import plan
-    from parabench.report.people import judge
     from parabench.suites import suite as suites
 
     chosen, items = suites.load(suite), read_judgments(file, layout)

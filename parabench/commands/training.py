@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parabench import stopping
+from parabench.commands import signals
 from parabench.commands.data import DataSpec, SuiteName, TestFile, task_data, training_data
 from parabench.contracts import Runtime, Scorer, UserError
 
@@ -250,7 +250,7 @@ def watching(name: str, steps: int, shown: bool) -> Iterator[Callable[[StepLog],
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     hidden = not (shown and console.is_terminal)
     bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=hidden)
-    with stopping.telling(), bar as progress:
+    with signals.telling(), bar as progress:
         task = progress.add_task(name, total=steps)
 
         def watch(log: StepLog) -> None:

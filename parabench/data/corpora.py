@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from parabench.contracts import UserError
-from parabench.data.files import LONGEST_LINE, decoded, numbered_lines, raw_lines
-from parabench.data.tally import Tally
+from parabench.data.files import LONGEST_LINE, Tally, decoded, numbered_lines, raw_lines
 
 FORMATS = ("parabank2", "paranmt", "tsv", "csv", "jsonl", "parquet", "hf")
 

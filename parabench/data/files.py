@@ -8,6 +8,7 @@ import lzma
 import struct
 import zipfile
 import zlib
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from parabench.contracts import UserError
-from parabench.data.tally import Tally
 
 LONGEST_LINE = 64 * 1024
 BOMB = 64 * 2**20, 200
@@ -149,3 +149,29 @@ def _member(archive: zipfile.ZipFile, name: str, member: str) -> str:
     if not member and len(texts) == 1:
         return texts[0]
     raise UserError(f"read {name}", f"no member {member!r}" if member else "several members", names, f"{name}!MEMBER")
+
+
+SHOWN = 5
+"""Line numbers that a tally keeps for each reason."""
+
+
+class Tally:
+    """Counts by reason; ``kept`` counts what was left in."""
+
+    def __init__(self) -> None:
+        """Nothing counted yet."""
+        self.reasons: Counter[str] = Counter()
+        self.lines: defaultdict[str, list[int]] = defaultdict(list)
+        self.kept = 0
+
+    def count(self, reason: str, line: int) -> None:
+        """One row left out."""
+        self.reasons[reason] += 1
+        if len(self.lines[reason]) < SHOWN:
+            self.lines[reason].append(line)
+
+    def clear(self) -> None:
+        """Begin anew, for another pass over the same rows."""
+        self.reasons.clear()
+        self.lines.clear()
+        self.kept = 0

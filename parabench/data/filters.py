@@ -11,8 +11,8 @@ from hashlib import blake2b
 from typing import Literal
 
 from parabench.data.corpora import Raw
+from parabench.data.files import Tally
 from parabench.data.normalise import Case, Normaliser
-from parabench.data.tally import Tally
 
 Pair = tuple[str, str]
 WORD = re.compile(r"[^\W_]+")

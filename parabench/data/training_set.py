@@ -16,11 +16,10 @@ import numpy as np
 from parabench.contracts import UserError
 from parabench.data.components import Components
 from parabench.data.corpora import rows
-from parabench.data.files import file_digest
+from parabench.data.files import Tally, file_digest
 from parabench.data.filters import Pair, key, pairs
 from parabench.data.leakage import TestSentences
 from parabench.data.specs import CorpusSpec
-from parabench.data.tally import Tally
 
 Item = TypeVar("Item")
 TEST, DEV = "in the test set, or paraphrases what is", "held out for validation"
@@ -153,3 +152,13 @@ def fingerprint(specs: Sequence[CorpusSpec], seed: int) -> str:
         parts.append({**options, "content": content, "member": spec.path.partition("!")[2]})
     canonical = json.dumps([parts, seed], sort_keys=True, default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def repeated(pairs: Iterable[Pair]) -> int:
+    """How many pairs have come before, in either direction, up to case, spaces and punctuation."""
+    seen, again = set[tuple[int, ...]](), 0
+    for pair in pairs:
+        mark = tuple(sorted(map(key, pair)))
+        again += mark in seen
+        seen.add(mark)
+    return again

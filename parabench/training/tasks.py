@@ -24,9 +24,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from parabench.contracts import UserError
 from parabench.data import specs, training_set
+from parabench.data.files import Tally
 from parabench.data.leakage import TestSentences
 from parabench.data.specs import CorpusSpec
-from parabench.data.tally import Tally
 from parabench.data.training_set import Mix
 from parabench.prompts.templates import Template
 from parabench.training.encoding import Pair, TaskPair

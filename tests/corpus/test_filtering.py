@@ -17,11 +17,11 @@ from pyarrow import parquet
 from typer.testing import CliRunner
 
 from parabench.cli import app
+from parabench.commands.progress import Lines
 from parabench.contracts import Column, Decoding, Paraphrase, Runtime, Setting, Signature, UserError
-from parabench.corpus import scoring
-from parabench.corpus.source import BLOCK, Row, Source, part_of
+from parabench.filtering import scoring
+from parabench.filtering.source import BLOCK, Row, Source, part_of
 from parabench.pipeline.plan import build
-from parabench.progress import Lines
 from parabench.suites import suite as suites
 
 WORDS = ["the", "old", "man", "walked", "his", "dog", "along", "a", "river", "in", "may"]

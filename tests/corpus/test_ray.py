@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from parabench.contracts import Example, Runtime
-from parabench.corpus.on_ray import ScoreRows, score
-from parabench.corpus.scoring import measured, scorers_of
-from parabench.corpus.source import Row
+from parabench.filtering.ray import ScoreRows, score
+from parabench.filtering.scoring import measured, scorers_of
+from parabench.filtering.source import Row
 from parabench.stats.arrays import each
 from parabench.suites import suite as suites
 

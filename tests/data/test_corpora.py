@@ -13,9 +13,9 @@ from pyarrow import parquet
 
 from parabench.contracts import UserError
 from parabench.data.corpora import Columns, Raw, rows
+from parabench.data.files import Tally
 from parabench.data.filters import Filters, key, pairs
 from parabench.data.specs import parse
-from parabench.data.tally import Tally
 from parabench.data.training_set import numbered
 
 PARABANK = (

@@ -9,8 +9,8 @@ from pages import PAYLOADS
 from typer.testing import CliRunner
 
 from parabench.contracts import Example, UserError
-from parabench.data.judgments import Judged, read_judgments
-from parabench.report import rating
+from parabench.metaeval import rating
+from parabench.metaeval.judgments import Judged, read_judgments
 from parabench.report.results import Evidence, Output
 
 SYSTEMS = ("bart", "human", "softprompt-111")

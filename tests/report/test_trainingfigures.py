@@ -9,7 +9,7 @@ import pytest
 
 from parabench.contracts import UserError
 from parabench.render.svg import series
-from parabench.report.trainingfigures import course, draw, smooth
+from parabench.training.figures import course, draw, smooth
 
 
 def checkpoint(folder, steps: int = 6, **extra):

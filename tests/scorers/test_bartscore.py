@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from parabench.scorers import bartscore, likelihoods
+from parabench.scorers import bartscore, checkpoints
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from worlds import EXAMPLES, TEXTS, check_contract, score
 
@@ -60,8 +60,8 @@ def test_directions_are_not_interchangeable(folder):
 
 def test_each_distinct_pair_is_computed_once(folder, monkeypatch):
     seen = []
-    original = likelihoods.seq2seq_log_likelihood
-    monkeypatch.setattr(likelihoods, "seq2seq_log_likelihood", lambda m, p, r: seen.extend(p) or original(m, p, r))
+    original = checkpoints.seq2seq_log_likelihood
+    monkeypatch.setattr(checkpoints, "seq2seq_log_likelihood", lambda m, p, r: seen.extend(p) or original(m, p, r))
     build(folder).measure([Example("a", "one", ("two", "two", "one"))] * 3, ["one"] * 3)
     assert len(seen) == len(set(seen)) == 3
 

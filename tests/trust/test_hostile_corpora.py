@@ -24,7 +24,7 @@ from test_loaders import patience
 from parabench.contracts import UserError
 from parabench.data import corpora, files
 from parabench.data.corpora import Columns
-from parabench.data.tally import Tally
+from parabench.data.files import Tally
 
 CONTENT = {
     "parabank2": "".join(f"0.{n}\tSource é {n}\tone {n}\ttwo {n}\r\n" for n in range(9)).encode(),

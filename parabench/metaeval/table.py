@@ -9,8 +9,15 @@ import numpy as np
 from jaxtyping import Float
 
 from parabench.contracts import Column, Scorer, UserError
-from parabench.data.judgments import Item
-from parabench.meta import ColumnAgainstPeople, Estimate, agreement, on_items, rater_ceiling, rivals_differ
+from parabench.metaeval.agreement import (
+    ColumnAgainstPeople,
+    Estimate,
+    agreement,
+    on_items,
+    rater_ceiling,
+    rivals_differ,
+)
+from parabench.metaeval.judgments import Item
 from parabench.render.escape import markdown
 from parabench.stats.significance import benjamini_hochberg
 

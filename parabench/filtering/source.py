@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 
 from parabench.contracts import Example, UserError
 from parabench.data.corpora import FORMATS
-from parabench.data.files import file_digest
+from parabench.data.files import Tally, file_digest
 from parabench.data.predictions import stream
 from parabench.data.specs import CorpusSpec, parse
-from parabench.data.tally import Tally
 from parabench.data.training_set import fingerprint, numbered
 
 BLOCK = 1024

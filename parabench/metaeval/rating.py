@@ -1,6 +1,6 @@
 """Blind rating sheets: outputs of a run in random order behind letters, a key beside them, and the way back.
 
-What comes back are judgments in the general format of ``parabench.data.judgments``, on which scorers are tested. A text
+What comes back are judgments in the general format of ``parabench.metaeval.judgments``, on which scorers are tested. A text
 that several systems wrote is shown once and counts for each of them.
 """
 

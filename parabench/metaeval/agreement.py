@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from scipy import stats
 
 from parabench.contracts import Example, Scorer, UserError
-from parabench.data.judgments import Item, Judged, Preference
+from parabench.metaeval.judgments import Item, Judged, Preference
 from parabench.stats.clusters import cluster_rows
 from parabench.stats.significance import BLOCK, paired_test
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from parabench.contracts import Example, Runtime
-from parabench.corpus.scoring import measured, scorers_of
-from parabench.corpus.source import BLOCK, Row
+from parabench.filtering.scoring import measured, scorers_of
+from parabench.filtering.source import BLOCK, Row
 from parabench.models.loading import resolve_device
 from parabench.stats.arrays import each
 from parabench.suites import suite as suites

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from parabench.contracts import Column, Runtime, Scorer, Setting, System, UserError, release
-from parabench.corpus import writing
-from parabench.corpus.source import BLOCK, Row, Source
 from parabench.data.normalise import Normaliser
+from parabench.filtering import writing
+from parabench.filtering.source import BLOCK, Row, Source
 from parabench.pipeline import plan
 from parabench.stats.arrays import each
 from parabench.stats.streaming import corpus_columns, interval

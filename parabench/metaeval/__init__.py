@@ -1,0 +1,1 @@
+"""Scorers against people: judgments, agreement, ratings, probes."""
