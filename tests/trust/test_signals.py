@@ -8,7 +8,8 @@ import pytest
 
 START = """
 import ctypes, time
-from parabench import cli, stopping
+from parabench import cli
+from parabench.commands import signals
 
 def ready():
     print("ready", flush=True)
@@ -20,13 +21,13 @@ cli.main()
 """
 TOLD = "\nstopped; the same command goes on from here\n"
 WORKS = {
-    "in a run": ("with stopping.telling():\n ready()\n time.sleep(600)", TOLD),
+    "in a run": ("with signals.telling():\n ready()\n time.sleep(600)", TOLD),
     "with clearing up that hangs": (
-        "with stopping.telling():\n try:\n  ready()\n  time.sleep(600)\n finally:\n  time.sleep(600)",
+        "with signals.telling():\n try:\n  ready()\n  time.sleep(600)\n finally:\n  time.sleep(600)",
         TOLD,
     ),
     "with code that swallows every end": (
-        "with stopping.telling():\n while True:\n  try: ready(), time.sleep(600)\n  except BaseException: pass",
+        "with signals.telling():\n while True:\n  try: ready(), time.sleep(600)\n  except BaseException: pass",
         TOLD,
     ),
     "in a library being loaded, which holds the interpreter": ("ready()\nctypes.PyDLL(None).sleep(600)", ""),
