@@ -19,7 +19,7 @@ from .samples import repeated, together
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from parabench.inference.decoding import Row
+    from parabench.inference.rows import Row
     from parabench.prompts.adapters import Adapter
 
 SEPARATOR = "{source}\n"
@@ -107,7 +107,7 @@ class Causal:
         adapter: Adapter | None,
     ) -> list[Row]:
         """Every source in its template, as token ids; too long a source is shortened, and nothing else is."""
-        from parabench.inference.decoding import Row
+        from parabench.inference.rows import Row
         from parabench.prompts.rendering import render
         from parabench.prompts.templates import Template
 

@@ -12,7 +12,8 @@ from benchmarks import peers, worlds
 from benchmarks.options import Options, Race
 from benchmarks.race import Contender, Work
 from parabench.contracts import Decoding, Runtime
-from parabench.inference.decoding import Row, decode_causal
+from parabench.inference.decoding import decode_causal
+from parabench.inference.rows import Row
 
 
 def races(options: Options) -> list[Race]:

@@ -1,89 +1,214 @@
-"""The house keeps its shape: who imports whom, and nothing heavy before it is needed."""
+"""The architecture: ten layers, every module in one of them, and nothing heavy imported before it is needed."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ("torch", "transformers", "pandas", "numpy", "scipy", "datasets", "evaluate", "sacrebleu", "rouge_score")
+HEAVY = (
+    "torch",
+    "transformers",
+    "pandas",
+    "numpy",
+    "scipy",
+    "datasets",
+    "evaluate",
+    "sacrebleu",
+    "rouge_score",
+)
 
-BELOW = {  # each layer may import itself and what stands in the layers below it
-    "contracts": 0,
-    "registry": 1,
-    "clusters": 1,
-    "combining": 1,
-    "contents": 1,
-    "disk": 1,
-    "index": 1,
-    "journal": 1,
-    "records": 1,
-    "store": 1,
-    "seeds": 1,
-    "significance": 1,
-    "turns": 1,
-    "validity": 1,
-    "meta": 2,
-    "locks": 2,
-    "shares": 2,
-    "suites": 2,
-    "data": 1,
-    "inference": 1,
-    "prompts": 2,
-    "planning": 3,
-    "corpus": 4,
-    "downloads": 4,
-    "estimates": 5,
-    "provenance": 4,
-    "training": 4,
-    "report": 4,
-    "runner": 5,
-    "library": 6,
-    "mini": 5,
-    "selftest": 5,
-    "commands": 6,
-    "cli": 7,
-}
+# From the top down: a module imports from lower layers only, or from its own package.
+# Each line names a package with all its modules, or a module that stands alone.
+LAYERS: tuple[dict[str, str], ...] = (
+    {"cli": ""},
+    {
+        "commands": (
+            "data demo doctor figures filter listing lists map models probe progress "
+            "prompts rating reports run selftest signals training"
+        ),
+    },
+    {
+        "api": "",
+        "filtering": "ray scoring source writing",
+    },
+    {
+        "pipeline": "batch_invariance estimates plan processes provenance runner",
+        "metaeval": "agreement judgments probes rating table",
+        "explore": "demo mappage nearest promptmap",
+        "mini": "documents grammar language lexicon recipe speech tokenizer",
+    },
+    {
+        "training": (
+            "batches config curve encoding figures history keeping kinds lengths loop "
+            "prefix ranks recipes requests resumable schedules search state steps tasks "
+            "tracking trainees trials validation"
+        ),
+        "report": (
+            "assemble board card compare exports leaderboard page pagedata published results samples truncation"
+        ),
+        "baselines": "bart causal controls endpoint options samples sentinels vllm",
+    },
+    {
+        "prompts": (
+            "adapters encoders exchange facts files initialisers nemo peft_format plain "
+            "records rendering snapshots soft sources table templates"
+        ),
+        "suites": "lock suite",
+        "scorers": (
+            "bartscore bertibleu bertscore bleu checkpoints chrf cores divergence edits "
+            "evaluate fluency ibleu matching nli options overlap paraphraseopt parascore "
+            "rouge sari segment selfbleu side sums ter"
+        ),
+    },
+    {
+        "models": "checkpoints downloads hub loading local pickles",
+        "data": (
+            "components corpora examples fetching files filters held leakage normalise "
+            "perturbations predictions sketches specs training_set"
+        ),
+    },
+    {
+        "inference": ("attention bart batching cascade choosing decoding flight generate likelihood rows slots"),
+        "store": "blocks files index log positions records run_folder tables",
+        "stats": "arrays clusters leave_one_out seeds significance streaming undefined validity",
+        "render": "diff escape figures svg templating",
+        "registry": "",
+    },
+    {
+        "contracts": "",
+        "sequences": "",
+    },
+)
 
 
-def imports(path: Path) -> set[str]:
-    """Every parabench module a file imports, wherever in the file the import stands."""
+def packages() -> dict[str, int]:
+    """The layer of each package and each module that stands alone, 0 being the lowest."""
+    numbered = enumerate(reversed(LAYERS))
+    return {name: level for level, layer in numbered for name in layer}
+
+
+def declared() -> set[str]:
+    """Every module that LAYERS names, as ``store.log`` or ``cli``."""
     found = set()
+    for layer in LAYERS:
+        for package, modules in layer.items():
+            found |= {f"{package}.{module}" for module in modules.split()} or {package}
+    return found
+
+
+def present(root: Path) -> dict[str, Path]:
+    """Every module below ``root`` but ``__init__`` and ``__main__``, by its name within the package."""
+    found = {}
+    for folder in ("parabench", "scorers", "baselines"):
+        base = root / folder
+        for path in base.rglob("*.py"):
+            if path.stem.startswith("__"):
+                continue
+            parts = path.relative_to(base).with_suffix("").parts
+            name = ".".join(parts if folder == "parabench" else (folder, *parts))
+            found[name] = path
+    return found
+
+
+def imports(name: str, path: Path) -> Iterator[str]:
+    """What a module imports of this project, wherever in the file the import stands."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name for name in found if name.startswith("parabench.")}
+        if isinstance(node, ast.ImportFrom):
+            base = f"parabench.{name.split('.')[0]}" if node.level else None
+            module = ".".join(filter(None, (base, node.module)))
+            for alias in node.names:
+                yield f"{module}.{alias.name}"
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
 
 
-def part(name: str) -> str:
-    """``parabench.data.examples.read_lines`` is of the part ``data``."""
-    return name.split(".")[1]
+def wrong_imports(root: Path) -> list[str]:
+    """Imports of the same layer (but within a package) or upwards, one line each."""
+    level, found = packages(), []
+    for name, path in sorted(present(root).items()):
+        own = name.split(".")[0]
+        for imported in imports(name, path):
+            project, _, rest = imported.partition(".")
+            other = rest.split(".")[0]
+            if project != "parabench" or other in ("", own) or other.startswith("__"):
+                continue  # another project, the own package, or the root's version
+            if other not in level:
+                found.append(f"{name} imports {imported}, which no layer names")
+            elif level[other] >= level[own]:
+                found.append(f"{name} imports {imported}, which is not in a lower layer")
+    return found
 
 
-FILES = sorted((ROOT / "parabench").rglob("*.py"))
+def import_graph(root: Path) -> nx.DiGraph:
+    """Modules as nodes, imports as edges."""
+    modules, graph = present(root), nx.DiGraph()
+    for name, path in modules.items():
+        graph.add_node(name)
+        for imported in imports(name, path):
+            inner = imported.removeprefix("parabench.")
+            for candidate in (inner, inner.rpartition(".")[0]):
+                if candidate in modules and candidate != name:
+                    graph.add_edge(name, candidate)
+    return graph
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_downwards(path: Path) -> None:
-    own = path.relative_to(ROOT / "parabench").parts[0].removesuffix(".py")
-    for name in imports(path):
-        assert part(name) not in ("scorers", "baselines"), f"the core names a plug-in: {name}"
-        if own in BELOW and part(name) in BELOW and part(name) != own:
-            assert BELOW[part(name)] <= BELOW[own], f"{own} imports {name}, which stands above it"
+def test_every_module_has_a_layer() -> None:
+    assert set(present(ROOT)) == declared()
 
 
-@pytest.mark.parametrize("folder", ["scorers", "baselines"])
-def test_plugins_import_no_other_plugin_and_no_harness(folder: str) -> None:
-    allowed = {"contracts", "inference", "prompts", "data", folder}
-    for path in sorted((ROOT / folder).glob("*.py")):
-        for name in imports(path):
-            assert part(name) in allowed, f"{path.name} imports {name}"
+def test_imports_point_downwards() -> None:
+    assert wrong_imports(ROOT) == []
+
+
+def test_no_circle_of_files() -> None:
+    circles = [sorted(one) for one in nx.strongly_connected_components(import_graph(ROOT)) if len(one) > 1]
+    assert circles == []
+
+
+def planted(root: Path, name: str, text: str) -> Path:
+    """A copy of the modules' imports, with one line added to one of them."""
+    for module, path in present(ROOT).items():
+        folder = "" if module.split(".")[0] in ("scorers", "baselines") else "parabench/"
+        copy = root / f"{folder}{module.replace('.', '/')}.py"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        lines = path.read_text(encoding="utf-8")
+        copy.write_text(lines + (text if module == name else ""), encoding="utf-8")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("stats.clusters", "from parabench.store import log\n"),  # the same layer
+        ("store.log", "from parabench.pipeline import runner\n"),  # upwards
+        ("data.files", "def later():\n    from parabench.report.board import flat\n"),  # within a function
+        ("contracts", "import parabench.registry\n"),  # a plain import
+        ("render.escape", "from parabench.unheard_of import thing\n"),  # a module of no layer
+        ("scorers.bleu", "from parabench.baselines import causal\n"),  # a plug-in of another kind
+    ],
+)
+def test_a_planted_import_is_found(tmp_path: Path, module: str, line: str) -> None:
+    found = wrong_imports(planted(tmp_path, module, line))
+    assert [text.split(" imports ")[0] for text in found] == [module]
+
+
+def test_a_planted_circle_is_found(tmp_path: Path) -> None:
+    root = planted(tmp_path, "store.files", "from parabench.store import log\n")
+    circles = [one for one in nx.strongly_connected_components(import_graph(root)) if len(one) > 1]
+    assert any({"store.files", "store.log"} <= circle for circle in circles)
+
+
+def test_an_unknown_module_is_found(tmp_path: Path) -> None:
+    root = planted(tmp_path, "", "")
+    (root / "parabench" / "stats" / "surprise.py").write_text("", encoding="utf-8")
+    assert set(present(root)) - declared() == {"stats.surprise"}
 
 
 @pytest.mark.parametrize("command", ["--help", "run --help", "list scorers", "list systems"])

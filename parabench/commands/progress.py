@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from parabench.pipeline.runner import Advance
+    from parabench.contracts import Advance
 
 EVERY = 30.0
 """Seconds between two lines about the same thing."""

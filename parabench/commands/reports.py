@@ -12,7 +12,7 @@ from parabench.commands.lists import names
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
-    from parabench.report.leaderboard import Leaderboard
+    from parabench.report.board import Leaderboard
     from parabench.report.results import Evidence
 
 Run = Annotated[Path, typer.Argument(help="A run folder.")]

@@ -11,8 +11,8 @@ from tempfile import TemporaryFile, gettempdir
 from typing import Any
 
 from parabench.contracts import Example
+from parabench.sequences import FileLines, Mapped
 from parabench.store.files import told
-from parabench.store.tables import FileLines, Mapped
 
 MANY = 20_000
 """Examples that are held."""

@@ -23,9 +23,9 @@ from parabench.contracts import (
 )
 from parabench.data.examples import EvaluationSet, evaluation_set, read_examples
 from parabench.data.predictions import read_predictions
+from parabench.sequences import Mapped
 from parabench.stats import leave_one_out, seeds
 from parabench.store.records import canonical, slug
-from parabench.store.tables import Mapped
 from parabench.suites.suite import Suite
 
 

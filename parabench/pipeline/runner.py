@@ -14,14 +14,14 @@ from parabench.data.examples import EvaluationSet
 from parabench.pipeline import provenance
 from parabench.pipeline.plan import Plan, check, meant
 from parabench.pipeline.processes import Item, Share, await_leader, await_seal, gather
+from parabench.sequences import Mapped
 from parabench.stats import leave_one_out, undefined
 from parabench.store.log import Kind, Log, read_finished, read_log
 from parabench.store.records import canonical
 from parabench.store.run_folder import Run, join_run, open_run
-from parabench.store.tables import Mapped
 
 if TYPE_CHECKING:
-    from parabench.report.leaderboard import Leaderboard
+    from parabench.report.board import Leaderboard
 
 BLOCK = 64
 """Examples measured together: what an interruption can cost, and the same whoever measures, so that bits are too.

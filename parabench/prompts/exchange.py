@@ -21,7 +21,8 @@ from torch import Tensor
 
 from parabench.contracts import UserError
 from parabench.prompts import adapters, nemo, peft_format
-from parabench.prompts.adapters import Adapter, AdapterFacts, Base
+from parabench.prompts.adapters import Adapter
+from parabench.prompts.facts import AdapterFacts, Base
 from parabench.prompts.files import pack, to_json
 from parabench.prompts.rendering import render
 from parabench.prompts.soft import vocabulary_rows

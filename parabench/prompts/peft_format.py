@@ -13,7 +13,7 @@ from parabench.contracts import UserError
 from parabench.prompts.files import check_matrix, damaged, read_file, read_json, unpack
 
 if TYPE_CHECKING:
-    from parabench.prompts.adapters import AdapterFacts
+    from parabench.prompts.facts import AdapterFacts
 
 CONFIG, TENSOR, KEY = "adapter_config.json", "adapter_model.safetensors", "prompt_embeddings"
 

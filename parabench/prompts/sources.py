@@ -16,7 +16,8 @@ from torch import Tensor
 from parabench.contracts import UserError
 from parabench.models.pickles import read_tensors
 from parabench.prompts import adapters, nemo, peft_format
-from parabench.prompts.adapters import Adapter, AdapterFacts
+from parabench.prompts.adapters import Adapter
+from parabench.prompts.facts import AdapterFacts
 from parabench.prompts.files import check_matrix, damaged, read_file, unpack
 from parabench.prompts.plain import build
 from parabench.prompts.templates import Template

@@ -20,8 +20,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from parabench.contracts import UserError
-from parabench.inference.decoding import Row
-from parabench.prompts.adapters import FORMAT, Base, check_base
+from parabench.inference.rows import Row
+from parabench.prompts.adapters import check_base
+from parabench.prompts.facts import FORMAT, Base
 from parabench.prompts.files import check_matrix, damaged, pack, read_file, read_json, seal, to_json, unpack, unsealed
 from parabench.prompts.plain import STRICT_KEYS, build
 from parabench.prompts.records import Record

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parabench.contracts import Score
-from parabench.report.board import Comparison
-from parabench.report.leaderboard import Leaderboard, Row, to_csv, to_json, to_markdown
-from parabench.report.page import PageData, to_html
+from parabench.report.board import Comparison, Leaderboard, Row, to_json
+from parabench.report.leaderboard import to_csv, to_markdown
+from parabench.report.page import to_html
+from parabench.report.pagedata import PageData
 from parabench.report.results import Evidence, Measured, gather
 from parabench.stats.arrays import each, pooled, together
 from parabench.stats.significance import benjamini_hochberg, detectable, ends, holm, paired_tests, rank_clusters

@@ -18,7 +18,8 @@ from parabench.report.board import AGAINST, Leaderboard, Row, main_columns, rank
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
-    from parabench.prompts.adapters import Adapter, AdapterFacts
+    from parabench.prompts.adapters import Adapter
+    from parabench.prompts.facts import AdapterFacts
 
 HOW = """\
 ```python

@@ -26,7 +26,7 @@ from parabench.report.board import (
 from parabench.stats.arrays import Rows, pooled
 
 if TYPE_CHECKING:
-    from parabench.report.page import PageData
+    from parabench.report.pagedata import PageData
 
 Z = 1.959964
 """Half a 95 % interval in standard errors."""

@@ -8,9 +8,9 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float, Int
 
+from parabench.sequences import Mapped
 from parabench.stats import arrays
 from parabench.stats.arrays import Rows
-from parabench.store.tables import Mapped
 
 Names = Sequence[str] | Int[np.ndarray, " N"]
 """The cluster of every row, by its name or its number."""

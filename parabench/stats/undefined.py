@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parabench.contracts import Example, Scorer
+from parabench.contracts import NOT_FINITE, Example, Scorer
 from parabench.stats.arrays import Pooled, Rows, each, parts, together
-from parabench.store.log import NOT_FINITE
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float

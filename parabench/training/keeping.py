@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from parabench.prompts import adapters, encoders
-from parabench.prompts.adapters import AdapterFacts, Base
 from parabench.prompts.encoders import PromptEncoder
+from parabench.prompts.facts import AdapterFacts, Base
 from parabench.prompts.table import split
 from parabench.prompts.templates import Template
 from parabench.training.kinds import Learner

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from parabench.scorers.sums import additive
 
-from parabench.contracts import Column, Signature
+from parabench.contracts import Column, Signature, additive
 from parabench.stats import significance
 from parabench.stats.arrays import each
 from parabench.stats.streaming import corpus_columns, interval

@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 import tiny
 from parabench.baselines.causal import build_zeroshot
-from parabench.scorers.sums import additive
 from pyarrow import parquet
 from typer.testing import CliRunner
 
 from parabench.cli import app
 from parabench.commands.progress import Lines
-from parabench.contracts import Column, Decoding, Paraphrase, Runtime, Setting, Signature, UserError
+from parabench.contracts import Column, Decoding, Paraphrase, Runtime, Setting, Signature, UserError, additive
 from parabench.filtering import scoring
 from parabench.filtering.source import BLOCK, Row, Source, part_of
 from parabench.pipeline.plan import build

@@ -13,8 +13,9 @@ import tiny
 import torch
 
 from parabench.contracts import Decoding, Runtime
-from parabench.inference.decoding import Row, decode_causal, decode_seq2seq
+from parabench.inference.decoding import decode_causal, decode_seq2seq
 from parabench.inference.likelihood import causal_log_likelihood, seq2seq_log_likelihood
+from parabench.inference.rows import Row
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal, load_seq2seq
 from parabench.training import steps

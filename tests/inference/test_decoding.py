@@ -14,8 +14,9 @@ from transformers import GenerationConfig
 from parabench.contracts import Decoding, Runtime, UserError
 from parabench.inference import cascade, slots
 from parabench.inference.batching import FITTING
-from parabench.inference.decoding import Completion, Row, decode_causal, decode_seq2seq
-from parabench.inference.rows import shared_prefixes
+from parabench.inference.decoding import decode_causal, decode_seq2seq
+from parabench.inference.flight import Completion
+from parabench.inference.rows import Row, shared_prefixes
 
 EOS = frozenset({2, 9, *range(100, 130)})
 RUNTIME = Runtime()

@@ -6,7 +6,8 @@ from tiny import tokenizer as tiny_tokenizer
 
 from parabench.explore.nearest import describe, explain
 from parabench.prompts import adapters
-from parabench.prompts.adapters import Adapter, AdapterFacts, Base
+from parabench.prompts.adapters import Adapter
+from parabench.prompts.facts import AdapterFacts, Base
 from parabench.prompts.templates import paraphrase
 
 TOKENIZER = tiny_tokenizer()

@@ -13,7 +13,7 @@ from parabench.inference.rows import Row, embed
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 from parabench.prompts import encoders, records, table
-from parabench.prompts.adapters import Base
+from parabench.prompts.facts import Base
 from parabench.prompts.initialisers import sampled_vocabulary
 from parabench.prompts.rendering import labels, render
 from parabench.prompts.soft import SoftPrompt, embedding_width, vocabulary_rows

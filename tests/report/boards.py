@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from parabench.contracts import Column, Score
-from parabench.report.leaderboard import Leaderboard, Row
+from parabench.report.board import Leaderboard, Row
 
 PATIENT = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 COLUMNS = (

@@ -7,7 +7,7 @@ from boards import small
 
 from parabench.contracts import Column, Example
 from parabench.report.board import Comparison
-from parabench.report.page import PageData
+from parabench.report.pagedata import PageData
 
 PAYLOADS = (
     "</script><script>alert(1)</script><img src=x onerror=alert(1)><!--<script>]]><b>x</b>",

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from parabench.contracts import UserError
 from parabench.models.checkpoints import locate
 from parabench.prompts import adapters
-from parabench.prompts.adapters import Adapter, AdapterFacts, Base
+from parabench.prompts.adapters import Adapter
+from parabench.prompts.facts import AdapterFacts, Base
 from parabench.prompts.templates import paraphrase
 from parabench.report.board import main_columns, to_json
 from parabench.report.card import to_card

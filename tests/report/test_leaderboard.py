@@ -16,7 +16,8 @@ from rich.console import Console
 from parabench.contracts import Column, UserError
 from parabench.render.escape import csv_text, markdown, markdown_code, visible
 from parabench.report import board as boards
-from parabench.report.leaderboard import from_json, to_csv, to_json, to_markdown, to_terminal
+from parabench.report.board import from_json, to_json
+from parabench.report.leaderboard import to_csv, to_markdown, to_terminal
 
 READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 

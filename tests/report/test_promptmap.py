@@ -22,7 +22,8 @@ from parabench.explore import mappage
 from parabench.explore.promptmap import fit, fitted, placed, shown, stages
 from parabench.models.checkpoints import locate
 from parabench.prompts import adapters, snapshots
-from parabench.prompts.adapters import Adapter, AdapterFacts, Base
+from parabench.prompts.adapters import Adapter
+from parabench.prompts.facts import AdapterFacts, Base
 from parabench.prompts.templates import paraphrase
 
 

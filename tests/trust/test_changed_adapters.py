@@ -9,7 +9,8 @@ from fuzzing import randomly
 
 from parabench.contracts import UserError
 from parabench.prompts import adapters
-from parabench.prompts.adapters import Adapter, AdapterFacts, Base, load, save
+from parabench.prompts.adapters import Adapter, load, save
+from parabench.prompts.facts import AdapterFacts, Base
 from parabench.prompts.templates import Template
 
 FILES = ("adapter_config.json", "adapter_model.safetensors", "parabench.json", "parabench_state.safetensors")

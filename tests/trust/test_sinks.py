@@ -17,8 +17,10 @@ from rich.console import Console
 
 from parabench.contracts import Column, Example, Score
 from parabench.render.escape import csv_text, markdown, markdown_code, visible
-from parabench.report.leaderboard import Leaderboard, Row, to_csv, to_json, to_markdown, to_terminal
-from parabench.report.page import PageData, to_html
+from parabench.report.board import Leaderboard, Row, to_json
+from parabench.report.leaderboard import to_csv, to_markdown, to_terminal
+from parabench.report.page import to_html
+from parabench.report.pagedata import PageData
 
 PIECES = (
     "|", "||", "\\", "\\|", "`", "``", "*", "**", "_", "~~", "<b>", "</td>", "<script>alert(1)</script>", "<!--", "-->",

@@ -15,7 +15,8 @@ from rich.console import Console
 from parabench.contracts import Column, Signature
 from parabench.pipeline import runner
 from parabench.report import assemble
-from parabench.report.leaderboard import from_json, to_csv, to_json, to_markdown, to_terminal
+from parabench.report.board import from_json, to_json
+from parabench.report.leaderboard import to_csv, to_markdown, to_terminal
 from parabench.report.results import Measured
 from parabench.stats import undefined
 from parabench.store.log import load_reasons, load_statistics
