@@ -7,6 +7,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+pytest_plugins = ("tests.support.browser", "tests.support.loaded")
 OFFLINE = str(Path(__file__).parent / "offline")
 LOOPBACK = "PARABENCH_TEST_LOOPBACK"
 

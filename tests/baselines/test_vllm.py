@@ -9,12 +9,12 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-import tiny
 import torch
 from parabench.baselines import vllm as family
 from transformers import AutoModelForCausalLM
 
 from parabench.contracts import Decoding, Runtime, Setting, UserError
+from tests.support import tiny
 
 SOURCES = ("The old man walks his dog.", "It rained.", "She bought seven books on the third of May.")
 DECODING = Decoding(max_new_tokens=12)

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
 
-from injection import KILLED, WRITES, Fault, Injector
-from small_run import TOLD, Child, files, once, run
-
 from parabench.contracts import UserError
 from parabench.store.run_folder import open_run, verify
+from tests.faults.injection import KILLED, WRITES, Fault, Injector
+from tests.faults.small_run import TOLD, Child, files, once, run
 
 Tell = Callable[[str], object]
 MODES = ("before", "after", "torn", "full", "error", "power")

@@ -1,4 +1,4 @@
-"""The experiments at full size, as a table: ``python tests/faults/figures.py`` (minutes; Linux)."""
+"""The experiments at full size, as a table: ``python -m tests.faults.figures`` (minutes; Linux)."""
 
 import platform
 import tempfile
@@ -7,9 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import experiments
-import mutations
-import program
+from tests.faults import experiments, mutations, program
 
 EXPERIMENTS: dict[str, Callable[[Path], Counter[str]]] = {
     "SIGKILL before each disk call": partial(experiments.at_every_call, mode="before"),

@@ -6,11 +6,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from small_run import files, run
-
 from parabench.contracts import UserError
 from parabench.store.log import Log, load_statistics, read_log
 from parabench.store.run_folder import read_examples, verify
+from tests.faults.small_run import files, run
 
 IDS = [f"example {number}" for number in range(20)]
 

@@ -13,9 +13,8 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-from small_run import files
-
 from parabench.store.run_folder import verify
+from tests.faults.small_run import files
 
 ROOT = Path(__file__).parents[2]
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)

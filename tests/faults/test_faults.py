@@ -4,15 +4,12 @@ import os
 from contextlib import nullcontext
 from functools import partial
 
-import experiments
-import figures
-import guards
-import mutations
 import pytest
 
 from parabench.contracts import UserError
-from parabench.store.run_folder import files, records, run_folder, tables
-from parabench.store.run_folder import log as journal
+from parabench.store import files, records, run_folder, tables
+from parabench.store import log as journal
+from tests.faults import experiments, figures, guards, mutations
 
 
 @pytest.fixture(autouse=True)

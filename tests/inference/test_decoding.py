@@ -5,9 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import tiny
 import torch
-from mixed import embeddings, mixed_rows
 from torch import Tensor
 from transformers import GenerationConfig
 
@@ -17,6 +15,8 @@ from parabench.inference.batching import FITTING
 from parabench.inference.decoding import decode_causal, decode_seq2seq
 from parabench.inference.flight import Completion
 from parabench.inference.rows import Row, shared_prefixes
+from tests.support import tiny
+from tests.support.mixed import embeddings, mixed_rows
 
 EOS = frozenset({2, 9, *range(100, 130)})
 RUNTIME = Runtime()

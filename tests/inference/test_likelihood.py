@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny
 import torch
-from mixed import embeddings, mixed_rows
 
 from parabench.contracts import Runtime, UserError
 from parabench.inference import bart as packed
@@ -16,6 +14,8 @@ from parabench.inference.attention import blocks
 from parabench.inference.batching import FITTING
 from parabench.inference.likelihood import causal_log_likelihood, seq2seq_log_likelihood
 from parabench.inference.rows import Row
+from tests.support import tiny
+from tests.support.mixed import embeddings, mixed_rows
 
 RUNTIME = Runtime()
 Load = Callable[[str], tuple[Any, Any]]

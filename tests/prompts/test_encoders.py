@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from tiny import tokenizer as tiny_tokenizer
 
 from parabench.contracts import UserError
 from parabench.prompts import encoders
 from parabench.prompts.encoders import EncoderConfig, PromptEncoder
+from tests.support.tiny import tokenizer as tiny_tokenizer
 
 WIDTH = 12
 

@@ -7,7 +7,6 @@ import os
 import tarfile
 
 import pytest
-import tiny
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
@@ -21,6 +20,7 @@ from parabench.prompts import adapters, exchange, peft_format, table
 from parabench.prompts.rendering import render
 from parabench.prompts.soft import vocabulary_rows
 from parabench.prompts.templates import Template, paraphrase
+from tests.support import tiny
 
 PROMPT = torch.randn(4, 32, generator=torch.Generator().manual_seed(0))
 

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tiny import tokenizer as tiny_tokenizer
 
 from parabench.contracts import UserError
 from parabench.prompts.initialisers import class_labels, from_text, parse, sampled_vocabulary
 from parabench.prompts.soft import SoftPrompt, embedding_width
+from tests.support.tiny import tokenizer as tiny_tokenizer
 
 VOCABULARY = torch.randn(384, 16, generator=torch.Generator().manual_seed(1))
 TOKENIZER = tiny_tokenizer("</s> $A")

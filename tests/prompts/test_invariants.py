@@ -1,7 +1,6 @@
 """The three invariants of prompt tuning that fail silently (google-research/prompt-tuning ``train_test.py``)."""
 
 import pytest
-import tiny
 import torch
 from safetensors.torch import load_file
 
@@ -15,6 +14,7 @@ from parabench.prompts.soft import embedding_width
 from parabench.prompts.templates import paraphrase
 from parabench.training.config import TrainingConfig
 from parabench.training.recipes import tune_prompt
+from tests.support import tiny
 
 PAIRS = [("The rain stopped.", "It stopped."), ("Nobody knew why.", "No one knew."), ("The dog walks.", "A walk.")]
 

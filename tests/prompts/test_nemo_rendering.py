@@ -7,11 +7,11 @@ Reference: NeMo v1.10 ``gpt_prompt_learning_dataset.py`` (``_insert_text_in_temp
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import tokenizer as tiny_tokenizer
 from tokenizers import AddedToken
 
 from parabench.prompts.rendering import render
 from parabench.prompts.templates import Template
+from tests.support.tiny import tokenizer as tiny_tokenizer
 
 TOKENIZER, THEIRS = tiny_tokenizer("$A"), tiny_tokenizer("$A")
 PSEUDO = [f"<prompt_{k}>" for k in range(200)]

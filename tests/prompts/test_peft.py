@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-import tiny
 import torch
 
 from parabench.contracts import Decoding, Runtime
@@ -17,6 +16,7 @@ from parabench.prompts.soft import SoftPrompt, embedding_width, vocabulary_rows
 from parabench.prompts.templates import paraphrase
 from parabench.training.steps import Row as TrainingRow
 from parabench.training.steps import prompt_loss
+from tests.support import tiny
 
 peft = pytest.importorskip("peft", reason="the peft extra is not installed")
 

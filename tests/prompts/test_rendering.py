@@ -3,12 +3,12 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import tokenizer as tiny_tokenizer
 
 from parabench.contracts import UserError
 from parabench.prompts.rendering import TooLongError, labels, render, render_all
 from parabench.prompts.templates import Template, paraphrase, parse
 from parabench.training.encoding import causal_pairs
+from tests.support.tiny import tokenizer as tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer("</s> $A")
 BOS = EOS = 2

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
 
 from parabench.contracts import Decoding, Runtime, UserError
@@ -20,6 +19,7 @@ from parabench.prompts.soft import SoftPrompt, embedding_width, vocabulary_rows
 from parabench.prompts.templates import Template, by_name, parse
 from parabench.training.steps import Row as TrainingRow
 from parabench.training.steps import prompt_loss
+from tests.support import tiny
 
 HERE = Path(__file__).parent / "demonstrations"
 TEMPLATES = tuple(parse(settings) for settings in json.loads((HERE / "templates.json").read_text()))

@@ -1,9 +1,9 @@
 """The page in a real browser: sorting, filters, links, keyboard, hostile text, nothing loaded, no barrier found."""
 
 import pytest
-from pages import PAYLOADS, page
 
 from parabench.report.page import to_html
+from tests.support.pages import PAYLOADS, page
 
 pytestmark = pytest.mark.slow
 

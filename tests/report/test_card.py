@@ -5,12 +5,9 @@ import re
 from dataclasses import replace
 
 import pytest
-import tiny
 import torch
 import yaml
-from boards import small
 from huggingface_hub import ModelCard
-from pages import PAYLOADS
 from typer.testing import CliRunner
 
 from parabench.contracts import UserError
@@ -21,6 +18,9 @@ from parabench.prompts.facts import AdapterFacts, Base
 from parabench.prompts.templates import paraphrase
 from parabench.report.board import main_columns, to_json
 from parabench.report.card import to_card
+from tests.support import tiny
+from tests.support.boards import small
+from tests.support.pages import PAYLOADS
 
 NAME = "softprompt-111"
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from boards import small
 
 from parabench.contracts import Column, UserError
 from parabench.report import compare
 from parabench.report.leaderboard import to_markdown
+from tests.support.boards import small
 
 
 class Mean:

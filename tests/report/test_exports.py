@@ -8,13 +8,13 @@ import subprocess
 import numpy
 import pyarrow.parquet
 import pytest
-from boards import HOSTILE, PATIENT, small
 from hypothesis import given
-from pages import page
 
 from parabench.contracts import UserError
 from parabench.render.escape import latex
 from parabench.report.exports import to_latex, to_lm_eval, to_parquet
+from tests.support.boards import HOSTILE, PATIENT, small
+from tests.support.pages import page
 
 
 def test_lm_eval_layout():

@@ -8,7 +8,6 @@ import unicodedata
 
 import pandas
 import pytest
-from boards import COLUMNS, HOSTILE, PATIENT, hostile_boards, small
 from hypothesis import given
 from markdown_it import MarkdownIt
 from rich.console import Console
@@ -18,6 +17,7 @@ from parabench.render.escape import csv_text, markdown, markdown_code, visible
 from parabench.report import board as boards
 from parabench.report.board import from_json, to_json
 from parabench.report.leaderboard import to_csv, to_markdown, to_terminal
+from tests.support.boards import COLUMNS, HOSTILE, PATIENT, hostile_boards, small
 
 READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 

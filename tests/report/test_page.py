@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import html5lib
 import pytest
-from pages import PAYLOADS, page
 
 from parabench.contracts import Column, Score
 from parabench.render.escape import visible
 from parabench.render.figures import Point, pareto
 from parabench.report.page import axes, to_html
+from tests.support.pages import PAYLOADS, page
 
 
 def parsed(html: str):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from boards import small
 
 from parabench.contracts import UserError
 from parabench.report.published import beside, read_published
+from tests.support.boards import small
 
 TABLE = Path(__file__).parents[2] / "results/published/paraphrase-opt-2022.csv"
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tiny_suite
-
 from parabench.pipeline import plan, runner
 from parabench.suites import suite as suites
+from tests.support import tiny_suite
 
 
 def test_a_headline_without_a_better_end_ranks_nobody(tmp_path):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from parabench.scorers import bartscore, checkpoints
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
-from worlds import EXAMPLES, TEXTS, check_contract, score
 
 from parabench.contracts import Example, Setting, UserError
+from tests.support import tiny
+from tests.support.worlds import EXAMPLES, TEXTS, check_contract, score
 
 
 @pytest.fixture(scope="module")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import encoders
 import numpy as np
 import pytest
-import tiny
 from parabench.scorers import bertscore
 from transformers import AutoTokenizer
-from worlds import EXAMPLES, TEXTS, check_contract, score
 
 from parabench.contracts import Example, Setting, UserError
+from tests.support import encoders, tiny
+from tests.support.worlds import EXAMPLES, TEXTS, check_contract, score
 
 
 @pytest.fixture(scope="module")

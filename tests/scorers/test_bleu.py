@@ -9,9 +9,9 @@ import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from parabench.scorers import bleu, ibleu
-from worlds import EXAMPLES, SETTING, TEXTS, check_contract, examples, score, sentences
 
 from parabench.contracts import Example, Setting, UserError
+from tests.support.worlds import EXAMPLES, SETTING, TEXTS, check_contract, examples, score, sentences
 
 
 def sacrebleu_score(examples, texts) -> float:

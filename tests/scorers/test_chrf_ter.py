@@ -7,9 +7,9 @@ import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from parabench.scorers import chrf, ter
-from worlds import EXAMPLES, SETTING, TEXTS, check_contract, examples, score, sentences
 
 from parabench.contracts import Example, Setting
+from tests.support.worlds import EXAMPLES, SETTING, TEXTS, check_contract, examples, score, sentences
 
 CHRF, TER = chrf.build("", SETTING), ter.build("", SETTING)
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import encoders
 import numpy as np
 import pytest
 import sacrebleu
-import tiny
 import torch
 from parabench.scorers import bertibleu, bertscore, fluency, nli, parascore
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
-from worlds import EXAMPLES, TEXTS, check_contract, score
 
 from parabench.contracts import Example, Setting, UserError
+from tests.support import encoders, tiny
+from tests.support.worlds import EXAMPLES, TEXTS, check_contract, score
 
 COPIES = [example.source for example in EXAMPLES]
 

@@ -11,9 +11,9 @@ from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
-from worlds import SETTING
 
 from parabench.contracts import Example
+from tests.support.worlds import SETTING
 
 WORDS = [
     "the",

@@ -6,14 +6,14 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-import tiny_suite
 from parabench.scorers import bleu, evaluate
-from worlds import EXAMPLES, SETTING, TEXTS, check_contract, score
 
 from parabench.contracts import Setting, UserError
 from parabench.pipeline import plan, runner
 from parabench.report.assemble import write_reports
 from parabench.suites import suite as suites
+from tests.support import tiny_suite
+from tests.support.worlds import EXAMPLES, SETTING, TEXTS, check_contract, score
 
 SCRIPT = """
 import datasets

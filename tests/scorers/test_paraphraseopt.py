@@ -7,14 +7,14 @@ import re
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from hypothesis import given, settings
 from parabench.scorers import paraphraseopt
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
-from worlds import EXAMPLES, TEXTS, check_contract, score, sentences
 
 from parabench.contracts import Example, Setting
+from tests.support import tiny
+from tests.support.worlds import EXAMPLES, TEXTS, check_contract, score, sentences
 
 
 @pytest.fixture(scope="module")

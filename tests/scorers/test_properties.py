@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import SETTING, examples, sentences, words
 
 from parabench import registry
 from parabench.contracts import Example
+from tests.support.worlds import SETTING, examples, sentences, words
 
 CHEAP = [
     registry.builder("scorer", name)("", SETTING)

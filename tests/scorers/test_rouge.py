@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from parabench.scorers import rouge
 from parabench.scorers.segment import split_sentences
 from rouge_score.rouge_scorer import RougeScorer
-from worlds import EXAMPLES, SETTING, TEXTS, check_contract, examples, score, sentences
 
 from parabench.contracts import Example
+from tests.support.worlds import EXAMPLES, SETTING, TEXTS, check_contract, examples, score, sentences
 
 SCORER = rouge.build("", SETTING)
 

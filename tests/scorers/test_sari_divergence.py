@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from parabench.scorers import divergence, edits, sari
-from worlds import EXAMPLES, SETTING, TEXTS, check_contract, examples, score, sentences
 
 from parabench.contracts import Example, Setting
+from tests.support.worlds import EXAMPLES, SETTING, TEXTS, check_contract, examples, score, sentences
 
 SARI, DIVERGENCE = sari.build("", SETTING), divergence.build("", SETTING)
 

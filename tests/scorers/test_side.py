@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from parabench.scorers import side
-from worlds import SETTING, check_contract, score
 
 from parabench.contracts import Example
+from tests.support.worlds import SETTING, check_contract, score
 
 SCORER = side.build("", SETTING)
 SOURCE = "The old man walked slowly to the market this morning."

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import jobs
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -17,6 +16,7 @@ from parabench.training.kinds import load
 from parabench.training.loop import begin, train
 from parabench.training.requests import carry_out, replace
 from parabench.training.steps import Row
+from tests.support import jobs
 
 
 @pytest.mark.parametrize("name", ["softprompt-4", "ptuning-3"])

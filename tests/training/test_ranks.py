@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jobs
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -23,6 +22,9 @@ from parabench.training.loop import Progress, begin, train
 from parabench.training.ranks import Ranks
 from parabench.training.requests import carry_out
 from parabench.training.steps import Row
+from tests.support import jobs
+
+SUPPORT = Path(__file__).parents[1] / "support"
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def test_an_epoch_of_real_processes_has_every_row_once(
     count: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"] if count == 2 else []
-    script = str(Path(__file__).parent / "count_rows.py")
+    script = str(SUPPORT / "count_rows.py")
     subprocess.run([sys.executable, *launch, script, "100001", str(tmp_path)], check=True, timeout=500)
     found = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*.json"))]
     with capsys.disabled():
@@ -82,7 +84,7 @@ def test_an_epoch_of_real_processes_has_every_row_once(
 @pytest.mark.loopback
 def test_two_processes_end_where_twice_the_accumulation_does(tmp_path: Path) -> None:
     jobs.base("finetuned", tmp_path)
-    script = Path(__file__).parent / "two_processes.py"
+    script = SUPPORT / "two_processes.py"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
     done = subprocess.run(
         [*command, str(tmp_path)],

@@ -6,7 +6,6 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
@@ -19,6 +18,7 @@ from parabench.training.batches import Batching
 from parabench.training.config import TrainingConfig
 from parabench.training.loop import StepLog
 from parabench.training.recipes import finetune_causal, finetune_seq2seq, pretrain, tune_prompt
+from tests.support import tiny
 
 PAIRS = [(a, b) for a in tiny.SENTENCES[:4] for b in tiny.SENTENCES[:4] if a < b]
 QUICK = TrainingConfig(steps=12, learning_rate=1e-2, batching=Batching(rows=4, window=4))

@@ -7,9 +7,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
-import jobs
 import pytest
-import tiny
 import torch
 from typer.testing import CliRunner
 
@@ -19,6 +17,7 @@ from parabench.models.checkpoints import locate
 from parabench.training import kinds, requests, tracking
 from parabench.training.loop import StepLog
 from parabench.training.requests import carry_out
+from tests.support import jobs, tiny
 
 
 @pytest.mark.parametrize(

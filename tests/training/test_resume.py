@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import jobs
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
@@ -18,6 +17,7 @@ from parabench.models.checkpoints import locate
 from parabench.prompts import adapters
 from parabench.training.requests import carry_out
 from parabench.training.resumable import finished
+from tests.support import jobs
 
 
 def work(name: str, folder: Path, output: str, event: Callable[[], object]) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from pathlib import Path
 
-import jobs
 import numpy as np
 import pytest
 
@@ -18,6 +17,7 @@ from parabench.training import requests, trials
 from parabench.training.lengths import summaries
 from parabench.training.resumable import finished
 from parabench.training.search import Measured, Search, Settings, digest, search
+from tests.support import jobs
 
 Report = Callable[[int, Measured], None]
 CHOICES = {"length": [1, 2, 3, 4, 5, 6, 7, 8]}

@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 import torch
-from jobs import request
 
 from parabench.contracts import UserError
 from parabench.prompts import adapters, snapshots
 from parabench.training import requests
+from tests.support.jobs import request
 
 
 @pytest.mark.parametrize("name", ["softprompt-4", "ptuning-3"])

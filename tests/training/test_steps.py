@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from parabench.training import steps
 from parabench.training.steps import Row, causal_loss, prompt_loss, seq2seq_loss
+from tests.support import tiny
 
 ROWS = [Row([2, 40, 41, 42, 7], [50, 51, 52, 2]), Row([2, 9], [60, 2]), Row([2, 30, 31], [2])]
 

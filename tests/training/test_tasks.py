@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import jobs
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -25,6 +24,7 @@ from parabench.training.kinds import Kind, load, parse
 from parabench.training.recipes import run
 from parabench.training.requests import Request, carry_out, configured
 from parabench.training.steps import Row, prompt_loss
+from tests.support import jobs
 
 FILE = """
 [long]

@@ -1,4 +1,4 @@
-"""The long runs of this folder as tables: ``python tests/trust/counts.py`` (minutes)."""
+"""The long runs of this folder as tables: ``python -m tests.trust.counts`` (minutes)."""
 
 import sys
 import tempfile
@@ -7,15 +7,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-import light
-import test_changed_adapters
-import test_hostile_corpora
-import test_loaders
-import test_sinks
-
 from parabench.pipeline import runner
+from tests.support import light
+from tests.trust import test_changed_adapters, test_hostile_corpora, test_loaders, test_sinks
 
 LOADED, SUNK = 10_000, 5_000
 

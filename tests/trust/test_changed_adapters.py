@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from fuzzing import randomly
 
 from parabench.contracts import UserError
 from parabench.prompts import adapters
 from parabench.prompts.adapters import Adapter, load, save
 from parabench.prompts.facts import AdapterFacts, Base
 from parabench.prompts.templates import Template
+from tests.support.fuzzing import randomly
 
 FILES = ("adapter_config.json", "adapter_model.safetensors", "parabench.json", "parabench_state.safetensors")
 

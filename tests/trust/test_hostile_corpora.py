@@ -17,14 +17,14 @@ from pathlib import Path
 import pyarrow
 import pytest
 import zstandard
-from fuzzing import randomly
 from pyarrow import parquet
-from test_loaders import patience
 
 from parabench.contracts import UserError
 from parabench.data import corpora, files
 from parabench.data.corpora import Columns
 from parabench.data.files import Tally
+from tests.support.fuzzing import randomly
+from tests.trust.test_loaders import patience
 
 CONTENT = {
     "parabank2": "".join(f"0.{n}\tSource é {n}\tone {n}\ttwo {n}\r\n" for n in range(9)).encode(),

@@ -10,7 +10,6 @@ import json
 import typing
 from dataclasses import dataclass, replace
 
-import light
 import numpy as np
 import pytest
 
@@ -22,6 +21,7 @@ from parabench.pipeline import runner
 from parabench.pipeline.plan import Request
 from parabench.store.log import Log
 from parabench.suites.suite import Suite, Training
+from tests.support import light
 
 CLASSES = {
     Suite: {

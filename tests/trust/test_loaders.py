@@ -10,9 +10,7 @@ from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
-import light
 import pytest
-from fuzzing import mutants, randomly, trials
 from hypothesis import given
 
 from parabench.contracts import Example, UserError
@@ -24,6 +22,8 @@ from parabench.report.results import gather
 from parabench.stats.arrays import pooled
 from parabench.store.run_folder import verify
 from parabench.suites import suite as suites
+from tests.support import light
+from tests.support.fuzzing import mutants, randomly, trials
 
 PATIENCE = 20
 """Seconds after which one input hangs a loader."""

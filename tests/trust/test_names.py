@@ -2,15 +2,15 @@
 
 from dataclasses import replace
 
-import light
 import pytest
-from test_identity import Counting
 from typer.testing import CliRunner
 
 from parabench.cli import app
 from parabench.contracts import Signature, UserError
 from parabench.store.log import log_names
 from parabench.store.run_folder import verify
+from tests.support import light
+from tests.trust.test_identity import Counting
 
 NAMES = (
     "../../evil",

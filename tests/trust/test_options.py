@@ -7,13 +7,13 @@ import shutil
 from dataclasses import replace
 
 import pytest
-import tiny
 import torch
 
 from parabench import registry
 from parabench.contracts import Setting, UserError
 from parabench.prompts import adapters
 from parabench.prompts.templates import paraphrase
+from tests.support import tiny
 
 MODEL, MATCHER, CAUSAL = {"model"}, {"model", "layers", "idf", "baseline"}, {"model", "dtype", "template"}
 PROMPT = {"model", "dtype", "adapters"}

@@ -2,10 +2,10 @@
 
 import json
 
-import light
 import torch
 
 from parabench.pipeline import provenance, runner
+from tests.support import light
 
 FIELDS = {"command", 
     "suite", "data", "decoding", "normalise", "runtime", "parabench", "git", "python", "packages", "device", "tf32",

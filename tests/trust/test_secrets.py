@@ -9,8 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import light
 import pytest
+
+from tests.support import light
 
 ROOT = Path(__file__).parents[2]
 CANARY = "canary7f3a"

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-import tiny_suite
 from typer.testing import CliRunner
 
 from parabench.cli import app
 from parabench.pipeline import batch_invariance
+from tests.support import tiny_suite
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import json
 import math
 from dataclasses import dataclass, field, replace
 
-import light
 import numpy as np
 import pytest
 from parabench.scorers import sums
@@ -21,6 +20,7 @@ from parabench.report.results import Measured
 from parabench.stats import undefined
 from parabench.store.log import load_reasons, load_statistics
 from parabench.store.run_folder import verify
+from tests.support import light
 
 
 @dataclass

@@ -1,0 +1,365 @@
+"""Scorers against people: published values on published judgments, the right call and a famous wrong one."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from parabench.contracts import Column, Example, UserError
+from parabench.metaeval import agreement
+from parabench.metaeval.judgments import Judged, Preference, against_source, read_judgments
+from parabench.metaeval.table import judge
+
+DATA = Path(__file__).parents[2] / "../shared/data"
+
+
+class Lengths:
+    """A scorer of two columns, the number of characters with and against the grain."""
+
+    columns = (Column("long", "up", "output"), Column("short", "down", "output"))
+
+    def measure(self, examples, texts):
+        return np.array([[len(text), -len(text)] for text in texts], dtype=float)
+
+    def combine(self, statistics):
+        return statistics.mean(axis=-2)
+
+
+def judged(lengths, ratings, clusters):
+    return [
+        Judged(Example(str(i), c, ()), "x" * n, (r,), c)
+        for i, (n, r, c) in enumerate(zip(lengths, ratings, clusters, strict=True))
+    ]
+
+
+def test_correlations_are_scipys():
+    draw = np.random.default_rng(0)
+    a, b = draw.normal(size=80), draw.integers(0, 5, 80).astype(float)
+    found = agreement.correlations(a, b, [str(i // 4) for i in range(80)], 0, 50)
+    assert found["pearson"].value == pytest.approx(scipy.stats.pearsonr(a, b).statistic)
+    assert found["spearman"].value == pytest.approx(scipy.stats.spearmanr(a, b).statistic)
+    assert found["kendall"].value == pytest.approx(scipy.stats.kendalltau(a, b).statistic)
+    assert all(estimate.low <= estimate.value <= estimate.high for estimate in found.values())
+
+
+def test_within_sources_by_hand():
+    """One source ordered as people do, one the other way round, one with a single item: mean of 1 and -1."""
+    found = agreement.against_people(
+        Lengths(), judged([1, 2, 9, 8, 5], [1, 2, 1, 2, 3], ["a", "a", "b", "b", "c"]), 0, 50
+    )
+    assert [row.column for row in found] == ["long", "short"]
+    assert found[0].agreement["kendall-within"].value == pytest.approx(0.0)
+    assert (found[0].count, found[0].clusters) == (5, 3)
+
+
+def test_a_column_where_lower_is_better_is_turned():
+    found = agreement.against_people(Lengths(), judged([1, 2, 3], [1, 2, 3], ["a", "b", "c"]), 0, 20)
+    assert found[0].agreement["pearson"].value == pytest.approx(1)
+    assert found[1].agreement["pearson"].value == pytest.approx(1)
+
+
+def test_preferences_are_a_share_and_ties_count_half():
+    pairs = [("xx", "x"), ("x", "xx"), ("x", "x"), ("xxx", "x")]
+    items = [Preference(Example(str(i), "s", ()), c, r, str(i)) for i, (c, r) in enumerate(pairs)]
+    estimate = agreement.against_people(Lengths(), items, 0, 200)[0].agreement["preference"]
+    assert estimate.value == pytest.approx(2.5 / 4)
+    assert 0 <= estimate.low < estimate.high <= 1
+
+
+def test_pairs_of_one_source_by_hand():
+    """Source a: of three pairs people leave one open, one is in order and one is tied; b: its only pair is reversed."""
+    items = judged([1, 2, 2, 9, 8], [1, 2, 1, 1, 2], ["a", "a", "a", "b", "b"])
+    values, people = np.array([1.0, 2, 2, 9, 8]), np.array([i.rating for i in items])
+    alike, counts = agreement.pairwise(values, people, [i.cluster for i in items])
+    assert (alike.tolist(), counts.tolist()) == ([1.5, 0], [2, 1])
+    found = agreement.against_people(Lengths(), items, 0, 50)[0].agreement["pairs"]
+    assert found.value == pytest.approx(1.5 / 3)
+
+
+def two_systems(gap, noise, seed=0):
+    """Forty sources, each answered by a better and a worse system."""
+    draw = np.random.default_rng(seed)
+    ratings = {"good": gap + noise * draw.normal(size=40), "bad": noise * draw.normal(size=40)}
+    return [
+        Judged(Example(f"{name}{i}", str(i), ()), "x", (float(rating),), str(i), (name,))
+        for name, of in ratings.items()
+        for i, rating in enumerate(of)
+    ]
+
+
+def test_soft_pairwise_accuracy():
+    """1 for the people's own column, 0 for its reverse where people are sure, .5 where the column cannot tell."""
+    items = two_systems(gap=5.0, noise=1.0)
+    people = np.array([item.rating for item in items])
+    assert agreement.soft_pairwise_accuracy(people, people, items, 0, 200, 20).value == 1.0
+    assert agreement.soft_pairwise_accuracy(-people, people, items, 0, 200, 20).value == pytest.approx(0, abs=0.02)
+    flips = np.tile([1.0, -1.0], 40)
+    unsure = agreement.soft_pairwise_accuracy(flips * np.repeat([1.0, -1.0], 40), people, items, 0, 1000, 20)
+    assert unsure.value == pytest.approx(0.5, abs=0.1)
+    assert unsure.low <= unsure.value <= unsure.high
+
+
+def test_soft_pairwise_accuracy_needs_shared_sources():
+    items = [Judged(Example(n, n, ()), "x", (1.0,), n, (f"s{n}",)) for n in "abcd"]
+    assert np.isnan(agreement.soft_pairwise_accuracy(np.arange(4.0), np.arange(4.0), items, 0, 10, 5).value)
+
+
+def test_one_rater_against_the_others():
+    """Two agree, the third is their reverse: correlations with the mean of the other two are undefined, or -1."""
+    rows = [(1.0, 1.0, 3.0), (2.0, 2.0, 2.5), (3.0, 3.0, 1.0)]
+    items = [Judged(Example(str(i), "s", ()), "x", r, str(i)) for i, r in enumerate(rows)]
+    rest = [(np.array(rows)[:, [1, 2]]).mean(axis=1), (np.array(rows)[:, [0, 1]]).mean(axis=1)]
+    first, last = (np.corrcoef(np.array(rows)[:, seat], other)[0, 1] for seat, other in zip((0, 2), rest, strict=True))
+    assert agreement.rater_ceiling(items) == pytest.approx((2 * first + last) / 3)
+    votes = [
+        (1, 1, 0),
+        (1, 1, 1),
+        (0, 0, 1),
+    ]  # of the nine votes: 3 with both others, 2 a tie or against in each other row
+    pairs = [Preference(Example(str(i), "s", ()), "a", "b", str(i), v) for i, v in enumerate(votes)]
+    assert agreement.rater_ceiling(pairs) == pytest.approx((3 + 2 * (0.5 + 0.5 + 0)) / 9)
+    assert np.isnan(agreement.rater_ceiling([Preference(Example("a", "s", ()), "a", "b", "c")]))
+
+
+def test_rivals_on_preferences():
+    items = [Preference(Example(str(i), "s", ()), "a", "b", str(i)) for i in range(60)]
+    sure, even = np.ones(60), np.tile([1.0, 0.0], 30)
+    assert agreement.rivals_differ(sure, even, items, 0, 500) < 0.01
+    assert agreement.rivals_differ(even, even, items, 0, 500) == 1.0
+
+
+def test_items_without_a_value_are_left_out_and_counted():
+    items = judged([1, 2, 3, 4], [1, 2, 3, 4], "abcd")
+    found = agreement.agreement("column", np.array([1.0, 2.0, np.nan, 4.0]), items, 0, 20)
+    assert (found.count, found.agreement["pearson"].value) == (3, pytest.approx(1))
+
+
+def test_ratings_and_preferences_are_not_pooled():
+    items = [*judged([1], [1], "a"), Preference(Example("b", "s", ()), "a", "b", "c")]
+    with pytest.raises(UserError, match="two files"):
+        agreement.against_people(Lengths(), items, 0, 20)
+
+
+def test_the_source_in_place_of_references():
+    item = Judged(Example("a", "source", ()), "x", (1.0,), "a")
+    assert against_source([item])[0].example == Example("a", "source", ("source",))
+
+
+def test_the_table_of_columns_against_people():
+    items = judged([1, 2, 3, 5, 4, 9], [1, 2, 3, 4, 5, 6], "aabbcc")
+    lines = judge([Lengths()], items, "short").splitlines()
+    assert lines[0] == "6 items of 3 sources; no item has two raters."
+    assert [cell.strip() for cell in lines[2].split("|")[1:3]] == ["column", "Pearson"]
+    assert lines[5].startswith("| short (turned)")
+    assert lines[4].split("|")[-2].strip() == "1.0000"
+    with pytest.raises(UserError, match="no such column"):
+        judge([Lengths()], items, "bleu")
+
+
+def test_williams():
+    """R package psych, r.test(n = 103, r12 = .4, r13 = .5, r23 = .1): t value -0.89 with probability < 0.37."""
+    t, p = agreement.williams(0.4, 0.5, 0.1, 103)
+    assert (round(t, 2), round(p, 2)) == (-0.89, 0.37)
+
+
+def test_swap_test_sees_a_better_column_and_no_other():
+    draw = np.random.default_rng(1)
+    people = draw.normal(size=120)
+    clusters = [str(i // 3) for i in range(120)]
+    good, bad, same = people + draw.normal(size=120), draw.normal(size=120), people + draw.normal(size=120)
+    assert agreement.swap_test(good, bad, people, clusters, 0, 500) < 0.01
+    assert agreement.swap_test(good, same, people, clusters, 0, 500) > 0.05
+    assert agreement.swap_test(good, 3 * good + 7, people, clusters, 0, 500) == 1.0
+
+
+def test_fleiss_kappa():
+    """Fleiss 1971 as worked in the literature: ten subjects, fourteen raters, five categories, kappa .210."""
+    counts = np.array(
+        [
+            [0, 0, 0, 0, 14],
+            [0, 2, 6, 4, 2],
+            [0, 0, 3, 5, 6],
+            [0, 3, 9, 2, 0],
+            [2, 2, 8, 1, 1],
+            [7, 7, 0, 0, 0],
+            [3, 2, 6, 3, 0],
+            [2, 5, 3, 2, 2],
+            [6, 5, 2, 1, 0],
+            [0, 2, 2, 3, 7],
+        ]
+    )
+    assert agreement.fleiss_kappa(counts) == pytest.approx(0.210, abs=5e-4)
+
+
+def test_general_layout_and_its_refusals(tmp_path):
+    file = tmp_path / "people.jsonl"
+    file.write_text(
+        '{"source": "a", "references": ["b"], "text": "c", "ratings": [1, 2]}\n'
+        '{"source": "a", "chosen": "b", "rejected": "c", "cluster": "k"}\n'
+    )
+    first, second = read_judgments(file)
+    assert (first.rating, first.cluster, first.example.references) == (1.5, "a", ("b",))
+    assert (second.chosen, second.cluster) == ("b", "k")
+    for content, layout in (("{}", "jsonl"), ('{"source": "a"', "jsonl"), ("", "jsonl"), ("[]", "strap"), ("x", "csv")):
+        file.write_text(content)
+        with pytest.raises(UserError):
+            read_judgments(file, layout)
+    with pytest.raises(UserError):
+        read_judgments(tmp_path / "nowhere")
+
+
+def published(name: str, layout: str):
+    path = DATA / name
+    if not path.exists():
+        pytest.skip(f"needs ../shared/data/{name}")
+    return read_judgments(path, layout)
+
+
+@pytest.mark.slow
+def test_twitter_para_right_and_wrong():
+    """A published bug and its mend.
+
+    Shen et al. 2022 print -0.118975 / -0.104483 for BLEU: sentence_bleu was handed a flat list of tokens, so every
+    word was taken for a reference made of characters (shadowkiller33/ParaScore, upstream_log). Called as NLTK means it,
+    the same metric on the same items agrees with people.
+    """
+    from nltk.tokenize import word_tokenize
+    from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
+
+    items = published("parascore-benchmarks/twitter-para.jsonl", "twitter-para")
+    assert (len(items), len({item.cluster for item in items})) == (7159, 761)
+    test = items[len(items) // 10 :]
+    assert len(test) == 6444
+    smooth = SmoothingFunction().method1
+    people = np.array([item.rating for item in test])
+    tokens = {
+        text: word_tokenize(text.lower(), preserve_line=True)
+        for item in test
+        for text in (item.text, item.example.references[0])
+    }
+    right, wrong = (
+        np.array(
+            [
+                sentence_bleu(wrap(tokens[i.example.references[0]]), tokens[i.text], smoothing_function=smooth)
+                for i in test
+            ]
+        )
+        for wrap in (lambda reference: [reference], lambda reference: reference)
+    )
+    assert agreement.pearson(right, people) == pytest.approx(0.2354, abs=5e-5)
+    assert agreement.spearman(right, people) == pytest.approx(0.2443, abs=5e-5)
+    assert agreement.pearson(wrong, people) == pytest.approx(-0.11897535760158826, abs=1e-9)
+    assert agreement.spearman(wrong, people) == pytest.approx(-0.10448345909348869, abs=1e-9)
+
+
+def union_rouge(text, reference):
+    """ROUGE-1, 2 and L as the package ``rouge`` 1.0.1 takes them: cased words between spaces, as sets, cut at stops.
+
+    L is the union, over all pairs of sentences, of the words on a longest common subsequence.
+    """
+
+    def sets(sentences):
+        words = [word for sentence in sentences for word in sentence]
+        return [set(words), set(pairwise(words))]
+
+    def common(one, other):
+        table = np.zeros((len(one) + 1, len(other) + 1), int)
+        for i, a in enumerate(one, 1):
+            for j, b in enumerate(other, 1):
+                table[i, j] = table[i - 1, j - 1] + 1 if a == b else max(table[i - 1, j], table[i, j - 1])
+        i, j, found = len(one), len(other), set()
+        while i and j:
+            if one[i - 1] == other[j - 1]:
+                i, j, found = i - 1, j - 1, found | {one[i - 1]}
+            elif table[i - 1, j] > table[i, j - 1]:
+                i -= 1
+            else:
+                j -= 1
+        return found
+
+    made, kept = ([part.split() or [""] for part in one.split(".") if part] for one in (text, reference))
+    longest = set().union(*(common(one, other) for one in kept for other in made))
+    (made1, made2), (kept1, kept2) = sets(made), sets(kept)
+    shares = ((made1 & kept1, made1, kept1), (made2 & kept2, made2, kept2), (longest, made1, kept1))
+    pairs = ((len(hits) / max(1, len(of)), len(hits) / max(1, len(by))) for hits, of, by in shares)
+    return [2 * p * r / (p + r + 1e-8) for p, r in pairs]
+
+
+@pytest.mark.slow
+def test_twitter_para_rouge():
+    """ROUGE-1, 2, L with people, Pearson then Spearman, by the ``rouge`` package against the reference and the source.
+
+    The package tells capitals from small letters: our own columns, which do not, agree far better.
+    """
+    from parabench.scorers import rouge
+
+    from parabench.contracts import Setting
+
+    items = published("parascore-benchmarks/twitter-para.jsonl", "twitter-para")
+    test = items[len(items) // 10 :]
+    people = np.array([item.rating for item in test])
+    for of, expected in (
+        (lambda e: e.references[0], [[0.2711, 0.1815, 0.2494], [0.2761, 0.1436, 0.2391]]),
+        (lambda e: e.source, [[0.2924, 0.2277, 0.2662], [0.2995, 0.1887, 0.2534]]),
+    ):
+        columns = np.array([union_rouge(item.text, of(item.example)) for item in test]).T
+        found = [[agree(column, people) for column in columns] for agree in (agreement.pearson, agreement.spearman)]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=5.1e-5)
+    ours = agreement.on_items(rouge.build("", Setting()), test)[:, 0]
+    assert agreement.pearson(ours, people) > 1.5 * 0.2711
+
+
+def test_twitter_para_by_our_own_columns():
+    """Values for character NED and ParaScore's divergence term alone, both against the source."""
+    from parabench.scorers.edits import divergence, normalised_edits
+
+    items = published("parascore-benchmarks/twitter-para.jsonl", "twitter-para")
+    test = items[len(items) // 10 :]
+    people = np.array([item.rating for item in test])
+    edits = np.array([normalised_edits(item.example.source, item.text) for item in test])
+    term = np.array([divergence(item.example.source, item.text, 0.35) for item in test])
+    assert [agreement.pearson(edits, people), agreement.spearman(edits, people)] == pytest.approx(
+        [-0.2262, -0.2015], abs=1e-4
+    )
+    assert [agreement.pearson(term, people), agreement.spearman(term, people)] == pytest.approx(
+        [-0.1232, -0.1457], abs=1e-4
+    )
+
+
+def test_strap_raters_agree_modestly():
+    """Three raters a text: Fleiss' kappa 0.42 on whether the meaning was kept."""
+    items = published("strap-mturk/judgments.tsv", "strap")
+    assert len(items) == 1432
+    kept = np.array([[sum(item.ratings), len(item.ratings) - sum(item.ratings)] for item in items], dtype=int)
+    assert agreement.fleiss_kappa(kept) == pytest.approx(0.42, abs=0.005)
+    assert 0.3 < agreement.rater_ceiling(items) < 0.7
+    assert len({system for item in items for system in item.systems}) == 10
+
+
+def test_strap_correlations_of_the_columns():
+    """Pearson with "meaning kept", overlap against the source: chrF .328, character similarity .215, DS -.157."""
+    from parabench.scorers.edits import divergence, normalised_edits
+
+    items = published("strap-mturk/judgments.tsv", "strap")
+    people = np.array([item.rating for item in items])
+    edits = np.array([-normalised_edits(item.example.source, item.text) for item in items])
+    term = np.array([divergence(item.example.source, item.text, 0.35) for item in items])
+    assert agreement.pearson(edits, people) == pytest.approx(0.215, abs=0.001)
+    assert agreement.pearson(term, people) == pytest.approx(-0.157, abs=0.001)
+
+
+def test_apty_preferences():
+    """367 pairs over 55 sources; closeness to the source in characters picks the better one 53.8 % of the time."""
+    from parabench.scorers import divergence
+
+    from parabench.contracts import Setting
+
+    items = published("apty/apty_ranked.json", "apty")
+    assert (len(items), len({item.cluster for item in items})) == (367, 55)
+    assert {len(item.votes) for item in items} == {5}
+    found = {row.column: row for row in agreement.against_people(divergence.build("", Setting()), items, 0, 200)}
+    assert 1 - found["ned"].agreement["preference"].value == pytest.approx(0.538, abs=0.005)

@@ -1,0 +1,164 @@
+"""Runs of many examples: what stays on disk until it is asked for, and what the page shows of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from parabench.contracts import Example, UserError
+from parabench.data import examples, held
+from parabench.pipeline import plan as planning
+from parabench.pipeline import runner
+from parabench.report import assemble
+from parabench.report.results import shown
+from parabench.stats import arrays
+from parabench.stats.clusters import Groups, cluster_rows
+from parabench.store.log import Log, read_finished
+from parabench.store.records import canonical
+from parabench.store import positions
+from parabench.store.run_folder import Run, open_run, verify
+from parabench.suites.suite import Suite
+
+COUNT, LENGTH = 200, 10_000
+
+
+def finished(folder: Path) -> Run:
+    """A finished log of two megabytes."""
+    run = Run(folder)
+    log = run.log("predictions", "copy", key={})
+    for number in range(COUNT):
+        log.append([(f"e{number}", {"text": f"{number} " + "x" * LENGTH})])
+    log.seal([f"e{number}" for number in range(COUNT)])
+    return run
+
+
+def test_a_log_is_finished_and_read_without_holding_its_texts(tmp_path: Path) -> None:
+    tracemalloc.start()
+    run = finished(tmp_path)
+    log = run.log("predictions", "copy", key={})
+    lengths = {len(log.done[f"e{number}"]["text"]) for number in range(COUNT)}
+    records = read_finished(tmp_path, "predictions", "copy").records
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert min(lengths) > LENGTH
+    assert (len(records), records[7][0]) == (COUNT, "e7")
+    assert peak < 0.6 * COUNT * LENGTH
+
+
+def test_examples_are_written_and_compared_without_a_copy(tmp_path: Path) -> None:
+    records = [{"id": f"e{number}", "source": f"{number} " + "x" * LENGTH} for number in range(COUNT)]
+    tracemalloc.start()
+    with open_run(tmp_path, {}) as run:
+        run.write_examples(records)
+        run.write_examples(records)
+        assert run.read_examples()[3] == records[3]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.6 * COUNT * LENGTH
+
+
+def test_a_record_that_changed_after_it_was_verified_is_refused(tmp_path: Path) -> None:
+    log = Log(tmp_path, "predictions", ("copy",), {})
+    log.append([("a", {"text": "true"}), ("b", {"text": "true"})])
+    path = tmp_path / "predictions/copy.part.jsonl"
+    with path.open("r+b") as file:
+        file.seek(path.read_bytes().index(b"true"))
+        file.write(b"fals")
+    with pytest.raises(UserError, match="line 2"):
+        log.done["a"]
+    with pytest.raises(UserError, match="line 2"):
+        log.seal(["a", "b"])
+    assert log.done["b"] == {"text": "true"}
+
+
+def test_the_digest_of_texts_is_that_of_all_of_them_in_canonical_json() -> None:
+    named = [Example(name, name, ()) for name in ("b", "a", "ä", "10", "9")]
+    texts = [[f"text of {example.id}", "é"] for example in named]
+    whole = {example.id: several for example, several in zip(named, texts, strict=True)}
+    assert runner._digest(examples.EvaluationSet(named), texts) == hashlib.sha256(canonical(whole)).hexdigest()
+
+
+def test_the_page_holds_a_sample_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "data.tsv"
+    data.write_text("".join(f"The source number {n}.\tThe reference number {n}.\n" for n in range(12)))
+    suite = Suite(name="many", title="Many", data=str(data), systems=("copy",), scorers=("bleu",), headline="bleu")
+    made = planning.plan(planning.Request(suite, device="cpu", output=tmp_path / "run"))
+    board = runner.run(made)
+    whole = (tmp_path / "run/report.html").read_text()
+    monkeypatch.setattr(assemble, "SHOWN", 5)
+    assert assemble.write_reports(tmp_path / "run") == board
+    page = (tmp_path / "run/report.html").read_text()
+    assert "5 of 12 examples" in page
+    assert "of 12 examples" not in whole
+    chosen = [str(place + 1) for place in shown(12, 5, 0)]
+    assert [one for one in map(str, range(1, 13)) if f'"id":"{one}"' in page] == sorted(chosen, key=int)
+    assert json.loads((tmp_path / "run/leaderboard.json").read_text())["rows"][0]["asked"] == 12
+
+
+def test_clusters_are_numbered_by_first_appearance_whatever_names_them() -> None:
+    names = ["c", "a", "c", "b", "a"]
+    numbers = np.array([9, 4, 9, 7, 4], dtype=np.uint64)
+    for given in (names, numbers):
+        assert [one.tolist() for one in cluster_rows(5, given)] == [[0, 2], [1, 4], [3]]
+    sums = Groups(5, names).sums([np.arange(10.0).reshape(1, 5, 2)])
+    assert sums[0].tolist() == [[[0 + 4, 1 + 5], [2 + 8, 3 + 9], [6, 7]]]
+
+
+def test_a_run_of_many_examples_is_that_of_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held, and what is on disk from a number of examples on, makes the same files."""
+    data = tmp_path / "data.jsonl"
+    records = [
+        {"id": f"e{n}", "source": f"Source number {n} is here.", "references": [f"It is {n}.", f"A {n}.", f"A {n}."]}
+        for n in range(40)
+    ]
+    records += [records[3] | {"id": "twin", "references": ["A 3.", "Of 3."]}]
+    data.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    controls = ("human", "copy", "shuffled", "other-sentence")
+    suite = Suite(name="many", title="Many", data=str(data), controls=controls, scorers=("bleu",), headline="bleu")
+    for name in ("held", "kept"):
+        if name == "kept":
+            monkeypatch.setattr(held, "MANY", 7)
+            monkeypatch.setattr(examples, "MANY", 7)
+            monkeypatch.setattr(positions, "LATEST", 5)
+            monkeypatch.setattr(arrays, "MANY", 7)
+            monkeypatch.setattr(runner, "TOGETHER", 9)
+        plan = planning.plan(planning.Request(suite, device="cpu", output=tmp_path / name))
+        assert isinstance(plan.data.examples, held.OnDisk) == (name == "kept")
+        runner.run(plan)
+        assert verify(tmp_path / name) == []
+        assert len(runner.run(plan).rows) == len(controls)
+    few, many = (
+        {path.relative_to(tmp_path / name): path.read_bytes() for path in sorted((tmp_path / name).rglob("*.*"))}
+        for name in ("held", "kept")
+    )
+    assert few == many
+
+
+def test_a_source_or_an_id_that_comes_twice_is_found_among_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held, "MANY", 3)
+    monkeypatch.setattr(examples, "MANY", 3)
+    lines = [{"id": f"e{n % 9}", "source": f"s {n % 8}", "references": [f"r {n}", "r"]} for n in range(9)]
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    found = examples.evaluation_set(examples.read_examples(data), None, 0)
+    assert (len(found.examples), found.references, found.dropped) == (8, 2, 1)
+    data.write_text("".join(f"{json.dumps(line)}\n" for line in [*lines, lines[4]]))
+    with pytest.raises(UserError, match="line 10: the id 'e4' stands in line 5 too"):
+        examples.read_examples(data)
+
+
+def test_places_are_found_whether_they_are_sorted_in_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(positions, "LATEST", 4)
+    known = positions.Places()
+    names = [f"e{number}" for number in range(23)]
+    assert [known.add(name, 100 + at) for at, name in enumerate(names)] == list(range(100, 123))
+    assert [known.add(name, 0) for name in names] == list(range(100, 123))
+    assert [known.get(name) for name in ("e0", "e22", "e23")] == [100, 122, None]
+    assert len(known) == 23
