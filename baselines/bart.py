@@ -63,14 +63,23 @@ class Bart:
     def _answers(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         from parabench.inference.decoding import decode_seq2seq
 
-        model, tokenizer = self.setting.models.get(load_seq2seq, self.checkpoint, self.setting.runtime)
-        longest = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
+        model, tokenizer = self.setting.models.get(
+            load_seq2seq, self.checkpoint, self.setting.runtime
+        )
+        longest = (
+            getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
+        )
         prompts = [self.template.replace("{source}", source) for source in sources]
-        ids = [tuple(row) for row in tokenizer(prompts, truncation=True, max_length=longest).input_ids]
+        ids = [
+            tuple(row) for row in tokenizer(prompts, truncation=True, max_length=longest).input_ids
+        ]
         for batch in decode_seq2seq(model, ids, self.setting.decoding, self.setting.runtime):
-            texts = tokenizer.batch_decode([list(done.ids) for done in batch], skip_special_tokens=True)
+            texts = tokenizer.batch_decode(
+                [list(done.ids) for done in batch], skip_special_tokens=True
+            )
             yield [
-                Paraphrase(done.position, text.strip(), done.finished) for done, text in zip(batch, texts, strict=True)
+                Paraphrase(done.position, text.strip(), done.finished)
+                for done, text in zip(batch, texts, strict=True)
             ]
 
     def release(self) -> None:

@@ -1,4 +1,6 @@
-"""Decoder-only language models (OPT and its like): zero-shot, fully fine-tuned, and behind a learned soft prompt."""
+"""Decoder-only language models (OPT and its like): zero-shot, fully fine-tuned, and behind a
+learned soft prompt.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ INSTRUCTION = "paraphrase the following: {source}\nparaphrase:"
 class Causal:
     """A decoder-only model that continues a rendered template; one line is one paraphrase.
 
-    Behind a soft prompt ``name`` is the adapter's folder in ``options["adapters"]``, and the template is the adapter's.
+    Behind a soft prompt ``name`` is the adapter's folder in ``options["adapters"]``, and the
+    template is the adapter's.
     """
 
     family: str
@@ -54,7 +57,9 @@ class Causal:
 
     @property
     def _folder(self) -> Path:
-        return find_adapter(self.name, Path(str(self.setting.options.get("adapters", "results/checkpoints"))))
+        return find_adapter(
+            self.name, Path(str(self.setting.options.get("adapters", "results/checkpoints")))
+        )
 
     @property
     def signature(self) -> Signature:
@@ -69,7 +74,9 @@ class Causal:
 
     @property
     def trained(self) -> Path:
-        """Where the record of what was learned from lies: beside the adapter, or beside the model."""
+        """Where the record of what was learned from lies: beside the adapter, or beside the
+        model.
+        """
         return self._folder if self.name else Path(self.checkpoint.path)
 
     @property
@@ -85,14 +92,25 @@ class Causal:
         from parabench.inference.decoding import decode_causal
 
         adapter = self.adapter
-        model, tokenizer = self.setting.models.get(load_causal, self.checkpoint, self.setting.runtime)
-        rows = repeated(self.rows(model, tokenizer, sources, adapter), self.setting.decoding.samples)
+        model, tokenizer = self.setting.models.get(
+            load_causal, self.checkpoint, self.setting.runtime
+        )
+        rows = repeated(
+            self.rows(model, tokenizer, sources, adapter), self.setting.decoding.samples
+        )
         stops = {tokenizer.eos_token_id, *tokenizer.encode("\n", add_special_tokens=False)}
-        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-        for batch in decode_causal(model, rows, self.setting.decoding, self.setting.runtime, stops, pad):
-            texts = tokenizer.batch_decode([list(done.ids) for done in batch], skip_special_tokens=True)
+        pad = (
+            tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+        )
+        for batch in decode_causal(
+            model, rows, self.setting.decoding, self.setting.runtime, stops, pad
+        ):
+            texts = tokenizer.batch_decode(
+                [list(done.ids) for done in batch], skip_special_tokens=True
+            )
             yield [
-                Paraphrase(done.position, text.strip(), done.finished) for done, text in zip(batch, texts, strict=True)
+                Paraphrase(done.position, text.strip(), done.finished)
+                for done, text in zip(batch, texts, strict=True)
             ]
 
     def release(self) -> None:
@@ -106,7 +124,9 @@ class Causal:
         sources: Sequence[str],
         adapter: Adapter | None,
     ) -> list[Row]:
-        """Every source in its template, as token ids; too long a source is shortened, and nothing else is."""
+        """Every source in its template, as token ids; too long a source is shortened, and nothing
+        else is.
+        """
         from parabench.inference.rows import Row
         from parabench.prompts.rendering import render
         from parabench.prompts.templates import Template
@@ -114,10 +134,15 @@ class Causal:
         if adapter:
             template = adapter.facts.template
         else:
-            template = Template(self.family, f"{self.template}{{target}}", 0, (), "source", "target")
+            template = Template(
+                self.family, f"{self.template}{{target}}", 0, (), "source", "target"
+            )
         room = model.config.max_position_embeddings - self.setting.decoding.max_new_tokens
         virtual = adapter.prompt if adapter else None
-        return [Row(render(template, {"source": source}, tokenizer, room).ids, virtual) for source in sources]
+        return [
+            Row(render(template, {"source": source}, tokenizer, room).ids, virtual)
+            for source in sources
+        ]
 
 
 def find_adapter(name: str, folder: Path) -> Path:
@@ -126,8 +151,12 @@ def find_adapter(name: str, folder: Path) -> Path:
     for place in places:
         if (place / name / "adapter_config.json").is_file():
             return place / name
-    present = sorted(path.parent.name for place in places for path in place.glob("*/adapter_config.json"))
-    raise UserError(f"use the system {name!r}", "no such adapter", present, f"parabench train {name}")
+    present = sorted(
+        path.parent.name for place in places for path in place.glob("*/adapter_config.json")
+    )
+    raise UserError(
+        f"use the system {name!r}", "no such adapter", present, f"parabench train {name}"
+    )
 
 
 def build_zeroshot(variant: str, setting: Setting) -> Causal:
@@ -144,15 +173,23 @@ def build_finetuned(variant: str, setting: Setting) -> Causal:
 
 def build_softprompt(variant: str, setting: Setting) -> Causal:
     """Frozen OPT behind a learned prompt of the given length: softprompt-111."""
-    return Causal("softprompt", _named("softprompt", variant), options.check("softprompt", setting, "adapters"))
+    return Causal(
+        "softprompt",
+        _named("softprompt", variant),
+        options.check("softprompt", setting, "adapters"),
+    )
 
 
 def build_ptuning(variant: str, setting: Setting) -> Causal:
     """Frozen OPT behind a prompt written by a learned encoder: ptuning-20, ptuning-mlp-20."""
-    return Causal("ptuning", _named("ptuning", variant), options.check("ptuning", setting, "adapters"))
+    return Causal(
+        "ptuning", _named("ptuning", variant), options.check("ptuning", setting, "adapters")
+    )
 
 
 def _named(family: str, variant: str) -> str:
     if not variant:
-        raise UserError(f"use the system {family!r}", "no length", mend=f"name its length: {family}-111")
+        raise UserError(
+            f"use the system {family!r}", "no length", mend=f"name its length: {family}-111"
+        )
     return f"{family}-{variant}"

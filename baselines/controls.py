@@ -23,12 +23,17 @@ class Copy:
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         for start in range(0, len(sources), TOGETHER):
-            yield [Paraphrase(at, source) for at, source in enumerate(sources[start : start + TOGETHER], start)]
+            yield [
+                Paraphrase(at, source)
+                for at, source in enumerate(sources[start : start + TOGETHER], start)
+            ]
 
 
 @dataclass(frozen=True)
 class Human:
-    """What people wrote: in every turn the reference that is left out of those that everybody is scored against."""
+    """What people wrote: in every turn the reference that is left out of those that everybody is
+    scored against.
+    """
 
     setting: Setting
     role: str = "human"
@@ -42,12 +47,16 @@ class Human:
                 "an example with a single reference, so none can be left out to be the human's answer",
                 mend="leave human out of --systems, or give every example two references or more",
             )
-        return Signature("human", (("reference", "left-out"), ("turns", str(len(self.setting.human[0])))))
+        return Signature(
+            "human", (("reference", "left-out"), ("turns", str(len(self.setting.human[0]))))
+        )
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         answers = dict(zip(self.setting.sources, self.setting.human, strict=True))
         for start in range(0, len(sources), TOGETHER):
-            turns = enumerate((answers[source] for source in sources[start : start + TOGETHER]), start)
+            turns = enumerate(
+                (answers[source] for source in sources[start : start + TOGETHER]), start
+            )
             yield [Paraphrase(position, texts[0], turns=texts) for position, texts in turns]
 
 

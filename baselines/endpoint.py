@@ -1,4 +1,6 @@
-"""Any model behind an OpenAI-compatible endpoint: served open models, instruction-tuned ones as baseline rows."""
+"""Any model behind an OpenAI-compatible endpoint: served open models, instruction-tuned ones as
+baseline rows.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class _NoRedirect(HTTPRedirectHandler):
 
 
 class _PassingError(Exception):
-    """A failure that may be over the next time; ``pause`` is what the server asks for, in seconds."""
+    """A failure that may be over the next time; ``pause`` is what the server asks for, in
+    seconds.
+    """
 
     def __init__(self, found: str, pause: float = 0.0) -> None:
         super().__init__(found)
@@ -44,8 +48,9 @@ class _PassingError(Exception):
 class Endpoint:
     """A served model that is asked for one sentence at a time.
 
-    ``rate`` is requests a minute (0: no limit), ``concurrency`` requests at once, ``deadline`` the seconds one sentence
-    may take with all its retries. The key goes into the request's header and nowhere else.
+    ``rate`` is requests a minute (0: no limit), ``concurrency`` requests at once, ``deadline`` the
+    seconds one sentence may take with all its retries. The key goes into the request's header and
+    nowhere else.
     """
 
     url: str
@@ -62,27 +67,46 @@ class Endpoint:
 
     @property
     def signature(self) -> Signature:
-        """The model by the name it is served under; which weights those are, only the server knows."""
-        return Signature("endpoint", (("model", self.model), ("template", self.template), ("stop", "eos+newline")))
+        """The model by the name it is served under; which weights those are, only the server
+        knows.
+        """
+        return Signature(
+            "endpoint",
+            (("model", self.model), ("template", self.template), ("stop", "eos+newline")),
+        )
 
     def foretell(self, count: int) -> str:
         """What so many sentences take, as far as it can be told without asking."""
-        pace = f"at least {count / self.rate:.0f} min at {self.rate:.0f} a minute" if self.rate else "no rate is set"
+        pace = (
+            f"at least {count / self.rate:.0f} min at {self.rate:.0f} a minute"
+            if self.rate
+            else "no rate is set"
+        )
         most = count * self.decoding.samples * self.decoding.max_new_tokens
         return f"{count} requests, at most {most:,} tokens written, {pace}"
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
-        """Yield each answer as it comes; UserError where the endpoint refuses, or cannot answer until the deadline."""
+        """Yield each answer as it comes; UserError where the endpoint refuses, or cannot answer
+        until the deadline.
+        """
         turns = _Turns(60 / self.rate if self.rate else 0.0, self.clock, self.sleep)
         opener = build_opener(_NoRedirect)
         with ThreadPoolExecutor(self.concurrency) as pool:
-            answers = {pool.submit(self._answer, opener, turns, text): place for place, text in enumerate(sources)}
+            answers = {
+                pool.submit(self._answer, opener, turns, text): place
+                for place, text in enumerate(sources)
+            }
             try:
                 failure: BaseException | None = None
                 for answer in as_completed(answers):
                     if answer.cancelled() or answer.exception():
-                        failure, turns.over = failure or (None if answer.cancelled() else answer.exception()), True
-                        for waiting in answers:  # answers on their way are paid for: they are still taken
+                        failure, turns.over = (
+                            failure or (None if answer.cancelled() else answer.exception()),
+                            True,
+                        )
+                        for (
+                            waiting
+                        ) in answers:  # answers on their way are paid for: they are still taken
                             waiting.cancel()
                     else:
                         yield [answer.result()._replace(position=answers[answer])]
@@ -100,9 +124,13 @@ class Endpoint:
             if turns.over:
                 raise _PassingError("stopped")
             try:
-                made = _read(self._ask(opener, source, max(1.0, end - self.clock())), self.decoding.samples)
+                made = _read(
+                    self._ask(opener, source, max(1.0, end - self.clock())), self.decoding.samples
+                )
                 if len(made.samples or [made.text]) < self.decoding.samples:
-                    raise self._refused("fewer choices than n asks for", "leave samples out of the decoding")
+                    raise self._refused(
+                        "fewer choices than n asks for", "leave samples out of the decoding"
+                    )
                 return made
             except _PassingError as failure:
                 wait = max(failure.pause, pause)
@@ -113,8 +141,13 @@ class Endpoint:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _ask(self, opener: OpenerDirector, source: str, timeout: float) -> Any:
-        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {self.key}"} if self.key else {})}
-        request = Request(f"{self.url}/chat/completions", json.dumps(self._question(source)).encode(), headers)
+        headers = {
+            "Content-Type": "application/json",
+            **({"Authorization": f"Bearer {self.key}"} if self.key else {}),
+        }
+        request = Request(
+            f"{self.url}/chat/completions", json.dumps(self._question(source)).encode(), headers
+        )
         try:
             with opener.open(request, timeout=min(timeout, 120.0)) as response:
                 data = response.read(LARGEST + 1)
@@ -124,12 +157,18 @@ class Endpoint:
         except HTTPError as error:
             raise self._status(error) from None
         except (URLError, OSError, http.client.HTTPException, ValueError, RecursionError) as error:
-            raise _PassingError(f"{type(error).__name__}: {getattr(error, 'reason', error)}") from None
+            raise _PassingError(
+                f"{type(error).__name__}: {getattr(error, 'reason', error)}"
+            ) from None
 
     def _question(self, source: str) -> dict[str, Any]:
         decoding = self.decoding
         greedy = {"temperature": 0}
-        chance = {"temperature": decoding.temperature, "top_p": decoding.top_p} if decoding.do_sample else greedy
+        chance = (
+            {"temperature": decoding.temperature, "top_p": decoding.top_p}
+            if decoding.do_sample
+            else greedy
+        )
         message = {"role": "user", "content": self.template.replace("{source}", source)}
         limits = {"max_tokens": decoding.max_new_tokens, "seed": self.seed}
         limits |= {"n": decoding.samples} if decoding.samples > 1 else {}
@@ -152,7 +191,9 @@ class Endpoint:
 
 
 class _Turns:
-    """Lets one request through every ``gap`` seconds, whichever thread it comes from, until it is over."""
+    """Lets one request through every ``gap`` seconds, whichever thread it comes from, until it is
+    over.
+    """
 
     def __init__(self, gap: float, clock: Clock, sleep: Callable[[float], object]) -> None:
         self.gap, self.clock, self.sleep = gap, clock, sleep
@@ -167,14 +208,18 @@ class _Turns:
 
 
 def _read(answer: Any, samples: int) -> Paraphrase:
-    """The first line of each choice, and the tokens they cost; a refusal is an empty, unfinished text."""
+    """The first line of each choice, and the tokens they cost; a refusal is an empty, unfinished
+    text.
+    """
     try:
         choices = answer["choices"][:samples]
         texts = tuple(_first_line(choice["message"]["content"] or "") for choice in choices)
         usage = answer.get("usage") or {}
         tokens = (int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)))
         several = texts if len(texts) > 1 else ()
-        return Paraphrase(0, texts[0], choices[0].get("finish_reason") == "stop", tokens, samples=several)
+        return Paraphrase(
+            0, texts[0], choices[0].get("finish_reason") == "stop", tokens, samples=several
+        )
     except (LookupError, TypeError, ValueError, AttributeError):
         raise _PassingError("an answer without choices[0].message.content") from None
 
@@ -191,10 +236,14 @@ def build(variant: str, setting: Setting) -> Endpoint:
     for name in ("num_beams", "repetition_penalty", "no_repeat_ngram_size", "top_k"):
         if getattr(decoding, name) != getattr(plain, name):
             raise UserError(
-                f"use {name} with an endpoint", "the protocol has no such setting", mend=f"leave {name} out"
+                f"use {name} with an endpoint",
+                "the protocol has no such setting",
+                mend=f"leave {name} out",
             )
     if not str(given["url"]).startswith(("http://", "https://")) or "@" in str(given["url"]):
-        raise UserError("use the endpoint", f"url = {given['url']!r}", mend='url = "http://localhost:8000/v1"')
+        raise UserError(
+            "use the endpoint", f"url = {given['url']!r}", mend='url = "http://localhost:8000/v1"'
+        )
     return Endpoint(
         str(given["url"]).rstrip("/"),
         str(given["model"]),

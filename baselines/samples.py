@@ -1,4 +1,6 @@
-"""Several samples a source: every row stands so often among the rows, each time with a seed of its own."""
+"""Several samples a source: every row stands so often among the rows, each time with a seed of its
+own.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,12 @@ def repeated(rows: Sequence[Item], samples: int) -> list[Item]:
     return [row for row in rows for _ in range(samples)]
 
 
-def together(batches: Iterable[Sequence[Paraphrase]], samples: int) -> Iterator[Sequence[Paraphrase]]:
-    """The answers to repeated rows as one answer a source, each as soon as the last of its samples is there."""
+def together(
+    batches: Iterable[Sequence[Paraphrase]], samples: int
+) -> Iterator[Sequence[Paraphrase]]:
+    """The answers to repeated rows as one answer a source, each as soon as the last of its samples
+    is there.
+    """
     if samples == 1:
         yield from batches
         return
@@ -26,7 +32,11 @@ def together(batches: Iterable[Sequence[Paraphrase]], samples: int) -> Iterator[
         places = [divmod(answer.position, samples) for answer in batch]
         for (source, sample), answer in zip(places, batch, strict=True):
             waiting[source][sample] = answer
-        whole = [source for source in dict.fromkeys(source for source, _ in places) if len(waiting[source]) == samples]
+        whole = [
+            source
+            for source in dict.fromkeys(source for source, _ in places)
+            if len(waiting[source]) == samples
+        ]
         if whole:
             yield [_joined(source, waiting.pop(source)) for source in whole]
 

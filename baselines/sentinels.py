@@ -1,4 +1,6 @@
-"""Sentinels: bad answers on purpose. A column that prefers one of them to a person is not valid on that data."""
+"""Sentinels: bad answers on purpose. A column that prefers one of them to a person is not valid on
+that data.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +33,17 @@ class Sentinel:
         """Raises UserError where the rule cannot be followed."""
         for source in self.setting.sources[:1]:
             self.rule(source, self.setting)
-        return Signature(self.name, (("seed", str(self.setting.runtime.seed)),) if self.seeded else ())
+        return Signature(
+            self.name, (("seed", str(self.setting.runtime.seed)),) if self.seeded else ()
+        )
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         for start in range(0, len(sources), TOGETHER):
             several = enumerate(sources[start : start + TOGETHER], start)
-            yield [Paraphrase(position, self.rule(source, self.setting)) for position, source in several]
+            yield [
+                Paraphrase(position, self.rule(source, self.setting))
+                for position, source in several
+            ]
 
 
 def build_near_copy(variant: str, setting: Setting) -> Sentinel:
@@ -72,7 +79,11 @@ def build_other_sentence(variant: str, setting: Setting) -> Sentinel:
 
 def build_negated(variant: str, setting: Setting) -> Sentinel:
     """The source denied: nearly all of its words, the opposite meaning."""
-    return Sentinel("negated", lambda source, _: f"It is not true that {source[:1].lower()}{source[1:]}", setting)
+    return Sentinel(
+        "negated",
+        lambda source, _: f"It is not true that {source[:1].lower()}{source[1:]}",
+        setting,
+    )
 
 
 def build_empty(variant: str, setting: Setting) -> Sentinel:
@@ -92,10 +103,16 @@ def _shuffled(source: str, setting: Setting) -> str:
 
 
 def _other_sentence(source: str, setting: Setting, places: Places) -> str:
-    """The source a fixed number of places on, so that nobody gets his own; ``places`` is filled when first asked."""
+    """The source a fixed number of places on, so that nobody gets his own; ``places`` is filled
+    when first asked.
+    """
     count = len(setting.sources)
     if count < 2:
-        raise UserError("use the system 'other-sentence'", f"{count} source to choose from", mend="raise --limit")
+        raise UserError(
+            "use the system 'other-sentence'",
+            f"{count} source to choose from",
+            mend="raise --limit",
+        )
     steps = 1 + random.Random(setting.runtime.seed).randrange(count - 1)
     if not len(places):
         for place, one in enumerate(setting.sources):

@@ -24,7 +24,8 @@ BLOCK = 256
 class Vllm:
     """A causal system whose rows go to vLLM as ``prompt_embeds``, virtual and real tokens alike.
 
-    Its signature names the engine: kernels and batches of its own give other last digits, and now and then other words.
+    Its signature names the engine: kernels and batches of its own give other last digits, and now
+    and then other words.
     """
 
     causal: Causal
@@ -40,7 +41,9 @@ class Vllm:
         try:
             engine = version("vllm")
         except PackageNotFoundError:
-            raise UserError("use the system 'vllm'", "vLLM is not installed", mend="pip install vllm") from None
+            raise UserError(
+                "use the system 'vllm'", "vLLM is not installed", mend="pip install vllm"
+            ) from None
         return Signature("vllm", (*self.causal.signature.items, ("engine", f"vllm-{engine}")))
 
     @property
@@ -58,9 +61,14 @@ class Vllm:
         stops = {tokenizer.eos_token_id, *tokenizer.encode("\n", add_special_tokens=False)}
         parameters = _parameters(setting, stops)
         for start in range(0, len(rows), BLOCK):
-            prompts = [{"prompt_embeds": embed(model, [row])} for row in rows[start : start + BLOCK]]
+            prompts = [
+                {"prompt_embeds": embed(model, [row])} for row in rows[start : start + BLOCK]
+            ]
             outputs = engine.generate(prompts, parameters, use_tqdm=False)
-            yield [_read(start + place, output.outputs, tokenizer, stops) for place, output in enumerate(outputs)]
+            yield [
+                _read(start + place, output.outputs, tokenizer, stops)
+                for place, output in enumerate(outputs)
+            ]
 
     def release(self) -> None:
         """Let go of the engine and the memory it holds; the next ``paraphrase`` starts another."""
@@ -82,7 +90,11 @@ def _parameters(setting: Setting, stops: set[int]) -> Any:
     from vllm import SamplingParams
 
     decoding, runtime = setting.decoding, setting.runtime
-    chance = {"temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": decoding.top_k or -1}
+    chance = {
+        "temperature": decoding.temperature,
+        "top_p": decoding.top_p,
+        "top_k": decoding.top_k or -1,
+    }
     chance |= {"n": decoding.samples} if decoding.samples > 1 else {}
     return SamplingParams(
         max_tokens=decoding.max_new_tokens,
@@ -94,11 +106,21 @@ def _parameters(setting: Setting, stops: set[int]) -> Any:
 
 
 def _read(position: int, outputs: Sequence[Any], tokenizer: Any, stops: set[int]) -> Paraphrase:
-    rows = [list(output.token_ids) for output in sorted(outputs, key=lambda output: getattr(output, "index", 0))]
-    ends = [next((place for place, token in enumerate(row) if token in stops), None) for row in rows]
-    texts = [tokenizer.decode(row[:end], skip_special_tokens=True) for row, end in zip(rows, ends, strict=True)]
+    rows = [
+        list(output.token_ids)
+        for output in sorted(outputs, key=lambda output: getattr(output, "index", 0))
+    ]
+    ends = [
+        next((place for place, token in enumerate(row) if token in stops), None) for row in rows
+    ]
+    texts = [
+        tokenizer.decode(row[:end], skip_special_tokens=True)
+        for row, end in zip(rows, ends, strict=True)
+    ]
     several = tuple(map(str.strip, texts))
-    return Paraphrase(position, several[0], ends[0] is not None, samples=several if len(several) > 1 else ())
+    return Paraphrase(
+        position, several[0], ends[0] is not None, samples=several if len(several) > 1 else ()
+    )
 
 
 def build(variant: str, setting: Setting) -> Vllm:
@@ -107,6 +129,10 @@ def build(variant: str, setting: Setting) -> Vllm:
     decoding, plain = setting.decoding, Decoding()
     for name in ("num_beams", "repetition_penalty", "no_repeat_ngram_size"):
         if getattr(decoding, name) != getattr(plain, name):
-            raise UserError(f"use {name} with vLLM", "it has none, or counts the prompt in", mend=f"leave {name} out")
+            raise UserError(
+                f"use {name} with vLLM",
+                "it has none, or counts the prompt in",
+                mend=f"leave {name} out",
+            )
     template = str(setting.options.get("template", INSTRUCTION))
     return Vllm(Causal(variant.rpartition("-")[0] or "zeroshot", variant, setting, template))

@@ -1,8 +1,10 @@
-"""Speed, side by side with peers: ``python -m benchmarks likelihood|decode|train|overlap|scale|startup|shares|all``.
+"""Speed, side by side with peers: ``python -m benchmarks
+likelihood|decode|train|overlap|scale|startup|shares|all``.
 
-Contenders do the same work on the same random weights, each in a process of its own, one after another in every round.
-Their outputs are compared before any speed is printed. Prints Markdown: medians of the rounds, ratios to the first, and
-the targets. With --device cuda the models have the shapes of OPT-1.3B and BART-large.
+Contenders do the same work on the same random weights, each in a process of its own, one after
+another in every round. Their outputs are compared before any speed is printed. Prints Markdown:
+medians of the rounds, ratios to the first, and the targets. With --device cuda the models have the
+shapes of OPT-1.3B and BART-large.
 """
 
 from __future__ import annotations
@@ -29,25 +31,47 @@ ROWS = {"likelihood": 480, "decode": 192, "train": 64, "overlap": 500, "scale": 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("benchmark", choices=(*RACES, *TABLES, "all"))
-    parser.add_argument("--rows", type=int, help="sentences (default: what makes a round some minutes)")
-    parser.add_argument("--rounds", type=int, default=3, help="timed rounds of each contender (default 3)")
-    parser.add_argument("--threads", type=int, default=2, help="threads of each contender (default 2)")
-    parser.add_argument("--only", nargs="*", default=[], help="contenders whose names contain one of these")
+    parser.add_argument(
+        "--rows", type=int, help="sentences (default: what makes a round some minutes)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="timed rounds of each contender (default 3)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=2, help="threads of each contender (default 2)"
+    )
+    parser.add_argument(
+        "--only", nargs="*", default=[], help="contenders whose names contain one of these"
+    )
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
-    parser.add_argument("--size", choices=worlds.OPT, help="of the models (default small, on a GPU large)")
-    parser.add_argument("--neulab", type=Path, help="a checkout of neulab/BARTScore, to be run itself")
-    parser.add_argument("--origin", type=Path, help="a checkout of Clyde013/Paraphrase-OPT, to be run itself")
-    parser.add_argument("--output", type=Path, help="write what is found to this file, below what a person wrote in it")
+    parser.add_argument(
+        "--size", choices=worlds.OPT, help="of the models (default small, on a GPU large)"
+    )
+    parser.add_argument(
+        "--neulab", type=Path, help="a checkout of neulab/BARTScore, to be run itself"
+    )
+    parser.add_argument(
+        "--origin", type=Path, help="a checkout of Clyde013/Paraphrase-OPT, to be run itself"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="write what is found to this file, below what a person wrote in it",
+    )
     run(parser.parse_args(arguments))
 
 
 def run(chosen: argparse.Namespace) -> None:
-    """Race after race, printing each; the file is written again after every one: a long run leaves what it has."""
+    """Race after race, printing each; the file is written again after every one: a long run leaves
+    what it has.
+    """
     parts, results = [], dict[str, list[Result]]()
     names = (*RACES, *TABLES) if chosen.benchmark == "all" else (chosen.benchmark,)
     size = chosen.size or ("large" if "cuda" in chosen.device else "small")
     for name in names:
-        options = Options(chosen.rows or ROWS.get(name, 0), size, chosen.device, chosen.neulab, chosen.origin)
+        options = Options(
+            chosen.rows or ROWS.get(name, 0), size, chosen.device, chosen.neulab, chosen.origin
+        )
         for one in RACES[name](options) if name in RACES else ():
             results[one.title] = race(_wanted(one, chosen.only), chosen.rounds, chosen.threads)
             parts.append(f"## {one.title}: {one.work}\n\n{table(results[one.title])}")
@@ -66,7 +90,10 @@ def _report(parts: list[str], results: dict[str, list[Result]], chosen: argparse
 
 def _wanted(one: Race, only: list[str]) -> list[Contender]:
     first, *others = one.contenders
-    return [first, *(entry for entry in others if not only or any(part in entry.name for part in only))]
+    return [
+        first,
+        *(entry for entry in others if not only or any(part in entry.name for part in only)),
+    ]
 
 
 def _write(path: Path, text: str) -> None:

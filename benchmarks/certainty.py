@@ -1,6 +1,8 @@
-"""Do the intervals and tests keep what they promise? Simulated truths, counted; and how long a whole board takes.
+"""Do the intervals and tests keep what they promise? Simulated truths, counted; and how long a
+whole board takes.
 
-``python -m benchmarks.certainty > results/statistics.md`` writes the page; everything follows from the seeds below.
+``python -m benchmarks.certainty > results/statistics.md`` writes the page; everything follows from
+the seeds below.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ def people() -> Pair:
     """BLEU's counts of each example's first and second reference, both against the third."""
     examples = [without(without(one, 0), 0) for one in read_examples(ENGLISH)]
     texts = [one.references for one in read_examples(ENGLISH)]
-    return BLEU.measure(examples, [two[0] for two in texts]), BLEU.measure(examples, [two[1] for two in texts])
+    return BLEU.measure(examples, [two[0] for two in texts]), BLEU.measure(
+        examples, [two[1] for two in texts]
+    )
 
 
 def normal(generator: np.random.Generator) -> Rows:
@@ -66,27 +70,42 @@ def false_positives(
 ) -> float:
     """The share of exchangeable pairs that the paired test tells apart at 5 %."""
     generator = np.random.default_rng(0)
-    found = [sig.paired_test(combine, *draw(generator), trial, DRAWS, names)[0] for trial in range(TRIALS)]
+    found = [
+        sig.paired_test(combine, *draw(generator), trial, DRAWS, names)[0]
+        for trial in range(TRIALS)
+    ]
     return float(np.mean(np.array(found) <= 0.05))
 
 
 def coverage(
-    combine: sig.Combine, draw: Callable[[np.random.Generator], Rows], truth: float, names: list[str] | None
+    combine: sig.Combine,
+    draw: Callable[[np.random.Generator], Rows],
+    truth: float,
+    names: list[str] | None,
 ) -> float:
     """The share of samples whose 95 % interval holds the truth."""
     generator = np.random.default_rng(1)
-    ends = (sig.interval(combine, draw(generator), trial, DRAWS, clusters=names) for trial in range(TRIALS))
+    ends = (
+        sig.interval(combine, draw(generator), trial, DRAWS, clusters=names)
+        for trial in range(TRIALS)
+    )
     return float(np.mean([low[0] <= truth <= high[0] for low, high in ends]))
 
 
 def swapped(generator: np.random.Generator, pair: Pair) -> Pair:
-    """The pair with its systems exchanged in a random half of the examples, so that neither is better."""
+    """The pair with its systems exchanged in a random half of the examples, so that neither is
+    better.
+    """
     coins = generator.integers(2, size=(len(pair[0]), 1)).astype(bool)
     return np.where(coins, *pair), np.where(coins, *pair[::-1])
 
 
-def trained(seeds: int, spread: float) -> Callable[[np.random.Generator], Float[np.ndarray, "S N 2"]]:
-    """Systems of several training seeds: a seed moves the mean of all examples by ``spread`` times a normal number."""
+def trained(
+    seeds: int, spread: float
+) -> Callable[[np.random.Generator], Float[np.ndarray, "S N 2"]]:
+    """Systems of several training seeds: a seed moves the mean of all examples by ``spread`` times
+    a normal number.
+    """
 
     def draw(generator: np.random.Generator) -> Float[np.ndarray, "S N 2"]:
         shared = generator.normal(size=(200, 1))
@@ -95,8 +114,12 @@ def trained(seeds: int, spread: float) -> Callable[[np.random.Generator], Float[
     return draw
 
 
-def speed(systems: int = 10, columns: int = 30, examples: int = 2000, draws: int = 10_000) -> tuple[float, float]:
-    """Seconds of wall clock and of processor for all intervals, differences and tests of a board of this size."""
+def speed(
+    systems: int = 10, columns: int = 30, examples: int = 2000, draws: int = 10_000
+) -> tuple[float, float]:
+    """Seconds of wall clock and of processor for all intervals, differences and tests of a board of
+    this size.
+    """
     generator = np.random.default_rng(2)
     rows = [as_sums(generator.normal(size=(examples, columns))) for _ in range(systems)]
     pairs = list(combinations(range(systems), 2))
@@ -114,7 +137,10 @@ def speed(systems: int = 10, columns: int = 30, examples: int = 2000, draws: int
 def tests() -> Iterator[tuple[str, float]]:
     """False positives, line by line."""
     both = people()
-    yield "mean of 200 independent values", false_positives(mean, lambda g: (normal(g), normal(g)), None)
+    yield (
+        "mean of 200 independent values",
+        false_positives(mean, lambda g: (normal(g), normal(g)), None),
+    )
     yield (
         f"BLEU of two people, swapped at random, {len(both[0])} sentences",
         false_positives(BLEU.combine, lambda g: swapped(g, both), None),
@@ -123,7 +149,10 @@ def tests() -> Iterator[tuple[str, float]]:
         "mean of 40 sources x 5 items, as if independent",
         false_positives(mean, lambda g: (clustered(g), clustered(g)), None),
     )
-    yield "the same, by clusters", false_positives(mean, lambda g: (clustered(g), clustered(g)), NAMES)
+    yield (
+        "the same, by clusters",
+        false_positives(mean, lambda g: (clustered(g), clustered(g)), NAMES),
+    )
 
 
 def intervals() -> Iterator[tuple[str, float]]:

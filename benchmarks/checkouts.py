@@ -1,4 +1,6 @@
-"""Peers that are no packages, run from a checkout of their repository; their own code measures, on given ids."""
+"""Peers that are no packages, run from a checkout of their repository; their own code measures, on
+given ids.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +18,25 @@ from benchmarks.peers import Ids, padded
 
 
 def neulab(checkout: Path, model: Any) -> Any:
-    """neulab/BARTScore's ``BARTScorer`` around a model that is there already; its texts are those of ``as_texts``."""
+    """neulab/BARTScore's ``BARTScorer`` around a model that is there already; its texts are those
+    of ``as_texts``.
+    """
     return _around(_module(checkout / "bart_score.py").BARTScorer, model, _tokenise)
 
 
 def origin(checkout: Path, model: Any) -> Callable[[Ids, Ids], float]:
-    """The measurement of Clyde013/Paraphrase-OPT, ``metrics/bart_metric.py``, one pair, without torchmetrics."""
+    """The measurement of Clyde013/Paraphrase-OPT, ``metrics/bart_metric.py``, one pair, without
+    torchmetrics.
+    """
     sys.modules.setdefault("torchmetrics", ModuleType("torchmetrics")).Metric = object  # type: ignore[attr-defined]
     kind = _module(checkout / "metrics" / "bart_metric.py").BartScore
     metric = SimpleNamespace(model=model, device_=model.device, **_losses(model))
 
     def score(source: Ids, target: Ids) -> float:
         metric.src_input_ids, metric.src_attention_mask = ([part] for part in padded([source], 1))
-        metric.target_input_ids, metric.target_attention_mask = ([part] for part in padded([target], 1))
+        metric.target_input_ids, metric.target_attention_mask = (
+            [part] for part in padded([target], 1)
+        )
         with torch.no_grad():
             return kind.compute(metric)[0]
 
@@ -38,7 +46,9 @@ def origin(checkout: Path, model: Any) -> Callable[[Ids, Ids], float]:
 def as_texts(pairs: Sequence[tuple[Ids, Ids]]) -> tuple[list[str], list[str]]:
     """Ids as texts of numbers, for the tokenizer below."""
     sources, targets = zip(*pairs, strict=True)
-    return [" ".join(map(str, ids)) for ids in sources], [" ".join(map(str, ids)) for ids in targets]
+    return [" ".join(map(str, ids)) for ids in sources], [
+        " ".join(map(str, ids)) for ids in targets
+    ]
 
 
 def _tokenise(texts: Sequence[str], **_: Any) -> dict[str, torch.Tensor]:

@@ -1,4 +1,6 @@
-"""Greedy decoding behind a soft prompt of 111 tokens, new tokens a second: ours, PEFT, a plain transformers loop."""
+"""Greedy decoding behind a soft prompt of 111 tokens, new tokens a second: ours, PEFT, a plain
+transformers loop.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,20 @@ def races(options: Options) -> list[Race]:
     single, half = torch.float32, torch.bfloat16
     entries = [
         ("PEFT generate, batch 16", partial(_peft, options, single, 16), 0.0),
-        ("transformers loop, prefix cached, finished rows dropped, batch 32", partial(_loop, options, single), 0.0),
+        (
+            "transformers loop, prefix cached, finished rows dropped, batch 32",
+            partial(_loop, options, single),
+            0.0,
+        ),
         ("parabench", partial(_ours, options, single), 0.0),
         ("parabench, bf16", partial(_ours, options, half), None),
     ]
-    contenders = [Contender(name, build, _tokens, "tokens/s", like) for name, build, like in entries]
-    return [Race("decode", f"{options.rows} sentences, at most {worlds.LIMIT} new tokens", contenders)]
+    contenders = [
+        Contender(name, build, _tokens, "tokens/s", like) for name, build, like in entries
+    ]
+    return [
+        Race("decode", f"{options.rows} sentences, at most {worlds.LIMIT} new tokens", contenders)
+    ]
 
 
 def _peft(options: Options, dtype: torch.dtype, batch_size: int) -> Work:

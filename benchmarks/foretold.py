@@ -1,7 +1,9 @@
-"""What a dry run foretells beside what then happens: ``python -m benchmarks.foretold --systems … --scorers …``.
+"""What a dry run foretells beside what then happens: ``python -m benchmarks.foretold --systems …
+--scorers …``.
 
-Every system and scorer is estimated in a process of its own, and run in another one. Prints Markdown: seconds, and
-bytes above what the process took before, libraries among them. Scorers measure the answers of the system ``copy``.
+Every system and scorer is estimated in a process of its own, and run in another one. Prints
+Markdown: seconds, and bytes above what the process took before, libraries among them. Scorers
+measure the answers of the system ``copy``.
 """
 
 from __future__ import annotations
@@ -37,12 +39,16 @@ def main(arguments: list[str]) -> None:
     if chosen.do:
         print(json.dumps(cell(chosen, *chosen.do)))
         return
-    print("| | foretold | real | times | memory foretold | real |\n| --- | ---: | ---: | ---: | ---: | ---: |")
+    print(
+        "| | foretold | real | times | memory foretold | real |\n| --- | ---: | ---: | ---: | ---: | ---: |"
+    )
     with tempfile.TemporaryDirectory() as folder:
         again = [*arguments, "--output", folder]
         for kind, names in (("system", chosen.systems), ("scorer", chosen.scorers)):
             for name in names.split(","):
-                (guess, bytes_guessed), (real, most) = (asked(again, kind, name, how) for how in ("foretell", "run"))
+                (guess, bytes_guessed), (real, most) = (
+                    asked(again, kind, name, how) for how in ("foretell", "run")
+                )
                 told = f"{guess:.1f} s | {real:.1f} s | {guess / real:.2f}"
                 print(f"| {name} | {told} | {size(bytes_guessed)} | {size(most)} |", flush=True)
 
@@ -50,7 +56,9 @@ def main(arguments: list[str]) -> None:
 def asked(arguments: list[str], *what: str) -> tuple[float, int]:
     """One cell from a process of its own."""
     command = [sys.executable, "-m", "benchmarks.foretold", *arguments, "--do", *what]
-    seconds, most = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    seconds, most = json.loads(
+        subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    )
     return seconds, most
 
 
@@ -58,7 +66,9 @@ def cell(chosen: argparse.Namespace, kind: str, name: str, how: str) -> tuple[fl
     """Seconds, and bytes of memory, foretold or taken."""
     systems, scorers = ((name,), ("bleu",)) if kind == "system" else (("copy",), (name,))
     suite = suites.load(chosen.suite).model_copy(update={"controls": ()})
-    plan = planning.plan(planning.Request(suite, systems, scorers, chosen.data, output=chosen.output))
+    plan = planning.plan(
+        planning.Request(suite, systems, scorers, chosen.data, output=chosen.output)
+    )
     count = len(plan.data.examples)
     if how == "foretell":
         if kind == "system":

@@ -1,4 +1,6 @@
-"""BARTScore's measurement, pairs a second: ours, neulab/BARTScore's loop, and one pair at a time."""
+"""BARTScore's measurement, pairs a second: ours, neulab/BARTScore's loop, and one pair at a
+time.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,17 @@ from parabench.inference.likelihood import seq2seq_log_likelihood
 
 
 def races(options: Options) -> list[Race]:
-    """One target a source, and four; the yardstick is neulab/BARTScore at its default batch size."""
+    """One target a source, and four; the yardstick is neulab/BARTScore at its default batch
+    size.
+    """
     several = _contenders(options, 4)
     return [
         Race("likelihood", f"{options.rows} pairs", _contenders(options, 1)),
-        Race("likelihood, four targets a source", f"{options.rows} pairs", [*several[:1], *several[-2:]]),
+        Race(
+            "likelihood, four targets a source",
+            f"{options.rows} pairs",
+            [*several[:1], *several[-2:]],
+        ),
     ]
 
 
@@ -30,9 +38,13 @@ def _contenders(options: Options, targets: int) -> list[Contender]:
         ("neulab/BARTScore's loop, batch 32", partial(_peer, options, targets, 32), 1e-5),
     ]
     if options.neulab:
-        entries.insert(1, ("neulab/BARTScore itself, batch 4", partial(_neulab, options, targets), 1e-5))
+        entries.insert(
+            1, ("neulab/BARTScore itself, batch 4", partial(_neulab, options, targets), 1e-5)
+        )
     if options.origin:
-        entries.insert(1, ("the origin's BartScore itself, one pair", partial(_origin, options, targets), 1e-5))
+        entries.insert(
+            1, ("the origin's BartScore itself, one pair", partial(_origin, options, targets), 1e-5)
+        )
     entries += [
         ("parabench", partial(_ours, options, targets, torch.float32), 1e-5),
         ("parabench, bf16", partial(_ours, options, targets, torch.bfloat16), 1e-2),
@@ -43,7 +55,10 @@ def _contenders(options: Options, targets: int) -> list[Contender]:
 def pairs(rows: int, targets: int) -> list[tuple[peers.Ids, peers.Ids]]:
     """``rows`` pairs, so many targets a source."""
     sources = worlds.sentences(rows, 0)
-    return [(sources[index // targets], target) for index, target in enumerate(worlds.sentences(rows, 1))]
+    return [
+        (sources[index // targets], target)
+        for index, target in enumerate(worlds.sentences(rows, 1))
+    ]
 
 
 def _peer(options: Options, targets: int, batch_size: int) -> Work:

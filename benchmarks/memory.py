@@ -1,10 +1,12 @@
-"""Peak memory at growing numbers of rows: ``python -m benchmarks.memory run|filter 10000 100000 1000000``.
+"""Peak memory at growing numbers of rows: ``python -m benchmarks.memory run|filter 10000 100000
+1000000``.
 
-Sentences of the embedded language, numbered, with one reference each; ``run`` answers them by the control ``copy`` or
-another ``--system`` of the mini suite, eight tokens each, ``filter`` by ``first-half``; both measure with
-``divergence`` and write their reports. Prints Markdown: resident memory of the whole process at its highest,
-interpreter and libraries included; how much of such memory was no page of a file, which the system takes back when it
-needs it (looked at every 20 ms); and processor time.
+Sentences of the embedded language, numbered, with one reference each; ``run`` answers them by the
+control ``copy`` or another ``--system`` of the mini suite, eight tokens each, ``filter`` by
+``first-half``; both measure with ``divergence`` and write their reports. Prints Markdown: resident
+memory of the whole process at its highest, interpreter and libraries included; how much of such
+memory was no page of a file, which the system takes back when it needs it (looked at every 20 ms);
+and processor time.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("rows", type=int, nargs="+")
     parser.add_argument("--system", default="copy", help="who answers in a run (default copy)")
     chosen = parser.parse_args(arguments)
-    print("| rows | peak memory | without pages of files | processor time |\n| ---: | ---: | ---: | ---: |")
+    print(
+        "| rows | peak memory | without pages of files | processor time |\n| ---: | ---: | ---: | ---: |"
+    )
     for count in chosen.rows:
         with tempfile.TemporaryDirectory() as name:
             resident, own, seconds = used(command(chosen.command, Path(name), count, chosen.system))

@@ -11,7 +11,9 @@ from benchmarks.race import Contender
 
 @dataclass(frozen=True)
 class Options:
-    """``rows`` are sentences; ``size`` names the models' shapes; peers' checkouts are run where given."""
+    """``rows`` are sentences; ``size`` names the models' shapes; peers' checkouts are run where
+    given.
+    """
 
     rows: int = 192
     size: str = "small"

@@ -1,4 +1,6 @@
-"""Overlap metrics, texts a second: ours on all cores; sacrebleu and rouge-score as their documentation uses them."""
+"""Overlap metrics, texts a second: ours on all cores; sacrebleu and rouge-score as their
+documentation uses them.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,15 @@ def races(options: Options) -> list[Race]:
             f"overlap: {name}",
             f"{rows:,} texts, {REFERENCES} references each",
             [
-                Contender(peer.__doc__ or name, partial(_peer, peer, rows), partial(_rows, rows), "texts/s"),
-                Contender("parabench", partial(_ours, name, rows), partial(_rows, rows), "texts/s", 1e-9),
+                Contender(
+                    peer.__doc__ or name,
+                    partial(_peer, peer, rows),
+                    partial(_rows, rows),
+                    "texts/s",
+                ),
+                Contender(
+                    "parabench", partial(_ours, name, rows), partial(_rows, rows), "texts/s", 1e-9
+                ),
             ],
         )
         for name, peer in PEERS.items()
@@ -35,9 +44,14 @@ def races(options: Options) -> list[Race]:
 
 
 def examples(rows: int) -> tuple[list[Example], list[str]]:
-    """Examples with two references each, and texts that share half of their words with one of them."""
+    """Examples with two references each, and texts that share half of their words with one of
+    them.
+    """
     own, first, second = (worlds.texts(rows, seed) for seed in range(3))
-    made = [Example(str(index), own[index], pair) for index, pair in enumerate(zip(first, second, strict=True))]
+    made = [
+        Example(str(index), own[index], pair)
+        for index, pair in enumerate(zip(first, second, strict=True))
+    ]
     return made, [f"{a[: len(a) // 2]}{b[len(b) // 2 :]}" for a, b in zip(own, first, strict=True)]
 
 
@@ -52,7 +66,9 @@ def sacrebleu_chrf(examples: Sequence[Example], texts: Sequence[str]) -> np.ndar
     """sacrebleu, corpus_score of chrF and of chrF++"""
     from sacrebleu.metrics.chrf import CHRF
 
-    return np.array([CHRF(word_order=n).corpus_score(list(texts), _columns(examples)).score for n in (0, 2)])
+    return np.array(
+        [CHRF(word_order=n).corpus_score(list(texts), _columns(examples)).score for n in (0, 2)]
+    )
 
 
 def sacrebleu_ter(examples: Sequence[Example], texts: Sequence[str]) -> np.ndarray:
@@ -68,7 +84,10 @@ def rouge_score(examples: Sequence[Example], texts: Sequence[str]) -> np.ndarray
 
     kinds = ("rouge1", "rouge2", "rougeL")
     scorer = RougeScorer(kinds)
-    scores = [scorer.score_multi(example.references, text) for example, text in zip(examples, texts, strict=True)]
+    scores = [
+        scorer.score_multi(example.references, text)
+        for example, text in zip(examples, texts, strict=True)
+    ]
     return np.array([100 * np.mean([score[kind].fmeasure for score in scores]) for kind in kinds])
 
 
@@ -81,7 +100,9 @@ PEERS: dict[str, Peer] = {
 
 
 def ours(name: str, examples: Sequence[Example], texts: Sequence[str]) -> np.ndarray:
-    """The same columns from our scorer; it makes more of them for ROUGE, precision, recall and Lsum."""
+    """The same columns from our scorer; it makes more of them for ROUGE, precision, recall and
+    Lsum.
+    """
     from parabench import registry
     from parabench.contracts import Setting
 

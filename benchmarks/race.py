@@ -26,10 +26,12 @@ AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": str(1 << 16)}
 
 @dataclass(frozen=True)
 class Contender:
-    """``build()`` makes the weights and the inputs, and returns the work to be timed; the first is the yardstick.
+    """``build()`` makes the weights and the inputs, and returns the work to be timed; the first is
+    the yardstick.
 
-    The work's result is compared with the yardstick's: every number within ``tolerance``, or, where that is None, the
-    share of equal rows is reported. ``units`` counts what the speed is per second of, from the result.
+    The work's result is compared with the yardstick's: every number within ``tolerance``, or, where
+    that is None, the share of equal rows is reported. ``units`` counts what the speed is per second
+    of, from the result.
     """
 
     name: str
@@ -54,13 +56,19 @@ class Result:
         return self.contender.units(self.output) / statistics.median(self.seconds)
 
     def times(self, other: Result) -> float:
-        """How many times as fast as another: the median over the rounds, in which the two stood side by side."""
-        rounds = statistics.median(theirs / own for theirs, own in zip(other.seconds, self.seconds, strict=True))
+        """How many times as fast as another: the median over the rounds, in which the two stood
+        side by side.
+        """
+        rounds = statistics.median(
+            theirs / own for theirs, own in zip(other.seconds, self.seconds, strict=True)
+        )
         return rounds * self.contender.units(self.output) / other.contender.units(other.output)
 
 
 def race(contenders: Sequence[Contender], rounds: int, threads: int) -> list[Result]:
-    """Start all contenders, compare what they compute, then time them in turn; raises SystemExit where they differ."""
+    """Start all contenders, compare what they compute, then time them in turn; raises SystemExit
+    where they differ.
+    """
     context = multiprocessing.get_context("spawn")
     ends: list[Connection] = []
     try:
@@ -80,7 +88,9 @@ def race(contenders: Sequence[Contender], rounds: int, threads: int) -> list[Res
 
 
 def _memory_of(context: Any, contender: Contender, threads: int) -> float:
-    """MB above the weights, in a process that holds nothing that is freed: only what was in use together counts."""
+    """MB above the weights, in a process that holds nothing that is freed: only what was in use
+    together counts.
+    """
     ours, theirs = context.Pipe()
     os.environ.update(AT_ONCE)
     try:
@@ -136,7 +146,9 @@ def _contend(build: Callable[[], Work], threads: int, end: Connection) -> None:
 
     torch.set_num_threads(threads)
     work = build()
-    end.send(work())  # once for what is made only once: threads, kernels, the libraries' own buffers
+    end.send(
+        work()
+    )  # once for what is made only once: threads, kernels, the libraries' own buffers
     with suppress(EOFError):
         while True:
             end.recv()
@@ -159,17 +171,23 @@ def _weigh(build: Callable[[], Work], threads: int, end: Connection) -> None:
 def compare(result: Result, expected: np.ndarray) -> str:
     output, tolerance = result.output, result.contender.tolerance
     if output.shape != expected.shape:
-        raise SystemExit(f"{result.contender.name}: another shape of results: {output.shape}, not {expected.shape}")
+        raise SystemExit(
+            f"{result.contender.name}: another shape of results: {output.shape}, not {expected.shape}"
+        )
     if tolerance is None:
         return f"{int((output == expected).all(axis=1).sum())} of {len(expected)} rows equal"
     worst = float(np.abs(output - expected).max())
     if not worst <= tolerance:
-        raise SystemExit(f"{result.contender.name}: results differ by {worst:.2g}, more than {tolerance:g}")
+        raise SystemExit(
+            f"{result.contender.name}: results differ by {worst:.2g}, more than {tolerance:g}"
+        )
     return f"within {worst:.1g}" if worst else "equal"
 
 
 def _reset_peak() -> float:
-    """Forget the highest use of memory so far; the use now, which is that of the weights and the libraries."""
+    """Forget the highest use of memory so far; the use now, which is that of the weights and the
+    libraries.
+    """
     import torch
 
     if torch.cuda.is_initialized():
@@ -183,7 +201,11 @@ def _reset_peak() -> float:
 def _peak() -> float:
     import torch
 
-    return float(torch.cuda.max_memory_allocated()) if torch.cuda.is_initialized() else _memory("VmHWM")
+    return (
+        float(torch.cuda.max_memory_allocated())
+        if torch.cuda.is_initialized()
+        else _memory("VmHWM")
+    )
 
 
 def _memory(field: str) -> float:
@@ -196,5 +218,7 @@ def _processor() -> str:
     info: Any = Path("/proc/cpuinfo")
     text = info.read_text() if info.exists() else ""
     name = re.search(r"model name\s*:\s*(.+)", text)
-    features = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f" {flag} " in text]
+    features = [
+        flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f" {flag} " in text
+    ]
     return f"{name[1] if name else platform.machine()} ({', '.join(features)}), {multiprocessing.cpu_count()} cores"

@@ -1,4 +1,6 @@
-"""Ten times the rows: what they cost beside one time the rows, which come first among them and must not change."""
+"""Ten times the rows: what they cost beside one time the rows, which come first among them and must
+not change.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def races(options: Options) -> list[Race]:
             f"scale: {name}",
             f"{few} and {TIMES * few} sentences",
             [
-                Contender(f"{few} rows", partial(build, options, few, few), partial(_rows, few), "rows/s"),
+                Contender(
+                    f"{few} rows", partial(build, options, few, few), partial(_rows, few), "rows/s"
+                ),
                 Contender(
                     f"{TIMES * few} rows",
                     partial(build, options, TIMES * few, few),
@@ -43,7 +47,9 @@ def races(options: Options) -> list[Race]:
 
 def _likelihood(options: Options, rows: int, few: int) -> Work:
     sources, targets = worlds.sentences(rows, 0), worlds.sentences(rows, 1)
-    return _first(few, likelihood.ours(worlds.bart(options), list(zip(sources, targets, strict=True))))
+    return _first(
+        few, likelihood.ours(worlds.bart(options), list(zip(sources, targets, strict=True)))
+    )
 
 
 def _decode(options: Options, rows: int, few: int) -> Work:

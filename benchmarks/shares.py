@@ -1,7 +1,8 @@
 """Where the time of our three engines goes, on the shapes of the races.
 
-For each, which part of its time goes into matrix products with weights, how fast those run, how fast a large
-product runs here, and so how many times as fast the engine could be if it did nothing else, and that at full speed.
+For each, which part of its time goes into matrix products with weights, how fast those run, how
+fast a large product runs here, and so how many times as fast the engine could be if it did nothing
+else, and that at full speed.
 """
 
 from __future__ import annotations
@@ -19,8 +20,21 @@ from benchmarks.race import Work
 
 KINDS = {
     "products": ("aten::mm", "aten::addmm"),
-    "attention": ("aten::bmm", "aten::_softmax", "aten::_softmax_backward_data", "aten::masked_fill_", "_attention_"),
-    "moving": ("aten::copy_", "aten::index", "aten::cat", "aten::fill_", "aten::index_copy_", "aten::index_select"),
+    "attention": (
+        "aten::bmm",
+        "aten::_softmax",
+        "aten::_softmax_backward_data",
+        "aten::masked_fill_",
+        "_attention_",
+    ),
+    "moving": (
+        "aten::copy_",
+        "aten::index",
+        "aten::cat",
+        "aten::fill_",
+        "aten::index_copy_",
+        "aten::index_select",
+    ),
 }
 ROWS = {"likelihood": 192, "decode": 192, "train": 64}
 SIDE = 2048
@@ -43,20 +57,27 @@ def table(rounds: int, threads: int) -> str:
         products, attention, moving, rest = (
             f"{100 * each:.0f} %" for each in (*share.values(), 1 - sum(share.values()))
         )
-        lines[-1] += f"\n| {name} | {products} | {rate:.0f} | {attention} | {moving} | {rest} | {most:.2f} x |"
+        lines[-1] += (
+            f"\n| {name} | {products} | {rate:.0f} | {attention} | {moving} | {rest} | {most:.2f} x |"
+        )
     return "\n\n".join(lines)
 
 
 def works() -> Iterator[tuple[str, Work]]:
     """What the races let us do."""
-    yield "likelihood", likelihood.ours(worlds.bart(Options()), likelihood.pairs(ROWS["likelihood"], 1))
+    yield (
+        "likelihood",
+        likelihood.ours(worlds.bart(Options()), likelihood.pairs(ROWS["likelihood"], 1)),
+    )
     model, prompt = worlds.opt(Options()), worlds.prompt(Options())
     yield "decode", decode.ours(model, prompt, worlds.sentences(ROWS["decode"], 0))
     yield "train", train.ours(model, prompt, train._batches(ROWS["train"]))
 
 
 def shares(work: Callable[[], object]) -> tuple[Mapping[str, float], float]:
-    """The share of each kind in the time of all operations, and GFLOP/s of the products with weights."""
+    """The share of each kind in the time of all operations, and GFLOP/s of the products with
+    weights.
+    """
     work()
     with profile(activities=[ProfilerActivity.CPU], with_flops=True) as made:
         work()
@@ -64,7 +85,9 @@ def shares(work: Callable[[], object]) -> tuple[Mapping[str, float], float]:
     total = sum(event.self_cpu_time_total for event in events)
     seconds = {
         kind: sum(
-            e.self_cpu_time_total for e in events if e.key in names or any(n in e.key for n in names if n[0] == "_")
+            e.self_cpu_time_total
+            for e in events
+            if e.key in names or any(n in e.key for n in names if n[0] == "_")
         )
         for kind, names in KINDS.items()
     }

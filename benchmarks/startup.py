@@ -10,29 +10,51 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-HEAVY = ("torch", "transformers", "pandas", "numpy", "scipy", "datasets", "evaluate", "sacrebleu", "matplotlib")
+HEAVY = (
+    "torch",
+    "transformers",
+    "pandas",
+    "numpy",
+    "scipy",
+    "datasets",
+    "evaluate",
+    "sacrebleu",
+    "matplotlib",
+)
 MODELS = ("torch", "transformers")
 COMMANDS = ("--help", "run --help", "list systems", "list scorers", "report RUN", "compare RUN RUN")
 
 
 def table(rounds: int, threads: int) -> str:
-    """A Markdown table: seconds from start to end, the median of the rounds, alternating; heavy packages loaded.
+    """A Markdown table: seconds from start to end, the median of the rounds, alternating; heavy
+    packages loaded.
 
     Raises SystemExit where a command loads a model's library.
     """
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         small = ["--systems", "copy,human", "--scorers", "bleu", "--limit", "20", "--device", "cpu"]
-        subprocess.run([sys.executable, "-m", "parabench", "run", *small, "--output", run], check=True, stdout=-3)
+        subprocess.run(
+            [sys.executable, "-m", "parabench", "run", *small, "--output", run],
+            check=True,
+            stdout=-3,
+        )
         commands = {text: text.replace("RUN", str(run)).split() for text in COMMANDS}
-        plain = {"python, nothing": "pass", "python, torch and transformers": "import torch, transformers"}
+        plain = {
+            "python, nothing": "pass",
+            "python, torch and transformers": "import torch, transformers",
+        }
         processes = {name: ["-c", code] for name, code in plain.items()}
-        processes |= {f"parabench {text}": ["-m", "parabench", *words] for text, words in commands.items()}
+        processes |= {
+            f"parabench {text}": ["-m", "parabench", *words] for text, words in commands.items()
+        }
         found = {f"parabench {text}": loaded(words) for text, words in commands.items()}
         seconds = _timed(processes, rounds)
     lines = ["## startup", "", "| command | seconds | heavy packages loaded |", "|---|---|---|"]
     for name, each in seconds.items():
-        lines.append(f"| {name} | {statistics.median(each):.2f} | {', '.join(found.get(name, ())) or 'none'} |")
+        lines.append(
+            f"| {name} | {statistics.median(each):.2f} | {', '.join(found.get(name, ())) or 'none'} |"
+        )
     for name, packages in found.items():
         if set(packages) & set(MODELS):
             raise SystemExit(f"{name} loads {', '.join(packages)}")
@@ -56,7 +78,10 @@ def _timed(processes: dict[str, list[str]], rounds: int) -> dict[str, list[float
         for name, arguments in processes.items():
             start = time.perf_counter()
             subprocess.run(
-                [sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                [sys.executable, *arguments],
+                check=True,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
             )
             seconds[name].append(time.perf_counter() - start)
     return seconds

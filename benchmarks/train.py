@@ -1,6 +1,8 @@
-"""Steps of prompt tuning, 111 virtual tokens before batches of 32 pairs, text tokens a second: ours, PEFT's plain loop.
+"""Steps of prompt tuning, 111 virtual tokens before batches of 32 pairs, text tokens a second:
+ours, PEFT's plain loop.
 
-Every contender makes the same batches' updates from the same prompt; what is compared is each batch's loss.
+Every contender makes the same batches' updates from the same prompt; what is compared is each
+batch's loss.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ def races(options: Options) -> list[Race]:
         ("parabench, bf16", partial(_ours, options, torch.bfloat16), 0.1),
     ]
     count = partial(_tokens, options.rows)
-    contenders = [Contender(name, build, count, "text tokens/s", like) for name, build, like in entries]
+    contenders = [
+        Contender(name, build, count, "text tokens/s", like) for name, build, like in entries
+    ]
     return [Race("train", f"{options.rows} pairs, batches of {BATCH}", contenders)]
 
 
@@ -42,12 +46,17 @@ def _batches(rows: int) -> list[list[Row]]:
 
 
 def _tokens(rows: int, losses: np.ndarray) -> float:
-    return float(sum(len(row.source) + len(row.target) for batch in _batches(rows) for row in batch))
+    return float(
+        sum(len(row.source) + len(row.target) for batch in _batches(rows) for row in batch)
+    )
 
 
 def _peft(options: Options) -> Work:
     wrapped = peers.peft_model(worlds.opt(options), worlds.prompt(options))
-    batches = [[(tuple(row.source), tuple(row.target)) for row in batch] for batch in _batches(options.rows)]
+    batches = [
+        [(tuple(row.source), tuple(row.target)) for row in batch]
+        for batch in _batches(options.rows)
+    ]
     return lambda: np.array(peers.peft_training(wrapped, worlds.prompt(options), batches, RATE))
 
 
@@ -62,7 +71,9 @@ def ours(model: Any, start: torch.Tensor, rows: list[list[Row]]) -> Work:
 
     def run() -> np.ndarray:
         prompt = torch.nn.Parameter(start.clone())
-        logs = train(lambda rows: prompt_loss(model, prompt, rows), begin([prompt], config), batches, config)
+        logs = train(
+            lambda rows: prompt_loss(model, prompt, rows), begin([prompt], config), batches, config
+        )
         return np.array([log.loss for log in logs])
 
     return run

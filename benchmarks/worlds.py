@@ -1,4 +1,6 @@
-"""The random weights and inputs that contenders share: real shapes, fixed seeds, sentence lengths as in news text."""
+"""The random weights and inputs that contenders share: real shapes, fixed seeds, sentence lengths
+as in news text.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,11 @@ def bart(options: Options, dtype: torch.dtype = torch.float32) -> Any:
     sizes: dict[str, Any] = {
         f"{part}_{name}": value
         for part in ("encoder", "decoder")
-        for name, value in (("layers", size.layers), ("attention_heads", size.heads), ("ffn_dim", 4 * size.width))
+        for name, value in (
+            ("layers", size.layers),
+            ("attention_heads", size.heads),
+            ("ffn_dim", 4 * size.width),
+        )
     }
     torch.manual_seed(0)
     model = BartForConditionalGeneration(BartConfig(vocab_size=50264, d_model=size.width, **sizes))
@@ -45,8 +51,14 @@ def bart(options: Options, dtype: torch.dtype = torch.float32) -> Any:
 def opt(options: Options, dtype: torch.dtype = torch.float32) -> Any:
     """An OPT with a vocabulary of 50,272, drawn wider than usual, so that greedy text varies."""
     layers, width, heads = OPT[options.size]
-    sizes: dict[str, Any] = {"num_hidden_layers": layers, "num_attention_heads": heads, "ffn_dim": 4 * width}
-    config = OPTConfig(vocab_size=50272, hidden_size=width, word_embed_proj_dim=width, init_std=0.06, **sizes)
+    sizes: dict[str, Any] = {
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "ffn_dim": 4 * width,
+    }
+    config = OPTConfig(
+        vocab_size=50272, hidden_size=width, word_embed_proj_dim=width, init_std=0.06, **sizes
+    )
     torch.manual_seed(0)
     return OPTForCausalLM(config).eval().requires_grad_(False).to(options.device, dtype)
 
@@ -60,7 +72,10 @@ def prompt(options: Options) -> torch.Tensor:
 def sentences(count: int, seed: int) -> list[tuple[int, ...]]:
     """Random ids between ``<s>`` and ``</s>``: 5 to 40 words of 1.3 tokens, skewed."""
     draw = Random(seed)
-    return [(0, *(draw.randrange(4, 50000) for _ in range(_length(draw, 6, 52))), 2) for _ in range(count)]
+    return [
+        (0, *(draw.randrange(4, 50000) for _ in range(_length(draw, 6, 52))), 2)
+        for _ in range(count)
+    ]
 
 
 def texts(count: int, seed: int) -> list[str]:
@@ -82,6 +97,8 @@ def _words() -> tuple[list[str], list[float]]:
 
 
 def stops() -> frozenset[int]:
-    """One id in twenty ends a text, so that rows stop after 1 to 40 tokens, and on average after half of that."""
+    """One id in twenty ends a text, so that rows stop after 1 to 40 tokens, and on average after
+    half of that.
+    """
     draw = Random(2)
     return frozenset(token for token in range(50272) if draw.random() < 0.05)

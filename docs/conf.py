@@ -1,4 +1,6 @@
-"""The pages as a site: ``make docs`` builds README, docs/ and the committed results, and takes no warning."""
+"""The pages as a site: ``make docs`` builds README, docs/ and the committed results, and takes no
+warning.
+"""
 
 from importlib.metadata import version as installed
 
@@ -14,7 +16,12 @@ include_patterns = [
     "CONTRIBUTING.md",
     "SECURITY.md",
 ]
-exclude_patterns = ["results/runs/**", "results/checkpoints/**", "results/searches/**", "docs/conf.py"]
+exclude_patterns = [
+    "results/runs/**",
+    "results/checkpoints/**",
+    "results/searches/**",
+    "docs/conf.py",
+]
 myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "parabench"

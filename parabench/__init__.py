@@ -1,4 +1,6 @@
-"""parabench: a paraphrase-generation benchmark that copying, wrong sentences and chance cannot fool."""
+"""parabench: a paraphrase-generation benchmark that copying, wrong sentences and chance cannot
+fool.
+"""
 
 from parabench.api import Results, load, paraphrase, run, score
 from parabench.contracts import Example, UserError

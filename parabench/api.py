@@ -1,7 +1,8 @@
 """What the command line does, as functions for programs and notebooks.
 
-Examples are ``Example`` objects, or records as a JSONL test set holds them; a path is read as usual.
-Nothing is printed. Bad input raises ``UserError``, with the message that the command line would show.
+Examples are ``Example`` objects, or records as a JSONL test set holds them; a path is read as
+usual. Nothing is printed. Bad input raises ``UserError``, with the message that the command line
+would show.
 """
 
 from __future__ import annotations
@@ -28,32 +29,49 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Results:
-    """A finished run: where it lies, and its leaderboard. Prints itself; in a notebook, shows itself as a table."""
+    """A finished run: where it lies, and its leaderboard. Prints itself; in a notebook, shows
+    itself as a table.
+    """
 
     folder: Path
     leaderboard: Leaderboard
 
     def score(self, system: str, column: str) -> Score:
-        """One cell: value, 95 % interval, signature, undefined examples; UserError if there is none."""
+        """One cell: value, 95 % interval, signature, undefined examples; UserError if there is
+        none.
+        """
         rows = {row.system: row.scores for row in self.leaderboard.rows}
         if system not in rows:
-            raise UserError(f"look up the system {system!r}", "it is not in the table", sorted(rows))
+            raise UserError(
+                f"look up the system {system!r}", "it is not in the table", sorted(rows)
+            )
         if column not in rows[system]:
-            raise UserError(f"look up the column {column!r}", "it is not in the table", sorted(rows[system]))
+            raise UserError(
+                f"look up the column {column!r}", "it is not in the table", sorted(rows[system])
+            )
         return rows[system][column]
 
     def frame(self) -> pandas.DataFrame:
-        """The values, a row for each system in the table's order, a column for each column; undefined is NaN."""
+        """The values, a row for each system in the table's order, a column for each column;
+        undefined is NaN.
+        """
         import pandas
 
         from parabench.report.board import ordered
 
         names = [column.name for column in self.leaderboard.columns]
-        values = {r.system: {name: one.value for name, one in r.scores.items()} for r in ordered(self.leaderboard)}
-        return pandas.DataFrame.from_dict(values, orient="index", columns=names).rename_axis("system")
+        values = {
+            r.system: {name: one.value for name, one in r.scores.items()}
+            for r in ordered(self.leaderboard)
+        }
+        return pandas.DataFrame.from_dict(values, orient="index", columns=names).rename_axis(
+            "system"
+        )
 
     def samples(self) -> pandas.DataFrame:
-        """Every output of every system, with its example and its value in every column; kept as ``samples.parquet``."""
+        """Every output of every system, with its example and its value in every column; kept as
+        ``samples.parquet``.
+        """
         import pandas
 
         from parabench.report.assemble import page
@@ -86,9 +104,11 @@ def run(
     output: File | None = None,
     samples: int | None = None,
 ) -> Results:
-    """Generate, measure and report, as ``parabench run`` does; the same call resumes and reuses what is there.
+    """Generate, measure and report, as ``parabench run`` does; the same call resumes and reuses
+    what is there.
 
-    With ``samples`` every source has several texts, of which all columns but those against samples read the first.
+    With ``samples`` every source has several texts, of which all columns but those against samples
+    read the first.
 
     >>> results = run(["copy"], scorers=["ibleu"], data=EXAMPLES, output=FOLDER / "copied")
     >>> results.score("copy", "src_bleu").value
@@ -96,7 +116,9 @@ def run(
     """
     from parabench.pipeline import plan as planning
 
-    request = replace(_request(suite, systems, scorers, seed, device, dtype, output, limit), samples=samples)
+    request = replace(
+        _request(suite, systems, scorers, seed, device, dtype, output, limit), samples=samples
+    )
     if data is None or isinstance(data, (str, PathLike)):
         return _execute(planning.plan(replace(request, data=Path(data) if data else None)))
     return _execute(planning.assemble(request, _examples(data)))
@@ -112,7 +134,8 @@ def score(
     device: str = "auto",
     output: File | None = None,
 ) -> Results:
-    """Score texts, one for each example in their order, beside the suite's controls, as ``parabench score`` does.
+    """Score texts, one for each example in their order, beside the suite's controls, as ``parabench
+    score`` does.
 
     Several systems are a mapping from name to texts; one alone is called ``predictions``.
 
@@ -129,7 +152,11 @@ def score(
     from parabench.data.examples import read_examples
     from parabench.pipeline import plan as planning
 
-    asked = _examples(examples) if not isinstance(examples, (str, PathLike)) else read_examples(Path(examples))
+    asked = (
+        _examples(examples)
+        if not isinstance(examples, (str, PathLike))
+        else read_examples(Path(examples))
+    )
     given = predictions if isinstance(predictions, Mapping) else {"predictions": predictions}
     request = _request(suite, (), scorers, seed, device, None, output, None)
     return _execute(planning.plan_texts(request, asked, given))
@@ -151,7 +178,8 @@ def paraphrase(
     seed: int = 0,
     device: str = "auto",
 ) -> list[list[str]]:
-    """``n`` paraphrases of each text by a system of a suite; several are sampled, top-p 0.9 unless the suite says how.
+    """``n`` paraphrases of each text by a system of a suite; several are sampled, top-p 0.9 unless
+    the suite says how.
 
     A system that leaves nothing to chance gives the same one ``n`` times.
 
@@ -164,7 +192,9 @@ def paraphrase(
 
     chosen = suites.load(suite)
     decoding = planning.sampling(chosen, n).decoding
-    setting = Setting(Runtime(resolve_device(device), chosen.dtype, seed=seed), decoding, sources=tuple(texts))
+    setting = Setting(
+        Runtime(resolve_device(device), chosen.dtype, seed=seed), decoding, sources=tuple(texts)
+    )
     made = dict[int, list[str]]()
     for batch in planning.build("system", system, chosen, setting).paraphrase(texts):
         made |= {one.position: list(one.samples) or [one.text] * n for one in batch}
@@ -185,7 +215,16 @@ def _request(
     from parabench.suites import suite as suites
 
     return planning.Request(
-        suites.load(suite), systems, scorers, None, limit, seed, device, dtype, None, Path(output) if output else None
+        suites.load(suite),
+        systems,
+        scorers,
+        None,
+        limit,
+        seed,
+        device,
+        dtype,
+        None,
+        Path(output) if output else None,
     )
 
 

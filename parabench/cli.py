@@ -53,7 +53,9 @@ app.add_typer(rating.rate, name="rate")
 
 
 def main() -> None:
-    """The program: a mistake of the user's ends in one message and exit code 2, anything else in a traceback."""
+    """The program: a mistake of the user's ends in one message and exit code 2, anything else in a
+    traceback.
+    """
     signals.at_once()
     try:
         app()

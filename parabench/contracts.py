@@ -1,6 +1,7 @@
 """The nouns of parabench: what an example, a system, a scorer and a score are.
 
-Axes, used everywhere: N examples, K statistics, C columns; B batch, P prompt length, T tokens, H hidden, V vocabulary.
+Axes, used everywhere: N examples, K statistics, C columns; B batch, P prompt length, T tokens, H
+hidden, V vocabulary.
 """
 
 from __future__ import annotations
@@ -26,9 +27,13 @@ Advance = Callable[[str, int, int], None]
 
 
 class UserError(Exception):
-    """Something the user can mend: what was asked, what was found, the choices, and the command that mends it."""
+    """Something the user can mend: what was asked, what was found, the choices, and the command
+    that mends it.
+    """
 
-    def __init__(self, asked: str, found: str = "", choices: Sequence[str] = (), mend: str = "") -> None:
+    def __init__(
+        self, asked: str, found: str = "", choices: Sequence[str] = (), mend: str = ""
+    ) -> None:
         self.asked, self.found, self.choices, self.mend = asked, found, tuple(choices), mend
         lines = [asked]
         lines += [f"  found:   {found}"] if found else []
@@ -39,10 +44,12 @@ class UserError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A source sentence with the references it is judged by; in one run all examples have equally many.
+    """A source sentence with the references it is judged by; in one run all examples have equally
+    many.
 
-    Examples of one ``cluster`` are not independent of one another, and are drawn and swapped together in statistics.
-    ``samples`` are what the same system wrote besides the text that is scored, for columns against samples alone.
+    Examples of one ``cluster`` are not independent of one another, and are drawn and swapped
+    together in statistics. ``samples`` are what the same system wrote besides the text that is
+    scored, for columns against samples alone.
     """
 
     id: str
@@ -54,16 +61,20 @@ class Example:
 
 @dataclass(frozen=True)
 class Signature:
-    """The settings that produced a number, printed as ``name|key:value|key:value`` and parsed back from it.
+    """The settings that produced a number, printed as ``name|key:value|key:value`` and parsed back
+    from it.
 
-    Values are percent-encoded where they hold ``|``, ``:`` or ``%`` (after sacreBLEU's signatures, Post 2018).
+    Values are percent-encoded where they hold ``|``, ``:`` or ``%`` (after sacreBLEU's signatures,
+    Post 2018).
     """
 
     name: str
     items: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        return "|".join([_encode(self.name), *(f"{_encode(key)}:{_encode(value)}" for key, value in self.items)])
+        return "|".join(
+            [_encode(self.name), *(f"{_encode(key)}:{_encode(value)}" for key, value in self.items)]
+        )
 
     @classmethod
     def parse(cls, text: str) -> Signature:
@@ -81,10 +92,12 @@ def _encode(text: str) -> str:
 
 @dataclass(frozen=True)
 class Decoding:
-    """Every setting that decides generated text, always explicit, so that no checkpoint's own defaults leak in.
+    """Every setting that decides generated text, always explicit, so that no checkpoint's own
+    defaults leak in.
 
-    Lengths count new tokens only. The defaults are greedy search, the same for every system of a run. ``samples`` texts
-    are written for every source; UserError where there are several and nothing is left to chance.
+    Lengths count new tokens only. The defaults are greedy search, the same for every system of a
+    run. ``samples`` texts are written for every source; UserError where there are several and
+    nothing is left to chance.
     """
 
     max_new_tokens: int = 64
@@ -102,7 +115,11 @@ class Decoding:
 
     def __post_init__(self) -> None:
         if self.samples != 1 and (self.samples < 1 or not self.do_sample):
-            found = "do_sample = false would write one text so often" if self.samples > 1 else "not a positive number"
+            found = (
+                "do_sample = false would write one text so often"
+                if self.samples > 1
+                else "not a positive number"
+            )
             mend = "decoding = { do_sample = true, top_p = 0.9, samples = 4 }"
             raise UserError(f"write {self.samples} samples a source", found, mend=mend)
 
@@ -118,7 +135,9 @@ class Runtime:
 
 
 class Held:
-    """One dear thing at a time, such as a model: kept for whoever wants it next, let go of before another comes."""
+    """One dear thing at a time, such as a model: kept for whoever wants it next, let go of before
+    another comes.
+    """
 
     def __init__(self) -> None:
         self._made: tuple[Any, Any] | None = None
@@ -138,13 +157,14 @@ class Held:
 
 @dataclass(frozen=True)
 class Setting:
-    """All that a builder of systems or scorers is handed; nothing is read from globals or the environment.
+    """All that a builder of systems or scorers is handed; nothing is read from globals or the
+    environment.
 
-    ``options`` is the suite's table for this plug-in (model paths, templates, layers).
-    ``human`` is, for each of ``sources``, what people wrote, one text a turn, for the control ``human`` alone; empty
-    where there are no turns.
-    ``key`` is what an endpoint asks for; it is never printed and never written. ``models`` is where systems get their
-    model from, so that one that several stand on is loaded once.
+    ``options`` is the suite's table for this plug-in (model paths, templates, layers). ``human``
+    is, for each of ``sources``, what people wrote, one text a turn, for the control ``human``
+    alone; empty where there are no turns. ``key`` is what an endpoint asks for; it is never printed
+    and never written. ``models`` is where systems get their model from, so that one that several
+    stand on is loaded once.
     """
 
     runtime: Runtime = Runtime()
@@ -157,11 +177,12 @@ class Setting:
 
 
 class Paraphrase(NamedTuple):
-    """One output: which source it belongs to, its text, and whether it ended by itself (False: cut at the limit).
+    """One output: which source it belongs to, its text, and whether it ended by itself (False: cut
+    at the limit).
 
-    ``tokens`` are those read and written, where an endpoint charges for them. ``turns`` holds one text for each turn
-    of a system that has another one in every turn, as people have; ``samples`` all that ``Decoding.samples`` asks for,
-    where those are several. ``text`` is then the first.
+    ``tokens`` are those read and written, where an endpoint charges for them. ``turns`` holds one
+    text for each turn of a system that has another one in every turn, as people have; ``samples``
+    all that ``Decoding.samples`` asks for, where those are several. ``text`` is then the first.
     """
 
     position: int
@@ -175,9 +196,9 @@ class Paraphrase(NamedTuple):
 class System(Protocol):
     """Anything that paraphrases sentences.
 
-    Building one is free; reading ``signature`` finds and checks every file it needs (UserError if one is missing);
-    ``paraphrase`` loads models and yields batches in any order as they finish, each position exactly once. One that
-    holds them may have ``release()``, which lets go of them.
+    Building one is free; reading ``signature`` finds and checks every file it needs (UserError if
+    one is missing); ``paraphrase`` loads models and yields batches in any order as they finish,
+    each position exactly once. One that holds them may have ``release()``, which lets go of them.
     """
 
     @property
@@ -190,7 +211,8 @@ class System(Protocol):
 class Column:
     """One column of the table: which way is better, and what the hypothesis is compared with.
 
-    A scorer with a column against ``samples`` has no other kind: it is shown every sample in turn beside the others.
+    A scorer with a column against ``samples`` has no other kind: it is shown every sample in turn
+    beside the others.
     """
 
     name: str
@@ -203,10 +225,10 @@ class Column:
 class Scorer(Protocol):
     """Anything that measures paraphrases: dear statistics first, then cheap columns.
 
-    Building one is free; ``signature`` finds and checks every file; ``measure`` may load models and returns one row
-    of K numbers per example; ``combine`` is a pure function of any subset of those rows, NaN where undefined.
-    One that leaves examples out on purpose may have ``why(example, text) -> str``, which says for what reason, and
-    one that holds models ``release()``.
+    Building one is free; ``signature`` finds and checks every file; ``measure`` may load models and
+    returns one row of K numbers per example; ``combine`` is a pure function of any subset of those
+    rows, NaN where undefined. One that leaves examples out on purpose may have ``why(example, text)
+    -> str``, which says for what reason, and one that holds models ``release()``.
     """
 
     @property
@@ -215,7 +237,9 @@ class Scorer(Protocol):
     @property
     def signature(self) -> Signature: ...
 
-    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N K"]: ...
+    def measure(
+        self, examples: Sequence[Example], texts: Sequence[str]
+    ) -> Float[np.ndarray, "N K"]: ...
 
     def combine(self, statistics: Float[np.ndarray, "N K"]) -> Float[np.ndarray, " C"]: ...
 
@@ -231,9 +255,11 @@ Combine = TypeVar("Combine", bound=Callable[..., Any])
 
 
 def additive(combine: Combine) -> Combine:
-    """Promise that a combine reads only ``statistics.sum(axis=-2)`` and keeps any axes before the last two.
+    """Promise that a combine reads only ``statistics.sum(axis=-2)`` and keeps any axes before the
+    last two.
 
-    Then ten thousand samples of the rows cost one matrix product and one call, instead of ten thousand calls.
+    Then ten thousand samples of the rows cost one matrix product and one call, instead of ten
+    thousand calls.
     """
     combine.additive = True  # type: ignore[attr-defined]
     return combine
@@ -241,7 +267,9 @@ def additive(combine: Combine) -> Combine:
 
 @dataclass(frozen=True)
 class Score:
-    """One cell: the value and its 95 % bootstrap interval, on all examples but the ``undefined`` ones and why those."""
+    """One cell: the value and its 95 % bootstrap interval, on all examples but the ``undefined``
+    ones and why those.
+    """
 
     value: float
     low: float

@@ -1,8 +1,9 @@
-"""Names and the objects they stand for: tables of plug-ins found by entry point, ours by the same door as strangers'.
+"""Names and the objects they stand for: tables of plug-ins found by entry point, ours by the same
+door as strangers'.
 
-An entry point of the group ``parabench.systems`` or ``parabench.scorers`` names a table
-``{"bleu": "package.module:build"}``.
-A name is a family with an optional variant: ``softprompt-111`` is family ``softprompt``, variant ``111``.
+An entry point of the group ``parabench.systems`` or ``parabench.scorers`` names a table ``{"bleu":
+"package.module:build"}``. A name is a family with an optional variant: ``softprompt-111`` is family
+``softprompt``, variant ``111``.
 """
 
 from __future__ import annotations
@@ -20,17 +21,24 @@ Kind = Literal["system", "scorer"]
 
 @cache
 def table(kind: Kind) -> dict[str, str]:
-    """All families of a kind, name to ``module:function``; two tables with one name are an error that names both."""
+    """All families of a kind, name to ``module:function``; two tables with one name are an error
+    that names both.
+    """
     merged: dict[str, str] = {}
     for point in sorted(entry_points(group=f"parabench.{kind}s"), key=lambda point: point.name):
         for name, target in point.load().items():
             if merged.setdefault(name, target) != target:
-                raise UserError(f"register the {kind} {name!r}", f"two plug-ins claim it: {merged[name]} and {target}")
+                raise UserError(
+                    f"register the {kind} {name!r}",
+                    f"two plug-ins claim it: {merged[name]} and {target}",
+                )
     return merged
 
 
 def split(kind: Kind, name: str) -> tuple[str, str]:
-    """Family and variant of a name: the longest registered family that is it or stands before ``-`` or ``:``."""
+    """Family and variant of a name: the longest registered family that is it or stands before ``-``
+    or ``:``.
+    """
     families = [f for f in table(kind) if name == f or name.startswith((f"{f}-", f"{f}:"))]
     if not families:
         raise unknown(kind, name, sorted(table(kind)))

@@ -15,7 +15,9 @@ EVERY = 16
 
 def mark(text: str) -> int:
     """64 bits that stand for a text."""
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+    return int.from_bytes(
+        blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
+    )
 
 
 class Mapped(Sequence[Any]):
@@ -38,10 +40,14 @@ class Mapped(Sequence[Any]):
 
 
 class FileLines(Sequence[bytes]):
-    """The lines of a file, read when they are asked for; memory holds only where every 16th of them begins."""
+    """The lines of a file, read when they are asked for; memory holds only where every 16th of them
+    begins.
+    """
 
     def __init__(self, file: int, start: int = 0) -> None:
-        """None yet, of an open file, which is closed with this; the first will stand at ``start``."""
+        """None yet, of an open file, which is closed with this; the first will stand at
+        ``start``.
+        """
         self._file, self._begins, self._count = file, array("Q"), 0
         self._held: tuple[int, list[bytes]] = (-1, [])
         self.size = start

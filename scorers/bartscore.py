@@ -1,4 +1,6 @@
-"""BARTScore: how likely a BART finds the text given the source or a reference, and the reference given the text."""
+"""BARTScore: how likely a BART finds the text given the source or a reference, and the reference
+given the text.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +21,40 @@ from .checkpoints import Pair, mean_log_likelihoods
 from .sums import additive, as_sums, means
 
 COLUMNS = (
-    Column("bartscore-s2h", "up", "source", 3, "mean ln p of the text's tokens given the source: faithfulness"),
-    Column("bartscore-r2h", "up", "reference", 3, "mean ln p of the text's tokens given a reference: precision"),
-    Column("bartscore-h2r", "up", "reference", 3, "mean ln p of a reference's tokens given the text: recall"),
+    Column(
+        "bartscore-s2h",
+        "up",
+        "source",
+        3,
+        "mean ln p of the text's tokens given the source: faithfulness",
+    ),
+    Column(
+        "bartscore-r2h",
+        "up",
+        "reference",
+        3,
+        "mean ln p of the text's tokens given a reference: precision",
+    ),
+    Column(
+        "bartscore-h2r",
+        "up",
+        "reference",
+        3,
+        "mean ln p of a reference's tokens given the text: recall",
+    ),
     Column("bartscore-f", "up", "reference", 3, "mean of r2h and h2r"),
 )
 
 
 @dataclass(frozen=True)
 class BartScore:
-    """Mean natural log-likelihood per target token, special tokens included; always below 0, nearer 0 is better.
+    """Mean natural log-likelihood per target token, special tokens included; always below 0, nearer
+    0 is better.
 
-    Over several references the mean is taken, or the maximum with ``references="max"`` (``multi_ref_score`` of
-    neulab/BARTScore offers both, mean by default). Longer texts are cut at the model's limit. An empty text is scored
-    as its special tokens alone, as in the original. Without references their columns are undefined. Yuan et al. 2021;
-    neulab/BARTScore.
+    Over several references the mean is taken, or the maximum with ``references="max"``
+    (``multi_ref_score`` of neulab/BARTScore offers both, mean by default). Longer texts are cut at
+    the model's limit. An empty text is scored as its special tokens alone, as in the original.
+    Without references their columns are undefined. Yuan et al. 2021; neulab/BARTScore.
     """
 
     runtime: Runtime
@@ -46,10 +67,17 @@ class BartScore:
 
     @property
     def signature(self) -> Signature:
-        rules = (("refs", self.references), ("log", "natural"), ("truncate", "model-limit"), ("empty", "specials-only"))
+        rules = (
+            ("refs", self.references),
+            ("log", "natural"),
+            ("truncate", "model-limit"),
+            ("empty", "specials-only"),
+        )
         return Signature("bartscore", (*checkpoints.identity(self.model, self.runtime), *rules))
 
-    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 8"]:
+    def measure(
+        self, examples: Sequence[Example], texts: Sequence[str]
+    ) -> Float[np.ndarray, "N 8"]:
         rows = list(zip(examples, texts, strict=True))
         pairs = (pair for example, text in rows for pair in _pairs(example, text))
         score = mean_log_likelihoods(*self._loaded, pairs, self.runtime)
@@ -72,11 +100,16 @@ class BartScore:
             return [score[example.source, text], np.nan, np.nan, np.nan]
         ways = np.array([[score[r, text], score[text, r]] for r in example.references])
         both = np.column_stack([ways, ways.mean(axis=1)])
-        return [score[example.source, text], *(both.mean(axis=0) if self.references == "mean" else both.max(axis=0))]
+        return [
+            score[example.source, text],
+            *(both.mean(axis=0) if self.references == "mean" else both.max(axis=0)),
+        ]
 
 
 def _pairs(example: Example, text: str) -> list[Pair]:
-    both_ways = [pair for reference in example.references for pair in ((reference, text), (text, reference))]
+    both_ways = [
+        pair for reference in example.references for pair in ((reference, text), (text, reference))
+    ]
     return [(example.source, text), *both_ways]
 
 

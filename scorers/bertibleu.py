@@ -21,10 +21,12 @@ LEAST = 1e-5
 
 @dataclass(frozen=True)
 class BertIBleu:
-    """Mean over sentences of the harmonic mean of BERTScore(text, source), weight 4, and 1 - BLEU(text, source).
+    """Mean over sentences of the harmonic mean of BERTScore(text, source), weight 4, and 1 -
+    BLEU(text, source).
 
-    Between 0 (copies, garbage) and 1. It hardly sees disfluency: shuffled words keep their BERTScore and lose their
-    BLEU. Niu et al. 2021, "Unsupervised Paraphrasing with Pretrained Language Models", section 4.3.
+    Between 0 (copies, garbage) and 1. It hardly sees disfluency: shuffled words keep their
+    BERTScore and lose their BLEU. Niu et al. 2021, "Unsupervised Paraphrasing with Pretrained
+    Language Models", section 4.3.
     """
 
     matcher: Matcher
@@ -34,9 +36,15 @@ class BertIBleu:
     def columns(self) -> tuple[Column, ...]:
         return (
             Column(
-                "bertibleu", "up", "source", 3, "harmonic mean of BERTScore (weight 4) and 1 - BLEU, both to source"
+                "bertibleu",
+                "up",
+                "source",
+                3,
+                "harmonic mean of BERTScore (weight 4) and 1 - BLEU, both to source",
             ),
-            Column("bertscore-source", "up", "source", 4, "BERTScore F against the source: 1 is a copy"),
+            Column(
+                "bertscore-source", "up", "source", 4, "BERTScore F against the source: 1 is a copy"
+            ),
         )
 
     @property
@@ -44,11 +52,15 @@ class BertIBleu:
         rules = (("beta", f"{self.beta:g}"), ("bleu", "13a,exp,effective-order"))
         return Signature("bertibleu", (*rules, *self.matcher.settings))
 
-    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 4"]:
+    def measure(
+        self, examples: Sequence[Example], texts: Sequence[str]
+    ) -> Float[np.ndarray, "N 4"]:
         pairs = [(text, example.source) for example, text in zip(examples, texts, strict=True)]
         meaning = self.matcher.match(pairs)[:, 2]
         counter = BLEU(effective_order=True)
-        overlap = np.array([counter.sentence_score(text, [source]).score / 100 for text, source in pairs])
+        overlap = np.array(
+            [counter.sentence_score(text, [source]).score / 100 for text, source in pairs]
+        )
         kept, changed = np.maximum(meaning, LEAST), np.maximum(1 - overlap, LEAST)
         harmonic = (self.beta + 1) / (self.beta / kept + 1 / changed)
         return as_sums(np.column_stack([harmonic, meaning]))

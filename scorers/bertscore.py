@@ -1,4 +1,6 @@
-"""BERTScore: how well each token of the text finds a similar one in a reference, and the other way round."""
+"""BERTScore: how well each token of the text finds a similar one in a reference, and the other way
+round.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class BertScore:
-    """Mean BERTScore, at most 1; F, precision and recall are each the best over the references, as in bert-score.
+    """Mean BERTScore, at most 1; F, precision and recall are each the best over the references, as
+    in bert-score.
 
     Zhang et al. 2020; Tiiiger/bert_score 0.3.13.
     """
@@ -36,11 +39,19 @@ class BertScore:
 
     @property
     def signature(self) -> Signature:
-        return Signature("bertscore", (*self.matcher.settings, ("refs", "best"), ("version", "0.3.13")))
+        return Signature(
+            "bertscore", (*self.matcher.settings, ("refs", "best"), ("version", "0.3.13"))
+        )
 
-    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 6"]:
+    def measure(
+        self, examples: Sequence[Example], texts: Sequence[str]
+    ) -> Float[np.ndarray, "N 6"]:
         need_references("bertscore", examples)
-        pairs = [(text, r) for example, text in zip(examples, texts, strict=True) for r in example.references]
+        pairs = [
+            (text, r)
+            for example, text in zip(examples, texts, strict=True)
+            for r in example.references
+        ]
         starts = np.cumsum([0, *(len(example.references) for example in examples)])[:-1]
         best = np.maximum.reduceat(self.matcher.match(pairs), starts)
         return as_sums(best[:, [2, 0, 1]])

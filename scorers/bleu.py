@@ -39,12 +39,16 @@ class Bleu:
     def signature(self) -> Signature:
         return Signature("bleu", settings(BLEU(tokenize=self.tokenize, lowercase=self.lowercase)))
 
-    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 10"]:
+    def measure(
+        self, examples: Sequence[Example], texts: Sequence[str]
+    ) -> Float[np.ndarray, "N 10"]:
         need_references("bleu", examples)
         return rows(partial(bleu_counter, self.tokenize, self.lowercase), examples, texts)
 
     @additive
-    def combine(self, statistics: Float[np.ndarray, "*draws N 10"]) -> Float[np.ndarray, "*draws 1"]:
+    def combine(
+        self, statistics: Float[np.ndarray, "*draws N 10"]
+    ) -> Float[np.ndarray, "*draws 1"]:
         return corpus_bleu(statistics.sum(axis=-2))[..., None]
 
 

@@ -1,4 +1,6 @@
-"""What scorers with models share: how a checkpoint is named in a signature, and how long its texts may be, their likelihoods."""
+"""What scorers with models share: how a checkpoint is named in a signature, and how long its texts
+may be, their likelihoods.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ Pair = tuple[str, str]
 
 
 def identity(model: str, runtime: Runtime) -> tuple[tuple[str, str], ...]:
-    """The signature's items for a model: its short name, digest and arithmetic; finds and checks every file."""
+    """The signature's items for a model: its short name, digest and arithmetic; finds and checks
+    every file.
+    """
     checkpoint = locate(model)
     name = checkpoint.path if checkpoint.revision else Path(checkpoint.path).name
     return (("model", name), ("digest", checkpoint.digest[:12]), ("dtype", runtime.dtype))
@@ -27,8 +31,11 @@ def longest(model: Any, tokenizer: Any) -> int:
     return int(min(limit - (0 if offset is None else offset + 1), tokenizer.model_max_length))
 
 
-def mean_log_likelihoods(model: Any, tokenizer: Any, pairs: Iterable[Pair], runtime: Runtime) -> Mapping[Pair, float]:
-    """Mean ln p of target's tokens given source, specials included, for each distinct (source, target) once.
+def mean_log_likelihoods(
+    model: Any, tokenizer: Any, pairs: Iterable[Pair], runtime: Runtime
+) -> Mapping[Pair, float]:
+    """Mean ln p of target's tokens given source, specials included, for each distinct (source,
+    target) once.
 
     Texts are cut at the model's limit. Yuan et al. 2021; neulab/BARTScore.
     """
@@ -38,5 +45,7 @@ def mean_log_likelihoods(model: Any, tokenizer: Any, pairs: Iterable[Pair], runt
     texts = list(dict.fromkeys(text for pair in distinct for text in pair))
     encoded = tokenizer(texts, truncation=True, max_length=longest(model, tokenizer)).input_ids
     ids = dict(zip(texts, map(tuple, encoded), strict=True))
-    sums = seq2seq_log_likelihood(model, [(ids[source], ids[target]) for source, target in distinct], runtime)
+    sums = seq2seq_log_likelihood(
+        model, [(ids[source], ids[target]) for source, target in distinct], runtime
+    )
     return dict(zip(distinct, (sums[:, 0] / sums[:, 1]).tolist(), strict=True))

@@ -1,4 +1,6 @@
-"""chrF and chrF++: overlap of character n-grams, which forgives inflection; equal to sacrebleu's."""
+"""chrF and chrF++: overlap of character n-grams, which forgives inflection; equal to
+sacrebleu's.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ KEPT = 256
 class Chrf:
     """Corpus chrF and chrF++, 0 to 100, each text against the reference it fits best.
 
-    Statistics: (text, reference, matching) n-grams of each order. Popović 2015, 2017; mjpost/sacrebleu.
+    Statistics: (text, reference, matching) n-grams of each order. Popović 2015, 2017;
+    mjpost/sacrebleu.
     """
 
     lowercase: bool = False
@@ -48,19 +51,25 @@ class Chrf:
         items = dict(settings(CHRF(lowercase=self.lowercase)))
         return Signature("chrf", tuple((items | {"nw": "0,2"}).items()))
 
-    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 42"]:
+    def measure(
+        self, examples: Sequence[Example], texts: Sequence[str]
+    ) -> Float[np.ndarray, "N 42"]:
         need_references("chrf", examples)
         return rows(partial(_counter, self.lowercase), examples, texts)
 
     @additive
-    def combine(self, statistics: Float[np.ndarray, "*draws N 42"]) -> Float[np.ndarray, "*draws 2"]:
+    def combine(
+        self, statistics: Float[np.ndarray, "*draws N 42"]
+    ) -> Float[np.ndarray, "*draws 2"]:
         sums = statistics.sum(axis=-2)
         plain, plus = np.split(sums.reshape(*sums.shape[:-1], -1, 3), [ORDERS[0]], axis=-2)
         return np.stack([_f_score(plain), _f_score(plus)], axis=-1)
 
 
 def _counter(lowercase: bool) -> Count:
-    """Counts of chrF, then of chrF++; sacrebleu has no public names for the n-grams and counts of one text."""
+    """Counts of chrF, then of chrF++; sacrebleu has no public names for the n-grams and counts of
+    one text.
+    """
     plain, plus = (CHRF(word_order=words, lowercase=lowercase) for words in (0, 2))
 
     @lru_cache(KEPT)
@@ -70,7 +79,9 @@ def _counter(lowercase: bool) -> Count:
     @lru_cache(REMEMBERED)
     def matched(text: str, reference: str) -> list[int]:
         both = zip(grams(text), grams(reference), strict=True)
-        return [number for own, theirs in both for number in plus._get_match_statistics(own, theirs)]
+        return [
+            number for own, theirs in both for number in plus._get_match_statistics(own, theirs)
+        ]
 
     def count(text: str, references: Sequence[str]) -> list[float]:
         ways = [matched(text, reference) for reference in references]

@@ -1,4 +1,6 @@
-"""Counting in many pairs of texts: each distinct one once, and on all cores where that is quicker than on one."""
+"""Counting in many pairs of texts: each distinct one once, and on all cores where that is quicker
+than on one.
+"""
 
 from __future__ import annotations
 
@@ -23,18 +25,29 @@ STRETCH = 512
 BLOCK = 16384
 """Examples that a run hands over at once: so many that other cores are worth asking."""
 PATIENCE = 4.0
-"""Seconds that one core may have left to do before others are asked: starting them takes about one."""
+"""Seconds that one core may have left to do before others are asked: starting them takes about
+one.
+"""
 
 
 def rows(
-    begin: Callable[[], Count], examples: Sequence[Example], texts: Sequence[str], patience: float = PATIENCE
+    begin: Callable[[], Count],
+    examples: Sequence[Example],
+    texts: Sequence[str],
+    patience: float = PATIENCE,
 ) -> Float[np.ndarray, "N K"]:
-    """The counts of every text against its example's references, by what ``begin`` makes, once in each process."""
+    """The counts of every text against its example's references, by what ``begin`` makes, once in
+    each process.
+    """
     pairs = [(text, example.references) for example, text in zip(examples, texts, strict=True)]
-    return once_each(pairs, lambda distinct: np.array(_counted(begin, distinct, patience), dtype=float))
+    return once_each(
+        pairs, lambda distinct: np.array(_counted(begin, distinct, patience), dtype=float)
+    )
 
 
-def _counted(begin: Callable[[], Count], pairs: Sequence[Pair], patience: float) -> list[Sequence[float]]:
+def _counted(
+    begin: Callable[[], Count], pairs: Sequence[Pair], patience: float
+) -> list[Sequence[float]]:
     count, started, made = begin(), monotonic(), list[Sequence[float]]()
     for start in range(0, len(pairs), STRETCH):
         left = len(pairs) - start
@@ -60,6 +73,8 @@ def _errand(begin: Callable[[], Count], pairs: Sequence[Pair]) -> list[Sequence[
 def once_each(
     items: Sequence[Item], score: Callable[[list[Item]], Float[np.ndarray, "M ..."]]
 ) -> Float[np.ndarray, "N ..."]:
-    """The rows of ``score`` for all items, asked once about each distinct one, in order of first appearance."""
+    """The rows of ``score`` for all items, asked once about each distinct one, in order of first
+    appearance.
+    """
     places = {item: place for place, item in enumerate(dict.fromkeys(items))}
     return score(list(places))[[places[item] for item in items]]

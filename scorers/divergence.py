@@ -20,10 +20,11 @@ ORDERS = 4
 
 @dataclass(frozen=True)
 class Divergence:
-    """Means over examples, in percent: 0 is a copy. Garbage scores highest, so no column here can rank by itself.
+    """Means over examples, in percent: 0 is a copy. Garbage scores highest, so no column here can
+    rank by itself.
 
-    PINC: Chen and Dolan 2011, over the orders that the text has; it does not see deletions. The edit distances are
-    Levenshtein's over the longer text.
+    PINC: Chen and Dolan 2011, over the orders that the text has; it does not see deletions. The
+    edit distances are Levenshtein's over the longer text.
     """
 
     tokenize: str = "13a"
@@ -31,7 +32,13 @@ class Divergence:
     @property
     def columns(self) -> tuple[Column, ...]:
         novelty = (
-            Column(f"novelty{n}", "up", "source", 1, f"share of the text's {n}-grams that the source has not")
+            Column(
+                f"novelty{n}",
+                "up",
+                "source",
+                1,
+                f"share of the text's {n}-grams that the source has not",
+            )
             for n in (1, 2)
         )
         return (
@@ -43,14 +50,23 @@ class Divergence:
 
     @property
     def signature(self) -> Signature:
-        return Signature("divergence", (("tok", self.tokenize), ("case", "lc"), ("ned", "cased-characters")))
+        return Signature(
+            "divergence", (("tok", self.tokenize), ("case", "lc"), ("ned", "cased-characters"))
+        )
 
-    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 10"]:
-        rows = [_row(example.source, text, self.tokenize) for example, text in zip(examples, texts, strict=True)]
+    def measure(
+        self, examples: Sequence[Example], texts: Sequence[str]
+    ) -> Float[np.ndarray, "N 10"]:
+        rows = [
+            _row(example.source, text, self.tokenize)
+            for example, text in zip(examples, texts, strict=True)
+        ]
         return as_sums(100 * np.array(rows))
 
     @additive
-    def combine(self, statistics: Float[np.ndarray, "*draws N 10"]) -> Float[np.ndarray, "*draws 5"]:
+    def combine(
+        self, statistics: Float[np.ndarray, "*draws N 10"]
+    ) -> Float[np.ndarray, "*draws 5"]:
         return means(statistics)
 
 
@@ -62,8 +78,13 @@ def _row(source: str, text: str, tokenize: str) -> list[float]:
 
 
 def _novelty(before: Sequence[str], after: Sequence[str], order: int) -> float:
-    """The share of the distinct n-grams of ``after`` that are not in ``before``; 0 where it has none."""
-    old, new = (set(zip(*(side[start:] for start in range(order)), strict=False)) for side in (before, after))
+    """The share of the distinct n-grams of ``after`` that are not in ``before``; 0 where it has
+    none.
+    """
+    old, new = (
+        set(zip(*(side[start:] for start in range(order)), strict=False))
+        for side in (before, after)
+    )
     return len(new - old) / len(new) if new else 0.0
 
 

@@ -13,7 +13,8 @@ def normalised_edits(a: Sequence[Hashable], b: Sequence[Hashable]) -> float:
 
 
 def divergence(source: str, text: str, gamma: float) -> float:
-    """ParaScore's DS: ``gamma`` where the texts differ by at least that, then falling straight to -1 for a copy.
+    """ParaScore's DS: ``gamma`` where the texts differ by at least that, then falling straight to
+    -1 for a copy.
 
     Characters, cased, unstripped. Shen et al. 2022, section 4; shadowkiller33/ParaScore.
     """

@@ -1,4 +1,6 @@
-"""Any metric of the ``evaluate`` library as a scorer, by name or local path, and any scorer as such a metric."""
+"""Any metric of the ``evaluate`` library as a scorer, by name or local path, and any scorer as such
+a metric.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,9 @@ from .sums import additive, as_sums, means, need_references
 class Evaluate:
     """The mean over examples of one number of a metric's result, each example computed by itself.
 
-    ``field`` names the number; left empty, it is the result's only one. The metric gets the text as its prediction and
-    the example's references as its references. Loading one runs its code: use only what you trust.
+    ``field`` names the number; left empty, it is the result's only one. The metric gets the text as
+    its prediction and the example's references as its references. Loading one runs its code: use
+    only what you trust.
     """
 
     metric: str
@@ -30,14 +33,24 @@ class Evaluate:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        return (Column(f"evaluate:{self.metric}", "up", "reference", 4, "mean over examples, by the evaluate library"),)
+        return (
+            Column(
+                f"evaluate:{self.metric}",
+                "up",
+                "reference",
+                4,
+                "mean over examples, by the evaluate library",
+            ),
+        )
 
     @property
     def signature(self) -> Signature:
         items = {"metric": self.metric, "field": self.field or "only", "mean": "examples"}
         return Signature("evaluate", tuple((items | {"version": version("evaluate")}).items()))
 
-    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 2"]:
+    def measure(
+        self, examples: Sequence[Example], texts: Sequence[str]
+    ) -> Float[np.ndarray, "N 2"]:
         need_references("evaluate", examples)
         results = [
             self._loaded.compute(predictions=[text], references=[list(example.references)])
@@ -59,12 +72,19 @@ class Evaluate:
             raise UserError(
                 f"load the metric {self.metric!r} of the evaluate library",
                 str(error).splitlines()[0],
-                ("a metric's name, where a hub is reachable", "the path of a local metric script or folder"),
+                (
+                    "a metric's name, where a hub is reachable",
+                    "the path of a local metric script or folder",
+                ),
                 "parabench list scorers shows what needs no download",
             ) from error
 
     def _number(self, result: Mapping[str, Any]) -> float:
-        numbers = {key: float(value) for key, value in result.items() if isinstance(value, (int, float, np.number))}
+        numbers = {
+            key: float(value)
+            for key, value in result.items()
+            if isinstance(value, (int, float, np.number))
+        }
         chosen = [self.field] if self.field else list(numbers)
         if len(chosen) != 1 or chosen[0] not in numbers:
             raise UserError(
@@ -77,7 +97,8 @@ class Evaluate:
 
 
 def as_metric(scorer: Scorer) -> Any:
-    """A scorer as a metric of the library: ``compute(predictions=…, references=…, sources=…)`` gives its columns.
+    """A scorer as a metric of the library: ``compute(predictions=…, references=…, sources=…)``
+    gives its columns.
 
     ``references`` is a list of lists of strings; the result maps column names to numbers.
     """
@@ -93,9 +114,14 @@ def as_metric(scorer: Scorer) -> Any:
 
         def _compute(self, predictions: Any, references: Any, sources: Any) -> dict[str, float]:
             rows = enumerate(zip(sources, references, strict=True))
-            examples = [Example(str(number), source, tuple(several)) for number, (source, several) in rows]
+            examples = [
+                Example(str(number), source, tuple(several)) for number, (source, several) in rows
+            ]
             values = scorer.combine(scorer.measure(examples, predictions))
-            return {column.name: float(value) for column, value in zip(scorer.columns, values, strict=True)}
+            return {
+                column.name: float(value)
+                for column, value in zip(scorer.columns, values, strict=True)
+            }
 
     return ScorerMetric(keep_in_memory=True)
 
@@ -103,5 +129,7 @@ def as_metric(scorer: Scorer) -> Any:
 def build(variant: str, setting: Setting) -> Scorer:
     """Build ``evaluate:NAME``; option: ``field``, which number of its result to take."""
     if not variant:
-        raise UserError("use the scorer evaluate", "no metric named", mend="name one: --scorers evaluate:meteor")
+        raise UserError(
+            "use the scorer evaluate", "no metric named", mend="name one: --scorers evaluate:meteor"
+        )
     return Evaluate(variant, **options.read("evaluate", setting, field=str))

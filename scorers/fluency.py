@@ -23,10 +23,12 @@ from .sums import additive, as_sums, means
 
 @dataclass(frozen=True)
 class Fluency:
-    """Mean negative log-likelihood per token, in nats, of a text and the end after it, begun with the model's BOS.
+    """Mean negative log-likelihood per token, in nats, of a text and the end after it, begun with
+    the model's BOS.
 
-    The end is scored so that an empty text is defined, and a cut one pays. Lower is more expected, which is not always
-    better: the dullest text wins. Exponentiated it is a perplexity. Longer texts are cut at the model's limit.
+    The end is scored so that an empty text is defined, and a cut one pays. Lower is more expected,
+    which is not always better: the dullest text wins. Exponentiated it is a perplexity. Longer
+    texts are cut at the model's limit.
     """
 
     runtime: Runtime
@@ -34,19 +36,31 @@ class Fluency:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        return (Column("fluency-nll", "down", "output", 3, "negative ln p per token under a fixed language model"),)
+        return (
+            Column(
+                "fluency-nll",
+                "down",
+                "output",
+                3,
+                "negative ln p per token under a fixed language model",
+            ),
+        )
 
     @property
     def signature(self) -> Signature:
         rules = (("log", "natural"), ("end", "scored"), ("truncate", "model-limit"))
         return Signature("fluency", (*checkpoints.identity(self.model, self.runtime), *rules))
 
-    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 2"]:
+    def measure(
+        self, examples: Sequence[Example], texts: Sequence[str]
+    ) -> Float[np.ndarray, "N 2"]:
         return as_sums(once_each(texts, self._score)[:, None])
 
     def _score(self, texts: Sequence[str]) -> Float[np.ndarray, " M"]:
         model, tokenizer = self._loaded
-        begin = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+        begin = (
+            tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+        )
         room = checkpoints.longest(model, tokenizer) - 2
         ids = [tuple(tokenizer(text, add_special_tokens=False).input_ids[:room]) for text in texts]
         targets = [(*text, tokenizer.eos_token_id) for text in ids]

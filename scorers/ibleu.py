@@ -1,4 +1,6 @@
-"""iBLEU: near the references and far from the source, in one number, so that copying does not win."""
+"""iBLEU: near the references and far from the source, in one number, so that copying does not
+win.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,9 @@ from .sums import additive, need_references
 class IBleu:
     """``alpha * BLEU(text, references) - (1 - alpha) * BLEU(text, source)``, both corpus BLEU.
 
-    Statistics: ten counts against the references, then ten against the source. Sun and Zhou 2012, "Joint Learning of a
-    Dual SMT System for Paraphrase Generation", who suggest 0.7 to 0.9; at 0.9 copying beats people on news text.
+    Statistics: ten counts against the references, then ten against the source. Sun and Zhou 2012,
+    "Joint Learning of a Dual SMT System for Paraphrase Generation", who suggest 0.7 to 0.9; at 0.9
+    copying beats people on news text.
     """
 
     alpha: float = 0.8
@@ -35,24 +38,40 @@ class IBleu:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        mixed = Column(self.name, "up", "both", 1, f"{self.alpha:g} BLEU against references - the rest against source")
-        overlap = Column("src_bleu", "down", "source", 1, "corpus BLEU against the source: 100 is a copy")
+        mixed = Column(
+            self.name,
+            "up",
+            "both",
+            1,
+            f"{self.alpha:g} BLEU against references - the rest against source",
+        )
+        overlap = Column(
+            "src_bleu", "down", "source", 1, "corpus BLEU against the source: 100 is a copy"
+        )
         return (mixed, overlap) if self.name == "ibleu" else (mixed,)
 
     @property
     def signature(self) -> Signature:
         return Signature(
-            self.name, (("alpha", f"{self.alpha:g}"), *settings(BLEU(tokenize=self.tokenize, lowercase=self.lowercase)))
+            self.name,
+            (
+                ("alpha", f"{self.alpha:g}"),
+                *settings(BLEU(tokenize=self.tokenize, lowercase=self.lowercase)),
+            ),
         )
 
-    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 20"]:
+    def measure(
+        self, examples: Sequence[Example], texts: Sequence[str]
+    ) -> Float[np.ndarray, "N 20"]:
         need_references(self.name, examples)
         begin = partial(bleu_counter, self.tokenize, self.lowercase)
         sources = [replace(example, references=(example.source,)) for example in examples]
         return np.hstack([rows(begin, examples, texts), rows(begin, sources, texts)])
 
     @additive
-    def combine(self, statistics: Float[np.ndarray, "*draws N 20"]) -> Float[np.ndarray, "*draws C"]:
+    def combine(
+        self, statistics: Float[np.ndarray, "*draws N 20"]
+    ) -> Float[np.ndarray, "*draws C"]:
         sums = statistics.sum(axis=-2)
         near, copied = corpus_bleu(sums[..., :WIDTH]), corpus_bleu(sums[..., WIDTH:])
         mixed = self.alpha * near - (1 - self.alpha) * copied
@@ -71,5 +90,9 @@ def _alpha(variant: str) -> float:
     except ValueError:
         alpha = -1.0
     if not 0 <= alpha <= 1:
-        raise UserError(f"use the scorer ibleu-{variant}", f"{variant!r} is no weight from 0 to 1", ["ibleu-0.7"])
+        raise UserError(
+            f"use the scorer ibleu-{variant}",
+            f"{variant!r} is no weight from 0 to 1",
+            ["ibleu-0.7"],
+        )
     return alpha

@@ -25,10 +25,12 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Nli:
-    """Mean probability of entailment in both directions and, as ``nli``, the smaller of the two: 1 is equivalent.
+    """Mean probability of entailment in both directions and, as ``nli``, the smaller of the two: 1
+    is equivalent.
 
-    It sees what overlap and embeddings miss: negation, numbers, names, roles. Texts are cut at the model's limit.
-    The model is any cross-encoder trained on natural language inference (Williams et al. 2018, MultiNLI).
+    It sees what overlap and embeddings miss: negation, numbers, names, roles. Texts are cut at the
+    model's limit. The model is any cross-encoder trained on natural language inference (Williams et
+    al. 2018, MultiNLI).
     """
 
     runtime: Runtime
@@ -37,16 +39,38 @@ class Nli:
     @property
     def columns(self) -> tuple[Column, ...]:
         return (
-            Column("nli", "up", "source", 3, "smaller of the two probabilities that source and text entail each other"),
-            Column("nli-s2h", "up", "source", 3, "probability that the source entails the text: nothing invented"),
-            Column("nli-h2s", "up", "source", 3, "probability that the text entails the source: nothing lost"),
+            Column(
+                "nli",
+                "up",
+                "source",
+                3,
+                "smaller of the two probabilities that source and text entail each other",
+            ),
+            Column(
+                "nli-s2h",
+                "up",
+                "source",
+                3,
+                "probability that the source entails the text: nothing invented",
+            ),
+            Column(
+                "nli-h2s",
+                "up",
+                "source",
+                3,
+                "probability that the text entails the source: nothing lost",
+            ),
         )
 
     @property
     def signature(self) -> Signature:
-        return Signature("nli", (*checkpoints.identity(self.model, self.runtime), ("both", "minimum")))
+        return Signature(
+            "nli", (*checkpoints.identity(self.model, self.runtime), ("both", "minimum"))
+        )
 
-    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 6"]:
+    def measure(
+        self, examples: Sequence[Example], texts: Sequence[str]
+    ) -> Float[np.ndarray, "N 6"]:
         pairs = [(example.source, text) for example, text in zip(examples, texts, strict=True)]
         both_ways = [*pairs, *((text, source) for source, text in pairs)]
         forward, backward = np.split(once_each(both_ways, self._entailment), 2)
@@ -70,16 +94,22 @@ class Nli:
         """The probability that the first text of each pair entails the second."""
         model, tokenizer, entailed = self._loaded
         limit = checkpoints.longest(model, tokenizer)
-        rows = [tokenizer(premise, text, truncation=True, max_length=limit) for premise, text in pairs]
+        rows = [
+            tokenizer(premise, text, truncation=True, max_length=limit) for premise, text in pairs
+        ]
         result = np.zeros(len(pairs))
 
         @torch.inference_mode()
         def run(batch: Sequence[int]) -> tuple[Sequence[int], np.ndarray]:
-            padded = tokenizer.pad([rows[position] for position in batch], return_tensors="pt").to(model.device)
+            padded = tokenizer.pad([rows[position] for position in batch], return_tensors="pt").to(
+                model.device
+            )
             return batch, model(**padded).logits.float().softmax(-1)[:, entailed].cpu().numpy()
 
         order = by_length([len(row["input_ids"]) for row in rows])
-        for batch, probabilities in in_batches(order, run, self.runtime.batch_size, BATCH, model=model):
+        for batch, probabilities in in_batches(
+            order, run, self.runtime.batch_size, BATCH, model=model
+        ):
             result[np.asarray(batch)] = probabilities
         return result
 

@@ -8,13 +8,19 @@ from parabench.contracts import Setting, UserError
 
 
 def read(scorer: str, setting: Setting, **known: type) -> dict[str, Any]:
-    """The options given for a scorer, each known by name and of its type; raises UserError where one is not."""
-    given = {name: value for name, value in setting.options.items() if name != "family"}  # the suite's own key
+    """The options given for a scorer, each known by name and of its type; raises UserError where
+    one is not.
+    """
+    given = {
+        name: value for name, value in setting.options.items() if name != "family"
+    }  # the suite's own key
     for name, value in given.items():
         if name not in known:
             raise UserError(f"use the option {name!r} of {scorer}", "no such option", sorted(known))
         if not isinstance(value, (int, float) if known[name] is float else known[name]):
-            raise UserError(f"use {name} = {value!r} for {scorer}", f"it is not a {known[name].__name__}")
+            raise UserError(
+                f"use {name} = {value!r} for {scorer}", f"it is not a {known[name].__name__}"
+            )
     return given
 
 

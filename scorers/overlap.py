@@ -1,4 +1,6 @@
-"""What several overlap scorers share: BLEU's statistics and how they become a score; sacrebleu's signatures."""
+"""What several overlap scorers share: BLEU's statistics and how they become a score; sacrebleu's
+signatures.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +21,26 @@ from .cores import REMEMBERED, Count
 from .segment import forgetful
 
 WIDTH = 10
-"""Statistics per text: hypothesis and reference length, then matches and totals of orders 1 to 4."""
+"""Statistics per text: hypothesis and reference length, then matches and totals of orders 1 to
+4.
+"""
 
 
 def bleu_options(scorer: str, setting: Setting) -> dict[str, Any]:
-    """The options ``tokenize`` and ``lowercase``, checked; only sacrebleu's tokenizers that need no download."""
+    """The options ``tokenize`` and ``lowercase``, checked; only sacrebleu's tokenizers that need no
+    download.
+    """
     given = options.read(scorer, setting, tokenize=str, lowercase=bool)
-    options.choose(scorer, "tokenize", given.get("tokenize", "13a"), ("13a", "none", "intl", "char", "zh"))
+    options.choose(
+        scorer, "tokenize", given.get("tokenize", "13a"), ("13a", "none", "intl", "char", "zh")
+    )
     return given
 
 
 def bleu_counter(tokenize: str = "13a", lowercase: bool = False) -> Count:
-    """BLEU's ten statistics of a text against its references, as sacrebleu counts them; each text is cut up once."""
+    """BLEU's ten statistics of a text against its references, as sacrebleu counts them; each text
+    is cut up once.
+    """
     metric = BLEU(tokenize=tokenize, lowercase=lowercase)
     metric.tokenizer = forgetful(metric.tokenizer)
 
@@ -51,11 +61,18 @@ def bleu_counter(tokenize: str = "13a", lowercase: bool = False) -> Count:
 
 
 def corpus_bleu(sums: Float[np.ndarray, "*draws 10"]) -> Float[np.ndarray, "*draws"]:
-    """Corpus BLEU in percent from summed statistics, exponential smoothing, as sacrebleu's ``compute_bleu``.
+    """Corpus BLEU in percent from summed statistics, exponential smoothing, as sacrebleu's
+    ``compute_bleu``.
 
-    Post 2018, "A Call for Clarity in Reporting BLEU Scores"; smoothing: Chen and Cherry 2014, method 3.
+    Post 2018, "A Call for Clarity in Reporting BLEU Scores"; smoothing: Chen and Cherry 2014,
+    method 3.
     """
-    length, reference_length, matches, totals = sums[..., 0], sums[..., 1], sums[..., 2:6], sums[..., 6:]
+    length, reference_length, matches, totals = (
+        sums[..., 0],
+        sums[..., 1],
+        sums[..., 2:6],
+        sums[..., 6:],
+    )
     halvings = 2.0 ** np.cumsum(matches == 0, axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         precisions = np.where(matches > 0, matches, 1 / halvings) / totals
@@ -65,7 +82,9 @@ def corpus_bleu(sums: Float[np.ndarray, "*draws 10"]) -> Float[np.ndarray, "*dra
 
 
 def settings(metric: Metric) -> tuple[tuple[str, str], ...]:
-    """Sacrebleu's own signature of a metric; ``nrefs:var`` because examples may differ in how many they have."""
+    """Sacrebleu's own signature of a metric; ``nrefs:var`` because examples may differ in how many
+    they have.
+    """
     metric.num_refs = -1
     items = (item.partition(":") for item in str(metric.get_signature()).split("|"))
     return tuple((key, value) for key, _, value in items)

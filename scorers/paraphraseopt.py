@@ -1,8 +1,9 @@
 """The fourteen columns of Paraphrase-OPT (2022), its own way: shown as legacy, never ranked.
 
-Every output is compared with the source it was made from, so an unchanged copy is perfect. The columns are here to read
-the published table by, and to show what such a protocol rewards. Clyde013/Paraphrase-OPT, ``model_benchmark.py`` and
-``metrics/bart_metric.py``; torchmetrics 0.8.2, ``functional/text``.
+Every output is compared with the source it was made from, so an unchanged copy is perfect. The
+columns are here to read the published table by, and to show what such a protocol rewards.
+Clyde013/Paraphrase-OPT, ``model_benchmark.py`` and ``metrics/bart_metric.py``; torchmetrics 0.8.2,
+``functional/text``.
 """
 
 from __future__ import annotations
@@ -35,11 +36,13 @@ ABBREVIATIONS = {"dr", "jr", "mr", "mrs", "ms", "prof", "sr", "st", "vs"}
 
 @dataclass(frozen=True)
 class ParaphraseOpt:
-    """Means over rows of ln p(source | output), unsmoothed sentence BLEU and ROUGE of output against source, 0 to 1.
+    """Means over rows of ln p(source | output), unsmoothed sentence BLEU and ROUGE of output
+    against source, 0 to 1.
 
-    Two details differ, and neither moves a text of one sentence within the model's limit: ROUGE-Lsum cuts sentences by
-    Punkt with a short list of abbreviations, where the original's trained list is a download; and longer texts are cut
-    at the model's limit, where the original fails.
+    Two details differ, and neither moves a text of one sentence within the model's limit:
+    ROUGE-Lsum cuts sentences by Punkt with a short list of abbreviations, where the original's
+    trained list is a download; and longer texts are cut at the model's limit, where the original
+    fails.
     """
 
     runtime: Runtime
@@ -47,10 +50,28 @@ class ParaphraseOpt:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        likelihood = Column("legacy-bartscore", "none", "source", 3, "mean ln p of the source's tokens given the text")
-        bleu = Column("legacy-bleuscore", "none", "source", 3, "mean of unsmoothed sentence BLEU, words between spaces")
+        likelihood = Column(
+            "legacy-bartscore",
+            "none",
+            "source",
+            3,
+            "mean ln p of the source's tokens given the text",
+        )
+        bleu = Column(
+            "legacy-bleuscore",
+            "none",
+            "source",
+            3,
+            "mean of unsmoothed sentence BLEU, words between spaces",
+        )
         rouge = (
-            Column(f"legacy-{kind}_{part}", "none", "source", 3, f"mean {kind}, {part}, against the source")
+            Column(
+                f"legacy-{kind}_{part}",
+                "none",
+                "source",
+                3,
+                f"mean {kind}, {part}, against the source",
+            )
             for kind in KINDS
             for part in PARTS
         )
@@ -64,16 +85,24 @@ class ParaphraseOpt:
             "sentences": f"punkt-untrained-{version('nltk')}",
             "truncate": "model-limit",
         }
-        return Signature("paraphrase-opt", (*checkpoints.identity(self.model, self.runtime), *rules.items()))
+        return Signature(
+            "paraphrase-opt", (*checkpoints.identity(self.model, self.runtime), *rules.items())
+        )
 
-    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 28"]:
+    def measure(
+        self, examples: Sequence[Example], texts: Sequence[str]
+    ) -> Float[np.ndarray, "N 28"]:
         pairs = [(text, example.source) for example, text in zip(examples, texts, strict=True)]
         likelihood = mean_log_likelihoods(*self._loaded, pairs, self.runtime)
         scorer = RougeScorer(KINDS)
-        return as_sums(np.array([[likelihood[pair], bleu(*pair), *_rouge(scorer, *pair)] for pair in pairs]))
+        return as_sums(
+            np.array([[likelihood[pair], bleu(*pair), *_rouge(scorer, *pair)] for pair in pairs])
+        )
 
     @additive
-    def combine(self, statistics: Float[np.ndarray, "*draws N 28"]) -> Float[np.ndarray, "*draws 14"]:
+    def combine(
+        self, statistics: Float[np.ndarray, "*draws N 28"]
+    ) -> Float[np.ndarray, "*draws 14"]:
         return means(statistics)
 
     def release(self) -> None:
@@ -86,11 +115,16 @@ class ParaphraseOpt:
 
 
 def bleu(text: str, source: str) -> float:
-    """BLEU of one text, 0 to 1: no smoothing, so 0 where any order from 1 to 4 has no match (Papineni et al. 2002)."""
+    """BLEU of one text, 0 to 1: no smoothing, so 0 where any order from 1 to 4 has no match
+    (Papineni et al. 2002).
+    """
     words, kept = text.split(), source.split()
     logarithms = []
     for order in range(1, 5):
-        matches, total = (_ngrams(words, order) & _ngrams(kept, order)).total(), len(words) - order + 1
+        matches, total = (
+            (_ngrams(words, order) & _ngrams(kept, order)).total(),
+            len(words) - order + 1,
+        )
         if matches == 0:
             return 0.0
         logarithms.append(math.log(matches / total))

@@ -27,10 +27,11 @@ PARTS = (("", "fmeasure", "F"), ("-p", "precision", "precision"), ("-r", "recall
 
 @dataclass(frozen=True)
 class Rouge:
-    """Mean ROUGE in percent; with several references, the one of the best F counts, for each kind by itself.
+    """Mean ROUGE in percent; with several references, the one of the best F counts, for each kind
+    by itself.
 
-    It reads the letters a-z and digits alone: a reference without any leaves its example undefined, never zero.
-    Lin 2004; google-research/google-research, rouge.
+    It reads the letters a-z and digits alone: a reference without any leaves its example undefined,
+    never zero. Lin 2004; google-research/google-research, rouge.
     """
 
     stemmer: bool = False
@@ -40,7 +41,9 @@ class Rouge:
     @property
     def columns(self) -> tuple[Column, ...]:
         return tuple(
-            Column(kind + suffix, "up", "reference", 1, f"{kind}, {word}, against the best reference")
+            Column(
+                kind + suffix, "up", "reference", 1, f"{kind}, {word}, against the best reference"
+            )
             for suffix, _, word in PARTS
             for kind in KINDS
         )
@@ -55,17 +58,25 @@ class Rouge:
         }
         return Signature("rouge", tuple(settings.items()))
 
-    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 24"]:
+    def measure(
+        self, examples: Sequence[Example], texts: Sequence[str]
+    ) -> Float[np.ndarray, "N 24"]:
         need_references("rouge", examples)
         return as_sums(rows(partial(_counter, self.stemmer), examples, texts))
 
     @additive
-    def combine(self, statistics: Float[np.ndarray, "*draws N 24"]) -> Float[np.ndarray, "*draws 12"]:
+    def combine(
+        self, statistics: Float[np.ndarray, "*draws N 24"]
+    ) -> Float[np.ndarray, "*draws 12"]:
         return means(statistics)
 
     def why(self, example: Example, text: str) -> str:
         """Why an example has no value."""
-        return "" if any(map(_is_readable, example.references)) else "no reference holds a letter a-z or a digit"
+        return (
+            ""
+            if any(map(_is_readable, example.references))
+            else "no reference holds a letter a-z or a digit"
+        )
 
 
 def _is_readable(reference: str) -> bool:
@@ -73,7 +84,9 @@ def _is_readable(reference: str) -> bool:
 
 
 def _counter(stemmer: bool) -> Count:
-    """Percentages of every part of every kind; rouge-score has no public names for the scores of cut-up texts."""
+    """Percentages of every part of every kind; rouge-score has no public names for the scores of
+    cut-up texts.
+    """
     tokenise = DefaultTokenizer(stemmer).tokenize
 
     @lru_cache(REMEMBERED)
@@ -84,14 +97,23 @@ def _counter(stemmer: bool) -> Count:
     def scores(text: str, reference: str) -> list[Score]:
         theirs, own = lines(reference), lines(text)
         flat, flat_own = ([token for line in side for token in line] for side in (theirs, own))
-        grams = [[rouge_scorer._create_ngrams(side, order) for side in (flat, flat_own)] for order in (1, 2)]
+        grams = [
+            [rouge_scorer._create_ngrams(side, order) for side in (flat, flat_own)]
+            for order in (1, 2)
+        ]
         longest = _longest_common(flat, flat_own)
-        one_each = len(theirs) < 2 and len(own) < 2  # then the level of the summary is that of the sentence
+        one_each = (
+            len(theirs) < 2 and len(own) < 2
+        )  # then the level of the summary is that of the sentence
         summary = longest if one_each else rouge_scorer._summary_level_lcs(theirs, own)
         return [*(rouge_scorer._score_ngrams(*sides) for sides in grams), longest, summary]
 
     def count(text: str, references: Sequence[str]) -> list[float]:
-        readable = [reference for reference in references if any(c.isascii() and c.isalnum() for c in reference)]
+        readable = [
+            reference
+            for reference in references
+            if any(c.isascii() and c.isalnum() for c in reference)
+        ]
         if not readable:
             return [np.nan] * (len(KINDS) * len(PARTS))
         kinds = zip(*(scores(text, reference) for reference in readable), strict=True)

@@ -21,7 +21,9 @@ _ABBREVIATION = re.compile(r"(?<!\S)(?:Mr|Mrs|Ms|Dr|Prof|St|No|vs|Jr|Sr|[A-Z])\.
 
 
 def split_sentences(text: str) -> list[str]:
-    """The non-empty sentences of a text: cut after ``.``, ``!``, ``?`` before a capital or digit, and at line ends."""
+    """The non-empty sentences of a text: cut after ``.``, ``!``, ``?`` before a capital or digit,
+    and at line ends.
+    """
     pieces, start = [], 0
     for boundary in _BOUNDARY.finditer(text):
         end = boundary.start()
@@ -32,12 +34,16 @@ def split_sentences(text: str) -> list[str]:
 
 
 def words(text: str, tokenize: str = "13a") -> list[str]:
-    """Lower-cased tokens: of mteval's 13a rule, as BLEU counts them, or with ``none`` what stands between spaces."""
+    """Lower-cased tokens: of mteval's 13a rule, as BLEU counts them, or with ``none`` what stands
+    between spaces.
+    """
     return (_tokenizer()(text.lower()) if tokenize == "13a" else text.lower()).split()
 
 
 def forgetful(tokenizer: Any) -> Callable[[str], str]:
-    """A tokenizer of sacrebleu's without its memory: by itself it keeps 65,536 texts, and these cut up, for ever."""
+    """A tokenizer of sacrebleu's without its memory: by itself it keeps 65,536 texts, and these cut
+    up, for ever.
+    """
     if hasattr(tokenizer, "_post_tokenizer"):
         tokenizer._post_tokenizer = forgetful(tokenizer._post_tokenizer)
     return partial(unwrap(type(tokenizer).__call__), tokenizer)

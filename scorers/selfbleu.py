@@ -21,10 +21,12 @@ from .sums import additive
 
 @dataclass(frozen=True)
 class SelfBleu:
-    """BLEU of a sample against the others of its source, 0 to 100 where all are one; undefined where there are none.
+    """BLEU of a sample against the others of its source, 0 to 100 where all are one; undefined
+    where there are none.
 
-    Zhu et al. 2018, "Texygen", who take all texts of a system together. Silence and garbage repeat themselves least, so
-    it does not rank; more samples repeat one another more. Statistics: BLEU's ten counts, and 1 where they are defined.
+    Zhu et al. 2018, "Texygen", who take all texts of a system together. Silence and garbage repeat
+    themselves least, so it does not rank; more samples repeat one another more. Statistics: BLEU's
+    ten counts, and 1 where they are defined.
     """
 
     tokenize: str = "13a"
@@ -34,25 +36,35 @@ class SelfBleu:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        return (Column("self_bleu", "none", "samples", 1, "corpus BLEU of each sample against the others"),)
+        return (
+            Column(
+                "self_bleu", "none", "samples", 1, "corpus BLEU of each sample against the others"
+            ),
+        )
 
     @property
     def signature(self) -> Signature:
         own = settings(BLEU(tokenize=self.tokenize, lowercase=self.lowercase))
         return Signature("selfbleu", (("left-out", "each"), *own))
 
-    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 11"]:
+    def measure(
+        self, examples: Sequence[Example], texts: Sequence[str]
+    ) -> Float[np.ndarray, "N 11"]:
         statistics = np.zeros((len(examples), WIDTH + 1))
         several = [place for place, example in enumerate(examples) if example.samples]
         if several:
-            others = [replace(examples[place], references=examples[place].samples) for place in several]
+            others = [
+                replace(examples[place], references=examples[place].samples) for place in several
+            ]
             begin = partial(bleu_counter, self.tokenize, self.lowercase)
             statistics[several, :WIDTH] = rows(begin, others, [texts[place] for place in several])
             statistics[several, WIDTH] = 1
         return statistics
 
     @additive
-    def combine(self, statistics: Float[np.ndarray, "*draws N 11"]) -> Float[np.ndarray, "*draws 1"]:
+    def combine(
+        self, statistics: Float[np.ndarray, "*draws N 11"]
+    ) -> Float[np.ndarray, "*draws 1"]:
         sums = statistics.sum(axis=-2)
         return np.where(sums[..., WIDTH:] > 0, corpus_bleu(sums[..., :WIDTH])[..., None], np.nan)
 

@@ -1,7 +1,9 @@
-"""Statistics that add up: a combine that reads only the sums of its rows can be resampled by one matrix product.
+"""Statistics that add up: a combine that reads only the sums of its rows can be resampled by one
+matrix product.
 
-Significance tests draw thousands of samples of the same rows. Where ``combine(rows) == combine(sum of rows)``, a sample
-is a weighted sum of rows, and all samples of all columns cost one matrix product and one call.
+Significance tests draw thousands of samples of the same rows. Where ``combine(rows) == combine(sum
+of rows)``, a sample is a weighted sum of rows, and all samples of all columns cost one matrix
+product and one call.
 """
 
 from __future__ import annotations
@@ -16,13 +18,17 @@ from parabench.contracts import additive as additive
 
 
 def as_sums(values: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N 2C"]:
-    """One value per example and column, NaN or infinite where undefined, as values and counts of defined values."""
+    """One value per example and column, NaN or infinite where undefined, as values and counts of
+    defined values.
+    """
     defined = np.isfinite(values)
     return np.hstack([np.where(defined, values, 0.0), defined])
 
 
 def means(statistics: Float[np.ndarray, "*draws N 2C"]) -> Float[np.ndarray, "*draws C"]:
-    """The mean of the defined values of each column, from rows that ``as_sums`` made; NaN where there are none."""
+    """The mean of the defined values of each column, from rows that ``as_sums`` made; NaN where
+    there are none.
+    """
     total, count = np.split(statistics.sum(axis=-2), 2, axis=-1)
     with np.errstate(invalid="ignore"):
         return total / count

@@ -1,4 +1,6 @@
-"""TER: how many word edits and shifts turn the text into the nearest reference; equal to sacrebleu's."""
+"""TER: how many word edits and shifts turn the text into the nearest reference; equal to
+sacrebleu's.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,15 @@ from .segment import forgetful
 from .sums import additive, need_references
 
 LONGEST = 200
-"""Words up to which shifts are searched for, as in sacrebleu: two texts of 10,000 characters would take minutes."""
+"""Words up to which shifts are searched for, as in sacrebleu: two texts of 10,000 characters would
+take minutes.
+"""
 
 
 @dataclass(frozen=True)
 class Ter:
-    """Corpus TER: edits over mean reference length, in percent; 0 is a perfect match and there is no upper end.
+    """Corpus TER: edits over mean reference length, in percent; 0 is a perfect match and there is
+    no upper end.
 
     In texts of more than ``LONGEST`` words a shift counts as the words it deletes and inserts.
 
@@ -41,13 +46,23 @@ class Ter:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        return (Column("ter", "down", "reference", 1, "edits to the nearest reference, per 100 reference words"),)
+        return (
+            Column(
+                "ter",
+                "down",
+                "reference",
+                1,
+                "edits to the nearest reference, per 100 reference words",
+            ),
+        )
 
     @property
     def signature(self) -> Signature:
         return Signature("ter", (*settings(self._metric()), ("shifts", f"to-{LONGEST}-words")))
 
-    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 2"]:
+    def measure(
+        self, examples: Sequence[Example], texts: Sequence[str]
+    ) -> Float[np.ndarray, "N 2"]:
         need_references("ter", examples)
         return rows(partial(_counter, self._metric()), examples, texts)
 

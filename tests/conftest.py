@@ -1,4 +1,6 @@
-"""No test reaches a network, neither in this process nor in its children; loopback is for tests that are marked so."""
+"""No test reaches a network, neither in this process nor in its children; loopback is for tests
+that are marked so.
+"""
 
 import os
 import sys
@@ -16,8 +18,12 @@ hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "loopback: talks to a server that the test itself runs on this machine")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [OFFLINE, os.environ.get("PYTHONPATH")]))
+    config.addinivalue_line(
+        "markers", "loopback: talks to a server that the test itself runs on this machine"
+    )
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [OFFLINE, os.environ.get("PYTHONPATH")])
+    )
     sys.path.insert(0, OFFLINE)
     sys.modules.pop("sitecustomize", None)
     __import__("sitecustomize")

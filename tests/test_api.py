@@ -1,4 +1,6 @@
-"""The functions of ``import parabench``: their examples are true, and they agree with the command line."""
+"""The functions of ``import parabench``: their examples are true, and they agree with the command
+line.
+"""
 
 from __future__ import annotations
 
@@ -15,23 +17,39 @@ from parabench import api
 from parabench.cli import app
 
 EXAMPLES = [
-    {"source": "Why did she leave?", "references": ["What made her go?", "For what reason did she leave?"]},
+    {
+        "source": "Why did she leave?",
+        "references": ["What made her go?", "For what reason did she leave?"],
+    },
     {"source": "Nobody came.", "references": ["No one showed up.", "Not a single person came."]},
 ]
 
 
 def test_the_examples_of_every_function_are_true(tmp_path) -> None:
     names = {"EXAMPLES": EXAMPLES, "FOLDER": tmp_path, "np": np}
-    tried = doctest.testmod(api, extraglobs=names, optionflags=doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL)
+    tried = doctest.testmod(
+        api, extraglobs=names, optionflags=doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
+    )
     assert tried.attempted >= 6
     assert tried.failed == 0
 
 
 def test_functions_and_commands_make_the_same_numbers(tmp_path) -> None:
     data, texts = tmp_path / "test.jsonl", tmp_path / "mine.txt"
-    data.write_text("".join(json.dumps({"id": str(n), **one}) + "\n" for n, one in enumerate(EXAMPLES, 1)))
+    data.write_text(
+        "".join(json.dumps({"id": str(n), **one}) + "\n" for n, one in enumerate(EXAMPLES, 1))
+    )
     texts.write_text("Why did she go?\nNo one came.\n")
-    command = ["score", str(texts), "--data", str(data), "--scorers", "ibleu", "--output", str(tmp_path / "command")]
+    command = [
+        "score",
+        str(texts),
+        "--data",
+        str(data),
+        "--scorers",
+        "ibleu",
+        "--output",
+        str(tmp_path / "command"),
+    ]
     app(command, standalone_mode=False)
     given = {"mine": texts.read_text().splitlines()}
     ours = parabench.score(given, EXAMPLES, scorers=["ibleu"], output=tmp_path / "function")
@@ -41,7 +59,9 @@ def test_functions_and_commands_make_the_same_numbers(tmp_path) -> None:
 
 
 def test_results_show_themselves(tmp_path) -> None:
-    results = parabench.score(["Why did she go?", "No one came."], EXAMPLES, scorers=["ibleu"], output=tmp_path / "run")
+    results = parabench.score(
+        ["Why did she go?", "No one came."], EXAMPLES, scorers=["ibleu"], output=tmp_path / "run"
+    )
     assert "| predictions" in results._repr_markdown_()
     samples = results.samples()
     assert set(samples["system"]) == set(results.frame().index)

@@ -1,4 +1,6 @@
-"""The architecture: ten layers, every module in one of them, and nothing heavy imported before it is needed."""
+"""The architecture: ten layers, every module in one of them, and nothing heavy imported before it
+is needed.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,9 @@ LAYERS: tuple[dict[str, str], ...] = (
         ),
     },
     {
-        "inference": ("attention bart batching cascade choosing decoding flight generate likelihood rows slots"),
+        "inference": (
+            "attention bart batching cascade choosing decoding flight generate likelihood rows slots"
+        ),
         "store": "blocks files index log positions records run_folder tables",
         "stats": "arrays clusters leave_one_out seeds significance streaming undefined validity",
         "render": "diff escape figures svg templating",
@@ -104,7 +108,9 @@ def declared() -> set[str]:
 
 
 def present(root: Path) -> dict[str, Path]:
-    """Every module below ``root`` but ``__init__`` and ``__main__``, by its name within the package."""
+    """Every module below ``root`` but ``__init__`` and ``__main__``, by its name within the
+    package.
+    """
     found = {}
     for folder in ("parabench", "scorers", "baselines"):
         base = root / folder
@@ -168,7 +174,9 @@ def test_imports_point_downwards() -> None:
 
 
 def test_no_circle_of_files() -> None:
-    circles = [sorted(one) for one in nx.strongly_connected_components(import_graph(ROOT)) if len(one) > 1]
+    circles = [
+        sorted(one) for one in nx.strongly_connected_components(import_graph(ROOT)) if len(one) > 1
+    ]
     assert circles == []
 
 
@@ -188,7 +196,10 @@ def planted(root: Path, name: str, text: str) -> Path:
     [
         ("stats.clusters", "from parabench.store import log\n"),  # the same layer
         ("store.log", "from parabench.pipeline import runner\n"),  # upwards
-        ("data.files", "def later():\n    from parabench.report.board import flat\n"),  # within a function
+        (
+            "data.files",
+            "def later():\n    from parabench.report.board import flat\n",
+        ),  # within a function
         ("contracts", "import parabench.registry\n"),  # a plain import
         ("render.escape", "from parabench.unheard_of import thing\n"),  # a module of no layer
         ("scorers.bleu", "from parabench.baselines import causal\n"),  # a plug-in of another kind
@@ -218,5 +229,7 @@ def test_a_light_command_loads_nothing_heavy(command: str) -> None:
         f"try: app({command.split()!r})\nexcept SystemExit: pass\n"
         f"print('LOADED', [name for name in {HEAVY!r} if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     assert "LOADED []" in done.stdout, done.stdout[-300:]

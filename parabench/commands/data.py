@@ -1,4 +1,6 @@
-"""Training data from the command line: what a specification holds, and where published corpora come from."""
+"""Training data from the command line: what a specification holds, and where published corpora come
+from.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,19 @@ if TYPE_CHECKING:
 
 data = typer.Typer(help="Training corpora: look into them, fetch them.", no_args_is_help=True)
 
-SuiteName = Annotated[str, typer.Option(help="The suite that names base models, data and test set.")]
+SuiteName = Annotated[
+    str, typer.Option(help="The suite that names base models, data and test set.")
+]
 DataSpec = Annotated[
-    str | None, typer.Option("--data", metavar="SPEC", help="FORMAT:PATH=SHARE,… or mini; the suite's otherwise.")
+    str | None,
+    typer.Option(
+        "--data", metavar="SPEC", help="FORMAT:PATH=SHARE,… or mini; the suite's otherwise."
+    ),
 ]
 
-TestFile = Annotated[Path | None, typer.Option(help="More examples that training must not see, JSONL or TSV.")]
+TestFile = Annotated[
+    Path | None, typer.Option(help="More examples that training must not see, JSONL or TSV.")
+]
 
 
 @data.command()
@@ -37,7 +46,9 @@ def inspect(
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
     samples: Annotated[int, typer.Option(help="How many pairs of each corpus to show.")] = 3,
 ) -> None:
-    """What training would see of a corpus: rows kept and left out with their lines, duplicates, leakage, samples."""
+    """What training would see of a corpus: rows kept and left out with their lines, duplicates,
+    leakage, samples.
+    """
     from itertools import islice
 
     from parabench.commands.prompts import printable
@@ -52,10 +63,16 @@ def inspect(
         typer.echo(f"  {tally.kept:>9,} pairs to train on")
         for reason, count in tally.reasons.most_common():
             lines = ", ".join(map(str, tally.lines[reason]))
-            typer.echo(f"  {count:>9,} {reason}: line {lines}{', …' * (count > len(tally.lines[reason]))}")
-        typer.echo(f"  {repeated(training_set.Corpus(part, seed)):>9,} pairs that stand there again (dedup=yes)")
+            typer.echo(
+                f"  {count:>9,} {reason}: line {lines}{', …' * (count > len(tally.lines[reason]))}"
+            )
+        typer.echo(
+            f"  {repeated(training_set.Corpus(part, seed)):>9,} pairs that stand there again (dedup=yes)"
+        )
         for source, target in islice(training_set.Corpus(part, seed), samples):
-            typer.echo(printable(f"            {source}") + "\n" + printable(f"         -> {target}"))
+            typer.echo(
+                printable(f"            {source}") + "\n" + printable(f"         -> {target}")
+            )
     typer.echo(f"held out  {len(found.dev):,} pairs, in no component with a pair to train on")
     typer.echo(f"test set  {found.removed:,} pairs taken out, which it or its paraphrases hold")
     typer.echo(f"data      {found.fingerprint}")
@@ -63,7 +80,9 @@ def inspect(
 
 @data.command()
 def fetch(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="parabank2, paranmt, or an https address.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="parabank2, paranmt, or an https address.")
+    ],
     folder: Annotated[Path, typer.Option(help="Where to put it.")] = Path("data"),
 ) -> None:
     """Download a corpus, going on where an earlier download stopped."""
@@ -71,7 +90,9 @@ def fetch(
     from parabench.data import fetching
 
     with bars() as advance:
-        path = fetching.fetch(fetching.find(name), folder, lambda done, total: advance(name, done, total))
+        path = fetching.fetch(
+            fetching.find(name), folder, lambda done, total: advance(name, done, total)
+        )
     typer.echo(path)
 
 
@@ -90,8 +111,12 @@ def fetched(text: str) -> str:
     return text
 
 
-def training_data(asked: str | None, suite: Suite, dev: int, seed: int, test: Path | None = None) -> Data:
-    """The pairs to train on, cleared of the suite's test set; ``mini`` are those of the embedded language."""
+def training_data(
+    asked: str | None, suite: Suite, dev: int, seed: int, test: Path | None = None
+) -> Data:
+    """The pairs to train on, cleared of the suite's test set; ``mini`` are those of the embedded
+    language.
+    """
     from itertools import islice
 
     from parabench.data import specs, training_set
@@ -100,20 +125,33 @@ def training_data(asked: str | None, suite: Suite, dev: int, seed: int, test: Pa
 
     text = asked or suite.train.data
     if not text:
-        raise UserError("train", f"the suite {suite.name} names no training data", mend="--data FORMAT:PATH")
+        raise UserError(
+            "train", f"the suite {suite.name} names no training data", mend="--data FORMAT:PATH"
+        )
     if text == "mini":
         held_out = tuple(islice(language.pairs("dev", seed), dev))
-        facts = {"data": f"embedded language, split train, seed {seed}", "dev": len(held_out), "removed": 0}
+        facts = {
+            "data": f"embedded language, split train, seed {seed}",
+            "dev": len(held_out),
+            "removed": 0,
+        }
         return Data(Endless(lambda: language.pairs("train", seed)), held_out, facts)
     barred = test_sentences(suite, test)
     found = training_set.prepare(specs.parse(fetched(text)), barred, dev, seed)
     tell_left_out(found.tallies)
     kept = sum(tally.kept for tally in found.tallies)
-    facts = {"data": found.fingerprint, "pairs": kept, "dev": len(found.dev), "removed": found.removed}
+    facts = {
+        "data": found.fingerprint,
+        "pairs": kept,
+        "dev": len(found.dev),
+        "removed": found.removed,
+    }
     return Data(found.pairs, found.dev, facts, cleared=barred.keys)
 
 
-def task_data(path: Path, length: int, suite: Suite, dev: int, seed: int, test: Path | None = None) -> Data:
+def task_data(
+    path: Path, length: int, suite: Suite, dev: int, seed: int, test: Path | None = None
+) -> Data:
     """The pairs of the tasks in a file, cleared of the suite's test set."""
     from parabench.training import tasks
 
@@ -132,7 +170,9 @@ def tell_left_out(tallies: Sequence[Tally]) -> None:
 
 
 def test_sentences(suite: Suite, more: Path | None) -> TestSentences:
-    """What no training may see: the sentences of the suite's test set, and of a file of the user's."""
+    """What no training may see: the sentences of the suite's test set, and of a file of the
+    user's.
+    """
     from parabench.data.examples import read_examples
     from parabench.data.leakage import TestSentences
 

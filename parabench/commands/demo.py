@@ -19,10 +19,16 @@ NEAREST = 3
 
 def demo(
     suite: Annotated[str, typer.Option(help="The suite that says where models are.")] = "mini",
-    systems: Annotated[str | None, typer.Option(metavar="A,B,…", help="Instead of the suite's own.")] = None,
-    scorers: Annotated[str, typer.Option(metavar="A,B,…", help="What to measure without a reference.")] = "divergence",
+    systems: Annotated[
+        str | None, typer.Option(metavar="A,B,…", help="Instead of the suite's own.")
+    ] = None,
+    scorers: Annotated[
+        str, typer.Option(metavar="A,B,…", help="What to measure without a reference.")
+    ] = "divergence",
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 8765,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")
+    ] = "auto",
 ) -> None:
     """Serve a page, to this machine alone, on which sentences are paraphrased and compared."""
     from parabench.explore.demo import server
@@ -33,7 +39,9 @@ def demo(
 
 
 def prepared(suite: str, systems: str | None, scorers: str, device: str) -> Demo:
-    """The systems and scorers of a suite behind the page; a sentence that was asked before is answered at once."""
+    """The systems and scorers of a suite behind the page; a sentence that was asked before is
+    answered at once.
+    """
     from parabench import api
     from parabench.contracts import Runtime, Setting
     from parabench.explore.demo import Demo

@@ -40,7 +40,11 @@ def suite(name: str) -> Finding:
         faults = plan.faults(plan.plan(plan.Request(chosen)))
     except UserError as error:
         return f"suite {name}", False, str(error)
-    return f"suite {name}", not faults, "; ".join(faults.values()) or "every model and adapter present and intact"
+    return (
+        f"suite {name}",
+        not faults,
+        "; ".join(faults.values()) or "every model and adapter present and intact",
+    )
 
 
 def _needs(name: str) -> list[str]:

@@ -9,10 +9,16 @@ import typer
 
 
 def figures(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of checkpoints; several are drawn together.")],
-    output: Annotated[Path | None, typer.Option(help="The SVG; training.svg in the first folder otherwise.")] = None,
+    folders: Annotated[
+        list[Path], typer.Argument(help="Folders of checkpoints; several are drawn together.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="The SVG; training.svg in the first folder otherwise.")
+    ] = None,
 ) -> None:
-    """Draw the loss of a training, the held-out loss and the scores of its texts, as one SVG for light and dark."""
+    """Draw the loss of a training, the held-out loss and the scores of its texts, as one SVG for
+    light and dark.
+    """
     from parabench.store.files import write_atomically
     from parabench.training.figures import course, draw
 

@@ -19,22 +19,44 @@ if TYPE_CHECKING:
 
 def filter_(
     rows: Annotated[
-        str, typer.Argument(metavar="FILE", help="Predictions as for score (also Parquet), or FORMAT:PATH.")
+        str,
+        typer.Argument(
+            metavar="FILE", help="Predictions as for score (also Parquet), or FORMAT:PATH."
+        ),
     ],
-    output: Annotated[Path, typer.Option(help="Folder for the scored rows; the same folder is resumed.")],
-    scorers: Annotated[str | None, typer.Option(metavar="A,B,…", help="Instead of the suite's own.")] = None,
-    suite: Annotated[str, typer.Option(help="The suite whose scorers, models and normalising are used.")] = "overlap",
-    system: Annotated[str | None, typer.Option(help="Let this system paraphrase the sources first.")] = None,
-    keep: Annotated[str | None, typer.Option(metavar="COLUMN>=X,…", help="Write only rows that satisfy all.")] = None,
+    output: Annotated[
+        Path, typer.Option(help="Folder for the scored rows; the same folder is resumed.")
+    ],
+    scorers: Annotated[
+        str | None, typer.Option(metavar="A,B,…", help="Instead of the suite's own.")
+    ] = None,
+    suite: Annotated[
+        str, typer.Option(help="The suite whose scorers, models and normalising are used.")
+    ] = "overlap",
+    system: Annotated[
+        str | None, typer.Option(help="Let this system paraphrase the sources first.")
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option(metavar="COLUMN>=X,…", help="Write only rows that satisfy all.")
+    ] = None,
     part: Annotated[
-        str, typer.Option(metavar="K/N", help="Do the K-th of N parts, each in a folder of its own.")
+        str,
+        typer.Option(metavar="K/N", help="Do the K-th of N parts, each in a folder of its own."),
     ] = "1/1",
-    form: Annotated[str, typer.Option("--format", metavar="parquet|jsonl", help="How rows are written.")] = "parquet",
+    form: Annotated[
+        str, typer.Option("--format", metavar="parquet|jsonl", help="How rows are written.")
+    ] = "parquet",
     seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")] = "auto",
-    dtype: Annotated[str | None, typer.Option(metavar="float32|bfloat16|float16", help="Arithmetic of models.")] = None,
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")
+    ] = "auto",
+    dtype: Annotated[
+        str | None, typer.Option(metavar="float32|bfloat16|float16", help="Arithmetic of models.")
+    ] = None,
 ) -> None:
-    """Score a corpus of any size in flat memory, every row with its columns, and keep the good ones."""
+    """Score a corpus of any size in flat memory, every row with its columns, and keep the good
+    ones.
+    """
     from parabench.commands.progress import bars
     from parabench.contracts import Runtime
     from parabench.filtering import scoring, writing
@@ -48,11 +70,15 @@ def filter_(
     chosen = load(suite)
     runtime = Runtime(resolve_device(device), dtype or chosen.dtype, None, seed)
     built = scoring.scorers_of(chosen, names(scorers) if scorers else None, runtime)
-    conditions = writing.conditions(keep, [column.name for scorer in built.values() for column in scorer.columns])
+    conditions = writing.conditions(
+        keep, [column.name for scorer in built.values() for column in scorer.columns]
+    )
     maker = built_system(system, chosen, runtime) if system else None
     source = Source(fetched(rows), seed, *part_of(part))
     job = scoring.Filter(source, built, chosen.normalise, runtime, output, maker, conditions, form)
-    downloads.fetch([*built.values(), *filter(None, [maker])], lambda text: typer.echo(text, err=True))
+    downloads.fetch(
+        [*built.values(), *filter(None, [maker])], lambda text: typer.echo(text, err=True)
+    )
     with bars(spoken=True) as advance:
         show(scoring.carry_out(job, advance))
 
@@ -73,5 +99,7 @@ def show(outcome: Outcome) -> None:
         digits = cell.column.digits
         ends = f"[{cell.low:.{digits}f}, {cell.high:.{digits}f}]"
         missing = f"  undefined in {cell.undefined:,}" if cell.undefined else ""
-        typer.echo(f"{cell.column.name:<18} {cell.value:>10.{digits}f}  {ends:<22} {cell.column.against}{missing}")
+        typer.echo(
+            f"{cell.column.name:<18} {cell.value:>10.{digits}f}  {ends:<22} {cell.column.against}{missing}"
+        )
     typer.echo(f"{outcome.rows:,} rows, {outcome.kept:,} kept: {outcome.path}")

@@ -1,4 +1,6 @@
-"""What there is to choose from: systems, scorers and suites, each with the first line of its own description."""
+"""What there is to choose from: systems, scorers and suites, each with the first line of its own
+description.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,23 @@ def rows(kind: str) -> list[tuple[str, str]]:
     if kind == "suites":
         return [(name, suite.load(name).title) for name in suite.built_in()]
     if kind not in ("systems", "scorers"):
-        raise UserError(f"list {kind!r}", "no such kind", ["systems", "scorers", "suites"], "parabench list systems")
+        raise UserError(
+            f"list {kind!r}",
+            "no such kind",
+            ["systems", "scorers", "suites"],
+            "parabench list systems",
+        )
     kinds: dict[str, registry.Kind] = {"systems": "system", "scorers": "scorer"}
     table = registry.table(kinds[kind])
-    return [(name, describe(target, whole_module=kind == "scorers")) for name, target in sorted(table.items())]
+    return [
+        (name, describe(target, whole_module=kind == "scorers"))
+        for name, target in sorted(table.items())
+    ]
 
 
 def describe(target: str, whole_module: bool) -> str:
-    """The first docstring line of a builder ``module:function``, or of its module, read from the source.
+    """The first docstring line of a builder ``module:function``, or of its module, read from the
+    source.
 
     A scorer is a file of its own, several systems share one. Reading imports no model library.
     """
@@ -33,7 +44,10 @@ def describe(target: str, whole_module: bool) -> str:
     if spec is None or spec.origin is None:
         return "(its module is missing)"
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    found = next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function), None)
+    found = next(
+        (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function),
+        None,
+    )
     own, of_module = ast.get_docstring(found) if found else None, ast.get_docstring(tree)
     text = (of_module or own) if whole_module else (own or of_module)
     return inspect.cleandoc(text or "").split("\n")[0]

@@ -9,7 +9,9 @@ def names(text: str) -> tuple[str, ...]:
     """``a,b`` as a tuple; UserError where a name stands twice, or there is none."""
     parts = tuple(part.strip() for part in text.split(",") if part.strip())
     if not parts or len(set(parts)) < len(parts):
-        raise UserError(f"use the names {text!r}", "a name stands twice" if parts else "no name at all")
+        raise UserError(
+            f"use the names {text!r}", "a name stands twice" if parts else "no name at all"
+        )
     return parts
 
 

@@ -18,13 +18,22 @@ CHECKPOINTS = Path("results/checkpoints")
 
 def map_(
     prompts: Annotated[
-        str, typer.Argument(metavar="A,B,…", help="Systems with a soft prompt, or folders of adapters; one model's.")
+        str,
+        typer.Argument(
+            metavar="A,B,…", help="Systems with a soft prompt, or folders of adapters; one model's."
+        ),
     ],
-    suite: Annotated[str, typer.Option(help="The suite that says where models and adapters are.")] = "mini",
-    nearest: Annotated[int, typer.Option(min=1, help="How many vocabulary tokens to name for each position.")] = 5,
+    suite: Annotated[
+        str, typer.Option(help="The suite that says where models and adapters are.")
+    ] = "mini",
+    nearest: Annotated[
+        int, typer.Option(min=1, help="How many vocabulary tokens to name for each position.")
+    ] = 5,
     output: Annotated[Path, typer.Option(help="Folder of the map.")] = Path("results/maps"),
 ) -> None:
-    """Draw soft prompts among the vocabulary: a page to explore, a picture, and a table of the nearest tokens."""
+    """Draw soft prompts among the vocabulary: a page to explore, a picture, and a table of the
+    nearest tokens.
+    """
     from parabench.explore import mappage
     from parabench.store.files import write_atomically
     from parabench.suites import suite as suites
@@ -45,7 +54,9 @@ def gathered(names: list[str], suite: Suite, nearest: int, folder: Path) -> Prom
     from parabench.prompts import adapters
     from parabench.prompts.soft import vocabulary_rows
 
-    checkpoint = locate(str(suite.options("system", names[0], "softprompt").get("model") or suite.train.causal))
+    checkpoint = locate(
+        str(suite.options("system", names[0], "softprompt").get("model") or suite.train.causal)
+    )
     folders = {name: folder_of(name, suite) for name in names}
     labels = dict(zip(names, distinct(names), strict=True))
     loaded = {name: adapters.load(place, checkpoint) for name, place in folders.items()}
@@ -67,7 +78,9 @@ def gathered(names: list[str], suite: Suite, nearest: int, folder: Path) -> Prom
 
 
 def distinct(names: list[str]) -> list[str]:
-    """The last parts of the names, where these tell them apart; UserError where one stands twice."""
+    """The last parts of the names, where these tell them apart; UserError where one stands
+    twice.
+    """
     if len(set(names)) < len(names):
         raise UserError(f"map {','.join(names)!r}", "a prompt stands twice", mend="name each once")
     last = [Path(name).name for name in names]
@@ -75,11 +88,17 @@ def distinct(names: list[str]) -> list[str]:
 
 
 def folder_of(name: str, suite: Suite) -> Path:
-    """An adapter's folder: the one named, the suite's of that system, or where ``parabench train`` leaves it."""
+    """An adapter's folder: the one named, the suite's of that system, or where ``parabench train``
+    leaves it.
+    """
     own = suite.options("system", name, name.partition("-")[0]).get("adapters")
     places = [Path(name), *([Path(str(own)) / name] if own else []), CHECKPOINTS / name]
     for place in places:
         if (place / "adapter_config.json").is_file():
             return place
-    there = sorted(path.parent.name for place in places[1:] for path in place.parent.glob("*/adapter_config.json"))
+    there = sorted(
+        path.parent.name
+        for place in places[1:]
+        for path in place.parent.glob("*/adapter_config.json")
+    )
     raise UserError(f"map the prompt {name!r}", "no such adapter", there, f"parabench train {name}")

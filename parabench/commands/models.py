@@ -1,4 +1,6 @@
-"""The commands about models of a hub: which commits a suite means, getting them, and checking what is here."""
+"""The commands about models of a hub: which commits a suite means, getting them, and checking what
+is here.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,21 @@ if TYPE_CHECKING:
 
 models = typer.Typer(help="Models of a hub: lock, fetch, verify.", no_args_is_help=True)
 
-SuiteName = Annotated[str, typer.Option(help="A built-in suite, or the path of a suite's TOML file.")]
+SuiteName = Annotated[
+    str, typer.Option(help="A built-in suite, or the path of a suite's TOML file.")
+]
 
 
 @models.command()
 def lock(
     suite: SuiteName,
-    update: Annotated[bool, typer.Option("--update", help="Take what the hub has now, not what is locked.")] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="Take what the hub has now, not what is locked.")
+    ] = False,
 ) -> None:
-    """Write which commit, and which files, each hub model of a suite stands for, beside the suite."""
+    """Write which commit, and which files, each hub model of a suite stands for, beside the
+    suite.
+    """
     from parabench.models import hub
     from parabench.suites import lock as locks
     from parabench.suites import suite as suites
@@ -41,7 +49,9 @@ def lock(
 
 @models.command()
 def fetch(suite: SuiteName) -> None:
-    """Get every hub model of a suite, exactly the locked files where there is a lock; later runs need no network."""
+    """Get every hub model of a suite, exactly the locked files where there is a lock; later runs
+    need no network.
+    """
     from parabench.models import hub
 
     for name, pin in pins(suite).items():
@@ -59,7 +69,9 @@ def verify(suite: SuiteName) -> None:
         typer.echo(f"{name:<40} {'intact' if not found else '; '.join(found)}")
     if any(problems.values()):
         mend = f"parabench models fetch --suite {suite}"
-        raise UserError(f"use the models of {suite}", "not all files are here and intact", mend=mend)
+        raise UserError(
+            f"use the models of {suite}", "not all files are here and intact", mend=mend
+        )
 
 
 def references(suite: str) -> list[str]:
@@ -68,7 +80,11 @@ def references(suite: str) -> list[str]:
 
     names = suites.hub_models(suite)
     if not names:
-        raise UserError(f"find the hub models of {suite}", "it names none", mend='name one as model = "org/name"')
+        raise UserError(
+            f"find the hub models of {suite}",
+            "it names none",
+            mend='name one as model = "org/name"',
+        )
     return names
 
 
@@ -82,7 +98,9 @@ def pins(suite: str) -> dict[str, Pin]:
     found = {}
     for name in references(suite):
         model, _, revision = name.partition("@")
-        found[name] = locked[name] if name in locked else hub.pin(model, hub.resolve(model, revision or None))
+        found[name] = (
+            locked[name] if name in locked else hub.pin(model, hub.resolve(model, revision or None))
+        )
     return found
 
 

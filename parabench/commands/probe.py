@@ -14,7 +14,19 @@ if TYPE_CHECKING:
     from parabench.metaeval.probes import Finding
 
 FORMS = (".md", ".csv")
-FIELDS = ("column", "better", "against", "perturbation", "meaning", "n", "of", "lowered", "effect", "low", "high")
+FIELDS = (
+    "column",
+    "better",
+    "against",
+    "perturbation",
+    "meaning",
+    "n",
+    "of",
+    "lowered",
+    "effect",
+    "low",
+    "high",
+)
 
 
 def probe(
@@ -24,13 +36,23 @@ def probe(
     suite: Annotated[
         str, typer.Option(help="The suite that brings examples, and models for scorers.")
     ] = "parabench-en",
-    data: Annotated[Path | None, typer.Option(help="Your own examples, with two references or more each.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Use a seeded sample of this many examples.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Your own examples, with two references or more each.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Use a seeded sample of this many examples.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of references, edits and intervals.")] = 0,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")] = "auto",
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table too, as .md or .csv.")] = None,
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")
+    ] = "auto",
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the table too, as .md or .csv.")
+    ] = None,
 ) -> None:
-    """Does a column notice that a negation, a number, a name, a role or the word order has changed?"""
+    """Does a column notice that a negation, a number, a name, a role or the word order has
+    changed?
+    """
     from parabench.contracts import Runtime, Setting
     from parabench.data.examples import evaluation_set, read_examples
     from parabench.metaeval import probes
@@ -40,11 +62,20 @@ def probe(
     from parabench.suites import suite as suites
 
     if output and output.suffix not in FORMS:
-        raise UserError(f"write the table to {output}", f"the ending {output.suffix!r}", FORMS, "--output FILE.md")
+        raise UserError(
+            f"write the table to {output}",
+            f"the ending {output.suffix!r}",
+            FORMS,
+            "--output FILE.md",
+        )
     chosen = suites.load(suite)
     if data is None and not chosen.data:
-        raise UserError(f"probe with the suite {chosen.name!r}", "it brings no data", mend="add --data FILE")
-    made = probes.probes(evaluation_set(read_examples(data or Path(chosen.data)), limit, seed).examples, seed)
+        raise UserError(
+            f"probe with the suite {chosen.name!r}", "it brings no data", mend="add --data FILE"
+        )
+    made = probes.probes(
+        evaluation_set(read_examples(data or Path(chosen.data)), limit, seed).examples, seed
+    )
     setting = Setting(Runtime(resolve_device(device), chosen.dtype, seed=seed), chosen.decoding)
     found: list[Finding] = []
     for name in names(scorers) if scorers else chosen.scorers:
@@ -52,7 +83,9 @@ def probe(
         found += probes.findings(scorer, made, seed, chosen.normalise)
     typer.echo(as_text(found))
     if output:
-        write_atomically(output, (as_csv(found) if output.suffix == ".csv" else as_markdown(found)).encode())
+        write_atomically(
+            output, (as_csv(found) if output.suffix == ".csv" else as_markdown(found)).encode()
+        )
 
 
 def as_text(found: list[Finding]) -> str:
@@ -76,7 +109,14 @@ def as_csv(found: list[Finding]) -> str:
     for f in found:
         meaning = "kept" if f.perturbation.keeps_meaning else "changed"
         names = (f.column.name, f.column.better, f.column.against, f.perturbation.name, meaning)
-        writer.writerow([*names, f.count, f.total, *(f"{value:.6g}" for value in (f.lowered, f.effect, f.low, f.high))])
+        writer.writerow(
+            [
+                *names,
+                f.count,
+                f.total,
+                *(f"{value:.6g}" for value in (f.lowered, f.effect, f.low, f.high)),
+            ]
+        )
     return file.getvalue()
 
 
@@ -86,14 +126,19 @@ def _tables(found: list[Finding], form: str) -> str:
     parts = []
     for kept in (False, True):
         chosen = [f for f in found if f.perturbation.keeps_meaning is kept]
-        titles = {f.perturbation.name: f"{f.perturbation.name} ({f.count} of {f.total})" for f in chosen}
+        titles = {
+            f.perturbation.name: f"{f.perturbation.name} ({f.count} of {f.total})" for f in chosen
+        }
         rows: dict[str, dict[str, str]] = {}
         for f in chosen:
             title = f"{f.column.name} {'↑' if f.column.better == 'up' else '↓'}"
             rows.setdefault(title, {})[f.perturbation.name] = _cell(f)
         body = [[title, *(cells.get(name, "") for name in titles)] for title, cells in rows.items()]
         heading = "The meaning is kept" if kept else "The meaning has changed"
-        parts += [heading, tabulate(body, ["column", *titles.values()], tablefmt=form, disable_numparse=True)]
+        parts += [
+            heading,
+            tabulate(body, ["column", *titles.values()], tablefmt=form, disable_numparse=True),
+        ]
     return "\n\n".join(parts)
 
 

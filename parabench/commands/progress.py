@@ -1,4 +1,6 @@
-"""Progress on stderr: bars on a terminal; elsewhere nothing, or, for long work, a line now and then."""
+"""Progress on stderr: bars on a terminal; elsewhere nothing, or, for long work, a line now and
+then.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 if TYPE_CHECKING:
     from parabench.contracts import Advance
@@ -21,14 +30,20 @@ EVERY = 30.0
 
 @contextmanager
 def bars(spoken: bool = False) -> Iterator[Advance]:
-    """One bar for each thing being done, made when it is first heard of; lines if ``spoken`` and on no terminal."""
+    """One bar for each thing being done, made when it is first heard of; lines if ``spoken`` and on
+    no terminal.
+    """
     columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn())
     console = Console(stderr=True)
     if spoken and not console.is_terminal:
         yield Lines()
         return
     with Progress(
-        *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=not console.is_terminal
+        *columns,
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
     ) as progress:
         tasks: dict[str, int] = {}
 
@@ -41,7 +56,9 @@ def bars(spoken: bool = False) -> Iterator[Advance]:
 
 
 class Lines:
-    """Tells every ``EVERY`` seconds how far something is, how fast it goes, and how long it will take."""
+    """Tells every ``EVERY`` seconds how far something is, how fast it goes, and how long it will
+    take.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Nothing heard of yet."""
@@ -57,6 +74,10 @@ class Lines:
             return
         self.told[what] = now
         rate = (done - before) / (now - start) if now > start else 0.0
-        left = f", {timedelta(seconds=round((total - done) / rate))} left" if rate and done < total else ""
+        left = (
+            f", {timedelta(seconds=round((total - done) / rate))} left"
+            if rate and done < total
+            else ""
+        )
         speed = f", {rate:,.0f}/s" if rate else ""
         print(f"{what}: {done:,} of {total:,}{speed}{left}", file=sys.stderr, flush=True)

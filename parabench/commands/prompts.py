@@ -1,4 +1,6 @@
-"""The commands about soft prompts: adapters in and out, reading a prompt, and one sentence at a time."""
+"""The commands about soft prompts: adapters in and out, reading a prompt, and one sentence at a
+time.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +16,32 @@ from parabench.contracts import UserError
 if TYPE_CHECKING:
     from parabench.contracts import Setting
 
-adapters = typer.Typer(help="Soft prompts on disk: import, export, show, verify.", no_args_is_help=True)
+adapters = typer.Typer(
+    help="Soft prompts on disk: import, export, show, verify.", no_args_is_help=True
+)
 
 Folder = Annotated[Path, typer.Argument(help="An adapter's folder.")]
 Model = Annotated[str, typer.Option(help="The base model: a folder or a hub id.")]
 SuiteName = Annotated[str, typer.Option(help="The suite that says where models and adapters are.")]
-SystemName = Annotated[str, typer.Argument(metavar="SYSTEM", help="A system with a soft prompt, as softprompt-111.")]
+SystemName = Annotated[
+    str, typer.Argument(metavar="SYSTEM", help="A system with a soft prompt, as softprompt-111.")
+]
 
 
 @adapters.command("import")
 def import_(
-    source: Annotated[Path, typer.Argument(help="A PEFT folder, a Paraphrase-OPT .ckpt, a .nemo or a .safetensors.")],
-    target: Annotated[Path, typer.Argument(help="The folder to make; its name is the system's name.")],
+    source: Annotated[
+        Path,
+        typer.Argument(help="A PEFT folder, a Paraphrase-OPT .ckpt, a .nemo or a .safetensors."),
+    ],
+    target: Annotated[
+        Path, typer.Argument(help="The folder to make; its name is the system's name.")
+    ],
     base: Model,
     task: Annotated[str, typer.Option(help="Which prompt, where the source holds several.")] = "",
-    template: Annotated[Path | None, typer.Option(help="The task template it was trained in, as JSON.")] = None,
+    template: Annotated[
+        Path | None, typer.Option(help="The task template it was trained in, as JSON.")
+    ] = None,
 ) -> None:
     """Make an adapter of a prompt trained elsewhere; nothing in it is executed."""
     from parabench.explore.nearest import describe
@@ -44,40 +57,72 @@ def import_(
 def export(
     folder: Folder,
     target: Annotated[Path, typer.Argument(help="Where to write it.")],
-    form: Annotated[str, typer.Option(metavar="peft|safetensors|prompt_embeds", help="What to write.")] = "peft",
-    base: Annotated[str | None, typer.Option(help="For prompt_embeds: the base model, a folder or a hub id.")] = None,
-    data: Annotated[Path | None, typer.Option(help="For prompt_embeds: one sentence a line, or JSONL records.")] = None,
-    card: Annotated[bool, typer.Option("--card", help="For peft: a Hugging Face model card beside it.")] = False,
-    results: Annotated[Path | None, typer.Option(help="For the card: a run folder with the adapter's scores.")] = None,
-    system: Annotated[str | None, typer.Option(help="For the card: its name there, if not the folder's.")] = None,
-    licence: Annotated[str, typer.Option("--license", help="For the card: of the prompt, as apache-2.0.")] = "",
-    data_licence: Annotated[str, typer.Option("--data-license", help="For the card: of the training data.")] = "",
+    form: Annotated[
+        str, typer.Option(metavar="peft|safetensors|prompt_embeds", help="What to write.")
+    ] = "peft",
+    base: Annotated[
+        str | None, typer.Option(help="For prompt_embeds: the base model, a folder or a hub id.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="For prompt_embeds: one sentence a line, or JSONL records.")
+    ] = None,
+    card: Annotated[
+        bool, typer.Option("--card", help="For peft: a Hugging Face model card beside it.")
+    ] = False,
+    results: Annotated[
+        Path | None, typer.Option(help="For the card: a run folder with the adapter's scores.")
+    ] = None,
+    system: Annotated[
+        str | None, typer.Option(help="For the card: its name there, if not the folder's.")
+    ] = None,
+    licence: Annotated[
+        str, typer.Option("--license", help="For the card: of the prompt, as apache-2.0.")
+    ] = "",
+    data_licence: Annotated[
+        str, typer.Option("--data-license", help="For the card: of the training data.")
+    ] = "",
 ) -> None:
     """Write an adapter for other tools; as prompt_embeds, whole inputs for a serving engine."""
     from parabench.prompts.adapters import load
     from parabench.prompts.exchange import export_adapter
 
     if card and form != "peft":
-        raise UserError(f"write a model card beside {form}", "it belongs to a folder", mend="--form peft --card")
+        raise UserError(
+            f"write a model card beside {form}", "it belongs to a folder", mend="--form peft --card"
+        )
     if form != "prompt_embeds":
         typer.echo(export_adapter(load(folder), target, form))
         if card:
-            write_card(folder, target, results, system or folder.resolve().name, licence, data_licence)
+            write_card(
+                folder, target, results, system or folder.resolve().name, licence, data_licence
+            )
     elif base is None or data is None:
-        raise UserError("export prompt_embeds", "no base model or no sentences", mend="add --base MODEL --data FILE")
+        raise UserError(
+            "export prompt_embeds",
+            "no base model or no sentences",
+            mend="add --base MODEL --data FILE",
+        )
     else:
         typer.echo(export_embeds(folder, target, base, data))
 
 
-def write_card(folder: Path, target: Path, results: Path | None, name: str, licence: str, data_licence: str) -> None:
+def write_card(
+    folder: Path, target: Path, results: Path | None, name: str, licence: str, data_licence: str
+) -> None:
     """The model card of an adapter beside its export, with its row of a run's leaderboard."""
     from parabench.prompts.adapters import load
     from parabench.report.board import from_json
     from parabench.report.card import to_card
     from parabench.store.files import read, write_atomically
 
-    board = from_json(read(results / "leaderboard.json").decode("utf-8", "replace")) if results else None
-    write_atomically(target / "README.md", to_card(load(folder), name, board, licence, data_licence).encode())
+    board = (
+        from_json(read(results / "leaderboard.json").decode("utf-8", "replace"))
+        if results
+        else None
+    )
+    write_atomically(
+        target / "README.md", to_card(load(folder), name, board, licence, data_licence).encode()
+    )
     typer.echo(target / "README.md")
 
 
@@ -95,7 +140,9 @@ def export_embeds(folder: Path, target: Path, base: str, data: Path) -> Path:
     model, tokenizer = load_causal(checkpoint, Runtime())
     lines, structured = read_lines(data), data.suffix == ".jsonl"
     records = (json_record(data, n, line) if structured else {"source": line} for n, line in lines)
-    return export_prompt_embeds(adapter, model, tokenizer, records, target, model.config.max_position_embeddings)
+    return export_prompt_embeds(
+        adapter, model, tokenizer, records, target, model.config.max_position_embeddings
+    )
 
 
 @adapters.command()
@@ -109,7 +156,8 @@ def show(folder: Folder) -> None:
 
 @adapters.command()
 def verify(
-    folder: Folder, base: Annotated[str | None, typer.Option(help="Check that it was made for this.")] = None
+    folder: Folder,
+    base: Annotated[str | None, typer.Option(help="Check that it was made for this.")] = None,
 ) -> None:
     """Check an adapter's checksum, shape and numbers, and its base."""
     from parabench.models.checkpoints import locate
@@ -122,9 +170,13 @@ def verify(
 def explain(
     system: SystemName,
     suite: SuiteName = "mini",
-    nearest: Annotated[int, typer.Option(help="How many vocabulary tokens to show for each position.")] = 5,
+    nearest: Annotated[
+        int, typer.Option(help="How many vocabulary tokens to show for each position.")
+    ] = 5,
 ) -> None:
-    """Read a soft prompt: the vocabulary nearest to each of its positions, norms, how far it moved, near-duplicates."""
+    """Read a soft prompt: the vocabulary nearest to each of its positions, norms, how far it moved,
+    near-duplicates.
+    """
     from parabench.contracts import Runtime, Setting
     from parabench.explore.nearest import explain
     from parabench.models.loading import load_causal
@@ -132,10 +184,16 @@ def explain(
 
     built = system_of(system, suite, Setting())
     if getattr(built, "adapter", None) is None:
-        raise UserError(f"explain {system!r}", "it has no soft prompt", mend="name one as softprompt-111")
+        raise UserError(
+            f"explain {system!r}", "it has no soft prompt", mend="name one as softprompt-111"
+        )
     model, tokenizer = load_causal(built.checkpoint, Runtime())
-    typer.echo("position  norm   ratio  moved  twin  nearest by cosine                        nearest by distance")
-    for number, row in enumerate(explain(built.adapter, vocabulary_rows(model), tokenizer, nearest)):
+    typer.echo(
+        "position  norm   ratio  moved  twin  nearest by cosine                        nearest by distance"
+    )
+    for number, row in enumerate(
+        explain(built.adapter, vocabulary_rows(model), tokenizer, nearest)
+    ):
         moved = "-" if row.moved is None else f"{row.moved:.2f}"
         twin = "-" if row.twin is None else str(row.twin)
         cosine = " ".join(f"{near.token}:{near.value:.2f}" for near in row.cosine)
@@ -147,20 +205,29 @@ def explain(
 
 def paraphrase(
     texts: Annotated[
-        list[str] | None, typer.Argument(help="Sentences; standard input's lines if there are none.")
+        list[str] | None,
+        typer.Argument(help="Sentences; standard input's lines if there are none."),
     ] = None,
     system: Annotated[str, typer.Option(help="Who paraphrases.")] = "softprompt-111",
-    n: Annotated[int, typer.Option(min=1, help="How many of each; more than one are sampled (top-p 0.9).")] = 1,
+    n: Annotated[
+        int, typer.Option(min=1, help="How many of each; more than one are sampled (top-p 0.9).")
+    ] = 1,
     suite: SuiteName = "mini",
     seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where the model runs.")] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where the model runs.")
+    ] = "auto",
 ) -> None:
     """Paraphrase a sentence, or standard input line by line."""
     from parabench import api
 
     sources = texts or [line.rstrip("\n") for line in sys.stdin]
     if not any(source.strip() for source in sources):
-        raise UserError("paraphrase nothing", "no sentence", mend='parabench paraphrase "The old man sold his boat."')
+        raise UserError(
+            "paraphrase nothing",
+            "no sentence",
+            mend='parabench paraphrase "The old man sold his boat."',
+        )
     for made in api.paraphrase(sources, system, suite=suite, n=n, seed=seed, device=device):
         for text in made:
             typer.echo(printable(text))
@@ -179,15 +246,21 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"read the template {path}", str(error), mend="give a file of one JSON object") from None
+        raise UserError(
+            f"read the template {path}", str(error), mend="give a file of one JSON object"
+        ) from None
     if not isinstance(found, dict):
-        raise UserError(f"read the template {path}", "not a JSON object", mend="give a file of one JSON object")
+        raise UserError(
+            f"read the template {path}", "not a JSON object", mend="give a file of one JSON object"
+        )
     return found
 
 
 def printable(text: str) -> str:
     """A model's text without what could steer a terminal."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
 
 
 def table(rows: list[tuple[str, str]]) -> None:

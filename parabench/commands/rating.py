@@ -1,4 +1,6 @@
-"""The commands about people's ratings: a blind sheet out of a run, and filled-in sheets back to judgments."""
+"""The commands about people's ratings: a blind sheet out of a run, and filled-in sheets back to
+judgments.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +12,36 @@ import typer
 from parabench.commands.lists import names
 from parabench.contracts import UserError
 
-rate = typer.Typer(help="Blind ratings by people: make a sheet, read it back.", no_args_is_help=True)
+rate = typer.Typer(
+    help="Blind ratings by people: make a sheet, read it back.", no_args_is_help=True
+)
 
 
 @rate.command()
 def sheet(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    systems: Annotated[str, typer.Option(metavar="A,B,…", help="Whose texts to rate, controls included.")],
+    systems: Annotated[
+        str, typer.Option(metavar="A,B,…", help="Whose texts to rate, controls included.")
+    ],
     examples: Annotated[int, typer.Option(help="How many sources.")] = 50,
     seed: Annotated[int, typer.Option(help="Seed of choice and order.")] = 0,
-    output: Annotated[Path, typer.Option(help="The sheet; key and instructions are put beside it.")] = Path(
-        "sheet.csv"
-    ),
+    output: Annotated[
+        Path, typer.Option(help="The sheet; key and instructions are put beside it.")
+    ] = Path("sheet.csv"),
 ) -> None:
-    """Write texts of a run in random order without their systems, a key to them, and instructions for raters."""
+    """Write texts of a run in random order without their systems, a key to them, and instructions
+    for raters.
+    """
     from parabench.metaeval import rating
     from parabench.report.results import gather
     from parabench.store.files import write_atomically
 
     if output.suffix != ".csv":
-        raise UserError(f"write the sheet {output}", "a name that does not end in .csv", mend="--output sheet.csv")
+        raise UserError(
+            f"write the sheet {output}",
+            "a name that does not end in .csv",
+            mend="--output sheet.csv",
+        )
     items = rating.draw(gather(run), names(systems), examples, seed)
     own_key, help_text = output.with_suffix(".key.json"), output.with_suffix(".txt")
     write_atomically(own_key, rating.key(items, {"run": run.resolve().name, "seed": seed}).encode())
@@ -45,10 +57,14 @@ def sheet(
 def read_(
     sheets: Annotated[list[Path], typer.Argument(help="Filled-in sheets, one a rater.")],
     key: Annotated[Path, typer.Option(help="The key that was written with the sheet.")],
-    output: Annotated[Path, typer.Option(help="Where to put the judgments.")] = Path("judgments.jsonl"),
+    output: Annotated[Path, typer.Option(help="Where to put the judgments.")] = Path(
+        "judgments.jsonl"
+    ),
     seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
 ) -> None:
-    """Join filled-in sheets with their key: judgments for `parabench meta`, and each system's mean rating."""
+    """Join filled-in sheets with their key: judgments for `parabench meta`, and each system's mean
+    rating.
+    """
     from parabench.metaeval import rating
     from parabench.render.escape import visible
     from parabench.store.files import write_atomically
@@ -60,5 +76,7 @@ def read_(
     given = sum(len(one.ratings) for one in rated)
     typer.echo(f"{given} ratings of {len(rated)} texts; {asked - len(rated)} texts without one")
     for one in rating.means(rated, seed):
-        typer.echo(f"{visible(one.system):<20} n={one.count:<4} {one.mean:.2f} [{one.low:.2f}, {one.high:.2f}]")
+        typer.echo(
+            f"{visible(one.system):<20} n={one.count:<4} {one.mean:.2f} [{one.low:.2f}, {one.high:.2f}]"
+        )
     typer.echo(f"{output}")

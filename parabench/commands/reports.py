@@ -1,4 +1,6 @@
-"""The commands about finished runs: report them again, verify them, compare them. None needs a model."""
+"""The commands about finished runs: report them again, verify them, compare them. None needs a
+model.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +22,21 @@ WIDTH = 160
 """Of a table that is not printed on a terminal."""
 
 LM_EVAL = "results_parabench.json"
-"""lm-evaluation-harness finds results by how the name begins; the rest, a time there, would differ each time."""
+"""lm-evaluation-harness finds results by how the name begins; the rest, a time there, would differ
+each time.
+"""
 
 FORMATS = ("latex", "lm-eval", "parquet")
 
 
 def report(
     run: Run,
-    also: Annotated[str | None, typer.Option(metavar="latex,lm-eval,parquet", help="Further formats.")] = None,
-    beside: Annotated[Path | None, typer.Option(help="A CSV file of published numbers to show beside these.")] = None,
+    also: Annotated[
+        str | None, typer.Option(metavar="latex,lm-eval,parquet", help="Further formats.")
+    ] = None,
+    beside: Annotated[
+        Path | None, typer.Option(help="A CSV file of published numbers to show beside these.")
+    ] = None,
 ) -> None:
     """Write and print the leaderboard and the page of a run folder again."""
     from parabench.report.assemble import write_reports
@@ -46,7 +54,9 @@ def report(
 
 
 def export(run: Path, form: str) -> Path:
-    """Write one further format into the run folder; returns its path, or its folder where there are several files."""
+    """Write one further format into the run folder; returns its path, or its folder where there are
+    several files.
+    """
     from parabench.report import assemble, exports
     from parabench.report.results import gather
     from parabench.store.files import write_atomically
@@ -60,7 +70,9 @@ def export(run: Path, form: str) -> Path:
         return run / "leaderboard.tex"
     if form == "parquet":
         statistics = {name: one.statistics for name, one in evidence.measured.items()}
-        exports.to_parquet(assemble.page(evidence, board, compared), run / "samples.parquet", statistics)
+        exports.to_parquet(
+            assemble.page(evidence, board, compared), run / "samples.parquet", statistics
+        )
         return run / "samples.parquet"
     for row in board.rows:
         path = run / "lm-eval" / slug(row.system) / LM_EVAL
@@ -70,7 +82,9 @@ def export(run: Path, form: str) -> Path:
 
 
 def show_beside(board: Leaderboard, file: Path, run: Path) -> str:
-    """Write ``beside.md`` into the run folder: published numbers and the run's own; returns what it says."""
+    """Write ``beside.md`` into the run folder: published numbers and the run's own; returns what it
+    says.
+    """
     from parabench.report.published import beside, read_published
     from parabench.store.files import write_atomically
 
@@ -80,7 +94,9 @@ def show_beside(board: Leaderboard, file: Path, run: Path) -> str:
 
 
 def verify(run: Run) -> None:
-    """Recompute every checksum and count of a run folder; exit code 1 unless it is complete and true."""
+    """Recompute every checksum and count of a run folder; exit code 1 unless it is complete and
+    true.
+    """
     from parabench.store.run_folder import verify
 
     problems = verify(run)
@@ -89,10 +105,15 @@ def verify(run: Run) -> None:
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Two run folders or more; the first is what the others changed.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Two run folders or more; the first is what the others changed."),
+    ],
     fail_if_worse: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="Exit code 1 if a system got significantly worse; or 'headline'."),
+        typer.Option(
+            metavar="COLUMN", help="Exit code 1 if a system got significantly worse; or 'headline'."
+        ),
     ] = None,
 ) -> None:
     """Put runs side by side; with two, show what changed, with paired intervals."""
@@ -106,16 +127,28 @@ def compare(
     boards = {name: assemble.leaderboard(evidence, ()) for name, evidence in found.items()}
     show(comparing.side_by_side(boards), None)
     first, *others = found
-    worse = [name for name in others if changed(found[first], found[name], boards[first], boards[name], fail_if_worse)]
+    worse = [
+        name
+        for name in others
+        if changed(found[first], found[name], boards[first], boards[name], fail_if_worse)
+    ]
     raise SystemExit(1 if worse else 0)
 
 
-def changed(one: Evidence, other: Evidence, before: Leaderboard, after: Leaderboard, gate: str | None) -> bool:
-    """Show what changed from one run to another; whether a system got significantly worse in the gated column."""
+def changed(
+    one: Evidence, other: Evidence, before: Leaderboard, after: Leaderboard, gate: str | None
+) -> bool:
+    """Show what changed from one run to another; whether a system got significantly worse in the
+    gated column.
+    """
     from parabench.report import compare as comparing
 
     pairs = [
-        comparing.Pair(one.measured[name].scorer, one.measured[name].statistics, other.measured[name].statistics)
+        comparing.Pair(
+            one.measured[name].scorer,
+            one.measured[name].statistics,
+            other.measured[name].statistics,
+        )
         for name in one.measured
         if name in other.measured
     ]
@@ -127,7 +160,9 @@ def changed(one: Evidence, other: Evidence, before: Leaderboard, after: Leaderbo
         return False
     lost = comparing.regressions(found, one.headline if gate == "headline" else gate)
     for change in lost:
-        typer.echo(f"worse: {change.system} {change.column.name} by {abs(change.difference):.3f} (p {change.p:.4f})")
+        typer.echo(
+            f"worse: {change.system} {change.column.name} by {abs(change.difference):.3f} (p {change.p:.4f})"
+        )
     return bool(lost)
 
 
@@ -136,14 +171,26 @@ def meta(
     layout: Annotated[
         str, typer.Option(metavar="jsonl|twitter-para|strap|apty", help="How the file is laid out.")
     ] = "jsonl",
-    scorers: Annotated[str, typer.Option(metavar="A,B,…", help="Scorers to test.")] = "bleu,chrf,divergence",
-    suite: Annotated[str, typer.Option(help="The suite that says which models scorers use.")] = "overlap",
-    source: Annotated[bool, typer.Option("--source", help="Score against the source instead of references.")] = False,
-    rival: Annotated[str, typer.Option(metavar="COLUMN", help="Test every column against this one.")] = "",
-    resamples: Annotated[int, typer.Option(help="Of whole sources, for the intervals.", min=1)] = 1000,
+    scorers: Annotated[
+        str, typer.Option(metavar="A,B,…", help="Scorers to test.")
+    ] = "bleu,chrf,divergence",
+    suite: Annotated[
+        str, typer.Option(help="The suite that says which models scorers use.")
+    ] = "overlap",
+    source: Annotated[
+        bool, typer.Option("--source", help="Score against the source instead of references.")
+    ] = False,
+    rival: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Test every column against this one.")
+    ] = "",
+    resamples: Annotated[
+        int, typer.Option(help="Of whole sources, for the intervals.", min=1)
+    ] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
 ) -> None:
-    """Test scorers against people: correlation with ratings, or agreement with preferences; prints Markdown."""
+    """Test scorers against people: correlation with ratings, or agreement with preferences; prints
+    Markdown.
+    """
     from parabench.contracts import Runtime, Setting
     from parabench.metaeval.judgments import against_source, read_judgments
     from parabench.metaeval.table import judge

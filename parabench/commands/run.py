@@ -1,4 +1,6 @@
-"""Commands that run a suite or score predictions, and that say what there is and whether it works."""
+"""Commands that run a suite or score predictions, and that say what there is and whether it
+works.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +18,36 @@ if TYPE_CHECKING:
     from parabench.pipeline.plan import Plan
     from parabench.pipeline.processes import Share
 
-SuiteName = Annotated[str, typer.Option(help="A built-in suite, or the path of a suite's TOML file.")]
-Names = Annotated[str | None, typer.Option(metavar="A,B,…", help="Instead of the suite's own; comma-separated.")]
-DataFile = Annotated[Path | None, typer.Option(help="Your own examples, JSONL or TSV, instead of the suite's.")]
+SuiteName = Annotated[
+    str, typer.Option(help="A built-in suite, or the path of a suite's TOML file.")
+]
+Names = Annotated[
+    str | None, typer.Option(metavar="A,B,…", help="Instead of the suite's own; comma-separated.")
+]
+DataFile = Annotated[
+    Path | None, typer.Option(help="Your own examples, JSONL or TSV, instead of the suite's.")
+]
 Limit = Annotated[int | None, typer.Option(help="Use a seeded sample of this many examples.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")]
-DataType = Annotated[str | None, typer.Option(metavar="float32|bfloat16|float16", help="Arithmetic of the models.")]
-BatchSize = Annotated[str, typer.Option(metavar="auto|N", help="Rows at once; auto probes the memory.")]
+DataType = Annotated[
+    str | None, typer.Option(metavar="float32|bfloat16|float16", help="Arithmetic of the models.")
+]
+BatchSize = Annotated[
+    str, typer.Option(metavar="auto|N", help="Rows at once; auto probes the memory.")
+]
 Samples = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="Texts a source; several are sampled (top-p 0.9, or as the suite says)."),
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Texts a source; several are sampled (top-p 0.9, or as the suite says).",
+    ),
 ]
 Output = Annotated[Path | None, typer.Option(help="Folder of the run; the same folder is resumed.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan, with time and memory, and stop.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the plan, with time and memory, and stop.")
+]
 
 
 def run(
@@ -46,7 +64,9 @@ def run(
     output: Output = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Generate, measure and report; run again to resume. Under torchrun, each process takes its share."""
+    """Generate, measure and report; run again to resume. Under torchrun, each process takes its
+    share.
+    """
     from parabench.pipeline import plan as planning
     from parabench.pipeline import processes, runner
     from parabench.suites import suite as suites
@@ -55,7 +75,17 @@ def run(
     chosen, own = suites.load(suite), processes.own_device(device, os.environ)
     chosen_names = given(systems), given(scorers)
     request = planning.Request(
-        chosen, *chosen_names, data, limit, seed, own, dtype, rows(batch_size), output, key(), samples
+        chosen,
+        *chosen_names,
+        data,
+        limit,
+        seed,
+        own,
+        dtype,
+        rows(batch_size),
+        output,
+        key(),
+        samples,
     )
     plan = planning.plan(request)
     if dry_run:
@@ -67,7 +97,10 @@ def run(
 
 
 def score(
-    file: Annotated[Path, typer.Argument(help="Predictions: JSONL or TSV with references, or text beside --data.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="Predictions: JSONL or TSV with references, or text beside --data."),
+    ],
     data: DataFile = None,
     scorers: Names = None,
     suite: SuiteName = "overlap",
@@ -80,7 +113,12 @@ def score(
     from parabench.suites import suite as suites
 
     request = planning.Request(
-        suites.load(suite), scorers=given(scorers), data=data, seed=seed, device=device, output=output
+        suites.load(suite),
+        scorers=given(scorers),
+        data=data,
+        seed=seed,
+        device=device,
+        output=output,
     )
     execute(planning.plan_predictions(request, file))
 
@@ -109,12 +147,16 @@ def rows(text: str) -> int | None:
     if text == "auto":
         return None
     if not text.isdecimal() or int(text) < 1:
-        raise UserError(f"use --batch-size {text}", "not a positive number", ["auto", "a number of rows"])
+        raise UserError(
+            f"use --batch-size {text}", "not a positive number", ["auto", "a number of rows"]
+        )
     return int(text)
 
 
 def key() -> str:
-    """What an endpoint asks for: a variable that is meant for it, so that no suite can name another."""
+    """What an endpoint asks for: a variable that is meant for it, so that no suite can name
+    another.
+    """
     return os.environ.get("PARABENCH_API_KEY", "")
 
 

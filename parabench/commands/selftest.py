@@ -1,4 +1,6 @@
-"""The command that measures what is promised about batches: the same text whatever else is decoded beside it."""
+"""The command that measures what is promised about batches: the same text whatever else is decoded
+beside it.
+"""
 
 from __future__ import annotations
 
@@ -9,24 +11,39 @@ import typer
 
 
 def selftest(
-    suite: Annotated[str, typer.Option(help="A built-in suite, or the path of a suite's TOML file.")] = "mini",
-    data: Annotated[Path | None, typer.Option(help="Your own examples instead of the suite's.")] = None,
-    limit: Annotated[int, typer.Option(help="Compare on a seeded sample of this many examples.")] = 32,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")] = "auto",
+    suite: Annotated[
+        str, typer.Option(help="A built-in suite, or the path of a suite's TOML file.")
+    ] = "mini",
+    data: Annotated[
+        Path | None, typer.Option(help="Your own examples instead of the suite's.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(help="Compare on a seeded sample of this many examples.")
+    ] = 32,
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")
+    ] = "auto",
     dtype: Annotated[
-        str | None, typer.Option(metavar="float32|bfloat16|float16", help="Arithmetic of the models.")
+        str | None,
+        typer.Option(metavar="float32|bfloat16|float16", help="Arithmetic of the models."),
     ] = None,
 ) -> None:
-    """Measure how often the batch size changes a greedy text; exit code 1 where it must not and does."""
+    """Measure how often the batch size changes a greedy text; exit code 1 where it must not and
+    does.
+    """
     from parabench.pipeline import plan
     from parabench.pipeline.batch_invariance import SIZES, findings, plans
     from parabench.pipeline.provenance import device_name
     from parabench.suites import suite as suites
 
-    planned = plans(plan.Request(suites.load(suite), data=data, limit=limit, device=device, dtype=dtype))
+    planned = plans(
+        plan.Request(suites.load(suite), data=data, limit=limit, device=device, dtype=dtype)
+    )
     runtime = planned[1].runtime
     sizes = ", ".join(map(str, SIZES[1:]))
-    typer.echo(f"greedy texts at batch sizes {sizes} against 1; {device_name(runtime.device)}, {runtime.dtype}")
+    typer.echo(
+        f"greedy texts at batch sizes {sizes} against 1; {device_name(runtime.device)}, {runtime.dtype}"
+    )
     exact, failed = (runtime.device, runtime.dtype) == ("cpu", "float32"), False
     for found in findings(planned):
         rate = f"{100 * found.differing / found.compared:.1f} %"

@@ -1,8 +1,9 @@
 """Signals: SIGINT and SIGTERM end the program at once, whatever it is doing, by that very signal.
 
-Nothing has to be saved first, because everything acknowledged is on disk, and so nothing is: no clearing up can hang,
-and no ``except`` in somebody else's code can swallow the end. Handlers in Python wait until C code returns, which may
-take long while libraries and models are loaded, so where nothing has to be said there is no handler.
+Nothing has to be saved first, because everything acknowledged is on disk, and so nothing is: no
+clearing up can hang, and no ``except`` in somebody else's code can swallow the end. Handlers in
+Python wait until C code returns, which may take long while libraries and models are loaded, so
+where nothing has to be said there is no handler.
 """
 
 from __future__ import annotations

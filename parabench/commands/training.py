@@ -30,24 +30,41 @@ CHECKPOINTS = Path("results/checkpoints")
 
 NAMES = "softprompt-N, ptuning-N, ptuning-mlp-N, finetuned, bart"
 Name = Annotated[str, typer.Argument(metavar="NAME", help=NAMES)]
-Family = Annotated[str, typer.Argument(metavar="FAMILY", help="softprompt, ptuning or ptuning-mlp.")]
-Tasks = Annotated[Path | None, typer.Option(metavar="FILE", help="Several tasks at once, a TOML table for each.")]
+Family = Annotated[
+    str, typer.Argument(metavar="FAMILY", help="softprompt, ptuning or ptuning-mlp.")
+]
+Tasks = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Several tasks at once, a TOML table for each.")
+]
 Base = Annotated[str | None, typer.Option(help="The model to start from, instead of the suite's.")]
 Rate = Annotated[float | None, typer.Option(help="The highest rate of the schedule.")]
 BatchSize = Annotated[int | None, typer.Option(help="Rows in a batch.")]
 Optimizer = Annotated[str | None, typer.Option(metavar="adamw|adam|sgd|adafactor")]
 Schedule = Annotated[str | None, typer.Option(metavar="constant|linear|cosine|plateau")]
 Dev = Annotated[int, typer.Option(help="About how many pairs to hold out for validation.")]
-Samples = Annotated[int, typer.Option(help="How many held-out sentences to paraphrase at each validation.")]
-Scorers = Annotated[str | None, typer.Option(metavar="A,B,…", help="By which they are scored; the headline's if not.")]
-Snapshots = Annotated[int, typer.Option(help="Updates between copies of the prompt, for its map; 0: none.")]
-Recompute = Annotated[bool, typer.Option("--recompute", help="Whole models: less memory for more time.")]
-Initialiser = Annotated[str | None, typer.Option(help="Where a prompt starts: sampled:1000, text:…, uniform.")]
+Samples = Annotated[
+    int, typer.Option(help="How many held-out sentences to paraphrase at each validation.")
+]
+Scorers = Annotated[
+    str | None,
+    typer.Option(metavar="A,B,…", help="By which they are scored; the headline's if not."),
+]
+Snapshots = Annotated[
+    int, typer.Option(help="Updates between copies of the prompt, for its map; 0: none.")
+]
+Recompute = Annotated[
+    bool, typer.Option("--recompute", help="Whole models: less memory for more time.")
+]
+Initialiser = Annotated[
+    str | None, typer.Option(help="Where a prompt starts: sampled:1000, text:…, uniform.")
+]
 Preset = Annotated[str | None, typer.Option(metavar="origin", help="Settings of a published run.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where to train.")]
 DataType = Annotated[str, typer.Option(metavar="float32|bfloat16", help="Arithmetic of the model.")]
-Output = Annotated[Path | None, typer.Option(help="Folder of the result; the same folder is resumed.")]
+Output = Annotated[
+    Path | None, typer.Option(help="Folder of the result; the same folder is resumed.")
+]
 Track = Annotated[str | None, typer.Option(metavar="tensorboard|wandb|trackio")]
 Lengths = Annotated[str, typer.Option(metavar="A,B,…", help="Prompt lengths to choose from.")]
 Rates = Annotated[str, typer.Option(metavar="A,B,…|LOW-HIGH", help="Rates, or a range.")]
@@ -55,7 +72,9 @@ Initialisers = Annotated[str | None, typer.Option(metavar="A;B;…", help="Where
 Optimizers = Annotated[str | None, typer.Option(metavar="A,B,…", help="Optimisers to choose from.")]
 Goal = Annotated[str, typer.Option("--objective", metavar="loss|COLUMN", help="What decides.")]
 Sampler = Annotated[str, typer.Option(metavar="tpe|random|grid", help="How settings are chosen.")]
-Pruner = Annotated[str, typer.Option(metavar="median|hyperband|none", help="Which trials are stopped.")]
+Pruner = Annotated[
+    str, typer.Option(metavar="median|hyperband|none", help="Which trials are stopped.")
+]
 
 
 def train(
@@ -71,9 +90,13 @@ def train(
     optimizer: Optimizer = None,
     schedule: Schedule = None,
     warmup: Annotated[int | None, typer.Option(help="Updates over which the rate rises.")] = None,
-    validate_every: Annotated[int | None, typer.Option(help="Updates between validations; 0: at the end.")] = None,
+    validate_every: Annotated[
+        int | None, typer.Option(help="Updates between validations; 0: at the end.")
+    ] = None,
     save_every: Annotated[int | None, typer.Option(help="Updates between checkpoints.")] = None,
-    patience: Annotated[int | None, typer.Option(help="Validations without a better one before the end.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Validations without a better one before the end.")
+    ] = None,
     dev: Dev = 200,
     test: TestFile = None,
     samples: Samples = 0,
@@ -106,7 +129,11 @@ def train(
     with joined(resolve_device(device)) as ranks:
         runtime = Runtime(ranks.device(resolve_device(device)), dtype, seed=seed)
         if tasks and data:
-            raise UserError("train with --tasks and --data", "each task names its own data", mend="leave --data out")
+            raise UserError(
+                "train with --tasks and --data",
+                "each task names its own data",
+                mend="leave --data out",
+            )
         if tasks:
             pairs = task_data(tasks, kind.length, chosen, dev, seed, test)
         else:
@@ -148,7 +175,9 @@ def search(
     goal: Goal = "loss",
     samples: Samples = 0,
     scorers: Scorers = None,
-    steps: Annotated[int, typer.Option(help="Updates of every trial that is not stopped early.")] = 500,
+    steps: Annotated[
+        int, typer.Option(help="Updates of every trial that is not stopped early.")
+    ] = 500,
     validate_every: Annotated[int, typer.Option(help="Updates between validations.")] = 50,
     batch_size: BatchSize = None,
     sampler: Sampler = "tpe",
@@ -160,7 +189,9 @@ def search(
     dtype: DataType = "float32",
     output: Output = None,
 ) -> None:
-    """Search a prompt's length and what goes with it, by the loss on held-out pairs or by a score of texts."""
+    """Search a prompt's length and what goes with it, by the loss on held-out pairs or by a score
+    of texts.
+    """
     from parabench.models.loading import resolve_device
     from parabench.suites import suite as suites
     from parabench.training import kinds, requests
@@ -174,7 +205,9 @@ def search(
     chosen, kind = suites.load(suite), kinds.parse(f"{name}-1")
     runtime = Runtime(resolve_device(device), dtype, seed=seed)
     judges = judging(chosen, runtime, scorers) if samples else ()
-    choices, ranges = trying.space(lengths, learning_rates, initialisers, optimizers, range(seed, seed + seeds))
+    choices, ranges = trying.space(
+        lengths, learning_rates, initialisers, optimizers, range(seed, seed + seeds)
+    )
     wanted = searching.Search(
         choices, ranges, trials, steps, validate_every, sampler, pruner,  # type: ignore[arg-type]
         seed=seed, goal=goal, upwards=rises(goal, judges),
@@ -185,44 +218,65 @@ def search(
         kind.defaults, runtime, folder, None, chosen.decoding, samples, judges,
     )  # fmt: skip
     fixed = {"steps": steps, "batch_size": batch_size, "validate_every": validate_every}
-    searching.search(wanted, folder, trying.objective(name, common, fixed), lambda trial: told(trial, goal))
+    searching.search(
+        wanted, folder, trying.objective(name, common, fixed), lambda trial: told(trial, goal)
+    )
     typer.echo(f"{folder}/trials.csv  importance.json  length.svg")
 
 
 def told(trial: FrozenTrial, goal: str) -> None:
     """One line for a trial that has ended."""
     shown = " ".join(f"{key}={value}" for key, value in trial.params.items())
-    end = trial.user_attrs.get("error") or ("" if trial.value is None else f"{goal} {trial.value:.4f}")
+    end = trial.user_attrs.get("error") or (
+        "" if trial.value is None else f"{goal} {trial.value:.4f}"
+    )
     typer.echo(f"trial {trial.number:>3} {trial.state.name.lower():<8} {shown}  {end}")
 
 
 def looked_for(suite: Suite, name: str, family: str) -> Path:
-    """Where a run of the suite looks for the checkpoint if that is the user's own, or ``results/checkpoints/NAME``."""
+    """Where a run of the suite looks for the checkpoint if that is the user's own, or
+    ``results/checkpoints/NAME``.
+    """
     options = suite.options("system", name, family)
-    place = Path(str(options["adapters"])) / name if "adapters" in options else Path(str(options.get("model", "")))
+    place = (
+        Path(str(options["adapters"])) / name
+        if "adapters" in options
+        else Path(str(options.get("model", "")))
+    )
     return place if place.is_relative_to(CHECKPOINTS) else CHECKPOINTS / name
 
 
 def judging(suite: Suite, runtime: Runtime, names: str | None = None) -> tuple[Scorer, ...]:
-    """The scorers for the texts generated at validations: those named, or that of the suite's headline column."""
+    """The scorers for the texts generated at validations: those named, or that of the suite's
+    headline column.
+    """
     from parabench.contracts import Setting
     from parabench.pipeline import plan
 
     wanted = (names or suite.headline.partition(".")[0]).split(",")
-    return tuple(plan.build("scorer", name, suite, Setting(runtime, suite.decoding)) for name in wanted)
+    return tuple(
+        plan.build("scorer", name, suite, Setting(runtime, suite.decoding)) for name in wanted
+    )
 
 
 def rises(goal: str, judges: Iterable[Scorer]) -> bool:
     """Whether more of a measure is better."""
-    better = {"loss": "down"} | {column.name: column.better for judge in judges for column in judge.columns}
+    better = {"loss": "down"} | {
+        column.name: column.better for judge in judges for column in judge.columns
+    }
     if goal not in better:
-        raise UserError(f"search by {goal!r}", "not measured", list(better), "--samples 50 --scorers ibleu")
+        raise UserError(
+            f"search by {goal!r}", "not measured", list(better), "--samples 50 --scorers ibleu"
+        )
     return better[goal] == "up"
 
 
 def announce(request: Request, processes: int) -> None:
     """What is about to be done, on stderr."""
-    config, facts = request.config, ", ".join(f"{name} {value}" for name, value in request.data.facts.items())
+    config, facts = (
+        request.config,
+        ", ".join(f"{name} {value}" for name, value in request.data.facts.items()),
+    )
     rows = config.batching.rows * config.accumulation * processes
     typer.echo(f"training  {request.kind.name} from {request.base.reference}", err=True)
     typer.echo(f"data      {facts}", err=True)
@@ -247,7 +301,12 @@ def watching(name: str, steps: int, shown: bool) -> Iterator[Callable[[StepLog],
     )
 
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     hidden = not (shown and console.is_terminal)
     bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=hidden)
     with signals.telling(), bar as progress:
@@ -264,8 +323,12 @@ def report(request: Request, outcome: Outcome) -> None:
     """How it ended, and where the result lies."""
     from parabench.training.keeping import folders
 
-    judged = f", held-out loss {outcome.loss:.4f} nats a token" if outcome.loss < float("inf") else ""
-    typer.echo(f"{request.kind.name}: {outcome.steps} updates, kept that of step {outcome.kept}{judged}")
+    judged = (
+        f", held-out loss {outcome.loss:.4f} nats a token" if outcome.loss < float("inf") else ""
+    )
+    typer.echo(
+        f"{request.kind.name}: {outcome.steps} updates, kept that of step {outcome.kept}{judged}"
+    )
     for reason, count in outcome.skipped.items():
         if count:
             typer.echo(f"left out  {count} rows {reason}")

@@ -1,7 +1,9 @@
-"""Sentences that paraphrase one another, however indirectly: connected components, the unit that a split may not cut.
+"""Sentences that paraphrase one another, however indirectly: connected components, the unit that a
+split may not cut.
 
-A sentence is the 64-bit ``key`` of its normalised form. A component is known by its smallest key, so nothing here
-depends on the order in which pairs come. M counts pairs, S different sentences, R components.
+A sentence is the 64-bit ``key`` of its normalised form. A component is known by its smallest key,
+so nothing here depends on the order in which pairs come. M counts pairs, S different sentences, R
+components.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ BLOCK = 1 << 16
 
 
 class Components:
-    """The components of a list of pairs, in arrays: at most about 60 bytes a pair while they are made."""
+    """The components of a list of pairs, in arrays: at most about 60 bytes a pair while they are
+    made.
+    """
 
     def __init__(self, pairs: UInt64[np.ndarray, "M 2"]) -> None:
         """Find them all, each sentence's and each one's size."""
@@ -28,14 +32,18 @@ class Components:
         from scipy.sparse.csgraph import connected_components
 
         found = np.sort(pairs, axis=None)
-        self.sentences: UInt64[np.ndarray, " S"] = found[np.append(True, found[1:] != found[:-1])[: len(found)]]
+        self.sentences: UInt64[np.ndarray, " S"] = found[
+            np.append(True, found[1:] != found[:-1])[: len(found)]
+        ]
         del found
         ends, count = [self._places(side) for side in pairs.T], len(self.sentences)
         graph = coo_array((np.ones(len(pairs), bool), ends), shape=(count, count))
         components, self.numbers = connected_components(graph, directed=False)
         self.sizes = np.bincount(self.numbers, minlength=components)
         first = np.empty(components, np.int32)
-        first[self.numbers[::-1]] = np.arange(count - 1, -1, -1, dtype=np.int32)  # the last one written stays
+        first[self.numbers[::-1]] = np.arange(
+            count - 1, -1, -1, dtype=np.int32
+        )  # the last one written stays
         self.roots: UInt64[np.ndarray, " R"] = self.sentences[first]
 
     def _places(self, sentences: UInt64[np.ndarray, " M"]) -> Int32[np.ndarray, " M"]:
@@ -57,14 +65,21 @@ class Components:
         return frozenset(self.sentences[wanted[self.numbers]].tolist())
 
     def draw(
-        self, count: int, seed: int, barred: frozenset[int], among: UInt64[np.ndarray, "m 2"] | None = None
+        self,
+        count: int,
+        seed: int,
+        barred: frozenset[int],
+        among: UInt64[np.ndarray, "m 2"] | None = None,
     ) -> frozenset[int]:
-        """Roots of components for about ``count`` pairs, by the seed: none barred, none larger than a tenth of it or 6.
+        """Roots of components for about ``count`` pairs, by the seed: none barred, none larger than
+        a tenth of it or 6.
 
-        Only those with a sentence ``among`` some pairs, where these are given. A component of n sentences holds at
-        least n - 1 pairs.
+        Only those with a sentence ``among`` some pairs, where these are given. A component of n
+        sentences holds at least n - 1 pairs.
         """
-        fit = (self.sizes <= max(6, count // 10)) & ~np.isin(self.roots, np.array(sorted(barred), np.uint64))
+        fit = (self.sizes <= max(6, count // 10)) & ~np.isin(
+            self.roots, np.array(sorted(barred), np.uint64)
+        )
         if among is not None:
             touched = np.zeros(len(fit), bool)
             touched[self.numbers[np.searchsorted(self.sentences, among.ravel())]] = True

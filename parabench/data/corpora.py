@@ -1,4 +1,5 @@
-"""Training corpora in their native formats, read line by line: pairs out, and every row left out counted by reason.
+"""Training corpora in their native formats, read line by line: pairs out, and every row left out
+counted by reason.
 
 parabank2  ``score TAB reference TAB p1 … p5``, ragged (ParaBank 2.0, Hu et al. 2019)
 paranmt    ``reference TAB paraphrase``, with or without a third column of scores (ParaNMT, Wieting and Gimpel 2018)
@@ -22,7 +23,9 @@ FORMATS = ("parabank2", "paranmt", "tsv", "csv", "jsonl", "parquet", "hf")
 
 
 class Raw(NamedTuple):
-    """One row of a corpus: its line, the sentence, its paraphrases best first, and the score if it has one."""
+    """One row of a corpus: its line, the sentence, its paraphrases best first, and the score if it
+    has one.
+    """
 
     line: int
     source: str
@@ -53,7 +56,9 @@ def rows(form: str, path: str, columns: Columns, tally: Tally) -> Iterator[Raw]:
         "hf": lambda: _named(_hub_records(path, columns), columns, path, tally),
     }
     if form not in readers:
-        raise UserError(f"read a corpus of the format {form!r}", "no such format", FORMATS, "parabank2:PATH")
+        raise UserError(
+            f"read a corpus of the format {form!r}", "no such format", FORMATS, "parabank2:PATH"
+        )
     return readers[form]()
 
 
@@ -93,11 +98,18 @@ def _tsv(path: str, columns: Columns, tally: Tally) -> Iterator[Raw]:
         if len(cells) <= max(first, second, scored or 0):
             tally.count("too few columns", number)
             continue
-        yield Raw(number, cells[first], (cells[second],), None if scored is None else _number(cells[scored]))
+        yield Raw(
+            number,
+            cells[first],
+            (cells[second],),
+            None if scored is None else _number(cells[scored]),
+        )
 
 
 def _csv(path: str, columns: Columns, tally: Tally) -> Iterator[Raw]:
-    """Quoted as RFC 4180 says; a field may hold line feeds, so rows are numbered by their last line."""
+    """Quoted as RFC 4180 says; a field may hold line feeds, so rows are numbered by their last
+    line.
+    """
     reader = csv.reader(_csv_lines(path), delimiter=columns.delimiter or ",", strict=True)
     try:
         header = next(reader, [])
@@ -113,7 +125,9 @@ def _csv(path: str, columns: Columns, tally: Tally) -> Iterator[Raw]:
             score = None if scored is None else _number(cells[scored])
             yield Raw(reader.line_num, cells[first], (cells[second],), score)
     except (csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"read {path}", f"line {reader.line_num + 1}: {error}", mend="correct that line") from None
+        raise UserError(
+            f"read {path}", f"line {reader.line_num + 1}: {error}", mend="correct that line"
+        ) from None
 
 
 def _csv_lines(path: str) -> Iterator[str]:
@@ -124,7 +138,9 @@ def _csv_lines(path: str) -> Iterator[str]:
         yield decoded(raw, number)
 
 
-def _named(records: Iterable[tuple[int, Any]], columns: Columns, path: str, tally: Tally) -> Iterator[Raw]:
+def _named(
+    records: Iterable[tuple[int, Any]], columns: Columns, path: str, tally: Tally
+) -> Iterator[Raw]:
     source, target = columns.source or "source", columns.target or "target"
     for number, record in records:
         if not isinstance(record, dict):
@@ -135,14 +151,23 @@ def _named(records: Iterable[tuple[int, Any]], columns: Columns, path: str, tall
                 _place(path, list(record), name)
         texts = record.get(source), record.get(target)
         several: list[Any] = texts[1] if isinstance(texts[1], list) else [texts[1]]
-        if not isinstance(texts[0], str) or not several or not all(isinstance(text, str) for text in several):
+        if (
+            not isinstance(texts[0], str)
+            or not several
+            or not all(isinstance(text, str) for text in several)
+        ):
             tally.count("a value that is no text", number)
             continue
         if any(map(_is_torn, [texts[0], *several])):
             tally.count("half a character", number)
             continue
         score = record.get(columns.score) if columns.score else None
-        yield Raw(number, texts[0], tuple(several), float(score) if isinstance(score, int | float) else None)
+        yield Raw(
+            number,
+            texts[0],
+            tuple(several),
+            float(score) if isinstance(score, int | float) else None,
+        )
 
 
 def _json_records(path: str, tally: Tally) -> Iterator[tuple[int, Any]]:
@@ -165,7 +190,9 @@ def parquet_records(path: str) -> Iterator[tuple[int, Any]]:
                     number += 1
                     yield number, record
     except (OSError, ArrowException, UnicodeDecodeError) as error:
-        raise UserError(f"read {path}", str(error).splitlines()[0], mend="give the path of a Parquet file") from None
+        raise UserError(
+            f"read {path}", str(error).splitlines()[0], mend="give the path of a Parquet file"
+        ) from None
 
 
 def _hub_records(name: str, columns: Columns) -> Iterator[tuple[int, Any]]:
@@ -173,14 +200,23 @@ def _hub_records(name: str, columns: Columns) -> Iterator[tuple[int, Any]]:
 
     try:
         yield from enumerate(load_dataset(name, split=columns.split, streaming=True), 1)
-    except Exception as error:  # datasets, the hub client and httpx raise their own; each means "not to be had"
+    except (
+        Exception
+    ) as error:  # datasets, the hub client and httpx raise their own; each means "not to be had"
         found = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
-        raise UserError(f"read the data set {name} of the hub", found, mend="check its name and the network") from error
+        raise UserError(
+            f"read the data set {name} of the hub", found, mend="check its name and the network"
+        ) from error
 
 
 def _place(path: str, header: list[str], name: str) -> int:
     if name not in header:
-        raise UserError(f"read {path}", f"no column {name!r}", header[:20], f"{path}?source=COLUMN&target=COLUMN")
+        raise UserError(
+            f"read {path}",
+            f"no column {name!r}",
+            header[:20],
+            f"{path}?source=COLUMN&target=COLUMN",
+        )
     return header.index(name)
 
 

@@ -1,8 +1,9 @@
-"""Test sets and predictions from files: JSONL or TSV in, examples out, every refusal with its line number.
+"""Test sets and predictions from files: JSONL or TSV in, examples out, every refusal with its line
+number.
 
-JSONL: ``{"source": "…", "references": ["…", …], "id": "…", "cluster": "…"}`` (all but the source is optional;
-       columns that compare with references need some).
-TSV:   ``source TAB reference TAB reference …`` (the number of references may vary).
+JSONL: ``{"source": "…", "references": ["…", …], "id": "…", "cluster": "…"}`` (all but the source is
+optional; columns that compare with references need some). TSV:   ``source TAB reference TAB
+reference …`` (the number of references may vary).
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ BLANK = key("")
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """Examples as they are scored, all with equally many references; ``dropped`` were too many for that."""
+    """Examples as they are scored, all with equally many references; ``dropped`` were too many for
+    that.
+    """
 
     examples: Sequence[Example]
     dropped: int = 0
@@ -47,13 +50,17 @@ class EvaluationSet:
 
     @cached_property
     def by_id(self) -> Sequence[int]:
-        """The places of all examples in the order of their ids, 4 bytes each; no more ids than fit are held at once."""
+        """The places of all examples in the order of their ids, 4 bytes each; no more ids than fit
+        are held at once.
+        """
 
         def name(place: int) -> str:
             return self.examples[place].id
 
         starts, count = range(0, len(self.examples), MANY), len(self.examples)
-        runs = (array("I", sorted(range(start, min(start + MANY, count)), key=name)) for start in starts)
+        runs = (
+            array("I", sorted(range(start, min(start + MANY, count)), key=name)) for start in starts
+        )
         return array("I", heapq.merge(*runs, key=name))
 
     @cached_property
@@ -69,7 +76,9 @@ class EvaluationSet:
 
 
 def evaluation_set(examples: Sequence[Example], limit: int | None, seed: int) -> EvaluationSet:
-    """Sample, leave every example as many references as the one that has fewest, by the seed, and name its cluster."""
+    """Sample, leave every example as many references as the one that has fewest, by the seed, and
+    name its cluster.
+    """
     chosen = sample(merge_sources(examples), limit, seed)
     fewest = min((len(example.references) for example in chosen), default=0)
     made = kept(_keep(example, fewest, seed) for example in clustered(chosen))
@@ -78,7 +87,9 @@ def evaluation_set(examples: Sequence[Example], limit: int | None, seed: int) ->
 
 
 def clustered(examples: Sequence[Example]) -> Iterator[Example]:
-    """Each example with its cluster: the one it brings, or all that share a normalised sentence, however indirectly."""
+    """Each example with its cluster: the one it brings, or all that share a normalised sentence,
+    however indirectly.
+    """
     import numpy as np
 
     from parabench.data.components import Components
@@ -90,7 +101,9 @@ def clustered(examples: Sequence[Example]) -> Iterator[Example]:
         for other in others or [first]:
             pairs.extend((first, other))
     components = Components(np.frombuffer(pairs, np.uint64).reshape(-1, 2))
-    roots = components.roots[components.numbers[np.searchsorted(components.sentences, np.frombuffer(own, np.uint64))]]
+    roots = components.roots[
+        components.numbers[np.searchsorted(components.sentences, np.frombuffer(own, np.uint64))]
+    ]
     del components
     for example, root in zip(examples, roots, strict=True):
         yield replace(example, cluster=example.cluster or f"{root:016x}")
@@ -110,7 +123,9 @@ def _keep(example: Example, count: int, seed: int) -> Example:
 
 
 def sample(examples: Sequence[Example], limit: int | None, seed: int) -> Sequence[Example]:
-    """A seeded sample of ``limit`` examples in their first order; a larger limit contains every smaller one."""
+    """A seeded sample of ``limit`` examples in their first order; a larger limit contains every
+    smaller one.
+    """
     if limit is not None and limit < 1:
         raise UserError(f"use {limit} examples", "no examples are left", mend="--limit 1 or more")
     if limit is None:
@@ -121,7 +136,9 @@ def sample(examples: Sequence[Example], limit: int | None, seed: int) -> Sequenc
 
 
 def merge_sources(examples: Sequence[Example]) -> Sequence[Example]:
-    """Pool the references of examples that share a source, so that no answer left out stays among a twin's."""
+    """Pool the references of examples that share a source, so that no answer left out stays among a
+    twin's.
+    """
     from parabench.stats.clusters import Groups
 
     twins = Groups(len(examples), _marks(example.source for example in examples))
@@ -135,16 +152,22 @@ def merge_sources(examples: Sequence[Example]) -> Sequence[Example]:
 
 
 def read_examples(path: Path) -> Sequence[Example]:
-    """Read a test set; raises UserError naming file and line for anything that is not exactly as the formats say."""
+    """Read a test set; raises UserError naming file and line for anything that is not exactly as
+    the formats say.
+    """
     reader = from_json if path.suffix in (".jsonl", ".json") else _from_tsv
     examples = kept(reader(path, number, line) for number, line in read_lines(path))
     if not examples:
-        raise UserError(f"read examples from {path}", "the file is empty", mend=__doc__.split("\n\n", 1)[1])
+        raise UserError(
+            f"read examples from {path}", "the file is empty", mend=__doc__.split("\n\n", 1)[1]
+        )
     if not are_distinct(example.id for example in examples):
         seen = dict[str, int]()
         for number, example in enumerate(examples, 1):
             if seen.setdefault(example.id, number) != number:
-                raise bad_line(path, number, f"the id {example.id!r} stands in line {seen[example.id]} too")
+                raise bad_line(
+                    path, number, f"the id {example.id!r} stands in line {seen[example.id]} too"
+                )
     return examples
 
 
@@ -176,7 +199,9 @@ def from_json(path: Path, number: int, line: str) -> Example:
 def _from_tsv(path: Path, number: int, line: str) -> Example:
     source, *references = line.split("\t")
     if not references:
-        raise bad_line(path, number, "1 column, where source TAB reference (TAB reference …) is needed")
+        raise bad_line(
+            path, number, "1 column, where source TAB reference (TAB reference …) is needed"
+        )
     for text in (source, *references):
         check_text(path, number, text)
     return Example(str(number), source, tuple(references))
@@ -206,13 +231,17 @@ def identifier(path: Path, number: int, record: dict[str, Any]) -> str:
 
 
 def check_text(path: Path, number: int, text: object, *, empty: bool = False) -> str:
-    """The text itself if it is one that can be scored: a string, not blank, not absurdly long, encodable."""
+    """The text itself if it is one that can be scored: a string, not blank, not absurdly long,
+    encodable.
+    """
     if not isinstance(text, str):
         raise bad_line(path, number, f"{text!r} where a text is needed")
     if not empty and not text.strip():
         raise bad_line(path, number, "an empty text")
     if len(text) > LONGEST_TEXT:
-        raise bad_line(path, number, f"a text of {len(text)} characters; the longest allowed is {LONGEST_TEXT}")
+        raise bad_line(
+            path, number, f"a text of {len(text)} characters; the longest allowed is {LONGEST_TEXT}"
+        )
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise bad_line(path, number, "half a surrogate pair, which is no character")
     return text
@@ -244,4 +273,6 @@ def _decode(path: Path, number: int, raw: bytes) -> str:
 
 def bad_line(path: Path, number: int, found: str) -> UserError:
     """The error for one line of a file."""
-    return UserError(f"read {path}", f"line {number}: {found}", mend=f"correct line {number} of {path.name}")
+    return UserError(
+        f"read {path}", f"line {number}: {found}", mend=f"correct line {number} of {path.name}"
+    )

@@ -1,4 +1,6 @@
-"""Corpora from where their makers publish them: over https, going on where a download stopped, checked at the end."""
+"""Corpora from where their makers publish them: over https, going on where a download stopped,
+checked at the end.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ Advance = Callable[[int, int], object]
 
 @dataclass(frozen=True)
 class Published:
-    """A corpus on the web; without a known SHA-256 the first download's is noted beside the file and held from then."""
+    """A corpus on the web; without a known SHA-256 the first download's is noted beside the file
+    and held from then.
+    """
 
     url: str
     file: str
@@ -34,21 +38,34 @@ class Published:
 
 
 CORPORA = {
-    "parabank2": Published("https://cs.jhu.edu/~vandurme/data/parabank-2.0.zip", "parabank-2.0.zip"),
+    "parabank2": Published(
+        "https://cs.jhu.edu/~vandurme/data/parabank-2.0.zip", "parabank-2.0.zip"
+    ),
     "paranmt": Published(
         "https://drive.usercontent.google.com/download?id=19NQ87gEFYu3zOIp_VNYQZgmnwRuSIyJd&export=download&confirm=t",
         "para-nmt-5m-processed.zip",
     ),
 }
-"""Where their makers publish them: Hu et al. 2019 at Johns Hopkins, Wieting and Gimpel 2018 at a file host."""
+"""Where their makers publish them: Hu et al. 2019 at Johns Hopkins, Wieting and Gimpel 2018 at a
+file host.
+"""
 
 
 def find(name: str) -> Published:
-    """A corpus by its name, or a file by its https address, under a name that no other address gets."""
+    """A corpus by its name, or a file by its https address, under a name that no other address
+    gets.
+    """
     if name.startswith("https://"):
-        return Published(name, f"{sha256(name.encode()).hexdigest()[:8]}-{name.rpartition('/')[2] or 'download'}")
+        return Published(
+            name, f"{sha256(name.encode()).hexdigest()[:8]}-{name.rpartition('/')[2] or 'download'}"
+        )
     if name not in CORPORA:
-        raise UserError(f"fetch {name!r}", "no such corpus", [*CORPORA, "https://…"], "parabench data fetch parabank2")
+        raise UserError(
+            f"fetch {name!r}",
+            "no such corpus",
+            [*CORPORA, "https://…"],
+            "parabench data fetch parabank2",
+        )
     return CORPORA[name]
 
 
@@ -57,8 +74,11 @@ def addresses(text: str) -> list[str]:
     return re.findall(r"(?<=:)https://[^\s,?=]+", text)
 
 
-def fetch(published: Published, folder: Path, advance: Advance = max, open_: Open = urlopen) -> Path:
-    """Download into ``folder``, or finish doing so; the file appears under its name when it is whole and right.
+def fetch(
+    published: Published, folder: Path, advance: Advance = max, open_: Open = urlopen
+) -> Path:
+    """Download into ``folder``, or finish doing so; the file appears under its name when it is
+    whole and right.
 
     UserError without a network, where the server refuses, and where the checksum is another one.
     """
@@ -78,13 +98,17 @@ def fetch(published: Published, folder: Path, advance: Advance = max, open_: Ope
     _check(part, _expected(published, target))
     with told(target):
         os.replace(part, target)
-    write_atomically(target.with_name(f"{target.name}.sha256"), f"{file_digest(str(target))}\n".encode())
+    write_atomically(
+        target.with_name(f"{target.name}.sha256"), f"{file_digest(str(target))}\n".encode()
+    )
     return target
 
 
 def _download(url: str, part: Path, advance: Advance, open_: Open) -> None:
     have = part.stat().st_size if part.exists() else 0
-    request = Request(url, headers={"Range": f"bytes={have}-", "User-Agent": "parabench"} if have else {})
+    request = Request(
+        url, headers={"Range": f"bytes={have}-", "User-Agent": "parabench"} if have else {}
+    )
     try:
         response: Any = open_(request)
     except HTTPError as error:
@@ -113,4 +137,6 @@ def _check(path: Path, expected: str) -> None:
     found = file_digest(str(path))
     if expected and found != expected:
         mend = f"rm {path}, then the same command again"
-        raise UserError(f"use {path}", f"its SHA-256 is {found[:12]}…, not {expected[:12]}…", mend=mend)
+        raise UserError(
+            f"use {path}", f"its SHA-256 is {found[:12]}…, not {expected[:12]}…", mend=mend
+        )

@@ -19,19 +19,35 @@ from parabench.contracts import UserError
 
 LONGEST_LINE = 64 * 1024
 BOMB = 64 * 2**20, 200
-"""A file that unpacks to more than so many bytes and so many times its own size is no corpus but an attack."""
+"""A file that unpacks to more than so many bytes and so many times its own size is no corpus but an
+attack.
+"""
 
 
 @contextmanager
 def opened(path: str) -> Iterator[IO[bytes]]:
-    """The unpacked bytes of a plain, gzip, zstandard or zip file (``file.zip!member``); UserError where damaged."""
+    """The unpacked bytes of a plain, gzip, zstandard or zip file (``file.zip!member``); UserError
+    where damaged.
+    """
     import zstandard
 
-    damage = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, zstandard.ZstdError)
+    damage = (
+        OSError,
+        EOFError,
+        zlib.error,
+        lzma.LZMAError,
+        zipfile.BadZipFile,
+        zstandard.ZstdError,
+    )
     with ExitStack() as stack:
         try:
             file = _unpacked(stack, path)
-        except (*damage, ValueError, RuntimeError, struct.error) as error:  # headers of zip files raise all of these
+        except (
+            *damage,
+            ValueError,
+            RuntimeError,
+            struct.error,
+        ) as error:  # headers of zip files raise all of these
             raise _unreadable(path, error) from None
         try:
             yield file
@@ -40,7 +56,9 @@ def opened(path: str) -> Iterator[IO[bytes]]:
 
 
 class _Zstandard(io.RawIOBase):
-    """Frames of zstandard one after the other; zstandard's own reader takes a file that was cut off for a whole one."""
+    """Frames of zstandard one after the other; zstandard's own reader takes a file that was cut off
+    for a whole one.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -89,7 +107,8 @@ def _unreadable(path: str, error: BaseException) -> UserError:
 
 
 def raw_lines(path: str) -> Iterator[bytes]:
-    """Lines with their line feeds; of one that is too long, its first bytes, one more than a line may have.
+    """Lines with their line feeds; of one that is too long, its first bytes, one more than a line
+    may have.
 
     UserError for a file that unpacks beyond all measure; nothing but one line is ever in memory.
     """
@@ -108,7 +127,9 @@ def raw_lines(path: str) -> Iterator[bytes]:
 
 
 def numbered_lines(path: str, tally: Tally) -> Iterator[tuple[int, str]]:
-    """Lines from 1, split at line feeds alone; those that are blank, too long or no UTF-8 are counted."""
+    """Lines from 1, split at line feeds alone; those that are blank, too long or no UTF-8 are
+    counted.
+    """
     for number, raw in enumerate(raw_lines(path), 1):
         if len(raw) > LONGEST_LINE:
             tally.count(f"longer than {LONGEST_LINE} bytes", number)
@@ -137,7 +158,9 @@ def file_digest(path: str) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     except OSError as error:
-        raise UserError(f"read {path}", error.strerror or str(error), mend="give the path of a readable file") from None
+        raise UserError(
+            f"read {path}", error.strerror or str(error), mend="give the path of a readable file"
+        ) from None
     return digest.hexdigest()
 
 
@@ -148,7 +171,12 @@ def _member(archive: zipfile.ZipFile, name: str, member: str) -> str:
         return member
     if not member and len(texts) == 1:
         return texts[0]
-    raise UserError(f"read {name}", f"no member {member!r}" if member else "several members", names, f"{name}!MEMBER")
+    raise UserError(
+        f"read {name}",
+        f"no member {member!r}" if member else "several members",
+        names,
+        f"{name}!MEMBER",
+    )
 
 
 SHOWN = 5

@@ -1,4 +1,6 @@
-"""From rows to pairs: which paraphrases, in which form; rows left out are counted by their reason."""
+"""From rows to pairs: which paraphrases, in which form; rows left out are counted by their
+reason.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,10 @@ WORD = re.compile(r"[^\W_]+")
 class Filters:
     """What is kept of a corpus; a bound of 0 words or a ratio of 0 bounds nothing.
 
-    ``near_copy`` is the share of common words (Jaccard) from which a pair counts as a copy, ``max_ratio`` how much
-    longer one side may be. ``which`` of a row's paraphrases are paired: the first, one at random, or each of them.
-    ``dedup`` remembers eight bytes of every pair of the corpus.
+    ``near_copy`` is the share of common words (Jaccard) from which a pair counts as a copy,
+    ``max_ratio`` how much longer one side may be. ``which`` of a row's paraphrases are paired: the
+    first, one at random, or each of them. ``dedup`` remembers eight bytes of every pair of the
+    corpus.
     """
 
     min_score: float = float("-inf")
@@ -40,8 +43,12 @@ class Filters:
     dedup: bool = False
 
 
-def pairs(rows: Iterable[Raw], filters: Filters, tally: Tally, seed: int) -> Iterator[tuple[int, Pair]]:
-    """Numbered pairs of the rows that pass; the choice at random follows from the seed and the line alone."""
+def pairs(
+    rows: Iterable[Raw], filters: Filters, tally: Tally, seed: int
+) -> Iterator[tuple[int, Pair]]:
+    """Numbered pairs of the rows that pass; the choice at random follows from the seed and the line
+    alone.
+    """
     normalise, seen = Normaliser(filters.treebank, filters.case), set[int]()
     for row in rows:
         if row.score is not None and not filters.min_score <= row.score <= filters.max_score:
@@ -58,7 +65,9 @@ def pairs(rows: Iterable[Raw], filters: Filters, tally: Tally, seed: int) -> Ite
 
 
 def key(text: str) -> int:
-    """Eight bytes that are equal for sentences alike but for case, spaces and punctuation (``did n't``, ``Didn't``)."""
+    """Eight bytes that are equal for sentences alike but for case, spaces and punctuation (``did
+    n't``, ``Didn't``).
+    """
     letters = "".join(words(unicodedata.normalize("NFKC", text)))
     return int.from_bytes(blake2b(letters.encode("utf-8", "surrogatepass"), digest_size=8).digest())
 

@@ -1,4 +1,6 @@
-"""Examples that are too many to hold: on disk in a file without a name, read one by one when they are asked for."""
+"""Examples that are too many to hold: on disk in a file without a name, read one by one when they
+are asked for.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class OnDisk(Sequence[Example]):
         with told(Path(gettempdir())), TemporaryFile() as file:
             self._lines = FileLines(os.dup(file.fileno()))
             for one in examples:
-                line = json.dumps([one.id, one.source, one.references, one.cluster]).encode() + b"\n"
+                line = (
+                    json.dumps([one.id, one.source, one.references, one.cluster]).encode() + b"\n"
+                )
                 file.write(line)
                 self._lines.extend([len(line)])
 

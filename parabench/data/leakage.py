@@ -1,7 +1,8 @@
 """Whether a sentence is one of the test set's, in the same words or nearly.
 
-Near means a Jaccard similarity of word sets of at least 0.8, found exactly by prefix filtering (Bayardo et al. 2007):
-two sets that similar share a word among their first few, in any one order of all words; here the rarest come first.
+Near means a Jaccard similarity of word sets of at least 0.8, found exactly by prefix filtering
+(Bayardo et al. 2007): two sets that similar share a word among their first few, in any one order of
+all words; here the rarest come first.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """One normaliser for source, text and references alike, so that no score is about typography.
 
-Lower-casing one side alone costs 10 BLEU, and curly quotes or a Treebank's spaces cost as surely; so a run normalises
-everything it scores by one rule, keeps the raw text, and names the rule in its signature.
+Lower-casing one side alone costs 10 BLEU, and curly quotes or a Treebank's spaces cost as surely;
+so a run normalises everything it scores by one rule, keeps the raw text, and names the rule in its
+signature.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from parabench.contracts import Example, Signature, UserError
 Case = Literal["keep", "lower", "sentence"]
 CASES = ("keep", "lower", "sentence")
 
-_INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
+)
 _CONTROL = re.compile("[\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f]")
 _PUNCTUATION = str.maketrans(
     {
@@ -55,10 +58,12 @@ _SENTENCE_START = re.compile(r"(?:^|(?<=[.!?] ))[\"'(\[]*[^\W\d_]|\bi\b")
 
 @dataclass(frozen=True)
 class Normaliser:
-    """Unicode NFC, plain quotes, dashes and single spaces, nothing invisible; Treebank spacing and case if asked.
+    """Unicode NFC, plain quotes, dashes and single spaces, nothing invisible; Treebank spacing and
+    case if asked.
 
-    ``treebank`` undoes the spaces and brackets of Penn Treebank tokens (``did n't``, ``-LRB-``) and leaves ordinary
-    text as it is. ``case``: ``keep``, ``lower``, or ``sentence``, which gives lower-cased text its first capitals.
+    ``treebank`` undoes the spaces and brackets of Penn Treebank tokens (``did n't``, ``-LRB-``) and
+    leaves ordinary text as it is. ``case``: ``keep``, ``lower``, or ``sentence``, which gives
+    lower-cased text its first capitals.
     """
 
     treebank: bool = False
@@ -78,7 +83,9 @@ class Normaliser:
         """The normalised text; applied twice it changes nothing more."""
         text = _INVISIBLE.sub("", text)
         text = _CONTROL.sub("", text)
-        if self.treebank:  # before the marks that tell an opening quote from a closing one are unified
+        if (
+            self.treebank
+        ):  # before the marks that tell an opening quote from a closing one are unified
             text = _TREEBANK_QUOTES.sub(lambda found: "'" if found.group(1) == "`" else '"', text)
         text = unicodedata.normalize("NFC", text).translate(_PUNCTUATION)
         text = " ".join(text.split())
@@ -86,16 +93,24 @@ class Normaliser:
             text = _undo_treebank(text)
         if self.case == "lower":
             return unicodedata.normalize("NFC", text.lower())
-        return _SENTENCE_START.sub(lambda found: found.group().upper(), text) if self.case == "sentence" else text
+        return (
+            _SENTENCE_START.sub(lambda found: found.group().upper(), text)
+            if self.case == "sentence"
+            else text
+        )
 
     def example(self, example: Example) -> Example:
         """The example with source and references normalised, and its id kept."""
-        return replace(example, source=self(example.source), references=tuple(map(self, example.references)))
+        return replace(
+            example, source=self(example.source), references=tuple(map(self, example.references))
+        )
 
 
 def _undo_treebank(text: str) -> str:
     before = None
-    while before != text:  # one rule may make room for another; every rule shortens the text, so this ends
+    while (
+        before != text
+    ):  # one rule may make room for another; every rule shortens the text, so this ends
         before = text
         for pattern, replacement in _TREEBANK:
             text = pattern.sub(replacement, text)

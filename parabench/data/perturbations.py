@@ -1,7 +1,7 @@
 """Small edits of a sentence: five that change what it says, and two that do not, for comparison.
 
-Every rule is deliberately narrow: it edits where the result is a sentence and its effect on the meaning is plain, and
-otherwise says that it does not apply. All of them are for English.
+Every rule is deliberately narrow: it edits where the result is a sentence and its effect on the
+meaning is plain, and otherwise says that it does not apply. All of them are for English.
 """
 
 from __future__ import annotations
@@ -22,12 +22,16 @@ def _words(text: str) -> tuple[str, ...]:
 NAMES = _words("Alderton Barlow Carrick Denholm Farnley Lorne Marston Selby")
 """They fit a person as well as a place."""
 DAYS = _words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
-MONTHS = _words("January February March April May June July August September October November December")
+MONTHS = _words(
+    "January February March April May June July August September October November December"
+)
 NOT_NAMES = _words(
     "Mr Mrs Miss Dr Professor Prime Minister Mayor President Captain University Christmas Easter God "
     "Mum Mom Dad Gran Granny Grandma"
 )
-UNITS = _words("two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen")
+UNITS = _words(
+    "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+)
 TENS = _words("twenty thirty forty fifty sixty seventy eighty ninety")
 THREE_ON = {
     word: (words[place + 3] if place + 3 < len(words) else words[place - 3])
@@ -46,7 +50,9 @@ LOOSE = _words(
 """They stand where a noun does without being one thing that could change places with another."""
 
 HELPERS = "is|are|was|were|do|does|did|has|have|had|could|would|should|must|might"
-DENIED = re.compile(rf"\b({HELPERS})n't\b|\b({HELPERS}|will|can|may) not\b|\b(can)(?:'t|not)\b", re.IGNORECASE)
+DENIED = re.compile(
+    rf"\b({HELPERS})n't\b|\b({HELPERS}|will|can|may) not\b|\b(can)(?:'t|not)\b", re.IGNORECASE
+)
 AFFIRMED = re.compile(
     r"(?<=[a-z] )(?<!then )(is|are|was|were|will|would|can|could|should|must)"
     r"(?= (?!not|no |never|nothing|nobody|none|neither))"
@@ -55,10 +61,13 @@ DIGITS = re.compile(r"(?<![\w.,])(\d{1,3}(?:,\d{3})+|\d+)(?!\d|st\b|nd\b|rd\b|th
 SAID = re.compile(rf"\b({'|'.join(THREE_ON)})\b", re.IGNORECASE)
 NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]{2,}\b")
 PHRASE = re.compile(
-    rf"\b(?:the|a|an|my|your|our) ([a-z]{{3,}})(?=[,.;:!]|$| (?:{'|'.join(FUNCTION)})\b)", re.IGNORECASE
+    rf"\b(?:the|a|an|my|your|our) ([a-z]{{3,}})(?=[,.;:!]|$| (?:{'|'.join(FUNCTION)})\b)",
+    re.IGNORECASE,
 )
 NEIGHBOURS = re.compile(r"(?<![\w'-])(?=([a-z]{4,}) ([a-z]{4,})(?![\w'-]))")
-SHORTENED = re.compile(rf"\b(I)'(m)\b|\b(you|we|they)'(re)\b|\b(I|you|we|they)'(ve)\b|(?<=[a-z] )({HELPERS})(n't)\b")
+SHORTENED = re.compile(
+    rf"\b(I)'(m)\b|\b(you|we|they)'(re)\b|\b(I|you|we|they)'(ve)\b|(?<=[a-z] )({HELPERS})(n't)\b"
+)
 FULL = {"m": "am", "re": "are", "ve": "have", "n't": "not"}
 LONG = re.compile(rf"\b({HELPERS}) not\b", re.IGNORECASE)
 
@@ -73,7 +82,9 @@ class Perturbation:
 
 
 def negation(text: str, generator: random.Random) -> str | None:
-    """Take out the first *not*, or put one behind the first fitting verb; questions ask the same and are left alone."""
+    """Take out the first *not*, or put one behind the first fitting verb; questions ask the same
+    and are left alone.
+    """
     if "?" in text:
         return None
     if DENIED.search(text):
@@ -83,14 +94,20 @@ def negation(text: str, generator: random.Random) -> str | None:
 
 def number(text: str, generator: random.Random) -> str | None:
     """Make the first number another one, in digits or in words; *one* is too often a pronoun."""
-    found = min(filter(None, (DIGITS.search(text), SAID.search(text))), key=lambda hit: hit.start(), default=None)
+    found = min(
+        filter(None, (DIGITS.search(text), SAID.search(text))),
+        key=lambda hit: hit.start(),
+        default=None,
+    )
     if found is None:
         return None
     return text[: found.start()] + _another_number(found[0]) + text[found.end() :]
 
 
 def entity(text: str, generator: random.Random) -> str | None:
-    """Make the first name in the midst of a sentence another one, wherever it stands; a day stays a day."""
+    """Make the first name in the midst of a sentence another one, wherever it stands; a day stays a
+    day.
+    """
     names = _names(text)
     if not names:
         return None
@@ -105,10 +122,16 @@ def entity(text: str, generator: random.Random) -> str | None:
 
 
 def roles(text: str, generator: random.Random) -> str | None:
-    """Let the first two names change places, or where there are none the first two plain nouns with their articles."""
-    spans = [hit.span() for hit in NAME.finditer(text) if hit[0] not in (*NOT_NAMES, *DAYS, *MONTHS)]
+    """Let the first two names change places, or where there are none the first two plain nouns with
+    their articles.
+    """
+    spans = [
+        hit.span() for hit in NAME.finditer(text) if hit[0] not in (*NOT_NAMES, *DAYS, *MONTHS)
+    ]
     if len({text[start:end] for start, end in spans}) < 2:
-        hits = [hit for hit in PHRASE.finditer(text) if hit[1] not in LOOSE and hit[1] not in FUNCTION]
+        hits = [
+            hit for hit in PHRASE.finditer(text) if hit[1] not in LOOSE and hit[1] not in FUNCTION
+        ]
         spans = [hit.span() for hit in hits]
     if len(spans) < 2 or "?" in text:
         return None

@@ -20,7 +20,9 @@ Predicted = list[tuple[Example, str]]
 
 
 def read_predictions(path: Path, examples: Sequence[Example] | None = None) -> Predicted:
-    """Pair every prediction with its example; refuses anything missing, doubled or ragged, naming the line."""
+    """Pair every prediction with its example; refuses anything missing, doubled or ragged, naming
+    the line.
+    """
     lines = list(read_lines(path))
     if not lines:
         raise UserError(f"score {path}", "the file is empty", mend=__doc__.split("\n\n", 1)[1])
@@ -30,7 +32,9 @@ def read_predictions(path: Path, examples: Sequence[Example] | None = None) -> P
 
 
 def stream(path: Path) -> Iterator[tuple[Example, str]]:
-    """The rows of a file of any length, JSONL, TSV or Parquet, one after the other; ids may repeat unnoticed."""
+    """The rows of a file of any length, JSONL, TSV or Parquet, one after the other; ids may repeat
+    unnoticed.
+    """
     if path.suffix == ".parquet":
         for number, record in parquet_records(str(path)):
             yield _record(path, number, record)
@@ -55,7 +59,11 @@ def _json(path: Path, lines: list[tuple[int, str]]) -> Predicted:
 
 def _record(path: Path, number: int, record: dict[str, Any]) -> tuple[Example, str]:
     if "source" not in record:
-        raise bad_line(path, number, 'needs "source" and "prediction" (and "references": [text, …]), or add --data')
+        raise bad_line(
+            path,
+            number,
+            'needs "source" and "prediction" (and "references": [text, …]), or add --data',
+        )
     if not isinstance(record.get("references", []), list):
         raise bad_line(path, number, '"references" is no list of texts')
     references = tuple(check_text(path, number, text) for text in record.get("references", ()))
@@ -75,7 +83,11 @@ def _cells(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[Examp
         width = width or len(cells)
         if len(cells) < 2 or len(cells) != width:
             wanted = max(width, 2)
-            raise bad_line(path, number, f"{len(cells)} columns instead of {wanted}: source, prediction, references…")
+            raise bad_line(
+                path,
+                number,
+                f"{len(cells)} columns instead of {wanted}: source, prediction, references…",
+            )
         for position, text in enumerate(cells):
             check_text(path, number, text, empty=position == 1)
         yield Example(str(number), cells[0], tuple(cells[2:])), cells[1]
@@ -90,19 +102,26 @@ def _by_id(path: Path, lines: list[tuple[int, str]], examples: Sequence[Example]
         name = identifier(path, number, record)
         if name not in wanted or name in given:
             raise bad_line(
-                path, number, f"the id {name!r} " + ("stands twice" if name in given else "is not in the data")
+                path,
+                number,
+                f"the id {name!r} " + ("stands twice" if name in given else "is not in the data"),
             )
         given[name] = check_text(path, number, record.get("prediction"), empty=True)
     missing = [example.id for example in examples if example.id not in given]
     if missing:
-        raise UserError(f"score {path}", f"{len(missing)} examples have no prediction, the first is {missing[0]!r}")
+        raise UserError(
+            f"score {path}",
+            f"{len(missing)} examples have no prediction, the first is {missing[0]!r}",
+        )
     return [(example, given[example.id]) for example in examples]
 
 
 def _in_order(path: Path, lines: list[tuple[int, str]], examples: Sequence[Example]) -> Predicted:
     if len(lines) != len(examples):
         raise UserError(
-            f"score {path}", f"{len(lines)} lines for {len(examples)} examples", mend="give one line for each"
+            f"score {path}",
+            f"{len(lines)} lines for {len(examples)} examples",
+            mend="give one line for each",
         )
     return [
         (example, check_text(path, number, line, empty=True))

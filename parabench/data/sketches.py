@@ -1,9 +1,11 @@
-"""What a checkpoint has learned from, small enough to lie beside it: keys of its training sentences.
+"""What a checkpoint has learned from, small enough to lie beside it: keys of its training
+sentences.
 
-A sentence has two 64-bit keys: one of all its letters and digits, which finds it again whatever its case, spaces and
-punctuation; and one of the set of its longer words, which finds it again in another order and with other small words.
-The smallest keys are kept (a bottom-k sketch; Cohen and Kaplan 2007). Where there were more, they are a sample, and
-what is found in it is the least that there is.
+A sentence has two 64-bit keys: one of all its letters and digits, which finds it again whatever its
+case, spaces and punctuation; and one of the set of its longer words, which finds it again in
+another order and with other small words. The smallest keys are kept (a bottom-k sketch; Cohen and
+Kaplan 2007). Where there were more, they are a sample, and what is found in it is the least that
+there is.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ LONG, ENOUGH = 4, 4
 
 @dataclass(frozen=True)
 class Sketch:
-    """Keys of the training sentences (``whole``: all), those of test sentences that were taken out, and the seed."""
+    """Keys of the training sentences (``whole``: all), those of test sentences that were taken out,
+    and the seed.
+    """
 
     keys: frozenset[int]
     cleared: frozenset[int]
@@ -36,7 +40,8 @@ class Sketch:
     whole: bool = True
 
     def seen(self, examples: Sequence[Example]) -> str:
-        """``"clean"`` where training was cleared of these very examples; else how many share a sentence with it.
+        """``"clean"`` where training was cleared of these very examples; else how many share a
+        sentence with it.
 
         ``"3/150"`` is the whole truth, ``"≥3/150"`` comes from a sample.
         """
@@ -44,13 +49,22 @@ class Sketch:
         if all(mine <= self.cleared for mine in whole):
             return "clean"
         found = (
-            any(mark in self.keys for text in (one.source, *one.references) for mark in _keys(text)) for one in examples
+            any(mark in self.keys for text in (one.source, *one.references) for mark in _keys(text))
+            for one in examples
         )
         return f"{'' if self.whole else '≥'}{sum(found)}/{len(examples)}"
 
 
-def record(folder: Path, rows: Iterable[tuple[str, ...]], cleared: Iterable[int], seed: int, size: int = SIZE) -> None:
-    """Leave in a checkpoint's folder what it has learned from; ``cleared`` are keys of test sentences taken out."""
+def record(
+    folder: Path,
+    rows: Iterable[tuple[str, ...]],
+    cleared: Iterable[int],
+    seed: int,
+    size: int = SIZE,
+) -> None:
+    """Leave in a checkpoint's folder what it has learned from; ``cleared`` are keys of test
+    sentences taken out.
+    """
     smallest, whole = set[int](), True
     for row in rows:
         smallest.update(mark for text in row for mark in _keys(text))
@@ -63,7 +77,9 @@ def record(folder: Path, rows: Iterable[tuple[str, ...]], cleared: Iterable[int]
 
 
 def read_sketch(folder: Path) -> Sketch | None:
-    """What lies in a checkpoint's folder; None where nothing does. UserError where it is damaged."""
+    """What lies in a checkpoint's folder; None where nothing does. UserError where it is
+    damaged.
+    """
     path = folder / NAME
     if not path.is_file():
         return None
@@ -75,7 +91,9 @@ def read_sketch(folder: Path) -> Sketch | None:
         return Sketch(keys, cleared, int(facts["seed"]), facts["whole"] is True)
     except (ValueError, TypeError, KeyError) as error:
         found = f"{type(error).__name__}: {error}"
-        raise UserError(f"read {path}", found, mend=f"train again, or remove {NAME}: then nothing is known") from None
+        raise UserError(
+            f"read {path}", found, mend=f"train again, or remove {NAME}: then nothing is known"
+        ) from None
 
 
 def known(folder: Path | None, examples: Sequence[Example]) -> dict[str, Any]:

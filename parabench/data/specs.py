@@ -1,4 +1,6 @@
-"""What a person types behind ``--data``: ``parabank2:PATH=0.5,paranmt:PATH?max_words=30&case=lower=0.5``."""
+"""What a person types behind ``--data``:
+``parabank2:PATH=0.5,paranmt:PATH?max_words=30&case=lower=0.5``.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,22 @@ class CorpusSpec:
 
 
 def parse(text: str) -> tuple[CorpusSpec, ...]:
-    """The corpora of a specification, their shares made to sum to 1; UserError says what was not understood."""
+    """The corpora of a specification, their shares made to sum to 1; UserError says what was not
+    understood.
+    """
     parts = [_part(part.strip()) for part in text.split(",")]
     given = [share for _, share in parts]
     if len(parts) > 1 and (None in given or not 0 < sum(filter(None, given)) < float("inf")):
         raise _error(text, "a mix needs a share above 0 for each corpus")
     total = sum(filter(None, given)) or 1.0
     return tuple(
-        CorpusSpec(spec.form, spec.path, spec.columns, spec.filters, (share or 1.0) / (total if share else 1.0))
+        CorpusSpec(
+            spec.form,
+            spec.path,
+            spec.columns,
+            spec.filters,
+            (share or 1.0) / (total if share else 1.0),
+        )
         for spec, share in parts
     )
 
@@ -45,7 +55,9 @@ def _part(text: str) -> tuple[CorpusSpec, float | None]:
     head, _, options = text.partition("?")
     form, _, path = head.partition(":")
     if form not in FORMATS:
-        raise UserError(f"read a corpus of the format {form!r}", "no such format", FORMATS, "parabank2:PATH")
+        raise UserError(
+            f"read a corpus of the format {form!r}", "no such format", FORMATS, "parabank2:PATH"
+        )
     if options:
         options, share = _shared(options, r"(?:.*&)?[^&=]+=[^&=]+")
     else:
@@ -62,10 +74,16 @@ def _at_hand(path: str) -> str:
     if not path.startswith(("https://", "http://")):
         return path
     if not path.startswith("https://"):
-        raise UserError(f"read {path}", "an address without TLS", mend="give an https:// address, or download the file")
+        raise UserError(
+            f"read {path}",
+            "an address without TLS",
+            mend="give an https:// address, or download the file",
+        )
     local = fetching.FOLDER / fetching.find(path).file
     if not local.exists():
-        raise UserError(f"read {path}", "it is not fetched yet", mend=f"parabench data fetch {path}")
+        raise UserError(
+            f"read {path}", "it is not fetched yet", mend=f"parabench data fetch {path}"
+        )
     return str(local)
 
 
@@ -81,8 +99,13 @@ def _options(text: str, options: Mapping[str, Any]) -> tuple[Columns, Filters]:
         if not any(name in names for names in known.values()):
             raise _error(text, f"no option {name!r}", sorted(set().union(*known.values())))
     try:
-        given = [{name: value for name, value in options.items() if name in names} for names in known.values()]
-        return TypeAdapter(Columns).validate_python(given[0]), TypeAdapter(Filters).validate_python(given[1])
+        given = [
+            {name: value for name, value in options.items() if name in names}
+            for names in known.values()
+        ]
+        return TypeAdapter(Columns).validate_python(given[0]), TypeAdapter(Filters).validate_python(
+            given[1]
+        )
     except ValidationError as error:
         first = error.errors()[0]
         raise _error(text, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None

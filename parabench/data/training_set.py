@@ -1,4 +1,6 @@
-"""Training data ready to be read again and again: corpora filtered, mixed, split, and cleared of the test set."""
+"""Training data ready to be read again and again: corpora filtered, mixed, split, and cleared of
+the test set.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,11 @@ TEST, DEV = "in the test set, or paraphrases what is", "held out for validation"
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Corpora to train on and the pairs held out of each, in the order asked for, and what is known of them.
+    """Corpora to train on and the pairs held out of each, in the order asked for, and what is known
+    of them.
 
-    ``removed`` counts the pairs taken out because they, or what they are connected with, stand in the test set.
+    ``removed`` counts the pairs taken out because they, or what they are connected with, stand in
+    the test set.
     """
 
     corpora: tuple[Corpus, ...]
@@ -68,7 +72,9 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Mix(Generic[Item]):
-    """Corpora drawn from by their shares, each begun anew when it ends, so that the mix has no end."""
+    """Corpora drawn from by their shares, each begun anew when it ends, so that the mix has no
+    end.
+    """
 
     corpora: tuple[Iterable[Item], ...]
     shares: tuple[float, ...]
@@ -95,9 +101,11 @@ def numbered(spec: CorpusSpec, tally: Tally, seed: int) -> Iterator[tuple[int, P
 def prepare(
     specs: Sequence[CorpusSpec], test: TestSentences, dev: int, seed: int, tasks: Sequence[str] = ()
 ) -> TrainingSet:
-    """Read everything once, split about ``dev`` pairs off by whole components, and bar what the test set knows.
+    """Read everything once, split about ``dev`` pairs off by whole components, and bar what the
+    test set knows.
 
-    At most half of the pairs are split off. With ``tasks``, the name of each corpus's task, so many of each task.
+    At most half of the pairs are split off. With ``tasks``, the name of each corpus's task, so many
+    of each task.
     """
     tallies, keys, ends, leaked = [Tally() for _ in specs], array("Q"), [0], set[int]()
     for spec, tally in zip(specs, tallies, strict=True):
@@ -110,16 +118,24 @@ def prepare(
     components, drawn = Components(found), frozenset[int]()
     barred = components.of(leaked)
     for task in dict.fromkeys(tasks or ("",)) if dev else ():
-        mine = [found[first:end] for name, first, end in zip(tasks, ends, ends[1:], strict=False) if name == task]
+        mine = [
+            found[first:end]
+            for name, first, end in zip(tasks, ends, ends[1:], strict=False)
+            if name == task
+        ]
         spare = sum(map(len, mine)) if mine else len(found)
-        drawn |= components.draw(min(dev, spare // 2), seed, barred, np.concatenate(mine) if mine else None)
+        drawn |= components.draw(
+            min(dev, spare // 2), seed, barred, np.concatenate(mine) if mine else None
+        )
     known, held = components.members(barred), components.members(drawn)
     corpora = tuple(Corpus(spec, seed, known | held) for spec in specs)
     removed, held_out = _deal(corpora, tallies, known, held)
     for spec, tally in zip(specs, tallies, strict=True):
         if not tally.kept:
             why = ", ".join(f"{count} {reason}" for reason, count in tally.reasons.items())
-            raise UserError(f"train on {spec.form}:{spec.path}", f"no pair is left ({why or 'it is empty'})")
+            raise UserError(
+                f"train on {spec.form}:{spec.path}", f"no pair is left ({why or 'it is empty'})"
+            )
     return TrainingSet(corpora, held_out, tuple(tallies), fingerprint(specs, seed), removed)
 
 

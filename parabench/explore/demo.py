@@ -1,7 +1,9 @@
-"""A local page to try systems on: a sentence in, paraphrases, their differences and scores out. No script runs in it.
+"""A local page to try systems on: a sentence in, paraphrases, their differences and scores out. No
+script runs in it.
 
-It is served to this machine alone. A page elsewhere cannot ask it for anything, by its own name (the Host header is
-checked, against DNS rebinding) or across sites; and what people and models write is text, never markup.
+It is served to this machine alone. A page elsewhere cannot ask it for anything, by its own name
+(the Host header is checked, against DNS rebinding) or across sites; and what people and models
+write is text, never markup.
 """
 
 from __future__ import annotations
@@ -31,9 +33,11 @@ TRY = "The old farmer sold the horse in April."
 
 @dataclass(frozen=True)
 class Demo:
-    """What is shown: systems by name, who answers for them, what is measured, and what a system's prompt is near.
+    """What is shown: systems by name, who answers for them, what is measured, and what a system's
+    prompt is near.
 
-    ``answer`` is given a system and a sentence; ``near`` a system, and gives nothing for one without a soft prompt.
+    ``answer`` is given a system and a sentence; ``near`` a system, and gives nothing for one
+    without a soft prompt.
     """
 
     systems: Sequence[str]
@@ -44,7 +48,9 @@ class Demo:
 
 @dataclass(frozen=True)
 class Answer:
-    """One system's paraphrase, or why there is none; ``near`` is its prompt, position by position."""
+    """One system's paraphrase, or why there is none; ``near`` is its prompt, position by
+    position.
+    """
 
     system: str
     text: str = ""
@@ -70,22 +76,26 @@ def _answer(demo: Demo, text: str, system: str) -> Answer:
 
 
 def _scores(demo: Demo, source: str, text: str) -> Sequence[tuple[Column, float]]:
-    """What can be said without a reference, each column of this one sentence; undefined ones are left out."""
+    """What can be said without a reference, each column of this one sentence; undefined ones are
+    left out.
+    """
     examples = [Example("", source, ())]
     found: list[tuple[Column, float]] = []
     for scorer in demo.scorers:
         values = scorer.combine(scorer.measure(examples, [text]))
         pairs = zip(scorer.columns, map(float, values), strict=True)
-        found += [(c, v) for c, v in pairs if c.against in ("source", "output") and math.isfinite(v)]
+        found += [
+            (c, v) for c, v in pairs if c.against in ("source", "output") and math.isfinite(v)
+        ]
     return found
 
 
-def page(demo: Demo, text: str, chosen: Sequence[str], found: Sequence[Answer], problem: str = "") -> tuple[str, str]:
+def page(
+    demo: Demo, text: str, chosen: Sequence[str], found: Sequence[Answer], problem: str = ""
+) -> tuple[str, str]:
     """The page, and the content-security policy that it is to be sent with."""
     style = part("parabench.render", "page.css") + part("parabench.explore", "demo.css")
-    policy = (
-        f"default-src 'none'; style-src {digest(style)}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    )
+    policy = f"default-src 'none'; style-src {digest(style)}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     html = template("parabench.explore", "demo.html.j2", visible=visible, near=near_text).render(
         demo=demo,
         text=text,
@@ -100,7 +110,9 @@ def page(demo: Demo, text: str, chosen: Sequence[str], found: Sequence[Answer], 
 
 
 def server(demo: Demo, port: int) -> ThreadingHTTPServer:
-    """A server of the page on this machine's loopback; port 0 takes a free one. One request computes at a time."""
+    """A server of the page on this machine's loopback; port 0 takes a free one. One request
+    computes at a time.
+    """
     turn = Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -119,7 +131,11 @@ def server(demo: Demo, port: int) -> ThreadingHTTPServer:
         def _send(self, html: str, policy: str) -> None:
             body = html.encode("utf-8", "replace")
             self.send_response(HTTPStatus.OK)
-            for name, value in (*HEADERS, ("Content-Security-Policy", policy), ("Content-Length", str(len(body)))):
+            for name, value in (
+                *HEADERS,
+                ("Content-Security-Policy", policy),
+                ("Content-Length", str(len(body))),
+            ):
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
@@ -130,7 +146,9 @@ def server(demo: Demo, port: int) -> ThreadingHTTPServer:
     try:
         serving = ThreadingHTTPServer((ADDRESS, port), Handler)
     except (OSError, OverflowError) as error:
-        raise UserError(f"serve on port {port}", str(error), mend="parabench demo --port 0") from None
+        raise UserError(
+            f"serve on port {port}", str(error), mend="parabench demo --port 0"
+        ) from None
     return serving
 
 
@@ -144,7 +162,9 @@ HEADERS = (
 
 
 def _refusal(request: BaseHTTPRequestHandler, port: int) -> HTTPStatus | None:
-    """Why a request is not answered: another name than ours, another site's page asking, or no such page."""
+    """Why a request is not answered: another name than ours, another site's page asking, or no such
+    page.
+    """
     hosts = request.headers.get_all("Host", [])
     if len(hosts) != 1 or hosts[0] not in (f"{ADDRESS}:{port}", f"localhost:{port}"):
         return HTTPStatus.MISDIRECTED_REQUEST
@@ -154,10 +174,14 @@ def _refusal(request: BaseHTTPRequestHandler, port: int) -> HTTPStatus | None:
 
 
 def _asked(path: str, demo: Demo) -> tuple[str, list[str]]:
-    """The sentence and the chosen systems, of those there are; all that are there before anything was asked."""
+    """The sentence and the chosen systems, of those there are; all that are there before anything
+    was asked.
+    """
     try:
         fields = parse_qs(urlsplit(path).query, max_num_fields=100)
     except ValueError:
         fields = {}
     text = " ".join(fields.get("text", [""])[0].split())
-    return text, [name for name in demo.systems if name in fields.get("system", [] if text else demo.systems)]
+    return text, [
+        name for name in demo.systems if name in fields.get("system", [] if text else demo.systems)
+    ]

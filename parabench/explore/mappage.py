@@ -1,7 +1,7 @@
 """The prompt map as a picture and as a page that can be moved, searched and pointed at.
 
-The page is one file without any network: tokens are data that its own script draws on a canvas, admitted by hash. What
-the canvas shows to the eye, the tables below it say in words.
+The page is one file without any network: tokens are data that its own script draws on a canvas,
+admitted by hash. What the canvas shows to the eye, the tables below it say in words.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ LANDMARKS = 18
 
 def to_html(found: PromptMap) -> str:
     """The map as one HTML document; the same data gives the same bytes."""
-    style, script = part("parabench.render", "page.css", "map.css"), part("parabench.explore", "map.js")
+    style, script = (
+        part("parabench.render", "page.css", "map.css"),
+        part("parabench.explore", "map.js"),
+    )
     return template("parabench.explore", "map.html.j2", visible=visible, near=near_text).render(
         found=found,
         colors=len(series()),
@@ -35,7 +38,14 @@ def to_html(found: PromptMap) -> str:
         data=Markup(script_json(_data(found))),
         style=Markup(style),
         script=Markup(script),
-        policy="; ".join(["default-src 'none'", f"style-src {digest(style)}", f"script-src {digest(script)}", *CLOSED]),
+        policy="; ".join(
+            [
+                "default-src 'none'",
+                f"style-src {digest(style)}",
+                f"script-src {digest(script)}",
+                *CLOSED,
+            ]
+        ),
     )
 
 
@@ -71,7 +81,9 @@ def _about(position: Position) -> str:
 
 
 def to_png(found: PromptMap, width: float = 9.0) -> bytes:
-    """The map as a picture of ``width`` inches at 160 pixels: vocabulary grey, each prompt with its way."""
+    """The map as a picture of ``width`` inches at 160 pixels: vocabulary grey, each prompt with its
+    way.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -79,13 +91,17 @@ def to_png(found: PromptMap, width: float = 9.0) -> bytes:
         figure = Figure(figsize=(width, 0.72 * width), layout="constrained", facecolor="#fdfcf9")
         axes = figure.add_subplot(facecolor="#fdfcf9")
         axes.set_aspect("equal", adjustable="datalim")
-        axes.plot(*found.anchors.T, ".", color="#b9b4a8", markersize=2.2, markeredgewidth=0, zorder=1)
+        axes.plot(
+            *found.anchors.T, ".", color="#b9b4a8", markersize=2.2, markeredgewidth=0, zorder=1
+        )
         _landmarks(axes, found)
         for place, one in enumerate(found.prompts):
             _draw(axes, one, series()[place % len(series())][0])
         for name in ("x", "y"):
             axes.tick_params(axis=name, colors="#69645b", length=2)
-        axes.set_xlabel(f"first axis of the vocabulary, {found.shares[0]:.0%} of its variance", color="#69645b")
+        axes.set_xlabel(
+            f"first axis of the vocabulary, {found.shares[0]:.0%} of its variance", color="#69645b"
+        )
         axes.set_ylabel(f"second axis, {found.shares[1]:.0%}", color="#69645b")
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(loc="best", frameon=False)
@@ -99,20 +115,39 @@ def _draw(axes: Axes, one: Placed, color: str) -> None:
         axes.plot(*way.T, color=color, lw=0.6, alpha=0.3, zorder=2)
     label = f"{visible(one.name)}: {len(one.positions)} virtual tokens"
     axes.plot(
-        *one.path[-1].T, "o", color=color, markersize=5, markeredgecolor="#fdfcf9", mew=0.6, label=label, zorder=4
+        *one.path[-1].T,
+        "o",
+        color=color,
+        markersize=5,
+        markeredgecolor="#fdfcf9",
+        mew=0.6,
+        label=label,
+        zorder=4,
     )
 
 
 def _landmarks(axes: Axes, found: PromptMap) -> None:
-    """Name some tokens that lie far from one another, so that a reader knows where on the map he is."""
+    """Name some tokens that lie far from one another, so that a reader knows where on the map he
+    is.
+    """
     for place in spread(found.anchors, LANDMARKS):
         name = visible(shown(found.tokens[place]))
-        axes.annotate(name, found.anchors[place], color="#69645b", fontsize=7, ha="center", va="bottom", zorder=3)
+        axes.annotate(
+            name,
+            found.anchors[place],
+            color="#69645b",
+            fontsize=7,
+            ha="center",
+            va="bottom",
+            zorder=3,
+        )
         axes.plot(*found.anchors[place], ".", color="#69645b", markersize=4, zorder=3)
 
 
 def spread(places: Float[np.ndarray, "N 2"], count: int) -> list[int]:
-    """The numbers of ``count`` places, each as far as can be from those before it; the first is the most central."""
+    """The numbers of ``count`` places, each as far as can be from those before it; the first is the
+    most central.
+    """
     chosen = [int(np.linalg.norm(places - np.median(places, axis=0), axis=1).argmin())]
     gaps = np.linalg.norm(places - places[chosen[0]], axis=1)
     while len(chosen) < min(count, len(places)):
@@ -122,7 +157,9 @@ def spread(places: Float[np.ndarray, "N 2"], count: int) -> list[int]:
 
 
 def to_csv(found: PromptMap) -> str:
-    """The nearest tokens as a table: prompt, position, norm, and one column pair a neighbour, highest cosine first."""
+    """The nearest tokens as a table: prompt, position, norm, and one column pair a neighbour,
+    highest cosine first.
+    """
     import csv
 
     file = io.StringIO()
@@ -132,6 +169,18 @@ def to_csv(found: PromptMap) -> str:
     writer.writerow(["prompt", "position", "norm", "relative norm", *heads])
     for one in found.prompts:
         for row in one.positions:
-            pairs = [cell for near in row.cosine for cell in (csv_text(shown(near.token)), f"{near.value:.4f}")]
-            writer.writerow([csv_text(one.name), row.position, f"{row.norm:.4f}", f"{row.relative_norm:.4f}", *pairs])
+            pairs = [
+                cell
+                for near in row.cosine
+                for cell in (csv_text(shown(near.token)), f"{near.value:.4f}")
+            ]
+            writer.writerow(
+                [
+                    csv_text(one.name),
+                    row.position,
+                    f"{row.norm:.4f}",
+                    f"{row.relative_norm:.4f}",
+                    *pairs,
+                ]
+            )
     return file.getvalue()

@@ -1,7 +1,8 @@
-"""Looking into a soft prompt: what its rows are near to, how far they went, and which of them are alike.
+"""Looking into a soft prompt: what its rows are near to, how far they went, and which of them are
+alike.
 
-Nearness to a token is no meaning (Khashabi et al. 2022, "Prompt Waywardness"): it is shown to find prompts that never
-moved, rows that fell together, and rows far outside the vocabulary.
+Nearness to a token is no meaning (Khashabi et al. 2022, "Prompt Waywardness"): it is shown to find
+prompts that never moved, rows that fell together, and rows far outside the vocabulary.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ class Neighbour(NamedTuple):
 class Position(NamedTuple):
     """One row of a soft prompt.
 
-    ``norm`` is Euclidean and ``relative_norm`` its ratio to the vocabulary's mean norm; ``moved`` the distance from the
-    initial row (None where that was not kept); ``twin`` the most similar other row, if its cosine is at least 0.95.
+    ``norm`` is Euclidean and ``relative_norm`` its ratio to the vocabulary's mean norm; ``moved``
+    the distance from the initial row (None where that was not kept); ``twin`` the most similar
+    other row, if its cosine is at least 0.95.
     """
 
     position: int
@@ -45,9 +47,14 @@ class Position(NamedTuple):
 
 
 def explain(
-    adapter: Adapter, vocabulary: Float[Tensor, "V H"], tokenizer: PreTrainedTokenizerBase, nearest: int = 5
+    adapter: Adapter,
+    vocabulary: Float[Tensor, "V H"],
+    tokenizer: PreTrainedTokenizerBase,
+    nearest: int = 5,
 ) -> list[Position]:
-    """Every row of the prompt, with its ``nearest`` vocabulary tokens by cosine (highest first) and by distance."""
+    """Every row of the prompt, with its ``nearest`` vocabulary tokens by cosine (highest first) and
+    by distance.
+    """
     prompt, vocabulary = adapter.prompt, vocabulary.float().cpu()
     norms, mean = prompt.norm(dim=1).tolist(), vocabulary.norm(dim=1).mean().item()
     cosines, similar = (normalize(prompt) @ normalize(vocabulary).T).topk(nearest)
@@ -76,20 +83,31 @@ def describe(adapter: Adapter) -> list[tuple[str, str]]:
         ("base", f"{base.name}, revision {base.revision or '-'}, digest {base.digest or '-'}"),
         ("task", f"{facts.template.taskname}: {facts.template.prompt_template!r}"),
         ("splits", ", ".join(map(str, facts.template.virtual_token_splits)) or "-"),
-        ("encoder", ", ".join(f"{name} {value}" for name, value in facts.encoder.items()) or "none"),
+        (
+            "encoder",
+            ", ".join(f"{name} {value}" for name, value in facts.encoder.items()) or "none",
+        ),
         ("initialiser", facts.initialiser or "-"),
         ("seed", "-" if facts.seed is None else str(facts.seed)),
         ("data", facts.data or "-"),
-        ("loss", f"{losses[0]:.4f} to {losses[-1]:.4f} in {facts.loss[-1][0]} steps" if losses else "-"),
+        (
+            "loss",
+            f"{losses[0]:.4f} to {losses[-1]:.4f} in {facts.loss[-1][0]} steps" if losses else "-",
+        ),
         ("origin", facts.origin or "trained here"),
-        ("versions", ", ".join(f"{name} {number}" for name, number in facts.versions.items()) or "-"),
+        (
+            "versions",
+            ", ".join(f"{name} {number}" for name, number in facts.versions.items()) or "-",
+        ),
     ]
 
 
 def _closest(
     prompt: Float[Tensor, "P H"], vocabulary: Float[Tensor, "V H"], nearest: int
 ) -> tuple[Float[Tensor, "P N"], Int[Tensor, "P N"]]:
-    """The tokens found by a matrix product are measured again exactly, since its small distances are inexact."""
+    """The tokens found by a matrix product are measured again exactly, since its small distances
+    are inexact.
+    """
     rough = torch.cdist(prompt, vocabulary).topk(nearest, largest=False).indices
     exact = (prompt[:, None] - vocabulary[rough]).norm(dim=2)
     distances, order = exact.sort(dim=1)
@@ -112,6 +130,10 @@ def _twins(prompt: Float[Tensor, "P H"]) -> list[int | None]:
     return [int(index) if value >= ALIKE else None for value, index in pairs]
 
 
-def _named(tokenizer: PreTrainedTokenizerBase, ids: Tensor, values: Tensor) -> tuple[Neighbour, ...]:
+def _named(
+    tokenizer: PreTrainedTokenizerBase, ids: Tensor, values: Tensor
+) -> tuple[Neighbour, ...]:
     tokens = tokenizer.convert_ids_to_tokens(ids.tolist())
-    return tuple(Neighbour(token, value) for token, value in zip(tokens, values.tolist(), strict=True))
+    return tuple(
+        Neighbour(token, value) for token, value in zip(tokens, values.tolist(), strict=True)
+    )

@@ -1,8 +1,10 @@
-"""The prompt map: learned virtual tokens among the vocabulary, on a plane that the vocabulary alone decides.
+"""The prompt map: learned virtual tokens among the vocabulary, on a plane that the vocabulary alone
+decides.
 
-Directions are compared, not lengths: rows are made unit length, as the cosine does, and laid on the two principal axes
-of the vocabulary's rows. The plane of a base model is fitted once and kept by the hash of its embedding, so that any
-prompts, of any seeds and trainings, are placed on the same map.
+Directions are compared, not lengths: rows are made unit length, as the cosine does, and laid on the
+two principal axes of the vocabulary's rows. The plane of a base model is fitted once and kept by
+the hash of its embedding, so that any prompts, of any seeds and trainings, are placed on the same
+map.
 """
 
 from __future__ import annotations
@@ -33,22 +35,28 @@ PARTS = {"center", "axes", "shares"}
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """Two orthonormal axes through the vocabulary's mean direction, and the ``shares`` of its variance they hold."""
+    """Two orthonormal axes through the vocabulary's mean direction, and the ``shares`` of its
+    variance they hold.
+    """
 
     center: Float[np.ndarray, " H"]
     axes: Float[np.ndarray, "2 H"]
     shares: Float[np.ndarray, " 2"]
 
     def place(self, rows: Float[np.ndarray, "N H"]) -> Float[np.ndarray, "N 2"]:
-        """Where rows stand on the map; a row of zeros has no direction and stands where the origin is."""
+        """Where rows stand on the map; a row of zeros has no direction and stands where the origin
+        is.
+        """
         return (_units(rows) - self.center) @ self.axes.T
 
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """One prompt on the map: the way of its P rows through ``steps``, from the initial one to the one that was kept.
+    """One prompt on the map: the way of its P rows through ``steps``, from the initial one to the
+    one that was kept.
 
-    ``steps`` has a label for each of the S stages of ``path``; ``positions`` are those of ``reading.explain``.
+    ``steps`` has a label for each of the S stages of ``path``; ``positions`` are those of
+    ``reading.explain``.
     """
 
     name: str
@@ -59,7 +67,9 @@ class Placed:
 
 @dataclass(frozen=True, eq=False)
 class PromptMap:
-    """All that a map shows: the vocabulary's tokens and places, the same for every prompt of ``base``, and prompts."""
+    """All that a map shows: the vocabulary's tokens and places, the same for every prompt of
+    ``base``, and prompts.
+    """
 
     base: str
     digest: str
@@ -72,7 +82,8 @@ class PromptMap:
 def fit(vocabulary: Float[np.ndarray, "V H"]) -> Plane:
     """The plane of a vocabulary, by the eigenvectors of its unit rows' covariance.
 
-    Each axis points to where its largest entry is positive, so that the same embedding gives the same map.
+    Each axis points to where its largest entry is positive, so that the same embedding gives the
+    same map.
     """
     units = _units(vocabulary)
     center = units.mean(axis=0)
@@ -83,24 +94,35 @@ def fit(vocabulary: Float[np.ndarray, "V H"]) -> Plane:
 
 
 def fitted(vocabulary: Float[np.ndarray, "V H"], folder: Path) -> tuple[Plane, str]:
-    """The plane and the SHA-256 of the embedding, from ``folder`` where it was kept before, else fitted and kept."""
+    """The plane and the SHA-256 of the embedding, from ``folder`` where it was kept before, else
+    fitted and kept.
+    """
     digest = hashlib.sha256(np.ascontiguousarray(vocabulary, dtype="<f4").tobytes()).hexdigest()
     path = folder / f"plane-{digest[:12]}.safetensors"
     if (plane := _kept(path, vocabulary.shape[1])) is None:
         plane = fit(vocabulary)
-        write_atomically(path, safetensors.save({"center": plane.center, "axes": plane.axes, "shares": plane.shares}))
+        write_atomically(
+            path,
+            safetensors.save({"center": plane.center, "axes": plane.axes, "shares": plane.shares}),
+        )
     return plane, digest
 
 
 def _kept(path: Path, width: int) -> Plane | None:
-    """A plane that can be read back whole; anything else is fitted again, since it holds nothing of the user's."""
+    """A plane that can be read back whole; anything else is fitted again, since it holds nothing of
+    the user's.
+    """
     if not path.exists():
         return None
     try:
         found = safetensors.load(read(path))
     except (SafetensorError, ValueError):
         return None
-    if found.keys() != PARTS or found["axes"].shape != (2, width) or found["center"].shape != (width,):
+    if (
+        found.keys() != PARTS
+        or found["axes"].shape != (2, width)
+        or found["center"].shape != (width,)
+    ):
         return None
     return Plane(found["center"], found["axes"], found["shares"])
 
@@ -112,7 +134,9 @@ def _units(rows: Float[np.ndarray, "N H"]) -> Float[np.ndarray, "N H"]:
 
 
 def shown(token: str) -> str:
-    """A token of a byte-level vocabulary as people read it: the blank before a word as ``␣``, a newline as ``⏎``."""
+    """A token of a byte-level vocabulary as people read it: the blank before a word as ``␣``, a
+    newline as ``⏎``.
+    """
     return token.replace("Ġ", "␣").replace("Ċ", "⏎")
 
 
@@ -128,11 +152,18 @@ def placed(
     """An adapter on the map, with the way it went as far as its ``folder`` has kept it."""
     way = stages(adapter, folder)
     path = np.stack([plane.place(rows.numpy()) for _, rows in way])
-    return Placed(name, tuple(label for label, _ in way), path, explain(adapter, vocabulary, tokenizer, nearest))
+    return Placed(
+        name,
+        tuple(label for label, _ in way),
+        path,
+        explain(adapter, vocabulary, tokenizer, nearest),
+    )
 
 
 def stages(adapter: Adapter, folder: Path) -> list[tuple[str, Float[Tensor, "P H"]]]:
-    """The prompt as it was initially, at each snapshot of its training before it was kept, and as it was kept."""
+    """The prompt as it was initially, at each snapshot of its training before it was kept, and as
+    it was kept.
+    """
     shape, initial = adapter.prompt.shape, adapter.state.get("initial")
     found = [("initial", initial)] if initial is not None and initial.shape == shape else []
     for step, rows in snapshots.taken(folder):

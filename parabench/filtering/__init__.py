@@ -1,1 +1,3 @@
-"""Corpora of any size: rows are read, paraphrased, measured and written in blocks, and never held whole."""
+"""Corpora of any size: rows are read, paraphrased, measured and written in blocks, and never held
+whole.
+"""

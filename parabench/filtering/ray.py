@@ -1,6 +1,8 @@
-"""Corpora that already live on a Ray cluster: the same scorers over the blocks of a ``ray.data.Dataset``.
+"""Corpora that already live on a Ray cluster: the same scorers over the blocks of a
+``ray.data.Dataset``.
 
-Ray promises no order and may do a block twice, so rows carry their own ids; nothing here is resumed by us.
+Ray promises no order and may do a block twice, so rows carry their own ids; nothing here is resumed
+by us.
 """
 
 from __future__ import annotations
@@ -17,15 +19,23 @@ from parabench.suites import suite as suites
 
 
 class ScoreRows:
-    """One actor: its scorers are built once, and every batch it is given comes back with their columns."""
+    """One actor: its scorers are built once, and every batch it is given comes back with their
+    columns.
+    """
 
-    def __init__(self, scorers: Sequence[str], suite: str = "overlap", device: str = "auto") -> None:
+    def __init__(
+        self, scorers: Sequence[str], suite: str = "overlap", device: str = "auto"
+    ) -> None:
         """``scorers`` as the suite defines them; models are loaded with the first batch."""
         self.suite = suites.load(suite)
-        self.scorers = scorers_of(self.suite, scorers, Runtime(resolve_device(device), self.suite.dtype))
+        self.scorers = scorers_of(
+            self.suite, scorers, Runtime(resolve_device(device), self.suite.dtype)
+        )
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """A batch of columns ``source``, ``prediction`` and, where scorers read them, ``references``."""
+        """A batch of columns ``source``, ``prediction`` and, where scorers read them,
+        ``references``.
+        """
         references = batch.get("references", [()] * len(batch["source"]))
         rows = [
             Row(Example(str(at), str(source), tuple(map(str, several))), str(text))
@@ -40,8 +50,12 @@ class ScoreRows:
         return found
 
 
-def score(dataset: Any, scorers: Sequence[str], suite: str = "overlap", actors: int = 1, gpus: float = 0) -> Any:
-    """A ``ray.data.Dataset`` with a column for each of the scorers' columns, measured by so many actors."""
+def score(
+    dataset: Any, scorers: Sequence[str], suite: str = "overlap", actors: int = 1, gpus: float = 0
+) -> Any:
+    """A ``ray.data.Dataset`` with a column for each of the scorers' columns, measured by so many
+    actors.
+    """
     return dataset.map_batches(
         ScoreRows,
         fn_constructor_args=(tuple(scorers), suite, "cuda" if gpus else "cpu"),

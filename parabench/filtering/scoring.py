@@ -1,4 +1,5 @@
-"""Filtering a corpus: paraphrase where asked, measure scorer by scorer, write every row with its columns, report.
+"""Filtering a corpus: paraphrase where asked, measure scorer by scorer, write every row with its
+columns, report.
 
 Each pass reads the input anew and goes on behind the last whole block that stands in the folder.
 """
@@ -67,7 +68,9 @@ class Filter:
 
 
 class Cell(NamedTuple):
-    """One column of the whole corpus: its value, the 95 % interval, and the rows in which it is undefined."""
+    """One column of the whole corpus: its value, the 95 % interval, and the rows in which it is
+    undefined.
+    """
 
     column: Column
     signature: str
@@ -79,7 +82,9 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where the scored rows are, how many there were and are kept, the lines left out by reason, and the columns."""
+    """Where the scored rows are, how many there were and are kept, the lines left out by reason,
+    and the columns.
+    """
 
     path: Path
     rows: int
@@ -89,12 +94,16 @@ class Outcome:
 
 
 def carry_out(job: Filter, advance: Advance = lambda what, done, total: None) -> Outcome:
-    """Do what the folder does not hold already, then write rows and report anew from what it holds."""
+    """Do what the folder does not hold already, then write rows and report anew from what it
+    holds.
+    """
     identity = job.identity
     with open_run(job.folder, identity):
         total = _count(job)
         texts = _paraphrase(job, identity, total, advance)
-        statistics = {name: _measure(job, name, texts, identity, total, advance) for name in job.scorers}
+        statistics = {
+            name: _measure(job, name, texts, identity, total, advance) for name in job.scorers
+        }
         path, written, undefined = _write(job, texts, statistics, total, advance)
         cells = tuple(_cells(job, statistics, undefined, advance))
         outcome = Outcome(path, total, written, job.source.tally.reasons, cells)
@@ -103,11 +112,15 @@ def carry_out(job: Filter, advance: Advance = lambda what, done, total: None) ->
 
 
 def scorers_of(suite: Suite, names: Sequence[str] | None, runtime: Runtime) -> dict[str, Scorer]:
-    """The scorers of these names, or the suite's own, as a suite defines them; nothing is loaded."""
+    """The scorers of these names, or the suite's own, as a suite defines them; nothing is
+    loaded.
+    """
     return plan.scorers_of(suite, names, Setting(runtime, plan.sampling(suite, 1).decoding))
 
 
-def measured(scorer: Scorer, rows: Sequence[Row], normalise: Normaliser) -> Float[np.ndarray, "B K"]:
+def measured(
+    scorer: Scorer, rows: Sequence[Row], normalise: Normaliser
+) -> Float[np.ndarray, "B K"]:
     """The statistics of a block of rows."""
     examples = [normalise.example(row.example) for row in rows]
     statistics = scorer.measure(examples, [normalise(row.text) for row in rows])
@@ -125,7 +138,9 @@ def _count(job: Filter) -> int:
         return int(found["rows"])
     total = sum(1 for _ in job.source.rows())
     if not total:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in job.source.tally.reasons.items())
+        reasons = ", ".join(
+            f"{count} {reason}" for reason, count in job.source.tally.reasons.items()
+        )
         raise UserError(f"filter {job.source.name}", f"no row is left: {reasons or 'it is empty'}")
     write_atomically(path, canonical({"rows": total, "left out": dict(job.source.tally.reasons)}))
     return total
@@ -141,25 +156,38 @@ def _rows(job: Filter, texts: Growing | None, start: int = 0) -> Iterator[Row]:
             yield row._replace(text=text)
 
 
-def _paraphrase(job: Filter, identity: Mapping[str, Any], total: int, advance: Advance) -> Growing | None:
+def _paraphrase(
+    job: Filter, identity: Mapping[str, Any], total: int, advance: Advance
+) -> Growing | None:
     if job.system is None:
         return None
     texts = Growing(job.folder / "texts.json", identity)
     for block in in_blocks(job.source.rows(texts.rows), GENERATED):
         sources = [row.example.source for row in block]
-        answers = {done.position: done.text for batch in job.system.paraphrase(sources) for done in batch}
-        texts.append(canonical([answers[position] for position in range(len(sources))]), len(sources))
+        answers = {
+            done.position: done.text for batch in job.system.paraphrase(sources) for done in batch
+        }
+        texts.append(
+            canonical([answers[position] for position in range(len(sources))]), len(sources)
+        )
         advance("paraphrasing", texts.rows, total)
     release(job.system)
     return texts
 
 
 def _measure(
-    job: Filter, name: str, texts: Growing | None, identity: Mapping[str, Any], total: int, advance: Advance
+    job: Filter,
+    name: str,
+    texts: Growing | None,
+    identity: Mapping[str, Any],
+    total: int,
+    advance: Advance,
 ) -> Growing:
     scorer = job.scorers[name]
     signature = str(scorer.signature)
-    path = job.folder / "statistics" / f"{slug(name)}-{sha256(signature.encode()).hexdigest()[:8]}.f64"
+    path = (
+        job.folder / "statistics" / f"{slug(name)}-{sha256(signature.encode()).hexdigest()[:8]}.f64"
+    )
     done = Growing(path, {**identity, "scorer": name, "signature": signature})
     for block in in_blocks(_rows(job, texts, done.rows), getattr(scorer, "block", BLOCK)):
         found = measured(scorer, block, job.normalise)
@@ -178,7 +206,11 @@ def arrays(statistics: Growing) -> Iterator[Float[np.ndarray, "B K"]]:
 
 
 def _write(
-    job: Filter, texts: Growing | None, statistics: Mapping[str, Growing], total: int, advance: Advance
+    job: Filter,
+    texts: Growing | None,
+    statistics: Mapping[str, Growing],
+    total: int,
+    advance: Advance,
 ) -> tuple[Path, int, Counter[str]]:
     """Write the rows that are kept; how many they are, and how often each column is undefined."""
     names = [column.name for scorer in job.scorers.values() for column in scorer.columns]
@@ -194,7 +226,8 @@ def _write(
             for scorer, stream in zip(job.scorers.values(), blocks, strict=True):
                 values = each(scorer.combine, next(stream)).T
                 block |= {
-                    column.name: writing.defined(v.tolist()) for column, v in zip(scorer.columns, values, strict=True)
+                    column.name: writing.defined(v.tolist())
+                    for column, v in zip(scorer.columns, values, strict=True)
                 }
             undefined.update({name: block[name].count(None) for name in names})
             chosen = writing.kept(block, job.keep)
@@ -212,7 +245,14 @@ def _cells(
         values = corpus_columns(scorer, lambda one=one: arrays(one))  # type: ignore[misc]
         ends = interval(scorer, lambda one=one: arrays(one), job.runtime.seed)  # type: ignore[misc]
         for column, value, low, high in zip(scorer.columns, values, *ends, strict=True):
-            yield Cell(column, str(scorer.signature), float(value), float(low), float(high), undefined[column.name])
+            yield Cell(
+                column,
+                str(scorer.signature),
+                float(value),
+                float(low),
+                float(high),
+                undefined[column.name],
+            )
         advance("intervals", number, len(job.scorers))
 
 
@@ -222,11 +262,22 @@ def _report(outcome: Outcome) -> bytes:
         cell.column.name: {
             "against": cell.column.against,
             "better": cell.column.better,
-            **dict(zip(("value", "low", "high"), writing.defined([cell.value, cell.low, cell.high]), strict=True)),
+            **dict(
+                zip(
+                    ("value", "low", "high"),
+                    writing.defined([cell.value, cell.low, cell.high]),
+                    strict=True,
+                )
+            ),
             "undefined": cell.undefined,
             "signature": cell.signature,
         }
         for cell in outcome.cells
     }
-    found = {"rows": outcome.rows, "kept": outcome.kept, "left out": dict(outcome.left_out), "columns": columns}
+    found = {
+        "rows": outcome.rows,
+        "kept": outcome.kept,
+        "left out": dict(outcome.left_out),
+        "columns": columns,
+    }
     return (json.dumps(found, indent=1, allow_nan=False) + "\n").encode()

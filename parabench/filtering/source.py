@@ -1,4 +1,6 @@
-"""Rows of a corpus, streamed: a file of predictions as ``parabench score`` reads it, or a corpus in its own format."""
+"""Rows of a corpus, streamed: a file of predictions as ``parabench score`` reads it, or a corpus in
+its own format.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,11 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """The rows of a file, or every ``parts``-th block of them from ``part`` on; ``tally`` counts what is left out.
+    """The rows of a file, or every ``parts``-th block of them from ``part`` on; ``tally`` counts
+    what is left out.
 
-    ``name`` is ``FORMAT:PATH?options``, whose pairs have no references, or the path of a file of predictions.
+    ``name`` is ``FORMAT:PATH?options``, whose pairs have no references, or the path of a file of
+    predictions.
     """
 
     name: str
@@ -69,7 +73,9 @@ class Source:
             return None
         specs = parse(self.name)
         if len(specs) > 1:
-            raise UserError(f"filter {self.name!r}", f"{len(specs)} corpora", mend="filter them one by one")
+            raise UserError(
+                f"filter {self.name!r}", f"{len(specs)} corpora", mend="filter them one by one"
+            )
         return specs[0]
 
 
@@ -77,5 +83,7 @@ def part_of(text: str) -> tuple[int, int]:
     """``3/8`` as ``(2, 8)``: the third of eight parts."""
     first, _, second = text.partition("/")
     if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
-        raise UserError(f"use --part {text}", "not of the form K/N with K from 1 to N", mend="--part 1/8")
+        raise UserError(
+            f"use --part {text}", "not of the form K/N with K from 1 to N", mend="--part 1/8"
+        )
     return int(first) - 1, int(second)

@@ -47,7 +47,9 @@ def conditions(text: str | None, columns: Sequence[str]) -> tuple[Condition, ...
     for part in filter(None, (text or "").split(",")):
         match = re.fullmatch(r"\s*(\S+?)\s*(>=|<=|>|<)\s*(-?\d+\.?\d*(?:[eE]-?\d+)?)\s*", part)
         if match is None:
-            raise UserError(f"keep the rows where {part!r}", "not of the form COLUMN>=NUMBER", list(COMPARISONS))
+            raise UserError(
+                f"keep the rows where {part!r}", "not of the form COLUMN>=NUMBER", list(COMPARISONS)
+            )
         if match[1] not in columns:
             raise UserError(f"keep the rows where {part!r}", f"no column {match[1]!r}", columns)
         found.append(Condition(match[1], match[2], float(match[3])))
@@ -57,7 +59,11 @@ def conditions(text: str | None, columns: Sequence[str]) -> tuple[Condition, ...
 def kept(block: Columns, wanted: Sequence[Condition]) -> Columns:
     """The rows of a block that satisfy all conditions."""
     count = len(next(iter(block.values())))
-    chosen = [at for at in range(count) if all(condition.holds(block[condition.column][at]) for condition in wanted)]
+    chosen = [
+        at
+        for at in range(count)
+        if all(condition.holds(block[condition.column][at]) for condition in wanted)
+    ]
     return {name: [values[at] for at in chosen] for name, values in block.items()}
 
 
@@ -67,8 +73,12 @@ def defined(values: Sequence[float]) -> list[float | None]:
 
 
 @contextmanager
-def table(path: Path, texts: Sequence[str], numbers: Sequence[str]) -> Iterator[Callable[[Columns], None]]:
-    """Write blocks to ``path``, which appears when all are written; the suffix decides the format."""
+def table(
+    path: Path, texts: Sequence[str], numbers: Sequence[str]
+) -> Iterator[Callable[[Columns], None]]:
+    """Write blocks to ``path``, which appears when all are written; the suffix decides the
+    format.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
     opened = _parquet if path.suffix == ".parquet" else _lines
     with told(path):
@@ -79,22 +89,30 @@ def table(path: Path, texts: Sequence[str], numbers: Sequence[str]) -> Iterator[
 
 
 @contextmanager
-def _parquet(path: Path, texts: Sequence[str], numbers: Sequence[str]) -> Iterator[Callable[[Columns], None]]:
+def _parquet(
+    path: Path, texts: Sequence[str], numbers: Sequence[str]
+) -> Iterator[Callable[[Columns], None]]:
     import pyarrow
     from pyarrow.parquet import ParquetWriter
 
-    fields = [(name, pyarrow.string()) for name in texts] + [(name, pyarrow.float64()) for name in numbers]
+    fields = [(name, pyarrow.string()) for name in texts] + [
+        (name, pyarrow.float64()) for name in numbers
+    ]
     schema = pyarrow.schema(fields)
     with ParquetWriter(path, schema, compression="zstd") as writer:
         yield lambda block: writer.write_table(pyarrow.table(dict(block), schema=schema))
 
 
 @contextmanager
-def _lines(path: Path, texts: Sequence[str], numbers: Sequence[str]) -> Iterator[Callable[[Columns], None]]:
+def _lines(
+    path: Path, texts: Sequence[str], numbers: Sequence[str]
+) -> Iterator[Callable[[Columns], None]]:
     with path.open("w", encoding="utf-8", newline="\n") as file:
 
         def write(block: Columns) -> None:
             for values in zip(*block.values(), strict=True):
-                file.write(json.dumps(dict(zip(block, values, strict=True)), ensure_ascii=False) + "\n")
+                file.write(
+                    json.dumps(dict(zip(block, values, strict=True)), ensure_ascii=False) + "\n"
+                )
 
         yield write

@@ -1,7 +1,9 @@
-"""One door into every model's attention: tokens run flat, ``[1, T]``, and a plan says who attends to whom.
+"""One door into every model's attention: tokens run flat, ``[1, T]``, and a plan says who attends
+to whom.
 
-A model whose layers go through transformers' attention interface computes all else (embeddings, projections, norms,
-feed-forward, head) on flat tokens, so that padding costs nothing outside attention and no model is written twice.
+A model whose layers go through transformers' attention interface computes all else (embeddings,
+projections, norms, feed-forward, head) on flat tokens, so that padding costs nothing outside
+attention and no model is written twice.
 """
 
 from __future__ import annotations
@@ -22,32 +24,50 @@ from transformers import AttentionInterface, PreTrainedModel
 from parabench.contracts import UserError
 
 PLANNED = "parabench_planned"
-PECULIAR = ("sliding_window", "attn_logit_softcapping", "final_logit_softcapping", "logit_scale", "logits_scaling")
+PECULIAR = (
+    "sliding_window",
+    "attn_logit_softcapping",
+    "final_logit_softcapping",
+    "logit_scale",
+    "logits_scaling",
+)
 """Settings of a model's configuration that change its attention or its head from the plain ones."""
 
 Flat = Float[Tensor, "T heads width"]
 
 
 class Plan(Protocol):
-    """Attention of one forward pass: flat queries, keys and values of a layer in, flat results out."""
+    """Attention of one forward pass: flat queries, keys and values of a layer in, flat results
+    out.
+    """
 
-    def __call__(self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None) -> Flat: ...
+    def __call__(
+        self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None
+    ) -> Flat: ...
 
 
 def is_plain(model: PreTrainedModel) -> bool:
-    """Whether the model's attention goes through transformers' interface, and it and the head are the plain ones."""
-    return model._can_set_attn_implementation() and not any(getattr(model.config, name, None) for name in PECULIAR)
+    """Whether the model's attention goes through transformers' interface, and it and the head are
+    the plain ones.
+    """
+    return model._can_set_attn_implementation() and not any(
+        getattr(model.config, name, None) for name in PECULIAR
+    )
 
 
 @contextmanager
 def planned(model: PreTrainedModel) -> Iterator[None]:
-    """While open, the model's attention asks the ``plan`` passed to its forward (``model(..., plan=plan)``).
+    """While open, the model's attention asks the ``plan`` passed to its forward (``model(...,
+    plan=plan)``).
 
     Raises UserError where that would not compute what the model does.
     """
     config: Any = model.config
     if not is_plain(model):
-        raise UserError(f"run the architecture {config.model_type}", choices=("opt", "gpt2", "llama", "qwen2", "bart"))
+        raise UserError(
+            f"run the architecture {config.model_type}",
+            choices=("opt", "gpt2", "llama", "qwen2", "bart"),
+        )
     before = config._attn_implementation
     config._attn_implementation = PLANNED
     try:
@@ -88,7 +108,9 @@ class Blocks:
     places: Int[Tensor, " T"]
 
     def attend(self, query: Flat, key: Flat, value: Flat, scaling: float | None) -> Flat:
-        """Softmax attention of every group; without a mask, causal from equally many queries and keys."""
+        """Softmax attention of every group; without a mask, causal from equally many queries and
+        keys.
+        """
         out = scaled_dot_product_attention(
             query[self.queries].transpose(1, 2),
             key[self.keys].transpose(1, 2),
@@ -101,18 +123,25 @@ class Blocks:
         return out.transpose(1, 2).flatten(0, 1)[self.places]
 
 
-def blocks(queries: Sequence[range], keys: Sequence[Sequence[range]], causal: bool, device: torch.device) -> Blocks:
-    """Let the flat positions ``queries[b]`` attend to the flat positions ``keys[b]``, joined in order.
+def blocks(
+    queries: Sequence[range], keys: Sequence[Sequence[range]], causal: bool, device: torch.device
+) -> Blocks:
+    """Let the flat positions ``queries[b]`` attend to the flat positions ``keys[b]``, joined in
+    order.
 
     With ``causal`` the queries are the last of their keys, and each sees no key after itself.
     """
     rows = [torch.cat([torch.arange(span.start, span.stop) for span in spans]) for spans in keys]
-    query_grid = pad_sequence([torch.arange(span.start, span.stop) for span in queries], batch_first=True)
+    query_grid = pad_sequence(
+        [torch.arange(span.start, span.stop) for span in queries], batch_first=True
+    )
     key_grid = pad_sequence(rows, batch_first=True)
     query_lengths = torch.tensor([len(span) for span in queries])
     key_lengths = torch.tensor([len(row) for row in rows])
     width = query_grid.shape[1]
-    places = torch.cat([torch.arange(len(span)) + index * width for index, span in enumerate(queries)])
+    places = torch.cat(
+        [torch.arange(len(span)) + index * width for index, span in enumerate(queries)]
+    )
     mask = None
     if not causal or not torch.equal(query_lengths, key_lengths):
         mask = _mask(query_lengths, key_lengths, width, key_grid.shape[1], causal).to(device)
@@ -129,6 +158,8 @@ def _mask(
 
 
 def spans(lengths: Sequence[int], start: int = 0) -> list[range]:
-    """Consecutive ranges of these lengths: where each sequence stands once all are laid end to end."""
+    """Consecutive ranges of these lengths: where each sequence stands once all are laid end to
+    end.
+    """
     ends = list(accumulate(lengths, initial=start))
     return [range(begin, end) for begin, end in pairwise(ends)]

@@ -1,4 +1,6 @@
-"""BART on packed sequences: every source of a batch end to end, then every target, padding computed nowhere."""
+"""BART on packed sequences: every source of a batch end to end, then every target, padding computed
+nowhere.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,13 @@ from parabench.inference.attention import Flat, blocks, planned, spans
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def packed_bart(model: PreTrainedModel, pairs: Sequence[Pair]) -> tuple[Float[Tensor, "T H"], list[int]]:
+def packed_bart(
+    model: PreTrainedModel, pairs: Sequence[Pair]
+) -> tuple[Float[Tensor, "T H"], list[int]]:
     """The decoder's states that predict each target token, and those tokens, targets end to end.
 
-    A source that several pairs share is encoded once. Raises UserError for other architectures, whose positions and
-    shifted targets are made otherwise.
+    A source that several pairs share is encoded once. Raises UserError for other architectures,
+    whose positions and shifted targets are made otherwise.
     """
     if model.config.model_type != "bart":
         raise UserError(f"score with the architecture {model.config.model_type}", choices=("bart",))
@@ -36,29 +40,41 @@ def packed_bart(model: PreTrainedModel, pairs: Sequence[Pair]) -> tuple[Float[Te
             encoded = encoder(input_ids=_flat(sources, model.device), plan=plan).last_hidden_state
         with _positions(decoder, shifted):
             ids = _flat(shifted, model.device)
-            hidden = decoder(input_ids=ids, encoder_hidden_states=encoded, use_cache=False, plan=plan).last_hidden_state
+            hidden = decoder(
+                input_ids=ids, encoder_hidden_states=encoded, use_cache=False, plan=plan
+            ).last_hidden_state
     return hidden[0], [token for target in targets for token in target]
 
 
 class _BartPlan:
-    """Sources attend to themselves, targets causally to themselves, and each target to its own source."""
+    """Sources attend to themselves, targets causally to themselves, and each target to its own
+    source.
+    """
 
     def __init__(
-        self, sources: Sequence[Sequence[int]], owners: Sequence[int], targets: Sequence[Sequence[int]], device: Any
+        self,
+        sources: Sequence[Sequence[int]],
+        owners: Sequence[int],
+        targets: Sequence[Sequence[int]],
+        device: Any,
     ) -> None:
         source, target = spans([len(ids) for ids in sources]), spans([len(ids) for ids in targets])
         self.encoder = blocks(source, [[span] for span in source], False, device)
         self.decoder = blocks(target, [[span] for span in target], True, device)
         self.cross = blocks(target, [[source[owner]] for owner in owners], False, device)
 
-    def __call__(self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None) -> Flat:
+    def __call__(
+        self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None
+    ) -> Flat:
         own = self.decoder if module.is_causal else self.cross
         return (own if module.is_decoder else self.encoder).attend(query, key, value, scaling)
 
 
 @contextmanager
 def _positions(stack: Any, rows: Sequence[Sequence[int]]) -> Iterator[None]:
-    """Hand the position embeddings each token's place in its own row; BART takes no ``position_ids`` itself."""
+    """Hand the position embeddings each token's place in its own row; BART takes no
+    ``position_ids`` itself.
+    """
     places = torch.tensor([place for row in rows for place in range(len(row))], device=stack.device)
 
     def insert(_: Any, arguments: Any, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -30,7 +30,9 @@ def check_lengths(model: PreTrainedModel, lengths: Sequence[int], what: str) -> 
 
 
 def by_length(lengths: Sequence[int]) -> list[int]:
-    """Order positions longest first, ties by position, so that the dearest batch comes first and shows what fits."""
+    """Order positions longest first, ties by position, so that the dearest batch comes first and
+    shows what fits.
+    """
     return sorted(range(len(lengths)), key=lambda position: (-lengths[position], position))
 
 
@@ -42,14 +44,17 @@ def in_batches(
     costs: Sequence[int] | None = None,
     model: Any = None,
 ) -> Iterator[Result]:
-    """Run ``order`` batch by batch, of ``batch_size`` rows; if None, halve whenever memory runs out, first ``start``.
+    """Run ``order`` batch by batch, of ``batch_size`` rows; if None, halve whenever memory runs
+    out, first ``start``.
 
-    With ``costs`` (say tokens, by position) ``start`` bounds a batch's cost instead of its rows. What was found to fit
-    is where the next call with the same ``model`` starts. Every position is in exactly one result. Raises UserError
-    where a fixed batch, or one single row, does not fit.
+    With ``costs`` (say tokens, by position) ``start`` bounds a batch's cost instead of its rows.
+    What was found to fit is where the next call with the same ``model`` starts. Every position is
+    in exactly one result. Raises UserError where a fixed batch, or one single row, does not fit.
     """
     budget, done = batch_size or fitting(model, start), 0
-    prices = costs if costs is not None and batch_size is None else [1] * (max(order, default=0) + 1)
+    prices = (
+        costs if costs is not None and batch_size is None else [1] * (max(order, default=0) + 1)
+    )
     while done < len(order):
         batch = _affordable(order[done:], prices, budget)
         fits, result = attempt(lambda batch=batch: run(batch))  # type: ignore[misc]
@@ -78,8 +83,12 @@ def attempt(run: Callable[[], Result]) -> tuple[bool, Result | None]:
     """Call ``run``; whether it fitted into memory, and its result if so. Other errors pass."""
     try:
         return True, run()
-    except RuntimeError as error:  # torch.OutOfMemoryError is one; the CPU's allocator raises the plain kind
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+    except (
+        RuntimeError
+    ) as error:  # torch.OutOfMemoryError is one; the CPU's allocator raises the plain kind
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(
+            error
+        ):
             raise
     gc.collect()  # frees the failed attempt's tensors, held by its traceback until here
     if torch.cuda.is_available():
@@ -90,7 +99,9 @@ def attempt(run: Callable[[], Result]) -> tuple[bool, Result | None]:
 def does_not_fit(rows: int) -> UserError:
     """The error of a batch that may not be halved, or cannot."""
     return UserError(
-        f"run a batch of {rows} rows", "not enough memory", mend="use --batch-size auto, or a smaller model"
+        f"run a batch of {rows} rows",
+        "not enough memory",
+        mend="use --batch-size auto, or a smaller model",
     )
 
 

@@ -23,7 +23,9 @@ from parabench.contracts import Decoding
 
 
 class Chooser:
-    """Greedy or sampled choice under one ``Decoding``; the processors are transformers' own, in generate's order."""
+    """Greedy or sampled choice under one ``Decoding``; the processors are transformers' own, in
+    generate's order.
+    """
 
     def __init__(self, decoding: Decoding, eos: AbstractSet[int]) -> None:
         self.decoding, self.eos = decoding, sorted(eos)
@@ -41,13 +43,25 @@ class Chooser:
             self.warpers.append(TopPLogitsWarper(decoding.top_p))
 
     def choose(
-        self, logits: Float[Tensor, "R V"], written: Sequence[Sequence[int]], draws: Sequence[Random]
+        self,
+        logits: Float[Tensor, "R V"],
+        written: Sequence[Sequence[int]],
+        draws: Sequence[Random],
     ) -> list[int]:
-        """The next token of each row, given the new tokens it has ``written`` and its own source of chance."""
+        """The next token of each row, given the new tokens it has ``written`` and its own source of
+        chance.
+        """
         scores = logits.float()
         if self.penalties:
-            scores = torch.cat([self._penalise(row, ids) for row, ids in zip(scores.split(1), written, strict=True)])
-        early = [index for index, ids in enumerate(written) if len(ids) < self.decoding.min_new_tokens]
+            scores = torch.cat(
+                [
+                    self._penalise(row, ids)
+                    for row, ids in zip(scores.split(1), written, strict=True)
+                ]
+            )
+        early = [
+            index for index, ids in enumerate(written) if len(ids) < self.decoding.min_new_tokens
+        ]
         if early and self.eos:
             scores[torch.tensor(early)[:, None], self.eos] = float("-inf")
         if not self.decoding.do_sample:
@@ -61,13 +75,17 @@ class Chooser:
 
 
 def _best(scores: Float[Tensor, "R V"]) -> Any:
-    """The place of the largest in each row, the first of equals; numpy's search is several times as fast as torch's."""
+    """The place of the largest in each row, the first of equals; numpy's search is several times as
+    fast as torch's.
+    """
     return scores.numpy().argmax(axis=1) if scores.device.type == "cpu" else scores.argmax(dim=1)
 
 
 def _sample(scores: Float[Tensor, "R V"], draws: Sequence[Random]) -> Int[Tensor, " R"]:
     """Invert each row's cumulative distribution at one uniform number of its own."""
     cumulative = scores.softmax(dim=1, dtype=torch.float64).cumsum(dim=1)
-    uniform = torch.tensor([[draw.random()] for draw in draws], dtype=torch.float64, device=scores.device)
+    uniform = torch.tensor(
+        [[draw.random()] for draw in draws], dtype=torch.float64, device=scores.device
+    )
     tokens = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)[:, 0]
     return tokens.clamp(max=scores.shape[1] - 1)

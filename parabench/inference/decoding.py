@@ -1,8 +1,9 @@
 """Turning prompts into new tokens, the same for every system: batched, with every setting explicit.
 
-Lengths and penalties count new tokens only, so that soft and written prompts are treated alike. Greedy and sampled rows
-share what their prompts have in common, leave when they are done, and let waiting rows take their slot; beams,
-encoder-decoder models and architectures with other than plain attention go through transformers' generate.
+Lengths and penalties count new tokens only, so that soft and written prompts are treated alike.
+Greedy and sampled rows share what their prompts have in common, leave when they are done, and let
+waiting rows take their slot; beams, encoder-decoder models and architectures with other than plain
+attention go through transformers' generate.
 """
 
 from __future__ import annotations
@@ -34,14 +35,22 @@ def decode_causal(
     eos: AbstractSet[int],
     pad: int,
 ) -> Iterator[list[Completion]]:
-    """Complete every row with a decoder-only model; yields batches as they finish, each position exactly once.
+    """Complete every row with a decoder-only model; yields batches as they finish, each position
+    exactly once.
 
-    Any id of ``eos`` ends a row. A sampled row draws from a seed of its own, so neither its batch nor its place changes
-    it. Raises UserError, before any work, where a prompt is empty or leaves no room for its new tokens.
+    Any id of ``eos`` ends a row. A sampled row draws from a seed of its own, so neither its batch
+    nor its place changes it. Raises UserError, before any work, where a prompt is empty or leaves
+    no room for its new tokens.
     """
     if not all(row.ids for row in rows):
-        raise UserError("complete an empty prompt", "a row without ids", mend="begin every prompt with the BOS token")
-    check_lengths(model, [len(row.ids) + decoding.max_new_tokens for row in rows], "prompt and new tokens")
+        raise UserError(
+            "complete an empty prompt",
+            "a row without ids",
+            mend="begin every prompt with the BOS token",
+        )
+    check_lengths(
+        model, [len(row.ids) + decoding.max_new_tokens for row in rows], "prompt and new tokens"
+    )
     if decoding.num_beams > 1 or not is_plain(model):
         yield from _with_generate(model, rows, decoding, runtime, eos, pad)
     else:
@@ -51,11 +60,13 @@ def decode_causal(
 def decode_seq2seq(
     model: PreTrainedModel, sources: Sequence[tuple[int, ...]], decoding: Decoding, runtime: Runtime
 ) -> Iterator[list[Completion]]:
-    """Answer every source with an encoder-decoder model; yields batches as they finish, each position exactly once.
+    """Answer every source with an encoder-decoder model; yields batches as they finish, each
+    position exactly once.
 
-    The decoder is begun with the start token, and for BART also with ``<s>``, which opens every target it was trained
-    on (Lewis et al. 2020; fairseq). Neither counts as new, no end is forced, no other checkpoint default applies.
-    Raises UserError, before any work, where a source or the new tokens exceed the model's positions.
+    The decoder is begun with the start token, and for BART also with ``<s>``, which opens every
+    target it was trained on (Lewis et al. 2020; fairseq). Neither counts as new, no end is forced,
+    no other checkpoint default applies. Raises UserError, before any work, where a source or the
+    new tokens exceed the model's positions.
     """
     config: Any = model.config
     begin = [config.decoder_start_token_id] + [config.bos_token_id] * (config.model_type == "bart")
@@ -77,10 +88,15 @@ def decode_seq2seq(
             attention_mask=mask,
             decoder_input_ids=first,
         )
-        return [_cut(position, row, {config.eos_token_id}) for position, row in zip(batch, new, strict=True)]
+        return [
+            _cut(position, row, {config.eos_token_id})
+            for position, row in zip(batch, new, strict=True)
+        ]
 
     size = 1 if decoding.do_sample else runtime.batch_size
-    yield from in_batches(by_length([len(source) for source in sources]), run, size, AUTO_BATCH, model=model)
+    yield from in_batches(
+        by_length([len(source) for source in sources]), run, size, AUTO_BATCH, model=model
+    )
 
 
 def _with_generate(
@@ -94,13 +110,17 @@ def _with_generate(
     seeds = row_seeds([row.ids for row in rows], runtime.seed)
 
     def run(batch: Sequence[int]) -> list[Completion]:
-        embeds, mask = pad_rows([embed(model, [rows[position]]) for position in batch], 0.0, left=True)
+        embeds, mask = pad_rows(
+            [embed(model, [rows[position]]) for position in batch], 0.0, left=True
+        )
         seed = seeds[batch[0]] if decoding.do_sample else None
         new = generate(model, decoding, eos, pad, seed, inputs_embeds=embeds, attention_mask=mask)
         return [_cut(position, ids, eos) for position, ids in zip(batch, new, strict=True)]
 
     size = 1 if decoding.do_sample else runtime.batch_size
-    yield from in_batches(by_length([len(row.ids) for row in rows]), run, size, AUTO_BATCH, model=model)
+    yield from in_batches(
+        by_length([len(row.ids) for row in rows]), run, size, AUTO_BATCH, model=model
+    )
 
 
 def _cut(position: int, ids: Sequence[int], eos: AbstractSet[int]) -> Completion:

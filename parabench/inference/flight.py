@@ -28,7 +28,9 @@ REPORTED = 16
 
 
 class Completion(NamedTuple):
-    """The new tokens of one row, without the end token; ``finished`` is False where the limit cut them."""
+    """The new tokens of one row, without the end token; ``finished`` is False where the limit cut
+    them.
+    """
 
     position: int
     ids: tuple[int, ...]
@@ -36,9 +38,15 @@ class Completion(NamedTuple):
 
 
 def fly(
-    model: PreTrainedModel, rows: Sequence[Row], decoding: Decoding, runtime: Runtime, eos: AbstractSet[int]
+    model: PreTrainedModel,
+    rows: Sequence[Row],
+    decoding: Decoding,
+    runtime: Runtime,
+    eos: AbstractSet[int],
 ) -> Iterator[list[Completion]]:
-    """Complete every row by greedy search or sampling; with no fixed batch size, halve it whenever memory runs out."""
+    """Complete every row by greedy search or sampling; with no fixed batch size, halve it whenever
+    memory runs out.
+    """
     if not rows:
         return
     flight = _Flight(model, rows, decoding, runtime, eos)
@@ -66,18 +74,28 @@ class _Writing:
 
 
 class _Flight:
-    """The state of one call: who waits, who is in flight (in the order of the slots), and their keys and values."""
+    """The state of one call: who waits, who is in flight (in the order of the slots), and their
+    keys and values.
+    """
 
     def __init__(
-        self, model: PreTrainedModel, rows: Sequence[Row], decoding: Decoding, runtime: Runtime, eos: AbstractSet[int]
+        self,
+        model: PreTrainedModel,
+        rows: Sequence[Row],
+        decoding: Decoding,
+        runtime: Runtime,
+        eos: AbstractSet[int],
     ) -> None:
         prefixes = shared_prefixes(rows)
         self.owners = prefixes.owners
         self.own = [prefixes.rest(position, row) for position, row in enumerate(rows)]
         self.seeds = row_seeds([row.ids for row in rows], runtime.seed)
         self.limit, self.eos, self.chooser = decoding.max_new_tokens, eos, Chooser(decoding, eos)
-        # rows of one beginning together, long ones first: steps then meet few beginnings, and the dearest come first
-        order = sorted(range(len(rows)), key=lambda at: (self.owners[at], -len(self.own[at].ids), at))
+        # rows of one beginning together, long ones first: steps then meet few beginnings, and the
+        # dearest come first
+        order = sorted(
+            range(len(rows)), key=lambda at: (self.owners[at], -len(self.own[at].ids), at)
+        )
         self.waiting, self.writing = deque(order), list[_Writing]()
         reach = max(len(row.ids) for row in self.own) + decoding.max_new_tokens
         self.start = _auto_rows(model, reach)
@@ -87,22 +105,32 @@ class _Flight:
 
     @torch.inference_mode()
     def advance(self) -> list[Completion]:
-        """Take in waiting rows if an eighth of the slots is free, else write one token in every row in flight."""
+        """Take in waiting rows if an eighth of the slots is free, else write one token in every row
+        in flight.
+        """
         free = self.slots.count - len(self.writing)
         if self.waiting and (not self.writing or 8 * free >= self.slots.count):
             positions = self._next(free)
-            logits = self.slots.admit([self.own[at] for at in positions], [self.owners[at] for at in positions])
-            self.writing += [_Writing(self.waiting.popleft(), Random(self.seeds[at])) for at in positions]
+            logits = self.slots.admit(
+                [self.own[at] for at in positions], [self.owners[at] for at in positions]
+            )
+            self.writing += [
+                _Writing(self.waiting.popleft(), Random(self.seeds[at])) for at in positions
+            ]
             return self._write(self.writing[-len(positions) :], logits)
         return self._write(self.writing, self.slots.step([row.ids[-1] for row in self.writing]))
 
     def retreat(self, fixed: bool) -> None:
-        """Begin the rows in flight again with half as many slots; UserError where that cannot help."""
+        """Begin the rows in flight again with half as many slots; UserError where that cannot
+        help.
+        """
         if fixed or self.slots.count == 1:
             raise does_not_fit(self.slots.count)
         self.waiting.extendleft(reversed([row.position for row in self.writing]))
         self.writing = []
-        self.slots = Slots(self.slots.model, self.slots.pool, self.slots.count // 2, self.slots.reach)
+        self.slots = Slots(
+            self.slots.model, self.slots.pool, self.slots.count // 2, self.slots.reach
+        )
         remember(self.slots.model, self.start, self.slots.count)
 
     def _next(self, free: int) -> list[int]:
@@ -133,7 +161,9 @@ class _Flight:
 
 def _auto_rows(model: PreTrainedModel, reach: int) -> int:
     device = model.device.type
-    if device != "cpu":  # out of memory is an error there, and halved away; on a CPU it can end the process
+    if (
+        device != "cpu"
+    ):  # out of memory is an error there, and halved away; on a CPU it can end the process
         return AUTO_ROWS["cuda"]
     config: Any = model.config
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads

@@ -22,14 +22,26 @@ def generate(
     seed: int | None = None,
     **inputs: Tensor,
 ) -> list[list[int]]:
-    """New ids of each row, padding and all, behind those of ``decoder_input_ids``; ``seed`` where sampled."""
+    """New ids of each row, padding and all, behind those of ``decoder_input_ids``; ``seed`` where
+    sampled.
+    """
     generator: Any = model
-    generator.generation_config = GenerationConfig()  # generate() fills every unset field from this one
+    generator.generation_config = (
+        GenerationConfig()
+    )  # generate() fills every unset field from this one
     begin = inputs["decoder_input_ids"].shape[1] if "decoder_input_ids" in inputs else 0
-    penalty = RepetitionPenaltyLogitsProcessor(decoding.repetition_penalty, prompt_ignore_length=begin or None)
+    penalty = RepetitionPenaltyLogitsProcessor(
+        decoding.repetition_penalty, prompt_ignore_length=begin or None
+    )
     start = getattr(model.config, "decoder_start_token_id", None)
-    with torch.random.fork_rng(enabled=seed is not None), torch.inference_mode(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Passing `.*` with `inputs_embeds`")  # that is what is wanted
+    with (
+        torch.random.fork_rng(enabled=seed is not None),
+        torch.inference_mode(),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings(
+            "ignore", message="Passing `.*` with `inputs_embeds`"
+        )  # that is what is wanted
         if seed is not None:
             torch.manual_seed(seed)
         ids = generator.generate(
@@ -40,8 +52,14 @@ def generate(
     return ids[:, begin:].tolist()
 
 
-def _configuration(decoding: Decoding, eos: AbstractSet[int], pad: int, start: int | None) -> GenerationConfig:
-    sampling = {"temperature": decoding.temperature, "top_k": decoding.top_k, "top_p": decoding.top_p}
+def _configuration(
+    decoding: Decoding, eos: AbstractSet[int], pad: int, start: int | None
+) -> GenerationConfig:
+    sampling = {
+        "temperature": decoding.temperature,
+        "top_k": decoding.top_k,
+        "top_p": decoding.top_p,
+    }
     beams = {"length_penalty": decoding.length_penalty, "early_stopping": decoding.early_stopping}
     return GenerationConfig(
         max_new_tokens=decoding.max_new_tokens,
@@ -59,8 +77,12 @@ def _configuration(decoding: Decoding, eos: AbstractSet[int], pad: int, start: i
 
 
 def pad_rows(rows: Sequence[Tensor], fill: float, left: bool) -> tuple[Tensor, Tensor]:
-    """Rows ``[T, ...]`` of one dtype as one padded tensor ``[B, T, ...]``, and its attention mask ``[B, T]``."""
+    """Rows ``[T, ...]`` of one dtype as one padded tensor ``[B, T, ...]``, and its attention mask
+    ``[B, T]``.
+    """
     side = "left" if left else "right"
-    padded = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=fill, padding_side=side)
+    padded = torch.nn.utils.rnn.pad_sequence(
+        list(rows), batch_first=True, padding_value=fill, padding_side=side
+    )
     ones = [torch.ones(len(row), dtype=torch.long, device=row.device) for row in rows]
     return padded, torch.nn.utils.rnn.pad_sequence(ones, batch_first=True, padding_side=side)

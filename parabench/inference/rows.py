@@ -1,4 +1,6 @@
-"""Prompts as rows of ids, some of which may be virtual; and what the prompts of a call have in common."""
+"""Prompts as rows of ids, some of which may be virtual; and what the prompts of a call have in
+common.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,16 @@ from transformers import PreTrainedModel
 LEAST_SHARED = 8
 """Rows are held to begin alike where they agree in so many ids."""
 MOST_PREFIXES = 16
-"""So many beginnings are shared, those that save most: tasks are few, and each one's keys and values stay in memory."""
+"""So many beginnings are shared, those that save most: tasks are few, and each one's keys and
+values stay in memory.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One prompt: token ids, where ``-1 - k`` stands for row k of ``virtual`` (``[P, H]``, H the embeddings' width)."""
+    """One prompt: token ids, where ``-1 - k`` stands for row k of ``virtual`` (``[P, H]``, H the
+    embeddings' width).
+    """
 
     ids: tuple[int, ...]
     virtual: Float[Tensor, "P H"] | None = None
@@ -30,11 +36,15 @@ class Row:
     def __post_init__(self) -> None:
         rows = 0 if self.virtual is None else len(self.virtual)
         if self.ids and min(self.ids) < -rows:
-            raise ValueError(f"the id {min(self.ids)} stands for row {-1 - min(self.ids)} of {rows} virtual rows")
+            raise ValueError(
+                f"the id {min(self.ids)} stands for row {-1 - min(self.ids)} of {rows} virtual rows"
+            )
 
 
 class Prefixes(NamedTuple):
-    """The beginnings that rows share: row i begins with ``rows[owners[i]]``; ``rows[0]`` is empty, for all others."""
+    """The beginnings that rows share: row i begins with ``rows[owners[i]]``; ``rows[0]`` is empty,
+    for all others.
+    """
 
     rows: list[Row]
     owners: list[int]
@@ -45,7 +55,8 @@ class Prefixes(NamedTuple):
 
 
 def shared_prefixes(rows: Sequence[Row]) -> Prefixes:
-    """Find the 16 beginnings most worth sharing: the longest common one of all rows whose first 8 ids agree.
+    """Find the 16 beginnings most worth sharing: the longest common one of all rows whose first 8
+    ids agree.
 
     Every row keeps at least one id of its own, to be continued from.
     """
@@ -53,7 +64,9 @@ def shared_prefixes(rows: Sequence[Row]) -> Prefixes:
     for position, row in enumerate(rows):
         if len(row.ids) > LEAST_SHARED:
             alike[id(row.virtual), row.ids[:LEAST_SHARED]].append(position)
-    groups = [(_common([rows[at].ids[:-1] for at in members]), members) for members in alike.values()]
+    groups = [
+        (_common([rows[at].ids[:-1] for at in members]), members) for members in alike.values()
+    ]
     groups = [(ids, members) for ids, members in groups if len(members) > 1]
     groups.sort(key=lambda group: -len(group[0]) * (len(group[1]) - 1))
     prefixes, owners = [Row(())], [0] * len(rows)
@@ -65,13 +78,18 @@ def shared_prefixes(rows: Sequence[Row]) -> Prefixes:
 
 
 def _common(sequences: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    low, high = min(sequences), max(sequences)  # in the order of tuples, what these two share all others do
+    low, high = (
+        min(sequences),
+        max(sequences),
+    )  # in the order of tuples, what these two share all others do
     agreed = takewhile(lambda pair: pair[0] == pair[1], zip(low, high, strict=False))
     return tuple(token for token, _ in agreed)
 
 
 def embed(model: PreTrainedModel, rows: Sequence[Row]) -> Float[Tensor, "T H"]:
-    """The input embeddings of all rows end to end, virtual ones among them, in the model's dtype."""
+    """The input embeddings of all rows end to end, virtual ones among them, in the model's
+    dtype.
+    """
     table: Any = model.get_input_embeddings()
     ids = torch.tensor([token for row in rows for token in row.ids], device=model.device)
     embeds = table(ids.clamp(min=0))
@@ -83,7 +101,9 @@ def embed(model: PreTrainedModel, rows: Sequence[Row]) -> Float[Tensor, "T H"]:
 
 
 def row_seeds(contents: Sequence[tuple[int, ...]], seed: int) -> list[int]:
-    """One seed a row, from the run's seed, the row's ids, and how many equal rows came before it."""
+    """One seed a row, from the run's seed, the row's ids, and how many equal rows came before
+    it.
+    """
     seen: Counter[tuple[int, ...]] = Counter()
     seeds = []
     for ids in contents:

@@ -1,7 +1,9 @@
-"""Rows in flight: keys and values of shared beginnings stored once, of everything else in preallocated slots.
+"""Rows in flight: keys and values of shared beginnings stored once, of everything else in
+preallocated slots.
 
-Works with every decoder whose attention goes through transformers' interface (tested: OPT, GPT-2, Llama, Qwen2). On
-CUDA a step is a graph of fixed shapes, captured once a call; the shapes are tested on CPU, the capture is not.
+Works with every decoder whose attention goes through transformers' interface (tested: OPT, GPT-2,
+Llama, Qwen2). On CUDA a step is a graph of fixed shapes, captured once a call; the shapes are
+tested on CPU, the capture is not.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from parabench.inference.attention import Flat, blocks, planned, spans
 from parabench.inference.rows import Row, embed
 
 STATIC = ("cuda",)
-"""Kinds of device on which steps have fixed shapes: there launching them costs more than computing what is unused."""
+"""Kinds of device on which steps have fixed shapes: there launching them costs more than computing
+what is unused.
+"""
 
 PART = 32
 """So many rows look at as many places of their slots as the longest of them has."""
@@ -32,7 +36,9 @@ Stored = Float[Tensor, "reach count kv X"]
 
 
 class Pool:
-    """Keys and values of the shared beginnings ``prefixes``, end to end, a pair of tensors a layer."""
+    """Keys and values of the shared beginnings ``prefixes``, end to end, a pair of tensors a
+    layer.
+    """
 
     def __init__(self, model: PreTrainedModel, prefixes: Sequence[Row]) -> None:
         self.spans = spans([len(prefix.ids) for prefix in prefixes])
@@ -42,7 +48,9 @@ class Pool:
             run_packed(model, shared, None, [0] * len(shared), store=self._store)
 
     def read(self, layer: int, key: Flat, value: Flat) -> tuple[Flat, Flat]:
-        """The keys and values of a layer; none, in the shape of the given ones, where nothing is shared."""
+        """The keys and values of a layer; none, in the shape of the given ones, where nothing is
+        shared.
+        """
         return self.layers[layer] if self.layers else (key[:0], value[:0])
 
     def _store(self, layer: int, keys: Flat, values: Flat) -> None:
@@ -50,30 +58,47 @@ class Pool:
 
 
 class PackedPlan:
-    """Causal attention of whole rows laid end to end, row i behind the places ``begins[i]`` of the pool."""
+    """Causal attention of whole rows laid end to end, row i behind the places ``begins[i]`` of the
+    pool.
+    """
 
     def __init__(
-        self, lengths: Sequence[int], begins: Sequence[range], pool: Pool | None, store: Store | None, device: Any
+        self,
+        lengths: Sequence[int],
+        begins: Sequence[range],
+        pool: Pool | None,
+        store: Store | None,
+        device: Any,
     ) -> None:
         self.pool, self.store, self.layers = pool, store, 0
         starts, stops = torch.tensor([[begin.start, begin.stop] for begin in begins]).T
         self.shared = slice(int(starts.min()), int(stops.max()))
         own = spans(lengths)
         self.alone = blocks(own, [[span] for span in own], True, device)
-        self.behind = cascade.Behind(lengths, device, unseen(self.shared, starts.to(device), stops.to(device)))
+        self.behind = cascade.Behind(
+            lengths, device, unseen(self.shared, starts.to(device), stops.to(device))
+        )
 
-    def __call__(self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None) -> Flat:
+    def __call__(
+        self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None
+    ) -> Flat:
         self.layers += 1
         if self.store is not None:
             self.store(module.layer_idx, key, value)
         if self.pool is None or self.shared.start == self.shared.stop:
             return self.alone.attend(query, key, value, scaling)
         keys, values = self.pool.read(module.layer_idx, key, value)
-        return self.behind.attend(query, key, value, (keys[self.shared], values[self.shared]), scaling)
+        return self.behind.attend(
+            query, key, value, (keys[self.shared], values[self.shared]), scaling
+        )
 
 
-def unseen(shared: slice, starts: Int[Tensor, " B"], stops: Int[Tensor, " B"]) -> Bool[Tensor, "B 1 1 S"]:
-    """Which of the shared places a row does not see, from where its own beginning starts and stops."""
+def unseen(
+    shared: slice, starts: Int[Tensor, " B"], stops: Int[Tensor, " B"]
+) -> Bool[Tensor, "B 1 1 S"]:
+    """Which of the shared places a row does not see, from where its own beginning starts and
+    stops.
+    """
     place = torch.arange(shared.start, shared.stop, device=starts.device)
     return ((place < starts[:, None]) | (place >= stops[:, None]))[:, None, None]
 
@@ -86,18 +111,27 @@ def run_packed(
     keep: Sequence[int] | None = None,
     store: Store | None = None,
 ) -> Float[Tensor, "K X"]:
-    """Rows laid end to end, row i behind the beginning ``owners[i]``: see ``forward`` for what comes back.
+    """Rows laid end to end, row i behind the beginning ``owners[i]``: see ``forward`` for what
+    comes back.
 
     Raises UserError where the architecture's attention does not go through transformers' interface.
     """
     lengths = [len(row.ids) for row in rows]
     begins = [range(0) if pool is None else pool.spans[owner] for owner in owners]
     plan = PackedPlan(lengths, begins, pool, store, model.device)
-    positions = [len(begin) + step for begin, length in zip(begins, lengths, strict=True) for step in range(length)]
+    positions = [
+        len(begin) + step
+        for begin, length in zip(begins, lengths, strict=True)
+        for step in range(length)
+    ]
     result = forward(model, plan, positions, keep, inputs_embeds=embed(model, rows)[None])
     if plan.layers != model.config.num_hidden_layers:
         found = f"{plan.layers} of its {model.config.num_hidden_layers} layers use transformers' attention interface"
-        raise UserError(f"run the architecture {model.config.model_type}", found, ("opt", "gpt2", "llama", "qwen2"))
+        raise UserError(
+            f"run the architecture {model.config.model_type}",
+            found,
+            ("opt", "gpt2", "llama", "qwen2"),
+        )
     return result
 
 
@@ -108,7 +142,9 @@ def forward(
     keep: Sequence[int] | Int[Tensor, " K"] | None,
     **inputs: Tensor,
 ) -> Float[Tensor, "K X"]:
-    """One pass over flat tokens: logits at the flat positions ``keep``, or, where that is None, all hidden states."""
+    """One pass over flat tokens: logits at the flat positions ``keep``, or, where that is None, all
+    hidden states.
+    """
     at = torch.as_tensor(positions, device=model.device)[None]
     body: Any = model.base_model
     caller: Any = model
@@ -116,7 +152,9 @@ def forward(
         if keep is None:
             return body(**inputs, position_ids=at, use_cache=False, plan=plan).last_hidden_state[0]
         kept = torch.as_tensor(keep, device=model.device)
-        return caller(**inputs, position_ids=at, logits_to_keep=kept, use_cache=False, plan=plan).logits[0]
+        return caller(
+            **inputs, position_ids=at, logits_to_keep=kept, use_cache=False, plan=plan
+        ).logits[0]
 
 
 class Part(NamedTuple):
@@ -127,9 +165,11 @@ class Part(NamedTuple):
 
 
 class Slots:
-    """At most ``count`` rows in flight, each with room for ``reach`` tokens behind its shared beginning.
+    """At most ``count`` rows in flight, each with room for ``reach`` tokens behind its shared
+    beginning.
 
-    Rows in flight are always slots 0 to n - 1: what leaves is replaced by the last, so that steps need no gathering.
+    Rows in flight are always slots 0 to n - 1: what leaves is replaced by the last, so that steps
+    need no gathering.
     """
 
     def __init__(self, model: PreTrainedModel, pool: Pool, count: int, reach: int) -> None:
@@ -144,10 +184,17 @@ class Slots:
         lengths = [len(row.ids) for row in rows]
         own = spans(lengths)
         first = len(self.lengths)
-        slot = torch.tensor([first + index for index, span in enumerate(own) for _ in span], device=self.model.device)
-        step = torch.tensor([at for span in own for at in range(len(span))], device=self.model.device)
+        slot = torch.tensor(
+            [first + index for index, span in enumerate(own) for _ in span],
+            device=self.model.device,
+        )
+        step = torch.tensor(
+            [at for span in own for at in range(len(span))], device=self.model.device
+        )
         last = [span.stop - 1 for span in own]
-        logits = run_packed(self.model, rows, self.pool, owners, last, lambda *new: self.write(slot, step, *new))
+        logits = run_packed(
+            self.model, rows, self.pool, owners, last, lambda *new: self.write(slot, step, *new)
+        )
         self.lengths += lengths
         self.owners += owners
         return logits
@@ -155,7 +202,9 @@ class Slots:
     def step(self, tokens: Sequence[int]) -> Float[Tensor, "R V"]:
         """Feed one more token to every row in flight; the logits behind it."""
         begins = [self.pool.spans[owner] for owner in self.owners]
-        positions = [len(begin) + length for begin, length in zip(begins, self.lengths, strict=True)]
+        positions = [
+            len(begin) + length for begin, length in zip(begins, self.lengths, strict=True)
+        ]
         starts, stops = [begin.start for begin in begins], [begin.stop for begin in begins]
         state = torch.tensor([list(tokens), positions, self.lengths, starts, stops])
         if self.model.device.type in STATIC:
@@ -167,7 +216,9 @@ class Slots:
         return logits
 
     def release(self, finished: Sequence[int]) -> list[tuple[int, int]]:
-        """Free slots; the last rows in flight move into them. Gives from where to where rows moved."""
+        """Free slots; the last rows in flight move into them. Gives from where to where rows
+        moved.
+        """
         left, gone = len(self.lengths) - len(finished), set(finished)
         movers = [slot for slot in range(left, len(self.lengths)) if slot not in gone]
         moves = list(zip(movers, sorted(slot for slot in gone if slot < left), strict=True))
@@ -183,14 +234,19 @@ class Slots:
         return moves
 
     def _parts(self) -> list[Part]:
-        """The rows in flight in parts, so that one long row does not let all others look at empty places."""
+        """The rows in flight in parts, so that one long row does not let all others look at empty
+        places.
+        """
         parts = [slice(start, start + PART) for start in range(0, len(self.lengths), PART)]
         return [Part(part, max(self.lengths[part]) + 1) for part in parts]
 
-    def write(self, slot: Int[Tensor, " T"], step: Int[Tensor, " T"], layer: int, keys: Flat, values: Flat) -> None:
+    def write(
+        self, slot: Int[Tensor, " T"], step: Int[Tensor, " T"], layer: int, keys: Flat, values: Flat
+    ) -> None:
         """Put a layer's keys and values of T tokens into their slots, each at its step."""
         if layer not in self.layers:
-            # zeros: a slot's unwritten places have weight 0, and 0 times what empty memory may hold is not always 0
+            # zeros: a slot's unwritten places have weight 0, and 0 times what empty memory may hold
+            # is not always 0
             shape = (self.reach, self.count, *keys.shape[1:])
             self.layers[layer] = (_zeros(shape, keys), _zeros(shape, values))
         places = step * self.count + slot
@@ -203,15 +259,20 @@ def _zeros(shape: Sequence[int], like: Tensor) -> Tensor:
     if like.device.type != "cpu" or not hasattr(mmap, "MAP_ANONYMOUS"):
         return like.new_zeros(shape)
     try:
-        memory = mmap.mmap(-1, prod(shape) * like.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        memory = mmap.mmap(
+            -1, prod(shape) * like.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        )
     except OSError as error:
         raise torch.OutOfMemoryError(str(error)) from None
     return torch.frombuffer(memory, dtype=like.dtype).view(shape)
 
 
-def run_step(slots: Slots, state: Int[Tensor, "5 R"], parts: Sequence[Part], shared: slice) -> Float[Tensor, "R V"]:
-    """The logits behind one more token of R rows, from their tokens, positions, lengths, and where their beginnings
-    start and stop in the pool; ``parts`` and ``shared`` are the places of slots and pool that are looked at.
+def run_step(
+    slots: Slots, state: Int[Tensor, "5 R"], parts: Sequence[Part], shared: slice
+) -> Float[Tensor, "R V"]:
+    """The logits behind one more token of R rows, from their tokens, positions, lengths, and where
+    their beginnings start and stop in the pool; ``parts`` and ``shared`` are the places of slots
+    and pool that are looked at.
     """
     tokens, positions, lengths, starts, stops = state.to(slots.model.device)
     plan = StepPlan(slots, lengths, starts, stops, parts, shared)
@@ -219,7 +280,8 @@ def run_step(slots: Slots, state: Int[Tensor, "5 R"], parts: Sequence[Part], sha
 
 
 class FixedStep:
-    """A step over all slots and all their places, so that its shapes never change; on CUDA, one graph.
+    """A step over all slots and all their places, so that its shapes never change; on CUDA, one
+    graph.
 
     Slots that hold no row compute what nobody reads.
     """
@@ -243,7 +305,9 @@ class FixedStep:
         return run_step(self.slots, self.state, [Part(slice(None), self.slots.reach)], self.shared)
 
     def _capture(self) -> None:
-        """Run once outside the graph, as capturing wants it; writing the same keys and values twice changes nothing."""
+        """Run once outside the graph, as capturing wants it; writing the same keys and values twice
+        changes nothing.
+        """
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -256,7 +320,9 @@ class FixedStep:
 
 
 class StepPlan:
-    """Attention of one new token a row: to its slot, and to its beginning by one product shared by all rows."""
+    """Attention of one new token a row: to its slot, and to its beginning by one product shared by
+    all rows.
+    """
 
     def __init__(
         self,
@@ -273,12 +339,20 @@ class StepPlan:
         longest = torch.arange(max(part.longest for part in parts), device=lengths.device)
         self.later = (longest > lengths[:, None])[:, None, None]
 
-    def __call__(self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None) -> Flat:
+    def __call__(
+        self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None
+    ) -> Flat:
         rows, heads, width = query.shape
-        scaled = (query * (width**-0.5 if scaling is None else scaling)).view(rows, key.shape[1], -1, width)
+        scaled = (query * (width**-0.5 if scaling is None else scaling)).view(
+            rows, key.shape[1], -1, width
+        )
         self.slots.write(self.slot, self.step, module.layer_idx, key, value)
         ahead_keys, ahead_values = self.slots.pool.read(module.layer_idx, key, value)
         shared = ahead_keys[self.shared], ahead_values[self.shared]
-        keys, values = (stored[:, :rows].permute(1, 2, 0, 3) for stored in self.slots.layers[module.layer_idx])
+        keys, values = (
+            stored[:, :rows].permute(1, 2, 0, 3) for stored in self.slots.layers[module.layer_idx]
+        )
         own = [(keys[part, :, :longest], values[part, :, :longest]) for part, longest in self.parts]
-        return cascade.cascade(scaled, shared, own, self.unseen, self.later).view(rows, heads, width)
+        return cascade.cascade(scaled, shared, own, self.unseen, self.later).view(
+            rows, heads, width
+        )

@@ -1,9 +1,10 @@
 """What people said about paraphrases: native formats of published data, and one general format.
 
-General format, JSON Lines, one judged text or one preference a line. ``references``, ``cluster``, ``systems`` (who
-wrote the text) and ``votes`` (of each rater: 1 for the chosen text, 0 for the other, .5 for neither) may be left out:
-``{"source": "…", "references": ["…"], "text": "…", "ratings": [3, 4, 4], "cluster": "…", "systems": ["…"]}``
-``{"source": "…", "references": ["…"], "chosen": "…", "rejected": "…", "cluster": "…", "votes": [1, 1, 0]}``
+General format, JSON Lines, one judged text or one preference a line. ``references``, ``cluster``,
+``systems`` (who wrote the text) and ``votes`` (of each rater: 1 for the chosen text, 0 for the
+other, .5 for neither) may be left out: ``{"source": "…", "references": ["…"], "text": "…",
+"ratings": [3, 4, 4], "cluster": "…", "systems": ["…"]}`` ``{"source": "…", "references": ["…"],
+"chosen": "…", "rejected": "…", "cluster": "…", "votes": [1, 1, 0]}``
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from parabench.contracts import Example, UserError
 
 @dataclass(frozen=True)
 class Judged:
-    """A text and what each rater gave it; items of one ``cluster`` share a source and are not independent.
+    """A text and what each rater gave it; items of one ``cluster`` share a source and are not
+    independent.
 
     ``systems`` wrote it, where that is known.
     """
@@ -40,7 +42,9 @@ class Judged:
 
 @dataclass(frozen=True)
 class Preference:
-    """Two texts for one source, of which people preferred the first; ``votes`` of each rater, 1 for it, 0 against."""
+    """Two texts for one source, of which people preferred the first; ``votes`` of each rater, 1 for
+    it, 0 against.
+    """
 
     example: Example
     chosen: str
@@ -53,13 +57,17 @@ Item = Judged | Preference
 
 
 def against_source(items: Sequence[Item]) -> list[Item]:
-    """The items with the source in place of all references, for data that has none: likeness to the source."""
+    """The items with the source in place of all references, for data that has none: likeness to the
+    source.
+    """
     examples = (replace(item.example, references=(item.example.source,)) for item in items)
     return [replace(item, example=example) for item, example in zip(items, examples, strict=True)]
 
 
 def read_judgments(path: Path, layout: str = "jsonl") -> list[Item]:
-    """All items of a file in one of ``LAYOUTS``; raises UserError naming the line that cannot be read."""
+    """All items of a file in one of ``LAYOUTS``; raises UserError naming the line that cannot be
+    read.
+    """
     if layout not in LAYOUTS:
         raise UserError(f"read judgments laid out as {layout!r}", "no such layout", sorted(LAYOUTS))
     try:
@@ -89,7 +97,13 @@ def _item(row: Mapping[str, Any], identity: str) -> Item:
     example = Example(identity, row["source"], tuple(row.get("references", ())))
     cluster = row.get("cluster", row["source"])
     if "chosen" in row:
-        return Preference(example, row["chosen"], row["rejected"], cluster, tuple(map(float, row.get("votes", ()))))
+        return Preference(
+            example,
+            row["chosen"],
+            row["rejected"],
+            cluster,
+            tuple(map(float, row.get("votes", ()))),
+        )
     ratings = tuple(map(float, row["ratings"]))
     if not ratings:
         raise ValueError("no ratings")
@@ -97,7 +111,9 @@ def _item(row: Mapping[str, Any], identity: str) -> Item:
 
 
 def _twitter_para(text: str) -> Iterator[Item]:
-    """Shen et al. 2022, in JSON Lines: a source, a reference, and candidates with their mean vote, 0 to 1."""
+    """Shen et al. 2022, in JSON Lines: a source, a reference, and candidates with their mean vote,
+    0 to 1.
+    """
     for number, line in enumerate(_lines(text)):
         row = json.loads(line)
         for place, candidate in enumerate(row["candidates"]):
@@ -106,7 +122,9 @@ def _twitter_para(text: str) -> Iterator[Item]:
 
 
 def _strap(text: str) -> Iterator[Item]:
-    """Krishna et al. 2020, a row a rater: system, worker, item, label, source, text. Labels above 0: meaning kept."""
+    """Krishna et al. 2020, a row a rater: system, worker, item, label, source, text. Labels above
+    0: meaning kept.
+    """
     rows = csv.DictReader(_lines(text), delimiter="\t", quoting=csv.QUOTE_NONE)
     keyed = sorted(rows, key=lambda row: (row["system"], int(row["item"])))
     for (system, item), group in groupby(keyed, key=lambda row: (row["system"], row["item"])):
@@ -117,16 +135,24 @@ def _strap(text: str) -> Iterator[Item]:
 
 
 def _apty(text: str) -> Iterator[Item]:
-    """Meier et al. 2024, ``apty_ranked.json``: an original, the paraphrase ranked above another one, and ranks."""
+    """Meier et al. 2024, ``apty_ranked.json``: an original, the paraphrase ranked above another
+    one, and ranks.
+    """
     for number, row in enumerate(json.loads(text)):
-        example, chosen, rejected = Example(str(number), row["original"], ()), row["chosen"], row["rejected"]
+        example, chosen, rejected = (
+            Example(str(number), row["original"], ()),
+            row["chosen"],
+            row["rejected"],
+        )
         ranks = zip(chosen["ranks"], rejected["ranks"], strict=True)
         votes = tuple((first < second) + 0.5 * (first == second) for first, second in ranks)
         yield Preference(example, chosen["text"], rejected["text"], row["original"], votes)
 
 
 def _lines(text: str) -> list[str]:
-    """Lines end at line feeds alone: ``splitlines`` would also cut at separators that stand inside a tweet."""
+    """Lines end at line feeds alone: ``splitlines`` would also cut at separators that stand inside
+    a tweet.
+    """
     return text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
 
 

@@ -1,7 +1,8 @@
-"""Blind rating sheets: outputs of a run in random order behind letters, a key beside them, and the way back.
+"""Blind rating sheets: outputs of a run in random order behind letters, a key beside them, and the
+way back.
 
-What comes back are judgments in the general format of ``parabench.metaeval.judgments``, on which scorers are tested. A text
-that several systems wrote is shown once and counts for each of them.
+What comes back are judgments in the general format of ``parabench.metaeval.judgments``, on which
+scorers are tested. A text that several systems wrote is shown once and counts for each of them.
 """
 
 from __future__ import annotations
@@ -69,26 +70,44 @@ class Rated:
 
 
 def draw(evidence: Evidence, systems: Sequence[str], count: int, seed: int) -> list[Item]:
-    """``count`` examples in random order, each with its texts in random order; all of them if there are fewer.
+    """``count`` examples in random order, each with its texts in random order; all of them if there
+    are fewer.
 
     Only examples that every system answered are drawn. UserError for a system that the run has not.
     """
     for name in systems:
         if name not in evidence.outputs:
-            raise UserError(f"rate {name!r}", "the run has no outputs of it", sorted(evidence.outputs))
+            raise UserError(
+                f"rate {name!r}", "the run has no outputs of it", sorted(evidence.outputs)
+            )
     if not 1 <= len(systems) <= len(ascii_uppercase):
-        raise UserError("make a rating sheet", f"{len(systems)} systems", mend=f"name 1 to {len(ascii_uppercase)}")
+        raise UserError(
+            "make a rating sheet",
+            f"{len(systems)} systems",
+            mend=f"name 1 to {len(ascii_uppercase)}",
+        )
     chance = random.Random(seed)
-    whole = [e for e in evidence.examples if all(e.id in evidence.outputs[name].texts for name in systems)]
+    whole = [
+        e
+        for e in evidence.examples
+        if all(e.id in evidence.outputs[name].texts for name in systems)
+    ]
     if not whole or count < 1:
         found = f"{len(whole)} examples that all systems answered, {count} asked for"
         raise UserError("make a rating sheet", found, mend="finish the run, or name fewer systems")
     chosen = chance.sample(whole, min(count, len(whole)))
-    return [_item(evidence, systems, number, example, chance) for number, example in enumerate(chosen, 1)]
+    return [
+        _item(evidence, systems, number, example, chance)
+        for number, example in enumerate(chosen, 1)
+    ]
 
 
-def _item(evidence: Evidence, systems: Sequence[str], number: int, example: Example, chance: random.Random) -> Item:
-    """One source; where people wrote a text for every turn, that of one turn is shown and is no reference."""
+def _item(
+    evidence: Evidence, systems: Sequence[str], number: int, example: Example, chance: random.Random
+) -> Item:
+    """One source; where people wrote a text for every turn, that of one turn is shown and is no
+    reference.
+    """
     texts = {name: evidence.outputs[name].texts[example.id] for name in systems}
     turns = max(map(len, texts.values()))
     turn = chance.randrange(turns)
@@ -101,13 +120,24 @@ def _item(evidence: Evidence, systems: Sequence[str], number: int, example: Exam
 
 
 def sheet(items: Sequence[Item]) -> str:
-    """The sheet as CSV with a byte order mark, which tells spreadsheets that it is UTF-8; no system is named in it."""
+    """The sheet as CSV with a byte order mark, which tells spreadsheets that it is UTF-8; no system
+    is named in it.
+    """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\r\n")
     writer.writerow(HEAD)
     for item in items:
         for shown in item.texts:
-            writer.writerow([item.number, shown.letter, csv_text(item.example.source), csv_text(shown.text), "", ""])
+            writer.writerow(
+                [
+                    item.number,
+                    shown.letter,
+                    csv_text(item.example.source),
+                    csv_text(shown.text),
+                    "",
+                    "",
+                ]
+            )
     return "\ufeff" + file.getvalue()
 
 
@@ -119,7 +149,10 @@ def key(items: Sequence[Item], facts: Mapping[str, Any]) -> str:
             "id": item.example.id,
             "source": item.example.source,
             "references": item.example.references,
-            "texts": [{"letter": one.letter, "text": one.text, "systems": one.systems} for one in item.texts],
+            "texts": [
+                {"letter": one.letter, "text": one.text, "systems": one.systems}
+                for one in item.texts
+            ],
         }
         for item in items
     ]
@@ -136,28 +169,41 @@ def read_key(path: Path) -> list[Item]:
             Item(
                 one["item"],
                 Example(one["id"], one["source"], tuple(one["references"])),
-                tuple(Shown(text["letter"], text["text"], tuple(text["systems"])) for text in one["texts"]),
+                tuple(
+                    Shown(text["letter"], text["text"], tuple(text["systems"]))
+                    for text in one["texts"]
+                ),
             )
             for one in found["items"]
         ]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         mend = "give the .key.json that was written beside the sheet"
-        raise UserError(f"read the key {path}", f"{type(error).__name__}: {error}", mend=mend) from None
+        raise UserError(
+            f"read the key {path}", f"{type(error).__name__}: {error}", mend=mend
+        ) from None
 
 
 def read_sheets(paths: Sequence[Path], items: Sequence[Item]) -> list[Rated]:
-    """All raters' sheets against their key: every text that somebody rated, with the ratings in order of the sheets.
+    """All raters' sheets against their key: every text that somebody rated, with the ratings in
+    order of the sheets.
 
-    UserError with file and line for a row that is changed, unknown, there twice or missing, or a rating out of range.
+    UserError with file and line for a row that is changed, unknown, there twice or missing, or a
+    rating out of range.
     """
-    known = {(str(item.number), shown.letter): (item, shown) for item in items for shown in item.texts}
+    known = {
+        (str(item.number), shown.letter): (item, shown) for item in items for shown in item.texts
+    }
     ratings: dict[tuple[str, str], list[float]] = {place: [] for place in known}
     for path in paths:
         for place, rating in _read_sheet(path, known):
             ratings[place].append(rating)
     found = [Rated(*known[place], tuple(given)) for place, given in ratings.items() if given]
     if not found:
-        raise UserError(f"read {', '.join(map(str, paths))}", "not one rating", mend='fill in the column "rating"')
+        raise UserError(
+            f"read {', '.join(map(str, paths))}",
+            "not one rating",
+            mend='fill in the column "rating"',
+        )
     return found
 
 
@@ -168,9 +214,15 @@ def _read_sheet(
     for line, row in _rows(path):
         place = row["item"].strip(), row["letter"].strip()
         if place not in known:
-            raise _wrong(path, line, f"item {place[0]!r}, letter {place[1]!r}, which the key has not")
+            raise _wrong(
+                path, line, f"item {place[0]!r}, letter {place[1]!r}, which the key has not"
+            )
         if place in seen:
-            raise _wrong(path, line, f"item {place[0]}, letter {place[1]} again; it stood in line {seen[place]}")
+            raise _wrong(
+                path,
+                line,
+                f"item {place[0]}, letter {place[1]} again; it stood in line {seen[place]}",
+            )
         seen[place] = line
         item, shown = known[place]
         for name, wanted in (("source", item.example.source), ("text", shown.text)):
@@ -179,14 +231,18 @@ def _read_sheet(
         if row["rating"].strip():
             yield place, _rating(path, line, row["rating"])
     if missing := [place for place in known if place not in seen]:
-        raise UserError(f"read {path}", f"no row of item {missing[0][0]}, letter {missing[0][1]}", mend=MEND)
+        raise UserError(
+            f"read {path}", f"no row of item {missing[0][0]}, letter {missing[0][1]}", mend=MEND
+        )
 
 
 MEND = "take the sheet as it was written and fill in the ratings alone"
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows with the lines they end on; commas, semicolons and tabs are what spreadsheets put between cells."""
+    """Rows with the lines they end on; commas, semicolons and tabs are what spreadsheets put
+    between cells.
+    """
     try:
         text = read(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -214,7 +270,11 @@ def _rating(path: Path, line: int, text: str) -> float:
     except ValueError:
         value = 0.0
     if not LOWEST <= value <= HIGHEST or value * 2 != int(value * 2):
-        raise _wrong(path, line, f"the rating {text!r}; it must be one of {LOWEST}, {LOWEST + 0.5}, … {HIGHEST}")
+        raise _wrong(
+            path,
+            line,
+            f"the rating {text!r}; it must be one of {LOWEST}, {LOWEST + 0.5}, … {HIGHEST}",
+        )
     return value
 
 
@@ -240,7 +300,9 @@ def judgments(rated: Sequence[Rated]) -> str:
 
 @dataclass(frozen=True)
 class Mean:
-    """What a system was given on average over its rated texts, with a 95 % bootstrap interval over the sources."""
+    """What a system was given on average over its rated texts, with a 95 % bootstrap interval over
+    the sources.
+    """
 
     system: str
     count: int
@@ -257,7 +319,9 @@ def means(rated: Sequence[Rated], seed: int) -> list[Mean]:
 
     found = []
     for name in sorted({name for one in rated for name in one.shown.systems}):
-        values = np.array([[sum(one.ratings) / len(one.ratings)] for one in rated if name in one.shown.systems])
+        values = np.array(
+            [[sum(one.ratings) / len(one.ratings)] for one in rated if name in one.shown.systems]
+        )
         low, high = interval(lambda rows: rows.mean(axis=0), values, seed)
         found.append(Mean(name, len(values), float(values.mean()), float(low[0]), float(high[0])))
     return sorted(found, key=lambda one: -one.mean)

@@ -1,4 +1,6 @@
-"""``python -m parabench.mini [STAGE …]``: make the embedded models again, all of them or the stages named."""
+"""``python -m parabench.mini [STAGE …]``: make the embedded models again, all of them or the stages
+named.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,14 @@ import sys
 import time
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from parabench.contracts import UserError
 from parabench.mini.recipe import Stage, stages
@@ -18,11 +27,22 @@ def main(names: list[str]) -> None:
     every = {stage.name: stage for stage in stages()}
     unknown = [name for name in names if name not in every]
     if unknown:
-        raise UserError(f"make {unknown[0]!r}", "no such stage", list(every), "python -m parabench.mini")
+        raise UserError(
+            f"make {unknown[0]!r}", "no such stage", list(every), "python -m parabench.mini"
+        )
     console = Console(stderr=True)
-    console.print(f"making {len(names or every)} stages, seeded; about an hour and a half on two CPU cores for all")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
+    console.print(
+        f"making {len(names or every)} stages, seeded; about an hour and a half on two CPU cores for all"
+    )
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
+    ) as progress:
         for name in names or every:
             make(every[name], progress)
 
@@ -35,10 +55,15 @@ def make(stage: Stage, progress: Progress) -> None:
         nonlocal last
         last = f"loss {log.loss:.3f}"
         progress.update(
-            task, completed=log.step, description=f"{stage.name}  {last}  {log.tokens_per_second:.0f} tok/s"
+            task,
+            completed=log.step,
+            description=f"{stage.name}  {last}  {log.tokens_per_second:.0f} tok/s",
         )
         if log.step % 50 == 0 and progress.disable:
-            print(f"{stage.name} step {log.step}/{stage.steps} {last} {log.tokens_per_second:.0f} tok/s", flush=True)
+            print(
+                f"{stage.name} step {log.step}/{stage.steps} {last} {log.tokens_per_second:.0f} tok/s",
+                flush=True,
+            )
 
     stage.make(stage, watch)
     print(f"{stage.name}: done in {time.monotonic() - started:.0f} s {last}", flush=True)

@@ -1,7 +1,8 @@
 """Endless pre-training documents in which paraphrase is one thing among others.
 
-Stories, questions and answers, lists, letters, talks, definitions and true-or-false checks, all made of meanings
-of the training split; somewhat over a third of the documents say one thing twice, under many natural cues.
+Stories, questions and answers, lists, letters, talks, definitions and true-or-false checks, all
+made of meanings of the training split; somewhat over a third of the documents say one thing twice,
+under many natural cues.
 """
 
 import random
@@ -65,7 +66,10 @@ QUESTIONS = {
         ("What did {agent} {verb.base} to {recipient}?", "{object}"),
     ),
     "reason": (("Why did {agent} {verb.base} {object}?", "because {situation}"),),
-    "purpose": (("Where did {agent} go?", "to {place.bare}"), ("Why did {agent} go there?", "to {verb.base} {object}")),
+    "purpose": (
+        ("Where did {agent} go?", "to {place.bare}"),
+        ("Why did {agent} go there?", "to {verb.base} {object}"),
+    ),
     "spending": (("For how long?", "for {duration}"), ("Where was this?", "{place}")),
     "price": (("How much did {agent} pay?", "{money}"), ("What did {agent} buy?", "{object}")),
     "trend": (("By how much?", "by {percent}"), ("Where was this?", "in {place.bare}")),
@@ -77,11 +81,25 @@ DEFINITIONS = (
     "Another word for {c} is {b}.",
     "What is {a2} {b}? {A} {b} is {a} {c}.",
 )
-LIST_TITLES = ("To buy", "For the new house", "On the table", "What we need", "Lost and found", "In the box")
+LIST_TITLES = (
+    "To buy",
+    "For the new house",
+    "On the table",
+    "What we need",
+    "Lost and found",
+    "In the box",
+)
 LISTED = ("fruit", "furniture", "clothing", "gift", "animal", "instrument", "dish", "person")
 OPENINGS = ("Dear {x},\n", "Hello {x},\n", "My dear {x},\n")
 CLOSINGS = ("\nYours, {y}", "\nBest wishes, {y}", "\nSee you soon, {y}")
-LINKS = ("", "", "Then this happened. ", "That was not all. ", "And there is more. ", "Later we heard this. ")
+LINKS = (
+    "",
+    "",
+    "Then this happened. ",
+    "That was not all. ",
+    "And there is more. ",
+    "Later we heard this. ",
+)
 REPLIES = (
     "Really? I did not know that.",
     "I see.",
@@ -134,7 +152,9 @@ def _about(meaning: Meaning, hero: str) -> Meaning:
 
 def _can_star(meaning: Meaning) -> bool:
     slots = frames()[meaning.frame].slots
-    return slots.get("agent") in ("who", "one", "whogroup") and dict(meaning.slots)["tense"] == "past"
+    return (
+        slots.get("agent") in ("who", "one", "whogroup") and dict(meaning.slots)["tense"] == "past"
+    )
 
 
 def _story_sentences(desk: _Desk, count: int) -> list[str]:
@@ -170,7 +190,10 @@ def _talk(desk: _Desk) -> str:
 @lru_cache(maxsize=1)
 def _questions() -> dict[str, list[tuple[Pattern, Pattern]]]:
     return {
-        family: [(parse_pattern("| " + question), parse_pattern("| " + answer)) for question, answer in rows]
+        family: [
+            (parse_pattern("| " + question), parse_pattern("| " + answer))
+            for question, answer in rows
+        ]
         for family, rows in QUESTIONS.items()
     }
 
@@ -219,7 +242,10 @@ def _things(desk: _Desk, count: int) -> list[str]:
     nouns = desk.generator.sample(tuple(lexicon.concepts("noun", category).values()), count)
     numbers = list(lexicon.concepts("number").values())[1:10]
     picks = [(desk.generator.choice(numbers).words, noun.words) for noun in nouns]
-    return [f"{desk.generator.choice(few)} {lexicon.plural(desk.generator.choice(words))}" for few, words in picks]
+    return [
+        f"{desk.generator.choice(few)} {lexicon.plural(desk.generator.choice(words))}"
+        for few, words in picks
+    ]
 
 
 def _list(desk: _Desk) -> str:
@@ -234,10 +260,15 @@ def _defined(generator: random.Random) -> str:
     pairs = [
         concept.words
         for category, concept in lexicon.nouns().values()
-        if len(concept.words) > 1 and category in ("person", "vehicle", "furniture", "building", "room", "clothing")
+        if len(concept.words) > 1
+        and category in ("person", "vehicle", "furniture", "building", "room", "clothing")
     ]
     c, b = generator.sample(generator.choice(pairs), 2)
-    articles = {"A": lexicon.article(b).capitalize(), "a": lexicon.article(c), "a2": lexicon.article(b)}
+    articles = {
+        "A": lexicon.article(b).capitalize(),
+        "a": lexicon.article(c),
+        "a2": lexicon.article(b),
+    }
     return generator.choice(DEFINITIONS).format(b=b, c=c, **articles)
 
 
@@ -248,7 +279,9 @@ def _definition(desk: _Desk) -> str:
 
 def _news(desk: _Desk) -> str:
     city = desk.generator.choice(tuple(lexicon.concepts("noun", "city").values())).words[0]
-    return f"News from {city}\n" + " ".join(desk.fresh() for _ in range(desk.generator.randint(2, 4)))
+    return f"News from {city}\n" + " ".join(
+        desk.fresh() for _ in range(desk.generator.randint(2, 4))
+    )
 
 
 WRITERS: Sequence[tuple[Callable[[_Desk], str], float]] = (

@@ -1,7 +1,7 @@
 """The sentence patterns of the embedded language and the choices that each leaves open.
 
-A frame's pattern is a list of pieces; every piece that can be said in several ways opens a *point*, a named
-choice among words. With a word for every point, parabench.mini.speech makes the sentence.
+A frame's pattern is a list of pieces; every piece that can be said in several ways opens a *point*,
+a named choice among words. With a word for every point, parabench.mini.speech makes the sentence.
 """
 
 import re
@@ -33,7 +33,9 @@ class Piece:
 
 @dataclass(frozen=True)
 class Pattern:
-    """One surface order of a frame, the operations it uses, and the verbs that may be negated or are passive."""
+    """One surface order of a frame, the operations it uses, and the verbs that may be negated or
+    are passive.
+    """
 
     pieces: tuple[Piece, ...]
     operations: tuple[str, ...]
@@ -43,7 +45,9 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Frame:
-    """A kind of sentence: its slots with what may fill them, and its patterns, the plain one first."""
+    """A kind of sentence: its slots with what may fill them, and its patterns, the plain one
+    first.
+    """
 
     name: str
     family: str
@@ -75,16 +79,21 @@ def parse_pattern(line: str) -> Pattern:
     """A pattern as frames.toml writes it, "operations | text with {placeholders}"."""
     tags, _, body = line.partition("|")
     body = body.strip()
-    # A pattern may stand after "Yesterday," or "said that": only the finished sentence gets its capital.
+    # A pattern may stand after "Yesterday," or "said that": only the finished sentence gets its
+    # capital.
     body = body[0].lower() + body[1:]
     body = body if "[]" in body or body.endswith("?") else body + " []"
     uses = re.findall(r"\{(\w+)[.>}]", body)
-    safe = re.findall(r"\{(\w+)(?:>|\.singular)", body) + re.findall(r"\{be>\w+\} \{(\w+)\.participle", body)
+    safe = re.findall(r"\{(\w+)(?:>|\.singular)", body) + re.findall(
+        r"\{be>\w+\} \{(\w+)\.participle", body
+    )
     return Pattern(
         tuple(_piece(text) for text in re.split(r"(\{[^}]*\})", body) if text),
         tuple(TAGS.get(tag, tag) for tag in tags.split()),
         frozenset(slot for slot in safe if uses.count(slot) == safe.count(slot)),
-        frozenset(re.findall(r"\{(\w+)\.participle", body)) if "aving {" not in body else frozenset(),
+        frozenset(re.findall(r"\{(\w+)\.participle", body))
+        if "aving {" not in body
+        else frozenset(),
     )
 
 
@@ -106,12 +115,18 @@ def _frame(name: str, entry: Mapping[str, str], family: Mapping[str, Any]) -> Fr
 def frames() -> Mapping[str, Frame]:
     """All frames by name."""
     tables = tomllib.loads(Path(__file__).with_name("frames.toml").read_text(encoding="utf-8"))
-    return {name: _frame(name, entry, tables["family"][entry["family"]]) for name, entry in tables["frame"].items()}
+    return {
+        name: _frame(name, entry, tables["family"][entry["family"]])
+        for name, entry in tables["frame"].items()
+    }
 
 
 def _ranked(words: tuple[str, ...], operation: str = "synonym") -> tuple[Option, ...]:
     return tuple(
-        Option(word, "" if rank == 0 else "negated antonym" if re.match(r"not |no ", word) else operation)
+        Option(
+            word,
+            "" if rank == 0 else "negated antonym" if re.match(r"not |no ", word) else operation,
+        )
         for rank, word in enumerate(words)
     )
 
@@ -133,10 +148,18 @@ def _time(tense: str, value: str) -> tuple[Option, ...]:
     if value.isdigit():
         return _ranked((f"in {value}", f"in the year {value}"), "number")
     if "/" not in value:
-        return _ranked(lexicon.concepts("time", "habit" if tense == "routine" else tense)[value].words, "number")
+        return _ranked(
+            lexicon.concepts("time", "habit" if tense == "routine" else tense)[value].words,
+            "number",
+        )
     month, day = value.split("/")
     ordinal = lexicon.calendar("days")[int(day) - 1]
-    forms = (f"on {month} {day}", f"on the {ordinal} of {month}", f"on {day} {month}", f"on {month} the {ordinal}")
+    forms = (
+        f"on {month} {day}",
+        f"on the {ordinal} of {month}",
+        f"on {day} {month}",
+        f"on {month} the {ordinal}",
+    )
     return _ranked(forms, "number")
 
 
@@ -166,7 +189,9 @@ def _slot_points(
         words = words if negated else tuple(word for word in words if not word.startswith("not "))
         return {f"{slot}:{'noun' if form == 'noun' else 'word'}": _ranked(words)}
     if kind == "adjective" or kind == "ease":
-        concept = lexicon.adjectives()[value] if kind == "adjective" else lexicon.concepts("ease")[value]
+        concept = (
+            lexicon.adjectives()[value] if kind == "adjective" else lexicon.concepts("ease")[value]
+        )
         restricted = () if form == "plain" else concept.restricted
         return {f"{slot}:{form or 'word'}": _ranked(concept.words + restricted)}
     if kind == "scale":
@@ -180,7 +205,10 @@ def _slot_points(
         phrases = lexicon.concepts("situation")[value].words
         return {
             f"{slot}:word": tuple(
-                Option(phrase, "" if rank == 0 else "negated antonym" if " not " in phrase else "synonym")
+                Option(
+                    phrase,
+                    "" if rank == 0 else "negated antonym" if " not " in phrase else "synonym",
+                )
                 for rank, phrase in enumerate(phrases)
             )
         }
@@ -189,18 +217,26 @@ def _slot_points(
 
 def _can_negate(slots: Mapping[str, str]) -> bool:
     # "Most guests did not accept" says something else than "Most guests refused".
-    return all(value.split("/")[0] in ("the", "") for value in slots.values() if value.count("/") == 2)
+    return all(
+        value.split("/")[0] in ("the", "") for value in slots.values() if value.count("/") == 2
+    )
 
 
 def usable_patterns(frame: Frame, slots: Mapping[str, str]) -> tuple[int, ...]:
     """The patterns that suit a meaning: a quantified phrase is not put in focus."""
-    quantified = any(value.split("/")[0] in lexicon.concepts("quantifier") for value in slots.values())
+    quantified = any(
+        value.split("/")[0] in lexicon.concepts("quantifier") for value in slots.values()
+    )
     return tuple(
-        index for index, pattern in enumerate(frame.patterns) if not (quantified and "cleft" in pattern.operations)
+        index
+        for index, pattern in enumerate(frame.patterns)
+        if not (quantified and "cleft" in pattern.operations)
     )
 
 
-def _position_points(pattern: Pattern, slots: Mapping[str, str]) -> Mapping[str, tuple[Option, ...]]:
+def _position_points(
+    pattern: Pattern, slots: Mapping[str, str]
+) -> Mapping[str, tuple[Option, ...]]:
     points = {}
     if "source" in slots:
         points["source:position"] = tuple(Option(word, "attribution") for word in FACING["source"])
@@ -215,14 +251,23 @@ def _position_points(pattern: Pattern, slots: Mapping[str, str]) -> Mapping[str,
     return points
 
 
-def points(frame: Frame, pattern: Pattern, slots: Mapping[str, str]) -> Mapping[str, tuple[Option, ...]]:
+def points(
+    frame: Frame, pattern: Pattern, slots: Mapping[str, str]
+) -> Mapping[str, tuple[Option, ...]]:
     """Every choice that a pattern leaves open for a meaning, by name."""
     found = dict[str, tuple[Option, ...]]()
     negate = _can_negate(slots)
     for piece in pattern.pieces:
         if piece.slot in frame.slots:
-            negated, passive = negate and piece.slot in pattern.negatable, piece.slot in pattern.passive
-            found.update(_slot_points(frame.name, piece.slot, piece.form, slots[piece.slot], negated, passive))
+            negated, passive = (
+                negate and piece.slot in pattern.negatable,
+                piece.slot in pattern.passive,
+            )
+            found.update(
+                _slot_points(
+                    frame.name, piece.slot, piece.form, slots[piece.slot], negated, passive
+                )
+            )
         elif piece.slot in lexicon.concepts("function"):
             words = lexicon.concepts("function")[piece.slot].words
             found[f"{piece.slot}:function"] = _ranked(words, "connective")

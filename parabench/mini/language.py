@@ -1,7 +1,8 @@
-"""An endless language of paraphrase: meanings, the sentences that say them, and how far a rewrite goes.
+"""An endless language of paraphrase: meanings, the sentences that say them, and how far a rewrite
+goes.
 
-A meaning is a frame with a concept in each slot. No two meanings share a sentence, so the split of a meaning,
-decided by a hash of its main concepts, is also the split of all of its sentences.
+A meaning is a frame with a concept in each slot. No two meanings share a sentence, so the split of
+a meaning, decided by a hash of its main concepts, is also the split of all of its sentences.
 """
 
 import random
@@ -54,9 +55,11 @@ def _noun_phrase(mode: str, categories: Sequence[str], generator: random.Random)
         mode = generator.choice(("one", "one", "one", "one", "a", "a", "many"))
     elif mode == "single":
         mode = generator.choice(("the", "a"))
-    categories = categories or {"name": ("name",), "group": ("group", "authority"), "authority": ("authority",)}.get(
-        mode, ("person",)
-    )
+    categories = categories or {
+        "name": ("name",),
+        "group": ("group", "authority"),
+        "authority": ("authority",),
+    }.get(mode, ("person",))
     category = generator.choice(categories)
     noun = generator.choice(tuple(lexicon.concepts("noun", category)))
     mode = "many" if category in lexicon.listed("plural_only") else mode
@@ -67,8 +70,18 @@ def _noun_phrase(mode: str, categories: Sequence[str], generator: random.Random)
         quantifiers = tuple(lexicon.concepts("number"))
     # Small numbers are commoner than large ones.
     quantifiers = quantifiers[:10] if mode == "many" and generator.random() < 0.8 else quantifiers
-    determiner = generator.choice(quantifiers) if mode in ("crowd", "many") else "a" if mode == "a" else "the"
-    adjectives = () if mode == "the" or noun in lexicon.listed("no_adjective") else lexicon.fitting_adjectives(category)
+    determiner = (
+        generator.choice(quantifiers)
+        if mode in ("crowd", "many")
+        else "a"
+        if mode == "a"
+        else "the"
+    )
+    adjectives = (
+        ()
+        if mode == "the" or noun in lexicon.listed("no_adjective")
+        else lexicon.fitting_adjectives(category)
+    )
     adjective = generator.choice(adjectives) if adjectives and generator.random() < 0.4 else ""
     return f"{determiner}/{adjective}/{noun}"
 
@@ -78,15 +91,25 @@ def _fill(frame: Frame, slot: str, filled: Mapping[str, str], generator: random.
     if mode == "of":
         verb = categories[0]
         group = frame.slots[verb].split()[1]
-        return _noun_phrase("noun", lexicon.concepts("verb", group)[filled[verb]].objects, generator)
+        return _noun_phrase(
+            "noun", lexicon.concepts("verb", group)[filled[verb]].objects, generator
+        )
     if mode in ("verb", "adjective", "scale"):
-        table = lexicon.scale_names(categories[0]) if mode == "scale" else lexicon.concepts(mode, categories[0])
+        table = (
+            lexicon.scale_names(categories[0])
+            if mode == "scale"
+            else lexicon.concepts(mode, categories[0])
+        )
         return generator.choice(tuple(table))
     if mode in ("place", "nature", "city", "country"):
-        return generator.choice(tuple(lexicon.concepts("noun", generator.choice((mode, *categories)))))
+        return generator.choice(
+            tuple(lexicon.concepts("noun", generator.choice((mode, *categories))))
+        )
     if mode == "kind":
         situation = categories[0] == "situation"
-        table = lexicon.concepts("situation") if situation else lexicon.concepts("noun", categories[0])
+        table = (
+            lexicon.concepts("situation") if situation else lexicon.concepts("noun", categories[0])
+        )
         return generator.choice(tuple(table))
     if mode in ("duration", "percent", "money", "ease"):
         return generator.choice(tuple(lexicon.concepts(mode)))
@@ -98,16 +121,22 @@ def _fill(frame: Frame, slot: str, filled: Mapping[str, str], generator: random.
 def _time(tense: str, generator: random.Random) -> str:
     chance = generator.random()
     if tense == "routine" or chance < 0.35:
-        return generator.choice(tuple(lexicon.concepts("time", "habit" if tense == "routine" else tense)))
+        return generator.choice(
+            tuple(lexicon.concepts("time", "habit" if tense == "routine" else tense))
+        )
     if chance < 0.6:
         return f"{generator.choice(lexicon.calendar('months'))}/{generator.randint(1, 28)}"
     if chance < 0.68:
-        return str(generator.randint(1990, 2024) if tense == "past" else generator.randint(2030, 2040))
+        return str(
+            generator.randint(1990, 2024) if tense == "past" else generator.randint(2030, 2040)
+        )
     return ""
 
 
 def _distinct(slots: Mapping[str, str]) -> bool:
-    things = [value.rpartition("/")[2] for slot, value in slots.items() if slot not in ("tense", "time")]
+    things = [
+        value.rpartition("/")[2] for slot, value in slots.items() if slot not in ("tense", "time")
+    ]
     return len(things) == len(set(things))
 
 
@@ -127,7 +156,13 @@ def _meaning(frame: Frame, generator: random.Random) -> Meaning:
 @lru_cache(maxsize=200_000)
 def _split_of_key(key: str) -> Split:
     bucket = int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big") % 100
-    return "test" if bucket < TEST_PERCENT else "dev" if bucket < TEST_PERCENT + DEV_PERCENT else "train"
+    return (
+        "test"
+        if bucket < TEST_PERCENT
+        else "dev"
+        if bucket < TEST_PERCENT + DEV_PERCENT
+        else "train"
+    )
 
 
 def combination(meaning: Meaning) -> str:
@@ -148,7 +183,8 @@ def meanings(split: Split, seed: int) -> Iterator[Meaning]:
     while True:
         frame = frames()[generator.choice(names)]
         meaning = _meaning(frame, generator)
-        # The frame is kept until a meaning of the split is found, so that all frames are equally common.
+        # The frame is kept until a meaning of the split is found, so that all frames are equally
+        # common.
         while split_of(meaning) != split:
             meaning = _meaning(frame, generator)
         yield meaning
@@ -158,7 +194,11 @@ def meanings(split: Split, seed: int) -> Iterator[Meaning]:
 
 
 def _choose(options: Sequence[Option], generator: random.Random, avoid: str = "") -> Option:
-    pairs = [(option, weight) for option, weight in zip(options, RANK_WEIGHTS, strict=False) if option.word != avoid]
+    pairs = [
+        (option, weight)
+        for option, weight in zip(options, RANK_WEIGHTS, strict=False)
+        if option.word != avoid
+    ]
     if not pairs:
         return options[0]
     return generator.choices([option for option, _ in pairs], [weight for _, weight in pairs])[0]
@@ -170,7 +210,11 @@ def _choose_pattern(frame: Frame, usable: Sequence[int], generator: random.Rando
 
 
 def _realise(
-    meaning: Meaning, pattern: int, kept: Mapping[str, str], changed: frozenset[str], generator: random.Random
+    meaning: Meaning,
+    pattern: int,
+    kept: Mapping[str, str],
+    changed: frozenset[str],
+    generator: random.Random,
 ) -> Realisation:
     """Say a meaning in a pattern, keeping the words of `kept` except at the points of `changed`."""
     frame, slots = frames()[meaning.frame], dict(meaning.slots)
@@ -209,8 +253,11 @@ def _changeable(meaning: Meaning, source: Realisation) -> tuple[str, ...]:
     return tuple(point for point, options in opened.items() if len(options) > 1)
 
 
-def rewrite(meaning: Meaning, source: Realisation, generator: random.Random, changes: int) -> Realisation:
-    """Say a sentence's meaning again, otherwise at about `changes` points; the pattern is one of them.
+def rewrite(
+    meaning: Meaning, source: Realisation, generator: random.Random, changes: int
+) -> Realisation:
+    """Say a sentence's meaning again, otherwise at about `changes` points; the pattern is one of
+    them.
 
     From `THOROUGH` on everything that can change does, up to one word in eight left as it was.
     """
@@ -231,7 +278,9 @@ def rewrite(meaning: Meaning, source: Realisation, generator: random.Random, cha
             return target
 
 
-def _references(meaning: Meaning, source: Realisation, generator: random.Random, count: int) -> tuple[str, ...] | None:
+def _references(
+    meaning: Meaning, source: Realisation, generator: random.Random, count: int
+) -> tuple[str, ...] | None:
     found: dict[str, None] = {}
     for _ in range(20 * count):
         found.setdefault(rewrite(meaning, source, generator, THOROUGH).text)
@@ -240,7 +289,9 @@ def _references(meaning: Meaning, source: Realisation, generator: random.Random,
     return None
 
 
-def examples(split: Split, count: int, seed: int, references: int = 5) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+def examples(
+    split: Split, count: int, seed: int, references: int = 5
+) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """`count` triples of id, source sentence, and thorough rewrites of it, pairwise distinct."""
     generator = random.Random(f"examples {split} {seed}")
     made, seen = 0, set[str]()
@@ -258,7 +309,9 @@ def examples(split: Split, count: int, seed: int, references: int = 5) -> Iterat
 def pairs(
     split: Split, seed: int, mixture: tuple[float, float, float] = (0.3, 0.35, 0.35)
 ) -> Iterator[tuple[str, str]]:
-    """Sentence pairs without end for training: light, medium and thorough rewrites in the shares of `mixture`."""
+    """Sentence pairs without end for training: light, medium and thorough rewrites in the shares of
+    `mixture`.
+    """
     generator = random.Random(f"pairs {split} {seed}")
     for meaning in meanings(split, seed):
         source = _realisation(meaning, generator)

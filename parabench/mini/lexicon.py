@@ -1,4 +1,5 @@
-"""The words of the embedded language: concepts, their inflection, and the check that no word has two meanings.
+"""The words of the embedded language: concepts, their inflection, and the check that no word has
+two meanings.
 
 The data stand in lexicon.toml; this module reads them once and inflects on demand.
 """
@@ -71,13 +72,21 @@ def groups(table: str) -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def nouns() -> Mapping[str, tuple[str, Concept]]:
     """Every noun's category and concept, by the concept's name."""
-    return {name: (group, concept) for group in groups("noun") for name, concept in concepts("noun", group).items()}
+    return {
+        name: (group, concept)
+        for group in groups("noun")
+        for name, concept in concepts("noun", group).items()
+    }
 
 
 @lru_cache(maxsize=1)
 def adjectives() -> Mapping[str, Concept]:
     """Every adjective, by its concept's name."""
-    return {name: concept for group in groups("adjective") for name, concept in concepts("adjective", group).items()}
+    return {
+        name: concept
+        for group in groups("adjective")
+        for name, concept in concepts("adjective", group).items()
+    }
 
 
 @lru_cache(maxsize=1)
@@ -90,7 +99,9 @@ def determiners() -> Mapping[str, Concept]:
 @cache
 def fitting_adjectives(category: str) -> tuple[str, ...]:
     """The adjectives that may stand before the nouns of a category."""
-    kinds = [kind for kind, lines in _tables()["adjective"].items() if category in lines["for"].split()]
+    kinds = [
+        kind for kind, lines in _tables()["adjective"].items() if category in lines["for"].split()
+    ]
     return tuple(name for kind in kinds for name in concepts("adjective", kind))
 
 
@@ -108,7 +119,11 @@ def calendar(name: str) -> tuple[str, ...]:
 def scale(group: str, name: str, degree: str) -> tuple[str, ...]:
     """The words of a gradable property: base, more, most, opposite, or less."""
     entry = _tables()["scale"][group][name]
-    return tuple("less " + word for word in _words(entry["base"])) if degree == "less" else _words(entry[degree])
+    return (
+        tuple("less " + word for word in _words(entry["base"]))
+        if degree == "less"
+        else _words(entry[degree])
+    )
 
 
 def scale_names(group: str) -> tuple[str, ...]:
@@ -151,7 +166,13 @@ def plural(noun: str) -> str:
 
 def _regular(verb: str) -> tuple[str, ...]:
     if verb.endswith("e"):
-        return verb, verb + "d", verb + "d", (verb if verb.endswith("ee") else verb[:-1]) + "ing", verb + "s"
+        return (
+            verb,
+            verb + "d",
+            verb + "d",
+            (verb if verb.endswith("ee") else verb[:-1]) + "ing",
+            verb + "s",
+        )
     past = verb[:-1] + "ied" if verb.endswith("y") and verb[-2] not in VOWELS else verb + "ed"
     return verb, past, past, verb + "ing", _with_s(verb)
 
@@ -167,7 +188,12 @@ def inflect(verb: str, form: str) -> str:
     """A verb's base, past, participle, ing or third form; a leading "not" is kept in front."""
     negation, verb = ("not ", verb[4:]) if verb.startswith("not ") else ("", verb)
     head, space, rest = verb.partition(" ")
-    return negation + _head_forms(head)[("base", "past", "participle", "ing", "third").index(form)] + space + rest
+    return (
+        negation
+        + _head_forms(head)[("base", "past", "participle", "ing", "third").index(form)]
+        + space
+        + rest
+    )
 
 
 @cache
@@ -186,7 +212,9 @@ def finite(verb: str, tense: str, many: bool) -> str:
 def article(phrase: str) -> str:
     """`a` or `an`, by the sound that the phrase begins with."""
     lowered = phrase.lower()
-    vowel = lowered.startswith(SILENT_H) or (lowered[0] in VOWELS and not lowered.startswith(CONSONANT_SOUNDS))
+    vowel = lowered.startswith(SILENT_H) or (
+        lowered[0] in VOWELS and not lowered.startswith(CONSONANT_SOUNDS)
+    )
     return "an" if vowel else "a"
 
 

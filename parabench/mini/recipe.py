@@ -1,8 +1,10 @@
-"""How the embedded models are made: every stage seeded, in order, each written where the suite ``mini`` looks for it.
+"""How the embedded models are made: every stage seeded, in order, each written where the suite
+``mini`` looks for it.
 
-All models are random at first. The base OPT reads documents in which paraphrase is one thing among others; the same
-weights are then fine-tuned whole, or left frozen behind soft prompts. The BARTs are trained apart. Weights are stored
-in float16, as OPT's were released, and every later stage starts from what was stored.
+All models are random at first. The base OPT reads documents in which paraphrase is one thing among
+others; the same weights are then fine-tuned whole, or left frozen behind soft prompts. The BARTs
+are trained apart. Weights are stored in float16, as OPT's were released, and every later stage
+starts from what was stored.
 """
 
 from __future__ import annotations
@@ -102,7 +104,9 @@ def config(stage: Stage, rate: float, tokens: int, weight_decay: float = 0.01) -
 
 
 def make_tokenizer(stage: Stage, watch: Watch) -> None:
-    """One byte-level BPE for all models, learned from documents and paraphrases of the training split."""
+    """One byte-level BPE for all models, learned from documents and paraphrases of the training
+    split.
+    """
     texts = [*islice(documents.documents(seed=1), 12_000)]
     texts += [side for pair in islice(language.pairs("train", seed=1), 12_000) for side in pair]
     backend = tokenizer.learn(texts, VOCABULARY)
@@ -113,7 +117,10 @@ def make_tokenizer(stage: Stage, watch: Watch) -> None:
 def make_test_set(stage: Stage, watch: Watch) -> None:
     """The suite's examples: sources of the test split with five thorough rewrites each."""
     rows = language.examples("test", EXAMPLES, seed=2022, references=5)
-    lines = [json.dumps({"id": name, "source": text, "references": list(others)}) for name, text, others in rows]
+    lines = [
+        json.dumps({"id": name, "source": text, "references": list(others)})
+        for name, text, others in rows
+    ]
     (HOME / "test.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -123,7 +130,9 @@ def backend() -> Tokenizer:
 
 
 def packed(seed: int, words: int = 170) -> Iterator[str]:
-    """Documents joined by ``</s>`` up to about ``words`` words, so that all positions are trained."""
+    """Documents joined by ``</s>`` up to about ``words`` words, so that all positions are
+    trained.
+    """
     joined: list[str] = []
     for document in documents.documents(seed):
         joined.append(document)
@@ -177,8 +186,17 @@ def make_prompt(stage: Stage, watch: Watch) -> None:
 
     pairs = Stream(lambda: language.pairs("train", seed=6))
     run(learner.trainee, pairs, config(stage, 0.03, 3072, weight_decay=0.0), note)
-    facts = {"seed": 0, "data": "the train split of the embedded language, seed 6", "versions": versions()}
-    keep(learner, ADAPTERS / stage.name, facts, Outcome(stage.steps, stage.steps, math.inf, {}, tuple(history)))
+    facts = {
+        "seed": 0,
+        "data": "the train split of the embedded language, seed 6",
+        "versions": versions(),
+    }
+    keep(
+        learner,
+        ADAPTERS / stage.name,
+        facts,
+        Outcome(stage.steps, stage.steps, math.inf, {}, tuple(history)),
+    )
     remember(ADAPTERS / stage.name, pairs, ROWS * stage.steps, MODELS / "opt")
 
 
@@ -192,15 +210,21 @@ def make_paraphraser(stage: Stage, watch: Watch) -> None:
 
 
 def make_likelihood(stage: Stage, watch: Watch) -> None:
-    """A small BART that restores spoiled sentences and paraphrases; its likelihood serves BARTScore."""
+    """A small BART that restores spoiled sentences and paraphrases; its likelihood serves
+    BARTScore.
+    """
     words = tokenizer.for_bart(backend())
     model, pairs = copying_bart(words, seed=2), Stream(lambda: restorations(seed=5))
     finetune_seq2seq(model, words, pairs, config(stage, 1e-3, 4096), watch)
     store(model, words, "bart-likelihood")
 
 
-def remember(folder: Path, texts: Iterable[tuple[str, ...]], most: int, base: Path | None = None) -> None:
-    """Record what a stage may have read, ``most`` rows of it, and which test sentences neither it nor its base met."""
+def remember(
+    folder: Path, texts: Iterable[tuple[str, ...]], most: int, base: Path | None = None
+) -> None:
+    """Record what a stage may have read, ``most`` rows of it, and which test sentences neither it
+    nor its base met.
+    """
     met = set[int]()
 
     def read() -> Iterator[tuple[str, ...]]:
@@ -212,11 +236,15 @@ def remember(folder: Path, texts: Iterable[tuple[str, ...]], most: int, base: Pa
     test = {key(text) for example in examples for text in (example.source, *example.references)}
     before = sketches.read_sketch(base) if base else None
     clean = test & before.cleared if before else test
-    sketches.record(folder, read(), (mark for mark in clean if mark not in met), seed=0, size=SKETCH)
+    sketches.record(
+        folder, read(), (mark for mark in clean if mark not in met), seed=0, size=SKETCH
+    )
 
 
 def sentences(text: str) -> tuple[str, ...]:
-    """What may be a sentence in documents: between line breaks, colons, and the ends of sentences."""
+    """What may be a sentence in documents: between line breaks, colons, and the ends of
+    sentences.
+    """
     return tuple(filter(str.strip, re.split(r"(?<=[.!?])[\"\s]+|\n|: |</s>", text)))
 
 
@@ -229,14 +257,18 @@ def copying_bart(words: PreTrainedTokenizerFast, seed: int) -> BartForConditiona
 
 
 def restorations(seed: int) -> Iterator[tuple[str, str]]:
-    """Half of the pairs are paraphrases; the others a sentence with words lost or moved, and the sentence itself."""
+    """Half of the pairs are paraphrases; the others a sentence with words lost or moved, and the
+    sentence itself.
+    """
     draw = random.Random(f"restorations-{seed}")
     for source, target in language.pairs("train", seed):
         yield (spoil(target, draw), target) if draw.random() < 0.5 else (source, target)
 
 
 def spoil(text: str, draw: random.Random) -> str:
-    """Lose about a fifth of the words and swap two neighbours (noise after Lewis et al. 2020, section 2.2)."""
+    """Lose about a fifth of the words and swap two neighbours (noise after Lewis et al. 2020,
+    section 2.2).
+    """
     words = [word for word in text.split() if draw.random() > 0.2] or text.split()
     place = draw.randrange(len(words))
     words[place : place + 2] = reversed(words[place : place + 2])

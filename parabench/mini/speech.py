@@ -17,7 +17,10 @@ class _Speaker:
         determiner = self.slots[slot].partition("/")[0]
         concept = lexicon.determiners().get(determiner)
         many = bool(concept) and determiner not in ("the", "a", "")
-        return not many or self.words[f"{slot}:determiner"] in lexicon.determiners()[determiner].restricted
+        return (
+            not many
+            or self.words[f"{slot}:determiner"] in lexicon.determiners()[determiner].restricted
+        )
 
     def noun_phrase(self, slot: str) -> str:
         """Determiner, adjective and noun."""
@@ -50,7 +53,11 @@ class _Speaker:
         word = self.words.get(f"{piece.slot}:function")
         if word is None or piece.slot in lexicon.listed("verbal"):
             verb = word or piece.slot
-            return lexicon.inflect(verb, piece.form) if piece.form else lexicon.finite(verb, self.tense, many)
+            return (
+                lexicon.inflect(verb, piece.form)
+                if piece.form
+                else lexicon.finite(verb, self.tense, many)
+            )
         return word
 
     def say(self, piece: Piece) -> str:
@@ -61,12 +68,18 @@ class _Speaker:
         kind, _, group = self.frame.slots[slot].partition(" ")
         if "/" in self.slots[slot]:
             phrase = self.noun_phrase(slot)
-            return (phrase + "'s" if self.singular(slot) else phrase + "'") if form == "own" else phrase
+            return (
+                (phrase + "'s" if self.singular(slot) else phrase + "'")
+                if form == "own"
+                else phrase
+            )
         if kind == "verb" and form != "noun":
             verb = self.words[f"{slot}:word"]
             if form in ("base", "ing", "participle"):
                 return lexicon.inflect(verb, form)
-            return lexicon.finite(verb, self.tense, bool(piece.agrees) and not self.singular(piece.agrees))
+            return lexicon.finite(
+                verb, self.tense, bool(piece.agrees) and not self.singular(piece.agrees)
+            )
         if kind in ("place", "nature", "city", "country"):
             return self.place(slot, form == "bare")
         if group == "situation":
@@ -75,7 +88,11 @@ class _Speaker:
             return phrase.replace("@", "was" if past else "is")
         if form == "a":
             return f"{lexicon.article(self.words[f'{slot}:noun'])} {self.words[f'{slot}:noun']}"
-        return next(self.words[key] for key in (f"{slot}:{form or 'word'}", f"{slot}:noun") if key in self.words)
+        return next(
+            self.words[key]
+            for key in (f"{slot}:{form or 'word'}", f"{slot}:noun")
+            if key in self.words
+        )
 
 
 def _attributed(core: str, words: Mapping[str, str]) -> str:

@@ -1,7 +1,8 @@
-"""The embedded world's tokenizer: a byte-level BPE learned from its language, with the conventions of OPT and BART.
+"""The embedded world's tokenizer: a byte-level BPE learned from its language, with the conventions
+of OPT and BART.
 
-Ids 0 ``<s>``, 1 ``<pad>``, 2 ``</s>``, 3 ``<unk>``. OPT begins a text with ``</s>`` (its BOS and EOS are one token);
-BART writes ``<s> text </s>``.
+Ids 0 ``<s>``, 1 ``<pad>``, 2 ``</s>``, 3 ``<unk>``. OPT begins a text with ``</s>`` (its BOS and
+EOS are one token); BART writes ``<s> text </s>``.
 """
 
 from __future__ import annotations

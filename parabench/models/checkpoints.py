@@ -1,4 +1,6 @@
-"""Finding and pinning checkpoints, without torch, so that a run is checked before any model library is imported."""
+"""Finding and pinning checkpoints, without torch, so that a run is checked before any model library
+is imported.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +12,19 @@ from parabench.models import hub
 from parabench.models.local import Checkpoint, locate_folder
 from parabench.models.pickles import convert
 
-_HUB_ID = re.compile(r"(?P<name>[\w-][\w.-]*/[\w.-]+?)(?:@(?P<revision>[\w./-]+))?(?:#(?P<files>[0-9a-f]{64}))?")
+_HUB_ID = re.compile(
+    r"(?P<name>[\w-][\w.-]*/[\w.-]+?)(?:@(?P<revision>[\w./-]+))?(?:#(?P<files>[0-9a-f]{64}))?"
+)
 
 
 def locate(reference: str, lock: Path | None = None) -> Checkpoint:
-    """Identify the checkpoint that ``reference`` names: a folder, or a hub id ``org/name`` with optional ``@revision``.
+    """Identify the checkpoint that ``reference`` names: a folder, or a hub id ``org/name`` with
+    optional ``@revision``.
 
-    A suite's lock makes of a hub id ``org/name@commit#files``, whose files are held against that digest on loading.
-    A folder's files are checked against ``lock``, or against ``models.lock`` beside the folder where there is one.
-    Raises UserError where files are missing, changed, or in pickle format, and where the hub cannot be reached.
+    A suite's lock makes of a hub id ``org/name@commit#files``, whose files are held against that
+    digest on loading. A folder's files are checked against ``lock``, or against ``models.lock``
+    beside the folder where there is one. Raises UserError where files are missing, changed, or in
+    pickle format, and where the hub cannot be reached.
     """
     folder = Path(reference)
     if folder.is_dir():
@@ -37,13 +43,17 @@ def locate(reference: str, lock: Path | None = None) -> Checkpoint:
 
 
 def hub_name(reference: str) -> str | None:
-    """``org/name`` if the reference has the form of a hub id (a folder of that name would win), else None."""
+    """``org/name`` if the reference has the form of a hub id (a folder of that name would win),
+    else None.
+    """
     match = _HUB_ID.fullmatch(reference)
     return match["name"] if match else None
 
 
 def folder_of(checkpoint: Checkpoint) -> Path:
-    """Where a checkpoint's verified files are on this computer; a hub's are fetched if they are not here yet."""
+    """Where a checkpoint's verified files are on this computer; a hub's are fetched if they are not
+    here yet.
+    """
     if checkpoint.revision is None:
         return Path(checkpoint.path)
     pin = hub.pin(checkpoint.path, checkpoint.revision)

@@ -1,4 +1,6 @@
-"""What a plan's models still lack on this computer: said, and fetched, before anything is computed."""
+"""What a plan's models still lack on this computer: said, and fetched, before anything is
+computed.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +18,23 @@ from parabench.models.local import Checkpoint
 
 
 def checkpoints(part: System | Scorer) -> list[Checkpoint]:
-    """The models that a system or scorer loads here: its ``checkpoint``, or what any field ``model`` in it names."""
+    """The models that a system or scorer loads here: its ``checkpoint``, or what any field
+    ``model`` in it names.
+    """
     own = getattr(part, "checkpoint", None)
     found = [own] if isinstance(own, Checkpoint) else []
     for name in _named(part) if not found else ():
-        with suppress(UserError):  # what a signature could be made of and is no checkpoint is somebody else's name
+        with suppress(
+            UserError
+        ):  # what a signature could be made of and is no checkpoint is somebody else's name
             found.append(locate(name))
     return list(dict.fromkeys(found))
 
 
 def _named(part: Any) -> Iterator[str]:
-    if hasattr(part, "url") or not is_dataclass(part):  # the model behind an address is loaded elsewhere
+    if hasattr(part, "url") or not is_dataclass(
+        part
+    ):  # the model behind an address is loaded elsewhere
         return
     for field in fields(part):
         value = getattr(part, field.name)
@@ -37,14 +45,18 @@ def _named(part: Any) -> Iterator[str]:
 
 
 def missing(checkpoint: Checkpoint) -> Mapping[str, int]:
-    """The files of a hub's model that are not here, and their bytes; asks the hub only where there are any."""
+    """The files of a hub's model that are not here, and their bytes; asks the hub only where there
+    are any.
+    """
     if checkpoint.revision is None:
         return {}
     return hub.outstanding(hub.pin(checkpoint.path, checkpoint.revision))
 
 
 def fetch(parts: Iterable[System | Scorer], say: Callable[[str], object]) -> None:
-    """Fetch every model that is lacking, each announced with its size; UserError where they do not fit the disk."""
+    """Fetch every model that is lacking, each announced with its size; UserError where they do not
+    fit the disk.
+    """
     wanted = {checkpoint: missing(checkpoint) for part in parts for checkpoint in checkpoints(part)}
     wanted = {checkpoint: files for checkpoint, files in wanted.items() if files}
     check_room(sum(sum(files.values()) for files in wanted.values()))

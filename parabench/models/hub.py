@@ -1,9 +1,10 @@
-"""Models of a hub: a name is resolved to a commit, exactly its files are fetched, and every file is verified.
+"""Models of a hub: a name is resolved to a commit, exactly its files are fetched, and every file is
+verified.
 
-The transport, the cache and the log-in are huggingface_hub's; it is imported by the functions that need it. Beside a
-repository's blobs in the hub cache, ``parabench/refs/<revision>`` records what a name was resolved to,
-``parabench/<commit>.json`` the SHA-256 of the files first fetched, and ``parabench/<commit>/safetensors`` holds the
-weights of a repository that has them only as pickles.
+The transport, the cache and the log-in are huggingface_hub's; it is imported by the functions that
+need it. Beside a repository's blobs in the hub cache, ``parabench/refs/<revision>`` records what a
+name was resolved to, ``parabench/<commit>.json`` the SHA-256 of the files first fetched, and
+``parabench/<commit>/safetensors`` holds the weights of a repository that has them only as pickles.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ class Pin:
 
 
 def resolve(name: str, revision: str | None = None, fresh: bool = False) -> str:
-    """The commit that a name and revision mean: as once resolved here, else (or if ``fresh``) as the hub says now."""
+    """The commit that a name and revision mean: as once resolved here, else (or if ``fresh``) as
+    the hub says now.
+    """
     from huggingface_hub import HfApi, try_to_load_from_cache
 
     record = own_folder(name) / "refs" / quote(revision or "main", safe="")
@@ -73,22 +76,30 @@ def resolve(name: str, revision: str | None = None, fresh: bool = False) -> str:
 
 
 def pin(name: str, commit: str) -> Pin:
-    """The files of a commit and their SHA-256: from the record of an earlier fetch, else from hub or cache."""
+    """The files of a commit and their SHA-256: from the record of an earlier fetch, else from hub
+    or cache.
+    """
     record = own_folder(name) / f"{commit}.json"
     if record.is_file():
         return Pin(name, commit, json.loads(record.read_text(encoding="utf-8")))
     made = Pin(name, commit, _files(name, commit))
-    write_atomically(record, (json.dumps(dict(made.files), indent=1, sort_keys=True) + "\n").encode())
+    write_atomically(
+        record, (json.dumps(dict(made.files), indent=1, sort_keys=True) + "\n").encode()
+    )
     return made
 
 
 def fetch(pinned: Pin) -> Path:
     """A folder with the verified files of a pin; fetches what is missing, and nothing else.
 
-    A file that does not verify is fetched once more; UserError where it still does not, or cannot be had.
+    A file that does not verify is fetched once more; UserError where it still does not, or cannot
+    be had.
     """
     for name, sha in pinned.files.items():
-        if file_sha256(_file(pinned, name)) != sha and file_sha256(_file(pinned, name, again=True)) != sha:
+        if (
+            file_sha256(_file(pinned, name)) != sha
+            and file_sha256(_file(pinned, name, again=True)) != sha
+        ):
             raise _changed(pinned.name, name, file_sha256(_file(pinned, name)), sha)
     return _file(pinned, "config.json").parent
 
@@ -103,12 +114,16 @@ def faults(pinned: Pin) -> list[str]:
         if not isinstance(cached, str):
             found.append(f"{name}: not fetched")
         elif file_sha256(Path(cached)) != sha:
-            found.append(f"{name}: its SHA-256 is {file_sha256(Path(cached))[:12]}, locked is {sha[:12]}")
+            found.append(
+                f"{name}: its SHA-256 is {file_sha256(Path(cached))[:12]}, locked is {sha[:12]}"
+            )
     return found
 
 
 def outstanding(pinned: Pin) -> dict[str, int]:
-    """The files of a pin that are not in the cache, and their bytes as the hub tells them; asks nothing if all are."""
+    """The files of a pin that are not in the cache, and their bytes as the hub tells them; asks
+    nothing if all are.
+    """
     from huggingface_hub import HfApi, try_to_load_from_cache
     from huggingface_hub.hf_api import RepoFile
 
@@ -120,7 +135,11 @@ def outstanding(pinned: Pin) -> dict[str, int]:
         return {}
     with _told(pinned.name):
         listing = HfApi().list_repo_tree(pinned.name, revision=pinned.commit)
-        return {entry.path: entry.size for entry in listing if isinstance(entry, RepoFile) and entry.path in absent}
+        return {
+            entry.path: entry.size
+            for entry in listing
+            if isinstance(entry, RepoFile) and entry.path in absent
+        }
 
 
 def check(pinned: Pin, digest: str | None) -> None:
@@ -128,12 +147,16 @@ def check(pinned: Pin, digest: str | None) -> None:
     if digest not in (None, pinned.digest):
         found = f"its files together are {pinned.digest[:12]}, the lock says {str(digest)[:12]}"
         raise UserError(
-            f"use {pinned.name} at {pinned.commit[:12]}", found, mend="parabench models verify shows which file differs"
+            f"use {pinned.name} at {pinned.commit[:12]}",
+            found,
+            mend="parabench models verify shows which file differs",
         )
 
 
 def _files(name: str, commit: str) -> dict[str, str]:
-    """File to SHA-256: a large file's as the hub lists it, a small one's of its content, held against its git id."""
+    """File to SHA-256: a large file's as the hub lists it, a small one's of its content, held
+    against its git id.
+    """
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import RepoFile
 
@@ -150,7 +173,10 @@ def _files(name: str, commit: str) -> dict[str, str]:
             found[file] = str(entry.lfs.sha256)
             continue
         path, wanted = _file(Pin(name, commit, {}), file), entry.blob_id
-        if _git_id(path) != wanted and _git_id(_file(Pin(name, commit, {}), file, again=True)) != wanted:
+        if (
+            _git_id(path) != wanted
+            and _git_id(_file(Pin(name, commit, {}), file, again=True)) != wanted
+        ):
             raise _changed(name, file, _git_id(path), wanted)
         found[file] = file_sha256(path)
     return found
@@ -162,7 +188,9 @@ def _cached_files(name: str, commit: str, unreachable: UserError) -> dict[str, s
 
     patterns = [*SMALL, *WEIGHTS]
     try:
-        folder = Path(snapshot_download(name, revision=commit, local_files_only=True, allow_patterns=patterns))
+        folder = Path(
+            snapshot_download(name, revision=commit, local_files_only=True, allow_patterns=patterns)
+        )
         names = _chosen(name, [path.name for path in folder.iterdir()])
     except (OSError, UserError):
         raise unreachable from None
@@ -170,10 +198,14 @@ def _cached_files(name: str, commit: str, unreachable: UserError) -> dict[str, s
 
 
 def _chosen(name: str, present: Sequence[str]) -> list[str]:
-    """Configuration, tokenizer and weights: safetensors where there are any, pickles only where there are none."""
+    """Configuration, tokenizer and weights: safetensors where there are any, pickles only where
+    there are none.
+    """
 
     def those(patterns: Sequence[str]) -> list[str]:
-        return sorted(file for file in present if any(fnmatch(file, pattern) for pattern in patterns))
+        return sorted(
+            file for file in present if any(fnmatch(file, pattern) for pattern in patterns)
+        )
 
     weights = those(WEIGHTS) or those(PICKLED)
     if not weights or "config.json" not in present:
@@ -193,7 +225,9 @@ def _file(pinned: Pin, name: str, again: bool = False) -> Path:
     if isinstance(cached, str):
         return Path(cached)
     with _told(pinned.name):
-        return Path(hf_hub_download(pinned.name, name, revision=pinned.commit, force_download=again))
+        return Path(
+            hf_hub_download(pinned.name, name, revision=pinned.commit, force_download=again)
+        )
 
 
 def own_folder(name: str) -> Path:
@@ -218,22 +252,41 @@ def _changed(name: str, file: str, found: str, wanted: str) -> UserError:
 
 @contextmanager
 def _told(name: str) -> Iterator[None]:
-    """Turn whatever the hub client raises into what was found and what to do; no header and no token is repeated."""
+    """Turn whatever the hub client raises into what was found and what to do; no header and no
+    token is repeated.
+    """
     from huggingface_hub import constants, errors
 
     kept = "run the same command again once the hub can be reached; what has arrived whole is kept"
     try:
         yield
     except errors.GatedRepoError:
-        found, mend = "its owner asks for consent first", f"accept at {constants.ENDPOINT}/{name}, then: hf auth login"
+        found, mend = (
+            "its owner asks for consent first",
+            f"accept at {constants.ENDPOINT}/{name}, then: hf auth login",
+        )
     except errors.RevisionNotFoundError:
-        found, mend = "no such revision there (any more)", "parabench models lock --update takes the present one"
+        found, mend = (
+            "no such revision there (any more)",
+            "parabench models lock --update takes the present one",
+        )
     except errors.RepositoryNotFoundError:
-        found, mend = "no such repository, or a private one", "check the name; for a private one: hf auth login"
+        found, mend = (
+            "no such repository, or a private one",
+            "check the name; for a private one: hf auth login",
+        )
     except errors.OfflineModeIsEnabled:
-        found, mend = "offline mode, and it is not in the cache", "unset HF_HUB_OFFLINE, then: parabench models fetch"
-    except Exception as error:  # httpx's, OSError and its kin: each means that the hub did not deliver
-        found, mend = f"{type(error).__name__}: {(str(error).strip() or 'no reason given').splitlines()[0]}", kept
+        found, mend = (
+            "offline mode, and it is not in the cache",
+            "unset HF_HUB_OFFLINE, then: parabench models fetch",
+        )
+    except (
+        Exception
+    ) as error:  # httpx's, OSError and its kin: each means that the hub did not deliver
+        found, mend = (
+            f"{type(error).__name__}: {(str(error).strip() or 'no reason given').splitlines()[0]}",
+            kept,
+        )
     else:
         return
     raise UserError(f"get the model {name!r} from {constants.ENDPOINT}", found, mend=mend)

@@ -1,6 +1,7 @@
 """Loading checkpoints for inference: nothing is loaded that has not been identified first.
 
-torch and transformers are imported by the functions that need them, so that importing this module costs nothing.
+torch and transformers are imported by the functions that need them, so that importing this module
+costs nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 def resolve_device(device: str) -> str:
-    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:1`` into a device that exists here; UserError where it does not."""
+    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:1`` into a device that exists here; UserError
+    where it does not.
+    """
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -40,25 +43,30 @@ def resolve_device(device: str) -> str:
         return "cuda:0" if count else "cpu"
     resolved = "cuda:0" if device == "cuda" else device
     if resolved not in present:
-        raise UserError(f"run on the device {device!r}", f"{count} CUDA devices", present, "use --device auto")
+        raise UserError(
+            f"run on the device {device!r}", f"{count} CUDA devices", present, "use --device auto"
+        )
     return resolved
 
 
 def settle() -> None:
     """Make the first call of a vector function by one thread alone.
 
-    MKL chooses their code at that call. Where two threads make it at once, the first result of a process differed in
-    its last bits in 1 of 100 processes (torch 2.13, exp of 144 x 384 numbers).
+    MKL chooses their code at that call. Where two threads make it at once, the first result of a
+    process differed in its last bits in 1 of 100 processes (torch 2.13, exp of 144 x 384 numbers).
     """
     import torch
 
     torch.ones(1).exp_()
 
 
-def load_causal(checkpoint: Checkpoint, runtime: Runtime) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_causal(
+    checkpoint: Checkpoint, runtime: Runtime
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a decoder-only model in evaluation mode, and its tokenizer padding on the left.
 
-    Raises UserError where the checkpoint cannot be read, and where an OPT tokenizer does not begin with ``</s>``.
+    Raises UserError where the checkpoint cannot be read, and where an OPT tokenizer does not begin
+    with ``</s>``.
     """
     from transformers import AutoModelForCausalLM
 
@@ -73,22 +81,30 @@ def load_causal(checkpoint: Checkpoint, runtime: Runtime) -> tuple[PreTrainedMod
     return model, tokenizer
 
 
-def load_seq2seq(checkpoint: Checkpoint, runtime: Runtime) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_seq2seq(
+    checkpoint: Checkpoint, runtime: Runtime
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load an encoder-decoder model in evaluation mode, and its tokenizer padding on the right."""
     from transformers import AutoModelForSeq2SeqLM
 
     return _load(AutoModelForSeq2SeqLM, checkpoint, runtime, "right")
 
 
-def load_encoder(checkpoint: Checkpoint, runtime: Runtime) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load the encoder of any model, without what stands on top of it, in evaluation mode, and its tokenizer."""
+def load_encoder(
+    checkpoint: Checkpoint, runtime: Runtime
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load the encoder of any model, without what stands on top of it, in evaluation mode, and its
+    tokenizer.
+    """
     from transformers import AutoModel
 
     model, tokenizer = _load(AutoModel, checkpoint, runtime, "right", unused="pooler")
     return getattr(model, "encoder", model) if model.config.is_encoder_decoder else model, tokenizer
 
 
-def load_classifier(checkpoint: Checkpoint, runtime: Runtime) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_classifier(
+    checkpoint: Checkpoint, runtime: Runtime
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a classifier of texts or pairs of texts in evaluation mode, and its tokenizer."""
     from transformers import AutoModelForSequenceClassification
 

@@ -31,9 +31,10 @@ _IDENTITY = (
 class Checkpoint:
     """A model found and identified: as asked for, where it is, and the digest that pins it.
 
-    ``path`` is a folder or a hub id, ``revision`` a hub commit (None for folders). ``digest`` is the commit, or for a
-    folder the SHA-256 over its sorted (file name, file SHA-256) pairs of weights, configuration and tokenizer.
-    ``files`` is that SHA-256 for a hub commit, where a lock gives it.
+    ``path`` is a folder or a hub id, ``revision`` a hub commit (None for folders). ``digest`` is
+    the commit, or for a folder the SHA-256 over its sorted (file name, file SHA-256) pairs of
+    weights, configuration and tokenizer. ``files`` is that SHA-256 for a hub commit, where a lock
+    gives it.
     """
 
     reference: str
@@ -44,16 +45,26 @@ class Checkpoint:
 
 
 def write_lock(folder: Path, members: Sequence[str]) -> Path:
-    """Write ``folder/models.lock``: the SHA-256 of every identifying file of the subfolders ``members``."""
-    digests = {f"{member}/{name}": digest for member in members for name, digest in _digests(folder / member).items()}
+    """Write ``folder/models.lock``: the SHA-256 of every identifying file of the subfolders
+    ``members``.
+    """
+    digests = {
+        f"{member}/{name}": digest
+        for member in members
+        for name, digest in _digests(folder / member).items()
+    }
     lock = folder / LOCK_NAME
-    lock.write_text(json.dumps({"files": digests}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    lock.write_text(
+        json.dumps({"files": digests}, indent=1, sort_keys=True) + "\n", encoding="utf-8"
+    )
     return lock
 
 
 def locate_folder(reference: str, folder: Path, lock: Path | None = None) -> Checkpoint:
     """A model folder, identified by the hashes of its files and checked against its lock."""
-    missing = [pattern for pattern in ("config.json", "*.safetensors") if not any(folder.glob(pattern))]
+    missing = [
+        pattern for pattern in ("config.json", "*.safetensors") if not any(folder.glob(pattern))
+    ]
     if missing:
         pickled = sorted(path.name for path in folder.glob("*.bin"))
         raise UserError(
@@ -74,7 +85,9 @@ def _check_lock(reference: str, folder: Path, lock: Path | None) -> None:
         return
     expected = _locked_files(reference, folder, path)
     if lock is not None and not expected:
-        raise UserError(f"check {reference} against {lock}", "the lock names no file of that folder")
+        raise UserError(
+            f"check {reference} against {lock}", "the lock names no file of that folder"
+        )
     for name, digest in expected.items():
         file = folder / name
         found = file_sha256(file) if file.is_file() else "missing"
@@ -92,10 +105,21 @@ def _locked_files(reference: str, folder: Path, lock: Path) -> Mapping[str, str]
     try:
         files = json.loads(lock.read_text(encoding="utf-8"))["files"]
         prefix = folder.resolve().relative_to(lock.resolve().parent).as_posix() + "/"
-        return {name.removeprefix(prefix): digest for name, digest in files.items() if name.startswith(prefix)}
+        return {
+            name.removeprefix(prefix): digest
+            for name, digest in files.items()
+            if name.startswith(prefix)
+        }
     except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise UserError(f"check {reference} against {lock}", f"{type(error).__name__}: {error}") from error
+        raise UserError(
+            f"check {reference} against {lock}", f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    return {path.name: file_sha256(path) for pattern in _IDENTITY for path in folder.glob(pattern) if path.is_file()}
+    return {
+        path.name: file_sha256(path)
+        for pattern in _IDENTITY
+        for path in folder.glob(pattern)
+        if path.is_file()
+    }

@@ -1,7 +1,8 @@
-"""The one module that reads PyTorch's pickle format, by ``weights_only=True``: tensors and plain containers, no code.
+"""The one module that reads PyTorch's pickle format, by ``weights_only=True``: tensors and plain
+containers, no code.
 
-Weights that a repository has only as pickles (``.bin``) are turned once into safetensors; soft prompts of other programs
-are read as they are.
+Weights that a repository has only as pickles (``.bin``) are turned once into safetensors; soft
+prompts of other programs are read as they are.
 """
 
 from __future__ import annotations
@@ -27,14 +28,18 @@ _log = logging.getLogger(__name__)
 
 
 def convert(name: str, files: Sequence[Path], target: Path) -> Path:
-    """The folder ``target/safetensors``: these files, each ``.bin`` as safetensors; made once, whole or not at all.
+    """The folder ``target/safetensors``: these files, each ``.bin`` as safetensors; made once,
+    whole or not at all.
 
-    Reading a pickle can run code, so torch reads tensors and nothing else from it (``weights_only``); UserError where
-    a file holds more. The reason is logged. ``target/models.lock`` pins the result, and ``locate`` checks it each time.
+    Reading a pickle can run code, so torch reads tensors and nothing else from it
+    (``weights_only``); UserError where a file holds more. The reason is logged.
+    ``target/models.lock`` pins the result, and ``locate`` checks it each time.
     """
     folder = target / "safetensors"
     if not target.is_dir():
-        _log.warning("%s has its weights only as pickles, which can run code: they are converted once", name)
+        _log.warning(
+            "%s has its weights only as pickles, which can run code: they are converted once", name
+        )
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:12]}.", dir=target.parent))
         try:
@@ -43,7 +48,9 @@ def convert(name: str, files: Sequence[Path], target: Path) -> Path:
             os.rename(temporary, target)
         except OSError as error:
             if not target.is_dir():  # else another process was quicker
-                raise UserError(f"convert {name}", error.strerror or str(error), mend="make room") from error
+                raise UserError(
+                    f"convert {name}", error.strerror or str(error), mend="make room"
+                ) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     locate_folder(str(folder), folder)
@@ -57,8 +64,12 @@ def _write(files: Sequence[Path], folder: Path) -> None:
             _convert_file(file, folder / _renamed(file.name))
         elif file.name == "pytorch_model.bin.index.json":
             index = json.loads(file.read_text(encoding="utf-8"))
-            index["weight_map"] = {key: _renamed(shard) for key, shard in index["weight_map"].items()}
-            (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+            index["weight_map"] = {
+                key: _renamed(shard) for key, shard in index["weight_map"].items()
+            }
+            (folder / "model.safetensors.index.json").write_text(
+                json.dumps(index), encoding="utf-8"
+            )
         else:
             shutil.copyfile(file, folder / file.name)
 
@@ -72,9 +83,15 @@ def _convert_file(file: Path, target: Path) -> None:
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         found = str(error).strip().splitlines()[0]
         raise UserError(
-            f"convert {file.name}", f"it holds more than tensors, or is damaged: {found}", mend="use another model"
+            f"convert {file.name}",
+            f"it holds more than tensors, or is damaged: {found}",
+            mend="use another model",
         ) from error
-    tensors = {name: value.contiguous().clone() for name, value in weights.items() if isinstance(value, torch.Tensor)}
+    tensors = {
+        name: value.contiguous().clone()
+        for name, value in weights.items()
+        if isinstance(value, torch.Tensor)
+    }
     save_file(tensors, target, {"format": "pt"})
 
 
@@ -83,7 +100,9 @@ def _renamed(name: str) -> str:
 
 
 def read_tensors(name: str, content: bytes) -> dict[str, Tensor]:
-    """All tensors in a checkpoint's bytes, by the path of keys to them joined by dots; UserError for anything else."""
+    """All tensors in a checkpoint's bytes, by the path of keys to them joined by dots; UserError
+    for anything else.
+    """
     import torch
 
     try:
@@ -91,7 +110,9 @@ def read_tensors(name: str, content: bytes) -> dict[str, Tensor]:
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         mend = "save its state_dict as safetensors, on a machine that you trust it on"
-        raise UserError(f"read the checkpoint {name}", f"not tensors alone ({reason})", mend=mend) from None
+        raise UserError(
+            f"read the checkpoint {name}", f"not tensors alone ({reason})", mend=mend
+        ) from None
     return _flatten(loaded)
 
 
@@ -102,5 +123,7 @@ def _flatten(value: Any, path: str = "") -> dict[str, Tensor]:
         return {path: value}
     items = value.items() if isinstance(value, dict) else []
     return {
-        name: tensor for key, inner in items for name, tensor in _flatten(inner, f"{path}.{key}".strip(".")).items()
+        name: tensor
+        for key, inner in items
+        for name, tensor in _flatten(inner, f"{path}.{key}".strip(".")).items()
     }

@@ -1,8 +1,10 @@
-"""Does the batch size change the text? Greedy texts at several sizes are compared with those of one row at a time.
+"""Does the batch size change the text? Greedy texts at several sizes are compared with those of one
+row at a time.
 
-In float32 on a CPU they must agree. Elsewhere sums are taken in another order for another batch, a near tie may fall
-the other way, and the rate is measured and not promised. Where every row attends by its neighbour's mask texts must
-differ, or the comparison could not have seen a fault (after vLLM, tests/v1/determinism/test_batch_invariance.py).
+In float32 on a CPU they must agree. Elsewhere sums are taken in another order for another batch, a
+near tie may fall the other way, and the rate is measured and not promised. Where every row attends
+by its neighbour's mask texts must differ, or the comparison could not have seen a fault (after
+vLLM, tests/v1/determinism/test_batch_invariance.py).
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ SIZES = (1, 2, 7, 16)
 
 @dataclass(frozen=True)
 class Finding:
-    """One system: how many texts of how many differ from those of batch size 1, and how many by a wrong mask."""
+    """One system: how many texts of how many differ from those of batch size 1, and how many by a
+    wrong mask.
+    """
 
     system: str
     differing: int
@@ -52,7 +56,9 @@ def findings(planned: dict[int, Plan]) -> Iterator[Finding]:
 
 def texts(system: System, sources: Sequence[str]) -> list[str]:
     """All answers in the order of the sources."""
-    answers = {answer.position: answer.text for batch in system.paraphrase(sources) for answer in batch}
+    answers = {
+        answer.position: answer.text for batch in system.paraphrase(sources) for answer in batch
+    }
     return [answers[position] for position in range(len(sources))]
 
 
@@ -62,7 +68,9 @@ def _differing(one: Sequence[str], other: Sequence[str]) -> int:
 
 @contextmanager
 def neighbours_mask() -> Iterator[None]:
-    """While open, every row attends by the mask of the row beside it: a fault that the comparison must see."""
+    """While open, every row attends by the mask of the row beside it: a fault that the comparison
+    must see.
+    """
     import torch.nn.functional as functional
 
     from parabench.inference import cascade
@@ -70,7 +78,9 @@ def neighbours_mask() -> Iterator[None]:
     attention, cascaded = functional.scaled_dot_product_attention, cascade.cascade
 
     def misled(query: Any, key: Any, value: Any, attn_mask: Any = None, **settings: Any) -> Any:
-        return attention(query, key, value, None if attn_mask is None else attn_mask.roll(1, 0), **settings)
+        return attention(
+            query, key, value, None if attn_mask is None else attn_mask.roll(1, 0), **settings
+        )
 
     def misled_step(query: Any, shared: Any, own: Any, unseen: Any, later: Any) -> Any:
         return cascaded(query, shared, own, unseen.roll(1, 0), later.roll(1, 0))

@@ -1,8 +1,10 @@
-"""Plan before you pay: what a system or scorer will take in time and memory, from its files and a short probe.
+"""Plan before you pay: what a system or scorer will take in time and memory, from its files and a
+short probe.
 
-The probe runs 4 and 16 examples through the very same code and fits a line through both, for as many rows at once as
-the run will have; nothing is written. Memory counts the weights in the run's arithmetic, the keys and values of the
-rows in flight, and on the CPU the libraries; on CUDA also what the probe took.
+The probe runs 4 and 16 examples through the very same code and fits a line through both, for as
+many rows at once as the run will have; nothing is written. Memory counts the weights in the run's
+arithmetic, the keys and values of the rows in flight, and on the CPU the libraries; on CUDA also
+what the probe took.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ Timed = Callable[[int], float]
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds for what is missing, bytes of memory for one row and for all rows in flight, and bytes there are."""
+    """Seconds for what is missing, bytes of memory for one row and for all rows in flight, and
+    bytes there are.
+    """
 
     seconds: float
     least: int
@@ -51,7 +55,11 @@ class Estimate:
         if not self.least:
             return f"about {duration(self.seconds)}, no model"
         fits = "fits" if self.most <= self.room else "fits in smaller batches"
-        fits = fits if self.least <= self.room else "DOES NOT FIT: another --device, or --dtype bfloat16"
+        fits = (
+            fits
+            if self.least <= self.room
+            else "DOES NOT FIT: another --device, or --dtype bfloat16"
+        )
         return f"about {duration(self.seconds)}, {size(self.most)} of {size(self.room)}: {fits}"
 
 
@@ -69,13 +77,17 @@ def of_system(plan: Plan, name: str, examples: Sequence[Example]) -> Estimate | 
     sources = [example.source for example in examples]
     load = _seconds_to_load(plan, name, sources[0])
     runtime = _arithmetic(system, plan.runtime)
-    row, flying = _row_bytes(models[0], max(sources, key=len), plan.suite.decoding.max_new_tokens, runtime)
+    row, flying = _row_bytes(
+        models[0], max(sources, key=len), plan.suite.decoding.max_new_tokens, runtime
+    )
     seconds = load + _seconds_of_answers(system, sources, flying, load)
     return _estimate(seconds, models, row, min(len(sources), flying), runtime)
 
 
 def of_scorer(plan: Plan, name: str, answers: int) -> Estimate | str:
-    """What a scorer takes for so many answers that it has not measured yet, or why that is not known."""
+    """What a scorer takes for so many answers that it has not measured yet, or why that is not
+    known.
+    """
     scorer = plan.scorers[name]
     if not answers:
         return "nothing to do"
@@ -85,7 +97,11 @@ def of_scorer(plan: Plan, name: str, answers: int) -> Estimate | str:
 
     def measure(count: int) -> float:
         chosen = _some(plan.data.examples, count)
-        return _clocked(lambda: leave_one_out.measure(scorer, chosen, [[example.references[0]] for example in chosen]))
+        return _clocked(
+            lambda: leave_one_out.measure(
+                scorer, chosen, [[example.references[0]] for example in chosen]
+            )
+        )
 
     begin = measure(1)
     seconds = begin + _extrapolated(measure, answers, TOGETHER)
@@ -108,20 +124,34 @@ def duration(seconds: float) -> str:
 
 
 def weight_bytes(folder: Path, item: int) -> int:
-    """The bytes of all weights at ``item`` bytes each, from the headers of the safetensors files alone."""
+    """The bytes of all weights at ``item`` bytes each, from the headers of the safetensors files
+    alone.
+    """
     total = 0
     for path in folder.glob("*.safetensors"):
         with path.open("rb") as file:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        total += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+        total += sum(
+            math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__"
+        )
     return total * item
 
 
 def cache_bytes(config: Any, tokens: int, item: int) -> int:
-    """The bytes of the keys and values of one row of so many tokens; cross-attention's too where there is any."""
+    """The bytes of the keys and values of one row of so many tokens; cross-attention's too where
+    there is any.
+    """
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return 2 * config.num_hidden_layers * heads * width * tokens * item * (2 if config.is_encoder_decoder else 1)
+    return (
+        2
+        * config.num_hidden_layers
+        * heads
+        * width
+        * tokens
+        * item
+        * (2 if config.is_encoder_decoder else 1)
+    )
 
 
 def _seconds_to_load(plan: Plan, name: str, source: str) -> float:
@@ -133,8 +163,12 @@ def _seconds_to_load(plan: Plan, name: str, source: str) -> float:
     return seconds
 
 
-def _seconds_of_answers(system: System, sources: Sequence[str], together: int, load: float) -> float:
-    again = 0.0 if hasattr(system, "release") else load  # what one that holds no model spends each time
+def _seconds_of_answers(
+    system: System, sources: Sequence[str], together: int, load: float
+) -> float:
+    again = (
+        0.0 if hasattr(system, "release") else load
+    )  # what one that holds no model spends each time
     _clocked(lambda: list(system.paraphrase(sources[:1])))
 
     def answer(count: int) -> float:
@@ -146,17 +180,23 @@ def _seconds_of_answers(system: System, sources: Sequence[str], together: int, l
 
 
 def _extrapolated(timed: Timed, count: int, together: int) -> float:
-    """Seconds for ``count`` from those for few: so much a batch of ``together``, and so much an example."""
+    """Seconds for ``count`` from those for few: so much a batch of ``together``, and so much an
+    example.
+    """
     few = timed(FEW)
     each = max(0.0, (timed(MORE) - few) / (MORE - FEW))
     batch = max(0.0, few - FEW * each)
     return math.ceil(count / together) * batch + count * each
 
 
-def _estimate(seconds: float, models: Sequence[Checkpoint], row: int, count: int, runtime: Runtime) -> Estimate:
+def _estimate(
+    seconds: float, models: Sequence[Checkpoint], row: int, count: int, runtime: Runtime
+) -> Estimate:
     weights = sum(weight_bytes(folder_of(model), ITEM_BYTES[runtime.dtype]) for model in models)
     weights += LIBRARIES if models and runtime.device == "cpu" else 0
-    return Estimate(seconds, weights + row, max(weights + row * count, _peak(runtime)), _room(runtime))
+    return Estimate(
+        seconds, weights + row, max(weights + row * count, _peak(runtime)), _room(runtime)
+    )
 
 
 def _row_bytes(model: Checkpoint, longest: str, new: int, runtime: Runtime) -> tuple[int, int]:
@@ -170,21 +210,27 @@ def _row_bytes(model: Checkpoint, longest: str, new: int, runtime: Runtime) -> t
     tokens = len(AutoTokenizer.from_pretrained(folder)(longest).input_ids) + TEMPLATE_TOKENS + new
     config = AutoConfig.from_pretrained(folder)
     row = cache_bytes(config, tokens, ITEM_BYTES[runtime.dtype])
-    flying = AUTO_BATCH if config.is_encoder_decoder else AUTO_ROWS[runtime.device.partition(":")[0]]
+    flying = (
+        AUTO_BATCH if config.is_encoder_decoder else AUTO_ROWS[runtime.device.partition(":")[0]]
+    )
     if runtime.device == "cpu" and not config.is_encoder_decoder:
         flying = min(flying, max(1, CPU_CACHE_BYTES // row))
     return row, runtime.batch_size or flying
 
 
 def _arithmetic(system: System, runtime: Runtime) -> Runtime:
-    """The runtime of a system that the suite gives another arithmetic than the run's, else the run's."""
+    """The runtime of a system that the suite gives another arithmetic than the run's, else the
+    run's.
+    """
     return getattr(getattr(system, "setting", None), "runtime", runtime)
 
 
 def _peak(runtime: Runtime) -> int:
     import torch
 
-    return torch.cuda.max_memory_allocated(runtime.device) if runtime.device.startswith("cuda") else 0
+    return (
+        torch.cuda.max_memory_allocated(runtime.device) if runtime.device.startswith("cuda") else 0
+    )
 
 
 def _room(runtime: Runtime) -> int:

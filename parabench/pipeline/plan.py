@@ -31,7 +31,9 @@ from parabench.suites.suite import Suite
 
 @dataclass(frozen=True)
 class Plan:
-    """One run, fully decided: what is compared on what, how text is made, and where the results go."""
+    """One run, fully decided: what is compared on what, how text is made, and where the results
+    go.
+    """
 
     suite: Suite
     data: EvaluationSet
@@ -43,19 +45,34 @@ class Plan:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that two runs must share to be one run; systems and scorers are keyed one by one beside it."""
+        """All that two runs must share to be one run; systems and scorers are keyed one by one
+        beside it.
+        """
         return identity(self.suite, self.data, self.runtime)
 
 
 def identity(suite: Suite, data: EvaluationSet, runtime: Runtime) -> dict[str, Any]:
     """What a run folder is about: the suite, the examples, the decoding and the arithmetic."""
     return {
-        "suite": {"name": suite.name, "title": suite.title, "note": suite.note, "headline": suite.headline},
-        "data": {"examples": len(data.examples), "references": data.references, "fingerprint": data.fingerprint},
+        "suite": {
+            "name": suite.name,
+            "title": suite.title,
+            "note": suite.note,
+            "headline": suite.headline,
+        },
+        "data": {
+            "examples": len(data.examples),
+            "references": data.references,
+            "fingerprint": data.fingerprint,
+        },
         "decoding": declared(suite.decoding),
         "normalise": str(suite.normalise.signature),
         "protocol": str(leave_one_out.signature(data.references)),
-        "runtime": {"device": runtime.device.split(":")[0], "dtype": runtime.dtype, "seed": runtime.seed},
+        "runtime": {
+            "device": runtime.device.split(":")[0],
+            "dtype": runtime.dtype,
+            "seed": runtime.seed,
+        },
     }
 
 
@@ -80,7 +97,9 @@ class Request:
 def plan(request: Request) -> Plan:
     """Resolve a request; raises UserError for the first thing that is missing or unknown."""
     if request.data is None and not request.suite.data:
-        raise UserError(f"run the suite {request.suite.name!r}", "it brings no data", mend="add --data FILE")
+        raise UserError(
+            f"run the suite {request.suite.name!r}", "it brings no data", mend="add --data FILE"
+        )
     return assemble(request, read_examples(request.data or Path(request.suite.data)))
 
 
@@ -92,12 +111,26 @@ def assemble(request: Request, examples: Sequence[Example]) -> Plan:
     from parabench.models.loading import resolve_device
 
     suite = sampling(request.suite, request.samples)
-    runtime = Runtime(resolve_device(request.device), request.dtype or suite.dtype, request.batch_size, request.seed)
+    runtime = Runtime(
+        resolve_device(request.device),
+        request.dtype or suite.dtype,
+        request.batch_size,
+        request.seed,
+    )
     data = evaluation_set(examples, request.limit, request.seed)
     human = _each(lambda one: one.references, data.examples) if data.references > 1 else ()
-    setting = Setting(runtime, suite.decoding, {}, _each(lambda one: one.source, data.examples), human, request.key)
+    setting = Setting(
+        runtime,
+        suite.decoding,
+        {},
+        _each(lambda one: one.source, data.examples),
+        human,
+        request.key,
+    )
     controls = [name for name in suite.controls if name != "human" or human]
-    names = dict.fromkeys([*(suite.systems if request.systems is None else request.systems), *controls])
+    names = dict.fromkeys(
+        [*(suite.systems if request.systems is None else request.systems), *controls]
+    )
     scorers = scorers_of(suite, request.scorers, setting)
     if not data.references:
         _refuse_references(scorers, examples)
@@ -113,7 +146,8 @@ def assemble(request: Request, examples: Sequence[Example]) -> Plan:
 
 
 def sampling(suite: Suite, samples: int | None) -> Suite:
-    """The suite with so many samples a source, of the 90 % likeliest tokens where it does not itself say how to sample.
+    """The suite with so many samples a source, of the 90 % likeliest tokens where it does not
+    itself say how to sample.
 
     None leaves the suite as it is.
     """
@@ -126,15 +160,27 @@ def sampling(suite: Suite, samples: int | None) -> Suite:
 
 
 def scorers_of(suite: Suite, asked: Sequence[str] | None, setting: Setting) -> dict[str, Scorer]:
-    """The scorers asked for, else the suite's own; of these, one that compares samples only where there are several."""
+    """The scorers asked for, else the suite's own; of these, one that compares samples only where
+    there are several.
+    """
     made = {name: build("scorer", name, suite, setting) for name in asked or suite.scorers}
     apart = setting.decoding.samples > 1 or asked
-    return {name: scorer for name, scorer in made.items() if apart or not leave_one_out.compares_samples(scorer)}
+    return {
+        name: scorer
+        for name, scorer in made.items()
+        if apart or not leave_one_out.compares_samples(scorer)
+    }
 
 
 def _each(function: Callable[[Example], Any], examples: Sequence[Example]) -> Sequence[Any]:
-    """What a function makes of every example, at once; or, where the examples are on disk, when it is asked for."""
-    return tuple(map(function, examples)) if isinstance(examples, tuple) else Mapped(function, examples)
+    """What a function makes of every example, at once; or, where the examples are on disk, when it
+    is asked for.
+    """
+    return (
+        tuple(map(function, examples))
+        if isinstance(examples, tuple)
+        else Mapped(function, examples)
+    )
 
 
 def _refuse_references(scorers: Mapping[str, Scorer], examples: Sequence[Example]) -> None:
@@ -164,20 +210,34 @@ def command(request: Request) -> str:
 
 
 def plan_predictions(request: Request, file: Path) -> Plan:
-    """A plan that scores a file of predictions as the system named after it, beside the suite's controls."""
+    """A plan that scores a file of predictions as the system named after it, beside the suite's
+    controls.
+    """
     pairs = read_predictions(file, read_examples(request.data) if request.data else None)
-    made = plan_texts(request, [example for example, _ in pairs], {file.stem: [text for _, text in pairs]})
+    made = plan_texts(
+        request, [example for example, _ in pairs], {file.stem: [text for _, text in pairs]}
+    )
     return replace(made, command=shlex.join(["parabench", "score", file.name]))
 
 
-def plan_texts(request: Request, examples: Sequence[Example], given: Mapping[str, Sequence[str]]) -> Plan:
-    """A plan that scores texts, one for each example in order, as systems of these names, beside the controls."""
+def plan_texts(
+    request: Request, examples: Sequence[Example], given: Mapping[str, Sequence[str]]
+) -> Plan:
+    """A plan that scores texts, one for each example in order, as systems of these names, beside
+    the controls.
+    """
     if len({example.source for example in examples}) < len(examples):
-        raise UserError(f"score {', '.join(given)}", "two examples share one source", mend="pool their references")
+        raise UserError(
+            f"score {', '.join(given)}",
+            "two examples share one source",
+            mend="pool their references",
+        )
     made = assemble(replace(request, systems=()), examples)
     for name, texts in given.items():
         if name in made.systems:
-            raise UserError(f"score {name}", "it is the name of a control", mend="give it another name")
+            raise UserError(
+                f"score {name}", "it is the name of a control", mend="give it another name"
+            )
         if len(texts) != len(examples):
             found = f"{len(texts)} texts for {len(examples)} examples"
             raise UserError(f"score {name}", found, mend="give one text for each example")
@@ -199,7 +259,9 @@ class Given:
     @property
     def signature(self) -> Signature:
         """The file's content, by its SHA-256."""
-        return Signature("file", (("sha256", hashlib.sha256(canonical(dict(self.texts))).hexdigest()),))
+        return Signature(
+            "file", (("sha256", hashlib.sha256(canonical(dict(self.texts))).hexdigest()),)
+        )
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         """The given texts, all at once."""
@@ -217,11 +279,15 @@ def folder_name(suite: Suite, data: EvaluationSet, runtime: Runtime) -> str:
 def build(kind: registry.Kind, name: str, suite: Suite, setting: Setting) -> Any:
     """The system or scorer of a name, with its options from the suite; nothing is loaded."""
     family, variant = meant(kind, name, suite)
-    return registry.builder(kind, family)(variant, replace(setting, options=suite.options(kind, name, family)))
+    return registry.builder(kind, family)(
+        variant, replace(setting, options=suite.options(kind, name, family))
+    )
 
 
 def meant(kind: registry.Kind, name: str, suite: Suite) -> tuple[str, str]:
-    """Family and variant of a name: the family that the suite's table gives it, or those that the name itself says."""
+    """Family and variant of a name: the family that the suite's table gives it, or those that the
+    name itself says.
+    """
     options = suite.options(kind, name, "")
     return (str(options["family"]), "") if "family" in options else registry.split(kind, name)
 
@@ -251,8 +317,12 @@ def _faults(plan: Plan) -> dict[str, UserError]:
 
 
 def declared(decoding: Decoding) -> dict[str, Any]:
-    """Every setting by name; a single sample goes without saying, as in runs made before there could be more."""
-    return {name: value for name, value in asdict(decoding).items() if name != "samples" or value > 1}
+    """Every setting by name; a single sample goes without saying, as in runs made before there
+    could be more.
+    """
+    return {
+        name: value for name, value in asdict(decoding).items() if name != "samples" or value > 1
+    }
 
 
 def decoding_preset(decoding: Decoding) -> str:

@@ -1,8 +1,9 @@
 """Several processes on one run: who does which examples, and how they wait for one another.
 
-Process 0 leads: it holds the folder's lock, and finishes every log. The others write parts of their own. Nobody sends
-anything: what is on disk, and which locks are held, is all that anybody needs to know. So a process that dies costs
-only what it had not written, and the next launch may have another number of processes.
+Process 0 leads: it holds the folder's lock, and finishes every log. The others write parts of their
+own. Nobody sends anything: what is on disk, and which locks are held, is all that anybody needs to
+know. So a process that dies costs only what it had not written, and the next launch may have
+another number of processes.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ Item = TypeVar("Item")
 class Share:
     """One process of ``size``: every ``size``-th unit of work from ``rank`` on is its own.
 
-    ``patience`` is the seconds without any new record after which a process that still holds its lock is given up;
-    ``interval`` the seconds between two looks.
+    ``patience`` is the seconds without any new record after which a process that still holds its
+    lock is given up; ``interval`` the seconds between two looks.
     """
 
     rank: int = 0
@@ -39,19 +40,25 @@ class Share:
 
 
 def from_environment(variables: Mapping[str, str]) -> Share:
-    """The share that torchrun's ``RANK`` and ``WORLD_SIZE`` mean; the whole where they are not set."""
+    """The share that torchrun's ``RANK`` and ``WORLD_SIZE`` mean; the whole where they are not
+    set.
+    """
     try:
         share = Share(int(variables.get("RANK", "0")), int(variables.get("WORLD_SIZE", "1")))
     except ValueError:
         share = Share(-1)
     if not 0 <= share.rank < share.size:
         found = f"RANK={variables.get('RANK')} WORLD_SIZE={variables.get('WORLD_SIZE')}"
-        raise UserError("share the run", found, mend="torchrun --nproc-per-node N -m parabench run …")
+        raise UserError(
+            "share the run", found, mend="torchrun --nproc-per-node N -m parabench run …"
+        )
     return share
 
 
 def own_device(device: str, variables: Mapping[str, str]) -> str:
-    """For ``auto`` and ``cuda``: the CUDA device of this process among those of its machine (``LOCAL_RANK``)."""
+    """For ``auto`` and ``cuda``: the CUDA device of this process among those of its machine
+    (``LOCAL_RANK``).
+    """
     local = variables.get("LOCAL_RANK")
     if device not in ("auto", "cuda") or not local:
         return device
@@ -62,23 +69,32 @@ def own_device(device: str, variables: Mapping[str, str]) -> str:
 
 
 def await_leader(folder: Path, is_done: Callable[[], bool], share: Share) -> bool:
-    """Wait until a process leads the run; False if everything is done already, as it may be before this one starts."""
+    """Wait until a process leads the run; False if everything is done already, as it may be before
+    this one starts.
+    """
     end = time.monotonic() + share.patience
     while standing(folder, 0) != "there":
         if is_done():
             return False
         if time.monotonic() > end:
-            raise UserError(f"join {folder}", "no process leads it", mend="start one with RANK=0, or without torchrun")
+            raise UserError(
+                f"join {folder}",
+                "no process leads it",
+                mend="start one with RANK=0, or without torchrun",
+            )
         time.sleep(share.interval)
     return True
 
 
 def gather(log: Log, folder: Path, wanted: Sequence[Sequence[str]], share: Share) -> None:
-    """Wait until all records ``wanted`` are here, dealt out unit by unit, or until nobody is left to write the rest.
+    """Wait until all records ``wanted`` are here, dealt out unit by unit, or until nobody is left
+    to write the rest.
 
     UserError where a process is there but nothing new has come for ``share.patience`` seconds.
     """
-    theirs = [{name for unit in wanted[rank :: share.size] for name in unit} for rank in range(share.size)]
+    theirs = [
+        {name for unit in wanted[rank :: share.size] for name in unit} for rank in range(share.size)
+    ]
     seen, since = -1, time.monotonic()
     while True:
         gone = {rank for rank in range(share.size) if standing(folder, rank) == "gone"}
@@ -89,14 +105,26 @@ def gather(log: Log, folder: Path, wanted: Sequence[Sequence[str]], share: Share
         if len(log.done) > seen:
             seen, since = len(log.done), time.monotonic()
         elif time.monotonic() - since > share.patience:
-            found = f"process {late[0]} of {share.size} has written nothing for {share.patience:.0f} s"
-            raise UserError(f"finish {folder}", found, mend="end what is left of it; the same command then goes on")
+            found = (
+                f"process {late[0]} of {share.size} has written nothing for {share.patience:.0f} s"
+            )
+            raise UserError(
+                f"finish {folder}",
+                found,
+                mend="end what is left of it; the same command then goes on",
+            )
         time.sleep(share.interval)
 
 
 def await_seal(log: Log, folder: Path, share: Share) -> None:
-    """Wait, as one who assists, until the leading process has finished a log; UserError where it has ended before."""
+    """Wait, as one who assists, until the leading process has finished a log; UserError where it
+    has ended before.
+    """
     while not log.refresh():
         if standing(folder, 0) == "gone" and not log.refresh():
-            raise UserError(f"go on with {folder}", "the leading process has ended", mend="give the same command again")
+            raise UserError(
+                f"go on with {folder}",
+                "the leading process has ended",
+                mend="give the same command again",
+            )
         time.sleep(share.interval)

@@ -1,6 +1,8 @@
-"""Where numbers come from: versions, code revision, device, data and signatures, from a fixed list of fields.
+"""Where numbers come from: versions, code revision, device, data and signatures, from a fixed list
+of fields.
 
-Nothing is copied wholesale from the environment, so no secret and no path of the machine can enter a report.
+Nothing is copied wholesale from the environment, so no secret and no path of the machine can enter
+a report.
 """
 
 from __future__ import annotations
@@ -36,16 +38,23 @@ def write(plan: Plan, folder: Path) -> None:
     }
     record["suite"] |= {"table": list(plan.suite.table)}
     record["training"] = training(plan, folder)
-    write_atomically(folder / "provenance.json", (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
+    write_atomically(
+        folder / "provenance.json", (json.dumps(record, indent=2, sort_keys=True) + "\n").encode()
+    )
 
 
 def training(plan: Plan, folder: Path) -> dict[str, Any]:
-    """What is known of the data that systems learned from, those of earlier runs in the folder among them."""
+    """What is known of the data that systems learned from, those of earlier runs in the folder
+    among them.
+    """
     try:
         before = json.loads((folder / "provenance.json").read_text())["training"]
     except (OSError, ValueError, KeyError, TypeError):
         before = {}
-    found = {name: known(getattr(system, "trained", None), plan.data.examples) for name, system in plan.systems.items()}
+    found = {
+        name: known(getattr(system, "trained", None), plan.data.examples)
+        for name, system in plan.systems.items()
+    }
     return before | {name: facts for name, facts in found.items() if facts}
 
 
@@ -65,7 +74,9 @@ def revision(folder: Path) -> dict[str, Any]:
 
     def git(*arguments: str) -> str | None:
         try:
-            done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10)
+            done = subprocess.run(
+                ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10
+            )
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout.strip() if done.returncode == 0 else None

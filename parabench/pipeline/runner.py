@@ -1,4 +1,6 @@
-"""The one natural pass: resolve, load, generate, measure, combine, report; each stage reads what the last one wrote."""
+"""The one natural pass: resolve, load, generate, measure, combine, report; each stage reads what
+the last one wrote.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,11 @@ if TYPE_CHECKING:
     from parabench.report.board import Leaderboard
 
 BLOCK = 64
-"""Examples measured together: what an interruption can cost, and the same whoever measures, so that bits are too.
+"""Examples measured together: what an interruption can cost, and the same whoever measures, so that
+bits are too.
 
-A scorer whose rows do not depend on one another's may ask for more by its ``block``; one process alone then obeys.
+A scorer whose rows do not depend on one another's may ask for more by its ``block``; one process
+alone then obeys.
 """
 TOGETHER = 1 << 14
 """Sentences that a system is given at once; what it answers one does not depend on the others."""
@@ -42,15 +46,19 @@ def run(
     notice: Notice = lambda text: None,
     share: Share = WHOLE,
 ) -> Leaderboard:
-    """Finish a plan, doing only what its folder does not hold already, and report everything the folder holds.
+    """Finish a plan, doing only what its folder does not hold already, and report everything the
+    folder holds.
 
-    With a share of several processes, the others ``assist`` meanwhile; what they leave undone is done here.
+    With a share of several processes, the others ``assist`` meanwhile; what they leave undone is
+    done here.
     """
     from parabench.report.assemble import write_reports
 
     check(plan)
     if plan.data.dropped:
-        notice(f"{plan.data.dropped} references are left out by the seed: all examples have {plan.data.references}")
+        notice(
+            f"{plan.data.dropped} references are left out by the seed: all examples have {plan.data.references}"
+        )
     with open_run(plan.folder, plan.identity) as folder:
         folder.write_examples(example_records(plan))
         if share.size > 1:
@@ -67,7 +75,9 @@ def run(
 
 
 def lead(folder: Run, plan: Plan, share: Share, advance: Advance, notice: Notice) -> None:
-    """Do the first of several shares, and wait for the others; a log is finished as soon as all of it is there."""
+    """Do the first of several shares, and wait for the others; a log is finished as soon as all of
+    it is there.
+    """
     singly = [[example.id] for example in plan.data.examples]
     in_blocks = [[example.id for example in block] for block in blocks(plan.data.examples)]
     for name in plan.systems:
@@ -102,7 +112,9 @@ def assist(plan: Plan, share: Share) -> None:
             for name in plan.scorers:
                 measure(folder, plan, name, quiet, quiet, share)
     except UserError:
-        if not is_measured(plan, share):  # else the leading process was done before this one had come so far
+        if not is_measured(
+            plan, share
+        ):  # else the leading process was done before this one had come so far
             raise
 
 
@@ -111,7 +123,9 @@ def is_measured(plan: Plan, share: Share) -> bool:
     folder = Run(plan.folder, share.rank)
     try:
         return all(_predictions(folder, plan, name).sealed for name in plan.systems) and all(
-            _statistics(folder, plan, system, name).sealed for name in plan.scorers for system in plan.systems
+            _statistics(folder, plan, system, name).sealed
+            for name in plan.scorers
+            for system in plan.systems
         )
     except UserError:
         return False
@@ -120,12 +134,19 @@ def is_measured(plan: Plan, share: Share) -> bool:
 def example_records(plan: Plan) -> Sequence[dict[str, Any]]:
     """The examples as they are stored."""
     return Mapped(
-        lambda e: {"id": e.id, "source": e.source, "references": list(e.references), "cluster": e.cluster},
+        lambda e: {
+            "id": e.id,
+            "source": e.source,
+            "references": list(e.references),
+            "cluster": e.cluster,
+        },
         plan.data.examples,
     )
 
 
-def generate(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice, share: Share = WHOLE) -> None:
+def generate(
+    folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice, share: Share = WHOLE
+) -> None:
     """Let one system paraphrase what it has not yet, writing each batch as it finishes."""
     log = _predictions(folder, plan, name, notice)
     examples = plan.data.examples
@@ -148,25 +169,35 @@ def _ids(plan: Plan) -> Sequence[str]:
 
 def _record(system: str, answer: Paraphrase, samples: int) -> dict[str, Any]:
     if answer.samples and len(answer.samples) != samples:
-        raise UserError(f"take {len(answer.samples)} samples from {system}", f"samples = {samples} were asked for")
+        raise UserError(
+            f"take {len(answer.samples)} samples from {system}",
+            f"samples = {samples} were asked for",
+        )
     made: dict[str, Any] = {"text": answer.text, "finished": answer.finished}
     made |= {"samples": list(answer.samples)} if samples > 1 and answer.samples else {}
     made |= {"turns": list(answer.turns)} if answer.turns else {}
     return made if answer.tokens is None else made | {"tokens": list(answer.tokens)}
 
 
-def measure(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice, share: Share = WHOLE) -> None:
+def measure(
+    folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice, share: Share = WHOLE
+) -> None:
     """Let one scorer measure all systems of the plan, block by block, then release its models."""
     scorer, plain = plan.scorers[name], plan.suite.normalise
     for system in plan.systems:
-        log, texts = _statistics(folder, plan, system, name, notice), _texts(folder, plan, system, scorer)
+        log, texts = (
+            _statistics(folder, plan, system, name, notice),
+            _texts(folder, plan, system, scorer),
+        )
         size = getattr(scorer, "block", BLOCK) if share.size == 1 else BLOCK
         for block in share.of(blocks(range(len(plan.data.examples)), size)):
             if left := list(_missing(log, plan.data.examples, block)):
                 given = [list(map(plain, texts[place])) for place in left]
                 examples = [plain.example(plan.data.examples[place]) for place in left]
                 rows = leave_one_out.measure(scorer, examples, given)
-                records = [(example.id, row) for example, row in zip(examples, rows.tolist(), strict=True)]
+                records = [
+                    (example.id, row) for example, row in zip(examples, rows.tolist(), strict=True)
+                ]
                 log.append(records, undefined.reasons(scorer, examples, given, rows))
                 advance(f"{name} of {system}", len(log.done), len(plan.data.examples))
         if share.size == 1:
@@ -176,11 +207,17 @@ def measure(folder: Run, plan: Plan, name: str, advance: Advance, notice: Notice
 
 def _predictions(folder: Run, plan: Plan, name: str, notice: Notice = lambda text: None) -> Log:
     system = plan.systems[name]
-    key = {"system": name, "signature": str(system.signature), "role": getattr(system, "role", "system")}
+    key = {
+        "system": name,
+        "signature": str(system.signature),
+        "role": getattr(system, "role", "system"),
+    }
     return _log(folder, notice, "predictions", name, key=key)
 
 
-def _statistics(folder: Run, plan: Plan, system: str, name: str, notice: Notice = lambda text: None) -> Log:
+def _statistics(
+    folder: Run, plan: Plan, system: str, name: str, notice: Notice = lambda text: None
+) -> Log:
     scorer = plan.scorers[name]
     key = {
         "system": system,
@@ -200,7 +237,9 @@ def _texts(folder: Run, plan: Plan, system: str, scorer: Scorer) -> Sequence[lis
         name, record = records[place]
         if name != plan.data.examples[place].id:
             found = f"record {place + 1} is of example {name!r}"
-            raise UserError(f"measure {system}", found, mend="run the same command with another --output")
+            raise UserError(
+                f"measure {system}", found, mend="run the same command with another --output"
+            )
         return leave_one_out.given(scorer, record, plan.suite.decoding.samples)
 
     return Mapped(given, range(len(records)))
@@ -233,7 +272,9 @@ def blocks(examples: Sequence[Item], size: int = BLOCK) -> list[Sequence[Item]]:
 
 
 def status(plan: Plan) -> dict[tuple[str, ...], int]:
-    """How many examples each system, and each system and scorer, has done already; for a dry run."""
+    """How many examples each system, and each system and scorer, has done already; for a dry
+    run.
+    """
     made = {(name,): _done(plan.folder, "predictions", name) for name in plan.systems}
     pairs = ((system, scorer) for scorer in plan.scorers for system in plan.systems)
     return made | {pair: _done(plan.folder, "statistics", *pair) for pair in pairs}

@@ -1,8 +1,9 @@
-"""P-tuning: a small network writes the soft prompt while it is trained, and its output is what is kept.
+"""P-tuning: a small network writes the soft prompt while it is trained, and its output is what is
+kept.
 
 Sources: Liu et al. 2021, section 3.2; NeMo v1.10 to v1.22 ``prompt_encoder.py``; huggingface/peft
-``tuners/p_tuning/model.py``. All of their encoders are three structures with different sizes. Parameters are named
-as PEFT names them.
+``tuners/p_tuning/model.py``. All of their encoders are three structures with different sizes.
+Parameters are named as PEFT names them.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ INIT_STD = 0.023
 class EncoderConfig:
     """The structure of a prompt encoder: ``hidden`` is e below, ``layers`` L.
 
-    lstm: bidirectional LSTM of L layers H to 2e, then linear 2e, ReLU, linear H. mlp: L linear layers H to e, ..., e to
-    H with ReLU between. tpmlp: linear e, GELU (tanh), linear H, weights drawn with deviation 0.023. Only the LSTM has
-    dropout.
+    lstm: bidirectional LSTM of L layers H to 2e, then linear 2e, ReLU, linear H. mlp: L linear
+    layers H to e, ..., e to H with ReLU between. tpmlp: linear e, GELU (tanh), linear H, weights
+    drawn with deviation 0.023. Only the LSTM has dropout.
     """
 
     kind: Kind
@@ -41,7 +42,9 @@ class EncoderConfig:
 
 
 def config(name: str, width: int) -> EncoderConfig:
-    """NeMo's (``lstm``, ``mlp``, ``tpmlp``) or PEFT's (``peft-lstm``, ``peft-mlp``) encoder with its own defaults."""
+    """NeMo's (``lstm``, ``mlp``, ``tpmlp``) or PEFT's (``peft-lstm``, ``peft-mlp``) encoder with
+    its own defaults.
+    """
     half = max(width // 2, 1)
     known = {
         "lstm": EncoderConfig("lstm", half),
@@ -56,10 +59,12 @@ def config(name: str, width: int) -> EncoderConfig:
 
 
 class PromptEncoder(nn.Module):
-    """The prompts of one or several tasks, from one encoder; ``forward`` gives them one under the other.
+    """The prompts of one or several tasks, from one encoder; ``forward`` gives them one under the
+    other.
 
-    ``conditions`` are the frozen word embeddings of each task's name, ``[L, H]``: they take the place of the first L
-    input rows, which are otherwise shared. The stored prompt is ``output``, never a training forward.
+    ``conditions`` are the frozen word embeddings of each task's name, ``[L, H]``: they take the
+    place of the first L input rows, which are otherwise shared. The stored prompt is ``output``,
+    never a training forward.
     """
 
     lengths: Tensor
@@ -82,7 +87,9 @@ class PromptEncoder(nn.Module):
             self.register_buffer(f"condition_{task}", condition.detach().clone())
 
     def forward(self) -> Float[Tensor, "P H"]:
-        return torch.cat([self._encode(task, length) for task, length in enumerate(self.lengths.tolist())])
+        return torch.cat(
+            [self._encode(task, length) for task, length in enumerate(self.lengths.tolist())]
+        )
 
     def _encode(self, task: int, length: int) -> Float[Tensor, "P H"]:
         condition: Tensor = self.get_buffer(f"condition_{task}")
@@ -91,7 +98,9 @@ class PromptEncoder(nn.Module):
 
 
 def output(prompt: nn.Module) -> Float[Tensor, "P H"]:
-    """What a prompt module gives in evaluation mode, without dropout (NeMo stored a random sample of it)."""
+    """What a prompt module gives in evaluation mode, without dropout (NeMo stored a random sample
+    of it).
+    """
     training = prompt.training
     with torch.no_grad():
         rows = prompt.eval()()
@@ -102,22 +111,39 @@ def output(prompt: nn.Module) -> Float[Tensor, "P H"]:
 def name_conditions(
     tasknames: Sequence[str], tokenizer: PreTrainedTokenizerBase, vocabulary: Float[Tensor, "V H"]
 ) -> list[Float[Tensor, "_ H"]]:
-    """The word embeddings of each task's name; each by itself, where NeMo padded them to the longest of the batch."""
-    ids = [tokenizer(name, add_special_tokens=False, split_special_tokens=True).input_ids for name in tasknames]
+    """The word embeddings of each task's name; each by itself, where NeMo padded them to the
+    longest of the batch.
+    """
+    ids = [
+        tokenizer(name, add_special_tokens=False, split_special_tokens=True).input_ids
+        for name in tasknames
+    ]
     return [vocabulary[torch.tensor(name)] for name in ids]
 
 
-def save_state(encoder: PromptEncoder) -> tuple[dict[str, str | int | float | bool], dict[str, Tensor]]:
+def save_state(
+    encoder: PromptEncoder,
+) -> tuple[dict[str, str | int | float | bool], dict[str, Tensor]]:
     """The facts and tensors that ``restore`` needs, for ``adapters.save``."""
     tensors = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
     return asdict(encoder.config), tensors
 
 
-def restore(facts: Mapping[str, str | int | float | bool], state: Mapping[str, Tensor]) -> PromptEncoder:
-    """The encoder of a saved adapter with its whole state, to go on training; UserError where none was kept."""
-    tensors = {name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")}
+def restore(
+    facts: Mapping[str, str | int | float | bool], state: Mapping[str, Tensor]
+) -> PromptEncoder:
+    """The encoder of a saved adapter with its whole state, to go on training; UserError where none
+    was kept.
+    """
+    tensors = {
+        name.removeprefix("encoder."): value
+        for name, value in state.items()
+        if name.startswith("encoder.")
+    }
     if not tensors:
-        raise UserError("go on training a prompt encoder", "the adapter keeps no encoder", mend="train it again")
+        raise UserError(
+            "go on training a prompt encoder", "the adapter keeps no encoder", mend="train it again"
+        )
     lengths, width = tensors["lengths"].tolist(), tensors["embedding.weight"].shape[1]
     conditions = [tensors[f"condition_{task}"] for task in range(len(lengths))]
     encoder = PromptEncoder(EncoderConfig(**facts), width, lengths, conditions)  # type: ignore[arg-type]
@@ -126,7 +152,14 @@ def restore(facts: Mapping[str, str | int | float | bool], state: Mapping[str, T
 
 
 def _lstm(config: EncoderConfig, width: int) -> nn.LSTM:
-    return nn.LSTM(width, config.hidden, config.layers, dropout=config.dropout, bidirectional=True, batch_first=True)
+    return nn.LSTM(
+        width,
+        config.hidden,
+        config.layers,
+        dropout=config.dropout,
+        bidirectional=True,
+        batch_first=True,
+    )
 
 
 def _mlp(config: EncoderConfig, width: int) -> nn.Sequential:

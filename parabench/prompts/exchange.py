@@ -1,7 +1,8 @@
 """Prompts made elsewhere become adapters, and adapters become what other tools read.
 
-In: huggingface/peft folders, Paraphrase-OPT's ``.ckpt``, NeMo's ``.nemo``, plain ``.safetensors``, our own folders.
-Out: a PEFT folder, plain safetensors, and the ``prompt_embeds`` of serving engines.
+In: huggingface/peft folders, Paraphrase-OPT's ``.ckpt``, NeMo's ``.nemo``, plain ``.safetensors``,
+our own folders. Out: a PEFT folder, plain safetensors, and the ``prompt_embeds`` of serving
+engines.
 """
 
 from __future__ import annotations
@@ -42,9 +43,11 @@ FORMS = ("peft", "safetensors")
 def import_adapter(
     source: Path, target: Path, base: Checkpoint, template: Template | None = None, task: str = ""
 ) -> Adapter:
-    """Make an adapter for ``base`` of whatever ``source`` is; ``template`` where the source has none of its own.
+    """Make an adapter for ``base`` of whatever ``source`` is; ``template`` where the source has
+    none of its own.
 
-    What this project exported keeps all of its facts. UserError where the source was made for another model.
+    What this project exported keeps all of its facts. UserError where the source was made for
+    another model.
     """
     if own := read_own(source):
         adapters.check_base(source, own.facts.base, base)
@@ -72,7 +75,8 @@ def import_table(source: Path, base: Checkpoint) -> TaskTable:
 
 
 def export_adapter(adapter: Adapter, target: Path, form: str = "peft") -> Path:
-    """Write a PEFT folder (without our facts) or one plain ``.safetensors`` file; returns what was written.
+    """Write a PEFT folder (without our facts) or one plain ``.safetensors`` file; returns what was
+    written.
 
     PEFT puts every virtual token in front, so UserError for a template that puts them elsewhere.
     """
@@ -84,7 +88,12 @@ def export_adapter(adapter: Adapter, target: Path, form: str = "peft") -> Path:
         return target
     markers = [part.kind for part in adapter.facts.template.parts]
     if "marker" in markers[1:]:
-        raise UserError("export to PEFT", "virtual tokens that do not all stand in front", FORMS, "use safetensors")
+        raise UserError(
+            "export to PEFT",
+            "virtual tokens that do not all stand in front",
+            FORMS,
+            "use safetensors",
+        )
     write_atomically(target / peft_format.TENSOR, pack({peft_format.KEY: adapter.prompt}))
     write_atomically(target / peft_format.CONFIG, to_json(peft_format.peft_config(adapter.facts)))
     return target
@@ -97,7 +106,9 @@ def prompt_embeds(
     records: Iterable[Mapping[str, str]],
     max_length: int,
 ) -> Iterator[Float[Tensor, "T H"]]:
-    """Each record's whole input as embeddings, virtual and real tokens alike, as vLLM's ``prompt_embeds`` wants it."""
+    """Each record's whole input as embeddings, virtual and real tokens alike, as vLLM's
+    ``prompt_embeds`` wants it.
+    """
     adapters.check_fit(adapter, model)
     vocabulary = vocabulary_rows(model).cpu()
     both = torch.cat([adapter.prompt.to(vocabulary.dtype).flip(0), vocabulary])
@@ -107,7 +118,9 @@ def prompt_embeds(
 
 
 def served(embeds: Float[Tensor, "T H"]) -> str:
-    """Embeddings as the ``prompt_embeds`` string of vLLM's HTTP interface: a saved tensor in base64."""
+    """Embeddings as the ``prompt_embeds`` string of vLLM's HTTP interface: a saved tensor in
+    base64.
+    """
     buffer = io.BytesIO()
     torch.save(embeds.clone(), buffer)
     return base64.b64encode(buffer.getvalue()).decode()
@@ -121,7 +134,9 @@ def export_prompt_embeds(
     target: Path,
     max_length: int,
 ) -> Path:
-    """Write one JSON object ``{"prompt_embeds": ...}`` a record and line, ready to be sent; returns ``target``."""
+    """Write one JSON object ``{"prompt_embeds": ...}`` a record and line, ready to be sent; returns
+    ``target``.
+    """
     inputs = prompt_embeds(adapter, model, tokenizer, records, max_length)
     lines = [json.dumps({"prompt_embeds": served(embeds)}) for embeds in inputs]
     write_atomically(target, "".join(f"{line}\n" for line in lines).encode())
@@ -134,7 +149,9 @@ def versions() -> dict[str, str]:
 
 
 def check_made_for(source: Path, found: Found, given: Base) -> None:
-    """Refuse a base that contradicts what the source recorded; a name may differ, since folders are named freely."""
+    """Refuse a base that contradicts what the source recorded; a name may differ, since folders are
+    named freely.
+    """
     recorded = {"width": found.prompt.shape[1], **found.base}
     for what in ("width", "layers", "heads", "vocabulary", "revision"):
         theirs, ours = recorded.get(what), getattr(given, what)

@@ -1,4 +1,6 @@
-"""What is known about a soft prompt besides its numbers: its template, its base model, its training."""
+"""What is known about a soft prompt besides its numbers: its template, its base model, its
+training.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,11 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Base:
-    """The model a prompt was trained in front of: ``vocabulary`` rows of ``width`` numbers, pinned by ``digest``.
+    """The model a prompt was trained in front of: ``vocabulary`` rows of ``width`` numbers, pinned
+    by ``digest``.
 
-    ``layers`` and ``heads`` are there because PEFT wants them. ``digest`` is None where nobody recorded it.
+    ``layers`` and ``heads`` are there because PEFT wants them. ``digest`` is None where nobody
+    recorded it.
     """
 
     __pydantic_config__: ClassVar = STRICT_KEYS
@@ -41,7 +45,13 @@ class Base:
         width = getattr(config, "word_embed_proj_dim", config.hidden_size)
         layers, heads = config.num_hidden_layers, config.num_attention_heads
         return cls(
-            checkpoint.reference, width, config.vocab_size, layers, heads, checkpoint.revision, checkpoint.digest
+            checkpoint.reference,
+            width,
+            config.vocab_size,
+            layers,
+            heads,
+            checkpoint.revision,
+            checkpoint.digest,
         )
 
 
@@ -49,9 +59,10 @@ class Base:
 class AdapterFacts:
     """What is known about a prompt besides its numbers; PEFT ignores all of it.
 
-    ``encoder`` holds the settings of p-tuning's encoder (kind, hidden, layers, dropout; empty for prompt tuning),
-    ``loss`` the (step, nats per token) pairs seen, ``data`` the training data's fingerprint, ``origin`` where an
-    imported prompt came from. ``sha256`` is of the tensor file and is filled in by ``save``.
+    ``encoder`` holds the settings of p-tuning's encoder (kind, hidden, layers, dropout; empty for
+    prompt tuning), ``loss`` the (step, nats per token) pairs seen, ``data`` the training data's
+    fingerprint, ``origin`` where an imported prompt came from. ``sha256`` is of the tensor file and
+    is filled in by ``save``.
     """
 
     __pydantic_config__: ClassVar = STRICT_KEYS

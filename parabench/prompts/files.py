@@ -1,4 +1,6 @@
-"""The files of prompts, read whole or refused with a reason; only safetensors and JSON, which cannot run code."""
+"""The files of prompts, read whole or refused with a reason; only safetensors and JSON, which
+cannot run code.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,14 @@ from parabench.contracts import UserError
 def check_matrix(where: Path, prompt: Tensor) -> Float[Tensor, "P H"]:
     """A prompt as float32; UserError unless it is a finite floating-point matrix."""
     if prompt.ndim != 2 or not prompt.is_floating_point():
-        raise damaged(where, f"the prompt is {prompt.dtype} of shape {tuple(prompt.shape)}, not a matrix of floats")
+        raise damaged(
+            where,
+            f"the prompt is {prompt.dtype} of shape {tuple(prompt.shape)}, not a matrix of floats",
+        )
     if not torch.isfinite(prompt).all():
-        raise damaged(where, f"{int((~torch.isfinite(prompt)).sum())} of the prompt's numbers are not finite")
+        raise damaged(
+            where, f"{int((~torch.isfinite(prompt)).sum())} of the prompt's numbers are not finite"
+        )
     return prompt.float()
 
 
@@ -40,13 +47,20 @@ def to_json(content: Mapping[str, Any]) -> bytes:
 
 
 def seal(content: Mapping[str, Any], **files: bytes) -> dict[str, Any]:
-    """The content with the SHA-256 of itself, and of each of the files that belong to it, as ``checksums``."""
+    """The content with the SHA-256 of itself, and of each of the files that belong to it, as
+    ``checksums``.
+    """
     own = {"facts": to_json(content), **files}
-    return {**content, "checksums": {name: hashlib.sha256(data).hexdigest() for name, data in own.items()}}
+    return {
+        **content,
+        "checksums": {name: hashlib.sha256(data).hexdigest() for name, data in own.items()},
+    }
 
 
 def unsealed(folder: Path, name: str, found: dict[str, Any], **files: bytes) -> dict[str, Any]:
-    """What was sealed under this name, without its checksums; UserError where it, or a file, is not what was saved."""
+    """What was sealed under this name, without its checksums; UserError where it, or a file, is not
+    what was saved.
+    """
     content = {key: value for key, value in found.items() if key != "checksums"}
     told = found.get("checksums")
     try:
@@ -75,7 +89,11 @@ def read_file(folder: Path, name: str) -> bytes:
     try:
         return (folder / name).read_bytes()
     except OSError:
-        there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else ["no such folder"]
+        there = (
+            sorted(path.name for path in folder.iterdir())
+            if folder.is_dir()
+            else ["no such folder"]
+        )
         found = ", ".join(there[:8]) + ", ..." * (len(there) > 8)
         mend = f"parabench adapters import {folder}" if "adapter_config.json" in there else ""
         raise UserError(f"read {name} of the adapter {folder}", found, mend=mend) from None
@@ -89,4 +107,6 @@ def pack(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = Non
 
 def damaged(where: Path, found: str) -> UserError:
     """The error for files that cannot be what was saved."""
-    return UserError(f"read the adapter {where}", found, mend="restore the folder, or train or import it again")
+    return UserError(
+        f"read the adapter {where}", found, mend="restore the folder, or train or import it again"
+    )

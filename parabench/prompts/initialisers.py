@@ -1,7 +1,8 @@
-"""Where a soft prompt starts: closures of one signature, from the vocabulary matrix and a length to the first prompt.
+"""Where a soft prompt starts: closures of one signature, from the vocabulary matrix and a length to
+the first prompt.
 
-Sources: Lester et al. 2021, section 3.2 (sampled vocabulary, class labels, uniform); Paraphrase-OPT (first vocabulary);
-NeMo v1.10 ``prompt_table.py`` (text, tiled or truncated; xavier normal).
+Sources: Lester et al. 2021, section 3.2 (sampled vocabulary, class labels, uniform); Paraphrase-OPT
+(first vocabulary); NeMo v1.10 ``prompt_table.py`` (text, tiled or truncated; xavier normal).
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ def first_vocabulary() -> PromptInit:
 
 
 def sampled_vocabulary(seed: int, most_frequent: int = 5000) -> PromptInit:
-    """Rows drawn without replacement from the first ``most_frequent`` ids, the order of BPE vocabularies."""
+    """Rows drawn without replacement from the first ``most_frequent`` ids, the order of BPE
+    vocabularies.
+    """
 
     def initialise(vocabulary: Float[Tensor, "V H"], length: int) -> Float[Tensor, "P H"]:
         population = min(most_frequent, len(vocabulary))
@@ -55,9 +58,15 @@ def sampled_vocabulary(seed: int, most_frequent: int = 5000) -> PromptInit:
 
 
 def from_text(ids: Sequence[int]) -> PromptInit:
-    """The rows of these ids (no special tokens), repeated as a whole and cut to length; UserError if there are none."""
+    """The rows of these ids (no special tokens), repeated as a whole and cut to length; UserError
+    if there are none.
+    """
     if not ids:
-        raise UserError("initialise a soft prompt from text", "a text without tokens", mend="use text:SOME WORDS")
+        raise UserError(
+            "initialise a soft prompt from text",
+            "a text without tokens",
+            mend="use text:SOME WORDS",
+        )
 
     def initialise(vocabulary: Float[Tensor, "V H"], length: int) -> Float[Tensor, "P H"]:
         tiled = torch.tensor(ids).repeat(-(-length // len(ids)))[:length]
@@ -67,9 +76,15 @@ def from_text(ids: Sequence[int]) -> PromptInit:
 
 
 def class_labels(labels: Sequence[Sequence[int]], seed: int) -> PromptInit:
-    """One row per label, the mean over its ids; further rows are drawn as in ``sampled_vocabulary``."""
+    """One row per label, the mean over its ids; further rows are drawn as in
+    ``sampled_vocabulary``.
+    """
     if not labels or not all(labels):
-        raise UserError("initialise a soft prompt from class labels", "a label without tokens", mend="labels:yes,no")
+        raise UserError(
+            "initialise a soft prompt from class labels",
+            "a label without tokens",
+            mend="labels:yes,no",
+        )
 
     def initialise(vocabulary: Float[Tensor, "V H"], length: int) -> Float[Tensor, "P H"]:
         rows = torch.stack([vocabulary[list(ids)].mean(dim=0) for ids in labels])[:length]
@@ -82,16 +97,22 @@ def uniform(seed: int, low: float = -0.5, high: float = 0.5) -> PromptInit:
     """Uniform numbers in ``[low, high)``."""
 
     def initialise(vocabulary: Float[Tensor, "V H"], length: int) -> Float[Tensor, "P H"]:
-        return torch.empty(length, vocabulary.shape[1]).uniform_(low, high, generator=_generator(seed))
+        return torch.empty(length, vocabulary.shape[1]).uniform_(
+            low, high, generator=_generator(seed)
+        )
 
     return initialise
 
 
 def xavier_normal(seed: int) -> PromptInit:
-    """Normal numbers of standard deviation ``sqrt(2 / (P + H))`` (Glorot and Bengio 2010), NeMo's ``random``."""
+    """Normal numbers of standard deviation ``sqrt(2 / (P + H))`` (Glorot and Bengio 2010), NeMo's
+    ``random``.
+    """
 
     def initialise(vocabulary: Float[Tensor, "V H"], length: int) -> Float[Tensor, "P H"]:
-        return nn.init.xavier_normal_(torch.empty(length, vocabulary.shape[1]), generator=_generator(seed))
+        return nn.init.xavier_normal_(
+            torch.empty(length, vocabulary.shape[1]), generator=_generator(seed)
+        )
 
     return initialise
 
@@ -103,27 +124,35 @@ def from_adapter(folder: Path) -> PromptInit:
         prompt = adapters.load(folder).prompt
         if prompt.shape != (length, vocabulary.shape[1]):
             found = f"its prompt is {tuple(prompt.shape)}, wanted {(length, vocabulary.shape[1])}"
-            raise UserError(f"initialise from the adapter {folder}", found, mend=f"ask for length {len(prompt)}")
+            raise UserError(
+                f"initialise from the adapter {folder}", found, mend=f"ask for length {len(prompt)}"
+            )
         return prompt.clone()
 
     return initialise
 
 
 def parse(name: str, tokenizer: PreTrainedTokenizerBase, seed: int) -> PromptInit:
-    """The initialiser that a person typed, such as ``text:Rewrite the sentence``; UserError lists the names."""
+    """The initialiser that a person typed, such as ``text:Rewrite the sentence``; UserError lists
+    the names.
+    """
     kind, _, rest = name.partition(":")
     try:
         return {
             "vocabulary": first_vocabulary,
             "sampled": lambda: sampled_vocabulary(seed, int(rest or 5000)),
             "text": lambda: from_text(_ids(tokenizer, rest)),
-            "labels": lambda: class_labels([_ids(tokenizer, label) for label in rest.split(",")], seed),
+            "labels": lambda: class_labels(
+                [_ids(tokenizer, label) for label in rest.split(",")], seed
+            ),
             "uniform": lambda: uniform(seed, *_range(rest or "-0.5,0.5")),
             "xavier": lambda: xavier_normal(seed),
             "adapter": lambda: from_adapter(Path(rest)),
         }[kind]()
     except (KeyError, ValueError):
-        raise UserError(f"initialise a soft prompt by {name!r}", "no such initialiser", sorted(NAMES)) from None
+        raise UserError(
+            f"initialise a soft prompt by {name!r}", "no such initialiser", sorted(NAMES)
+        ) from None
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
@@ -137,7 +166,11 @@ def _range(text: str) -> tuple[float, float]:
 
 def _enough(what: str, found: int, wanted: int) -> None:
     if wanted > found:
-        raise UserError(f"initialise {wanted} rows from {what}", f"{found} rows", mend="ask for a shorter prompt")
+        raise UserError(
+            f"initialise {wanted} rows from {what}",
+            f"{found} rows",
+            mend="ask for a shorter prompt",
+        )
 
 
 def _generator(seed: int) -> torch.Generator:

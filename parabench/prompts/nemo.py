@@ -1,6 +1,8 @@
-"""NeMo's prompt table: a tar archive of a YAML file and a checkpoint of tensors; nothing in it is executed.
+"""NeMo's prompt table: a tar archive of a YAML file and a checkpoint of tensors; nothing in it is
+executed.
 
-Layout after ``megatron_gpt_prompt_learning_model.py`` and ``prompt_table.py`` v1.10, and ``prompt_encoder.py`` v1.17.
+Layout after ``megatron_gpt_prompt_learning_model.py`` and ``prompt_table.py`` v1.10, and
+``prompt_encoder.py`` v1.17.
 """
 
 from __future__ import annotations
@@ -26,28 +28,48 @@ PROMPT = re.compile(r"(?:^|\.)prompt_table\.([^.]+)\.prompt_embeddings\.weight$"
 
 
 def read_nemo(source: Path) -> tuple[tuple[Template, ...], Mapping[str, Float[Tensor, "_ H"]]]:
-    """The templates and prompts of a ``.nemo`` file, tasks that have both; UserError where it has none."""
+    """The templates and prompts of a ``.nemo`` file, tasks that have both; UserError where it has
+    none.
+    """
     members = _members(source)
     tensors = read_tensors(f"{source.name}:{WEIGHTS}", members[WEIGHTS])
     found = {match[1]: tensor for name, tensor in tensors.items() if (match := PROMPT.search(name))}
     prompts = {task: check_matrix(source, prompt) for task, prompt in found.items()}
-    templates = tuple(parse(task) for task in _templates(source, members[CONFIG]) if task.get("taskname") in prompts)
+    templates = tuple(
+        parse(task)
+        for task in _templates(source, members[CONFIG])
+        if task.get("taskname") in prompts
+    )
     if not templates:
-        raise damaged(source, f"prompts of {', '.join(prompts) or 'no task'}, and no template of theirs")
+        raise damaged(
+            source, f"prompts of {', '.join(prompts) or 'no task'}, and no template of theirs"
+        )
     return templates, {name: prompts[name] for name in by_name(templates)}
 
 
 def _members(source: Path) -> dict[str, bytes]:
     try:
         with tarfile.open(source) as archive:
-            files = {PurePosixPath(member.name).name: member for member in archive.getmembers() if member.isfile()}
-            wanted = {name: archive.extractfile(files[name]) for name in (WEIGHTS, CONFIG) if name in files}
+            files = {
+                PurePosixPath(member.name).name: member
+                for member in archive.getmembers()
+                if member.isfile()
+            }
+            wanted = {
+                name: archive.extractfile(files[name])
+                for name in (WEIGHTS, CONFIG)
+                if name in files
+            }
             content = {name: file.read() for name, file in wanted.items() if file}
     except (OSError, tarfile.TarError, EOFError) as error:
-        raise UserError(f"read the NeMo file {source}", f"not a whole tar archive ({error})") from None
+        raise UserError(
+            f"read the NeMo file {source}", f"not a whole tar archive ({error})"
+        ) from None
     if len(content) < 2:
         found = f"{', '.join(sorted(files)) or 'nothing'}, not {WEIGHTS} and {CONFIG}"
-        raise UserError(f"read the NeMo file {source}", found, mend="use a prompt-learning .nemo of one rank")
+        raise UserError(
+            f"read the NeMo file {source}", found, mend="use a prompt-learning .nemo of one rank"
+        )
     return content
 
 
@@ -57,4 +79,6 @@ def _templates(source: Path, content: bytes) -> list[dict[str, Any]]:
         tasks = yaml.safe_load(content)["task_templates"]
         return [{key: value for key, value in task.items() if key in known} for task in tasks]
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise damaged(source, f"{CONFIG} has no list task_templates ({type(error).__name__})") from None
+        raise damaged(
+            source, f"{CONFIG} has no list task_templates ({type(error).__name__})"
+        ) from None

@@ -19,9 +19,11 @@ CONFIG, TENSOR, KEY = "adapter_config.json", "adapter_model.safetensors", "promp
 
 
 def peft_config(facts: AdapterFacts) -> dict[str, Any]:
-    """The ``adapter_config.json`` of huggingface/peft 0.21; RANDOM, so that loading needs no tokenizer.
+    """The ``adapter_config.json`` of huggingface/peft 0.21; RANDOM, so that loading needs no
+    tokenizer.
 
-    Prompts of the encoders that PEFT lacks (tpmlp, MLPs that are not of three layers) are prompt tuning to it.
+    Prompts of the encoders that PEFT lacks (tpmlp, MLPs that are not of three layers) are prompt
+    tuning to it.
     """
     base, encoder = facts.base, facts.encoder
     common = {
@@ -53,23 +55,35 @@ def encoder_facts(config: dict[str, Any]) -> dict[str, str | int | float | bool]
         return {}
     kind = str(config.get("encoder_reparameterization_type", "MLP")).lower()
     layers = config.get("encoder_num_layers", 2) if kind == "lstm" else 3
-    hidden, dropout = config.get("encoder_hidden_size") or config["token_dim"], config.get("encoder_dropout", 0.0)
+    hidden, dropout = (
+        config.get("encoder_hidden_size") or config["token_dim"],
+        config.get("encoder_dropout", 0.0),
+    )
     return {"kind": kind, "hidden": hidden, "layers": layers, "dropout": dropout}
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """PEFT's configuration; UserError for another kind of adapter than a soft prompt for a causal model."""
+    """PEFT's configuration; UserError for another kind of adapter than a soft prompt for a causal
+    model.
+    """
     config = read_json(folder, CONFIG)
-    for key, choices in (("peft_type", ("PROMPT_TUNING", "P_TUNING")), ("task_type", ("CAUSAL_LM",))):
+    for key, choices in (
+        ("peft_type", ("PROMPT_TUNING", "P_TUNING")),
+        ("task_type", ("CAUSAL_LM",)),
+    ):
         if config.get(key) not in choices:
             raise UserError(f"read the adapter {folder}", f"{key} {config.get(key)}", choices)
     return config
 
 
 def read_prompt(folder: Path) -> tuple[Float[Tensor, "P H"], str]:
-    """The prompt and its file's SHA-256; UserError unless the file holds one finite floating-point matrix."""
+    """The prompt and its file's SHA-256; UserError unless the file holds one finite floating-point
+    matrix.
+    """
     content = read_file(folder, TENSOR)
     tensors = unpack(folder / TENSOR, content)
     if list(tensors) != [KEY]:
-        raise damaged(folder, f"{TENSOR} holds {', '.join(sorted(tensors)) or 'nothing'}, not {KEY} alone")
+        raise damaged(
+            folder, f"{TENSOR} holds {', '.join(sorted(tensors)) or 'nothing'}, not {KEY} alone"
+        )
     return check_matrix(folder, tensors[KEY]), hashlib.sha256(content).hexdigest()

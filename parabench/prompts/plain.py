@@ -17,10 +17,14 @@ T = TypeVar("T")
 
 
 def build(kind: type[T], content: Mapping[str, object], asked: str, mend: str = "") -> T:
-    """An object of a dataclass from a mapping; UserError names unknown, missing and mistyped keys."""
+    """An object of a dataclass from a mapping; UserError names unknown, missing and mistyped
+    keys.
+    """
     try:
         return TypeAdapter(kind).validate_python(content)
     except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        found = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
+        )
         choices = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
         raise UserError(asked, found, choices, mend) from None

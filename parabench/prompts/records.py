@@ -1,7 +1,9 @@
-"""Task records from JSON Lines: every line checked against its task's template before any model sees it.
+"""Task records from JSON Lines: every line checked against its task's template before any model
+sees it.
 
-The rules are NeMo's (``gpt_prompt_learning_dataset.py`` v1.10, rules 2, 7 and 8) and those it lacks: missing fields,
-unknown tasks, values that are no text, and values that hold a marker or a slot. Each error names file and line.
+The rules are NeMo's (``gpt_prompt_learning_dataset.py`` v1.10, rules 2, 7 and 8) and those it
+lacks: missing fields, unknown tasks, values that are no text, and values that hold a marker or a
+slot. Each error names file and line.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ class Record:
 
 
 def read(path: Path, templates: Mapping[str, Template], training: bool) -> Iterator[Record]:
-    """The records of a JSON Lines file, in order; UserError at the first line that breaks a rule."""
+    """The records of a JSON Lines file, in order; UserError at the first line that breaks a
+    rule.
+    """
     try:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
@@ -44,9 +48,15 @@ def check_all(
 
 
 def check(record: object, where: str, templates: Mapping[str, Template], training: bool) -> Record:
-    """One record against its template; in training the answer is required, at inference it may be absent."""
-    if not isinstance(record, Mapping) or not all(isinstance(value, str) for value in record.values()):
-        raise _error(where, "not an object whose values are all text", "write numbers and lists as text")
+    """One record against its template; in training the answer is required, at inference it may be
+    absent.
+    """
+    if not isinstance(record, Mapping) or not all(
+        isinstance(value, str) for value in record.values()
+    ):
+        raise _error(
+            where, "not an object whose values are all text", "write numbers and lists as text"
+        )
     fields = {str(name): str(value) for name, value in record.items() if name != "taskname"}
     task = record.get("taskname")
     if task not in templates:
@@ -62,23 +72,39 @@ def _check_names(where: str, template: Template, fields: Mapping[str, str], trai
     extra = [name for name in fields if name not in template.fields]
     if extra:
         bracketed = extra[0] in BRACKET.findall(template.prompt_template)
-        mend = f"write {{{extra[0]}}} in the template" if bracketed else "leave it out, or name it in the template"
-        raise _error(where, f"the field {extra[0]!r}, which the template of {template.taskname!r} has not", mend)
+        mend = (
+            f"write {{{extra[0]}}} in the template"
+            if bracketed
+            else "leave it out, or name it in the template"
+        )
+        raise _error(
+            where,
+            f"the field {extra[0]!r}, which the template of {template.taskname!r} has not",
+            mend,
+        )
     optional = () if training else (template.answer_field,)
     missing = [name for name in template.fields if name not in fields and name not in optional]
     if missing:
-        raise _error(where, f"no field {missing[0]!r}, which the template of {template.taskname!r} has", "add it")
+        raise _error(
+            where,
+            f"no field {missing[0]!r}, which the template of {template.taskname!r} has",
+            "add it",
+        )
 
 
 def _check_value(where: str, template: Template, name: str, value: str) -> None:
     slots = {f"{{{field}}}" for field in template.fields}
-    inside = [piece for piece in PIECES.findall(value) if piece in slots or not piece.startswith("{")]
+    inside = [
+        piece for piece in PIECES.findall(value) if piece in slots or not piece.startswith("{")
+    ]
     if inside:
         raise _error(where, f"{inside[0]} inside the field {name!r}", "take it out of the text")
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise _error(where, f"half a character in the field {name!r} ({error.reason})", "write it as UTF-8") from None
+        raise _error(
+            where, f"half a character in the field {name!r} ({error.reason})", "write it as UTF-8"
+        ) from None
 
 
 def _parse(line: bytes, where: str) -> object:

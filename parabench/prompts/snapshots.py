@@ -1,5 +1,5 @@
-"""Copies of a soft prompt that are taken while it is trained, beside the training's own files; nothing reads them but
-the eye.
+"""Copies of a soft prompt that are taken while it is trained, beside the training's own files;
+nothing reads them but the eye.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ def take(folder: Path, step: int, prompt: Float[Tensor, "P H"]) -> None:
 
 
 def taken(folder: Path) -> list[tuple[int, Float[Tensor, "P H"]]]:
-    """The snapshots of an adapter's folder in order, up to the step that was kept; UserError for a damaged one."""
+    """The snapshots of an adapter's folder in order, up to the step that was kept; UserError for a
+    damaged one.
+    """
     found = []
     for path in sorted((folder / FOLDER).glob("*.safetensors")):
         tensors = unpack(path, read(path))

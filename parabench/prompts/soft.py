@@ -1,4 +1,6 @@
-"""A soft prompt: P trainable rows that stand among the input embeddings of a frozen language model."""
+"""A soft prompt: P trainable rows that stand among the input embeddings of a frozen language
+model.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from torch import Tensor, nn
 class SoftPrompt(nn.Module):
     """The trainable matrix ``[P, H]`` in float32 and nothing else (Lester et al. 2021, section 2).
 
-    It knows nothing of where its rows are placed: templates do that. P may be 0. Dropout acts in training mode only.
+    It knows nothing of where its rows are placed: templates do that. P may be 0. Dropout acts in
+    training mode only.
     """
 
     def __init__(self, initial: Float[Tensor, "P H"], dropout: float = 0.0) -> None:

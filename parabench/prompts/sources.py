@@ -57,27 +57,42 @@ def read_own(source: Path) -> Adapter | None:
 
 
 def read(source: Path, task: str) -> Found:
-    """The prompt in a file or folder of another tool; ``task`` names one of a NeMo table's several."""
+    """The prompt in a file or folder of another tool; ``task`` names one of a NeMo table's
+    several.
+    """
     readers = {".ckpt": _read_origin, ".safetensors": _read_plain}
     if source.is_dir():
         return _read_peft(source)
     if not source.is_file():
-        raise UserError(f"import {source}", "no such file or folder", ("PEFT folder", ".nemo", *readers))
+        raise UserError(
+            f"import {source}", "no such file or folder", ("PEFT folder", ".nemo", *readers)
+        )
     if source.suffix == ".nemo":
         return _read_task(source, task)
     if source.suffix not in readers:
-        raise UserError(f"import {source}", f"a {source.suffix or 'nameless'} file", ("PEFT folder", ".nemo", *readers))
+        raise UserError(
+            f"import {source}",
+            f"a {source.suffix or 'nameless'} file",
+            ("PEFT folder", ".nemo", *readers),
+        )
     return readers[source.suffix](source)
 
 
 def _read_peft(source: Path) -> Found:
     config = peft_format.read_config(source)
-    prompt = _read_old_peft(source) if (source / PICKLED).is_file() else peft_format.read_prompt(source)[0]
+    prompt = (
+        _read_old_peft(source)
+        if (source / PICKLED).is_file()
+        else peft_format.read_prompt(source)[0]
+    )
     if config.get("num_virtual_tokens") != len(prompt):
         found = f"{peft_format.CONFIG} says {config.get('num_virtual_tokens')} rows, there are {len(prompt)}"
         raise damaged(source, found)
     keys = {"name": "base_model_name_or_path", "width": "token_dim", "layers": "num_layers"}
-    base = {ours: config.get(theirs) for ours, theirs in {**keys, "heads": "num_attention_heads"}.items()}
+    base = {
+        ours: config.get(theirs)
+        for ours, theirs in {**keys, "heads": "num_attention_heads"}.items()
+    }
     if re.fullmatch("[0-9a-f]{40}", str(config.get("revision"))):
         base["revision"] = config["revision"]
     origin = f"PEFT {config.get('peft_version') or ''} {config['peft_type']} for {base['name']}"
@@ -89,13 +104,17 @@ def _read_old_peft(source: Path) -> Float[Tensor, "P H"]:
 
 
 def _read_origin(source: Path) -> Found:
-    """Paraphrase-OPT's checkpoint (``SpecificLayersCheckpoint``); its data put ``</s>`` between source and target."""
+    """Paraphrase-OPT's checkpoint (``SpecificLayersCheckpoint``); its data put ``</s>`` between
+    source and target.
+    """
     content = source.read_bytes()
     tensors = read_tensors(source.name, content)
     prompt = _one(source, tensors, ORIGIN_KEY)
     length, text = len(prompt), "<|VIRTUAL_PROMPT_0|>{source}<|EOS|>{target}"
     template = Template("paraphrase", text, length, (length,), "source", "target", True)
-    rows = [tensor for name, tensor in tensors.items() if name.endswith("soft_embedding.wte.weight")]
+    rows = [
+        tensor for name, tensor in tensors.items() if name.endswith("soft_embedding.wte.weight")
+    ]
     base = {"vocabulary": len(rows[0])} if rows else {}
     return Found(prompt, f"Paraphrase-OPT {_pinned(source, content)}", template, base=base)
 
@@ -107,10 +126,21 @@ def _read_plain(source: Path) -> Found:
 
 def _read_task(source: Path, task: str) -> Found:
     templates, prompts = nemo.read_nemo(source)
-    wanted = [template for template in templates if template.taskname == task or (len(templates) == 1 and not task)]
+    wanted = [
+        template
+        for template in templates
+        if template.taskname == task or (len(templates) == 1 and not task)
+    ]
     if not wanted:
-        raise UserError(f"import the task {task!r} of {source}", f"{len(templates)} tasks", sorted(prompts), "name one")
-    return Found(prompts[wanted[0].taskname], f"NeMo {_pinned(source, source.read_bytes())}", wanted[0])
+        raise UserError(
+            f"import the task {task!r} of {source}",
+            f"{len(templates)} tasks",
+            sorted(prompts),
+            "name one",
+        )
+    return Found(
+        prompts[wanted[0].taskname], f"NeMo {_pinned(source, source.read_bytes())}", wanted[0]
+    )
 
 
 def _pinned(source: Path, content: bytes) -> str:
@@ -120,5 +150,7 @@ def _pinned(source: Path, content: bytes) -> str:
 def _one(source: Path, tensors: Mapping[str, Tensor], key: str) -> Float[Tensor, "P H"]:
     found = [name for name in tensors if name == key or name.endswith(f".{key}")]
     if len(found) != 1:
-        raise damaged(source, f"{len(found)} tensors {key} among {', '.join(sorted(tensors)) or 'none'}")
+        raise damaged(
+            source, f"{len(found)} tensors {key} among {', '.join(sorted(tensors)) or 'none'}"
+        )
     return check_matrix(source, tensors[found[0]])

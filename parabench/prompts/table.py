@@ -1,8 +1,9 @@
 """The task table: the prompts of several tasks, of any lengths, in one file and in one batch.
 
-On disk: ``prompt_table.safetensors`` with one tensor a task, and ``prompt_table.json`` beside it. In a batch: one
-matrix with all prompts under each other, in which row ids of task t are moved by the lengths of the tasks before it.
-After NeMo's prompt table (``prompt_table.py`` v1.10), which wanted equal lengths of tasks trained together.
+On disk: ``prompt_table.safetensors`` with one tensor a task, and ``prompt_table.json`` beside it.
+In a batch: one matrix with all prompts under each other, in which row ids of task t are moved by
+the lengths of the tasks before it. After NeMo's prompt table (``prompt_table.py`` v1.10), which
+wanted equal lengths of tasks trained together.
 """
 
 from __future__ import annotations
@@ -23,7 +24,17 @@ from parabench.contracts import UserError
 from parabench.inference.rows import Row
 from parabench.prompts.adapters import check_base
 from parabench.prompts.facts import FORMAT, Base
-from parabench.prompts.files import check_matrix, damaged, pack, read_file, read_json, seal, to_json, unpack, unsealed
+from parabench.prompts.files import (
+    check_matrix,
+    damaged,
+    pack,
+    read_file,
+    read_json,
+    seal,
+    to_json,
+    unpack,
+    unsealed,
+)
 from parabench.prompts.plain import STRICT_KEYS, build
 from parabench.prompts.records import Record
 from parabench.prompts.rendering import Rendered, TooLongError, render
@@ -40,7 +51,9 @@ TENSORS, FACTS = "prompt_table.safetensors", "prompt_table.json"
 
 @dataclass(frozen=True, eq=False)
 class TaskTable:
-    """Prompts ``[P, H]`` by task name, with their templates in the same order, for one base model."""
+    """Prompts ``[P, H]`` by task name, with their templates in the same order, for one base
+    model.
+    """
 
     base: Base
     templates: tuple[Template, ...]
@@ -73,33 +86,52 @@ def offsets(templates: Sequence[Template]) -> dict[str, int]:
     return {template.taskname: start for template, start in zip(templates, starts, strict=False)}
 
 
-def split(virtual: Float[Tensor, "P H"], templates: Sequence[Template]) -> dict[str, Float[Tensor, "_ H"]]:
+def split(
+    virtual: Float[Tensor, "P H"], templates: Sequence[Template]
+) -> dict[str, Float[Tensor, "_ H"]]:
     """The prompts of the matrix that stacks them, by task name."""
     parts = virtual.split([template.total_virtual_tokens for template in templates])
-    return {template.taskname: part.clone() for template, part in zip(templates, parts, strict=True)}
+    return {
+        template.taskname: part.clone() for template, part in zip(templates, parts, strict=True)
+    }
 
 
 def shifted(rendered: Rendered, offset: int) -> Rendered:
     """The same record with its virtual rows taken from ``offset`` on."""
-    return replace(rendered, ids=tuple(token - offset if token < 0 else token for token in rendered.ids))
+    return replace(
+        rendered, ids=tuple(token - offset if token < 0 else token for token in rendered.ids)
+    )
 
 
 def plan(
-    templates: Sequence[Template], new_tasks: Sequence[str], existing_tasks: Sequence[str], table: TaskTable | None
+    templates: Sequence[Template],
+    new_tasks: Sequence[str],
+    existing_tasks: Sequence[str],
+    table: TaskTable | None,
 ) -> tuple[Template, ...]:
-    """The templates to be tuned, checked: UserError for tasks that are unknown, named twice, or in both lists."""
+    """The templates to be tuned, checked: UserError for tasks that are unknown, named twice, or in
+    both lists.
+    """
     known, there = by_name(tuple(templates)), dict(table.prompts) if table else {}
     for name in [*new_tasks, *existing_tasks]:
         if [*new_tasks, *existing_tasks].count(name) > 1:
-            raise UserError(f"tune the task {name!r}", "it is named twice among new_tasks and existing_tasks")
+            raise UserError(
+                f"tune the task {name!r}", "it is named twice among new_tasks and existing_tasks"
+            )
     for name in new_tasks:
         if name not in known:
             raise UserError(f"tune the new task {name!r}", "it has no template", sorted(known))
         if name in there:
-            raise UserError(f"tune the new task {name!r}", "the table has it", mend="remove it there, or rename it")
+            raise UserError(
+                f"tune the new task {name!r}",
+                "the table has it",
+                mend="remove it there, or rename it",
+            )
     for name in existing_tasks:
         if name not in there:
-            raise UserError(f"keep the existing task {name!r}", "the table has it not", sorted(there))
+            raise UserError(
+                f"keep the existing task {name!r}", "the table has it not", sorted(there)
+            )
     if not new_tasks:
         raise UserError("tune new tasks", "new_tasks is empty", sorted(set(known) - set(there)))
     return tuple(known[name] for name in new_tasks)
@@ -108,17 +140,25 @@ def plan(
 def add(table: TaskTable, template: Template, prompt: Float[Tensor, "P H"]) -> TaskTable:
     """The table with one task more; every other prompt stays the same tensor."""
     if template.taskname in table.prompts:
-        raise UserError(f"add the task {template.taskname!r}", "the table has it", mend="remove it first, or rename it")
+        raise UserError(
+            f"add the task {template.taskname!r}",
+            "the table has it",
+            mend="remove it first, or rename it",
+        )
     _check(Path(template.taskname), table.base, template, prompt)
     kept = prompt.detach().to("cpu", torch.float32)
-    return TaskTable(table.base, (*table.templates, template), {**table.prompts, template.taskname: kept})
+    return TaskTable(
+        table.base, (*table.templates, template), {**table.prompts, template.taskname: kept}
+    )
 
 
 def remove(table: TaskTable, taskname: str) -> TaskTable:
     """The table without a task."""
     _known(by_name(table.templates), taskname)
     templates = tuple(template for template in table.templates if template.taskname != taskname)
-    return TaskTable(table.base, templates, {t.taskname: table.prompts[t.taskname] for t in templates})
+    return TaskTable(
+        table.base, templates, {t.taskname: table.prompts[t.taskname] for t in templates}
+    )
 
 
 def render_tasks(
@@ -128,13 +168,17 @@ def render_tasks(
     max_length: int,
     training: bool = False,
 ) -> tuple[list[Rendered], list[str]]:
-    """Records of any of these tasks, with rows of the matrix that stacks their prompts; and ids of those too long."""
+    """Records of any of these tasks, with rows of the matrix that stacks their prompts; and ids of
+    those too long.
+    """
     tasks, starts = by_name(tuple(templates)), offsets(templates)
     fitting: list[Rendered] = []
     rejected: list[str] = []
     for record in records:
         try:
-            rendered = render(_known(tasks, record.taskname), record.fields, tokenizer, max_length, training)
+            rendered = render(
+                _known(tasks, record.taskname), record.fields, tokenizer, max_length, training
+            )
         except TooLongError:
             rejected.append(record.id)
             continue
@@ -145,22 +189,32 @@ def render_tasks(
 def rows(
     table: TaskTable, records: Iterable[Record], tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> tuple[list[Row], list[str]]:
-    """Inference rows of records of any tasks, for one batch, and the ids of records that do not fit."""
+    """Inference rows of records of any tasks, for one batch, and the ids of records that do not
+    fit.
+    """
     rendered, rejected = render_tasks(table.templates, records, tokenizer, max_length)
     return [Row(one.ids, table.virtual) for one in rendered], rejected
 
 
-def save(folder: Path, table: TaskTable, origin: str = "", versions: Mapping[str, str] | None = None) -> None:
+def save(
+    folder: Path, table: TaskTable, origin: str = "", versions: Mapping[str, str] | None = None
+) -> None:
     """Write the table, each file whole or not at all; the facts with the checksum last."""
     content = pack(table.prompts)
-    facts = TableFacts(table.base, table.templates, hashlib.sha256(content).hexdigest(), origin, versions or {})
+    facts = TableFacts(
+        table.base, table.templates, hashlib.sha256(content).hexdigest(), origin, versions or {}
+    )
     write_atomically(folder / TENSORS, content)
     write_atomically(folder / FACTS, to_json(seal(asdict(facts))))
 
 
 def load(folder: Path, base: Checkpoint | None = None) -> TaskTable:
     """Read and verify a table; with ``base``, refuse one made for another model."""
-    facts = build(TableFacts, unsealed(folder, FACTS, read_json(folder, FACTS)), f"read the task table {folder}")
+    facts = build(
+        TableFacts,
+        unsealed(folder, FACTS, read_json(folder, FACTS)),
+        f"read the task table {folder}",
+    )
     content = read_file(folder, TENSORS)
     if hashlib.sha256(content).hexdigest() != facts.sha256:
         raise damaged(folder, f"{TENSORS} is not the file that {FACTS} was written for")
@@ -183,4 +237,6 @@ def _known(tasks: Mapping[str, Template], taskname: str) -> Template:
 def _check(where: Path, base: Base, template: Template, prompt: Tensor) -> None:
     wanted = (template.total_virtual_tokens, base.width)
     if tuple(check_matrix(where, prompt).shape) != wanted:
-        raise damaged(where, f"the prompt of {template.taskname!r} is {tuple(prompt.shape)}, not {wanted}")
+        raise damaged(
+            where, f"the prompt of {template.taskname!r} is {tuple(prompt.shape)}, not {wanted}"
+        )

@@ -1,7 +1,9 @@
-"""Task templates: text with ``{field}`` slots and ``<|VIRTUAL_PROMPT_i|>`` markers, as in NeMo v1.10.
+"""Task templates: text with ``{field}`` slots and ``<|VIRTUAL_PROMPT_i|>`` markers, as in NeMo
+v1.10.
 
-Unlike NeMo, a template is cut into parts once and the values are put between them, so text inside a value is never
-expanded; and a record is tokenised as separate runs, so positions are known and never searched for.
+Unlike NeMo, a template is cut into parts once and the values are put between them, so text inside a
+value is never expanded; and a record is tokenised as separate runs, so positions are known and
+never searched for.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ BRACKET = re.compile(r"\[(\w+)\]")
 
 
 class Part(NamedTuple):
-    """A piece of a template: literal text, a field's name, a marker's index as text, or the end-of-text token."""
+    """A piece of a template: literal text, a field's name, a marker's index as text, or the
+    end-of-text token.
+    """
 
     kind: Literal["text", "field", "marker", "end"]
     value: str
@@ -34,9 +38,10 @@ class Part(NamedTuple):
 class Template:
     """How one task's records become token rows; construction checks it and raises UserError.
 
-    ``virtual_token_splits[i]`` virtual tokens stand where ``<|VIRTUAL_PROMPT_i|>`` does, and the tokenizer's EOS where
-    ``<|EOS|>`` does. ``truncate_field`` is shortened when a record is too long. ``answer_field`` stands last and is
-    what the model learns to write; with ``answer_only_loss`` nothing else enters the loss. Source: NeMo v1.10
+    ``virtual_token_splits[i]`` virtual tokens stand where ``<|VIRTUAL_PROMPT_i|>`` does, and the
+    tokenizer's EOS where ``<|EOS|>`` does. ``truncate_field`` is shortened when a record is too
+    long. ``answer_field`` stands last and is what the model learns to write; with
+    ``answer_only_loss`` nothing else enters the loss. Source: NeMo v1.10
     ``megatron_gpt_prompt_learning_model.py``.
     """
 
@@ -74,21 +79,33 @@ class Template:
 
     @cached_property
     def answer_prefix(self) -> str:
-        """The spaces before the answer's slot, tokenised with the answer so that its first word keeps its own token."""
-        before = self.prompt_template.removesuffix(f"{{{self.answer_field}}}") if self.answer_field else ""
+        """The spaces before the answer's slot, tokenised with the answer so that its first word
+        keeps its own token.
+        """
+        before = (
+            self.prompt_template.removesuffix(f"{{{self.answer_field}}}")
+            if self.answer_field
+            else ""
+        )
         return before[len(before.rstrip(" ")) :]
 
 
 def parse(settings: Mapping[str, object]) -> Template:
-    """A template from a parsed JSON or TOML table; UserError names unknown, missing and mistyped keys."""
+    """A template from a parsed JSON or TOML table; UserError names unknown, missing and mistyped
+    keys.
+    """
     return build(Template, settings, f"read the template of task {settings.get('taskname')!r}")
 
 
 def paraphrase(length: int) -> Template:
-    """The paraphrase task with one soft prompt in front: virtual tokens, the source, a newline, the answer."""
+    """The paraphrase task with one soft prompt in front: virtual tokens, the source, a newline, the
+    answer.
+    """
     splits = (length,) if length else ()
     marker = "<|VIRTUAL_PROMPT_0|>" if length else ""
-    return Template("paraphrase", f"{marker}{{source}}\n{{target}}", length, splits, "source", "target", True)
+    return Template(
+        "paraphrase", f"{marker}{{source}}\n{{target}}", length, splits, "source", "target", True
+    )
 
 
 def by_name(templates: tuple[Template, ...]) -> Mapping[str, Template]:
@@ -96,7 +113,9 @@ def by_name(templates: tuple[Template, ...]) -> Mapping[str, Template]:
     names = [template.taskname for template in templates]
     for name in names:
         if names.count(name) > 1:
-            raise UserError(f"use {len(names)} task templates", f"{name!r} is defined {names.count(name)} times")
+            raise UserError(
+                f"use {len(names)} task templates", f"{name!r} is defined {names.count(name)} times"
+            )
     return dict(zip(names, templates, strict=True))
 
 
@@ -109,20 +128,37 @@ def _part(piece: str) -> Part:
 
 
 def _faults(template: Template) -> Iterator[tuple[str, str]]:
-    """What is wrong with a template and how to mend it, the first first: NeMo's rules 5, 6 and 8, and its gaps."""
-    splits, answer, cut = template.virtual_token_splits, template.answer_field, template.truncate_field
+    """What is wrong with a template and how to mend it, the first first: NeMo's rules 5, 6 and 8,
+    and its gaps.
+    """
+    splits, answer, cut = (
+        template.virtual_token_splits,
+        template.answer_field,
+        template.truncate_field,
+    )
     if not template.taskname or min((template.total_virtual_tokens, *splits)) < 0:
-        yield "an empty task name or a negative number of virtual tokens", "name it; use numbers of 0 or more"
+        yield (
+            "an empty task name or a negative number of virtual tokens",
+            "name it; use numbers of 0 or more",
+        )
     if sum(splits) != template.total_virtual_tokens:
-        yield f"splits {list(splits)} sum to {sum(splits)}, not {template.total_virtual_tokens}", "make the sums agree"
+        yield (
+            f"splits {list(splits)} sum to {sum(splits)}, not {template.total_virtual_tokens}",
+            "make the sums agree",
+        )
     markers = [part.value for part in template.parts if part.kind == "marker"]
     if sorted(markers) != sorted(str(index) for index in range(len(splits))):
         wanted = ", ".join(str(index) for index in range(len(splits))) or "none"
-        yield f"markers {', '.join(markers) or 'none'}; {len(splits)} splits need {wanted}, each once", "number them so"
+        yield (
+            f"markers {', '.join(markers) or 'none'}; {len(splits)} splits need {wanted}, each once",
+            "number them so",
+        )
     if "<|VIRTUAL_PROMPT" in "".join(part.value for part in template.parts if part.kind == "text"):
         yield "a marker that is not <|VIRTUAL_PROMPT_i|>", "write <|VIRTUAL_PROMPT_0|>"
     brackets = [
-        name for name in BRACKET.findall(template.prompt_template) if name in (cut, answer) or not template.fields
+        name
+        for name in BRACKET.findall(template.prompt_template)
+        if name in (cut, answer) or not template.fields
     ]
     if brackets:
         yield f"the slot [{brackets[0]}] in square brackets", f"write {{{brackets[0]}}}"
@@ -142,6 +178,8 @@ def _faults(template: Template) -> Iterator[tuple[str, str]]:
 
 
 def virtual_ranges(template: Template) -> dict[str, range]:
-    """Which rows of the prompt each marker stands for; rows run on across markers in the order of their indices."""
+    """Which rows of the prompt each marker stands for; rows run on across markers in the order of
+    their indices.
+    """
     ends = list(accumulate(template.virtual_token_splits, initial=0))
     return {str(i): range(ends[i], ends[i + 1]) for i in range(len(template.virtual_token_splits))}

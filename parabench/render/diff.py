@@ -11,15 +11,18 @@ _WORD = re.compile(r"\s+|\w+(?:['’]\w+)*\s*|[^\w\s]\s*")
 
 
 def words(text: str) -> list[str]:
-    """The text cut into words and punctuation marks, each with the blanks that follow it; joined they are the text."""
+    """The text cut into words and punctuation marks, each with the blanks that follow it; joined
+    they are the text.
+    """
     return _WORD.findall(text)
 
 
 def runs(source: str, text: str) -> list[str]:
-    """What a text keeps of its source, adds and removes: strings led by a blank, ``+`` or ``-``, in reading order.
+    """What a text keeps of its source, adds and removes: strings led by a blank, ``+`` or ``-``, in
+    reading order.
 
-    The fewest words are added and removed, case and blanks apart (longest common subsequence). Without the ``-`` runs
-    and the leading marks the strings join to the text.
+    The fewest words are added and removed, case and blanks apart (longest common subsequence).
+    Without the ``-`` runs and the leading marks the strings join to the text.
     """
     before, after = words(source), words(text)
     found: list[str] = []
@@ -34,7 +37,9 @@ def runs(source: str, text: str) -> list[str]:
 
 
 def is_copy(source: str, text: str) -> bool:
-    """Whether the text has the words of the source and no others, in its order; case, blanks and marks apart."""
+    """Whether the text has the words of the source and no others, in its order; case, blanks and
+    marks apart.
+    """
     return _bare(source) == _bare(text)
 
 

@@ -1,4 +1,5 @@
-"""The page's figures: drawn by matplotlib, returned as SVG whose colours and type are the page's own.
+"""The page's figures: drawn by matplotlib, returned as SVG whose colours and type are the page's
+own.
 
 Colours stand for the page's variables, so that one drawing serves light and dark; text stays text.
 """
@@ -24,8 +25,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.text import Annotation
 
-INK, MUTED, LINE, ACCENT, PAPER, SOFT = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
-VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", ACCENT: "accent", PAPER: "paper", SOFT: "soft"}
+INK, MUTED, LINE, ACCENT, PAPER, SOFT = (
+    "#010101",
+    "#020202",
+    "#030303",
+    "#040404",
+    "#050505",
+    "#060606",
+)
+VARIABLES = {
+    INK: "ink",
+    MUTED: "muted",
+    LINE: "line",
+    ACCENT: "accent",
+    PAPER: "paper",
+    SOFT: "soft",
+}
 STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # a name may hold a dollar sign
     "font.size": 8.5,
@@ -55,7 +70,9 @@ class Point:
 
 
 def pareto(points: Sequence[Point], change: Column, quality: Column) -> list[Point]:
-    """The points that no other beats in one column without losing in the other, from most change to least."""
+    """The points that no other beats in one column without losing in the other, from most change to
+    least.
+    """
     signs = tuple(-1.0 if column.better == "down" else 1.0 for column in (change, quality))
 
     def goods(point: Point) -> tuple[float, float]:
@@ -69,7 +86,8 @@ def pareto(points: Sequence[Point], change: Column, quality: Column) -> list[Poi
 
 
 def plane(points: Sequence[Point], change: Column, quality: Column, width: float) -> str:
-    """Quality against change with both intervals, the controls as fixed points and the Pareto front of the systems.
+    """Quality against change with both intervals, the controls as fixed points and the Pareto front
+    of the systems.
 
     Both axes run so that better is up and to the right; ``width`` in inches at 100 pixels.
     """
@@ -78,7 +96,13 @@ def plane(points: Sequence[Point], change: Column, quality: Column, width: float
         figure = Figure(figsize=(width, min(0.72 * width, 4.6)), layout="constrained")
         axes = figure.add_subplot(xlabel=_axis(change), ylabel=_axis(quality))
         axes.grid(True, linewidth=0.6)
-        axes.plot([p.change.value for p in front], [p.quality.value for p in front], color=ACCENT, lw=1, ls=(0, (4, 3)))
+        axes.plot(
+            [p.change.value for p in front],
+            [p.quality.value for p in front],
+            color=ACCENT,
+            lw=1,
+            ls=(0, (4, 3)),
+        )
         for point in points:
             _mark(axes, point, point in front)
         axes.margins(0.12)
@@ -95,19 +119,37 @@ def short(name: str) -> str:
 
 
 def _axis(column: Column) -> str:
-    return short(column.name) + {"up": " (higher is better)", "down": " (lower is better)", "none": ""}[column.better]
+    return (
+        short(column.name)
+        + {"up": " (higher is better)", "down": " (lower is better)", "none": ""}[column.better]
+    )
 
 
 def _mark(axes: Axes, point: Point, on_front: bool) -> None:
     x, y = point.change, point.quality
     spans = np.array([[[s.value - s.low], [s.high - s.value]] for s in (x, y)])
     spans = np.nan_to_num(np.maximum(spans, 0))
-    axes.errorbar(x.value, y.value, xerr=spans[0], yerr=spans[1], ecolor=LINE if point.control else SOFT, lw=1.2)
+    axes.errorbar(
+        x.value,
+        y.value,
+        xerr=spans[0],
+        yerr=spans[1],
+        ecolor=LINE if point.control else SOFT,
+        lw=1.2,
+    )
     color = MUTED if point.control else ACCENT
     filled = on_front or point.control
     marker, size = ("D", 5) if point.control else ("o", 7)
     face = color if filled else PAPER
-    axes.plot(x.value, y.value, color=color, marker=marker, markersize=size, markerfacecolor=face, zorder=3)
+    axes.plot(
+        x.value,
+        y.value,
+        color=color,
+        marker=marker,
+        markersize=size,
+        markerfacecolor=face,
+        zorder=3,
+    )
 
 
 def _place(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
@@ -149,11 +191,18 @@ def _label(axes: Axes, point: Point, side: tuple[int, int]) -> Annotation:
     )
 
 
-def _first_free(labels: Iterator[Annotation], taken: Sequence[mpl.transforms.Bbox], axes: Axes) -> Annotation:
+def _first_free(
+    labels: Iterator[Annotation], taken: Sequence[mpl.transforms.Bbox], axes: Axes
+) -> Annotation:
     first = None
     for label in labels:
         box = _extent(label)
-        inside = axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 and axes.bbox.y0 <= box.y0 and box.y1 <= axes.bbox.y1
+        inside = (
+            axes.bbox.x0 <= box.x0
+            and box.x1 <= axes.bbox.x1
+            and axes.bbox.y0 <= box.y0
+            and box.y1 <= axes.bbox.y1
+        )
         if inside and not any(box.overlaps(other) for other in taken):
             if first:
                 first.remove()
@@ -173,8 +222,12 @@ def _around(center: np.ndarray) -> mpl.transforms.Bbox:
     return mpl.transforms.Bbox([center - 5, center + 5])
 
 
-def distribution(column: Column, values: Mapping[str, Sequence[float]], controls: frozenset[str]) -> str:
-    """How one column spreads over the examples, a violin for each system with its quartiles, undefined left out."""
+def distribution(
+    column: Column, values: Mapping[str, Sequence[float]], controls: frozenset[str]
+) -> str:
+    """How one column spreads over the examples, a violin for each system with its quartiles,
+    undefined left out.
+    """
     names = [name for name in values if np.isfinite(values[name]).any()]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.2, 0.55 + 0.3 * len(names)), layout="constrained")
@@ -203,11 +256,16 @@ def _violin(axes: Axes, place: int, data: np.ndarray, color: str) -> None:
 
 
 def svg(figure: Figure, salt: str) -> str:
-    """The figure as an SVG element without styles, scripts or links, sized by the page; deterministic."""
+    """The figure as an SVG element without styles, scripts or links, sized by the page;
+    deterministic.
+    """
     stream = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
         figure.savefig(
-            stream, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+            stream,
+            format="svg",
+            transparent=True,
+            metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
         )
     root = ElementTree.fromstring(stream.getvalue())
     for parent in list(root.iter()):
@@ -221,7 +279,9 @@ def svg(figure: Figure, salt: str) -> str:
 
 
 def _restyle(element: ElementTree.Element) -> None:
-    """Styles as attributes, which a content-security policy allows, and stand-in colours as the page's variables."""
+    """Styles as attributes, which a content-security policy allows, and stand-in colours as the
+    page's variables.
+    """
     for pair in element.attrib.pop("style", "").split(";"):
         name, _, value = pair.partition(":")
         if name.strip() == "font":

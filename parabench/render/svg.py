@@ -1,4 +1,6 @@
-"""A figure as an SVG file of its own, which takes light or dark from whoever looks at it; colours are the page's."""
+"""A figure as an SVG file of its own, which takes light or dark from whoever looks at it; colours
+are the page's.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,22 @@ def series() -> tuple[tuple[str, str], ...]:
 
 
 def document(figure: Figure, salt: str, title: str) -> bytes:
-    """The figure with its ground, a title for those who cannot see it, and both colour schemes; deterministic.
+    """The figure with its ground, a title for those who cannot see it, and both colour schemes;
+    deterministic.
 
     Lines in the light colours of ``series`` get their partners in the dark.
     """
     root = ElementTree.fromstring(svg(figure, salt))
     width, height = root.attrib["viewBox"].split()[2:]
-    root.attrib = {"viewBox": root.attrib["viewBox"], "width": width, "height": height, "role": "img"}
-    ground = ElementTree.Element(f"{{{SVG}}}rect", {"width": width, "height": height, "fill": "var(--paper)"})
+    root.attrib = {
+        "viewBox": root.attrib["viewBox"],
+        "width": width,
+        "height": height,
+        "role": "img",
+    }
+    ground = ElementTree.Element(
+        f"{{{SVG}}}rect", {"width": width, "height": height, "fill": "var(--paper)"}
+    )
     named, style = ElementTree.Element(f"{{{SVG}}}title"), ElementTree.Element(f"{{{SVG}}}style")
     named.text, style.text = title, _style()
     for place, element in enumerate((named, style, ground)):

@@ -1,4 +1,6 @@
-"""Filling in pages: every value escaped, every missing name an error, every inline script and style admitted by hash."""
+"""Filling in pages: every value escaped, every missing name an error, every inline script and style
+admitted by hash.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""From a run folder to its reports: statistics are combined, tested and ranked; no model is needed."""
+"""From a run folder to its reports: statistics are combined, tested and ranked; no model is
+needed.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,14 @@ from parabench.report.page import to_html
 from parabench.report.pagedata import PageData
 from parabench.report.results import Evidence, Measured, gather
 from parabench.stats.arrays import each, pooled, together
-from parabench.stats.significance import benjamini_hochberg, detectable, ends, holm, paired_tests, rank_clusters
+from parabench.stats.significance import (
+    benjamini_hochberg,
+    detectable,
+    ends,
+    holm,
+    paired_tests,
+    rank_clusters,
+)
 from parabench.stats.undefined import counts
 from parabench.stats.validity import broken_by, reason
 from parabench.store.files import write_atomically
@@ -31,7 +40,9 @@ SHOWN = 2_000
 
 
 def write_reports(folder: Path) -> Leaderboard:
-    """Write ``leaderboard.md``, ``.csv``, ``.json`` and ``report.html`` into a run folder, and return the board."""
+    """Write ``leaderboard.md``, ``.csv``, ``.json`` and ``report.html`` into a run folder, and
+    return the board.
+    """
     evidence = gather(folder, SHOWN)
     compared = comparisons(evidence)
     board = leaderboard(evidence, compared)
@@ -48,11 +59,17 @@ def write_reports(folder: Path) -> Leaderboard:
 def leaderboard(evidence: Evidence, compared: tuple[Comparison, ...]) -> Leaderboard:
     """Everything measured as one table, ranked by the suite's headline column."""
     suite, ranks, draws = evidence.facts["suite"], _ranks(evidence, compared), evidence.resamples
-    names = {column.name: one.signature for one in evidence.measured.values() for column in one.scorer.columns}
+    names = {
+        column.name: one.signature
+        for one in evidence.measured.values()
+        for column in one.scorer.columns
+    }
     systems = {f"system {name}": output.signature for name, output in evidence.outputs.items()}
     sampled = f"clusters:{len(evidence.clusters)}|draws:{draws}|seed:{evidence.seed}"
     scores = dict(_scores(evidence))
-    rows = tuple(_row(evidence, name, ranks.get(name), scores.get(name, {})) for name in evidence.outputs)
+    rows = tuple(
+        _row(evidence, name, ranks.get(name), scores.get(name, {})) for name in evidence.outputs
+    )
     broken = invalid(evidence, {row.system: row for row in rows})
     if evidence.headline in broken:
         rows = tuple(replace(row, rank=None) for row in rows)
@@ -76,7 +93,9 @@ def leaderboard(evidence: Evidence, compared: tuple[Comparison, ...]) -> Leaderb
     )
 
 
-def _row(evidence: Evidence, system: str, rank: tuple[int, int] | None, scores: Mapping[str, Score]) -> Row:
+def _row(
+    evidence: Evidence, system: str, rank: tuple[int, int] | None, scores: Mapping[str, Score]
+) -> Row:
     output, asked = evidence.outputs[system], len(evidence.examples)
     if output.role != "system":
         return Row(system, rank, scores, output.answered, asked, control=True)
@@ -90,25 +109,40 @@ def _scores(evidence: Evidence) -> Iterator[tuple[str, dict[str, Score]]]:
     """The cells of every row."""
     found: dict[str, dict[str, Score]] = {}
     for name, one in evidence.measured.items():
-        for (system, statistics), draws in zip(one.statistics.items(), evidence.samples[name], strict=True):
+        for (system, statistics), draws in zip(
+            one.statistics.items(), evidence.samples[name], strict=True
+        ):
             values, lost = together(one.scorer.combine, statistics), counts(one.scorer, statistics)
             numbers = zip(values, *ends(draws, LEVEL), lost, strict=True)
             why = one.reasons(system)
-            cells = [Score(float(v), float(a), float(b), one.signature, n, why if n else "") for v, a, b, n in numbers]
-            found.setdefault(system, {}).update(zip((c.name for c in one.scorer.columns), cells, strict=True))
+            cells = [
+                Score(float(v), float(a), float(b), one.signature, n, why if n else "")
+                for v, a, b, n in numbers
+            ]
+            found.setdefault(system, {}).update(
+                zip((c.name for c in one.scorer.columns), cells, strict=True)
+            )
     yield from found.items()
 
 
 def invalid(evidence: Evidence, rows: Mapping[str, Row]) -> dict[str, str]:
-    """The columns in which a sentinel does as well as the human, and which one; none where there is no human."""
+    """The columns in which a sentinel does as well as the human, and which one; none where there is
+    no human.
+    """
     roles = {name: output.role for name, output in evidence.outputs.items()}
     human = next((rows[name] for name, role in roles.items() if role == "human"), None)
     if human is None:
         return {}
     columns = [column for column in evidence.columns if column.name in human.scores]
     bad = {name: rows[name].scores for name, role in roles.items() if role == "sentinel"}
-    bad = {name: scores for name, scores in bad.items() if all(column.name in scores for column in columns)}
-    sentinels = {name: [scores[column.name].value for column in columns] for name, scores in bad.items()}
+    bad = {
+        name: scores
+        for name, scores in bad.items()
+        if all(column.name in scores for column in columns)
+    }
+    sentinels = {
+        name: [scores[column.name].value for column in columns] for name, scores in bad.items()
+    }
     broken = broken_by(columns, [human.scores[column.name].value for column in columns], sentinels)
     return {
         column.name: reason(
@@ -123,7 +157,8 @@ def invalid(evidence: Evidence, rows: Mapping[str, Row]) -> dict[str, str]:
 
 
 def comparisons(evidence: Evidence) -> tuple[Comparison, ...]:
-    """All pairs of systems, the human among them, in every column that has a better way, the headline first.
+    """All pairs of systems, the human among them, in every column that has a better way, the
+    headline first.
 
     Sentinels are left out: they are there to test the columns, not to compete.
     """
@@ -142,20 +177,33 @@ def _compared(evidence: Evidence, name: str) -> Iterator[Comparison]:
         return
     rows = [one.statistics[system] for system in systems]
     values = [together(one.scorer.combine, row) for row in rows]
-    tests = paired_tests(one.scorer.combine, rows, pairs, evidence.seed, evidence.resamples, evidence.clusters)
+    tests = paired_tests(
+        one.scorer.combine, rows, pairs, evidence.seed, evidence.resamples, evidence.clusters
+    )
     for (a, b), p in zip(pairs, tests, strict=True):
         drawn = [samples[order.index(systems[place])] for place in (a, b)]
-        numbers = zip(one.scorer.columns, values[a] - values[b], *ends(drawn[0] - drawn[1], LEVEL), p, strict=True)
+        numbers = zip(
+            one.scorer.columns,
+            values[a] - values[b],
+            *ends(drawn[0] - drawn[1], LEVEL),
+            p,
+            strict=True,
+        )
         for column, *cell in numbers:
             if column.better != "none":
                 difference, low, high, p_value = map(float, cell)
-                yield Comparison(systems[a], systems[b], difference, low, high, p_value, column.name)
+                yield Comparison(
+                    systems[a], systems[b], difference, low, high, p_value, column.name
+                )
 
 
 def _adjusted(
-    found: Sequence[Comparison], adjust: Callable[[Float[np.ndarray, " M"]], Float[np.ndarray, " M"]]
+    found: Sequence[Comparison],
+    adjust: Callable[[Float[np.ndarray, " M"]], Float[np.ndarray, " M"]],
 ) -> list[Comparison]:
-    """The comparisons with their p-values adjusted for one another; those that are undefined stay so."""
+    """The comparisons with their p-values adjusted for one another; those that are undefined stay
+    so.
+    """
     p = np.array([one.p for one in found])
     defined = ~np.isnan(p)
     if defined.any():
@@ -164,7 +212,9 @@ def _adjusted(
 
 
 def _detectable(evidence: Evidence) -> float | None:
-    """The median over pairs of systems of the difference on the headline that would be found four times in five."""
+    """The median over pairs of systems of the difference on the headline that would be found four
+    times in five.
+    """
     if evidence.ranking is None:
         return None
     name, place = evidence.ranking
@@ -181,10 +231,14 @@ def _ranks(evidence: Evidence, compared: tuple[Comparison, ...]) -> dict[str, tu
     name, place = evidence.ranking
     one = evidence.measured[name]
     systems, better = _competing(evidence, one, "system"), one.scorer.columns[place].better
-    values = np.array([together(one.scorer.combine, one.statistics[name])[place] for name in systems])
+    values = np.array(
+        [together(one.scorer.combine, one.statistics[name])[place] for name in systems]
+    )
     worse = np.zeros((len(systems), len(systems)), dtype=bool)
     for pair in compared:
-        real = pair.p < 1 - LEVEL and not pair.low <= 0 <= pair.high  # the interval draws training seeds, the test none
+        real = (
+            pair.p < 1 - LEVEL and not pair.low <= 0 <= pair.high
+        )  # the interval draws training seeds, the test none
         if real and pair.column == evidence.headline and {pair.first, pair.second} <= set(systems):
             first, second = systems.index(pair.first), systems.index(pair.second)
             loses = pair.difference < 0 if better == "up" else pair.difference > 0
@@ -197,18 +251,29 @@ def _competing(evidence: Evidence, one: Measured, *roles: str) -> list[str]:
 
 
 def page(evidence: Evidence, board: Leaderboard, compared: tuple[Comparison, ...]) -> PageData:
-    """What the HTML page shows besides the table: examples, texts, and every column on every example."""
+    """What the HTML page shows besides the table: examples, texts, and every column on every
+    example.
+    """
     examples = tuple(evidence.examples[place] for place in evidence.shown)
     ids = [example.id for example in examples]
     return PageData(
         board=board,
         examples=examples,
         total=len(evidence.examples),
-        texts={name: [output.shown(key) for key in ids] for name, output in evidence.outputs.items()},
+        texts={
+            name: [output.shown(key) for key in ids] for name, output in evidence.outputs.items()
+        },
         values={name: dict(_values(evidence, name)) for name in evidence.outputs},
         comparisons=tuple(one for one in compared if one.column == evidence.headline),
-        anchors=[name for name, output in evidence.outputs.items() if output.role == "human" or name == "copy"],
-        cut={name: [place for place, key in enumerate(ids) if key in o.cut] for name, o in evidence.outputs.items()},
+        anchors=[
+            name
+            for name, output in evidence.outputs.items()
+            if output.role == "human" or name == "copy"
+        ],
+        cut={
+            name: [place for place, key in enumerate(ids) if key in o.cut]
+            for name, o in evidence.outputs.items()
+        },
     )
 
 
@@ -216,4 +281,7 @@ def _values(evidence: Evidence, system: str) -> Iterator[tuple[str, list[float]]
     for one in evidence.measured.values():
         if system in one.statistics:
             rows = each(one.scorer.combine, pooled(one.statistics[system], evidence.shown))
-            yield from ((column.name, rows[:, place].tolist()) for place, column in enumerate(one.scorer.columns))
+            yield from (
+                (column.name, rows[:, place].tolist())
+                for place, column in enumerate(one.scorer.columns)
+            )

@@ -1,4 +1,6 @@
-"""What a leaderboard is: rows, columns, their order, and its JSON form, which reads back as an equal object."""
+"""What a leaderboard is: rows, columns, their order, and its JSON form, which reads back as an
+equal object.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +31,11 @@ MAIN_WIDTH = 8
 
 @dataclass(frozen=True)
 class Row:
-    """One system: the first and last rank it may hold (None: unranked), its scores, how many examples have them.
+    """One system: the first and last rank it may hold (None: unranked), its scores, how many
+    examples have them.
 
-    ``seeds`` counts the trainings that stand behind it (0: it was not trained, or nobody knows), ``seen`` says how much
-    of the test set they have met (empty for controls).
+    ``seeds`` counts the trainings that stand behind it (0: it was not trained, or nobody knows),
+    ``seen`` says how much of the test set they have met (empty for controls).
     """
 
     system: str
@@ -47,10 +50,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two systems in one column: ``first`` minus ``second``, its paired 95 % interval, and the adjusted p-value.
+    """Two systems in one column: ``first`` minus ``second``, its paired 95 % interval, and the
+    adjusted p-value.
 
-    On the headline p is adjusted after Holm (1979) for all pairs; in the other columns after Benjamini and Hochberg
-    (1995) for all pairs of all of them.
+    On the headline p is adjusted after Holm (1979) for all pairs; in the other columns after
+    Benjamini and Hochberg (1995) for all pairs of all of them.
     """
 
     first: str
@@ -64,11 +68,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """All that is known of a finished comparison; every output format is a rendering of this and nothing else.
+    """All that is known of a finished comparison; every output format is a rendering of this and
+    nothing else.
 
-    ``invalid`` maps a column to why it does not rank here, ``signatures`` a column to its settings. ``main`` names the
-    columns of the first table; when empty they are the headline and up to seven others, precisions and recalls apart.
-    ``detectable`` is the difference on the headline that these examples show four times in five, the median over pairs.
+    ``invalid`` maps a column to why it does not rank here, ``signatures`` a column to its settings.
+    ``main`` names the columns of the first table; when empty they are the headline and up to seven
+    others, precisions and recalls apart. ``detectable`` is the difference on the headline that
+    these examples show four times in five, the median over pairs.
     """
 
     title: str
@@ -85,8 +91,12 @@ class Leaderboard:
 
 
 def ordered(board: Leaderboard) -> tuple[Row, ...]:
-    """The rows by the headline column, best first: complete ones, then partial ones, undefined values last in each."""
-    lower_is_better = {column.name: column.better == "down" for column in board.columns}.get(board.headline, False)
+    """The rows by the headline column, best first: complete ones, then partial ones, undefined
+    values last in each.
+    """
+    lower_is_better = {column.name: column.better == "down" for column in board.columns}.get(
+        board.headline, False
+    )
 
     def key(row: Row) -> tuple[bool, bool, float, str]:
         score = row.scores.get(board.headline)
@@ -98,19 +108,35 @@ def ordered(board: Leaderboard) -> tuple[Row, ...]:
 
 
 def main_columns(board: Leaderboard) -> tuple[Column, ...]:
-    """The columns of the first table, the headline first: those the suite names, and one at least of each scorer."""
-    plain = [column.name for column in board.columns if not re.search(r"[-_.](p|r|precision|recall)$", column.name)]
+    """The columns of the first table, the headline first: those the suite names, and one at least
+    of each scorer.
+    """
+    plain = [
+        column.name
+        for column in board.columns
+        if not re.search(r"[-_.](p|r|precision|recall)$", column.name)
+    ]
     firsts = [*{board.signatures.get(name, name): name for name in reversed(plain)}.values()][::-1]
-    wanted = sorted(plain, key=lambda name: (name != board.headline, name not in firsts))[:MAIN_WIDTH]
+    wanted = sorted(plain, key=lambda name: (name != board.headline, name not in firsts))[
+        :MAIN_WIDTH
+    ]
     names = [board.headline, *(board.main or filter(wanted.__contains__, plain))]
     known = {column.name: column for column in board.columns}
     told = {board.signatures.get(name) for name in names if name in known}
-    unnamed = [name for name in firsts if board.signatures.get(name) not in told and name != CUT_OFF]
-    return tuple(known[name] for name in dict.fromkeys([*names, *unnamed * bool(board.main)]) if name in known)
+    unnamed = [
+        name for name in firsts if board.signatures.get(name) not in told and name != CUT_OFF
+    ]
+    return tuple(
+        known[name]
+        for name in dict.fromkeys([*names, *unnamed * bool(board.main)])
+        if name in known
+    )
 
 
 def rank_text(row: Row) -> str:
-    """``"1-3"``: the ranks a system may hold; ``"2"`` where they are one; empty where it is not ranked."""
+    """``"1-3"``: the ranks a system may hold; ``"2"`` where they are one; empty where it is not
+    ranked.
+    """
     if row.rank is None:
         return ""
     low, high = row.rank
@@ -123,16 +149,22 @@ def count_text(row: Row) -> str:
 
 
 def seeds_text(row: Row) -> str:
-    """How many trainings stand behind a row; ``"1*"`` warns that nothing is known of another seed."""
+    """How many trainings stand behind a row; ``"1*"`` warns that nothing is known of another
+    seed.
+    """
     return "" if not row.seeds else "1*" if row.seeds == 1 else str(row.seeds)
 
 
 def row_facts(board: Leaderboard) -> dict[str, Callable[[Row], str]]:
-    """What stands before the scores of every row, by its heading: how many examples, and what was learned from what."""
+    """What stands before the scores of every row, by its heading: how many examples, and what was
+    learned from what.
+    """
     facts: dict[str, Callable[[Row], str]] = {"n": count_text}
     facts |= {"seeds": seeds_text} if any(row.seeds for row in board.rows) else {}
     return facts | (
-        {"seen": lambda row: row.seen} if any("/" in row.seen or row.seen == "clean" for row in board.rows) else {}
+        {"seen": lambda row: row.seen}
+        if any("/" in row.seen or row.seen == "clean" for row in board.rows)
+        else {}
     )
 
 
@@ -146,23 +178,37 @@ def reading(board: Leaderboard) -> list[str]:
     if cut := cut_text(board):
         found.append(f"The length limit ended some of them: {cut}.")
     if (references := _references(board)) > 1:
-        found.append(f"Scored against {references - 1} of {references} references, each left out in turn.")
+        found.append(
+            f"Scored against {references - 1} of {references} references, each left out in turn."
+        )
     if any(column.against == "samples" for column in board.columns):
-        people = f", as are {min(references, _samples(board) or references)} texts of people" if references > 1 else ""
-        found.append(f"Samples of a source are compared with one another{people}; all else is about the first sample.")
+        people = (
+            f", as are {min(references, _samples(board) or references)} texts of people"
+            if references > 1
+            else ""
+        )
+        found.append(
+            f"Samples of a source are compared with one another{people}; all else is about the first sample."
+        )
     if power := power_text(board):
-        found.append(f"These examples show a difference of {power} {board.headline} four times in five.")
+        found.append(
+            f"These examples show a difference of {power} {board.headline} four times in five."
+        )
     if any(row.seeds == 1 for row in board.rows):
         found.append("* one training seed: another might differ by more than the interval says.")
     if "seen" in row_facts(board):
-        found.append("Seen: how many of the test examples share a sentence with what the row was trained on.")
+        found.append(
+            "Seen: how many of the test examples share a sentence with what the row was trained on."
+        )
     elif any(row.seen for row in board.rows):
         found.append("Whether these examples were trained on is unknown.")
     return found
 
 
 def made_text(board: Leaderboard) -> str:
-    """How the texts were made, ``"beam 4, at most 64 new tokens, seed 0"``; empty where that is not known."""
+    """How the texts were made, ``"beam 4, at most 64 new tokens, seed 0"``; empty where that is not
+    known.
+    """
     decoding, runtime = board.provenance.get("decoding"), board.provenance.get("runtime")
     if not isinstance(decoding, Mapping) or not isinstance(runtime, Mapping):
         return ""
@@ -170,9 +216,15 @@ def made_text(board: Leaderboard) -> str:
     told = {key: value for key, value in decoding.items() if usual.get(key) != value}
     beams, limit = told.pop("num_beams", 1), decoding.get("max_new_tokens")
     told.pop("max_new_tokens", None)
-    search = "sampled" if told.pop("do_sample", False) else "greedy" if beams == 1 else f"beam {beams}"
+    search = (
+        "sampled" if told.pop("do_sample", False) else "greedy" if beams == 1 else f"beam {beams}"
+    )
     search = f"{samples} samples a source" if (samples := told.pop("samples", 1)) > 1 else search
-    parts = [search, f"at most {limit} new tokens", *(f"{key} {value}" for key, value in sorted(told.items()))]
+    parts = [
+        search,
+        f"at most {limit} new tokens",
+        *(f"{key} {value}" for key, value in sorted(told.items())),
+    ]
     return ", ".join([*parts, f"seed {runtime.get('seed')}", *_apart(board)])
 
 
@@ -186,7 +238,9 @@ def _apart(board: Leaderboard) -> Iterator[str]:
 
 def cut_text(board: Leaderboard) -> str:
     """Which systems' outputs the length limit ended, ``"bart 12.5 %"``; empty where none were."""
-    scores = [(row.system, row.scores[CUT_OFF].value) for row in ordered(board) if CUT_OFF in row.scores]
+    scores = [
+        (row.system, row.scores[CUT_OFF].value) for row in ordered(board) if CUT_OFF in row.scores
+    ]
     return ", ".join(f"{system} {value:.1f} %" for system, value in scores if value > 0)
 
 
@@ -204,26 +258,41 @@ def _samples(board: Leaderboard) -> int:
 
 
 def power_text(board: Leaderboard) -> str:
-    """What the examples can show on the headline, ``"1.9"``; empty where there are no two systems to tell apart."""
+    """What the examples can show on the headline, ``"1.9"``; empty where there are no two systems
+    to tell apart.
+    """
     column = next((column for column in board.columns if column.name == board.headline), None)
-    return "" if board.detectable is None or column is None else _number(board.detectable, column.digits)
+    return (
+        ""
+        if board.detectable is None or column is None
+        else _number(board.detectable, column.digits)
+    )
 
 
 def gaps_text(board: Leaderboard) -> str:
-    """Which cells leave examples out, and why: ``"copy rouge1: 3 of 500 (no reference …)"``; empty where none does."""
+    """Which cells leave examples out, and why: ``"copy rouge1: 3 of 500 (no reference …)"``; empty
+    where none does.
+    """
     found: dict[str, list[str]] = {}
     for row, column in product(ordered(board), board.columns):
         if (score := row.scores.get(column.name)) and score.undefined:
-            gap = f"{column.name}: {row.scored - score.undefined} of {row.scored}" + f" ({score.why})" * bool(score.why)
+            gap = (
+                f"{column.name}: {row.scored - score.undefined} of {row.scored}"
+                + f" ({score.why})" * bool(score.why)
+            )
             found.setdefault(gap, []).append(row.system)
     return "; ".join(f"{', '.join(systems)} {gap}" for gap, systems in found.items())
 
 
 def score_text(score: Score | None, column: Column) -> tuple[str, str]:
-    """Value and interval as printed, ``("34.2", "[32.9, 35.6]")``; ``("–", "")`` where undefined."""
+    """Value and interval as printed, ``("34.2", "[32.9, 35.6]")``; ``("–", "")`` where
+    undefined.
+    """
     if score is None or not math.isfinite(score.value):
         return "–", ""
-    value, low, high = (_number(number, column.digits) for number in (score.value, score.low, score.high))
+    value, low, high = (
+        _number(number, column.digits) for number in (score.value, score.low, score.high)
+    )
     defined = math.isfinite(score.low) and math.isfinite(score.high)
     return value, f"[{low}, {high}]" if defined else ""
 
@@ -243,18 +312,27 @@ def is_top(board: Leaderboard, row: Row, column: Column) -> bool:
 
 
 def to_json(board: Leaderboard) -> str:
-    """The whole board, keys sorted, undefined numbers as null; the same board gives the same bytes."""
+    """The whole board, keys sorted, undefined numbers as null; the same board gives the same
+    bytes.
+    """
     content = {"format": FORMAT, **asdict(board), "rows": [asdict(row) for row in ordered(board)]}
     return json.dumps(finite(content), sort_keys=True, allow_nan=False, indent=1) + "\n"
 
 
 def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Nested mappings as ``("versions.torch", "2.13.0")`` pairs, keys sorted; anything else as text."""
+    """Nested mappings as ``("versions.torch", "2.13.0")`` pairs, keys sorted; anything else as
+    text.
+    """
     if isinstance(value, Mapping):
         for key in sorted(value, key=str):
             yield from flat(value[key], f"{path}.{key}" if path else str(key))
     elif value is not None:
-        yield path, value if isinstance(value, str) else json.dumps(finite(value), ensure_ascii=False, default=str)
+        yield (
+            path,
+            value
+            if isinstance(value, str)
+            else json.dumps(finite(value), ensure_ascii=False, default=str),
+        )
 
 
 def from_json(text: str) -> Leaderboard:
@@ -269,7 +347,9 @@ def from_json(text: str) -> Leaderboard:
         kept = {**content, "main": tuple(content["main"])}
         return Leaderboard(**kept, columns=columns, rows=rows, comparisons=compared)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError("read a leaderboard", str(error), [FORMAT], "parabench report RUN") from None
+        raise UserError(
+            "read a leaderboard", str(error), [FORMAT], "parabench report RUN"
+        ) from None
 
 
 def _row(content: dict[str, Any]) -> Row:

@@ -1,7 +1,9 @@
-"""The Hugging Face model card of an adapter: what it is, how to load it, and its results as the hub reads them.
+"""The Hugging Face model card of an adapter: what it is, how to load it, and its results as the hub
+reads them.
 
-The metadata block is huggingface_hub's own (``model-index``, source: huggingface/hub-docs, modelcard.md); intervals,
-which it has no place for, stand in each metric's arguments and in the text.
+The metadata block is huggingface_hub's own (``model-index``, source: huggingface/hub-docs,
+modelcard.md); intervals, which it has no place for, stand in each metric's arguments and in the
+text.
 """
 
 from __future__ import annotations
@@ -36,9 +38,14 @@ print(tokenizer.decode(output[0], skip_special_tokens=True))
 
 
 def to_card(
-    adapter: Adapter, name: str, board: Leaderboard | None = None, licence: str = "", data_licence: str = ""
+    adapter: Adapter,
+    name: str,
+    board: Leaderboard | None = None,
+    licence: str = "",
+    data_licence: str = "",
 ) -> str:
-    """The ``README.md`` of an adapter that is called ``name``, with its row of a leaderboard if there is one.
+    """The ``README.md`` of an adapter that is called ``name``, with its row of a leaderboard if
+    there is one.
 
     UserError where the leaderboard has no row of that name, or has scored another prompt under it.
     """
@@ -68,12 +75,22 @@ def to_card(
 def _row(board: Leaderboard, name: str, adapter: Adapter) -> Row:
     for row in board.rows:
         if row.system == name:
-            scored = dict(Signature.parse(str(board.provenance.get(f"system {name}", name))).items).get("adapter", "")
+            scored = dict(
+                Signature.parse(str(board.provenance.get(f"system {name}", name))).items
+            ).get("adapter", "")
             if not adapter.digest.startswith(scored):
-                found = f"the results are of the adapter {scored}, this one is {adapter.digest[:12]}"
-                raise UserError(f"write a card for {name!r}", found, mend="run the suite with this adapter")
+                found = (
+                    f"the results are of the adapter {scored}, this one is {adapter.digest[:12]}"
+                )
+                raise UserError(
+                    f"write a card for {name!r}", found, mend="run the suite with this adapter"
+                )
             return row
-    raise UserError(f"write a card for {name!r}", "no such system in the results", [row.system for row in board.rows])
+    raise UserError(
+        f"write a card for {name!r}",
+        "no such system in the results",
+        [row.system for row in board.rows],
+    )
 
 
 def _results(board: Leaderboard, row: Row) -> list[EvalResult]:
@@ -81,7 +98,11 @@ def _results(board: Leaderboard, row: Row) -> list[EvalResult]:
     from huggingface_hub import EvalResult
 
     data = board.provenance.get("data") or {}
-    shown = [(column, row.scores[column.name]) for column in main_columns(board) if column.name in row.scores]
+    shown = [
+        (column, row.scores[column.name])
+        for column in main_columns(board)
+        if column.name in row.scores
+    ]
     return [
         EvalResult(
             task_type="text-generation",
@@ -93,7 +114,11 @@ def _results(board: Leaderboard, row: Row) -> list[EvalResult]:
             metric_name=f"{visible(column.name)} against {AGAINST[column.against]}",
             metric_value=score.value,
             metric_config=visible(score.signature),
-            metric_args={"interval": [score.low, score.high], "level": 0.95, "better": column.better},
+            metric_args={
+                "interval": [score.low, score.high],
+                "level": 0.95,
+                "better": column.better,
+            },
         )
         for column, score in shown
         if all(map(math.isfinite, (score.value, score.low, score.high)))
@@ -112,7 +137,9 @@ def _about(facts: AdapterFacts) -> str:
 
 def _how(facts: AdapterFacts, name: str) -> str:
     text = re.sub(r"<\|VIRTUAL_PROMPT_\d+\|>", "", facts.template.prompt_template)
-    asked = text.replace(f"{{{facts.template.answer_field}}}", "").replace("{source}", "The old man sold his boat.")
+    asked = text.replace(f"{{{facts.template.answer_field}}}", "").replace(
+        "{source}", "The old man sold his boat."
+    )
     return HOW.format(base=_literal(facts.base.name), name=_literal(name), prompt=_literal(asked))
 
 
@@ -131,21 +158,37 @@ def _training(adapter: Adapter, licence: str, data_licence: str) -> str:
         "encoder": ", ".join(f"{key} {value}" for key, value in facts.encoder.items()) or "none",
         "initialiser": facts.initialiser or "not recorded",
         "seed": "not recorded" if facts.seed is None else str(facts.seed),
-        "loss, nats a target token": f"{losses[0]:.3f} to {losses[-1]:.3f}" if losses else "not recorded",
+        "loss, nats a target token": f"{losses[0]:.3f} to {losses[-1]:.3f}"
+        if losses
+        else "not recorded",
         "origin": facts.origin or "trained with parabench",
-        "versions": ", ".join(f"{key} {value}" for key, value in facts.versions.items()) or "not recorded",
+        "versions": ", ".join(f"{key} {value}" for key, value in facts.versions.items())
+        or "not recorded",
         "SHA-256 of the weights": adapter.digest,
     }
-    return _markdown_table(("what", "value"), [(key, markdown(value)) for key, value in rows.items()])
+    return _markdown_table(
+        ("what", "value"), [(key, markdown(value)) for key, value in rows.items()]
+    )
 
 
 def _table(board: Leaderboard, row: Row) -> str:
     lines = []
     for column in main_columns(board):
         value, interval = score_text(row.scores.get(column.name), column)
-        warning = f"does not rank here: {board.invalid[column.name]}" if column.name in board.invalid else ""
+        warning = (
+            f"does not rank here: {board.invalid[column.name]}"
+            if column.name in board.invalid
+            else ""
+        )
         signature = board.signatures.get(column.name, "")
-        cells = (column.name, f"{value} {interval}".strip(), AGAINST[column.against], column.better, signature, warning)
+        cells = (
+            column.name,
+            f"{value} {interval}".strip(),
+            AGAINST[column.against],
+            column.better,
+            signature,
+            warning,
+        )
         lines.append(tuple(map(markdown, cells)))
     rank = f"Rank {rank_text(row)} by {markdown(board.headline)}. " if row.rank else ""
     note = f"\n\n{markdown(board.note)}" if board.note else ""

@@ -1,4 +1,6 @@
-"""The same results in the forms of other programs: lm-evaluation-harness JSON, a LaTeX table, Parquet."""
+"""The same results in the forms of other programs: lm-evaluation-harness JSON, a LaTeX table,
+Parquet.
+"""
 
 from __future__ import annotations
 
@@ -32,19 +34,27 @@ Z = 1.959964
 """Half a 95 % interval in standard errors."""
 
 
-def to_lm_eval(board: Leaderboard, system: str, task: str = "paraphrase", date: float | None = None) -> str:
-    """One system's results in the layout of lm-evaluation-harness 0.4 (``results_*.json``), undefined scores left out.
+def to_lm_eval(
+    board: Leaderboard, system: str, task: str = "paraphrase", date: float | None = None
+) -> str:
+    """One system's results in the layout of lm-evaluation-harness 0.4 (``results_*.json``),
+    undefined scores left out.
 
-    A standard error is the half width of the bootstrap interval over 1.96. ``date`` in seconds since 1970.
+    A standard error is the half width of the bootstrap interval over 1.96. ``date`` in seconds
+    since 1970.
     """
     row = next((row for row in board.rows if row.system == system), None)
     if row is None:
-        raise UserError(f"export {system!r}", "no such system in the table", [row.system for row in board.rows])
+        raise UserError(
+            f"export {system!r}", "no such system in the table", [row.system for row in board.rows]
+        )
     better = {c.name: c.better == "up" for c in board.columns if c.better != "none"}
     content: dict[str, Any] = {
         "results": {task: {"alias": task, **dict(_lm_eval_metrics(row))}},
         "group_subtasks": {task: []},
-        "configs": {task: {"task": task, "generation_kwargs": board.provenance.get("decoding", {})}},
+        "configs": {
+            task: {"task": task, "generation_kwargs": board.provenance.get("decoding", {})}
+        },
         "versions": {task: 1},
         "n-shot": {task: 0},
         "higher_is_better": {task: better},
@@ -79,16 +89,27 @@ FITTED = r"""\footnotesize\setlength{\tabcolsep}{2pt}
 
 
 def to_latex(board: Leaderboard) -> str:
-    """The main table, intervals under values, the first cluster bold; for the packages booktabs, graphicx, textcomp."""
+    """The main table, intervals under values, the first cluster bold; for the packages booktabs,
+    graphicx, textcomp.
+    """
     import pandas
 
     columns = main_columns(board)
     arrows = {"up": r" $\uparrow$", "down": r" $\downarrow$", "none": ""}
-    heads = ["rank", "system", "n", *(latex(column.name) + arrows[column.better] for column in columns)]
+    heads = [
+        "rank",
+        "system",
+        "n",
+        *(latex(column.name) + arrows[column.better] for column in columns),
+    ]
     rows = [
         [rank_text(row).replace("-", "--"), _latex_name(row), count_text(row)]
         + [
-            _latex_score(row.scores.get(c.name), *score_text(row.scores.get(c.name), c), is_top(board, row, c))
+            _latex_score(
+                row.scores.get(c.name),
+                *score_text(row.scores.get(c.name), c),
+                is_top(board, row, c),
+            )
             for c in columns
         ]
         for row in ordered(board)
@@ -100,7 +121,12 @@ def to_latex(board: Leaderboard) -> str:
     table = frame.style.hide(axis="index").to_latex(
         hrules=True, column_format=alignment, caption=caption, environment="table*"
     )
-    return re.sub(r"\\begin\{tabular\}.*\\end\{tabular\}", lambda found: FITTED % found[0], table, flags=re.DOTALL)
+    return re.sub(
+        r"\\begin\{tabular\}.*\\end\{tabular\}",
+        lambda found: FITTED % found[0],
+        table,
+        flags=re.DOTALL,
+    )
 
 
 def _latex_name(row: Row) -> str:
@@ -113,12 +139,15 @@ def _latex_score(score: Score | None, value: str, interval: str, top: bool) -> s
     return rf"\shortstack[r]{{{shown}\\{{\tiny [${interval[1:-1]}$]}}}}" if interval else shown
 
 
-def to_parquet(data: PageData, path: Path, statistics: Mapping[str, Mapping[str, Rows]] | None = None) -> None:
-    """All samples, one row per system and example, with the value of every column and, if given, the raw statistics.
+def to_parquet(
+    data: PageData, path: Path, statistics: Mapping[str, Mapping[str, Rows]] | None = None
+) -> None:
+    """All samples, one row per system and example, with the value of every column and, if given,
+    the raw statistics.
 
-    ``statistics`` maps scorer and system to rows, of which the mean over training seeds is written. The signatures and
-    the provenance are in the file's metadata under ``parabench``. Texts are as the system wrote them; an undefined
-    number is null.
+    ``statistics`` maps scorer and system to rows, of which the mean over training seeds is written.
+    The signatures and the provenance are in the file's metadata under ``parabench``. Texts are as
+    the system wrote them; an undefined number is null.
     """
     import pyarrow
     import pyarrow.parquet
@@ -130,11 +159,15 @@ def to_parquet(data: PageData, path: Path, statistics: Mapping[str, Mapping[str,
     ]
     facts = {"signatures": dict(data.board.signatures), "provenance": data.board.provenance}
     metadata = {"parabench": json.dumps(finite(facts), sort_keys=True, allow_nan=False)}
-    table = pyarrow.concat_tables(parts, promote_options="permissive").replace_schema_metadata(metadata)
+    table = pyarrow.concat_tables(parts, promote_options="permissive").replace_schema_metadata(
+        metadata
+    )
     pyarrow.parquet.write_table(table, path, compression="zstd")
 
 
-def _columns(data: PageData, row: Row, statistics: Mapping[str, Mapping[str, Rows]]) -> dict[str, Sequence[Any]]:
+def _columns(
+    data: PageData, row: Row, statistics: Mapping[str, Mapping[str, Rows]]
+) -> dict[str, Sequence[Any]]:
     count, values = len(data.examples), data.values.get(row.system, {})
     found: dict[str, Sequence[Any]] = {
         "id": [example.id for example in data.examples],
@@ -149,7 +182,9 @@ def _columns(data: PageData, row: Row, statistics: Mapping[str, Mapping[str, Row
         found[column.name] = _nulls(values.get(column.name, [math.nan] * count))
     for scorer, arrays in statistics.items():
         if row.system in arrays:
-            found[f"statistics.{scorer}"] = [_nulls(line) for line in pooled(arrays[row.system]).tolist()]
+            found[f"statistics.{scorer}"] = [
+                _nulls(line) for line in pooled(arrays[row.system]).tolist()
+            ]
     return found
 
 

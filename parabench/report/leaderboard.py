@@ -1,4 +1,6 @@
-"""The leaderboard as people read it: Markdown, CSV and the terminal; ``to_json`` and the types come from ``board``."""
+"""The leaderboard as people read it: Markdown, CSV and the terminal; ``to_json`` and the types come
+from ``board``.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ GAPS = "Cells that leave out examples without a value, and why:"
 
 
 def to_csv(board: Leaderboard) -> str:
-    """One line a system: ``name``, ``name.low``, ``name.high`` in full, all ``name.signature``, ``name.undefined``."""
+    """One line a system: ``name``, ``name.low``, ``name.high`` in full, all ``name.signature``,
+    ``name.undefined``.
+    """
     names = [column.name for column in board.columns]
     header = ["system", "rank.low", "rank.high", "control", "scored", "asked"]
     header += [csv_text(name) + suffix for name in names for suffix in ("", ".low", ".high")]
@@ -56,8 +60,14 @@ def to_csv(board: Leaderboard) -> str:
 
 def _csv_row(row: Row, names: Sequence[str]) -> list[str | int | bool]:
     scores = [row.scores.get(name) for name in names]
-    numbers = [[score.value, score.low, score.high] if score else [math.nan] * 3 for score in scores]
-    cells = [repr(float(number)) if math.isfinite(number) else "" for triple in numbers for number in triple]
+    numbers = [
+        [score.value, score.low, score.high] if score else [math.nan] * 3 for score in scores
+    ]
+    cells = [
+        repr(float(number)) if math.isfinite(number) else ""
+        for triple in numbers
+        for number in triple
+    ]
     ranks: list[str | int] = ["", ""] if row.rank is None else list(row.rank)
     signatures = [csv_text(score.signature) if score else "" for score in scores]
     gaps = [score.undefined if score else "" for score in scores]
@@ -66,18 +76,30 @@ def _csv_row(row: Row, names: Sequence[str]) -> list[str | int | bool]:
 
 
 def to_markdown(board: Leaderboard) -> str:
-    """GitHub-flavoured Markdown: the main table, the other columns by what they compare, signatures and provenance."""
+    """GitHub-flavoured Markdown: the main table, the other columns by what they compare, signatures
+    and provenance.
+    """
     main = main_columns(board)
-    lines = [f"# {markdown(board.title)}", *([f"> {markdown(board.note)}"] if board.note else []), _reading(board)]
+    lines = [
+        f"# {markdown(board.title)}",
+        *([f"> {markdown(board.note)}"] if board.note else []),
+        _reading(board),
+    ]
     lines += [_markdown_table(board, main)]
     lines += [
-        f"**{markdown(name)} does not rank here:** {markdown(why)}" for name, why in sorted(board.invalid.items())
+        f"**{markdown(name)} does not rank here:** {markdown(why)}"
+        for name, why in sorted(board.invalid.items())
     ]
     lines += [markdown(f"{GAPS} {gaps}")] if (gaps := gaps_text(board)) else []
     for heading, columns in _other_tables(board, main):
         lines += [f"## {heading}", _markdown_table(board, columns)]
-    signatures = [f"- {markdown(name)}: {markdown_code(text)}" for name, text in sorted(board.signatures.items())]
-    provenance = [f"- {markdown(key)}: {markdown_code(text)}" for key, text in flat(board.provenance)]
+    signatures = [
+        f"- {markdown(name)}: {markdown_code(text)}"
+        for name, text in sorted(board.signatures.items())
+    ]
+    provenance = [
+        f"- {markdown(key)}: {markdown_code(text)}" for key, text in flat(board.provenance)
+    ]
     lines += ["## Signatures", "\n".join(signatures)] if signatures else []
     lines += ["## Provenance", "\n".join(provenance)] if provenance else []
     return "\n\n".join(lines) + "\n"
@@ -92,14 +114,22 @@ def _reading(board: Leaderboard) -> str:
     )
 
 
-def _other_tables(board: Leaderboard, main: Sequence[Column]) -> Iterator[tuple[str, Sequence[Column]]]:
+def _other_tables(
+    board: Leaderboard, main: Sequence[Column]
+) -> Iterator[tuple[str, Sequence[Column]]]:
     others = [column for column in board.columns if column not in main]
     others.sort(key=lambda column: list(AGAINST).index(column.against))
     for against, group in groupby(others, key=lambda column: column.against):
         columns = list(group)
-        parts = [columns[start : start + MAIN_WIDTH] for start in range(0, len(columns), MAIN_WIDTH)]
+        parts = [
+            columns[start : start + MAIN_WIDTH] for start in range(0, len(columns), MAIN_WIDTH)
+        ]
         for number, part in enumerate(parts, 1):
-            yield f"Against {AGAINST[against]}" + (f" ({number}/{len(parts)})" if len(parts) > 1 else ""), part
+            yield (
+                f"Against {AGAINST[against]}"
+                + (f" ({number}/{len(parts)})" if len(parts) > 1 else ""),
+                part,
+            )
 
 
 def _markdown_table(board: Leaderboard, columns: Sequence[Column]) -> str:
@@ -116,7 +146,9 @@ def _markdown_table(board: Leaderboard, columns: Sequence[Column]) -> str:
         for row in ordered(board)
     ]
     align = ["right", "left", *["right"] * (len(facts) + len(columns))]
-    return tabulate(rows, ["rank", "system", *facts, *heads], "pipe", colalign=align, disable_numparse=True)
+    return tabulate(
+        rows, ["rank", "system", *facts, *heads], "pipe", colalign=align, disable_numparse=True
+    )
 
 
 def _markdown_name(row: Row) -> str:
@@ -131,12 +163,17 @@ def _markdown_scores(board: Leaderboard, row: Row, columns: Sequence[Column]) ->
 
 
 def to_terminal(board: Leaderboard, console: Console) -> None:
-    """Print the main table, as many columns as the console is wide, then the note and what does not rank."""
+    """Print the main table, as many columns as the console is wide, then the note and what does not
+    rank.
+    """
     from rich.text import Text
 
     columns = list(main_columns(board))
     unbounded = console.options.update(max_width=10_000)
-    while console.measure(_terminal_table(board, columns), options=unbounded).maximum > console.width and columns[1:]:
+    while (
+        console.measure(_terminal_table(board, columns), options=unbounded).maximum > console.width
+        and columns[1:]
+    ):
         columns.pop()
     console.print(_terminal_table(board, columns))
     shown = [column.name for column in columns]
@@ -144,13 +181,17 @@ def to_terminal(board: Leaderboard, console: Console) -> None:
         if name in shown:
             console.print(Text(visible(f"⚠ {name} does not rank here: {why}")))
     if others := sorted(set(board.invalid) - set(shown)):
-        console.print(Text(visible(f"⚠ nor do these, for reasons in the files: {', '.join(others)}")))
+        console.print(
+            Text(visible(f"⚠ nor do these, for reasons in the files: {', '.join(others)}"))
+        )
     if gaps := gaps_text(board):
         console.print(Text(visible(f"{GAPS} {gaps}")))
     for sentence in reading(board):
         console.print(Text(visible(sentence), style="dim"))
     if hidden := [column.name for column in board.columns if column.name not in shown]:
-        console.print(Text(visible(f"Not shown here, in the files: {', '.join(hidden)}"), style="dim"))
+        console.print(
+            Text(visible(f"Not shown here, in the files: {', '.join(hidden)}"), style="dim")
+        )
     if board.note:
         console.print(Text(visible(board.note), style="dim"))
 
@@ -168,12 +209,19 @@ def _terminal_table(board: Leaderboard, columns: Sequence[Column]) -> Table:
         table.add_column(head, justify="right", no_wrap=True)
     for column in columns:
         table.add_column(
-            Text(f"{visible(label(board, column))}\n{AGAINST[column.against]}"), justify="right", no_wrap=True
+            Text(f"{visible(label(board, column))}\n{AGAINST[column.against]}"),
+            justify="right",
+            no_wrap=True,
         )
     for row in ordered(board):
         cells = [_terminal_cell(board, row, column) for column in columns]
-        name = Text(visible(row.system) + (" †" if row.control else ""), style="italic" if row.control else "")
-        table.add_row(rank_text(row), name, *(Text(visible(text(row))) for text in facts.values()), *cells)
+        name = Text(
+            visible(row.system) + (" †" if row.control else ""),
+            style="italic" if row.control else "",
+        )
+        table.add_row(
+            rank_text(row), name, *(Text(visible(text(row))) for text in facts.values()), *cells
+        )
     return table
 
 
@@ -182,5 +230,6 @@ def _terminal_cell(board: Leaderboard, row: Row, column: Column) -> Text:
 
     value, interval = score_text(row.scores.get(column.name), column)
     return Text.assemble(
-        (value, "bold" if is_top(board, row, column) else ""), (f" {interval}" if interval else "", "dim")
+        (value, "bold" if is_top(board, row, column) else ""),
+        (f" {interval}" if interval else "", "dim"),
     )

@@ -1,7 +1,8 @@
 """The report page: one self-contained HTML file of a finished comparison, made from data alone.
 
-Foreign text reaches the page in two ways only: autoescaped by jinja2, or in one block of JSON that the page's script
-shows as text. The page may run its own script and style, by their hashes, and nothing else.
+Foreign text reaches the page in two ways only: autoescaped by jinja2, or in one block of JSON that
+the page's script shows as text. The page may run its own script and style, by their hashes, and
+nothing else.
 """
 
 from __future__ import annotations
@@ -30,7 +31,11 @@ def to_html(data: PageData) -> str:
     style, script = part("parabench.render", "page.css"), part("parabench.report", "page.js")
     signatures = data.board.signatures
     return template(
-        "parabench.report", "page.html.j2", visible=visible, rank=boards.rank_text, count=boards.count_text
+        "parabench.report",
+        "page.html.j2",
+        visible=visible,
+        rank=boards.rank_text,
+        count=boards.count_text,
     ).render(
         data=data,
         board=data.board,
@@ -46,12 +51,17 @@ def to_html(data: PageData) -> str:
         facts=boards.row_facts(data.board),
         reading=boards.reading(data.board),
         undefined={
-            column.name: sum(row.scores[column.name].undefined for row in data.board.rows if column.name in row.scores)
+            column.name: sum(
+                row.scores[column.name].undefined
+                for row in data.board.rows
+                if column.name in row.scores
+            )
             for column in data.board.columns
         },
         shown={row.system for row in data.board.rows if data.shows(row)},
         signed=[
-            (name, list(group)) for name, group in groupby(data.board.columns, lambda c: signatures.get(c.name, ""))
+            (name, list(group))
+            for name, group in groupby(data.board.columns, lambda c: signatures.get(c.name, ""))
         ],
         provenance=list(flat(data.board.provenance)),
         against=boards.AGAINST,
@@ -59,27 +69,49 @@ def to_html(data: PageData) -> str:
         samples=Markup(script_json(samples(data))),
         style=Markup(style),
         script=Markup(script),
-        policy="; ".join(["default-src 'none'", f"style-src {digest(style)}", f"script-src {digest(script)}", *CLOSED]),
+        policy="; ".join(
+            [
+                "default-src 'none'",
+                f"style-src {digest(style)}",
+                f"script-src {digest(script)}",
+                *CLOSED,
+            ]
+        ),
     )
 
 
 def column_groups(board: Leaderboard) -> list[tuple[str, list[Column]]]:
-    """The headline by itself, then the other columns by what they compare with, main ones first in each group."""
+    """The headline by itself, then the other columns by what they compare with, main ones first in
+    each group.
+    """
     main = boards.main_columns(board)
     rest = sorted(board.columns, key=lambda column: column not in main)
     groups = [("headline", [column for column in main if column.name == board.headline])]
     for against in boards.AGAINST:
-        groups.append((against, [c for c in rest if c.against == against and c.name != board.headline]))
+        groups.append(
+            (against, [c for c in rest if c.against == against and c.name != board.headline])
+        )
     return [(name, columns) for name, columns in groups if columns]
 
 
 def cell(board: Leaderboard, row: Row, column: Column) -> dict[str, Any]:
-    """One cell: text, sorting key, and the ends and middle of its whisker in percent of the column's range."""
+    """One cell: text, sorting key, and the ends and middle of its whisker in percent of the
+    column's range.
+    """
     score = row.scores.get(column.name)
     value, interval = boards.score_text(score, column)
-    ends = [end for other in board.rows if column.name in other.scores for end in _ends(other.scores[column.name])]
+    ends = [
+        end
+        for other in board.rows
+        if column.name in other.scores
+        for end in _ends(other.scores[column.name])
+    ]
     low, span = (min(ends), max(ends) - min(ends)) if ends else (0.0, 0.0)
-    whisker = [round(2 + 96 * (end - low) / span, 1) for end in _ends(score)] if score and span > 0 else []
+    whisker = (
+        [round(2 + 96 * (end - low) / span, 1) for end in _ends(score)]
+        if score and span > 0
+        else []
+    )
     key = score.value if score and math.isfinite(score.value) else None
     return {
         "value": value,
@@ -100,11 +132,17 @@ def _ends(score: Score) -> list[float]:
 
 
 def drawings(data: PageData) -> dict[str, Any]:
-    """The plane, wide and narrow (None without such values), and a distribution for every column that has values."""
+    """The plane, wide and narrow (None without such values), and a distribution for every column
+    that has values.
+    """
     from parabench.render.figures import distribution
 
     controls = frozenset(row.system for row in data.board.rows if row.control)
-    names = [row.system for row in boards.ordered(data.board) if row.system in data.values and data.shows(row)]
+    names = [
+        row.system
+        for row in boards.ordered(data.board)
+        if row.system in data.values and data.shows(row)
+    ]
     main = boards.main_columns(data.board)
     columns = [*main, *(column for column in data.board.columns if column not in main)]
     drawn = []
@@ -126,24 +164,36 @@ def _plane(data: PageData) -> dict[str, Any] | None:
         for row in boards.ordered(data.board)
         if row.scored == row.asked
         and data.shows(row)
-        and all(_ends(row.scores[c.name]) if c.name in row.scores else () for c in (change, quality))
+        and all(
+            _ends(row.scores[c.name]) if c.name in row.scores else () for c in (change, quality)
+        )
     ]
     if not points:
         return None
     front = pareto([point for point in points if not point.control], change, quality)
     drawn = [Markup(plane(points, change, quality, width)) for width in (6.6, 4.2)]
-    return {"change": change, "quality": quality, "front": [point.name for point in front], "drawings": drawn}
+    return {
+        "change": change,
+        "quality": quality,
+        "front": [point.name for point in front],
+        "drawings": drawn,
+    }
 
 
 def axes(data: PageData) -> tuple[Column | None, Column | None]:
-    """The columns of change and of quality: those named, else the first against the source and against references.
+    """The columns of change and of quality: those named, else the first against the source and
+    against references.
 
     Overlap with the source counts as change when lower is better.
     """
     columns = [*boards.main_columns(data.board), *data.board.columns]
 
     def first(name: str, against: str) -> Column | None:
-        wanted = [c for c in columns if (c.name == name if name else c.against == against and c.better != "none")]
+        wanted = [
+            c
+            for c in columns
+            if (c.name == name if name else c.against == against and c.better != "none")
+        ]
         return wanted[0] if wanted else None
 
     return first(data.change, "source"), first(data.quality, "reference")
@@ -153,13 +203,19 @@ def axes(data: PageData) -> tuple[Column | None, Column | None]:
 
 
 def matrix(data: PageData) -> list[tuple[str, list[dict[str, Any] | None]]]:
-    """For every system against every other: the difference on the headline, its interval, p and the verdict."""
+    """For every system against every other: the difference on the headline, its interval, p and the
+    verdict.
+    """
     column = next((c for c in data.board.columns if c.name == data.board.headline), None)
     if column is None:
         return []
     pairs = {(c.first, c.second): (c.difference, c.low, c.high, c.p) for c in data.comparisons}
     pairs |= {(c.second, c.first): (-c.difference, -c.high, -c.low, c.p) for c in data.comparisons}
-    names = [row.system for row in boards.ordered(data.board) if any(row.system in pair for pair in pairs)]
+    names = [
+        row.system
+        for row in boards.ordered(data.board)
+        if any(row.system in pair for pair in pairs)
+    ]
     return [(name, [_pair(pairs.get((name, other)), column) for other in names]) for name in names]
 
 

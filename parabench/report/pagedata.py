@@ -13,11 +13,12 @@ from parabench.report.board import Comparison, Leaderboard, Row
 class PageData:
     """All that the page shows.
 
-    ``texts`` holds for every system what it wrote for each example: one text, one for every turn or sample, or none;
-    ``values`` for system and column one number per example (NaN: undefined), ``cut`` the places of the outputs that the
-    length limit ended. ``quality`` and ``change`` name the axes of the plane; when empty, they are the first columns
-    that measure each. ``anchors`` are the controls that stand beside the systems in figures and examples (None: all);
-    the table has every one. ``total`` is how many examples were scored, where these are a sample of them.
+    ``texts`` holds for every system what it wrote for each example: one text, one for every turn or
+    sample, or none; ``values`` for system and column one number per example (NaN: undefined),
+    ``cut`` the places of the outputs that the length limit ended. ``quality`` and ``change`` name
+    the axes of the plane; when empty, they are the first columns that measure each. ``anchors`` are
+    the controls that stand beside the systems in figures and examples (None: all); the table has
+    every one. ``total`` is how many examples were scored, where these are a sample of them.
     """
 
     board: Leaderboard

@@ -16,7 +16,9 @@ LAYOUT = "column,SYSTEM,…  then  examples,N,…  then one line a column, its v
 
 @dataclass(frozen=True)
 class Published:
-    """A printed table: its systems, how many examples each was scored on, and each column's values as printed."""
+    """A printed table: its systems, how many examples each was scored on, and each column's values
+    as printed.
+    """
 
     source: str
     systems: tuple[str, ...]
@@ -27,19 +29,30 @@ class Published:
 def read_published(path: Path) -> Published:
     """Read a CSV file laid out as ``LAYOUT``; raises UserError where it is something else."""
     try:
-        (head, *systems), (_, *examples), *lines = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+        (head, *systems), (_, *examples), *lines = list(
+            csv.reader(path.read_text(encoding="utf-8").splitlines())
+        )
         columns = {name: tuple(values) for name, *values in lines}
-        numbers = [*map(int, examples), *(float(value) for row in columns.values() for value in row)]
+        numbers = [
+            *map(int, examples),
+            *(float(value) for row in columns.values() for value in row),
+        ]
     except (OSError, ValueError, csv.Error) as error:
-        raise UserError(f"read published numbers from {path}", str(error), mend=f"lay it out as {LAYOUT}") from None
+        raise UserError(
+            f"read published numbers from {path}", str(error), mend=f"lay it out as {LAYOUT}"
+        ) from None
     if head != "column" or len(numbers) != len(systems) * (1 + len(columns)):
         found = "lines of unequal length, or another layout"
-        raise UserError(f"read published numbers from {path}", found, mend=f"lay it out as {LAYOUT}")
+        raise UserError(
+            f"read published numbers from {path}", found, mend=f"lay it out as {LAYOUT}"
+        )
     return Published(path.name, tuple(systems), tuple(examples), columns)
 
 
 def beside(board: Leaderboard, published: Published) -> str:
-    """A Markdown table of every published column that the run has: the published systems, then the run's rows."""
+    """A Markdown table of every published column that the run has: the published systems, then the
+    run's rows.
+    """
     from tabulate import tabulate
 
     if not any(column.name in published.columns for column in board.columns):
@@ -50,20 +63,26 @@ def beside(board: Leaderboard, published: Published) -> str:
             "parabench run --scorers paraphrase-opt",
         )
     rows = ordered(board)
-    names = [*(f"{name} ‡" for name in published.systems), *(row.system + " †" * row.control for row in rows)]
+    names = [
+        *(f"{name} ‡" for name in published.systems),
+        *(row.system + " †" * row.control for row in rows),
+    ]
     counts = ["examples", *published.examples, *(str(row.scored) for row in rows)]
     align = ["left", *["right"] * len(names)]
     lines = [counts, *_lines(board, published)]
-    table = tabulate(lines, ["", *map(markdown, names)], "pipe", colalign=align, disable_numparse=True)
-    note = (
-        f"‡ as published ({markdown(published.source)}), on other examples than these; † a control. Nothing here ranks."
+    table = tabulate(
+        lines, ["", *map(markdown, names)], "pipe", colalign=align, disable_numparse=True
     )
+    note = f"‡ as published ({markdown(published.source)}), on other examples than these; † a control. Nothing here ranks."
     return f"# {markdown(board.title)}, beside {markdown(published.source)}\n\n{table}\n\n{note}\n"
 
 
 def _lines(board: Leaderboard, published: Published) -> Iterator[list[str]]:
     for column in board.columns:
         if column.name in published.columns:
-            printed = [Score(float(value), float("nan"), float("nan"), "") for value in published.columns[column.name]]
+            printed = [
+                Score(float(value), float("nan"), float("nan"), "")
+                for value in published.columns[column.name]
+            ]
             scores = [*printed, *(row.scores.get(column.name) for row in ordered(board))]
             yield [markdown(column.name), *(score_text(score, column)[0] for score in scores)]

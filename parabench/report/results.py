@@ -1,4 +1,6 @@
-"""What a run folder holds, read once and verified: facts, examples, texts, and every scorer's statistics."""
+"""What a run folder holds, read once and verified: facts, examples, texts, and every scorer's
+statistics.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +34,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Output:
-    """What one row wrote, by example id: one text, or one for each turn or training seed; and the row's role.
+    """What one row wrote, by example id: one text, or one for each turn or training seed; and the
+    row's role.
 
-    ``cut`` holds the ids of outputs that the length limit ended. A role is ``system``, ``sentinel`` or ``human``.
-    ``training`` is what is known of the data that each of the row's systems learned from. ``samples`` are all texts of
-    an example where there are several samples; the first of each system is its text. ``count`` says how many examples
-    were answered where texts are held of some only.
+    ``cut`` holds the ids of outputs that the length limit ended. A role is ``system``, ``sentinel``
+    or ``human``. ``training`` is what is known of the data that each of the row's systems learned
+    from. ``samples`` are all texts of an example where there are several samples; the first of each
+    system is its text. ``count`` says how many examples were answered where texts are held of some
+    only.
     """
 
     texts: Mapping[str, Sequence[str]]
@@ -60,10 +64,11 @@ class Output:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one scorer left behind: an array for each row of the table, and the settings that made them.
+    """What one scorer left behind: an array for each row of the table, and the settings that made
+    them.
 
-    A row of several training seeds has an array for each. ``why`` has, for each row of the table, the
-    reasons why examples have no value.
+    A row of several training seeds has an array for each. ``why`` has, for each row of the table,
+    the reasons why examples have no value.
     """
 
     scorer: Scorer
@@ -74,12 +79,17 @@ class Measured:
     def reasons(self, row: str) -> str:
         """``"not a finite number"``, or several with their counts."""
         counts = Counter(self.why.get(row, ()))
-        return next(iter(counts), "") if len(counts) < 2 else ", ".join(f"{n} {why}" for why, n in counts.most_common())
+        return (
+            next(iter(counts), "")
+            if len(counts) < 2
+            else ", ".join(f"{n} {why}" for why, n in counts.most_common())
+        )
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A run folder, of which examples and statistics may stay on disk; everything reported is a function of this alone.
+    """A run folder, of which examples and statistics may stay on disk; everything reported is a
+    function of this alone.
 
     ``most`` is the number of examples whose texts are held at most; None is all.
     """
@@ -106,7 +116,9 @@ class Evidence:
 
     @cached_property
     def headline(self) -> str:
-        """The column that ranks: the suite's, or the first one there is where that was not measured."""
+        """The column that ranks: the suite's, or the first one there is where that was not
+        measured.
+        """
         names = [column.name for column in self.columns]
         wanted = self.facts["suite"]["headline"]
         return wanted if wanted in names or not names else names[0]
@@ -117,16 +129,22 @@ class Evidence:
         import numpy as np
 
         names = (example.cluster or f"example {example.id}" for example in self.examples)
-        return Groups(len(self.examples), np.fromiter(map(mark, names), np.uint64, len(self.examples)))
+        return Groups(
+            len(self.examples), np.fromiter(map(mark, names), np.uint64, len(self.examples))
+        )
 
     @property
     def resamples(self) -> int:
-        """How many samples and swaps are drawn: fewer where so many examples leave little to chance."""
+        """How many samples and swaps are drawn: fewer where so many examples leave little to
+        chance.
+        """
         return 10_000 if len(self.examples) <= MANY else 1_000
 
     @cached_property
     def samples(self) -> Mapping[str, Float[np.ndarray, "S R C"]]:
-        """Every scorer's columns on bootstrap samples, all rows sampled alike, rows in the order of its statistics."""
+        """Every scorer's columns on bootstrap samples, all rows sampled alike, rows in the order of
+        its statistics.
+        """
         how = self.seed, self.resamples, self.clusters
         return {
             name: bootstraps(one.scorer.combine, list(one.statistics.values()), *how)
@@ -135,7 +153,9 @@ class Evidence:
 
     @cached_property
     def ranking(self) -> tuple[str, int] | None:
-        """The scorer of the headline and the column's place in it; None where none has a better end."""
+        """The scorer of the headline and the column's place in it; None where none has a better
+        end.
+        """
         for name, one in self.measured.items():
             for place, column in enumerate(one.scorer.columns):
                 if column.name == self.headline and column.better != "none":
@@ -144,15 +164,23 @@ class Evidence:
 
 
 def gather(folder: Path, most: int | None = None) -> Evidence:
-    """Read a run folder, the texts of ``most`` examples (None: of all); UserError where it is none, or damaged."""
+    """Read a run folder, the texts of ``most`` examples (None: of all); UserError where it is none,
+    or damaged.
+    """
     facts, examples = _facts(folder), Mapped(_example, read_examples(folder))
     held = {examples[place].id for place in shown(len(examples), most, facts["runtime"]["seed"])}
-    found = {name: _output(folder, name, facts, held) for (name,) in log_names(folder, "predictions")}
+    found = {
+        name: _output(folder, name, facts, held) for (name,) in log_names(folder, "predictions")
+    }
     rows = seeds.rows(found)
     outputs = {row: _merged([found[name][0] for name in names]) for row, names in rows.items()}
-    arrays = {name: CutOffRows(cut) for name, (_, cut) in found.items() if len(cut) == len(examples)}
+    arrays = {
+        name: CutOffRows(cut) for name, (_, cut) in found.items() if len(cut) == len(examples)
+    }
     harness = Measured(CutOff(), str(CutOff().signature), _stacked(arrays, rows))
-    return Evidence(facts, examples, outputs, _all_measured(folder, rows) | {CUT_OFF: harness}, most)
+    return Evidence(
+        facts, examples, outputs, _all_measured(folder, rows) | {CUT_OFF: harness}, most
+    )
 
 
 def shown(count: int, most: int | None, seed: int) -> Int[np.ndarray, " S"]:
@@ -178,13 +206,19 @@ def _merged(outputs: Sequence[Output]) -> Output:
 
 
 def _pooled(several: Sequence[Mapping[str, Sequence[str]]]) -> dict[str, list[str]]:
-    return {key: [text for texts in several for text in texts.get(key, ())] for key in dict.fromkeys(chain(*several))}
+    return {
+        key: [text for texts in several for text in texts.get(key, ())]
+        for key in dict.fromkeys(chain(*several))
+    }
 
 
 def _stacked(arrays: Mapping[str, Any], rows: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """Arrays by row; a list of those of its training seeds, where all are there."""
     whole = {row: names for row, names in rows.items() if all(name in arrays for name in names)}
-    return {row: arrays[n[0]] if len(n) == 1 else [arrays[name] for name in n] for row, n in whole.items()}
+    return {
+        row: arrays[n[0]] if len(n) == 1 else [arrays[name] for name in n]
+        for row, n in whole.items()
+    }
 
 
 def _facts(folder: Path) -> dict[str, Any]:
@@ -194,7 +228,9 @@ def _facts(folder: Path) -> dict[str, Any]:
     try:
         facts = json.loads(read(path))
         texts = [facts["suite"][name] for name in ("title", "note", "headline")]
-        if not all(isinstance(text, str) for text in texts) or not isinstance(facts["runtime"]["seed"], int):
+        if not all(isinstance(text, str) for text in texts) or not isinstance(
+            facts["runtime"]["seed"], int
+        ):
             raise TypeError
     except (ValueError, TypeError, KeyError, RecursionError):
         raise UserError(f"report {folder}", "its provenance.json is damaged", mend=mend) from None
@@ -202,11 +238,17 @@ def _facts(folder: Path) -> dict[str, Any]:
 
 
 def _example(record: Mapping[str, Any]) -> Example:
-    return Example(record["id"], record["source"], tuple(record["references"]), record.get("cluster", ""))
+    return Example(
+        record["id"], record["source"], tuple(record["references"]), record.get("cluster", "")
+    )
 
 
-def _output(folder: Path, name: str, facts: Mapping[str, Any], held: Container[str]) -> tuple[Output, bytearray]:
-    """What a system wrote, its texts for the examples that are held, and which of all outputs were cut."""
+def _output(
+    folder: Path, name: str, facts: Mapping[str, Any], held: Container[str]
+) -> tuple[Output, bytearray]:
+    """What a system wrote, its texts for the examples that are held, and which of all outputs were
+    cut.
+    """
     contents = read_finished(folder, "predictions", name)
     kept, cut = dict[str, Mapping[str, Any]](), bytearray(len(contents.records))
     for place, (example, record) in enumerate(contents.records):
@@ -227,22 +269,36 @@ def _output(folder: Path, name: str, facts: Mapping[str, Any], held: Container[s
 
 
 def _all_measured(folder: Path, rows: Mapping[str, Sequence[str]]) -> dict[str, Measured]:
-    """By scorer, in the order of the table; UserError where one measured systems under different settings."""
+    """By scorer, in the order of the table; UserError where one measured systems under different
+    settings.
+    """
     arrays: dict[str, dict[str, Any]] = {}
     keys: dict[str, dict[str, Any]] = {}
     for system, name in log_names(folder, "statistics"):
         key, array = load_statistics(folder, system, name)
         arrays.setdefault(name, {})[system] = array
         keys.setdefault(name, {})[system] = key
-    found = {name: _measured(name, keys[name], _stacked(arrays[name], rows)) for name in sorted(arrays, key=_order)}
-    return {name: replace(one, why=_reasons(folder, name, one, rows)) for name, one in found.items()}
+    found = {
+        name: _measured(name, keys[name], _stacked(arrays[name], rows))
+        for name in sorted(arrays, key=_order)
+    }
+    return {
+        name: replace(one, why=_reasons(folder, name, one, rows)) for name, one in found.items()
+    }
 
 
-def _reasons(folder: Path, name: str, one: Measured, rows: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    return {row: [w for s in rows[row] for w in load_reasons(folder, s, name).values()] for row in one.statistics}
+def _reasons(
+    folder: Path, name: str, one: Measured, rows: Mapping[str, Sequence[str]]
+) -> dict[str, list[str]]:
+    return {
+        row: [w for s in rows[row] for w in load_reasons(folder, s, name).values()]
+        for row in one.statistics
+    }
 
 
-def _measured(name: str, keys: Mapping[str, Mapping[str, Any]], statistics: Mapping[str, Any]) -> Measured:
+def _measured(
+    name: str, keys: Mapping[str, Mapping[str, Any]], statistics: Mapping[str, Any]
+) -> Measured:
     signatures = {key["signature"] for key in keys.values()}
     if len(signatures) > 1:
         raise UserError(
@@ -251,10 +307,16 @@ def _measured(name: str, keys: Mapping[str, Mapping[str, Any]], statistics: Mapp
             mend="run the same command with all of these systems, so that they are measured alike",
         )
     family, variant = next(iter(keys.values())).get("built") or registry.split("scorer", name)
-    return Measured(registry.builder("scorer", family)(variant, Setting()), signatures.pop(), statistics)
+    return Measured(
+        registry.builder("scorer", family)(variant, Setting()), signatures.pop(), statistics
+    )
 
 
 def _order(name: str) -> tuple[int, str]:
     families = list(registry.table("scorer"))
-    known = [family for family in families if name == family or name.startswith((f"{family}-", f"{family}:"))]
+    known = [
+        family
+        for family in families
+        if name == family or name.startswith((f"{family}-", f"{family}:"))
+    ]
     return families.index(max(known, key=len)) if known else len(families), name

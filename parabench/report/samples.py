@@ -1,4 +1,6 @@
-"""What the page's sample browser shows: every text as runs of differences from its source, values and flags."""
+"""What the page's sample browser shows: every text as runs of differences from its source, values
+and flags.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,26 @@ if TYPE_CHECKING:
 
 
 def samples(data: PageData) -> dict[str, Any]:
-    """All of it as one JSON-ready object; systems in leaderboard order, numbers one digit finer than shown."""
+    """All of it as one JSON-ready object; systems in leaderboard order, numbers one digit finer
+    than shown.
+    """
     rows = [row for row in boards.ordered(data.board) if row.system in data.texts]
     return {
         "headline": data.board.headline,
-        "columns": [{"name": c.name, "better": c.better, "digits": c.digits} for c in data.board.columns],
-        "systems": [{"name": visible(row.system), "control": row.control, "shown": data.shows(row)} for row in rows],
-        "examples": [_example(data, place, [row.system for row in rows]) for place in range(len(data.examples))],
-        "values": [[_rounded(data, row.system, column) for column in data.board.columns] for row in rows],
+        "columns": [
+            {"name": c.name, "better": c.better, "digits": c.digits} for c in data.board.columns
+        ],
+        "systems": [
+            {"name": visible(row.system), "control": row.control, "shown": data.shows(row)}
+            for row in rows
+        ],
+        "examples": [
+            _example(data, place, [row.system for row in rows])
+            for place in range(len(data.examples))
+        ],
+        "values": [
+            [_rounded(data, row.system, column) for column in data.board.columns] for row in rows
+        ],
         "disagreement": [_disagreement(data, row.system) for row in rows],
     }
 
@@ -36,7 +50,10 @@ def _example(data: PageData, place: int, systems: Sequence[str]) -> dict[str, An
         "id": visible(example.id),
         "source": source,
         "references": [runs(source, visible(reference)) for reference in example.references],
-        "outputs": [_output(source, data.texts[name][place], place in data.cut.get(name, ())) for name in systems],
+        "outputs": [
+            _output(source, data.texts[name][place], place in data.cut.get(name, ()))
+            for name in systems
+        ],
     }
 
 
@@ -48,11 +65,15 @@ def _output(source: str, texts: Sequence[str], cut: bool) -> dict[str, Any]:
 
 
 def _rounded(data: PageData, system: str, column: Column) -> list[float]:
-    return [round(float(v), column.digits + 1) for v in data.values.get(system, {}).get(column.name, ())]
+    return [
+        round(float(v), column.digits + 1) for v in data.values.get(system, {}).get(column.name, ())
+    ]
 
 
 def _disagreement(data: PageData, system: str) -> list[float]:
-    """How far the main columns part on each example: the largest minus the smallest of its percentile ranks, 0 to 1."""
+    """How far the main columns part on each example: the largest minus the smallest of its
+    percentile ranks, 0 to 1.
+    """
     from scipy.stats import rankdata
 
     ranks = []

@@ -32,7 +32,9 @@ class CutOff:
     def signature(self) -> Signature:
         return Signature(NAME, (("by", "no-end-token"),))
 
-    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> Float[np.ndarray, "N 2"]:
+    def measure(
+        self, examples: Sequence[Example], texts: Sequence[str]
+    ) -> Float[np.ndarray, "N 2"]:
         return Rows(bytes(example.id in self.cut for example in examples))[:]
 
     @additive
@@ -42,7 +44,9 @@ class CutOff:
 
 
 class Rows:
-    """Statistics from whether each output was cut, a byte each: rows of that and of 1, made when asked for."""
+    """Statistics from whether each output was cut, a byte each: rows of that and of 1, made when
+    asked for.
+    """
 
     ndim = 2
 

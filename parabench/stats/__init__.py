@@ -1,1 +1,3 @@
-"""Statistics of scores: leave-one-out references, arrays, clusters, intervals, significance, validity."""
+"""Statistics of scores: leave-one-out references, arrays, clusters, intervals, significance,
+validity.
+"""

@@ -1,7 +1,8 @@
-"""Columns from statistics: of every example by itself, or of all together; where they are many, a part at a time.
+"""Columns from statistics: of every example by itself, or of all together; where they are many, a
+part at a time.
 
-Statistics are rows of float64 ``[N, K]``, one for each example, in memory or on disk; of several training seeds, such
-an array for each. A scorer's ``combine`` makes C columns of them.
+Statistics are rows of float64 ``[N, K]``, one for each example, in memory or on disk; of several
+training seeds, such an array for each. A scorer's ``combine`` makes C columns of them.
 """
 
 from __future__ import annotations

@@ -17,9 +17,11 @@ Names = Sequence[str] | Int[np.ndarray, " N"]
 
 
 class Groups:
-    """The clusters of ``count`` rows in order of first appearance; each row by itself where none are given.
+    """The clusters of ``count`` rows in order of first appearance; each row by itself where none
+    are given.
 
-    ``numbers`` is the number of each row's cluster. Other arrays are made only where clusters have several rows.
+    ``numbers`` is the number of each row's cluster. Other arrays are made only where clusters have
+    several rows.
     """
 
     def __init__(self, count: int, clusters: Names | None = None) -> None:
@@ -28,7 +30,9 @@ class Groups:
         if clusters is not None:
             self.numbers = _numbered(clusters)
         self._single = count == 0 or int(self.numbers[-1]) == count - 1
-        self._order = self._bounds = self.numbers  # rows cluster by cluster, and where each begins, then the end
+        self._order = self._bounds = (
+            self.numbers
+        )  # rows cluster by cluster, and where each begins, then the end
         if not self._single:
             self._order = np.argsort(self.numbers, kind="stable").astype(np.int32)
             new = np.diff(self.numbers[self._order], prepend=-1, append=-1) != 0
@@ -62,7 +66,11 @@ class Groups:
 
         Parts are made when they are asked for, unless there is but one.
         """
-        parts = [slice(0, len(self))] if len(self.numbers) <= arrays.MANY else list(arrays.parts(len(self)))
+        parts = (
+            [slice(0, len(self))]
+            if len(self.numbers) <= arrays.MANY
+            else list(arrays.parts(len(self)))
+        )
         made = Mapped(partial(self._sums, systems), parts)
         return made if len(parts) > 1 else list(made)
 
@@ -89,6 +97,8 @@ def _numbered(clusters: Names) -> Int[np.ndarray, " N"]:
 
 
 def cluster_rows(count: int, clusters: Names | None) -> list[Int[np.ndarray, " _"]]:
-    """The row numbers of every cluster, in order of first appearance; each row by itself where there are none."""
+    """The row numbers of every cluster, in order of first appearance; each row by itself where
+    there are none.
+    """
     groups = Groups(count, clusters)
     return [groups.members(cluster) for cluster in range(len(groups))]

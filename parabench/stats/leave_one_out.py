@@ -1,9 +1,12 @@
-"""Each reference left out in turn, so that everybody, people included, is scored against equally many.
+"""Each reference left out in turn, so that everybody, people included, is scored against equally
+many.
 
-In turn j the references of every example are all but the j-th, and what people wrote is the j-th. A system's statistics
-of an example are the mean over the turns: means stay means, and ratios of summed counts those of all turns pooled.
+In turn j the references of every example are all but the j-th, and what people wrote is the j-th. A
+system's statistics of an example are the mean over the turns: means stay means, and ratios of
+summed counts those of all turns pooled.
 
-Columns against samples are measured in the same way: in turn k the k-th sample of a source stands before all others.
+Columns against samples are measured in the same way: in turn k the k-th sample of a source stands
+before all others.
 """
 
 from __future__ import annotations
@@ -21,8 +24,13 @@ if TYPE_CHECKING:
 
 
 def signature(references: int) -> Signature:
-    """How examples with so many references are scored; with a single one there is none to leave out."""
-    return Signature("turns", (("references", str(references)), ("left-out", "each" if references > 1 else "none")))
+    """How examples with so many references are scored; with a single one there is none to leave
+    out.
+    """
+    return Signature(
+        "turns",
+        (("references", str(references)), ("left-out", "each" if references > 1 else "none")),
+    )
 
 
 def texts(record: Mapping[str, Any]) -> list[str]:
@@ -31,7 +39,8 @@ def texts(record: Mapping[str, Any]) -> list[str]:
 
 
 def given(scorer: Scorer, record: Mapping[str, Any], samples: int) -> list[str]:
-    """What a scorer is to see of a record: its texts, or its samples; of what people wrote only as many as ``samples``.
+    """What a scorer is to see of a record: its texts, or its samples; of what people wrote only as
+    many as ``samples``.
 
     More texts repeat one another more, so that systems and people are to have equally many.
     """
@@ -41,18 +50,30 @@ def given(scorer: Scorer, record: Mapping[str, Any], samples: int) -> list[str]:
     return several[:samples] if samples > 1 else several
 
 
-def measure(scorer: Scorer, examples: Sequence[Example], texts: Sequence[Sequence[str]]) -> Float[np.ndarray, "N K"]:
-    """A scorer's statistics of every example, the mean over its turns; ``texts`` holds what it is ``given`` of each.
+def measure(
+    scorer: Scorer, examples: Sequence[Example], texts: Sequence[Sequence[str]]
+) -> Float[np.ndarray, "N K"]:
+    """A scorer's statistics of every example, the mean over its turns; ``texts`` holds what it is
+    ``given`` of each.
 
-    All turns are one call, so that a scorer can score each distinct pair of texts once; one that reads no references
-    is asked about each text once. UserError where it does not answer with one row for each.
+    All turns are one call, so that a scorer can score each distinct pair of texts once; one that
+    reads no references is asked about each text once. UserError where it does not answer with one
+    row for each.
     """
     turns = _among if compares_samples(scorer) else _turns if needs_references(scorer) else _alone
-    asked = [pair for example, several in zip(examples, texts, strict=True) for pair in turns(example, several)]
+    asked = [
+        pair
+        for example, several in zip(examples, texts, strict=True)
+        for pair in turns(example, several)
+    ]
     rows = scorer.measure([example for example, _ in asked], [text for _, text in asked])
     if rows.ndim != 2 or len(rows) != len(asked):
         found = f"an array of shape {rows.shape} for {len(asked)} examples"
-        raise UserError(f"measure with {scorer.signature.name}", found, mend="let measure return one row for each")
+        raise UserError(
+            f"measure with {scorer.signature.name}",
+            found,
+            mend="let measure return one row for each",
+        )
     return rows.reshape(len(examples), -1, rows.shape[1]).mean(axis=1)
 
 
@@ -72,7 +93,10 @@ def _alone(example: Example, texts: Sequence[str]) -> list[tuple[Example, str]]:
 
 def _among(example: Example, texts: Sequence[str]) -> list[tuple[Example, str]]:
     others = ((*texts[:turn], *texts[turn + 1 :]) for turn in range(len(texts)))
-    return [(replace(example, references=(), samples=rest), text) for rest, text in zip(others, texts, strict=True)]
+    return [
+        (replace(example, references=(), samples=rest), text)
+        for rest, text in zip(others, texts, strict=True)
+    ]
 
 
 def _turns(example: Example, texts: Sequence[str]) -> list[tuple[Example, str]]:

@@ -1,4 +1,6 @@
-"""Training seeds: ``softprompt-111-s1``, ``softprompt-111-s2``, … are one row of the table, ``softprompt-111``."""
+"""Training seeds: ``softprompt-111-s1``, ``softprompt-111-s2``, … are one row of the table,
+``softprompt-111``.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,11 @@ def check(signatures: Mapping[str, str]) -> None:
         for other in others:
             if (one := _recipe(signatures[first])) != (two := _recipe(signatures[other])):
                 found = f"{one} and {two}"
-                raise UserError(f"put {first} and {other} into one row {row}", found, mend="give them other names")
+                raise UserError(
+                    f"put {first} and {other} into one row {row}",
+                    found,
+                    mend="give them other names",
+                )
 
 
 def _recipe(signature: str) -> str:

@@ -1,8 +1,9 @@
 """How sure a number is: intervals, paired tests, corrections for many tests, rank clusters.
 
-Everything works on the statistics a scorer left behind, one row per example, or one such array for each training seed,
-and calls the scorer's ``combine`` on resampled rows. A combine that is marked ``additive`` (it reads only column sums)
-is given all draws of a block and all systems at once; any other is called once a draw. Both give the same numbers.
+Everything works on the statistics a scorer left behind, one row per example, or one such array for
+each training seed, and calls the scorer's ``combine`` on resampled rows. A combine that is marked
+``additive`` (it reads only column sums) is given all draws of a block and all systems at once; any
+other is called once a draw. Both give the same numbers.
 """
 
 from __future__ import annotations
@@ -25,12 +26,17 @@ CELLS = 1 << 19
 
 
 def bootstraps(
-    combine: Combine, systems: Sequence[Rows], seed: int, resamples: int = 1000, clusters: Clusters = None
+    combine: Combine,
+    systems: Sequence[Rows],
+    seed: int,
+    resamples: int = 1000,
+    clusters: Clusters = None,
 ) -> Float[np.ndarray, "S R C"]:
-    """Columns of ``resamples`` samples with replacement of the rows, or of whole clusters where they are given.
+    """Columns of ``resamples`` samples with replacement of the rows, or of whole clusters where
+    they are given.
 
-    All systems are sampled alike, so their draws may be subtracted. Training seeds are drawn too, for each system by
-    itself. Efron and Tibshirani 1993, chapter 6; for corpus metrics Koehn 2004.
+    All systems are sampled alike, so their draws may be subtracted. Training seeds are drawn too,
+    for each system by itself. Efron and Tibshirani 1993, chapter 6; for corpus metrics Koehn 2004.
     """
     several = [layers(rows) for rows in systems]
     groups = Groups.of(len(several[0][0]), clusters)
@@ -43,7 +49,9 @@ def bootstraps(
         if sums is not None:
             drawn = resampled(sums, len(groups), generator, size)
             of_each = np.split(drawn, np.cumsum([len(one) for one in several])[:-1], axis=1)
-            totals = [np.einsum("rs,rsk->rk", w, total) for w, total in zip(weights, of_each, strict=True)]
+            totals = [
+                np.einsum("rs,rsk->rk", w, total) for w, total in zip(weights, of_each, strict=True)
+            ]
             parts.append(combine(np.stack(totals)[:, :, None, :]))
         else:
             chosen = generator.integers(len(groups), size=(size, len(groups)))
@@ -53,9 +61,13 @@ def bootstraps(
 
 
 def resampled(
-    blocks: Iterable[Float[np.ndarray, "S m K"]], total: int, generator: np.random.Generator, draws: int
+    blocks: Iterable[Float[np.ndarray, "S m K"]],
+    total: int,
+    generator: np.random.Generator,
+    draws: int,
 ) -> Float[np.ndarray, "R S K"]:
-    """For every draw the sum of ``total`` columns, drawn with replacement from all blocks together, one in memory.
+    """For every draw the sum of ``total`` columns, drawn with replacement from all blocks together,
+    one in memory.
 
     Each block gets its share by a binomial of what is left, which makes a multinomial of all.
     """
@@ -105,7 +117,9 @@ def interval(
     level: float = 0.95,
     clusters: Clusters = None,
 ) -> tuple[Columns, Columns]:
-    """Low and high ends of the percentile bootstrap interval of every column; NaN where no sample is defined."""
+    """Low and high ends of the percentile bootstrap interval of every column; NaN where no sample
+    is defined.
+    """
     return ends(bootstrap(combine, statistics, seed, resamples, clusters), level)
 
 
@@ -118,7 +132,9 @@ def difference(
     level: float = 0.95,
     clusters: Clusters = None,
 ) -> tuple[Columns, Columns, Columns]:
-    """Column values of ``a`` minus ``b``, and the ends of the paired bootstrap interval of that difference."""
+    """Column values of ``a`` minus ``b``, and the ends of the paired bootstrap interval of that
+    difference.
+    """
     one, other = bootstraps(combine, [a, b], seed, resamples, clusters)
     return together(combine, a) - together(combine, b), *ends(one - other, level)
 
@@ -138,20 +154,28 @@ def paired_tests(
     draws: int = 10_000,
     clusters: Clusters = None,
 ) -> Float[np.ndarray, "P C"]:
-    """Two-sided p-values that the two systems of a pair are exchangeable, by approximate randomisation.
+    """Two-sided p-values that the two systems of a pair are exchangeable, by approximate
+    randomisation.
 
-    Each draw swaps the two systems' statistics in a random half of the examples, or clusters; p = (c + 1) / (draws + 1)
-    with ties counted (Noreen 1989; Riezler and Maxwell 2005). NaN where a column is undefined for either. Statistics of
-    several training seeds are averaged first: the question is about these very checkpoints.
+    Each draw swaps the two systems' statistics in a random half of the examples, or clusters; p =
+    (c + 1) / (draws + 1) with ties counted (Noreen 1989; Riezler and Maxwell 2005). NaN where a
+    column is undefined for either. Statistics of several training seeds are averaged first: the
+    question is about these very checkpoints.
     """
     rows = [Pooled(one) for one in systems]
     groups = Groups.of(len(rows[0]), clusters)
     columns = np.stack([together(combine, one) for one in rows])
     first, second = (columns[[pair[side] for pair in pairs]] for side in (0, 1))
     observed = np.abs(first - second)
-    bar = observed - 1e-12 * (np.abs(first) + np.abs(second))  # a tie that rounding breaks is still a tie
+    bar = observed - 1e-12 * (
+        np.abs(first) + np.abs(second)
+    )  # a tie that rounding breaks is still a tie
     sums = groups.sums(rows) if is_additive(combine) else None
-    wholes = [one[:] for one in rows] if sums is None else np.asarray(sum(one.sum(axis=1) for one in sums))
+    wholes = (
+        [one[:] for one in rows]
+        if sums is None
+        else np.asarray(sum(one.sum(axis=1) for one in sums))
+    )
     generator = np.random.default_rng(seed)
     beaten = np.zeros_like(observed)
     for size in _chunks(draws, len(groups), sums):
@@ -161,7 +185,10 @@ def paired_tests(
         else:
             moved = np.asarray(sum(_flipped(block, size, generator) for block in sums))
             gained = ((one, other, moved[:, other] - moved[:, one]) for one, other in pairs)
-            drawn = (_exchanged(combine, wholes[one], wholes[other], change) for one, other, change in gained)
+            drawn = (
+                _exchanged(combine, wholes[one], wholes[other], change)
+                for one, other, change in gained
+            )
         for place, one in enumerate(drawn):
             beaten[place] += (np.abs(one) >= bar[place]).sum(axis=0)
     return np.where(np.isnan(observed), np.nan, (beaten + 1) / (draws + 1))
@@ -186,7 +213,9 @@ def holm(p: Float[np.ndarray, " M"]) -> Float[np.ndarray, " M"]:
 
 
 def benjamini_hochberg(p: Float[np.ndarray, " M"]) -> Float[np.ndarray, " M"]:
-    """P-values adjusted so that the expected share of false wins stays below the level (Benjamini, Hochberg 1995)."""
+    """P-values adjusted so that the expected share of false wins stays below the level (Benjamini,
+    Hochberg 1995).
+    """
     from scipy.stats import false_discovery_control
 
     return np.asarray(false_discovery_control(p, method="bh"))
@@ -195,11 +224,12 @@ def benjamini_hochberg(p: Float[np.ndarray, " M"]) -> Float[np.ndarray, " M"]:
 def rank_clusters(
     values: Float[np.ndarray, " S"], worse: Bool[np.ndarray, "S S"], better: str = "up"
 ) -> list[tuple[int, int]]:
-    """First and last rank of the cluster that each system belongs to, ``(1, 3)`` for one of the best three.
+    """First and last rank of the cluster that each system belongs to, ``(1, 3)`` for one of the
+    best three.
 
-    ``worse[i, j]`` says that i is significantly worse than j. Down the sorted list, a system opens a new cluster as
-    soon as it is significantly worse than any member of the current one (google-research/mt-metrics-eval, AssignRanks).
-    Undefined values come last.
+    ``worse[i, j]`` says that i is significantly worse than j. Down the sorted list, a system opens
+    a new cluster as soon as it is significantly worse than any member of the current one
+    (google-research/mt-metrics-eval, AssignRanks). Undefined values come last.
     """
     keys = np.where(np.isnan(values), np.inf, -values if better == "up" else values)
     clusters: list[list[int]] = []
@@ -225,24 +255,32 @@ def minimum_detectable(
     resamples: int = 1000,
     clusters: Clusters = None,
 ) -> Columns:
-    """The smallest true difference that a paired test of this many examples would find with the given power.
+    """The smallest true difference that a paired test of this many examples would find with the
+    given power.
 
-    (z(level, two-sided) + z(power)) times the bootstrap standard error of the difference; same units as the column.
+    (z(level, two-sided) + z(power)) times the bootstrap standard error of the difference; same
+    units as the column.
     """
     one, other = bootstraps(combine, [a, b], seed, resamples, clusters)
     return detectable(one - other, level, power)
 
 
-def detectable(differences: Float[np.ndarray, "R C"], level: float = 0.95, power: float = 0.8) -> Columns:
+def detectable(
+    differences: Float[np.ndarray, "R C"], level: float = 0.95, power: float = 0.8
+) -> Columns:
     """The same from draws of the difference."""
     from statistics import NormalDist
 
     normal = NormalDist()
-    return (normal.inv_cdf((1 + level) / 2) + normal.inv_cdf(power)) * differences.std(axis=0, ddof=1)
+    return (normal.inv_cdf((1 + level) / 2) + normal.inv_cdf(power)) * differences.std(
+        axis=0, ddof=1
+    )
 
 
 def ends(draws: Float[np.ndarray, "R C"], level: float = 0.95) -> tuple[Columns, Columns]:
-    """Low and high ends of the middle ``level`` of the draws of every column; NaN where none is defined."""
+    """Low and high ends of the middle ``level`` of the draws of every column; NaN where none is
+    defined.
+    """
     found = np.full((2, draws.shape[1]), np.nan)
     defined = ~np.isnan(draws).all(axis=0)
     tail = 50 * (1 - level)
@@ -251,40 +289,60 @@ def ends(draws: Float[np.ndarray, "R C"], level: float = 0.95) -> tuple[Columns,
 
 
 def _chunks(total: int, clusters: int, sums: Sequence[object] | None) -> Iterator[int]:
-    """How many draws to finish at a time; where clusters come in parts, each part is gone through for all of these."""
+    """How many draws to finish at a time; where clusters come in parts, each part is gone through
+    for all of these.
+    """
     return _blocks(total, clusters if sums is None or len(sums) == 1 else 1)
 
 
 def _blocks(total: int, width: int) -> Iterator[int]:
     """How many draws to make at a time, over so many clusters."""
     most = max(1, min(BLOCK, CELLS // width))
-    most -= most % 4 if most > 4 else 0  # coins come in words of 32 bits: no block leaves a piece of one over
+    most -= (
+        most % 4 if most > 4 else 0
+    )  # coins come in words of 32 bits: no block leaves a piece of one over
     for start in range(0, total, most):
         yield min(most, total - start)
 
 
-def _counts(generator: np.random.Generator, share: Int[np.ndarray, " R"], width: int) -> Float[np.ndarray, "R M"]:
+def _counts(
+    generator: np.random.Generator, share: Int[np.ndarray, " R"], width: int
+) -> Float[np.ndarray, "R M"]:
     """How often each of ``width`` places is chosen in each draw, which has so many choices."""
     chosen = generator.integers(width, size=share.sum())
     chosen += np.repeat(np.arange(0, len(share) * width, width), share)
-    return np.bincount(chosen, minlength=len(share) * width).reshape(len(share), width).astype(float)
+    return (
+        np.bincount(chosen, minlength=len(share) * width).reshape(len(share), width).astype(float)
+    )
 
 
 def _coins(generator: np.random.Generator, draws: int, width: int) -> Bool[np.ndarray, "R M"]:
-    packed = np.frombuffer(generator.bytes(draws * ((width + 7) // 8)), dtype=np.uint8).reshape(draws, -1)
+    packed = np.frombuffer(generator.bytes(draws * ((width + 7) // 8)), dtype=np.uint8).reshape(
+        draws, -1
+    )
     return np.unpackbits(packed, axis=1, count=width).astype(bool)
 
 
 def _exchanged(
-    combine: Combine, a: Float[np.ndarray, " K"], b: Float[np.ndarray, " K"], gained: Float[np.ndarray, "R K"]
+    combine: Combine,
+    a: Float[np.ndarray, " K"],
+    b: Float[np.ndarray, " K"],
+    gained: Float[np.ndarray, "R K"],
 ) -> Float[np.ndarray, "R C"]:
-    """The difference after each draw's swaps, from what they add to the sums of ``a`` and take from those of ``b``."""
+    """The difference after each draw's swaps, from what they add to the sums of ``a`` and take from
+    those of ``b``.
+    """
     return combine((a + gained)[:, None]) - combine((b - gained)[:, None])
 
 
 def _swapped(
-    combine: Combine, a: Float[np.ndarray, "N K"], b: Float[np.ndarray, "N K"], swapped: Bool[np.ndarray, "R N"]
+    combine: Combine,
+    a: Float[np.ndarray, "N K"],
+    b: Float[np.ndarray, "N K"],
+    swapped: Bool[np.ndarray, "R N"],
 ) -> Float[np.ndarray, "R C"]:
     """The difference after each draw's swaps, one ``combine`` at a time."""
     chosen = swapped[:, :, None]
-    return np.stack([combine(np.where(swap, b, a)) - combine(np.where(swap, a, b)) for swap in chosen])
+    return np.stack(
+        [combine(np.where(swap, b, a)) - combine(np.where(swap, a, b)) for swap in chosen]
+    )

@@ -27,7 +27,9 @@ def corpus_columns(scorer: Scorer, blocks: Blocks) -> Float[np.ndarray, " C"]:
 def interval(
     scorer: Scorer, blocks: Blocks, seed: int, resamples: int = 1000, level: float = 0.95
 ) -> Float[np.ndarray, "2 C"]:
-    """Low and high ends of the percentile bootstrap interval of every column; NaN where ``combine`` is not additive."""
+    """Low and high ends of the percentile bootstrap interval of every column; NaN where ``combine``
+    is not additive.
+    """
     if not is_additive(scorer.combine):
         return np.full((2, len(scorer.columns)), np.nan)
     total, generator = sum(len(block) for block in blocks()), np.random.default_rng(seed)

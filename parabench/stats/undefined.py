@@ -1,7 +1,8 @@
 """Where a scorer gives an example no value, and why.
 
-A scorer that leaves examples out on purpose may say so: ``why(example, text)`` returns the reason, empty where it knows
-of none. What remains is a number that is none: NaN or an infinity, from a model or from a formula.
+A scorer that leaves examples out on purpose may say so: ``why(example, text)`` returns the reason,
+empty where it knows of none. What remains is a number that is none: NaN or an infinity, from a
+model or from a formula.
 """
 
 from __future__ import annotations
@@ -19,26 +20,39 @@ if TYPE_CHECKING:
 
 
 def counts(scorer: Scorer, rows: Rows) -> list[int]:
-    """How many examples have no value in each column; 0 for a column that only many examples together have."""
+    """How many examples have no value in each column; 0 for a column that only many examples
+    together have.
+    """
     mean = Pooled(rows)
-    lost = sum((~np.isfinite(each(scorer.combine, mean[part]))).sum(axis=0) for part in parts(len(mean)))
+    lost = sum(
+        (~np.isfinite(each(scorer.combine, mean[part]))).sum(axis=0) for part in parts(len(mean))
+    )
     corpus = (lost == len(mean)) & np.isfinite(together(scorer.combine, mean))
     return np.where(corpus, 0, lost).tolist()
 
 
 def missing(scorer: Scorer, statistics: Float[np.ndarray, "N K"]) -> Bool[np.ndarray, "N C"]:
-    """Which examples have no value in which columns; none in a column that only many examples together have."""
+    """Which examples have no value in which columns; none in a column that only many examples
+    together have.
+    """
     lost = ~np.isfinite(each(scorer.combine, statistics))
     return lost & ~(lost.all(axis=0) & np.isfinite(scorer.combine(statistics)))
 
 
 def reasons(
-    scorer: Scorer, examples: Sequence[Example], texts: Sequence[Sequence[str]], statistics: Float[np.ndarray, "N K"]
+    scorer: Scorer,
+    examples: Sequence[Example],
+    texts: Sequence[Sequence[str]],
+    statistics: Float[np.ndarray, "N K"],
 ) -> dict[str, str]:
-    """Why examples have no value in some column, by id; ``texts`` holds one text of each, or one for each turn."""
+    """Why examples have no value in some column, by id; ``texts`` holds one text of each, or one
+    for each turn.
+    """
     lost = missing(scorer, statistics)
     given = zip(examples, texts, map(any, lost.tolist()), strict=True)
-    return {example.id: _why(scorer, example, several) for example, several, wrong in given if wrong}
+    return {
+        example.id: _why(scorer, example, several) for example, several, wrong in given if wrong
+    }
 
 
 def _why(scorer: Scorer, example: Example, texts: Sequence[str]) -> str:

@@ -1,7 +1,9 @@
-"""A file that grows block by block and is read block by block: what a kill leaves of it is cut back to whole blocks.
+"""A file that grows block by block and is read block by block: what a kill leaves of it is cut back
+to whole blocks.
 
-``<path>`` holds the blocks end to end. ``<path>.index`` has the identity in line 1, then a line for each block: its
-bytes, its rows, its CRC32; each line bears a checksum of its own (``records``). Nothing is ever held whole.
+``<path>`` holds the blocks end to end. ``<path>.index`` has the identity in line 1, then a line for
+each block: its bytes, its rows, its CRC32; each line bears a checksum of its own (``records``).
+Nothing is ever held whole.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ from parabench.store.records import canonical, decode, encode
 class Growing:
     """The blocks of one identity; ``rows`` are those that stand there whole.
 
-    On opening, everything from the first block on that does not verify is dropped, to be made anew; UserError where the
-    file is of another identity.
+    On opening, everything from the first block on that does not verify is dropped, to be made anew;
+    UserError where the file is of another identity.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
@@ -58,7 +60,11 @@ class Growing:
             first = index.readline()
             if decode(first.rstrip(b"\n")) != {"identity": dict(identity)}:
                 mend = f"rm {self.path} {self._index}   # then the same command makes it anew"
-                raise UserError(f"go on with {self.path}", "it was made with other settings, or is damaged", mend=mend)
+                raise UserError(
+                    f"go on with {self.path}",
+                    "it was made with other settings, or is damaged",
+                    mend=mend,
+                )
             self._index_size, self._size = len(first), 0
             for line in index:
                 block = decode(line[:-1], self._start) if line.endswith(b"\n") else None
@@ -66,7 +72,10 @@ class Growing:
                 if block is None or len(data) < block["bytes"] or crc32(data) != block["crc32"]:
                     break
                 self._blocks.append((block["bytes"], block["rows"]))
-                self._index_size, self._size = self._index_size + len(line), self._size + block["bytes"]
+                self._index_size, self._size = (
+                    self._index_size + len(line),
+                    self._size + block["bytes"],
+                )
         for path, size in ((self._index, self._index_size), (self.path, self._size)):
             with told(path):
                 os.truncate(path, size)

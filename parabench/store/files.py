@@ -1,6 +1,8 @@
-"""Bytes that survive: whole files that change in one step, files that only grow, and nothing thrown away.
+"""Bytes that survive: whole files that change in one step, files that only grow, and nothing thrown
+away.
 
-What a function here has returned from, no kill and no power cut undoes. What the disk refuses is a UserError.
+What a function here has returned from, no kill and no power cut undoes. What the disk refuses is a
+UserError.
 """
 
 from __future__ import annotations
@@ -22,10 +24,11 @@ CHUNK = 1 << 18
 
 
 def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
-    """Write a whole file so that it is found either as it was or complete, whatever happens in between.
+    """Write a whole file so that it is found either as it was or complete, whatever happens in
+    between.
 
-    Temporary file beside it, fsync, rename, directory fsync. A symbolic link at ``path`` is replaced, not followed.
-    Data that come in parts are written as they come.
+    Temporary file beside it, fsync, rename, directory fsync. A symbolic link at ``path`` is
+    replaced, not followed. Data that come in parts are written as they come.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with told(path):
@@ -50,14 +53,20 @@ def append(path: Path, size: int, data: bytes) -> int:
     """
     with told(path), _opened(path, os.O_WRONLY | os.O_APPEND) as file:
         if os.fstat(file).st_size != size:
-            raise UserError(f"append to {path}", "it changed since it was opened", mend="run the same command again")
+            raise UserError(
+                f"append to {path}",
+                "it changed since it was opened",
+                mend="run the same command again",
+            )
         _write(file, data)
         os.fsync(file)
     return size + len(data)
 
 
 def cut(path: Path, size: int, quarantine: Path) -> Path | None:
-    """Move what stands after ``size`` bytes of a file into the quarantine folder; None where nothing does."""
+    """Move what stands after ``size`` bytes of a file into the quarantine folder; None where
+    nothing does.
+    """
     tail = read(path)[size:]
     if not tail:
         return None
@@ -113,11 +122,17 @@ def sync(folder: Path) -> None:
 
 @contextmanager
 def told(path: Path, verb: str = "write") -> Iterator[None]:
-    """Turn what the disk refuses (full, read-only, failing, absent) into a UserError with the free space."""
+    """Turn what the disk refuses (full, read-only, failing, absent) into a UserError with the free
+    space.
+    """
     try:
         yield
     except OSError as error:
-        there = next(folder for folder in [path.absolute(), *path.absolute().parents] if os.path.exists(folder))
+        there = next(
+            folder
+            for folder in [path.absolute(), *path.absolute().parents]
+            if os.path.exists(folder)
+        )
         found = f"{error.strerror or error} ({shutil.disk_usage(there).free // 10**6} MB free)"
         mend = "make room or mend the disk; then the same command resumes where it was"
         raise UserError(f"{verb} {path}", found, mend=mend) from error
@@ -146,7 +161,9 @@ def gathered(parts: Iterable[bytes]) -> Iterator[bytes]:
 
 def _write(file: int, data: bytes) -> None:
     rest = memoryview(data)
-    while rest:  # less is written than asked only where the disk is full, and then the next call says so
+    while (
+        rest
+    ):  # less is written than asked only where the disk is full, and then the next call says so
         rest = rest[os.write(file, rest) :]
 
 

@@ -28,7 +28,11 @@ class Index(Mapping[str, Any]):
 
     def __iter__(self) -> Iterator[str]:
         for start, file in zip(self._starts, self._files, strict=True):
-            yield from (name for place, (name, _) in enumerate(file, start) if self._places.get(name) == place)
+            yield from (
+                name
+                for place, (name, _) in enumerate(file, start)
+                if self._places.get(name) == place
+            )
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self._places.get(name) is not None
@@ -52,7 +56,9 @@ class Index(Mapping[str, Any]):
         for place, (name, value) in enumerate(records, start):
             if self._places.add(name, place) != place and self[name] != value:
                 mend = f"mv {self._path} {self._path}.disagrees   # then the same command makes it anew"
-                raise UserError(f"read {self._path}", f"two different records of example {name!r}", mend=mend)
+                raise UserError(
+                    f"read {self._path}", f"two different records of example {name!r}", mend=mend
+                )
 
     def grow(self, names: Sequence[str], sizes: Sequence[int]) -> None:
         """Records of these sizes were appended to the file that was added last."""

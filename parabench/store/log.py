@@ -1,7 +1,8 @@
 """Logs: what one system answered, or what one scorer measured of it, example by example.
 
-A log grows in ``<names>.part.jsonl``, batch by batch, and is finished into a file whose records stand in example order,
-so that an interrupted run and an undisturbed one end alike. Other processes may add parts, ``<names>.part-1.jsonl``.
+A log grows in ``<names>.part.jsonl``, batch by batch, and is finished into a file whose records
+stand in example order, so that an interrupted run and an undisturbed one end alike. Other processes
+may add parts, ``<names>.part-1.jsonl``.
 """
 
 from __future__ import annotations
@@ -37,13 +38,19 @@ SUFFIX: dict[Kind, str] = {"predictions": "jsonl", "statistics": "npz"}
 class Log:
     """The records of one system, or of one system and scorer: ``done`` maps example ids to values.
 
-    Records made under another key are never in it: their file is moved to the quarantine folder. ``sealed`` says that
-    the log is finished, ``notes`` what was set aside on opening. With ``rank`` one of several processes opens it, which
-    writes a part of its own, reads those of the others, and leaves everything else alone.
+    Records made under another key are never in it: their file is moved to the quarantine folder.
+    ``sealed`` says that the log is finished, ``notes`` what was set aside on opening. With ``rank``
+    one of several processes opens it, which writes a part of its own, reads those of the others,
+    and leaves everything else alone.
     """
 
     def __init__(
-        self, folder: Path, kind: Kind, names: Sequence[str], key: Mapping[str, Any], rank: int | None = None
+        self,
+        folder: Path,
+        kind: Kind,
+        names: Sequence[str],
+        key: Mapping[str, Any],
+        rank: int | None = None,
     ) -> None:
         self._identity = {"kind": kind, "names": list(names), "key": dict(key)}
         self._quarantine = folder / "quarantine"
@@ -69,15 +76,18 @@ class Log:
         if not self.sealed:
             self.done = Index(self._path)
             self._recover_parts()
-            # The whole last: it is in place before the parts go, so what was not among them is in it.
+            # The whole last: it is in place before the parts go, so what was not among them is in
+            # it.
             self.sealed = bool(_unless_gone(self._path, self._recover))
         return self.sealed
 
-    def append(self, records: Sequence[Record], why: Mapping[str, str] = MappingProxyType({})) -> None:
+    def append(
+        self, records: Sequence[Record], why: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         """Add a batch; once this returns, no kill and no power cut loses it.
 
-        For statistics a value is a row of numbers, whose NaN and infinities become null; ``why`` gives reasons for what
-        is undefined, by id, and no null is without one.
+        For statistics a value is a row of numbers, whose NaN and infinities become null; ``why``
+        gives reasons for what is undefined, by id, and no null is without one.
         """
         if self._identity["kind"] == "statistics":
             records = [(name, _measured(row, why.get(name))) for name, row in records]
@@ -91,11 +101,15 @@ class Log:
         self.done.grow(names, list(map(len, made)))
 
     def seal(self, order: Sequence[str]) -> None:
-        """Finish the log, its records in this order of ids; UserError unless it holds exactly these."""
+        """Finish the log, its records in this order of ids; UserError unless it holds exactly
+        these.
+        """
         if not order or not self.done.consists_of(order):
             missing = reprlib.repr([name for name in order if name not in self.done])
             found = f"{len(self.done)} records for {len(order)} examples; missing: {missing}"
-            raise UserError(f"finish {self._path}", found, mend="run the same command again: it resumes")
+            raise UserError(
+                f"finish {self._path}", found, mend="run the same command again: it resumes"
+            )
         if self.sealed:
             return
         write_atomically(self._path, self._packed(order))
@@ -106,7 +120,9 @@ class Log:
 
     def _packed(self, order: Sequence[str]) -> Iterator[bytes]:
         if self._identity["kind"] == "statistics":
-            return packed_array(self._identity, order, map(self.done.__getitem__, order), self._path.parent)
+            return packed_array(
+                self._identity, order, map(self.done.__getitem__, order), self._path.parent
+            )
         return packed_lines(self._identity, lambda: map(self.done.line, order))
 
     def _begin(self) -> None:
@@ -125,15 +141,23 @@ class Log:
         return self._rank is None or path == self._part
 
     def _recover(self, path: Path) -> bool:
-        """Take over what a file holds for this identity, cutting a torn end off; False if it is another's."""
+        """Take over what a file holds for this identity, cutting a torn end off; False if it is
+        another's.
+        """
         contents = load(path)
         if canonical(contents.identity) != canonical(self._identity):
             if not self._owns(path):
                 return False
             changed = "; ".join(differences(contents.identity, self._identity))
-            self.notes.append(f"{path} has other settings ({changed}): moved to {set_aside(path, self._quarantine)}")
+            self.notes.append(
+                f"{path} has other settings ({changed}): moved to {set_aside(path, self._quarantine)}"
+            )
             return False
-        if path != self._path and self._owns(path) and (kept := cut(path, contents.size, self._quarantine)):
+        if (
+            path != self._path
+            and self._owns(path)
+            and (kept := cut(path, contents.size, self._quarantine))
+        ):
             self.notes.append(f"the torn end of {path} moved to {kept}")
         if path == self._part:
             self._size = contents.size
@@ -142,9 +166,12 @@ class Log:
 
 
 def read_log(folder: Path, kind: Kind, *names: str) -> tuple[dict[str, Any], Index]:
-    """The key and the records (id to value) of a log, finished or growing, read without the lock; UserError if none."""
+    """The key and the records (id to value) of a log, finished or growing, read without the lock;
+    UserError if none.
+    """
     path, part = _paths(folder, kind, names)
-    # The parts first: whoever finishes the log meanwhile puts the whole in place before the parts go.
+    # The parts first: whoever finishes the log meanwhile puts the whole in place before the parts
+    # go.
     found = [contents for file in [*_parts(part), path] if (contents := _unless_gone(file, load))]
     identities = {canonical(contents.identity) for contents in found}
     if len(identities) != 1 or found[0].identity["names"] != list(names):
@@ -157,7 +184,9 @@ def read_log(folder: Path, kind: Kind, *names: str) -> tuple[dict[str, Any], Ind
 
 
 def read_finished(folder: Path, kind: Kind, *names: str) -> Contents:
-    """A finished log, its records in example order; UserError where it is absent or of other names."""
+    """A finished log, its records in example order; UserError where it is absent or of other
+    names.
+    """
     path = _paths(folder, kind, names)[0]
     contents = load(path)
     if contents.identity["names"] != list(names):
@@ -184,11 +213,15 @@ def log_names(folder: Path, kind: Kind) -> list[tuple[str, ...]]:
 
 def finished(folder: Path, kind: Kind) -> list[Path]:
     """The files of all finished logs of a kind, sorted."""
-    return sorted(path for path in (folder / kind).glob(f"*.{SUFFIX[kind]}") if ".part" not in path.name)
+    return sorted(
+        path for path in (folder / kind).glob(f"*.{SUFFIX[kind]}") if ".part" not in path.name
+    )
 
 
 def _unless_gone(path: Path, read: Callable[[Path], Found]) -> Found | None:
-    """What is read of a file; None where it is not there, or no longer, as parts are when their log is finished."""
+    """What is read of a file; None where it is not there, or no longer, as parts are when their log
+    is finished.
+    """
     try:
         return read(path)
     except UserError as error:
@@ -199,11 +232,16 @@ def _unless_gone(path: Path, read: Callable[[Path], Found]) -> Found | None:
 
 def _measured(row: Sequence[float], why: str | None) -> Any:
     whole = all(map(math.isfinite, row))
-    return explained([float(x) if math.isfinite(x) else None for x in row], why or (None if whole else NOT_FINITE))
+    return explained(
+        [float(x) if math.isfinite(x) else None for x in row],
+        why or (None if whole else NOT_FINITE),
+    )
 
 
 def _paths(folder: Path, kind: Kind, names: Sequence[str]) -> tuple[Path, Path]:
-    """Where a log lies when finished, and where it grows; no slug holds a dot, so no two logs share a path."""
+    """Where a log lies when finished, and where it grows; no slug holds a dot, so no two logs share
+    a path.
+    """
     stem = ".".join(slug(name) for name in names)
     return folder / kind / f"{stem}.{SUFFIX[kind]}", folder / kind / f"{stem}.part.jsonl"
 

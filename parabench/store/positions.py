@@ -11,7 +11,9 @@ LATEST = 1 << 15
 
 
 class Places:
-    """Numbers by name, in 12 bytes each: names are known by 64 bits, sorted; the latest stand in a table."""
+    """Numbers by name, in 12 bytes each: names are known by 64 bits, sorted; the latest stand in a
+    table.
+    """
 
     def __init__(self) -> None:
         """None yet."""
@@ -28,7 +30,9 @@ class Places:
             return found
         wanted = mark(name)
         at = self._marks.searchsorted(self._marks.dtype.type(wanted))
-        return int(self._numbers[at]) if at < len(self._marks) and self._marks[at] == wanted else None
+        return (
+            int(self._numbers[at]) if at < len(self._marks) and self._marks[at] == wanted else None
+        )
 
     def add(self, name: str, number: int) -> int:
         """The number that a name has already, else this one from now on."""
@@ -48,5 +52,8 @@ class Places:
         marks, numbers, self._latest = marks[order], numbers[order], {}
         if len(self._marks):
             places = self._marks.searchsorted(marks)
-            marks, numbers = np.insert(self._marks, places, marks), np.insert(self._numbers, places, numbers)
+            marks, numbers = (
+                np.insert(self._marks, places, marks),
+                np.insert(self._numbers, places, numbers),
+            )
         self._marks, self._numbers = marks, numbers

@@ -1,11 +1,13 @@
-"""The form of a log of records on disk, in which no damaged, foreign or missing byte goes unnoticed.
+"""The form of a log of records on disk, in which no damaged, foreign or missing byte goes
+unnoticed.
 
-A growing log is lines of ASCII JSON. The last member of each, ``h``, is the CRC32 of the bytes before it. Line 1 holds
-the identity of the log, from which the other checksums start, so that a line pasted in from elsewhere does not verify.
-A finished log has the SHA-256 of its records in line 1. Finished statistics are an array in a ``.npz`` instead.
+A growing log is lines of ASCII JSON. The last member of each, ``h``, is the CRC32 of the bytes
+before it. Line 1 holds the identity of the log, from which the other checksums start, so that a
+line pasted in from elsewhere does not verify. A finished log has the SHA-256 of its records in line
+1. Finished statistics are an array in a ``.npz`` instead.
 
-The value of a prediction is an object, that of a measurement a row of numbers; where some of these are undefined, it is
-``{"row": [1.5, null], "why": "not a finite number"}``.
+The value of a prediction is an object, that of a measurement a row of numbers; where some of these
+are undefined, it is ``{"row": [1.5, null], "why": "not a finite number"}``.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ Record = tuple[str, Any]
 
 
 def explained(row: Sequence[float | None], why: str | None) -> Any:
-    """The value of a measurement: its row, and where there is one the reason for what is undefined in it."""
+    """The value of a measurement: its row, and where there is one the reason for what is undefined
+    in it.
+    """
     return row if why is None else {"row": row, "why": why}
 
 
@@ -69,7 +73,9 @@ def decode(line: bytes, start: int = 0) -> dict[str, Any] | None:
 
 
 def canonical(value: Any) -> bytes:
-    """The one way a value is written: ASCII JSON, sorted names, no spaces; ValueError for NaN and infinities."""
+    """The one way a value is written: ASCII JSON, sorted names, no spaces; ValueError for NaN and
+    infinities.
+    """
     return json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
@@ -77,24 +83,32 @@ def differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
     """The fields in which two JSON values differ, as ``a.b: 1, now 2``."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
-            yield from differences(old.get(key, "absent"), new.get(key, "absent"), f"{name}.{key}".lstrip("."))
+            yield from differences(
+                old.get(key, "absent"), new.get(key, "absent"), f"{name}.{key}".lstrip(".")
+            )
     elif canonical(old) != canonical(new):
         yield f"{name}: {reprlib.repr(old)}, now {reprlib.repr(new)}"
 
 
 def damaged(path: Path, numbers: Sequence[int]) -> UserError:
-    """The refusal of a file that was changed after it was written, at these lines (none: as a whole)."""
+    """The refusal of a file that was changed after it was written, at these lines (none: as a
+    whole).
+    """
     quoted = shlex.quote(str(path))
     if not numbers or numbers[0] == 1:
         found, mend = "it does not verify", f"mv {quoted} {quoted}.damaged"
     else:
         found = f"damaged at line {', '.join(map(str, numbers))}"
         mend = f"sed -i.damaged '{';'.join(f'{number}d' for number in numbers)}' {quoted}"
-    return UserError(f"read {path}", found, mend=f"{mend}   # then the same command makes anew what is missing")
+    return UserError(
+        f"read {path}", found, mend=f"{mend}   # then the same command makes anew what is missing"
+    )
 
 
 def slug(name: str) -> str:
-    """The file name of any name: itself where it is plain, else its plain characters and a hash of all of it."""
+    """The file name of any name: itself where it is plain, else its plain characters and a hash of
+    all of it.
+    """
     if re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,47}", name):
         return name
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32]

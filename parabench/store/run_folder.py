@@ -1,4 +1,5 @@
-"""One run's folder: what it is, what it was given, what came out, and the proof that all of it is there.
+"""One run's folder: what it is, what it was given, what came out, and the proof that all of it is
+there.
 
 ::
 
@@ -69,14 +70,17 @@ __all__ = [
 def open_run(folder: Path, spec: Mapping[str, Any]) -> Iterator[Run]:
     """Make a run folder or reopen it, for this process alone.
 
-    UserError at once if another process holds it (its number is given), if it was made for another spec (the
-    differing fields are named), or if it holds something that is not a run.
+    UserError at once if another process holds it (its number is given), if it was made for another
+    spec (the differing fields are named), or if it holds something that is not a run.
     """
     with told(folder):
         make_folder(folder)
     with _locked(folder):
         _claim(folder, spec)
-        for stray in [*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")]:  # of writers that were killed
+        for stray in [
+            *folder.glob(".*.tmp"),
+            *folder.glob("*/.*.tmp"),
+        ]:  # of writers that were killed
             with told(stray):
                 stray.unlink()
         _sign(folder / "lock", str(os.getpid()))
@@ -90,7 +94,11 @@ def join_run(folder: Path, spec: Mapping[str, Any], rank: int) -> Iterator[Run]:
     UserError if none does, if the run is of another spec, or if another process has this rank.
     """
     if not _led(folder):
-        raise UserError(f"join {folder}", "no process leads it", mend="start one with RANK=0, or without torchrun")
+        raise UserError(
+            f"join {folder}",
+            "no process leads it",
+            mend="start one with RANK=0, or without torchrun",
+        )
     with _locked(folder, rank):
         _claim(folder, spec)
         _sign(_lock(folder, rank), _signed(folder / "lock"))
@@ -98,7 +106,9 @@ def join_run(folder: Path, spec: Mapping[str, Any], rank: int) -> Iterator[Run]:
 
 
 def standing(folder: Path, rank: int) -> Literal["unknown", "there", "gone"]:
-    """Whether a process of the present run holds its lock, or has held it; what earlier runs left tells nothing."""
+    """Whether a process of the present run holds its lock, or has held it; what earlier runs left
+    tells nothing.
+    """
     path, leader = _lock(folder, rank), _signed(folder / "lock")
     signed = _signed(path)
     if not signed or signed != leader:
@@ -112,7 +122,9 @@ def standing(folder: Path, rank: int) -> Literal["unknown", "there", "gone"]:
 
 
 def _led(folder: Path) -> bool:
-    """Whether a process leads the run; asked for a moment, because it locks the folder before it signs."""
+    """Whether a process leads the run; asked for a moment, because it locks the folder before it
+    signs.
+    """
     for _ in range(20):
         if standing(folder, 0) == "there":
             return True
@@ -122,7 +134,9 @@ def _led(folder: Path) -> bool:
 
 @dataclass(frozen=True)
 class Run:
-    """An open run folder, made by ``open_run``; with a ``rank`` where several processes write it at once."""
+    """An open run folder, made by ``open_run``; with a ``rank`` where several processes write it at
+    once.
+    """
 
     folder: Path
     rank: int | None = None
@@ -130,12 +144,16 @@ class Run:
     def write_examples(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Store the examples, each with its ``id``; UserError if others are there already."""
         identity = {"kind": "examples", "names": [], "key": {}}
-        data = packed_lines(identity, lambda: lines(identity, ((record["id"], record) for record in records)))
+        data = packed_lines(
+            identity, lambda: lines(identity, ((record["id"], record) for record in records))
+        )
         path = self.folder / "examples.jsonl"
         if not path.exists():
             write_atomically(path, data)
         elif not holds(path, data):
-            raise UserError(f"reuse {self.folder}", "its examples are others", mend="give another --output")
+            raise UserError(
+                f"reuse {self.folder}", "its examples are others", mend="give another --output"
+            )
 
     def read_examples(self) -> Sequence[dict[str, Any]]:
         """The examples as scored, in order."""
@@ -158,12 +176,17 @@ def read_examples(folder: Path) -> Sequence[dict[str, Any]]:
 def verify(folder: Path) -> list[str]:
     """What keeps a run from being complete and true; empty when nothing does."""
     try:
-        problems = [f"{path.relative_to(folder)}: unfinished" for path in sorted(folder.glob("*/*.part*.jsonl"))]
+        problems = [
+            f"{path.relative_to(folder)}: unfinished"
+            for path in sorted(folder.glob("*/*.part*.jsonl"))
+        ]
         ids = [record["id"] for record in read_examples(folder)]
         predictions, statistics = finished(folder, "predictions"), finished(folder, "statistics")
         for path in [*predictions, *statistics]:
             records = load(path).records
-            if len(records) != len(ids) or any(one != name for (one, _), name in zip(records, ids, strict=True)):
+            if len(records) != len(ids) or any(
+                one != name for (one, _), name in zip(records, ids, strict=True)
+            ):
                 problems.append(f"{path.relative_to(folder)}: not one record for each example")
         problems += [] if predictions else ["predictions: none"]
         if read(folder / "manifest.json") != _manifest(folder):
@@ -177,9 +200,19 @@ def _manifest(folder: Path) -> bytes:
     files = {"spec.json": _entry(folder / "spec.json")}
     if (folder / "provenance.json").exists():
         files["provenance.json"] = _entry(folder / "provenance.json")
-    for path in [folder / "examples.jsonl", *finished(folder, "predictions"), *finished(folder, "statistics")]:
-        undefined = Counter(load_array(path).header["why"].values()) if path.suffix == ".npz" else {}
-        entry = _entry(path) | {"records": len(load(path).records)} | ({"undefined": undefined} if undefined else {})
+    for path in [
+        folder / "examples.jsonl",
+        *finished(folder, "predictions"),
+        *finished(folder, "statistics"),
+    ]:
+        undefined = (
+            Counter(load_array(path).header["why"].values()) if path.suffix == ".npz" else {}
+        )
+        entry = (
+            _entry(path)
+            | {"records": len(load(path).records)}
+            | ({"undefined": undefined} if undefined else {})
+        )
         files[path.relative_to(folder).as_posix()] = entry
     return _pretty({"files": files})
 
@@ -198,7 +231,9 @@ def _pretty(value: Any) -> bytes:
 
 @contextmanager
 def _locked(folder: Path, rank: int = 0) -> Iterator[None]:
-    """Hold the folder, or a rank in it, until the block ends or the process dies; the file's text is for reading."""
+    """Hold the folder, or a rank in it, until the block ends or the process dies; the file's text
+    is for reading.
+    """
     path = _lock(folder, rank)
     with told(path):
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
@@ -215,7 +250,9 @@ def _locked(folder: Path, rank: int = 0) -> Iterator[None]:
 
 
 def _taken(file: int) -> bool:
-    """Take a lock; tried for a moment, because ``standing`` holds it for an instant when it looks."""
+    """Take a lock; tried for a moment, because ``standing`` holds it for an instant when it
+    looks.
+    """
     for _ in range(20):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -247,14 +284,20 @@ def _claim(folder: Path, spec: Mapping[str, Any]) -> None:
     path = folder / "spec.json"
     if not path.exists():
         names = (entry.name for entry in folder.iterdir())
-        others = sorted(name for name in names if not re.fullmatch(r"lock(-\d+)?|\.spec\.json\..*", name))
+        others = sorted(
+            name for name in names if not re.fullmatch(r"lock(-\d+)?|\.spec\.json\..*", name)
+        )
         if others:
             found = f"it is no run folder, yet holds {reprlib.repr(others)}"
-            raise UserError(f"write a run into {folder}", found, mend="give an empty or new --output")
+            raise UserError(
+                f"write a run into {folder}", found, mend="give an empty or new --output"
+            )
         write_atomically(path, _pretty(spec))
     elif read(path) != _pretty(spec):
         try:
             found = "; ".join(differences(json.loads(read(path)), json.loads(_pretty(spec))))
         except ValueError:
             found = "its spec.json is damaged"
-        raise UserError(f"reuse {folder}", found, mend="give another --output, or the settings it was made with")
+        raise UserError(
+            f"reuse {folder}", found, mend="give another --output, or the settings it was made with"
+        )

@@ -1,6 +1,7 @@
 """Files of records, verified whole; the records stay on disk until they are asked for.
 
-Memory holds only where each of them stands, so that a run of a million examples is read like one of ten.
+Memory holds only where each of them stands, so that a run of a million examples is read like one of
+ten.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ from parabench.store.records import (
 
 
 class Contents(NamedTuple):
-    """What verifies in a file: whose records they are, the records, and the bytes they take together with line 1."""
+    """What verifies in a file: whose records they are, the records, and the bytes they take
+    together with line 1.
+    """
 
     identity: dict[str, Any]
     records: Sequence[Record]
@@ -45,7 +48,9 @@ class Lines(Sequence[Record]):
     """The records of a file of lines after the first, each verified whenever it is read."""
 
     def __init__(self, path: Path, start: int, header: int) -> None:
-        """Opens the file; ``start`` is that of the lines' checksums, ``header`` the bytes of the first line."""
+        """Opens the file; ``start`` is that of the lines' checksums, ``header`` the bytes of the
+        first line.
+        """
         self._path, self._start = path, start
         with told(path, "read"):
             self._lines = FileLines(os.open(path, os.O_RDONLY), header)
@@ -71,7 +76,9 @@ class Lines(Sequence[Record]):
         self._lines.extend(sizes)
 
     def line(self, at: int) -> bytes:
-        """One record as it is written; UserError where it is no longer what verified when the file was opened."""
+        """One record as it is written; UserError where it is no longer what verified when the file
+        was opened.
+        """
         with told(self._path, "read"):
             line = self._lines[at]
         if not verifies(line[:-1], self._start):
@@ -82,8 +89,9 @@ class Lines(Sequence[Record]):
 def load(path: Path) -> Contents:
     """Open and verify a log, growing or finished.
 
-    Lines at the end of a growing log that do not verify are what an interrupted write leaves; ``size`` ends before
-    them. Whatever else does not verify is a UserError with the line and the command that mends it.
+    Lines at the end of a growing log that do not verify are what an interrupted write leaves;
+    ``size`` ends before them. Whatever else does not verify is a UserError with the line and the
+    command that mends it.
     """
     if path.suffix == ".npz":
         header, ids, rows = load_array(path)
@@ -172,7 +180,9 @@ class Stored:
 
 
 class Statistics(NamedTuple):
-    """A finished measurement: ``identity`` and ``why``, the reasons by id, are in the header; ids and rows on disk."""
+    """A finished measurement: ``identity`` and ``why``, the reasons by id, are in the header; ids
+    and rows on disk.
+    """
 
     header: dict[str, Any]
     ids: Sequence[str]
@@ -180,17 +190,23 @@ class Statistics(NamedTuple):
 
 
 def load_array(path: Path) -> Statistics:
-    """Finished statistics, rows of float64 ``[N, K]`` in the order of their ids; UserError if damaged."""
+    """Finished statistics, rows of float64 ``[N, K]`` in the order of their ids; UserError if
+    damaged.
+    """
     header, digest = _array_header(path), sha256()
     try:
         with zipfile.ZipFile(path) as stored:
             with _array(stored, "ids", "|u1", 1) as (file, _):
-                names = FileLines(os.open(path, os.O_RDONLY), _member_start(path, stored, "ids") + file.tell())
+                names = FileLines(
+                    os.open(path, os.O_RDONLY), _member_start(path, stored, "ids") + file.tell()
+                )
                 for line in file:  # the last one also checks what the zip says of the member, as the last chunk does
                     digest.update(line)
                     names.extend([len(line)])
             with _array(stored, "statistics", "<f8", 2) as (file, shape):
-                values = Stored(path, _member_start(path, stored, "statistics") + file.tell(), shape)
+                values = Stored(
+                    path, _member_start(path, stored, "statistics") + file.tell(), shape
+                )
                 left = 8 * shape[0] * shape[1]
                 for chunk in in_chunks(file):
                     digest.update(chunk)
@@ -198,12 +214,16 @@ def load_array(path: Path) -> Statistics:
         if header["sha256"] != digest.hexdigest() or left or len(names) != len(values):
             raise ValueError("other bytes")
         return Statistics(header, Mapped(json.loads, names), values)
-    except Exception as error:  # zipfile and numpy raise a dozen kinds for bytes that are not what they wrote
+    except (
+        Exception
+    ) as error:  # zipfile and numpy raise a dozen kinds for bytes that are not what they wrote
         raise damaged(path, []) from error
 
 
 @contextmanager
-def _array(stored: zipfile.ZipFile, name: str, kind: str, axes: int) -> Iterator[tuple[IO[bytes], tuple[int, ...]]]:
+def _array(
+    stored: zipfile.ZipFile, name: str, kind: str, axes: int
+) -> Iterator[tuple[IO[bytes], tuple[int, ...]]]:
     """An array in an uncompressed zip, to be read behind what is written of its shape."""
     import numpy as np
 
@@ -231,7 +251,9 @@ def _array_header(path: Path) -> dict[str, Any]:
 
 
 def _member_start(path: Path, stored: zipfile.ZipFile, array_name: str) -> int:
-    """Where the bytes of an uncompressed member begin: behind 30 bytes, its name and its extra field."""
+    """Where the bytes of an uncompressed member begin: behind 30 bytes, its name and its extra
+    field.
+    """
     member = stored.getinfo(f"{array_name}.npy")
     if member.compress_type != zipfile.ZIP_STORED:
         raise ValueError("compressed")
@@ -244,7 +266,8 @@ def _member_start(path: Path, stored: zipfile.ZipFile, array_name: str) -> int:
 def packed_array(
     identity: Mapping[str, Any], ids: Sequence[str], values: Iterable[Any], folder: Path
 ) -> Iterator[bytes]:
-    """Finished statistics: an uncompressed zip with fixed times, so that equal numbers are equal bytes.
+    """Finished statistics: an uncompressed zip with fixed times, so that equal numbers are equal
+    bytes.
 
     It is put together in a nameless file on the disk of ``folder``.
     """
@@ -274,7 +297,12 @@ def packed_array(
 
 
 def _pack(
-    stored: zipfile.ZipFile, name: str, dtype: Any, shape: Sequence[int], parts: Iterable[bytes], digest: Any
+    stored: zipfile.ZipFile,
+    name: str,
+    dtype: Any,
+    shape: Sequence[int],
+    parts: Iterable[bytes],
+    digest: Any,
 ) -> None:
     """Write an array into the zip, piece by piece."""
     import numpy as np
@@ -287,7 +315,9 @@ def _pack(
             member.write(part)
 
 
-def packed_lines(identity: Mapping[str, Any], lines: Callable[[], Iterable[bytes]]) -> Iterator[bytes]:
+def packed_lines(
+    identity: Mapping[str, Any], lines: Callable[[], Iterable[bytes]]
+) -> Iterator[bytes]:
     """A finished log of lines, which are gone through twice."""
     digest = sha256()
     for line in lines():

@@ -1,7 +1,8 @@
 """A suite's lock: which commit, and which files, each hub model of the suite stands for.
 
-``opt-1.3b.lock.json`` beside ``opt-1.3b.toml`` maps each hub name to ``{"commit": "…", "files": {"merges.txt": "…"}}``,
-the files to their SHA-256. Where there is a lock, every hub name in the suite is replaced by the pinned name.
+``opt-1.3b.lock.json`` beside ``opt-1.3b.toml`` maps each hub name to ``{"commit": "…", "files":
+{"merges.txt": "…"}}``, the files to their SHA-256. Where there is a lock, every hub name in the
+suite is replaced by the pinned name.
 """
 
 from __future__ import annotations
@@ -28,12 +29,17 @@ def read(path: Path) -> Lock:
     """A lock file, empty where there is none; UserError where it is not one."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return {name: Pin(hub_name(name) or name, entry["commit"], entry["files"]) for name, entry in found.items()}
+        return {
+            name: Pin(hub_name(name) or name, entry["commit"], entry["files"])
+            for name, entry in found.items()
+        }
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         mend = "restore it, or write it again: parabench models lock --update"
-        raise UserError(f"read the lock {path}", f"{type(error).__name__}: {error}", mend=mend) from None
+        raise UserError(
+            f"read the lock {path}", f"{type(error).__name__}: {error}", mend=mend
+        ) from None
 
 
 def write(path: Path, lock: Lock) -> None:

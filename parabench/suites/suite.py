@@ -1,4 +1,6 @@
-"""Suites: what a run is. A TOML file in, a validated object out; paths in it are relative to the file."""
+"""Suites: what a run is. A TOML file in, a validated object out; paths in it are relative to the
+file.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ Option = str | int | float | bool
 
 
 class Training(BaseModel):
-    """What ``parabench train`` starts from: pairs (a data specification), and a base model of each architecture."""
+    """What ``parabench train`` starts from: pairs (a data specification), and a base model of each
+    architecture.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,10 +33,11 @@ class Training(BaseModel):
 
 
 class Suite(BaseModel):
-    """Data, systems, scorers, decoding and protocol of a run; ``headline`` is the column that ranks.
+    """Data, systems, scorers, decoding and protocol of a run; ``headline`` is the column that
+    ranks.
 
-    ``controls`` run beside whatever systems are asked for; ``table`` names the columns of the first table, all others
-    follow in a second. Without ``data`` the suite needs the user's own.
+    ``controls`` run beside whatever systems are asked for; ``table`` names the columns of the first
+    table, all others follow in a second. Without ``data`` the suite needs the user's own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,22 +73,32 @@ class Suite(BaseModel):
 
 def built_in() -> list[str]:
     """The names of the suites that come with the package."""
-    return sorted(entry.name[:-5] for entry in files("parabench.suites").iterdir() if entry.name.endswith(".toml"))
+    return sorted(
+        entry.name[:-5]
+        for entry in files("parabench.suites").iterdir()
+        if entry.name.endswith(".toml")
+    )
 
 
 def load(name: str) -> Suite:
-    """A built-in suite by name, or any suite by the path of its TOML file; its hub models as its lock pins them."""
+    """A built-in suite by name, or any suite by the path of its TOML file; its hub models as its
+    lock pins them.
+    """
     path = path_of(name)
     try:
         return Suite.model_validate(lock.pinned(_read(path), lock.read(lock.beside(path))))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"read the suite {path}", f"{where}: {first['msg']}", mend=f"correct {path.name}") from None
+        raise UserError(
+            f"read the suite {path}", f"{where}: {first['msg']}", mend=f"correct {path.name}"
+        ) from None
 
 
 def hub_models(name: str) -> list[str]:
-    """The hub models of a suite as its file names them, each once; those that training starts from come last."""
+    """The hub models of a suite as its file names them, each once; those that training starts from
+    come last.
+    """
     load(name)  # refuses a malformed one
     raw = _read(path_of(name))
     tables = [table for kind in ("system", "scorer") for table in raw.get(kind, {}).values()]
@@ -106,7 +121,9 @@ def _read(path: Path) -> dict[str, Any]:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
         return {key: _resolve(value, path.resolve().parent) for key, value in raw.items()}
     except OSError as error:
-        raise UserError(f"read the suite {path}", error.strerror or str(error), built_in()) from None
+        raise UserError(
+            f"read the suite {path}", error.strerror or str(error), built_in()
+        ) from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"read the suite {path}", str(error), mend=f"correct {path.name}") from None
 

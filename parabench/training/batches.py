@@ -1,7 +1,9 @@
-"""Batches from a stream: tokenised once, shuffled and grouped by length within a window, repeatable from any batch.
+"""Batches from a stream: tokenised once, shuffled and grouped by length within a window, repeatable
+from any batch.
 
-The order of everything follows from (seed, epoch, window), so a batch's place in the stream is three integers and
-resuming needs no stored buffer (datasets' own shuffle buffer loses rows on resume, huggingface/datasets#8408).
+The order of everything follows from (seed, epoch, window), so a batch's place in the stream is
+three integers and resuming needs no stored buffer (datasets' own shuffle buffer loses rows on
+resume, huggingface/datasets#8408).
 """
 
 from __future__ import annotations
@@ -22,9 +24,11 @@ Encode = Callable[[Sequence[Text]], Sequence[Row]]
 
 @dataclass(frozen=True)
 class Batching:
-    """How rows become batches: ``rows`` per batch, or as many as ``tokens`` padded positions hold, whichever is fewer.
+    """How rows become batches: ``rows`` per batch, or as many as ``tokens`` padded positions hold,
+    whichever is fewer.
 
-    ``longest`` is the row length in tokens beyond which a row is left out, and counted; ``epochs`` None is endless.
+    ``longest`` is the row length in tokens beyond which a row is left out, and counted; ``epochs``
+    None is endless.
     """
 
     rows: int = 32
@@ -62,8 +66,8 @@ def batches(
 ) -> Iterator[Batch]:
     """Batches of ``items`` from ``start`` on; items that can be read only once give one epoch.
 
-    Rows before ``start`` are passed over unencoded. Rows longer than ``config.longest`` are counted in ``skipped``, in
-    the first epoch, each once however often the stream goes on.
+    Rows before ``start`` are passed over unencoded. Rows longer than ``config.longest`` are counted
+    in ``skipped``, in the first epoch, each once however often the stream goes on.
     """
     for epoch in count(start.epoch):
         if epoch == config.epochs or (epoch and iter(items) is items):
@@ -81,10 +85,14 @@ def batches(
             for number, rows in enumerate(plan[done:], start=done + 1):
                 yield Batch(rows, here._replace(batch=number))
         if empty and first == 0:
-            raise UserError("make training batches", f"no row of at most {config.longest} tokens in the data")
+            raise UserError(
+                "make training batches", f"no row of at most {config.longest} tokens in the data"
+            )
 
 
-def _plan(rows: Sequence[Row], config: Batching, here: Position, skipped: Counter[str] | None) -> list[list[Row]]:
+def _plan(
+    rows: Sequence[Row], config: Batching, here: Position, skipped: Counter[str] | None
+) -> list[list[Row]]:
     """A window's batches: alike in length within, in random order, each row in exactly one."""
     draw = random.Random(f"{config.seed}-{here.epoch}-{here.window}")
     kept = [row for row in rows if len(row.source) + len(row.target) <= config.longest]

@@ -15,10 +15,11 @@ Schedule = Literal["constant", "linear", "cosine", "plateau"]
 class TrainingConfig:
     """Settings of one run; a step is one update, made of ``accumulation`` batches.
 
-    ``warmup`` steps rise linearly from 0; ``clip`` bounds the gradient's norm (0: never); ``bf16`` is autocast, the
-    weights stay as loaded. Plateau divides the rate by ``1 / plateau_factor`` after ``plateau_patience`` reported
-    losses without an improvement, and training ends after ``patience`` of them (0: never). Validations come every
-    ``validate_every`` steps (0: at the end alone), checkpoints every ``save_every``.
+    ``warmup`` steps rise linearly from 0; ``clip`` bounds the gradient's norm (0: never); ``bf16``
+    is autocast, the weights stay as loaded. Plateau divides the rate by ``1 / plateau_factor``
+    after ``plateau_patience`` reported losses without an improvement, and training ends after
+    ``patience`` of them (0: never). Validations come every ``validate_every`` steps (0: at the end
+    alone), checkpoints every ``save_every``.
     """
 
     steps: int = 1000

@@ -1,6 +1,7 @@
 """From text to rows of token ids, many at a time: documents, causal pairs, encoder-decoder pairs.
 
-Source and target are encoded apart, so the ids a model is trained on are the ids it meets when it generates.
+Source and target are encoded apart, so the ids a model is trained on are the ids it meets when it
+generates.
 """
 
 from __future__ import annotations
@@ -21,15 +22,20 @@ Pair = tuple[str, str]
 
 
 def documents(tokenizer: PreTrainedTokenizerBase) -> Encode[str]:
-    """Every token of a document and EOS are targets; BOS alone (EOS, for a tokenizer without BOS) is given.
+    """Every token of a document and EOS are targets; BOS alone (EOS, for a tokenizer without BOS)
+    is given.
 
-    The name of a special token in the text is that token, so that documents can be packed: ``"one</s>two"``.
+    The name of a special token in the text is that token, so that documents can be packed:
+    ``"one</s>two"``.
     """
     end = tokenizer.eos_token_id
     start = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
 
     def encode(texts: Sequence[str]) -> list[Row]:
-        return [Row([start], [*ids, end]) for ids in tokenizer(list(texts), add_special_tokens=False).input_ids]
+        return [
+            Row([start], [*ids, end])
+            for ids in tokenizer(list(texts), add_special_tokens=False).input_ids
+        ]
 
     return encode
 
@@ -38,17 +44,29 @@ TaskPair = tuple[str, Pair]
 """A pair behind the name of its task."""
 
 
-def causal_pairs(tokenizer: PreTrainedTokenizerBase, template: Template, start: int | None = None) -> Encode[Pair]:
-    """Given: the template with the source in it, less the virtual tokens that lead. Target: the answer and EOS.
+def causal_pairs(
+    tokenizer: PreTrainedTokenizerBase, template: Template, start: int | None = None
+) -> Encode[Pair]:
+    """Given: the template with the source in it, less the virtual tokens that lead. Target: the
+    answer and EOS.
 
-    With ``start`` those that lead stay, and all are rows from ``start`` on of a matrix that other prompts share.
-    Equal, for records that fit, to ``prompts.rendering.render`` one record at a time.
+    With ``start`` those that lead stay, and all are rows from ``start`` on of a matrix that other
+    prompts share. Equal, for records that fit, to ``prompts.rendering.render`` one record at a
+    time.
     """
     if not template.answer_only_loss:
-        raise UserError("train on a template", "a loss on more than the answer", mend="set answer_only_loss = true")
+        raise UserError(
+            "train on a template",
+            "a loss on more than the answer",
+            mend="set answer_only_loss = true",
+        )
     parts = template.prompt_parts if start is not None else _parts(template)
     runs = [list(run) for _, run in groupby(parts, lambda part: part.kind.replace("field", "text"))]
-    rows, specials, end = virtual_ranges(template), leading_specials(tokenizer), tokenizer.eos_token_id
+    rows, specials, end = (
+        virtual_ranges(template),
+        leading_specials(tokenizer),
+        tokenizer.eos_token_id,
+    )
 
     def encode(pairs: Sequence[Pair]) -> list[Row]:
         given: list[list[int]] = [[] for _ in pairs]
@@ -61,37 +79,53 @@ def causal_pairs(tokenizer: PreTrainedTokenizerBase, template: Template, start: 
             texts = [[end] * len(run) for _ in pairs]
             if run[0].kind != "end":
                 texts = _ids(tokenizer, [_compose(run, template, pair) for pair in pairs])
-            given, waiting = [[*ids, *waiting, *text] for ids, text in zip(given, texts, strict=True)], []
+            given, waiting = (
+                [[*ids, *waiting, *text] for ids, text in zip(given, texts, strict=True)],
+                [],
+            )
         answers = _ids(tokenizer, [template.answer_prefix + target for _, target in pairs])
-        return [Row(ids + waiting, [*answer, end]) for ids, answer in zip(given, answers, strict=True)]
+        return [
+            Row(ids + waiting, [*answer, end]) for ids, answer in zip(given, answers, strict=True)
+        ]
 
     return encode
 
 
-def task_pairs(tokenizer: PreTrainedTokenizerBase, templates: Sequence[Template]) -> Encode[TaskPair]:
+def task_pairs(
+    tokenizer: PreTrainedTokenizerBase, templates: Sequence[Template]
+) -> Encode[TaskPair]:
     """Pairs of several tasks, in any order, with rows of the matrix that stacks the tasks' prompts.
 
     Equal, for records that fit, to ``prompts.table.render_tasks``.
     """
     starts = offsets(templates)
-    encoders = {one.taskname: causal_pairs(tokenizer, one, starts[one.taskname]) for one in templates}
+    encoders = {
+        one.taskname: causal_pairs(tokenizer, one, starts[one.taskname]) for one in templates
+    }
 
     def encode(items: Sequence[TaskPair]) -> list[Row]:
         present = {task for task, _ in items}
-        done = {task: iter(encoders[task]([pair for name, pair in items if name == task])) for task in present}
+        done = {
+            task: iter(encoders[task]([pair for name, pair in items if name == task]))
+            for task in present
+        }
         return [next(done[task]) for task, _ in items]
 
     return encode
 
 
 def leading(template: Template) -> int:
-    """How many rows of the prompt stand before everything else of a row, and so are computed once a batch."""
+    """How many rows of the prompt stand before everything else of a row, and so are computed once a
+    batch.
+    """
     first = template.parts[0]
     return template.virtual_token_splits[0] if first == ("marker", "0") else 0
 
 
 def seq2seq_pairs(tokenizer: PreTrainedTokenizerBase) -> Encode[Pair]:
-    """Both sides as the tokenizer writes them; for BART ``<s> … </s>``, all of it target on the decoder's side."""
+    """Both sides as the tokenizer writes them; for BART ``<s> … </s>``, all of it target on the
+    decoder's side.
+    """
 
     def encode(pairs: Sequence[Pair]) -> list[Row]:
         sources = tokenizer([source for source, _ in pairs], split_special_tokens=True).input_ids

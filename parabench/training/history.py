@@ -1,4 +1,6 @@
-"""The loss log: one JSON line an update or a validation, and nothing in it that depends on the clock."""
+"""The loss log: one JSON line an update or a validation, and nothing in it that depends on the
+clock.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ class History:
     """A file of JSON lines that only grows; what ``add`` has returned from is on disk."""
 
     def __init__(self, path: Path, size: int = 0) -> None:
-        """Open at ``size`` bytes; what was written after them belongs to updates that are about to be made again."""
+        """Open at ``size`` bytes; what was written after them belongs to updates that are about to
+        be made again.
+        """
         write_atomically(path, read(path)[:size] if path.exists() else b"")
         self.path, self.size = path, size
 

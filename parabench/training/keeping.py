@@ -1,4 +1,6 @@
-"""What a training leaves behind: adapters, or a model's folder, where ``parabench run`` looks for them."""
+"""What a training leaves behind: adapters, or a model's folder, where ``parabench run`` looks for
+them.
+"""
 
 from __future__ import annotations
 
@@ -29,22 +31,34 @@ def keep(learner: Learner, folder: Path, facts: Mapping[str, Any], outcome: Outc
     base = replace(base, name=Path(base.name).name if Path(base.name).is_dir() else base.name)
     places = folders(folder, learner.templates if learner.several else ())
     for place, (template, prompt, settings, state) in zip(places, _parts(learner), strict=True):
-        known = AdapterFacts(template, base, settings, learner.initialiser, loss=loss_curve(outcome), **facts)
+        known = AdapterFacts(
+            template, base, settings, learner.initialiser, loss=loss_curve(outcome), **facts
+        )
         _clear(place)
         adapters.save(place, prompt, known, state)
 
 
 def folders(folder: Path, tasks: Sequence[Template]) -> list[Path]:
-    """Where results are stored: in the training's own folder, or beside it for each of the tasks that were named."""
-    return [folder.with_name(f"{folder.name}-{template.taskname}") for template in tasks] or [folder]
+    """Where results are stored: in the training's own folder, or beside it for each of the tasks
+    that were named.
+    """
+    return [folder.with_name(f"{folder.name}-{template.taskname}") for template in tasks] or [
+        folder
+    ]
 
 
-def _parts(learner: Learner) -> Iterator[tuple[Template, Tensor, Mapping[str, Any], Mapping[str, Tensor]]]:
-    """For each task: its template and prompt, its encoder's settings, and the state from which training could go on."""
+def _parts(
+    learner: Learner,
+) -> Iterator[tuple[Template, Tensor, Mapping[str, Any], Mapping[str, Tensor]]]:
+    """For each task: its template and prompt, its encoder's settings, and the state from which
+    training could go on.
+    """
     module, templates = learner.trainee.module, learner.templates
     prompts = split(encoders.output(module), templates)
     initial = {} if learner.initial is None else split(learner.initial, templates)
-    settings, tensors = encoders.save_state(module) if isinstance(module, PromptEncoder) else ({}, {})
+    settings, tensors = (
+        encoders.save_state(module) if isinstance(module, PromptEncoder) else ({}, {})
+    )
     for number, template in enumerate(templates):
         name = template.taskname
         state = {"initial": initial[name]} if initial else {}
@@ -54,8 +68,12 @@ def _parts(learner: Learner) -> Iterator[tuple[Template, Tensor, Mapping[str, An
 
 
 def _alone(tensors: Mapping[str, Tensor], task: int, length: int) -> dict[str, Tensor]:
-    """The state of an encoder of several tasks as that of one task's encoder, whose output is that task's prompt."""
-    shared = {name: value for name, value in tensors.items() if not name.startswith("encoder.condition_")}
+    """The state of an encoder of several tasks as that of one task's encoder, whose output is that
+    task's prompt.
+    """
+    shared = {
+        name: value for name, value in tensors.items() if not name.startswith("encoder.condition_")
+    }
     return shared | {
         "encoder.lengths": torch.tensor([length]),
         "encoder.embedding.weight": tensors["encoder.embedding.weight"][:length],
@@ -64,7 +82,9 @@ def _alone(tensors: Mapping[str, Tensor], task: int, length: int) -> dict[str, T
 
 
 def _keep_model(learner: Learner, folder: Path) -> None:
-    """A transformers folder; its configuration is put there last, so that half a model is never taken for one."""
+    """A transformers folder; its configuration is put there last, so that half a model is never
+    taken for one.
+    """
     fresh = folder / "training" / "model"
     learner.model.save_pretrained(fresh)
     learner.tokenizer.save_pretrained(fresh)

@@ -27,7 +27,9 @@ CHOICES = ("softprompt-N", "ptuning-N", "ptuning-mlp-N", "finetuned", "bart")
 
 @dataclass(frozen=True)
 class Kind:
-    """What a name asks for; ``length`` counts virtual tokens, ``encoder`` writes them in p-tuning."""
+    """What a name asks for; ``length`` counts virtual tokens, ``encoder`` writes them in
+    p-tuning.
+    """
 
     name: str
     family: Family
@@ -46,21 +48,31 @@ class Kind:
 
     @property
     def defaults(self) -> TrainingConfig:
-        """Settings that work for the kind: a prompt needs a rate that would ruin a whole model's weights."""
+        """Settings that work for the kind: a prompt needs a rate that would ruin a whole model's
+        weights.
+        """
         rate = {"softprompt": 1e-2, "ptuning": 1e-3, "finetuned": 2e-5, "bart": 3e-5}[self.family]
         decay = 0.01 if self.family in ("finetuned", "bart") else 0.0
-        return TrainingConfig(steps=2000, learning_rate=rate, weight_decay=decay, schedule="cosine", warmup=100)
+        return TrainingConfig(
+            steps=2000, learning_rate=rate, weight_decay=decay, schedule="cosine", warmup=100
+        )
 
 
 def parse(name: str) -> Kind:
-    """The kind of ``softprompt-111``, ``ptuning-mlp-20``, ``finetuned`` or ``bart``; UserError lists the choices."""
+    """The kind of ``softprompt-111``, ``ptuning-mlp-20``, ``finetuned`` or ``bart``; UserError
+    lists the choices.
+    """
     if name in ("finetuned", "bart"):
         return Kind(name, name)  # type: ignore[arg-type]
     match = re.fullmatch(r"(softprompt|ptuning)(?:-(lstm|mlp|tpmlp))?-(\d{1,5})", name)
     if match is None or (match[1] == "softprompt" and match[2]) or int(match[3]) > 10_000:
-        raise UserError(f"train {name!r}", "no such kind of system", CHOICES, "parabench train softprompt-20")
+        raise UserError(
+            f"train {name!r}", "no such kind of system", CHOICES, "parabench train softprompt-20"
+        )
     if match[1] == "ptuning" and not int(match[3]):
-        raise UserError(f"train {name!r}", "an encoder with nothing to write", mend="parabench train ptuning-20")
+        raise UserError(
+            f"train {name!r}", "an encoder with nothing to write", mend="parabench train ptuning-20"
+        )
     return Kind(name, match[1], int(match[3]), (match[2] or "lstm") * (match[1] == "ptuning"))  # type: ignore[arg-type]
 
 
@@ -68,7 +80,8 @@ def parse(name: str) -> Kind:
 class Learner:
     """A loaded model with what learns on it, and all that has to be known to store the result.
 
-    ``templates`` has one for each task; ``several`` where the tasks were named, and so each is stored by itself.
+    ``templates`` has one for each task; ``several`` where the tasks were named, and so each is
+    stored by itself.
     """
 
     kind: Kind
@@ -90,41 +103,60 @@ def load(
     recompute: bool = False,
     tasks: tuple[Template, ...] = (),
 ) -> Learner:
-    """Load the base model and build what is to be trained, from ``runtime.seed``: for paraphrase, or for ``tasks``.
+    """Load the base model and build what is to be trained, from ``runtime.seed``: for paraphrase,
+    or for ``tasks``.
 
-    A prompt is kept in float32 in front of a base in ``runtime.dtype``; weights that are trained stay in float32.
-    With ``recompute`` the activations of a whole model are made again for the gradients instead of kept.
+    A prompt is kept in float32 in front of a base in ``runtime.dtype``; weights that are trained
+    stay in float32. With ``recompute`` the activations of a whole model are made again for the
+    gradients instead of kept.
     """
     if runtime.dtype not in ("float32", "bfloat16"):
-        raise UserError(f"train in {runtime.dtype}", "gradients would vanish", ("float32", "bfloat16"))
+        raise UserError(
+            f"train in {runtime.dtype}", "gradients would vanish", ("float32", "bfloat16")
+        )
     if kind.family in ("finetuned", "bart"):
         if initialiser or tasks:
             asked = f"by {initialiser!r}" if initialiser else f"on {len(tasks)} tasks"
-            raise UserError(f"train {kind.name!r} {asked}", "it has no prompt", mend="parabench train ptuning-20")
+            raise UserError(
+                f"train {kind.name!r} {asked}",
+                "it has no prompt",
+                mend="parabench train ptuning-20",
+            )
         learner = _whole(kind, checkpoint, replace(runtime, dtype="float32"))
         if recompute:
             learner.model.gradient_checkpointing_enable()
         return learner
     if recompute:
-        raise UserError(f"train {kind.name!r} with --recompute", "its rows share the prompt's activations")
+        raise UserError(
+            f"train {kind.name!r} with --recompute", "its rows share the prompt's activations"
+        )
     model, tokenizer = load_causal(checkpoint, runtime)
-    templates, name = tasks or (paraphrase(kind.length),), kind.initialiser if initialiser is None else initialiser
+    templates, name = (
+        tasks or (paraphrase(kind.length),),
+        kind.initialiser if initialiser is None else initialiser,
+    )
     prompt = _prompt(kind, templates, model, tokenizer, name, runtime.seed).to(model.device)
     if tasks:
         trainee = trainees.on_tasks(model, tokenizer, prompt, tasks)
     else:
         trainee = trainees.prompted(model, tokenizer, prompt, templates[0])
     initial = encoders.output(prompt)
-    return Learner(kind, checkpoint, model, tokenizer, trainee, templates, bool(tasks), name, initial)
+    return Learner(
+        kind, checkpoint, model, tokenizer, trainee, templates, bool(tasks), name, initial
+    )
 
 
 def _whole(kind: Kind, checkpoint: Checkpoint, runtime: Runtime) -> Learner:
     template = paraphrase(0)
     if kind.family == "bart":
         model, tokenizer = load_seq2seq(checkpoint, runtime)
-        return Learner(kind, checkpoint, model, tokenizer, trainees.seq2seq(model, tokenizer), (template,))
+        return Learner(
+            kind, checkpoint, model, tokenizer, trainees.seq2seq(model, tokenizer), (template,)
+        )
     model, tokenizer = load_causal(checkpoint, runtime)
-    return Learner(kind, checkpoint, model, tokenizer, trainees.causal(model, tokenizer, template), (template,))
+    return Learner(
+        kind, checkpoint, model, tokenizer, trainees.causal(model, tokenizer, template), (template,)
+    )
 
 
 def _prompt(
@@ -135,16 +167,25 @@ def _prompt(
     initialiser: str,
     seed: int,
 ) -> nn.Module:
-    """The prompts of all tasks, one under the other; an encoder is told them apart by their names' embeddings."""
-    rows, lengths = vocabulary_rows(model).float().cpu(), [template.total_virtual_tokens for template in templates]
+    """The prompts of all tasks, one under the other; an encoder is told them apart by their names'
+    embeddings.
+    """
+    rows, lengths = (
+        vocabulary_rows(model).float().cpu(),
+        [template.total_virtual_tokens for template in templates],
+    )
     if kind.family == "softprompt":
         begin = initialisers.parse(initialiser, tokenizer, seed)
         return SoftPrompt(torch.cat([begin(rows, length) for length in lengths]))
     if initialiser:
         found = "its prompt is written by an encoder, which starts from random weights"
-        raise UserError(f"initialise {kind.name!r} by {initialiser!r}", found, mend="leave --initialiser out")
+        raise UserError(
+            f"initialise {kind.name!r} by {initialiser!r}", found, mend="leave --initialiser out"
+        )
     names = [template.taskname for template in templates]
     conditions = encoders.name_conditions(names, tokenizer, rows) if len(names) > 1 else ()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return PromptEncoder(encoders.config(kind.encoder, rows.shape[1]), rows.shape[1], lengths, conditions)
+        return PromptEncoder(
+            encoders.config(kind.encoder, rows.shape[1]), rows.shape[1], lengths, conditions
+        )

@@ -26,7 +26,8 @@ Loss = Callable[[Sequence[Row]], Tensor]
 
 
 class StepLog(NamedTuple):
-    """One update: its number from 1, the mean loss in nats a target token, text tokens a second, and the rate used.
+    """One update: its number from 1, the mean loss in nats a target token, text tokens a second,
+    and the rate used.
 
     ``tokens`` is how many text tokens the update read.
     """
@@ -52,7 +53,9 @@ class Trend(NamedTuple):
 
 
 class Best(NamedTuple):
-    """The lowest validation loss, after which step it was, and how many validations since have not beaten it."""
+    """The lowest validation loss, after which step it was, and how many validations since have not
+    beaten it.
+    """
 
     loss: float = math.inf
     step: int = 0
@@ -67,8 +70,8 @@ class Best(NamedTuple):
 class Progress:
     """Where a run stands: with the weights, all that is needed to go on exactly.
 
-    ``rows`` is how many rows are computed at once, less than a batch after memory ran out (0: the whole batch).
-    ``validated`` is the last step that was validated.
+    ``rows`` is how many rows are computed at once, less than a batch after memory ran out (0: the
+    whole batch). ``validated`` is the last step that was validated.
     """
 
     optimizer: torch.optim.Optimizer
@@ -104,17 +107,24 @@ def _optimizer(groups: list[dict[str, object]], config: TrainingConfig) -> torch
         case "adafactor":
             return torch.optim.Adafactor(groups, lr=rate)
     choices = ("adamw", "adam", "sgd", "adafactor")
-    raise UserError(f"use the optimiser {config.optimizer!r}", choices=choices, mend=f"--optimizer {choices[0]}")
+    raise UserError(
+        f"use the optimiser {config.optimizer!r}", choices=choices, mend=f"--optimizer {choices[0]}"
+    )
 
 
 def train(
-    loss: Loss, progress: Progress, batches: Iterable[Batch], config: TrainingConfig, ranks: Ranks = ALONE
+    loss: Loss,
+    progress: Progress,
+    batches: Iterable[Batch],
+    config: TrainingConfig,
+    ranks: Ranks = ALONE,
 ) -> Iterator[StepLog]:
-    """Update until ``config.steps`` updates are made or the batches end; ``progress`` is kept up to date.
+    """Update until ``config.steps`` updates are made or the batches end; ``progress`` is kept up to
+    date.
 
-    ``loss`` gives a batch's mean per target token; an update's loss is the mean over all its target tokens.
-    A loss or gradient that is not finite, or a loss far above what it was, raises UserError; the former before the
-    update, so that the weights are the last good ones.
+    ``loss`` gives a batch's mean per target token; an update's loss is the mean over all its target
+    tokens. A loss or gradient that is not finite, or a loss far above what it was, raises
+    UserError; the former before the update, so that the weights are the last good ones.
     """
     supply, started = iter(batches), time.perf_counter()
     size = config.accumulation * ranks.count
@@ -127,14 +137,18 @@ def train(
         progress.optimizer.step()
         progress.step, progress.position = progress.step + 1, group[-1].then
         read = sum(len(row.source) + len(row.target) for batch in group for row in batch.rows)
-        yield StepLog(progress.step, value, read / (time.perf_counter() - started), rate, norm, read)
+        yield StepLog(
+            progress.step, value, read / (time.perf_counter() - started), rate, norm, read
+        )
         started = time.perf_counter()
 
 
 def _gradients(
     loss: Loss, progress: Progress, group: list[Batch], config: TrainingConfig, ranks: Ranks
 ) -> tuple[float, float]:
-    """Leave the gradient of the group's mean loss in the parameters; give that loss and the gradient's norm."""
+    """Leave the gradient of the group's mean loss in the parameters; give that loss and the
+    gradient's norm.
+    """
     parameters = [p for group in progress.optimizer.param_groups for p in group["params"]]
     tokens, mine = sum(target_tokens(batch.rows) for batch in group), ranks.share(group)
     while (total := _backward(loss, progress, mine, tokens, config, parameters[0].device)) is None:
@@ -145,17 +159,30 @@ def _gradients(
 
 
 def _backward(
-    loss: Loss, progress: Progress, batches: Sequence[Batch], tokens: int, config: TrainingConfig, device: torch.device
+    loss: Loss,
+    progress: Progress,
+    batches: Sequence[Batch],
+    tokens: int,
+    config: TrainingConfig,
+    device: torch.device,
 ) -> float | None:
-    """The batches' part of the mean loss, its gradient left behind; None where the memory did not suffice."""
+    """The batches' part of the mean loss, its gradient left behind; None where the memory did not
+    suffice.
+    """
     progress.optimizer.zero_grad()
     total = 0.0
     try:
         for batch in batches:
             size = progress.rows or len(batch.rows)
             for first in range(0, len(batch.rows), size):
-                rows, place = batch.rows[first : first + size], f"{config.seed}-{batch.then}-{first}"
-                with _seeded(place, device), torch.autocast(device.type, torch.bfloat16, config.bf16):
+                rows, place = (
+                    batch.rows[first : first + size],
+                    f"{config.seed}-{batch.then}-{first}",
+                )
+                with (
+                    _seeded(place, device),
+                    torch.autocast(device.type, torch.bfloat16, config.bf16),
+                ):
                     part = loss(rows) * (target_tokens(rows) / tokens)
                 part.backward()
                 total += part.item()
@@ -165,10 +192,16 @@ def _backward(
 
 
 def _halve(progress: Progress, batches: Sequence[Batch]) -> None:
-    """Compute half as many rows at once from now on; the batch, and so the update, stays what it was."""
+    """Compute half as many rows at once from now on; the batch, and so the update, stays what it
+    was.
+    """
     size = progress.rows or max(len(batch.rows) for batch in batches)
     if size == 1:
-        raise UserError("train on this device", "one row does not fit its memory", mend="a smaller model, or bfloat16")
+        raise UserError(
+            "train on this device",
+            "one row does not fit its memory",
+            mend="a smaller model, or bfloat16",
+        )
     progress.rows = (size + 1) // 2
     progress.optimizer.zero_grad()
     if torch.cuda.is_available():
@@ -177,7 +210,9 @@ def _halve(progress: Progress, batches: Sequence[Batch]) -> None:
 
 @contextmanager
 def _seeded(place: str, device: torch.device) -> Iterator[None]:
-    """Dropout drawn from the batch's place in the stream, so that no generator state needs to be stored."""
+    """Dropout drawn from the batch's place in the stream, so that no generator state needs to be
+    stored.
+    """
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(random.Random(place).getrandbits(63))
         yield
@@ -188,7 +223,9 @@ def _check(value: float, norm: float, progress: Progress, config: TrainingConfig
     if not (math.isfinite(value) and math.isfinite(norm)):
         found = f"at step {progress.step + 1} the loss is {value} and the gradient's norm {norm}"
     elif trend.mean > 2 * trend.lowest + 1:
-        found = f"the loss rose from {trend.lowest:.2f} to {trend.mean:.2f} by step {progress.step + 1}"
+        found = (
+            f"the loss rose from {trend.lowest:.2f} to {trend.mean:.2f} by step {progress.step + 1}"
+        )
     else:
         progress.trend = trend
         return

@@ -1,7 +1,8 @@
 """Several processes as one: the same batches dealt out, gradients summed, nothing else shared.
 
-W processes that accumulate A batches each are one process that accumulates W x A: every rank deals the same group of
-W x A batches and takes every W-th, so ranks see disjoint rows and together see each row once.
+W processes that accumulate A batches each are one process that accumulates W x A: every rank deals
+the same group of W x A batches and takes every W-th, so ranks see disjoint rows and together see
+each row once.
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ class Ranks:
 
     def device(self, asked: str) -> str:
         """Where this process computes: each has a CUDA device of its own."""
-        return f"cuda:{self.rank % torch.cuda.device_count()}" if self.count > 1 and asked.startswith("cuda") else asked
+        return (
+            f"cuda:{self.rank % torch.cuda.device_count()}"
+            if self.count > 1 and asked.startswith("cuda")
+            else asked
+        )
 
     def share(self, items: Sequence[Item]) -> Sequence[Item]:
         """What of a list is this process's."""
@@ -49,7 +54,9 @@ class Ranks:
         """Leave in every process the sum of all their gradients."""
         if self.count > 1:
             for parameter in parameters:
-                parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                parameter.grad = (
+                    torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                )
                 dist.all_reduce(parameter.grad)
 
     def wait(self) -> None:
@@ -63,7 +70,9 @@ ALONE = Ranks()
 
 @contextmanager
 def joined(device: str) -> Iterator[Ranks]:
-    """The processes that torchrun started, or this one alone; left together once everything is on disk."""
+    """The processes that torchrun started, or this one alone; left together once everything is on
+    disk.
+    """
     if not dist.is_torchelastic_launched():
         yield ALONE
         return

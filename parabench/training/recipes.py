@@ -1,8 +1,9 @@
 """The trainers, each a loss, its parameters and its rows handed to the one engine.
 
-Each trains in place and calls ``watch`` after every update. ``documents`` and ``pairs`` may be read several times (a
-list, or an object whose ``__iter__`` starts anew); a plain iterator gives one pass. Rows that do not fit into
-``config.batching.longest`` or the model's positions are left out and counted in the Progress given back.
+Each trains in place and calls ``watch`` after every update. ``documents`` and ``pairs`` may be read
+several times (a list, or an object whose ``__iter__`` starts anew); a plain iterator gives one
+pass. Rows that do not fit into ``config.batching.longest`` or the model's positions are left out
+and counted in the Progress given back.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ def finetune_causal(
     template: Template | None = None,
     watch: Watch = id,
 ) -> Progress:
-    """Train every weight of a decoder-only model to say the target after the template with the source in it."""
+    """Train every weight of a decoder-only model to say the target after the template with the
+    source in it.
+    """
     return run(trainees.causal(model, tokenizer, template or paraphrase(0)), pairs, config, watch)
 
 
@@ -70,13 +73,22 @@ def tune_prompt(
     template: Template | None = None,
     watch: Watch = id,
 ) -> SoftPrompt:
-    """A soft prompt of ``length`` rows trained in front of the model, which is frozen and without dropout."""
+    """A soft prompt of ``length`` rows trained in front of the model, which is frozen and without
+    dropout.
+    """
     prompt = SoftPrompt(initialiser(vocabulary_rows(model), length)).to(model.device)
-    run(trainees.prompted(model, tokenizer, prompt, template or paraphrase(length)), pairs, config, watch)
+    run(
+        trainees.prompted(model, tokenizer, prompt, template or paraphrase(length)),
+        pairs,
+        config,
+        watch,
+    )
     return prompt
 
 
-def run(trainee: Trainee, items: Iterable[Any], config: TrainingConfig, watch: Watch = id) -> Progress:
+def run(
+    trainee: Trainee, items: Iterable[Any], config: TrainingConfig, watch: Watch = id
+) -> Progress:
     """Train from the start to the end, in memory alone."""
     progress, config = begin(trainee.module.parameters(), config), fitted(config, trainee)
     supply = batches(items, trainee.encode, config.batching, skipped=progress.skipped)
@@ -86,6 +98,8 @@ def run(trainee: Trainee, items: Iterable[Any], config: TrainingConfig, watch: W
 
 
 def fitted(config: TrainingConfig, trainee: Trainee) -> TrainingConfig:
-    """The settings with rows kept inside the model's positions, which fail beyond as an index error."""
+    """The settings with rows kept inside the model's positions, which fail beyond as an index
+    error.
+    """
     longest = min(config.batching.longest, trainee.room)
     return replace(config, batching=replace(config.batching, longest=longest))

@@ -1,4 +1,6 @@
-"""From what a person asks to a job: every setting resolved, every file found, before a model is loaded."""
+"""From what a person asks to a job: every setting resolved, every file found, before a model is
+loaded.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +35,11 @@ PACKAGES = ("torch", "transformers", "tokenizers", "parabench")
 
 @dataclass(frozen=True)
 class Data:
-    """Pairs to learn from and pairs to be judged by; ``facts`` says which they are, for the checkpoint.
+    """Pairs to learn from and pairs to be judged by; ``facts`` says which they are, for the
+    checkpoint.
 
-    With ``tasks`` each pair stands behind the name of one of them. ``cleared`` are the keys of the test sentences that
-    were taken out.
+    With ``tasks`` each pair stands behind the name of one of them. ``cleared`` are the keys of the
+    test sentences that were taken out.
     """
 
     pairs: Iterable[Pair] | Iterable[TaskPair]
@@ -48,10 +51,12 @@ class Data:
 
 @dataclass(frozen=True)
 class Request:
-    """One training as asked for; ``base`` is the model it starts from, ``initialiser`` None the kind's own.
+    """One training as asked for; ``base`` is the model it starts from, ``initialiser`` None the
+    kind's own.
 
-    At each validation the first ``samples`` held-out sentences are paraphrased, and scored by the ``judges``.
-    Every so many ``snapshots`` updates a copy of the prompt is kept, to be looked at (0: none).
+    At each validation the first ``samples`` held-out sentences are paraphrased, and scored by the
+    ``judges``. Every so many ``snapshots`` updates a copy of the prompt is kept, to be looked at
+    (0: none).
     """
 
     kind: Kind
@@ -82,14 +87,23 @@ def spec(request: Request, ranks: Ranks) -> dict[str, Any]:
 
 
 def carry_out(
-    request: Request, watch: Watch = id, ranks: Ranks = ALONE, report: Report = lambda step, measured: None
+    request: Request,
+    watch: Watch = id,
+    ranks: Ranks = ALONE,
+    report: Report = lambda step, measured: None,
 ) -> Outcome:
-    """Train, from the beginning or from where the folder stands, and store the result in the folder.
+    """Train, from the beginning or from where the folder stands, and store the result in the
+    folder.
 
-    ``report`` is told every validation's step and what it measured, and may end the training by raising.
+    ``report`` is told every validation's step and what it measured, and may end the training by
+    raising.
     """
     if request.snapshots and not request.kind.length:
-        raise UserError(f"keep snapshots of {request.kind.name!r}", "it has no prompt", mend="leave --snapshots out")
+        raise UserError(
+            f"keep snapshots of {request.kind.name!r}",
+            "it has no prompt",
+            mend="leave --snapshots out",
+        )
     learner = load(request)
 
     def watched(log: StepLog) -> None:
@@ -109,7 +123,9 @@ def carry_out(
         "data": "; ".join(f"{name}: {value}" for name, value in request.data.facts.items()),
         "versions": {name: version(name) for name in PACKAGES},
     }
-    outcome = follow(job, request.folder, partial(keeping.keep, learner, request.folder, facts), watched, ranks)
+    outcome = follow(
+        job, request.folder, partial(keeping.keep, learner, request.folder, facts), watched, ranks
+    )
     places = keeping.folders(request.folder, request.data.tasks) if ranks.first else ()
     for place in (one for one in places if not (one / sketches.NAME).exists()):
         sketches.record(place, _met(request, ranks), request.data.cleared, request.config.seed)
@@ -127,11 +143,14 @@ def _met(request: Request, ranks: Ranks) -> Iterator[Pair]:
 def load(request: Request) -> Learner:
     """The learner at its start."""
     asked = request
-    return kinds.load(asked.kind, asked.base, asked.runtime, asked.initialiser, asked.recompute, asked.data.tasks)
+    return kinds.load(
+        asked.kind, asked.base, asked.runtime, asked.initialiser, asked.recompute, asked.data.tasks
+    )
 
 
 def measure(request: Request, learner: Learner, ranks: Ranks = ALONE) -> dict[str, Any]:
-    """The held-out loss; and, where asked for, scores of generated texts and a few of the texts themselves.
+    """The held-out loss; and, where asked for, scores of generated texts and a few of the texts
+    themselves.
 
     Of several tasks the loss is the mean of theirs, and what each measures follows behind its name.
     """
@@ -149,7 +168,12 @@ def measure(request: Request, learner: Learner, ranks: Ranks = ALONE) -> dict[st
 
 
 def _measure(
-    request: Request, learner: Learner, template: Template, items: Sequence[Any], pairs: Sequence[Pair], ranks: Ranks
+    request: Request,
+    learner: Learner,
+    template: Template,
+    items: Sequence[Any],
+    pairs: Sequence[Pair],
+    ranks: Ranks,
 ) -> dict[str, Any]:
     """One task's; ``items`` are the pairs as the trainee encodes them."""
     measured: dict[str, Any] = {"loss": validation.mean_loss(learner.trainee, items, ranks=ranks)}
@@ -175,26 +199,41 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "validate_every": 8000,
     }
 }
-"""Settings of published runs; ``origin`` is Paraphrase-OPT's ``config-defaults.yaml``, its epochs 8000 steps long."""
+"""Settings of published runs; ``origin`` is Paraphrase-OPT's ``config-defaults.yaml``, its epochs
+8000 steps long.
+"""
 
 
 def configured(kind: Kind, preset: str | None = None, **given: Any) -> TrainingConfig:
-    """The kind's defaults, a preset's settings over them, and what was given over those (None: not given)."""
+    """The kind's defaults, a preset's settings over them, and what was given over those (None: not
+    given).
+    """
     if preset is not None and preset not in PRESETS:
         raise UserError(f"use the preset {preset!r}", "no such preset", list(PRESETS))
-    chosen = {**PRESETS.get(preset or "", {}), **{name: value for name, value in given.items() if value is not None}}
+    chosen = {
+        **PRESETS.get(preset or "", {}),
+        **{name: value for name, value in given.items() if value is not None},
+    }
     rows = chosen.pop("batch_size", None)
     config = replace(kind.defaults, **chosen)
     if "warmup" not in chosen:
         config = replace(config, warmup=min(config.warmup, config.steps // 20))
     batching = Batching(
-        rows=config.batching.rows if rows is None else rows, seed=config.seed, longest=config.batching.longest
+        rows=config.batching.rows if rows is None else rows,
+        seed=config.seed,
+        longest=config.batching.longest,
     )
-    for name, value in (("steps", config.steps), ("batch size", batching.rows), ("accumulation", config.accumulation)):
+    for name, value in (
+        ("steps", config.steps),
+        ("batch size", batching.rows),
+        ("accumulation", config.accumulation),
+    ):
         if value < 1:
             raise UserError(f"train with {name} {value}", mend="a number of 1 or more")
     if not 0 < config.learning_rate < float("inf"):
-        raise UserError(f"train with a learning rate of {config.learning_rate}", mend="--learning-rate 0.001")
+        raise UserError(
+            f"train with a learning rate of {config.learning_rate}", mend="--learning-rate 0.001"
+        )
     return replace(config, batching=batching)
 
 
@@ -202,5 +241,7 @@ def base_of(kind: Kind, models: Mapping[str, str], asked: str | None) -> Checkpo
     """The model a kind starts from: the one asked for, or the suite's of its architecture."""
     reference = asked or models.get(kind.base, "")
     if not reference:
-        raise UserError(f"train {kind.name!r}", f"the suite names no {kind.base} model", mend="--base MODEL")
+        raise UserError(
+            f"train {kind.name!r}", f"the suite names no {kind.base} model", mend="--base MODEL"
+        )
     return locate(reference)

@@ -1,7 +1,9 @@
-"""One training in one folder: it goes on from wherever the folder stands, and ends the same however often it was cut.
+"""One training in one folder: it goes on from wherever the folder stands, and ends the same however
+often it was cut.
 
-``last.safetensors`` is where it stands, ``best.safetensors`` where the validation loss was lowest, ``log.jsonl`` what
-happened, ``spec.json`` what the training is of (another one is refused), ``finished.json`` that nothing is left to do.
+``last.safetensors`` is where it stands, ``best.safetensors`` where the validation loss was lowest,
+``log.jsonl`` what happened, ``spec.json`` what the training is of (another one is refused),
+``finished.json`` that nothing is left to do.
 """
 
 from __future__ import annotations
@@ -25,15 +27,25 @@ from parabench.training.ranks import ALONE, Ranks
 from parabench.training.recipes import Watch, fitted
 from parabench.training.trainees import Trainee
 
-FOLDER, LAST, BEST, LOG, FINISHED = "training", "last.safetensors", "best.safetensors", "log.jsonl", "finished.json"
+FOLDER, LAST, BEST, LOG, FINISHED = (
+    "training",
+    "last.safetensors",
+    "best.safetensors",
+    "log.jsonl",
+    "finished.json",
+)
 
 Validate = Callable[[int], Mapping[str, Any]]
-"""Measures the present state, after so many updates; ``"loss"`` decides which state is the best, the rest is logged."""
+"""Measures the present state, after so many updates; ``"loss"`` decides which state is the best,
+the rest is logged.
+"""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A training: what learns, from which pairs, how; and the facts that two runs of one job have in common."""
+    """A training: what learns, from which pairs, how; and the facts that two runs of one job have
+    in common.
+    """
 
     trainee: Trainee
     pairs: Iterable[Any]
@@ -44,7 +56,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training ended: updates made, the step kept and its validation loss, rows left out, the log."""
+    """How a training ended: updates made, the step kept and its validation loss, rows left out, the
+    log.
+    """
 
     steps: int
     kept: int
@@ -63,11 +77,17 @@ def finished(folder: Path) -> Outcome | None:
 
 
 def follow(
-    job: Job, folder: Path, keep: Callable[[Outcome], object], watch: Watch = id, ranks: Ranks = ALONE
+    job: Job,
+    folder: Path,
+    keep: Callable[[Outcome], object],
+    watch: Watch = id,
+    ranks: Ranks = ALONE,
 ) -> Outcome:
-    """Train to the end in ``folder`` and leave the best state in the trainee's module for ``keep`` to store.
+    """Train to the end in ``folder`` and leave the best state in the trainee's module for ``keep``
+    to store.
 
-    A training that is done is not touched. UserError where the folder is of another job or another process has it.
+    A training that is done is not touched. UserError where the folder is of another job or another
+    process has it.
     """
     place = folder / FOLDER
     if not ranks.first:
@@ -76,13 +96,21 @@ def follow(
         return finished(folder) or _follow(job, place, keep, watch, ranks)
 
 
-def _follow(job: Job, place: Path, keep: Callable[[Outcome], object], watch: Watch, ranks: Ranks) -> Outcome:
+def _follow(
+    job: Job, place: Path, keep: Callable[[Outcome], object], watch: Watch, ranks: Ranks
+) -> Outcome:
     progress = begin(job.trainee.module.parameters(), job.config)
     history = _resume(job, place, progress, ranks)
     config = fitted(job.config, job.trainee)
-    supply = batches(job.pairs, job.trainee.encode, config.batching, progress.position, progress.skipped)
+    supply = batches(
+        job.pairs, job.trainee.encode, config.batching, progress.position, progress.skipped
+    )
     try:
-        for log in [] if _over(progress, config) else train(job.trainee.loss, progress, supply, config, ranks):
+        for log in (
+            []
+            if _over(progress, config)
+            else train(job.trainee.loss, progress, supply, config, ranks)
+        ):
             _note(job, place, progress, history, log, ranks)
             watch(log)
             if _over(progress, config):
@@ -96,7 +124,11 @@ def _follow(job: Job, place: Path, keep: Callable[[Outcome], object], watch: Wat
 def _resume(job: Job, place: Path, progress: Progress, ranks: Ranks) -> History | None:
     """Put the last stored state back; the log is cut to what it was then."""
     ranks.wait()
-    notes = state.thaw(place / LAST, job.trainee.module, progress) if (place / LAST).exists() else {"log": 0}
+    notes = (
+        state.thaw(place / LAST, job.trainee.module, progress)
+        if (place / LAST).exists()
+        else {"log": 0}
+    )
     ranks.wait()
     return History(place / LOG, notes["log"]) if ranks.first else None
 
@@ -105,7 +137,9 @@ def _over(progress: Progress, config: TrainingConfig) -> bool:
     return progress.step >= config.steps or 0 < config.patience <= progress.best.waited
 
 
-def _note(job: Job, place: Path, progress: Progress, history: History | None, log: StepLog, ranks: Ranks) -> None:
+def _note(
+    job: Job, place: Path, progress: Progress, history: History | None, log: StepLog, ranks: Ranks
+) -> None:
     """Log one update, validate where it is time, and store where it is time."""
     config = job.config
     if history:
@@ -118,7 +152,9 @@ def _note(job: Job, place: Path, progress: Progress, history: History | None, lo
         _save(place / LAST, job, progress, history, ranks)
 
 
-def _validate(job: Job, place: Path, progress: Progress, history: History | None, ranks: Ranks) -> None:
+def _validate(
+    job: Job, place: Path, progress: Progress, history: History | None, ranks: Ranks
+) -> None:
     if job.validate is None or progress.validated == progress.step:
         return
     measured, progress.validated = dict(job.validate(progress.step)), progress.step
@@ -143,7 +179,9 @@ def _finish(
     keep: Callable[[Outcome], object],
     ranks: Ranks,
 ) -> Outcome:
-    """Store the last state, then hand the best one over, then say that it is done: in this order."""
+    """Store the last state, then hand the best one over, then say that it is done: in this
+    order.
+    """
     _validate(job, place, progress, history, ranks)
     _save(place / LAST, job, progress, history, ranks)
     ranks.wait()
@@ -155,7 +193,9 @@ def _finish(
     outcome = Outcome(progress.step, kept, best.loss, dict(progress.skipped), records)
     if ranks.first:
         keep(outcome)
-        write_atomically(place / FINISHED, json.dumps(vars(outcome) | {"history": list(records)}).encode())
+        write_atomically(
+            place / FINISHED, json.dumps(vars(outcome) | {"history": list(records)}).encode()
+        )
     ranks.wait()
     return outcome
 

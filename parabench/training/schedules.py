@@ -21,18 +21,24 @@ def factor(config: TrainingConfig, step: int) -> float:
             return 1.0 - done
         case "cosine":
             return 0.5 * (1.0 + math.cos(math.pi * done))
-    raise UserError(f"use the schedule {config.schedule!r}", choices=("constant", "linear", "cosine", "plateau"))
+    raise UserError(
+        f"use the schedule {config.schedule!r}", choices=("constant", "linear", "cosine", "plateau")
+    )
 
 
 class Plateau(NamedTuple):
-    """The best loss reported so far, for how many reports it has not been beaten, and the rate's present scale."""
+    """The best loss reported so far, for how many reports it has not been beaten, and the rate's
+    present scale.
+    """
 
     best: float = math.inf
     waited: int = 0
     scale: float = 1.0
 
     def after(self, loss: float, config: TrainingConfig) -> Plateau:
-        """The state after one more reported loss; the scale falls only under the plateau schedule."""
+        """The state after one more reported loss; the scale falls only under the plateau
+        schedule.
+        """
         if loss < self.best:
             return Plateau(loss, 0, self.scale)
         if config.schedule != "plateau" or self.waited < config.plateau_patience:

@@ -1,7 +1,9 @@
-"""Search for settings: trials of one equal budget, stopped early where they fall behind, shared by any workers.
+"""Search for settings: trials of one equal budget, stopped early where they fall behind, shared by
+any workers.
 
-The trials are kept in a journal file that a crash leaves readable and several processes may append to (Optuna's journal
-storage). Each trial is an ordinary resumable training, so a worker that comes back goes on inside its last trial.
+The trials are kept in a journal file that a crash leaves readable and several processes may append
+to (Optuna's journal storage). Each trial is an ordinary resumable training, so a worker that comes
+back goes on inside its last trial.
 """
 
 from __future__ import annotations
@@ -31,15 +33,18 @@ Sampler = Literal["tpe", "random", "grid"]
 Settings = Mapping[str, Any]
 Measured = Mapping[str, Any]
 Objective = Callable[[Settings, Path, Callable[[int, Measured], None]], Measured]
-"""Trains with settings in a folder, reports what it measures as it goes, and gives what was kept measures."""
+"""Trains with settings in a folder, reports what it measures as it goes, and gives what was kept
+measures.
+"""
 
 
 @dataclass(frozen=True)
 class Search:
-    """What is varied and how: a choice among values for each name, or a (low, high) range of logarithmic scale.
+    """What is varied and how: a choice among values for each name, or a (low, high) range of
+    logarithmic scale.
 
-    ``startup`` trials run to their end before any is stopped; a validation comes every ``interval`` of ``steps``.
-    ``goal`` is the measure that decides, which is to rise if ``upwards``.
+    ``startup`` trials run to their end before any is stopped; a validation comes every ``interval``
+    of ``steps``. ``goal`` is the measure that decides, which is to rise if ``upwards``.
     """
 
     choices: Mapping[str, Sequence[Any]]
@@ -55,14 +60,20 @@ class Search:
     upwards: bool = False
 
 
-def search(search: Search, folder: Path, objective: Objective, told: Callable[[FrozenTrial], object] = id) -> None:
-    """Make trials until the study has ``search.trials`` that ended; run it again, or beside itself, for more hands."""
+def search(
+    search: Search, folder: Path, objective: Objective, told: Callable[[FrozenTrial], object] = id
+) -> None:
+    """Make trials until the study has ``search.trials`` that ended; run it again, or beside itself,
+    for more hands.
+    """
     make_folder(folder)
     study = _study(search, folder)
     _requeue(study)
 
     def attempt(trial: optuna.Trial) -> float:
-        settings = {name: trial.suggest_categorical(name, values) for name, values in search.choices.items()}
+        settings = {
+            name: trial.suggest_categorical(name, values) for name, values in search.choices.items()
+        }
         for name, (low, high) in search.ranges.items():
             settings[name] = trial.suggest_float(name, low, high, log=True)
         trial.set_user_attr("process", os.getpid())
@@ -74,10 +85,14 @@ def search(search: Search, folder: Path, objective: Objective, told: Callable[[F
 
         try:
             measured = objective(settings, folder / "trials" / digest(settings), report)
-        except UserError as error:  # a training that diverges is a result, not the end of the search
+        except (
+            UserError
+        ) as error:  # a training that diverges is a result, not the end of the search
             trial.set_user_attr("error", " ".join(str(error).split()))
             raise optuna.TrialPruned from error
-        trial.set_user_attr("measured", {name: x for name, x in measured.items() if isinstance(x, float)})
+        trial.set_user_attr(
+            "measured", {name: x for name, x in measured.items() if isinstance(x, float)}
+        )
         return float(measured[search.goal])
 
     def after(study: optuna.Study, trial: FrozenTrial) -> None:
@@ -101,7 +116,9 @@ def digest(settings: Settings) -> str:
 
 
 def _study(search: Search, folder: Path) -> optuna.Study:
-    """The study in the folder, or a new one; UserError where it is of another search but for the number of trials."""
+    """The study in the folder, or a new one; UserError where it is of another search but for the
+    number of trials.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = JournalStorage(JournalFileBackend(str(folder / "trials.journal")))
     study = optuna.create_study(
@@ -112,11 +129,15 @@ def _study(search: Search, folder: Path) -> optuna.Study:
         pruner=_pruner(search),
         load_if_exists=True,
     )
-    plan = json.loads(json.dumps({name: value for name, value in asdict(search).items() if name != "trials"}))
+    plan = json.loads(
+        json.dumps({name: value for name, value in asdict(search).items() if name != "trials"})
+    )
     for name, value in study.user_attrs.get("search", plan).items():
         if value != plan[name]:
             found = f"{name} was {value}, not {plan[name]}"
-            raise UserError(f"go on with the search in {folder}", found, mend="give another --output")
+            raise UserError(
+                f"go on with the search in {folder}", found, mend="give another --output"
+            )
     study.set_user_attr("search", plan)
     return study
 
@@ -124,24 +145,38 @@ def _study(search: Search, folder: Path) -> optuna.Study:
 def _sampler(search: Search) -> optuna.samplers.BaseSampler:
     if search.sampler == "grid":
         if search.ranges:
-            raise UserError("search a grid", f"a range for {next(iter(search.ranges))}", mend="give values: A,B,C")
-        return optuna.samplers.GridSampler({name: list(values) for name, values in search.choices.items()}, search.seed)
+            raise UserError(
+                "search a grid",
+                f"a range for {next(iter(search.ranges))}",
+                mend="give values: A,B,C",
+            )
+        return optuna.samplers.GridSampler(
+            {name: list(values) for name, values in search.choices.items()}, search.seed
+        )
     if search.sampler == "random":
         return optuna.samplers.RandomSampler(search.seed)
     if search.sampler == "tpe":
         return optuna.samplers.TPESampler(seed=search.seed, n_startup_trials=search.startup)
-    raise UserError(f"search with the sampler {search.sampler!r}", choices=("tpe", "random", "grid"))
+    raise UserError(
+        f"search with the sampler {search.sampler!r}", choices=("tpe", "random", "grid")
+    )
 
 
 def _pruner(search: Search) -> optuna.pruners.BasePruner:
-    """Pruners count in training steps, as the reports do; a warm-up beyond the budget could never fire."""
+    """Pruners count in training steps, as the reports do; a warm-up beyond the budget could never
+    fire.
+    """
     if search.pruner == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=search.startup, n_warmup_steps=0)
     if search.pruner == "hyperband":
-        return optuna.pruners.HyperbandPruner(min_resource=search.interval, max_resource=search.steps)
+        return optuna.pruners.HyperbandPruner(
+            min_resource=search.interval, max_resource=search.steps
+        )
     if search.pruner == "none":
         return optuna.pruners.NopPruner()
-    raise UserError(f"search with the pruner {search.pruner!r}", choices=("median", "hyperband", "none"))
+    raise UserError(
+        f"search with the pruner {search.pruner!r}", choices=("median", "hyperband", "none")
+    )
 
 
 def _requeue(study: optuna.Study) -> None:
@@ -165,7 +200,9 @@ def _alive(process: int) -> bool:
 
 
 def write_tables(study: optuna.Study, goal: str, folder: Path) -> None:
-    """``trials.csv`` with every trial, ``importance.json``, and where lengths were varied ``length.svg``."""
+    """``trials.csv`` with every trial, ``importance.json``, and where lengths were varied
+    ``length.svg``.
+    """
     trials = study.get_trials(deepcopy=False)
     names = sorted({name for trial in trials for name in trial.params})
     measures = [goal, *sorted({name for trial in trials for name in measured(trial)} - {goal})]
@@ -175,14 +212,25 @@ def write_tables(study: optuna.Study, goal: str, folder: Path) -> None:
     for trial in trials:
         steps = max(trial.intermediate_values, default=0)
         found = {goal: trial.intermediate_values.get(steps, ""), **measured(trial)}
-        values = [trial.params.get(name, "") for name in names] + [found.get(name, "") for name in measures]
-        writer.writerow([trial.number, trial.state.name.lower(), *values, steps, trial.user_attrs.get("error", "")])
+        values = [trial.params.get(name, "") for name in names] + [
+            found.get(name, "") for name in measures
+        ]
+        writer.writerow(
+            [
+                trial.number,
+                trial.state.name.lower(),
+                *values,
+                steps,
+                trial.user_attrs.get("error", ""),
+            ]
+        )
     write_atomically(folder / "trials.csv", file.getvalue().encode())
     write_atomically(folder / "importance.json", json.dumps(importance(study), indent=1).encode())
     if "length" in names:
         ended = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         points = {
-            name: [(t.params["length"], measured(t)[name]) for t in ended if name in measured(t)] for name in measures
+            name: [(t.params["length"], measured(t)[name]) for t in ended if name in measured(t)]
+            for name in measures
         }
         write_atomically(folder / "length.svg", lengths.plot(points))
 
@@ -193,7 +241,9 @@ def measured(trial: FrozenTrial) -> Mapping[str, float]:
 
 
 def importance(study: optuna.Study) -> dict[str, float]:
-    """How much each setting matters for being among the best (PED-ANOVA, Watanabe et al. 2023); empty if unknown."""
+    """How much each setting matters for being among the best (PED-ANOVA, Watanabe et al. 2023);
+    empty if unknown.
+    """
     try:
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         return optuna.importance.get_param_importances(study, evaluator=evaluator)

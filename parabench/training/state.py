@@ -1,7 +1,9 @@
-"""Where a training stands, as the bytes of one safetensors file: tensors, and beside them one JSON record.
+"""Where a training stands, as the bytes of one safetensors file: tensors, and beside them one JSON
+record.
 
-Weights or prompt, the optimiser's tensors, and in the record everything that is not a tensor: step, place in the data,
-schedule, the optimiser's settings. Generators need no state: every random choice follows from a place in the data.
+Weights or prompt, the optimiser's tensors, and in the record everything that is not a tensor: step,
+place in the data, schedule, the optimiser's settings. Generators need no state: every random choice
+follows from a place in the data.
 """
 
 from __future__ import annotations
@@ -51,9 +53,15 @@ def freeze(module: nn.Module, progress: Progress, notes: Mapping[str, Any]) -> b
 
 
 def thaw(path: Path, module: nn.Module, progress: Progress) -> dict[str, Any]:
-    """Put a stored state into ``module`` and ``progress``; gives back the notes. UserError where it is damaged."""
+    """Put a stored state into ``module`` and ``progress``; gives back the notes. UserError where it
+    is damaged.
+    """
     tensors, record = _read(path)
-    weights = {name.removeprefix("module."): value for name, value in tensors.items() if name.startswith("module.")}
+    weights = {
+        name.removeprefix("module."): value
+        for name, value in tensors.items()
+        if name.startswith("module.")
+    }
     restore(module, weights)
     state: dict[int, dict[str, Any]] = {
         int(index): dict(values) for index, values in record["optimizer"]["state"].items()
@@ -62,8 +70,14 @@ def thaw(path: Path, module: nn.Module, progress: Progress) -> dict[str, Any]:
         if name.startswith("optimizer."):
             _, index, key = name.split(".", 2)
             state.setdefault(int(index), {})[key] = value
-    progress.optimizer.load_state_dict({"state": state, "param_groups": record["optimizer"]["groups"]})
-    progress.step, progress.rows, progress.validated = record["step"], record["rows"], record["validated"]
+    progress.optimizer.load_state_dict(
+        {"state": state, "param_groups": record["optimizer"]["groups"]}
+    )
+    progress.step, progress.rows, progress.validated = (
+        record["step"],
+        record["rows"],
+        record["validated"],
+    )
     progress.position, progress.plateau = Position(*record["position"]), Plateau(*record["plateau"])
     progress.trend, progress.best = Trend(*record["trend"]), Best(*record["best"])
     progress.skipped.clear()
@@ -73,14 +87,22 @@ def thaw(path: Path, module: nn.Module, progress: Progress) -> dict[str, Any]:
 
 def learned(module: nn.Module) -> dict[str, Tensor]:
     """The parameters that learn, each once where two share their weights."""
-    return {name: value.detach() for name, value in module.named_parameters() if value.requires_grad}
+    return {
+        name: value.detach() for name, value in module.named_parameters() if value.requires_grad
+    }
 
 
 def restore(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Put stored parameters back; UserError unless they are those of the module, in name and shape."""
+    """Put stored parameters back; UserError unless they are those of the module, in name and
+    shape.
+    """
     parameters = learned(module)
-    if {name: value.shape for name, value in weights.items()} != {n: value.shape for n, value in parameters.items()}:
-        raise UserError("go on training", "the checkpoint is of another model", mend="give another --output")
+    if {name: value.shape for name, value in weights.items()} != {
+        n: value.shape for n, value in parameters.items()
+    }:
+        raise UserError(
+            "go on training", "the checkpoint is of another model", mend="give another --output"
+        )
     with torch.no_grad():
         for name, value in weights.items():
             parameters[name].copy_(value)
@@ -89,13 +111,19 @@ def restore(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
 def weights_of(path: Path) -> dict[str, Tensor]:
     """The trained parameters of a stored state."""
     tensors, _ = _read(path)
-    return {name.removeprefix("module."): value for name, value in tensors.items() if name.startswith("module.")}
+    return {
+        name.removeprefix("module."): value
+        for name, value in tensors.items()
+        if name.startswith("module.")
+    }
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()[RECORD])  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(
+                file.metadata()[RECORD]
+            )  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         found = f"{type(error).__name__}: {error}"
         raise UserError(

@@ -1,7 +1,9 @@
-"""Losses on token ids: the mean negative log-likelihood, in nats, of each target token, and of nothing else.
+"""Losses on token ids: the mean negative log-likelihood, in nats, of each target token, and of
+nothing else.
 
-Source, virtual and pad positions never count; EOS does. The output head runs on target positions only and in chunks,
-so no ``B x T x V`` array of logits ever exists. M counts the target tokens of a batch.
+Source, virtual and pad positions never count; EOS does. The output head runs on target positions
+only and in chunks, so no ``B x T x V`` array of logits ever exists. M counts the target tokens of a
+batch.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ GROUP_TOKENS = {"cpu": 192, "cuda": 16384}
 
 
 class Row(NamedTuple):
-    """One training row as token ids: what the model is given, and what it must say (EOS included)."""
+    """One training row as token ids: what the model is given, and what it must say (EOS
+    included).
+    """
 
     source: list[int]
     target: list[int]
@@ -38,13 +42,17 @@ def causal_loss(model: PreTrainedModel, rows: Sequence[Row]) -> Float[Tensor, ""
 
 
 def prompt_loss(
-    model: PreTrainedModel, prompt: Float[Tensor, "P E"], rows: Sequence[Row], lead: int | None = None
+    model: PreTrainedModel,
+    prompt: Float[Tensor, "P E"],
+    rows: Sequence[Row],
+    lead: int | None = None,
 ) -> Float[Tensor, ""]:
     """Loss of a frozen decoder-only model with a soft prompt (Lester et al. 2021, section 2).
 
-    The first ``lead`` rows of the prompt (all by default) stand before everything, and are computed once for all rows;
-    the others stand where a row holds the id ``-1-k``. Rows run in groups without padding, and where a gradient is
-    wanted each group's is made at once, so that no more than one group's activations exist.
+    The first ``lead`` rows of the prompt (all by default) stand before everything, and are computed
+    once for all rows; the others stand where a row holds the id ``-1-k``. Rows run in groups
+    without padding, and where a gradient is wanted each group's is made at once, so that no more
+    than one group's activations exist.
     """
     _check(rows)
     lead = len(prompt[:lead])
@@ -68,10 +76,18 @@ def _prompt_gradient(
     prefix = Prefix(model, table[:lead])
     loss, exact = torch.zeros((), device=device), torch.autocast(device.type, enabled=False)
     for group in _groups(rows, GROUP_TOKENS[device.type]):
-        ids = torch.tensor([token for row in group for token in (*row.source, *row.target[:-1])], device=device)
-        embedded = _embedded(model, table, ids) if len(table) > lead else model.get_input_embeddings()(ids)
+        ids = torch.tensor(
+            [token for row in group for token in (*row.source, *row.target[:-1])], device=device
+        )
+        embedded = (
+            _embedded(model, table, ids) if len(table) > lead else model.get_input_embeddings()(ids)
+        )
         lengths = [len(row.source) + len(row.target) - 1 for row in group]
-        places = [at for row, span in zip(group, spans(lengths), strict=True) for at in span[len(row.source) - 1 :]]
+        places = [
+            at
+            for row, span in zip(group, spans(lengths), strict=True)
+            for at in span[len(row.source) - 1 :]
+        ]
         hidden = prefix.followed(embedded, lengths)[torch.tensor(places, device=device)]
         targets = torch.tensor([token for row in group for token in row.target], device=device)
         part = _head_nll(model, hidden, targets) / target_tokens(rows)
@@ -95,7 +111,9 @@ def _groups(rows: Sequence[Row], tokens: int) -> Iterator[list[Row]]:
     yield group
 
 
-def _embedded(model: PreTrainedModel, prompt: Float[Tensor, "P E"], ids: Int[Tensor, "*T"]) -> Float[Tensor, "*T E"]:
+def _embedded(
+    model: PreTrainedModel, prompt: Float[Tensor, "P E"], ids: Int[Tensor, "*T"]
+) -> Float[Tensor, "*T E"]:
     embedded = model.get_input_embeddings()(ids.clamp(min=0))
     virtual = ids < 0
     return torch.where(virtual[..., None], prompt[(-1 - ids).clamp(min=0)], embedded)
@@ -106,7 +124,9 @@ def seq2seq_loss(model: PreTrainedModel, rows: Sequence[Row]) -> Float[Tensor, "
     device, start = model.device, model.config.decoder_start_token_id
     sources, mask = _padded([row.source for row in rows], device)
     shifted, mask_out = _padded([[start, *row.target[:-1]] for row in rows], device)
-    outputs = model.base_model(input_ids=sources, attention_mask=mask, decoder_input_ids=shifted, use_cache=False)
+    outputs = model.base_model(
+        input_ids=sources, attention_mask=mask, decoder_input_ids=shifted, use_cache=False
+    )
     targets = torch.tensor([token for row in rows for token in row.target], device=device)
     return _head_nll(model, outputs.last_hidden_state[mask_out.bool()], targets) / len(targets)
 
@@ -137,17 +157,25 @@ def _causal_layout(rows: Sequence[Row], device: torch.device) -> _Layout:
 
 def _check(rows: Sequence[Row]) -> None:
     if not all(row.source and row.target for row in rows):
-        raise ValueError("a causal row needs at least one source token (BOS) and one target token (EOS)")
+        raise ValueError(
+            "a causal row needs at least one source token (BOS) and one target token (EOS)"
+        )
 
 
-def _padded(lists: list[list[int]], device: torch.device) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
+def _padded(
+    lists: list[list[int]], device: torch.device
+) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
     longest = max(map(len, lists))
     ids = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in lists], device=device)
-    mask = torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids in lists], device=device)
+    mask = torch.tensor(
+        [[1] * len(ids) + [0] * (longest - len(ids)) for ids in lists], device=device
+    )
     return ids, mask
 
 
-def _head_nll(model: PreTrainedModel, hidden: Float[Tensor, "M H"], targets: Int[Tensor, " M"]) -> Float[Tensor, ""]:
+def _head_nll(
+    model: PreTrainedModel, hidden: Float[Tensor, "M H"], targets: Int[Tensor, " M"]
+) -> Float[Tensor, ""]:
     """The negative log-likelihood of the targets, summed."""
     head = model.get_output_embeddings()
     bias = getattr(model, "final_logits_bias", head.bias)
@@ -155,7 +183,8 @@ def _head_nll(model: PreTrainedModel, hidden: Float[Tensor, "M H"], targets: Int
 
 
 class _HeadNLL(torch.autograd.Function):
-    """Output head and cross-entropy in one, summed over tokens; gradients are made beside each chunk of logits.
+    """Output head and cross-entropy in one, summed over tokens; gradients are made beside each
+    chunk of logits.
 
     The construction of Liger-Kernel's fused linear cross-entropy (Hsu et al. 2024), in plain torch.
     """
@@ -181,7 +210,10 @@ class _HeadNLL(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, outer: Float[Tensor, ""]) -> tuple[Tensor | None, ...]:
-        return (*(None if grad is None else grad * outer.to(grad.dtype) for grad in ctx.saved_tensors), None)
+        return (
+            *(None if grad is None else grad * outer.to(grad.dtype) for grad in ctx.saved_tensors),
+            None,
+        )
 
 
 def _chunk_nll(
@@ -194,7 +226,9 @@ def _chunk_nll(
 ) -> Float[Tensor, ""]:
     logits = torch.nn.functional.linear(hidden, weight, bias)
     dtype, at = logits.dtype, targets[:, None]
-    chances = logits.float()  # from here on in place: there is one array of this size, and a second for bf16
+    chances = (
+        logits.float()
+    )  # from here on in place: there is one array of this size, and a second for bf16
     chances -= chances.amax(dim=1, keepdim=True)
     nll = -chances.gather(1, at).sum()
     total = chances.exp_().sum(dim=1, keepdim=True)

@@ -9,7 +9,8 @@
     virtual_tokens = 10
     share = 0.3
 
-``virtual_tokens`` is otherwise the number in the trained system's name, ``share`` (of the rows drawn) 1 for each.
+``virtual_tokens`` is otherwise the number in the trained system's name, ``share`` (of the rows
+drawn) 1 for each.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ class Tagged:
 
 
 def read(path: Path) -> Mapping[str, Task]:
-    """The tasks of a file by name; UserError for names that cannot be part of a folder's, and whatever else is off."""
+    """The tasks of a file by name; UserError for names that cannot be part of a folder's, and
+    whatever else is off.
+    """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
         tasks = {name: Task.model_validate(table) for name, table in tables.items()}
@@ -72,19 +75,27 @@ def read(path: Path) -> Mapping[str, Task]:
         raise UserError(f"read the tasks {path}", found, mend=EXAMPLE) from None
     for name in tasks:
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
-            raise UserError(f"read the tasks {path}", f"a task named {name!r}", mend="lower-case letters and digits")
+            raise UserError(
+                f"read the tasks {path}",
+                f"a task named {name!r}",
+                mend="lower-case letters and digits",
+            )
     if not tasks:
         raise UserError(f"read the tasks {path}", "no task", mend=EXAMPLE)
     return tasks
 
 
 def templates(tasks: Mapping[str, Task], length: int) -> tuple[Template, ...]:
-    """The tasks' templates, their virtual tokens in front: ``length`` of them where a task does not say."""
+    """The tasks' templates, their virtual tokens in front: ``length`` of them where a task does not
+    say.
+    """
     found = []
     for name, task in tasks.items():
         virtual = task.virtual_tokens or length
         text = f"<|VIRTUAL_PROMPT_0|>{task.template}"
-        found.append(Template(name, text, virtual, (virtual,), "source", "target", answer_only_loss=True))
+        found.append(
+            Template(name, text, virtual, (virtual,), "source", "target", answer_only_loss=True)
+        )
     return tuple(found)
 
 
@@ -93,7 +104,8 @@ def prepare(
 ) -> tuple[Data, Sequence[Tally]]:
     """The pairs of all tasks mixed by their shares, and about ``dev`` held out of each.
 
-    They are split and cleared as one data set, so no sentence held out of one task is trained on in another.
+    They are split and cleared as one data set, so no sentence held out of one task is trained on in
+    another.
     """
     corpora = list(_corpora(tasks))
     names = [name for name, _ in corpora]
@@ -101,11 +113,21 @@ def prepare(
     dealt = list(zip(names, found.corpora, found.held_out, strict=True))
     for name in tasks:
         if dev and not any(held for other, _, held in dealt if other == name):
-            raise UserError(f"hold pairs of the task {name!r} out", "all its sentences hang together", mend="--dev 0")
-    pairs = Mix(tuple(Tagged(name, corpus) for name, corpus, _ in dealt), tuple(s.share for _, s in corpora), seed)
+            raise UserError(
+                f"hold pairs of the task {name!r} out",
+                "all its sentences hang together",
+                mend="--dev 0",
+            )
+    pairs = Mix(
+        tuple(Tagged(name, corpus) for name, corpus, _ in dealt),
+        tuple(s.share for _, s in corpora),
+        seed,
+    )
     held_out = tuple((name, pair) for name, _, held in dealt for pair in held)
     facts = {
-        "tasks": "; ".join(f"{name} {task.model_dump_json(exclude={'data'})}" for name, task in tasks.items()),
+        "tasks": "; ".join(
+            f"{name} {task.model_dump_json(exclude={'data'})}" for name, task in tasks.items()
+        ),
         "data": found.fingerprint,
         "pairs": sum(tally.kept for tally in found.tallies),
         "dev": len(held_out),

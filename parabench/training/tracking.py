@@ -17,13 +17,17 @@ Note = Callable[[StepLog], object]
 
 @contextmanager
 def tracker(name: str | None, folder: Path) -> Iterator[Note]:
-    """Report every update to the tracker of that name, or to nobody; what it keeps locally is under ``folder``."""
+    """Report every update to the tracker of that name, or to nobody; what it keeps locally is under
+    ``folder``.
+    """
     if name is None:
         yield id
     elif name == "tensorboard":
         writer = _module("torch.utils.tensorboard", name).SummaryWriter(str(folder / "tracking"))
         try:
-            yield lambda log: [writer.add_scalar(key, value, log.step) for key, value in numbers(log).items()]
+            yield lambda log: [
+                writer.add_scalar(key, value, log.step) for key, value in numbers(log).items()
+            ]
         finally:
             writer.close()
     elif name in NAMES:

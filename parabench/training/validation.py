@@ -1,4 +1,6 @@
-"""What a training is judged by: the loss on held-out pairs, answer tokens alone, and texts generated from them."""
+"""What a training is judged by: the loss on held-out pairs, answer tokens alone, and texts
+generated from them.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,22 @@ from parabench.training.steps import target_tokens
 from parabench.training.trainees import Trainee
 
 
-def mean_loss(trainee: Trainee, pairs: Sequence[Any], rows: int = 16, ranks: Ranks = ALONE) -> float:
-    """Nats per target token over all pairs, without dropout; the pairs are dealt out to the processes."""
-    encoded = [row for row in trainee.encode(pairs) if len(row.source) + len(row.target) <= trainee.room]
+def mean_loss(
+    trainee: Trainee, pairs: Sequence[Any], rows: int = 16, ranks: Ranks = ALONE
+) -> float:
+    """Nats per target token over all pairs, without dropout; the pairs are dealt out to the
+    processes.
+    """
+    encoded = [
+        row for row in trainee.encode(pairs) if len(row.source) + len(row.target) <= trainee.room
+    ]
     encoded.sort(key=lambda row: len(row.source) + len(row.target))
     if not encoded:
-        raise UserError("validate", "no held-out pair fits the model", mend="give other --data or a longer model")
+        raise UserError(
+            "validate",
+            "no held-out pair fits the model",
+            mend="give other --data or a longer model",
+        )
     groups = [encoded[start : start + rows] for start in range(0, len(encoded), rows)]
     training, total = trainee.module.training, 0.0
     trainee.module.eval()
@@ -45,7 +57,8 @@ def examples(pairs: Sequence[Pair], count: int) -> list[Example]:
     for source, target in pairs:
         grouped.setdefault(source, []).append(target)
     return [
-        Example(str(number), source, tuple(grouped[source])) for number, source in enumerate(islice(grouped, count))
+        Example(str(number), source, tuple(grouped[source]))
+        for number, source in enumerate(islice(grouped, count))
     ]
 
 
@@ -56,7 +69,11 @@ def scores(judge: Scorer, examples: Sequence[Example], texts: Sequence[str]) -> 
 
 
 def generate(
-    learner: Learner, template: Template, sources: Sequence[str], decoding: Decoding, runtime: Runtime
+    learner: Learner,
+    template: Template,
+    sources: Sequence[str],
+    decoding: Decoding,
+    runtime: Runtime,
 ) -> list[str]:
     """What the learner as it stands writes for one of its tasks, one text for each source."""
     model, tokenizer, texts = learner.model, learner.tokenizer, [""] * len(sources)
@@ -65,13 +82,19 @@ def generate(
     with torch.no_grad():
         for batch in _decode(learner, template, sources, decoding, runtime):
             for done in batch:
-                texts[done.position] = str(tokenizer.decode(list(done.ids), skip_special_tokens=True)).strip()
+                texts[done.position] = str(
+                    tokenizer.decode(list(done.ids), skip_special_tokens=True)
+                ).strip()
     model.train(training)
     return texts
 
 
 def _decode(
-    learner: Learner, template: Template, sources: Sequence[str], decoding: Decoding, runtime: Runtime
+    learner: Learner,
+    template: Template,
+    sources: Sequence[str],
+    decoding: Decoding,
+    runtime: Runtime,
 ) -> Iterator[list[Completion]]:
     model, tokenizer = learner.model, learner.tokenizer
     positions: int = model.config.max_position_embeddings
@@ -80,9 +103,13 @@ def _decode(
         return decode_seq2seq(model, [tuple(row) for row in ids], decoding, runtime)
     virtual = None
     if learner.kind.length:
-        virtual = split(encoders.output(learner.trainee.module), learner.templates)[template.taskname]
+        virtual = split(encoders.output(learner.trainee.module), learner.templates)[
+            template.taskname
+        ]
     room = positions - decoding.max_new_tokens
-    rows = [Prompt(render(template, {"source": text}, tokenizer, room).ids, virtual) for text in sources]
+    rows = [
+        Prompt(render(template, {"source": text}, tokenizer, room).ids, virtual) for text in sources
+    ]
     stops = {tokenizer.eos_token_id, *tokenizer.encode("\n", add_special_tokens=False)}
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     return decode_causal(model, rows, decoding, runtime, stops, pad)

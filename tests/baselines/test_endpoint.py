@@ -24,7 +24,9 @@ KEY = "sk-a-key-that-nobody-may-read"
 
 @dataclass
 class Stub:
-    """Answers with the sentence in capitals; ``faults`` are taken one a request, first the first."""
+    """Answers with the sentence in capitals; ``faults`` are taken one a request, first the
+    first.
+    """
 
     faults: list[str] = field(default_factory=list)
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -47,19 +49,33 @@ class Handler(BaseHTTPRequestHandler):
         text = question["messages"][0]["content"].rsplit("\n", 1)[-1].upper()
         choice = {"message": {"content": f"\n {text}\nand more"}, "finish_reason": "stop"}
         count = 1 if fault == "single" else question.get("n", 1)
-        choices = [choice | {"message": {"content": f"\n {text}{'!' * at}\nand more"}} for at in range(count)]
+        choices = [
+            choice | {"message": {"content": f"\n {text}{'!' * at}\nand more"}}
+            for at in range(count)
+        ]
         good = {"choices": choices, "usage": {"prompt_tokens": 9, "completion_tokens": 4}}
         if self.stub.key and key != self.stub.key:
             self.answer(401, f"the key {key} is not ours".encode())
         elif fault.isdecimal():
-            self.answer(int(fault), b'{"error": "not now"}', {"Retry-After": "7"} if fault == "429" else {})
+            self.answer(
+                int(fault), b'{"error": "not now"}', {"Retry-After": "7"} if fault == "429" else {}
+            )
         elif fault == "cut":
             self.answer(200, json.dumps(good).encode()[:20], {"Content-Length": "900"})
         elif fault == "away":
-            self.answer(307, b"", {"Location": self.stub.url.replace("127.0.0.1", "localhost") + "/stolen"})
+            self.answer(
+                307, b"", {"Location": self.stub.url.replace("127.0.0.1", "localhost") + "/stolen"}
+            )
         else:
-            odd = {"junk": b"<html>", "shape": b'{"choices": []}', "refusal": b"", "huge": b"9" * ((1 << 20) + 9)}
-            refusal = {"choices": [{"message": {"content": None}, "finish_reason": "content_filter"}]}
+            odd = {
+                "junk": b"<html>",
+                "shape": b'{"choices": []}',
+                "refusal": b"",
+                "huge": b"9" * ((1 << 20) + 9),
+            }
+            refusal = {
+                "choices": [{"message": {"content": None}, "finish_reason": "content_filter"}]
+            }
             body = json.dumps(refusal if fault == "refusal" else good).encode()
             self.answer(200, odd.get(fault) or body)
 
@@ -156,7 +172,9 @@ def test_a_wrong_key_is_named_and_not_shown(stub: Stub) -> None:
     assert len(stub.asked) == 1
 
 
-@pytest.mark.parametrize(("fault", "says"), [("404", "check the suite"), ("400", "not now"), ("away", "HTTP 307")])
+@pytest.mark.parametrize(
+    ("fault", "says"), [("404", "check the suite"), ("400", "not now"), ("away", "HTTP 307")]
+)
 def test_what_does_not_pass_is_told_at_once(stub: Stub, fault: str, says: str) -> None:
     stub.faults = [fault]
     with pytest.raises(UserError, match=says):
@@ -186,15 +204,25 @@ def test_a_wrong_option_is_refused(stub: Stub, options: dict[str, Any], says: st
 
 def test_a_run_resumes_counts_tokens_and_writes_the_key_nowhere(stub: Stub, tmp_path: Path) -> None:
     suite = tiny_suite.suite_file(tmp_path)
-    suite.write_text(suite.read_text() + f'[system.served]\nfamily = "endpoint"\nurl = "{stub.url}"\nmodel = "m"\n')
+    suite.write_text(
+        suite.read_text()
+        + f'[system.served]\nfamily = "endpoint"\nurl = "{stub.url}"\nmodel = "m"\n'
+    )
     request = plan.Request(
-        suites.load(str(suite)), ("served",), ("ibleu",), device="cpu", output=tmp_path / "run", key=KEY
+        suites.load(str(suite)),
+        ("served",),
+        ("ibleu",),
+        device="cpu",
+        output=tmp_path / "run",
+        key=KEY,
     )
     stub.faults = ["", "", "", "404"]
     with pytest.raises(UserError):
         runner.run(plan.plan(request))
     runner.run(plan.plan(request))
-    assert len(stub.asked) <= 12 + 1 + 1, "at most what was asked when the endpoint refused is asked again"
+    assert len(stub.asked) <= 12 + 1 + 1, (
+        "at most what was asked when the endpoint refused is asked again"
+    )
     records = read_log(tmp_path / "run", "predictions", "served")[1]
     assert {tuple(record["tokens"]) for record in records.values()} == {(9, 4)}
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())

@@ -1,4 +1,6 @@
-"""A model that several systems stand on is loaded once in a run, never two at a time, and none beside the scorers'."""
+"""A model that several systems stand on is loaded once in a run, never two at a time, and none
+beside the scorers'.
+"""
 
 from pathlib import Path
 
@@ -35,11 +37,15 @@ def test_systems_on_one_base_load_it_once(tmp_path: Path, monkeypatch: pytest.Mo
     loaded, load, held = [], causal.load_causal, []
     monkeypatch.setattr(causal, "load_causal", lambda *given: loaded.append(given) or load(*given))
     names = ("softprompt-20", "softprompt-111", "zeroshot")
-    request = planning.Request(suite.load("mini"), names, ("bleu",), limit=2, output=tmp_path / "run", device="cpu")
+    request = planning.Request(
+        suite.load("mini"), names, ("bleu",), limit=2, output=tmp_path / "run", device="cpu"
+    )
     plan = planning.plan(request)
     model = plan.systems["softprompt-20"].setting.models  # type: ignore[attr-defined]
     measure = runner.measure
-    monkeypatch.setattr(runner, "measure", lambda *given: held.append(model._made) or measure(*given))
+    monkeypatch.setattr(
+        runner, "measure", lambda *given: held.append(model._made) or measure(*given)
+    )
     runner.run(plan)
     assert len(loaded) == 1
     assert held == [None]

@@ -1,4 +1,6 @@
-"""Sentinels are deterministic, seeded where chance enters, and answer each source whatever is asked beside it."""
+"""Sentinels are deterministic, seeded where chance enters, and answer each source whatever is asked
+beside it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,16 @@ from parabench.contracts import Runtime, Setting, UserError
 
 SOURCES = ("The cat sat on the mat.", "Prices rose again last week.", "Nobody knew why.", "Go.")
 SETTING = Setting(sources=SOURCES)
-NAMES = ("near-copy", "drop-last", "first-half", "shuffled", "source-twice", "other-sentence", "negated", "empty")
+NAMES = (
+    "near-copy",
+    "drop-last",
+    "first-half",
+    "shuffled",
+    "source-twice",
+    "other-sentence",
+    "negated",
+    "empty",
+)
 
 
 def answers(name: str, setting: Setting = SETTING, sources=SOURCES) -> list[str]:
@@ -37,10 +48,14 @@ def test_what_each_says(name, expected):
 
 
 def test_shuffled_keeps_the_words_and_other_sentence_gives_nobody_his_own():
-    assert [sorted(text.split()) for text in answers("shuffled")] == [sorted(source.split()) for source in SOURCES]
+    assert [sorted(text.split()) for text in answers("shuffled")] == [
+        sorted(source.split()) for source in SOURCES
+    ]
     assert answers("shuffled") != list(SOURCES)
     assert sorted(answers("other-sentence")) == sorted(SOURCES)
-    assert not any(text == source for text, source in zip(answers("other-sentence"), SOURCES, strict=True))
+    assert not any(
+        text == source for text, source in zip(answers("other-sentence"), SOURCES, strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -53,7 +68,10 @@ def test_chance_is_the_seeds_alone():
     other = replace(long, runtime=Runtime(seed=1))
     for name in ("shuffled", "other-sentence"):
         assert answers(name, long, long.sources) != answers(name, other, long.sources)
-        signatures = [str(registry.builder("system", name)("", setting).signature) for setting in (long, other)]
+        signatures = [
+            str(registry.builder("system", name)("", setting).signature)
+            for setting in (long, other)
+        ]
         assert signatures == [f"{name}|seed:0", f"{name}|seed:1"]
 
 

@@ -1,4 +1,6 @@
-"""vLLM as it documents itself, played by a stand-in that checks what it is given and answers with transformers."""
+"""vLLM as it documents itself, played by a stand-in that checks what it is given and answers with
+transformers.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,11 @@ from transformers import AutoModelForCausalLM
 from parabench.contracts import Decoding, Runtime, Setting, UserError
 from tests.support import tiny
 
-SOURCES = ("The old man walks his dog.", "It rained.", "She bought seven books on the third of May.")
+SOURCES = (
+    "The old man walks his dog.",
+    "It rained.",
+    "She bought seven books on the third of May.",
+)
 DECODING = Decoding(max_new_tokens=12)
 
 
@@ -42,7 +48,9 @@ class LLM:
 
     def several(self, prompt: Any, settings: Any) -> Any:
         (greedy,) = self.answer(prompt, settings).outputs
-        cut = [SimpleNamespace(index=at, token_ids=greedy.token_ids[at:]) for at in range(settings.n)]
+        cut = [
+            SimpleNamespace(index=at, token_ids=greedy.token_ids[at:]) for at in range(settings.n)
+        ]
         return SimpleNamespace(outputs=cut[::-1])
 
     def answer(self, prompt: Any, settings: Any) -> Any:
@@ -74,7 +82,11 @@ def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setting:
     prompt = torch.randn(20, 32, generator=torch.Generator().manual_seed(1))
     facts = adapters.AdapterFacts(paraphrase(20), adapters.Base("opt", 32, tiny.VOCABULARY, 2, 4))
     adapters.save(tmp_path / "adapters" / "softprompt-20", prompt, facts)
-    return Setting(Runtime(), DECODING, {"model": str(tmp_path / "opt"), "adapters": str(tmp_path / "adapters")})
+    return Setting(
+        Runtime(),
+        DECODING,
+        {"model": str(tmp_path / "opt"), "adapters": str(tmp_path / "adapters")},
+    )
 
 
 def answers(system: Any) -> dict[int, Any]:
@@ -93,7 +105,9 @@ def test_samples_are_asked_for_at_once_and_kept_in_their_order(setting: Setting)
     alone = answers(family.build("softprompt-20", setting))
     sampled = replace(setting, decoding=replace(DECODING, do_sample=True, samples=3))
     several = answers(family.build("softprompt-20", sampled))
-    assert {place: done.text for place, done in several.items()} == {place: done.text for place, done in alone.items()}
+    assert {place: done.text for place, done in several.items()} == {
+        place: done.text for place, done in alone.items()
+    }
     for done in several.values():
         assert len(set(done.samples)) == 3
         assert done.text == done.samples[0]

@@ -1,4 +1,6 @@
-"""What the benchmarks race is the same work: every contender's outputs, on tiny models, without any clock."""
+"""What the benchmarks race is the same work: every contender's outputs, on tiny models, without any
+clock.
+"""
 
 from __future__ import annotations
 
@@ -8,31 +10,55 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import checkouts, decode, likelihood, overlap, peers, scale, shares, startup, targets, train, worlds
+from benchmarks import (
+    checkouts,
+    decode,
+    likelihood,
+    overlap,
+    peers,
+    scale,
+    shares,
+    startup,
+    targets,
+    train,
+    worlds,
+)
 from benchmarks.__main__ import main
 from benchmarks.options import Options, Race
 from benchmarks.race import Contender, Result, compare, table
 
 TINY = Options(rows=8, size="tiny")
-RACES = [race for module in (likelihood, decode, train, overlap, scale) for race in module.races(TINY)]
-pytestmark = pytest.mark.filterwarnings("ignore:Position ids are not supported", "ignore:`is_gradient_checkpointing`")
+RACES = [
+    race for module in (likelihood, decode, train, overlap, scale) for race in module.races(TINY)
+]
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Position ids are not supported", "ignore:`is_gradient_checkpointing`"
+)
 
 
 @pytest.mark.parametrize("race", RACES, ids=lambda race: race.title)
 def test_contenders_compute_the_same(race: Race) -> None:
-    """The peers' own results are the authority: ours are within the tolerance that a speed is printed under."""
+    """The peers' own results are the authority: ours are within the tolerance that a speed is
+    printed under.
+    """
     first, *others = race.contenders
     expected = first.build()()
     assert np.isfinite(expected).all()
     for contender in others:
-        if contender.tolerance is None:  # bf16 may change greedy text: the share of equal rows is printed
+        if (
+            contender.tolerance is None
+        ):  # bf16 may change greedy text: the share of equal rows is printed
             continue
         compare(Result(contender, [], contender.build()(), 0.0), expected)
 
 
 def test_the_work_is_not_trivial() -> None:
     """Texts of many lengths, scores and losses that vary: what is equal could differ."""
-    work = {race.title: race.contenders[0].build()() for race in RACES if race.title in ("decode", "likelihood")}
+    work = {
+        race.title: race.contenders[0].build()()
+        for race in RACES
+        if race.title in ("decode", "likelihood")
+    }
     assert len({(row >= 0).sum() for row in work["decode"]}) > 3
     assert work["likelihood"].std() > 1e-4
     assert len(set(worlds.sentences(8, 0))) == 8
@@ -47,8 +73,13 @@ def test_results_that_differ_stop_a_race() -> None:
 
 
 def test_shares_are_of_what_was_done() -> None:
-    """A product is a product, a copy is moving, and the operations counted are those of the definition: 2 n³."""
-    one, large = torch.randn(64, 64), torch.randn(1024, 1024)  # so unequal that no busy machine turns them round
+    """A product is a product, a copy is moving, and the operations counted are those of the
+    definition: 2 n³.
+    """
+    one, large = (
+        torch.randn(64, 64),
+        torch.randn(1024, 1024),
+    )  # so unequal that no busy machine turns them round
     share, rate = shares.shares(lambda: large @ large)
     assert share["products"] > 0.5
     assert share["attention"] == share["moving"] == 0
@@ -60,7 +91,9 @@ def test_shares_are_of_what_was_done() -> None:
 
 
 def result(name: str, seconds: list[float], memory: float) -> Result:
-    return Result(Contender(name, lambda: lambda: np.zeros(10), len, "rows/s"), seconds, np.zeros(10), memory)
+    return Result(
+        Contender(name, lambda: lambda: np.zeros(10), len, "rows/s"), seconds, np.zeros(10), memory
+    )
 
 
 def test_ratios_are_medians_of_rounds_side_by_side() -> None:
@@ -82,7 +115,9 @@ def test_targets_say_what_was_reached() -> None:
 
 
 def test_a_checkout_of_the_origin_measures_what_the_loop_does(tmp_path: Path) -> None:
-    """A file in the shape of Clyde013/Paraphrase-OPT's: its ``compute`` reads the ids that ``update`` would leave."""
+    """A file in the shape of Clyde013/Paraphrase-OPT's: its ``compute`` reads the ids that
+    ``update`` would leave.
+    """
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "bart_metric.py").write_text(
         "from torchmetrics import Metric\n"
@@ -94,7 +129,9 @@ def test_a_checkout_of_the_origin_measures_what_the_loop_does(tmp_path: Path) ->
     )
     model, pairs = worlds.bart(TINY), likelihood.pairs(3, 1)
     score = checkouts.origin(tmp_path, model)
-    assert [score(*pair) for pair in pairs] == pytest.approx(peers.bartscore_loop(model, pairs, 1), abs=1e-5)
+    assert [score(*pair) for pair in pairs] == pytest.approx(
+        peers.bartscore_loop(model, pairs, 1), abs=1e-5
+    )
     with pytest.raises(SystemExit, match=r"bart_score\.py"):
         checkouts.neulab(tmp_path, model)
 
@@ -108,5 +145,14 @@ def test_the_command_line_knows_every_benchmark(capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit):
         main(["--help"])
     printed = capsys.readouterr().out
-    for name in ("likelihood", "decode", "train", "overlap", "startup", "scale", "--device", "--neulab"):
+    for name in (
+        "likelihood",
+        "decode",
+        "train",
+        "overlap",
+        "startup",
+        "scale",
+        "--device",
+        "--neulab",
+    ):
         assert name in printed

@@ -72,7 +72,16 @@ def test_lists_describe_everything() -> None:
 
 
 def test_a_run_a_report_and_a_dry_run_agree(suite: Path, tmp_path: Path) -> None:
-    chosen = ("--suite", suite, "--device", "cpu", "--output", tmp_path / "run", "--systems", "copy,human,zeroshot")
+    chosen = (
+        "--suite",
+        suite,
+        "--device",
+        "cpu",
+        "--output",
+        tmp_path / "run",
+        "--systems",
+        "copy,human,zeroshot",
+    )
     before = call("run", *chosen, "--dry-run")
     assert "0/12 generated" in before
     assert not (tmp_path / "run").exists()
@@ -85,7 +94,9 @@ def test_a_run_a_report_and_a_dry_run_agree(suite: Path, tmp_path: Path) -> None
 
 
 def test_a_dry_run_says_what_is_missing(suite: Path, tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["run", "--suite", str(suite), "--systems", "softprompt-9,copy", "--dry-run"])
+    done = CliRunner().invoke(
+        app, ["run", "--suite", str(suite), "--systems", "softprompt-9,copy", "--dry-run"]
+    )
     assert done.exit_code == 2
     assert "MISSING" in done.output
     assert "parabench train softprompt-9" in done.output
@@ -93,12 +104,18 @@ def test_a_dry_run_says_what_is_missing(suite: Path, tmp_path: Path) -> None:
 
 def test_anyones_predictions_are_scored_beside_copy_and_human(tmp_path: Path) -> None:
     records = [
-        {"source": f"the cat {n} sat", "prediction": f"a cat {n} was sitting", "references": [f"cat {n} sat", f"{n}"]}
+        {
+            "source": f"the cat {n} sat",
+            "prediction": f"a cat {n} was sitting",
+            "references": [f"cat {n} sat", f"{n}"],
+        }
         for n in range(6)
     ]
     file = tmp_path / "mine.jsonl"
     file.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
-    printed = call("score", file, "--scorers", "bleu,ibleu", "--device", "cpu", "--output", tmp_path / "run")
+    printed = call(
+        "score", file, "--scorers", "bleu,ibleu", "--device", "cpu", "--output", tmp_path / "run"
+    )
     board = json.loads((tmp_path / "run" / "leaderboard.json").read_text())
     assert {"mine", "copy", "human"} <= {row["system"] for row in board["rows"]}
     assert "mine" in printed
@@ -112,7 +129,9 @@ def test_two_plugins_with_one_name_are_both_named(monkeypatch: pytest.MonkeyPatc
         def load(self) -> dict[str, str]:
             return {"bleu": self.target}
 
-    monkeypatch.setattr(registry, "entry_points", lambda group: [Point("ours", "a:b"), Point("theirs", "c:d")])
+    monkeypatch.setattr(
+        registry, "entry_points", lambda group: [Point("ours", "a:b"), Point("theirs", "c:d")]
+    )
     registry.table.cache_clear()
     with pytest.raises(UserError, match="a:b and c:d"):
         registry.table("scorer")

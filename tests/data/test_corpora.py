@@ -1,4 +1,6 @@
-"""Corpora in their native layouts: what each file says is written out here by hand, line by line."""
+"""Corpora in their native layouts: what each file says is written out here by hand, line by
+line.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,11 @@ def test_packed_files_read_as_plain_ones(ending: str, tmp_path: Path) -> None:
 
 
 def test_named_columns_of_csv_jsonl_and_parquet_agree(tmp_path: Path) -> None:
-    table = {"text": ['one, "two"', "three\nfour"], "other": ["two one", "four three"], "points": [0.5, 0.25]}
+    table = {
+        "text": ['one, "two"', "three\nfour"],
+        "other": ["two one", "four three"],
+        "points": [0.5, 0.25],
+    }
     parquet.write_table(pyarrow.table(table), tmp_path / "t.parquet")
     (tmp_path / "t.csv").write_text(
         'text,other,points\n"one, ""two""",two one,0.5\nragged\n"three\nfour",four three,0.25\n'
@@ -90,8 +96,12 @@ def test_named_columns_of_csv_jsonl_and_parquet_agree(tmp_path: Path) -> None:
         read("csv", tmp_path / "t.csv", Columns("absent", "other"))
 
 
-@pytest.mark.parametrize(("name", "content"), [("p.tsv.gz", b"no gzip"), ("p.tsv.zip", b"no zip"), ("absent", None)])
-def test_a_damaged_or_absent_file_is_named(name: str, content: bytes | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "content"), [("p.tsv.gz", b"no gzip"), ("p.tsv.zip", b"no zip"), ("absent", None)]
+)
+def test_a_damaged_or_absent_file_is_named(
+    name: str, content: bytes | None, tmp_path: Path
+) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=name):
@@ -99,7 +109,9 @@ def test_a_damaged_or_absent_file_is_named(name: str, content: bytes | None, tmp
 
 
 def test_lines_that_are_no_text_are_counted(tmp_path: Path) -> None:
-    (tmp_path / "p.txt").write_bytes(b"\xef\xbb\xbfa b\tb a\r\n\xff\tx\n" + b"x" * 70_000 + b"\tlong\nc d\td c")
+    (tmp_path / "p.txt").write_bytes(
+        b"\xef\xbb\xbfa b\tb a\r\n\xff\tx\n" + b"x" * 70_000 + b"\tlong\nc d\td c"
+    )
     found, tally = read("paranmt", tmp_path / "p.txt")
     assert [row[:3] for row in found] == [(1, "a b", ("b a",)), (4, "c d", ("d c",))]
     assert dict(tally.lines) == {"not UTF-8": [2], "longer than 65536 bytes": [3]}
@@ -116,7 +128,15 @@ def test_filters_keep_what_they_say_and_count_the_rest() -> None:
         Raw(7, "four five six seven", ("eight nine ten eleven twelve thirteen",), None),
         Raw(8, "Did n't he go home?", ("He never went home",), None),
     ]
-    filters = Filters(max_score=0.9, min_words=2, max_words=5, near_copy=0.6, which="all", treebank=True, dedup=True)
+    filters = Filters(
+        max_score=0.9,
+        min_words=2,
+        max_words=5,
+        near_copy=0.6,
+        which="all",
+        treebank=True,
+        dedup=True,
+    )
     tally = Tally()
     kept = list(pairs(raw, filters, tally, 0))
     assert kept == [

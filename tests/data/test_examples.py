@@ -13,7 +13,9 @@ from parabench.contracts import Example, UserError
 from parabench.data.examples import clustered, evaluation_set, merge_sources, read_examples, sample
 from parabench.data.predictions import read_predictions
 
-THREE = [Example(str(n), f"source {n}", (f"first {n}", f"second {n}", f"third {n}")) for n in range(3)]
+THREE = [
+    Example(str(n), f"source {n}", (f"first {n}", f"second {n}", f"third {n}")) for n in range(3)
+]
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:
@@ -26,15 +28,21 @@ def test_jsonl_and_tsv_say_the_same(tmp_path: Path) -> None:
     lines = [json.dumps({"source": e.source, "references": e.references}) for e in THREE]
     jsonl = write(tmp_path, "a.jsonl", "\n".join(lines) + "\n")
     tsv = write(tmp_path, "a.tsv", "\r\n".join("\t".join((e.source, *e.references)) for e in THREE))
-    assert [(e.source, e.references) for e in read_examples(jsonl)] == [(e.source, e.references) for e in THREE]
+    assert [(e.source, e.references) for e in read_examples(jsonl)] == [
+        (e.source, e.references) for e in THREE
+    ]
     assert read_examples(jsonl) == read_examples(tsv)
 
 
 @given(st.lists(st.text(min_size=1).filter(lambda text: text.strip()), min_size=2, max_size=4))
-def test_any_text_comes_back_from_jsonl(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
+def test_any_text_comes_back_from_jsonl(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str]
+) -> None:
     folder = tmp_path_factory.mktemp("data")
     record = json.dumps({"source": texts[0], "references": texts[1:]})
-    assert read_examples(write(folder, "a.jsonl", record))[0] == Example("1", texts[0], tuple(texts[1:]))
+    assert read_examples(write(folder, "a.jsonl", record))[0] == Example(
+        "1", texts[0], tuple(texts[1:])
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,10 +61,16 @@ def test_any_text_comes_back_from_jsonl(tmp_path_factory: pytest.TempPathFactory
         ("a.jsonl", b'{"source": "a", "references": "b"}', "line 1: needs"),
         ("a.jsonl", b'{"source": "a", "references": ["\\ud800"]}', "line 1: half a surrogate"),
         ("a.jsonl", b"[" * 60_000, "line 1: not JSON"),
-        ("a.jsonl", b'{"id": 1, "source": "a", "references": ["b"]}\n' * 2, "line 2: the id '1' stands in line 1 too"),
+        (
+            "a.jsonl",
+            b'{"id": 1, "source": "a", "references": ["b"]}\n' * 2,
+            "line 2: the id '1' stands in line 1 too",
+        ),
     ],
 )
-def test_bad_files_are_refused_with_the_line(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+def test_bad_files_are_refused_with_the_line(
+    tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
     with pytest.raises(UserError, match=r".*") as caught:
         read_examples(write(tmp_path, name, content))
     assert says in str(caught.value)
@@ -69,7 +83,9 @@ def test_unicode_line_separators_do_not_split_a_line(tmp_path: Path) -> None:
 
 def test_all_references_are_kept_and_the_fingerprint_sees_everything() -> None:
     data = evaluation_set(THREE, None, seed=0)
-    assert [example.references for example in data.examples] == [example.references for example in THREE]
+    assert [example.references for example in data.examples] == [
+        example.references for example in THREE
+    ]
     assert evaluation_set(THREE, None, 0).fingerprint == data.fingerprint
     changed = [*THREE[:2], Example("2", "source 2", ("first 2", "second 2", "third two"))]
     assert evaluation_set(changed, None, 0).fingerprint != data.fingerprint
@@ -86,10 +102,15 @@ def test_the_fewest_references_count_for_all_by_the_seed() -> None:
 
 
 def test_examples_of_one_sentence_are_one_cluster() -> None:
-    said = {"a": ("It rains.", "Rain falls."), "b": ("Wet again", "rain FALLS!"), "c": ("Dry.", "wet again?")}
+    said = {
+        "a": ("It rains.", "Rain falls."),
+        "b": ("Wet again", "rain FALLS!"),
+        "c": ("Dry.", "wet again?"),
+    }
     others = {"d": ("Sun.", "It shines."), "e": ("😀", "…"), "f": ("👀", "Hm.")}
     found = {
-        one.id: one.cluster for one in clustered([Example(k, s, (r,)) for k, (s, r) in {**said, **others}.items()])
+        one.id: one.cluster
+        for one in clustered([Example(k, s, (r,)) for k, (s, r) in {**said, **others}.items()])
     }
     assert found["a"] == found["b"] == found["c"]
     assert len(set(found.values())) == 4
@@ -126,8 +147,14 @@ def test_examples_that_share_a_source_are_pooled() -> None:
 def test_predictions_in_every_form(tmp_path: Path) -> None:
     records = [{"source": e.source, "prediction": "p", "references": e.references} for e in THREE]
     jsonl = write(tmp_path, "p.jsonl", "\n".join(map(json.dumps, records)))
-    tsv = write(tmp_path, "p.tsv", "\n".join("\t".join((e.source, "p", *e.references)) for e in THREE))
-    by_id = write(tmp_path, "ids.jsonl", "\n".join(json.dumps({"id": e.id, "prediction": "p"}) for e in THREE[::-1]))
+    tsv = write(
+        tmp_path, "p.tsv", "\n".join("\t".join((e.source, "p", *e.references)) for e in THREE)
+    )
+    by_id = write(
+        tmp_path,
+        "ids.jsonl",
+        "\n".join(json.dumps({"id": e.id, "prediction": "p"}) for e in THREE[::-1]),
+    )
     plain = write(tmp_path, "p.txt", "p\n\np\n")
     assert [text for _, text in read_predictions(jsonl)] == ["p"] * 3
     assert [text for _, text in read_predictions(tsv)] == ["p"] * 3
@@ -142,15 +169,32 @@ def test_predictions_in_every_form(tmp_path: Path) -> None:
         ("p.tsv", "a\tb\tc\na\tb\tc\td\n", False, "line 2: 4 columns instead of 3"),
         ("p.tsv", "", False, "the file is empty"),
         ("p.jsonl", '{"id": "0", "prediction": "b"}', False, "line 1: needs"),
-        ("p.jsonl", '{"source": "a", "prediction": "b", "references": "c"}', False, 'line 1: "references"'),
-        ("p.jsonl", '{"id": "9", "prediction": "b"}', True, "line 1: the id '9' is not in the data"),
+        (
+            "p.jsonl",
+            '{"source": "a", "prediction": "b", "references": "c"}',
+            False,
+            'line 1: "references"',
+        ),
+        (
+            "p.jsonl",
+            '{"id": "9", "prediction": "b"}',
+            True,
+            "line 1: the id '9' is not in the data",
+        ),
         ("p.jsonl", '{"id": "0", "prediction": "b"}', True, "2 examples have no prediction"),
-        ("p.jsonl", '{"id": "0", "prediction": "b"}\n' * 2, True, "line 2: the id '0' stands twice"),
+        (
+            "p.jsonl",
+            '{"id": "0", "prediction": "b"}\n' * 2,
+            True,
+            "line 2: the id '0' stands twice",
+        ),
         ("p.jsonl", '{"id": "0", "prediction": null}', True, "line 1: None where a text is needed"),
         ("p.txt", "one\ntwo\n", True, "2 lines for 3 examples"),
     ],
 )
-def test_bad_predictions_are_refused(tmp_path: Path, name: str, content: str, beside: bool, says: str) -> None:
+def test_bad_predictions_are_refused(
+    tmp_path: Path, name: str, content: str, beside: bool, says: str
+) -> None:
     with pytest.raises(UserError) as caught:
         read_predictions(write(tmp_path, name, content), THREE if beside else None)
     assert says in str(caught.value)

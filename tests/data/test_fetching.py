@@ -1,4 +1,6 @@
-"""Downloads from a stand-in for a server: whole, cut short and gone on with, spoiled, refused, absent."""
+"""Downloads from a stand-in for a server: whole, cut short and gone on with, spoiled, refused,
+absent.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +28,17 @@ class Response(io.BytesIO):
 
 
 class Server:
-    """Answers as HTTP/1.1 servers do (RFC 9110, sections 14 and 15.5.17); the first answer ends after ``short``."""
+    """Answers as HTTP/1.1 servers do (RFC 9110, sections 14 and 15.5.17); the first answer ends
+    after ``short``.
+    """
 
     def __init__(self, short: int = len(CONTENT)) -> None:
         self.short, self.starts = short, list[int]()
 
     def __call__(self, request: Request) -> Response:
-        start = int(request.get_header("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        start = int(
+            request.get_header("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-")
+        )
         if start >= len(CONTENT):
             raise HTTPError(request.full_url, 416, "Range Not Satisfiable", Message(), None)
         self.starts.append(start)
@@ -109,4 +115,6 @@ def test_addresses_in_a_specification_are_read_from_where_they_were_fetched_to(
         assert server.starts == [0]
     paths = [spec.path for spec in specs.parse(text)]
     assert len({*paths}) == 3
-    assert all(path.endswith("-a.tsv.gz") and Path(path).read_bytes() == CONTENT for path in paths[:2])
+    assert all(
+        path.endswith("-a.tsv.gz") and Path(path).read_bytes() == CONTENT for path in paths[:2]
+    )

@@ -78,7 +78,9 @@ def test_the_rule_is_named():
 
 @pytest.mark.skipif(not NEWS.exists(), reason="needs ../shared/data/newstest2019-human-paraphrases")
 def test_real_text_survives_treebank_tokens():
-    """NLTK's Treebank tokenizer is the outside authority: 98 of 100 news sentences come back as they were."""
+    """NLTK's Treebank tokenizer is the outside authority: 98 of 100 news sentences come back as
+    they were.
+    """
     from nltk.tokenize.treebank import TreebankWordTokenizer
 
     plain, undo, cut = Normaliser(), Normaliser(treebank=True), TreebankWordTokenizer()

@@ -74,16 +74,18 @@ def test_typography_is_plain():
 
 
 def test_digits_of_a_source_come_back_as_digits_or_words():
-    """A number is not lost: where a source has digits, each reference has some, or as many words for numbers."""
+    """A number is not lost: where a source has digits, each reference has some, or as many words
+    for numbers.
+    """
     said = "one two three four five six seven eight nine ten eleven twelve dozen teen twenty thirty forty fifty sixty"
-    said += (
-        " ninety hundred thousand fifth third quarter half noon noughties seventies fortnight trio pair percent both"
-    )
+    said += " ninety hundred thousand fifth third quarter half noon noughties seventies fortnight trio pair percent both"
     numbers = said.split()
     for row in ROWS:
         if any(letter.isdigit() for letter in row["source"]):
             for text in row["references"]:
-                held = any(letter.isdigit() for letter in text) or any(word in text.lower() for word in numbers)
+                held = any(letter.isdigit() for letter in text) or any(
+                    word in text.lower() for word in numbers
+                )
                 assert held, (row["id"], text)
 
 
@@ -98,5 +100,7 @@ def test_no_sentence_is_one_of_a_published_test_set():
 
 def _lines(path):
     return [
-        part for line in path.read_text(encoding="utf-8", errors="replace").splitlines() for part in line.split("\t")
+        part
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
+        for part in line.split("\t")
     ]

@@ -34,7 +34,11 @@ from parabench.data import perturbations
         ("entity", "We close on Friday.", "We close on Monday."),
         ("entity", "We close on Sundays.", "We close on Wednesdays."),
         ("entity", "It froze in November.", "It froze in February."),
-        ("entity", "Ruth left. She was tired.", None),  # a capital at the start of a sentence proves nothing
+        (
+            "entity",
+            "Ruth left. She was tired.",
+            None,
+        ),  # a capital at the start of a sentence proves nothing
         ("roles", "Yesterday Ruth phoned Clare.", "Yesterday Clare phoned Ruth."),
         ("roles", "The dog that bit a man was old.", "A man that bit the dog was old."),
         ("roles", "The salt and the pepper.", None),
@@ -71,4 +75,6 @@ def test_the_same_seed_gives_the_same_edits():
 
 def test_a_new_name_is_not_one_that_stands_there_already():
     text = f"We drove from {' to '.join(perturbations.NAMES[:-1])}."
-    assert perturbations.entity(text, random.Random(0)) == text.replace(perturbations.NAMES[0], perturbations.NAMES[-1])
+    assert perturbations.entity(text, random.Random(0)) == text.replace(
+        perturbations.NAMES[0], perturbations.NAMES[-1]
+    )

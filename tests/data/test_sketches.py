@@ -1,4 +1,6 @@
-"""What was trained on is found again, what was cleared is clean, and what nobody recorded is unknown."""
+"""What was trained on is found again, what was cleared is clean, and what nobody recorded is
+unknown.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,10 @@ from parabench.contracts import Example, UserError
 from parabench.data import sketches
 from parabench.data.filters import key
 
-PAIRS = [("Heavy rain ruined their picnic yesterday.", "Their picnic was ruined."), ("One two.", "Three four.")]
+PAIRS = [
+    ("Heavy rain ruined their picnic yesterday.", "Their picnic was ruined."),
+    ("One two.", "Three four."),
+]
 EXAMPLES = [
     Example("exact", "Nothing of the kind", ("heavy  rain ruined their picnic yesterday",)),
     Example("near", "Yesterday a heavy rain, it ruined their picnic!", ("no",)),
@@ -38,10 +43,14 @@ def test_without_a_record_nothing_is_known(tmp_path: Path) -> None:
 
 
 def test_what_a_sample_finds_is_the_least_there_is(tmp_path: Path) -> None:
-    """Half of 400 examples were trained on; a sketch of 100 keys of 400 knows about a quarter of those."""
+    """Half of 400 examples were trained on; a sketch of 100 keys of 400 knows about a quarter of
+    those.
+    """
     texts = [f"w{n}" for n in range(600)]
     random.Random(0).shuffle(texts)
-    sketches.record(tmp_path, list(zip(texts[:200], texts[200:400], strict=True)), (), seed=0, size=100)
+    sketches.record(
+        tmp_path, list(zip(texts[:200], texts[200:400], strict=True)), (), seed=0, size=100
+    )
     examples = [Example(text, text, ()) for text in texts[200:]]
     seen = sketches.known(tmp_path, examples)["seen"]
     assert seen.startswith("≥")
@@ -49,7 +58,9 @@ def test_what_a_sample_finds_is_the_least_there_is(tmp_path: Path) -> None:
     assert 30 < int(seen[1:-4]) < 70
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b'{"format": "other"}', b'{"format": "parabench training data 1"}'])
+@pytest.mark.parametrize(
+    "content", [b"{", b"[]", b'{"format": "other"}', b'{"format": "parabench training data 1"}']
+)
 def test_a_damaged_record_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / sketches.NAME).write_bytes(content)
     with pytest.raises(UserError, match="training-data"):

@@ -1,4 +1,6 @@
-"""Splits that cut no component (held to networkx), nothing of the test set, and mixes in their shares."""
+"""Splits that cut no component (held to networkx), nothing of the test set, and mixes in their
+shares.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def test_no_component_stands_on_both_sides(tmp_path: Path) -> None:
     found = prepare(parse(spec), NOTHING, dev=30, seed=0)
     graph = networkx.Graph(pair for pair in chains(400))
     groups = {
-        sentence: number for number, group in enumerate(networkx.connected_components(graph)) for sentence in group
+        sentence: number
+        for number, group in enumerate(networkx.connected_components(graph))
+        for sentence in group
     }
     train, dev = ({groups[source] for source, _ in side} for side in (found.pairs, found.dev))
     assert train
@@ -98,14 +102,20 @@ def test_near_sentences_are_those_of_the_full_comparison() -> None:
     near = Counter()
     for text in texts[60:]:
         one = set(words(text))
-        brute = any(len(one & set(words(other))) / len(one | set(words(other))) >= 0.8 for other in texts[:60])
+        brute = any(
+            len(one & set(words(other))) / len(one | set(words(other))) >= 0.8
+            for other in texts[:60]
+        )
         assert index.holds(text) == brute, text
         near[brute] += 1
     assert min(near[True], near[False]) > 5
 
 
 def test_a_mix_has_its_shares_and_loses_no_row(tmp_path: Path) -> None:
-    specs = [corpus(tmp_path / f"{name}.tsv", [(f"{name} {i}", f"{i} {name}") for i in range(50)]) for name in "ab"]
+    specs = [
+        corpus(tmp_path / f"{name}.tsv", [(f"{name} {i}", f"{i} {name}") for i in range(50)])
+        for name in "ab"
+    ]
     found = prepare(parse(f"{specs[0]}=0.35,{specs[1]}=0.65"), NOTHING, 0, 0)
     drawn = list(islice(found.pairs, 2000))
     share = sum(source.startswith("a") for source, _ in drawn) / 2000

@@ -1,7 +1,9 @@
-"""Every command that README and docs show is run: a page's in order, in a folder of its own, as if in a checkout.
+"""Every command that README and docs show is run: a page's in order, in a folder of its own, as if
+in a checkout.
 
-A block is a file if ``<!-- file: NAME -->`` stands before it; a shell block with ``<!-- not run: REASON -->`` is only
-shown. Whatever is long is cut short: a few examples, a few updates. ``RUN`` stands for a finished run.
+A block is a file if ``<!-- file: NAME -->`` stands before it; a shell block with ``<!-- not run:
+REASON -->`` is only shown. Whatever is long is cut short: a few examples, a few updates. ``RUN``
+stands for a finished run.
 """
 
 from __future__ import annotations
@@ -69,20 +71,43 @@ def shortened(words: list[str]) -> list[str]:
 @pytest.fixture(scope="module")
 def finished_run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("documents") / "run"
-    run_here(["parabench", "run", "--systems", "softprompt-20,bart", "--limit", "3", "--output", str(folder)])
+    run_here(
+        [
+            "parabench",
+            "run",
+            "--systems",
+            "softprompt-20,bart",
+            "--limit",
+            "3",
+            "--output",
+            str(folder),
+        ]
+    )
     return folder
 
 
 def readers_own(folder: Path) -> None:
-    """The files that pages take for granted: a test set, predictions, and texts for every example of parabench-en."""
-    examples = (ROOT / "parabench" / "mini" / "test.jsonl").read_text(encoding="utf-8").splitlines()[:4]
+    """The files that pages take for granted: a test set, predictions, and texts for every example
+    of parabench-en.
+    """
+    examples = (
+        (ROOT / "parabench" / "mini" / "test.jsonl").read_text(encoding="utf-8").splitlines()[:4]
+    )
     (folder / "test.jsonl").write_text("\n".join(examples) + "\n", encoding="utf-8")
     rows = [json.loads(line) for line in examples]
-    (folder / "mine.jsonl").write_text("".join(json.dumps({**row, "prediction": row["source"]}) + "\n" for row in rows))
+    (folder / "mine.jsonl").write_text(
+        "".join(json.dumps({**row, "prediction": row["source"]}) + "\n" for row in rows)
+    )
     lines = ("\t".join([row["source"], row["source"], *row["references"]]) for row in rows)
     (folder / "mine.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    own = (ROOT / "parabench" / "suites" / "parabench-en.jsonl").read_text(encoding="utf-8").splitlines()
-    (folder / "mine.txt").write_text("".join(json.loads(line)["source"] + "\n" for line in own), encoding="utf-8")
+    own = (
+        (ROOT / "parabench" / "suites" / "parabench-en.jsonl")
+        .read_text(encoding="utf-8")
+        .splitlines()
+    )
+    (folder / "mine.txt").write_text(
+        "".join(json.loads(line)["source"] + "\n" for line in own), encoding="utf-8"
+    )
 
 
 def run_here(words: list[str]) -> None:
@@ -97,17 +122,34 @@ def run_here(words: list[str]) -> None:
 
 
 def run_apart(words: list[str], site: Path) -> None:
-    """Any other command as a process; what ``pip install .`` installs goes to a folder of its own."""
+    """Any other command as a process; what ``pip install .`` installs goes to a folder of its
+    own.
+    """
     if words[:2] == ["pip", "install"]:
-        plain = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(site)]
+        plain = [
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--no-index",
+            "--target",
+            str(site),
+        ]
         words = ["python", "-m", *words[:2], *plain, *words[2:]]
     modules = {"parabench": "parabench", "torchrun": "torch.distributed.run"}
     program = ["-m", modules[words[0]]] if words[0] in modules else []
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+    }
     done = subprocess.run(
-        [sys.executable, *program, *words[1:]], env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, *program, *words[1:]],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
-    assert done.returncode == 0, f"{shlex.join(words)}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    assert done.returncode == 0, (
+        f"{shlex.join(words)}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -127,4 +169,6 @@ def test_every_command_shown_works(page, tmp_path, monkeypatch, finished_run) ->
                 elif words[0] in ("parabench", "pip", "python", "torchrun"):
                     run_apart(shortened(words) if words[0] == "parabench" else words, site)
                 else:
-                    assert " ".join(words[:2]) in BY_CI, f"{page.name}: nobody runs {shlex.join(words)}"
+                    assert " ".join(words[:2]) in BY_CI, (
+                        f"{page.name}: nobody runs {shlex.join(words)}"
+                    )

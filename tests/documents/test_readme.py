@@ -1,4 +1,6 @@
-"""The README cannot drift: its commands exist, its tree is the tree, its table is the committed one."""
+"""The README cannot drift: its commands exist, its tree is the tree, its table is the committed
+one.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ COMMAND = typer.main.get_command(app)
 
 def blocks(page: Path, *languages: str) -> list[str]:
     """The fenced blocks of a page in these languages."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    found = re.findall(
+        r"^```(\w*)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
     return [text for language, text in found if language in languages]
 
 
@@ -35,11 +39,15 @@ def test_every_command_shown_is_understood(page: Path) -> None:
     for arguments in commands(page):
         command, rest = COMMAND, arguments
         while hasattr(command, "commands") and rest and not rest[0].startswith("-"):
-            assert rest[0] in command.commands, f"{page.name} shows: parabench {' '.join(arguments)}"
+            assert rest[0] in command.commands, (
+                f"{page.name} shows: parabench {' '.join(arguments)}"
+            )
             command, rest = command.commands[rest[0]], rest[1:]
         known = {name for parameter in command.params for name in parameter.opts} | {"--help"}
         for word in rest:
-            assert not word.startswith("--") or word.split("=")[0] in known, f"{page.name}: {' '.join(arguments)}"
+            assert not word.startswith("--") or word.split("=")[0] in known, (
+                f"{page.name}: {' '.join(arguments)}"
+            )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -53,7 +61,9 @@ def test_every_make_target_shown_exists(page: Path) -> None:
 def test_the_tree_shown_is_the_tree() -> None:
     block = next(text for text in blocks(ROOT / "README.md", "") if "parabench/" in text)
     shown = {line.split()[0].rstrip("/") for line in block.splitlines() if line.strip()}
-    folders = {path.name for path in ROOT.iterdir() if path.is_dir() and (path / "__init__.py").exists()}
+    folders = {
+        path.name for path in ROOT.iterdir() if path.is_dir() and (path / "__init__.py").exists()
+    }
     assert folders <= shown
     assert all((ROOT / name).exists() for name in shown)
 

@@ -1,4 +1,6 @@
-"""The pages as a site: built without a warning, and the reference of the command line is the program's."""
+"""The pages as a site: built without a warning, and the reference of the command line is the
+program's.
+"""
 
 from __future__ import annotations
 
@@ -33,4 +35,6 @@ def test_the_command_line_reference_is_the_programs(tmp_path) -> None:
     options = ["--name", "parabench", "--title", "The command line", "--output", str(made)]
     command = [sys.executable, "-m", "typer", "parabench.cli", "utils", "docs", *options]
     subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
-    assert made.read_text() == (ROOT / "docs" / "command-line.md").read_text(), "make docs writes it again"
+    assert made.read_text() == (ROOT / "docs" / "command-line.md").read_text(), (
+        "make docs writes it again"
+    )

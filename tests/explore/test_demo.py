@@ -1,4 +1,6 @@
-"""The local page over HTTP: what it shows, what it refuses, and that hostile text stays text; and in a real browser."""
+"""The local page over HTTP: what it shows, what it refuses, and that hostile text stays text; and
+in a real browser.
+"""
 
 import http.client
 import threading
@@ -30,7 +32,9 @@ class Length:
 
     def measure(self, examples, texts):
         rows = zip(examples, texts, strict=True)
-        return np.array([[len(t.split()), len(t.split()) - len(e.source.split()), 7.0] for e, t in rows])
+        return np.array(
+            [[len(t.split()), len(t.split()) - len(e.source.split()), 7.0] for e, t in rows]
+        )
 
     def combine(self, statistics):
         return statistics.mean(axis=0)
@@ -38,8 +42,12 @@ class Length:
 
 def answer(system, text):
     if system == "broken":
-        raise UserError("use the system 'broken'", "<b>no such adapter</b>", mend="parabench train broken")
-    return {"copy": text, "hostile": PAYLOADS[0], "empty": ""}.get(system, f"yesterday {text} indeed")
+        raise UserError(
+            "use the system 'broken'", "<b>no such adapter</b>", mend="parabench train broken"
+        )
+    return {"copy": text, "hostile": PAYLOADS[0], "empty": ""}.get(
+        system, f"yesterday {text} indeed"
+    )
 
 
 def near(system):
@@ -106,7 +114,10 @@ def test_hostile_text_stays_text(payload):
     html5lib = pytest.importorskip("html5lib")
     with serving() as port:
         plain, hostile = (
-            html5lib.parse(get(port, ask(text.encode("utf-8", "replace"), "copy"))[2], namespaceHTMLElements=False)
+            html5lib.parse(
+                get(port, ask(text.encode("utf-8", "replace"), "copy"))[2],
+                namespaceHTMLElements=False,
+            )
             for text in ("plain", payload)
         )
         _, _, body = get(port, ask("plain", "hostile"))
@@ -154,7 +165,9 @@ def test_too_long_a_sentence_and_too_many_fields_compute_nothing():
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
 def test_in_a_browser(browser, width, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+    )
     with serving() as port:
         tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         heard = []

@@ -1,4 +1,6 @@
-"""The prompt map in a real browser: pointing, zooming, legend, search, time, hostile tokens, nothing loaded."""
+"""The prompt map in a real browser: pointing, zooming, legend, search, time, hostile tokens,
+nothing loaded.
+"""
 
 import pytest
 
@@ -18,7 +20,10 @@ def open_map(browser, folder, text="", **context):
     tab.on("console", lambda message: tab.heard.append(message.text))
     tab.on("pageerror", lambda error: tab.heard.append(str(error)))
     tab.on("dialog", lambda dialog: tab.heard.append("dialog") or dialog.dismiss())
-    tab.on("request", lambda request: request.url.startswith(file.as_uri()) or tab.heard.append(request.url))
+    tab.on(
+        "request",
+        lambda request: request.url.startswith(file.as_uri()) or tab.heard.append(request.url),
+    )
     tab.goto(file.as_uri())
     return tab
 
@@ -39,7 +44,9 @@ def test_pointing_names_position_and_neighbours(browser, tmp_path):
     tab.keyboard.press("Escape")
     assert tip.is_hidden()
     tab.uncheck("[data-prompt='0']")
-    assert not (point_at(tab, 0, 2).is_visible() and "softprompt-3" in tab.locator("#tip").inner_text())
+    assert not (
+        point_at(tab, 0, 2).is_visible() and "softprompt-3" in tab.locator("#tip").inner_text()
+    )
     assert tab.heard == []
 
 
@@ -53,9 +60,7 @@ def test_zooming_moving_and_back(browser, tmp_path):
     assert tab.evaluate("view.x") > whole["x"]
     box = tab.locator("#canvas").bounding_box()
     tab.mouse.move(box["x"] + 200, box["y"] + 100)
-    fixed = (
-        "[view.x + (200 - canvas.clientWidth / 2) / view.scale, view.y - (100 - canvas.clientHeight / 2) / view.scale]"
-    )
+    fixed = "[view.x + (200 - canvas.clientWidth / 2) / view.scale, view.y - (100 - canvas.clientHeight / 2) / view.scale]"
     before = tab.evaluate(fixed)
     tab.mouse.wheel(0, -200)
     tab.wait_for_function(f"view.scale > {1.6 * whole['scale']}")
@@ -68,11 +73,17 @@ def test_zooming_moving_and_back(browser, tmp_path):
 
 def test_time_goes_through_the_snapshots(browser, tmp_path):
     tab = open_map(browser, tmp_path)
-    for value, text in ((0, "initial prompts"), (500, "softprompt-3: step 10; imported: kept"), (1000, "kept prompts")):
+    for value, text in (
+        (0, "initial prompts"),
+        (500, "softprompt-3: step 10; imported: kept"),
+        (1000, "kept prompts"),
+    ):
         tab.locator("#time").fill(str(value))
         assert tab.locator("#step").inner_text() == text
     tab.locator("#time").fill("500")
-    assert tab.evaluate("place(data.prompts[0], 1)") == tab.evaluate("data.prompts[0].path[1].map((axis) => axis[1])")
+    assert tab.evaluate("place(data.prompts[0], 1)") == tab.evaluate(
+        "data.prompts[0].path[1].map((axis) => axis[1])"
+    )
     assert tab.heard == []
 
 
@@ -88,7 +99,9 @@ def test_search_and_hostile_tokens(browser, tmp_path, payload):
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
 def test_no_barrier_and_no_sideways_scrolling(browser, tmp_path, width, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+    )
     tab = open_map(browser, tmp_path, viewport={"width": width, "height": 900}, color_scheme=scheme)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     assert [item["id"] for item in axe.Axe().run(tab).response["violations"]] == []

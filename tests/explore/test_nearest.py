@@ -44,13 +44,20 @@ def test_cosine_ignores_length_and_distance_does_not():
 
 
 def test_near_duplicates_are_found_in_pairs():
-    assert [position.twin for position in explain(adapter(), VOCABULARY, TOKENIZER)] == [None, 2, 1, None]
+    assert [position.twin for position in explain(adapter(), VOCABULARY, TOKENIZER)] == [
+        None,
+        2,
+        1,
+        None,
+    ]
 
 
 def test_distance_from_the_start_where_it_was_kept():
     initial = PROMPT.clone()
     initial[3, :2] = torch.tensor([3.0, 4.0])
-    moved = [position.moved for position in explain(adapter(initial=initial), VOCABULARY, TOKENIZER)]
+    moved = [
+        position.moved for position in explain(adapter(initial=initial), VOCABULARY, TOKENIZER)
+    ]
     assert moved == [0.0, 0.0, 0.0, 5.0]
     assert explain(adapter(), VOCABULARY, TOKENIZER)[0].moved is None
 

@@ -1,4 +1,6 @@
-"""The prompt map: its axes against a singular value decomposition, its anchors, its cache, and what it may print."""
+"""The prompt map: its axes against a singular value decomposition, its anchors, its cache, and what
+it may print.
+"""
 
 import csv
 import io
@@ -45,7 +47,12 @@ def test_a_prompt_of_vocabulary_rows_stands_on_their_tokens_at_any_length():
 
 
 def test_the_sign_does_not_depend_on_the_solver():
-    assert (np.take_along_axis(fit(vocabulary()).axes, np.abs(fit(vocabulary()).axes).argmax(1)[:, None], 1) > 0).all()
+    assert (
+        np.take_along_axis(
+            fit(vocabulary()).axes, np.abs(fit(vocabulary()).axes).argmax(1)[:, None], 1
+        )
+        > 0
+    ).all()
 
 
 def test_a_plane_is_kept_by_the_hash_of_the_embedding(tmp_path):
@@ -72,11 +79,19 @@ def test_the_way_of_a_prompt(tmp_path):
     made = adapter(initial=torch.zeros(3, 5))
     for step in (10, 20, 30):
         snapshots.take(tmp_path, step, torch.full((3, 5), float(step)))
-    assert [label for label, _ in stages(made, tmp_path)] == ["initial", "step 10", "step 20", "step 30", "kept"]
+    assert [label for label, _ in stages(made, tmp_path)] == [
+        "initial",
+        "step 10",
+        "step 20",
+        "step 30",
+        "kept",
+    ]
     (tmp_path / "training" / "finished.json").write_text('{"kept": 20}')
     assert [label for label, _ in stages(made, tmp_path)] == ["initial", "step 10", "kept"]
     assert stages(made, tmp_path)[1][1].eq(10).all()
-    assert [label for label, _ in stages(adapter(initial=torch.zeros(9, 5)), tmp_path / "none")] == ["kept"]
+    assert [
+        label for label, _ in stages(adapter(initial=torch.zeros(9, 5)), tmp_path / "none")
+    ] == ["kept"]
 
 
 def test_a_damaged_snapshot_is_refused(tmp_path):
@@ -99,11 +114,15 @@ def test_a_placed_adapter_has_exact_neighbours():
 def test_the_page_holds_every_point_and_loads_nothing():
     found = small()
     page = mappage.to_html(found)
-    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+    data = json.loads(
+        re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1]
+    )
     assert data["tokens"][:3] == ["␣cat", "=1+2", "⏎"]
     assert np.allclose(np.array(data["anchors"]).T, found.anchors, atol=1e-4)
     assert [one["steps"] for one in data["prompts"]] == [["initial", "step 10", "kept"], ["kept"]]
-    assert np.allclose(np.array(data["prompts"][0]["path"][2]).T, found.prompts[0].path[2], atol=1e-4)
+    assert np.allclose(
+        np.array(data["prompts"][0]["path"][2]).T, found.prompts[0].path[2], atol=1e-4
+    )
     assert "default-src &#39;none&#39;" in page
     assert not re.search(r"https?://|\bsrc=|@import|url\(", page)
     assert mappage.to_html(small()) == page
@@ -127,7 +146,11 @@ def test_the_picture_is_a_picture_and_the_same_twice():
 def test_the_table_is_safe_in_a_spreadsheet():
     rows = list(csv.DictReader(io.StringIO(mappage.to_csv(small()))))
     assert len(rows) == 6
-    assert (rows[0]["prompt"], rows[0]["token 1"], rows[0]["cosine 1"]) == ("softprompt-3", "␣cat", "0.5000")
+    assert (rows[0]["prompt"], rows[0]["token 1"], rows[0]["cosine 1"]) == (
+        "softprompt-3",
+        "␣cat",
+        "0.5000",
+    )
     assert rows[0]["token 2"] == "'=1+2"
 
 
@@ -153,9 +176,13 @@ def test_the_command_on_a_small_suite(tmp_path, monkeypatch):
     base = Base.of(locate(str(tmp_path / "opt")))
     for name, length in (("adapters/softprompt-3", 3), ("elsewhere/mine", 2)):
         prompt = torch.randn(length, 32, generator=torch.Generator().manual_seed(length))
-        adapters.save(tmp_path / name, prompt, AdapterFacts(paraphrase(length), base), {"initial": prompt * 0})
+        adapters.save(
+            tmp_path / name, prompt, AdapterFacts(paraphrase(length), base), {"initial": prompt * 0}
+        )
     monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(cli.app, ["map", "softprompt-3,elsewhere/mine", "--suite", str(suite), "--output", "out"])
+    done = CliRunner().invoke(
+        cli.app, ["map", "softprompt-3,elsewhere/mine", "--suite", str(suite), "--output", "out"]
+    )
     assert done.exit_code == 0, done.output
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"prompt-map.html", "prompt-map.png", "nearest.csv"} < names

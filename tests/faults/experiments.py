@@ -1,4 +1,5 @@
-"""The experiments behind docs/reliability.md: each breaks runs in one way and counts what came of it.
+"""The experiments behind docs/reliability.md: each breaks runs in one way and counts what came of
+it.
 
 In every tally ``recovered`` must equal ``injected`` and all else must be 0.
 """
@@ -91,24 +92,31 @@ def _counted(folder: Path, tell: Tell) -> None:
 
 
 def at_every_call(folder: Path, mode: str, seeds: int = 1, step: int = 1) -> Counter[str]:
-    """A fault at each disk call, and for a power cut after the last; bytes are torn only where bytes are written."""
+    """A fault at each disk call, and for a power cut after the last; bytes are torn only where
+    bytes are written.
+    """
     names = calls(folder / "counted")
     points = [at for at, name in enumerate(names) if mode != "torn" or name in WRITES]
     points += [len(names)] if mode == "power" else []
-    return crashes(folder, [(Fault(at, mode, seed),) for at in points[::step] for seed in range(seeds)])
+    return crashes(
+        folder, [(Fault(at, mode, seed),) for at in points[::step] for seed in range(seeds)]
+    )
 
 
 def twice(folder: Path, number: int, seed: int = 0) -> Counter[str]:
     """Random pairs of faults."""
     random, at = Random(seed), range(len(calls(folder / "counted")))
     pairs = (
-        tuple(Fault(random.choice(at), random.choice(MODES), random.random()) for _ in "ab") for _ in range(number)
+        tuple(Fault(random.choice(at), random.choice(MODES), random.random()) for _ in "ab")
+        for _ in range(number)
     )
     return crashes(folder, pairs)
 
 
 def kills(folder: Path, number: int, times: int = 3, seed: int = 0) -> Counter[str]:
-    """Kill a process at random times, up to ``times`` in one run, until ``number`` kills have struck."""
+    """Kill a process at random times, up to ``times`` in one run, until ``number`` kills have
+    struck.
+    """
     random, trials = Random(seed), Trials(folder, MANY)
     start = time.monotonic()
     run(folder / "timed", ids=MANY)
@@ -151,7 +159,9 @@ def _limited(folder: Path, limit: int, tell: Tell) -> None:
 
 
 def together(folder: Path, number: int, times: int) -> Counter[str]:
-    """Processes that open one folder at once: exactly one gets it, and its death by SIGKILL frees it."""
+    """Processes that open one folder at once: exactly one gets it, and its death by SIGKILL frees
+    it.
+    """
     tally: Counter[str] = Counter(injected=times, recovered=0)
     for trial in range(times):
         children = [Child(_hold, folder / str(trial)) for _ in range(number)]

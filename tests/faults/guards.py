@@ -1,7 +1,9 @@
-"""Every guard is taken out of a copy of the code, and the test about it must then fail (``tests/faults/guards.py``).
+"""Every guard is taken out of a copy of the code, and the test about it must then fail
+(``tests/faults/guards.py``).
 
-A test that cannot fail proves nothing. Each guard is a piece of the source and what stands there without it; a piece
-that is no longer there is an error, so this list cannot fall behind the code. Prints a table (minutes).
+A test that cannot fail proves nothing. Each guard is a piece of the source and what stands there
+without it; a piece that is no longer there is an error, so this list cannot fall behind the code.
+Prints a table (minutes).
 """
 
 import os
@@ -16,11 +18,15 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 FAILED = 1
-"""The exit status of pytest when tests ran and some failed; a test that is not found, or an error, is another."""
+"""The exit status of pytest when tests ran and some failed; a test that is not found, or an error,
+is another.
+"""
 
 
 class Guard(NamedTuple):
-    """What it does, where it stands, its text, what is there without it, and the test that must notice."""
+    """What it does, where it stands, its text, what is there without it, and the test that must
+    notice.
+    """
 
     what: str
     file: str
@@ -29,11 +35,16 @@ class Guard(NamedTuple):
     test: str
 
 
-GUARDS = [Guard(**entry) for entry in tomllib.loads((Path(__file__).parent / "guards.toml").read_text())["guard"]]
+GUARDS = [
+    Guard(**entry)
+    for entry in tomllib.loads((Path(__file__).parent / "guards.toml").read_text())["guard"]
+]
 
 
 def copy(folder: Path) -> None:
-    """The code and its tests as one tree that needs no installation; models are linked to, not copied."""
+    """The code and its tests as one tree that needs no installation; models are linked to, not
+    copied.
+    """
     leave = shutil.ignore_patterns("models", "__pycache__", "runs", "*.pyc", "scorers", "baselines")
     shutil.copytree(ROOT / "parabench", folder / "parabench", ignore=leave)
     shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
@@ -45,12 +56,18 @@ def copy(folder: Path) -> None:
 
 
 def status(folder: Path, tests: Sequence[str]) -> int:
-    """The exit status of some tests, run on the copy; a name without its end stands for all that begin with it."""
+    """The exit status of some tests, run on the copy; a name without its end stands for all that
+    begin with it.
+    """
     names = [test for test in tests if "[" in test or "::" not in test]
     for test in set(tests) - set(names):
         file, _, name = test.partition("::")
         lines = (folder / file).read_text().split("\n")
-        names += [f"{file}::{line[4 : line.index('(')]}" for line in lines if line.startswith(f"def {name}")]
+        names += [
+            f"{file}::{line[4 : line.index('(')]}"
+            for line in lines
+            if line.startswith(f"def {name}")
+        ]
     environment = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *names]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=600)
@@ -96,7 +113,9 @@ def main() -> None:
             said = "fails" if noticed else "NOT NOTICED"
             test = guard.test.removeprefix("tests/").replace("::test_", " ").replace("|", "")
             print(f"| {guard.what} | `{guard.file}` | {test} | {said} |", flush=True)
-    print(f"\nOf {len(GUARDS)} guards {len(GUARDS) - missed}, once taken away, made their test fail.")
+    print(
+        f"\nOf {len(GUARDS)} guards {len(GUARDS) - missed}, once taken away, made their test fail."
+    )
     sys.exit(1 if missed or whole else 0)
 
 

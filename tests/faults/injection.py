@@ -1,8 +1,10 @@
-"""Faults at numbered disk calls: every call that changes the disk is counted, and the chosen one meets the fault.
+"""Faults at numbered disk calls: every call that changes the disk is counted, and the chosen one
+meets the fault.
 
-``before`` and ``after`` kill the process there; ``torn`` writes some of the bytes and kills it; ``full`` is a disk that
-has no room from there on; ``error`` is one failing call; ``power`` kills the process after the call and takes with it,
-at random, bytes that were not fsynced and names whose folder was not.
+``before`` and ``after`` kill the process there; ``torn`` writes some of the bytes and kills it;
+``full`` is a disk that has no room from there on; ``error`` is one failing call; ``power`` kills
+the process after the call and takes with it, at random, bytes that were not fsynced and names whose
+folder was not.
 """
 
 import errno
@@ -65,7 +67,9 @@ class Injector:
 
     def _some(self, name: str, arguments: tuple[Any, ...]) -> None:
         if name in WRITES:
-            self.real["write"](arguments[0], bytes(arguments[1])[: self.random.randrange(len(arguments[1]))])
+            self.real["write"](
+                arguments[0], bytes(arguments[1])[: self.random.randrange(len(arguments[1]))]
+            )
 
     def kill(self) -> None:
         for name, real in self.real.items():
@@ -77,7 +81,9 @@ class Injector:
 
 @dataclass
 class Volatile:
-    """What a power cut can take: the bytes as they were before writes not yet fsynced, and how to undo names."""
+    """What a power cut can take: the bytes as they were before writes not yet fsynced, and how to
+    undo names.
+    """
 
     root: Path
     random: Random
@@ -118,7 +124,10 @@ class Volatile:
                 extra = new[len(old) :]
                 kept = extra[: self.random.randint(0, len(extra))]
                 path.write_bytes(
-                    old + self.random.choice([b"", kept, bytes(len(extra)), kept + bytes(len(extra) - len(kept))])
+                    old
+                    + self.random.choice(
+                        [b"", kept, bytes(len(extra)), kept + bytes(len(extra) - len(kept))]
+                    )
                 )
         for _, undo in reversed(self.names[self.random.randint(0, len(self.names)) :]):
             undo()

@@ -1,4 +1,6 @@
-"""Files changed behind the program's back: every change is noticed, or makes no difference to what is read."""
+"""Files changed behind the program's back: every change is noticed, or makes no difference to what
+is read.
+"""
 
 from collections import Counter
 from collections.abc import Callable
@@ -35,20 +37,27 @@ def mutant(data: bytes, random: Random) -> bytes:
 
 
 def finished(folder: Path, number: int, seed: int = 0) -> Counter[str]:
-    """Mutants of every file of a finished run: ``verify`` notices all, and reading gives the truth or a UserError."""
+    """Mutants of every file of a finished run: ``verify`` notices all, and reading gives the truth
+    or a UserError.
+    """
     run(folder, ids=IDS)
     random, whole, truth = Random(seed), files(folder), _read(folder)
     tally: Counter[str] = Counter(injected=number)
     for _ in range(number):
         name = random.choice(list(whole))
         (folder / name).write_bytes(mutant(whole[name], random))
-        _count(tally, {"undetected": lambda: bool(verify(folder)), "misread": lambda: _read(folder) == truth})
+        _count(
+            tally,
+            {"undetected": lambda: bool(verify(folder)), "misread": lambda: _read(folder) == truth},
+        )
         (folder / name).write_bytes(whole[name])
     return tally
 
 
 def growing(folder: Path, number: int, seed: int = 0) -> Counter[str]:
-    """Mutants of a growing log: it is refused, or what it hands on are true records, the others to be made anew."""
+    """Mutants of a growing log: it is refused, or what it hands on are true records, the others to
+    be made anew.
+    """
     log = Log(folder, "predictions", ("copy",), {})
     truth = {name: {"text": f"Text of {name}."} for name in IDS}
     log.append(list(truth.items()))
@@ -59,7 +68,9 @@ def growing(folder: Path, number: int, seed: int = 0) -> Counter[str]:
         path.write_bytes(mutant(data, random))
         checks = {
             "misread": lambda: read_log(folder, "predictions", "copy")[1].items() <= truth.items(),
-            "resumed untruly": lambda: Log(folder, "predictions", ("copy",), {}).done.items() <= truth.items(),
+            "resumed untruly": lambda: (
+                Log(folder, "predictions", ("copy",), {}).done.items() <= truth.items()
+            ),
         }
         _count(tally, checks)
     return tally
@@ -67,11 +78,18 @@ def growing(folder: Path, number: int, seed: int = 0) -> Counter[str]:
 
 def _read(folder: Path) -> Any:
     array = load_statistics(folder, "copy", "bleu")[1][:]
-    return array.tobytes(), array.shape, read_log(folder, "predictions", "copy"), read_examples(folder)
+    return (
+        array.tobytes(),
+        array.shape,
+        read_log(folder, "predictions", "copy"),
+        read_examples(folder),
+    )
 
 
 def _count(tally: Counter[str], checks: dict[str, Callable[[], bool]]) -> None:
-    """A mutant is survived if every check holds or ends in a UserError; what does not is counted by name."""
+    """A mutant is survived if every check holds or ends in a UserError; what does not is counted by
+    name.
+    """
     wrong = [name for check in checks.items() if (name := _wrong(*check))]
     tally.update(wrong or ["recovered"])
 

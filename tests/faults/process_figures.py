@@ -1,7 +1,9 @@
-"""Runs of several processes, killed and stopped at chosen points: ``python -m tests.faults.process_figures`` (minutes; Linux).
+"""Runs of several processes, killed and stopped at chosen points: ``python -m
+tests.faults.process_figures`` (minutes; Linux).
 
-What is counted: examples without an answer in the end, examples answered in more than one part, final files that differ
-from those of one undisturbed process, and the seconds until the leading process takes over.
+What is counted: examples without an answer in the end, examples answered in more than one part,
+final files that differ from those of one undisturbed process, and the seconds until the leading
+process takes over.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ FATAL = {"killed": signal.SIGKILL, "stopped": signal.SIGSTOP}
 
 
 class Struck(tiny_suite.Upper):
-    """Answers one sentence at a time, and sends itself a signal before the ``point``-th (never if None)."""
+    """Answers one sentence at a time, and sends itself a signal before the ``point``-th (never if
+    None).
+    """
 
     point: int | None = None
     sign: int = signal.SIGKILL
@@ -48,7 +52,15 @@ class Struck(tiny_suite.Upper):
 
 def planned(world: Path, output: Path) -> Plan:
     """One system that answers in capitals, and two controls."""
-    made = plan(Request(load(str(world / "tiny.toml")), ("copy", "human"), ("ibleu",), device="cpu", output=output))
+    made = plan(
+        Request(
+            load(str(world / "tiny.toml")),
+            ("copy", "human"),
+            ("ibleu",),
+            device="cpu",
+            output=output,
+        )
+    )
     return replace(made, systems={**made.systems, "upper": Struck(size=1)})
 
 
@@ -84,7 +96,11 @@ def start(
     made = []
     for rank in range(size):
         share = Share(rank, size, patience, 0.05)
-        made.append(fork.Process(target=work, args=(world, output, share, point if rank == victim else None, sign)))
+        made.append(
+            fork.Process(
+                target=work, args=(world, output, share, point if rank == victim else None, sign)
+            )
+        )
         made[-1].start()
     return made
 
@@ -109,7 +125,9 @@ def digests(folder: Path) -> dict[str, bytes]:
 def struck(
     folder: Path, world: Path, alone: dict[str, bytes], size: int, victim: int, point: int, how: str
 ) -> Counter[str]:
-    """One run in which the victim is struck at a point, and whatever more commands it takes to finish it."""
+    """One run in which the victim is struck at a point, and whatever more commands it takes to
+    finish it.
+    """
     folder.mkdir()
     output, tally = folder / "run", Counter(runs=1)
     processes = start(world, output, size, victim, point, FATAL[how], patience=2.0)
@@ -143,14 +161,19 @@ CASES: tuple[tuple[str, int, int, str, int], ...] = (
 
 def measured(say: Callable[[str], object], cases: Any = CASES) -> None:
     """All cases, a line each."""
-    provenance.revision = lambda folder: {"commit": "0" * 40, "dirty": False}  # whoever edits meanwhile changes nothing
+    provenance.revision = lambda folder: {
+        "commit": "0" * 40,
+        "dirty": False,
+    }  # whoever edits meanwhile changes nothing
     with tempfile.TemporaryDirectory() as name:
         base = Path(name)
         world = tiny_suite.suite_file(base).parent
         tiny_suite.examples_file(world, EXAMPLES)
         runner.run(planned(world, base / "alone"))
         alone = digests(base / "alone")
-        say("| case | runs | lost | duplicated | files different | ended by another command | noticed after, longest |")
+        say(
+            "| case | runs | lost | duplicated | files different | ended by another command | noticed after, longest |"
+        )
         say("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
         for number, (title, size, victim, how, points) in enumerate(cases):
             total: Counter[str] = Counter()
@@ -162,8 +185,15 @@ def measured(say: Callable[[str], object], cases: Any = CASES) -> None:
                 total.update(one)
             columns = ("runs", "lost", "duplicated", "different", "another command")
             cells = " | ".join(str(total[column]) for column in columns)
-            say(f"| {title} | {cells} | {longest / 1000:.2f} s |" if longest else f"| {title} | {cells} | |")
+            say(
+                f"| {title} | {cells} | {longest / 1000:.2f} s |"
+                if longest
+                else f"| {title} | {cells} | |"
+            )
 
 
 if __name__ == "__main__":
-    measured(lambda line: print(line, flush=True), CASES if len(sys.argv) == 1 else CASES[int(sys.argv[1]) :][:1])
+    measured(
+        lambda line: print(line, flush=True),
+        CASES if len(sys.argv) == 1 else CASES[int(sys.argv[1]) :][:1],
+    )

@@ -1,4 +1,5 @@
-"""The program itself, ended by signals at random times and started again: while it imports, loads, generates, scores.
+"""The program itself, ended by signals at random times and started again: while it imports, loads,
+generates, scores.
 
 It runs from a copy of the code, so that whoever edits the code meanwhile changes no number.
 """
@@ -23,7 +24,8 @@ PROMPT = 5
 
 
 def ended(folder: Path, number: int, seed: int = 0) -> Counter[str]:
-    """Runs interrupted twice each, then finished: the folder is the one of an undisturbed run, to the byte.
+    """Runs interrupted twice each, then finished: the folder is the one of an undisturbed run, to
+    the byte.
 
     The slowest end, in milliseconds, is printed to stderr.
     """
@@ -46,7 +48,9 @@ def ended(folder: Path, number: int, seed: int = 0) -> Counter[str]:
         same = files(broken) == whole
         tally["final files different"] += not same
         tally["recovered"] += same and not verify(broken)
-    print(f"a run takes {length:.1f} s; the slowest end took {1000 * slowest:.0f} ms", file=sys.stderr)
+    print(
+        f"a run takes {length:.1f} s; the slowest end took {1000 * slowest:.0f} ms", file=sys.stderr
+    )
     return tally
 
 
@@ -59,7 +63,16 @@ def _freeze(folder: Path) -> None:
 
 
 def _start(folder: Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "parabench", "run", "--suite", "mini", "--systems", "softprompt-20,bart"]
+    command = [
+        sys.executable,
+        "-m",
+        "parabench",
+        "run",
+        "--suite",
+        "mini",
+        "--systems",
+        "softprompt-20,bart",
+    ]
     command += ["--scorers", "ibleu", "--limit", "60", "--output", folder.name, "--device", "cpu"]
     environment = {**os.environ, "PYTHONPATH": str(folder.parent / "code")}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

@@ -1,4 +1,6 @@
-"""A run small enough to be broken at every one of its disk calls, and the means to run it in a process of its own."""
+"""A run small enough to be broken at every one of its disk calls, and the means to run it in a
+process of its own.
+"""
 
 import os
 from collections.abc import Callable, Sequence
@@ -13,8 +15,14 @@ TOLD = 3
 """The exit status of a child that ended with a UserError."""
 
 
-def run(folder: Path, acknowledge: Callable[[str], object] = lambda record: None, ids: Sequence[str] = IDS) -> set[str]:
-    """Do what the folder lacks, two examples a batch; tell each record once it is safe; return all that was made."""
+def run(
+    folder: Path,
+    acknowledge: Callable[[str], object] = lambda record: None,
+    ids: Sequence[str] = IDS,
+) -> set[str]:
+    """Do what the folder lacks, two examples a batch; tell each record once it is safe; return all
+    that was made.
+    """
     made: set[str] = set()
     with open_run(folder, {"suite": "small"}) as run:
         run.write_examples([{"id": name, "source": f"Source {name}."} for name in ids])
@@ -43,12 +51,20 @@ def once(folder: Path, ids: Sequence[str] = IDS) -> dict[str, bytes]:
 
 def files(folder: Path) -> dict[str, bytes]:
     """Everything a run leaves, but the lock and what was set aside."""
-    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    return {name: path.read_bytes() for name, path in found.items() if not name.startswith(("lock", "quarantine"))}
+    found = {
+        path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
+    }
+    return {
+        name: path.read_bytes()
+        for name, path in found.items()
+        if not name.startswith(("lock", "quarantine"))
+    }
 
 
 class Child:
-    """A forked process that does some work; the last argument of the work is a function that tells us a line."""
+    """A forked process that does some work; the last argument of the work is a function that tells
+    us a line.
+    """
 
     def __init__(self, work: Callable[..., object], *arguments: object) -> None:
         self._reader, writer = os.pipe()

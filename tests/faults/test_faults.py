@@ -14,7 +14,9 @@ from tests.faults import experiments, figures, guards, mutations
 
 @pytest.fixture(autouse=True)
 def _no_waiting_for_the_disk(request, monkeypatch):
-    """A kill takes nothing that the system was handed, synced or not; power cuts are a model. Only time is saved."""
+    """A kill takes nothing that the system was handed, synced or not; power cuts are a model. Only
+    time is saved.
+    """
     if not request.node.get_closest_marker("slow"):
         monkeypatch.setattr(os, "fsync", lambda file: None)
 
@@ -88,7 +90,13 @@ def told_of_reading(path, verb="write", told=files.told):
 
 GUARDS = {
     "a torn end is cut off": (journal, "cut", lambda *arguments: None, "torn", "not resumable"),
-    "whole files change in one step": (journal, "write_atomically", overwrite, "torn", "not resumable"),
+    "whole files change in one step": (
+        journal,
+        "write_atomically",
+        overwrite,
+        "torn",
+        "not resumable",
+    ),
     "bytes are synced": (files, "os", Without("fsync"), "power", "acknowledged records lost"),
     "names are synced": (files, "sync", lambda folder: None, "power", "acknowledged records lost"),
     "a full disk is told": (files, "told", told_of_reading, "full", "tracebacks"),

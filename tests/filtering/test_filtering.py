@@ -1,4 +1,6 @@
-"""Corpora scored row by row: what one pass over all rows says, in flat memory, resumed, in parts, filtered."""
+"""Corpora scored row by row: what one pass over all rows says, in flat memory, resumed, in parts,
+filtered.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,16 @@ from typer.testing import CliRunner
 
 from parabench.cli import app
 from parabench.commands.progress import Lines
-from parabench.contracts import Column, Decoding, Paraphrase, Runtime, Setting, Signature, UserError, additive
+from parabench.contracts import (
+    Column,
+    Decoding,
+    Paraphrase,
+    Runtime,
+    Setting,
+    Signature,
+    UserError,
+    additive,
+)
 from parabench.filtering import scoring
 from parabench.filtering.source import BLOCK, Row, Source, part_of
 from parabench.pipeline.plan import build
@@ -30,7 +41,9 @@ def corpus(path: Path, rows: int) -> Path:
     lines = []
     for number in range(rows):
         source = " ".join(WORDS[number % 4 :]) + f" {number}"
-        lines.append(f"{source}\t{source.replace('old', 'elderly')}\t{source.replace('man', 'fellow')}\n")
+        lines.append(
+            f"{source}\t{source.replace('old', 'elderly')}\t{source.replace('man', 'fellow')}\n"
+        )
     path.write_text("".join(lines))
     return path
 
@@ -52,11 +65,16 @@ def test_every_row_has_the_columns_it_has_by_itself(tmp_path: Path) -> None:
     outcome = scoring.carry_out(made)
     table = read(tmp_path / "out")
     pairs = list(made.source.rows())
-    statistics = made.scorers["bleu"].measure([row.example for row in pairs], [row.text for row in pairs])
+    statistics = made.scorers["bleu"].measure(
+        [row.example for row in pairs], [row.text for row in pairs]
+    )
     assert [row["id"] for row in table] == [str(number + 1) for number in range(rows)]
     for at in (0, BLOCK - 1, BLOCK, rows - 1):
         assert table[at]["bleu"] == made.scorers["bleu"].combine(statistics[at : at + 1])[0]
-        assert (table[at]["source"], table[at]["text"]) == (pairs[at].example.source, pairs[at].text)
+        assert (table[at]["source"], table[at]["text"]) == (
+            pairs[at].example.source,
+            pairs[at].text,
+        )
     value = made.scorers["bleu"].combine(statistics)[0]
     assert outcome.cells[0].value == pytest.approx(value, rel=1e-12)
     assert outcome.cells[0].low < value < outcome.cells[0].high
@@ -64,7 +82,9 @@ def test_every_row_has_the_columns_it_has_by_itself(tmp_path: Path) -> None:
 
 @dataclass
 class Counting:
-    """Measures the length, in flat memory; says how often it was asked; dies after so many blocks."""
+    """Measures the length, in flat memory; says how often it was asked; dies after so many
+    blocks.
+    """
 
     asked: int = 0
     blocks: int | None = None
@@ -96,14 +116,22 @@ def test_an_interrupted_filter_goes_on_and_ends_in_the_same_files(tmp_path: Path
     assert rest.asked == 2
     for path in (tmp_path / "whole").rglob("*"):
         if path.is_file() and path.name != "lock":
-            assert (tmp_path / "cut" / path.relative_to(tmp_path / "whole")).read_bytes() == path.read_bytes()
+            assert (
+                tmp_path / "cut" / path.relative_to(tmp_path / "whole")
+            ).read_bytes() == path.read_bytes()
 
 
-def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_does_not_grow_with_the_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(scoring, "BLOCK", 256)
 
     def peak(rows: int) -> int:
-        made = job(tmp_path / str(rows), corpus(tmp_path / f"{rows}.tsv", rows), scorers={"words": Counting()})
+        made = job(
+            tmp_path / str(rows),
+            corpus(tmp_path / f"{rows}.tsv", rows),
+            scorers={"words": Counting()},
+        )
         tracemalloc.start()
         scoring.carry_out(made)
         found = tracemalloc.get_traced_memory()[1]
@@ -117,7 +145,10 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.
 def test_parts_are_the_whole(tmp_path: Path) -> None:
     source = corpus(tmp_path / "rows.tsv", 3 * BLOCK + 5)
     whole = [row.example.id for row in Source(str(source)).rows()]
-    parts = [[row.example.id for row in Source(str(source), 0, *part_of(f"{k}/2")).rows()] for k in (1, 2)]
+    parts = [
+        [row.example.id for row in Source(str(source), 0, *part_of(f"{k}/2")).rows()]
+        for k in (1, 2)
+    ]
     assert sorted(map(int, parts[0] + parts[1])) == list(map(int, whole))
     assert len(parts[0]) == 2 * BLOCK
     for wrong in ("0/2", "3/2", "x", "1/"):
@@ -154,8 +185,12 @@ def test_a_model_is_loaded_once_for_all_blocks_and_then_let_go_of(
     monkeypatch.setattr(scoring, "GENERATED", 3)
     monkeypatch.setattr(causal, "load_causal", lambda *given: loaded.append(given) or load(*given))
     tiny.opt(tmp_path / "opt")
-    system = build_zeroshot("", Setting(decoding=Decoding(max_new_tokens=3), options={"model": str(tmp_path / "opt")}))
-    scoring.carry_out(job(tmp_path / "out", corpus(tmp_path / "rows.tsv", 8), "bleu", system=system))
+    system = build_zeroshot(
+        "", Setting(decoding=Decoding(max_new_tokens=3), options={"model": str(tmp_path / "opt")})
+    )
+    scoring.carry_out(
+        job(tmp_path / "out", corpus(tmp_path / "rows.tsv", 8), "bleu", system=system)
+    )
     assert len(loaded) == 1
     list(system.paraphrase(["It rains."]))
     assert len(loaded) == 2
@@ -167,11 +202,17 @@ def test_the_command_filters_a_corpus_in_its_own_format(tmp_path: Path) -> None:
         ("It rained.", "It rained!"),
         ("A b c d.", "No way"),
     ]
-    (tmp_path / "para.tsv").write_text("".join(f"{s}\t{t}\t0.8\n" for s, t in pairs) + "torn line\n")
+    (tmp_path / "para.tsv").write_text(
+        "".join(f"{s}\t{t}\t0.8\n" for s, t in pairs) + "torn line\n"
+    )
     options = ["--scorers", "side", "--format", "jsonl", "--keep", "length>=0.9,near-copies<50"]
-    done = CliRunner().invoke(app, ["filter", f"paranmt:{tmp_path}/para.tsv", "--output", f"{tmp_path}/out", *options])
+    done = CliRunner().invoke(
+        app, ["filter", f"paranmt:{tmp_path}/para.tsv", "--output", f"{tmp_path}/out", *options]
+    )
     assert done.exit_code == 0, done.output
-    rows = [json.loads(line) for line in (tmp_path / "out" / "scores.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line) for line in (tmp_path / "out" / "scores.jsonl").read_text().splitlines()
+    ]
     assert [row["id"] for row in rows] == ["1"]
     assert "1 a copy" in done.stderr
     assert "1 not reference TAB paraphrase" in done.stderr
@@ -208,7 +249,12 @@ def test_rows_come_from_every_format(tmp_path: Path) -> None:
     tsv = corpus(tmp_path / "rows.tsv", 4)
     rows = list(Source(str(tsv)).rows())
     records = [
-        {"id": r.example.id, "source": r.example.source, "prediction": r.text, "references": list(r.example.references)}
+        {
+            "id": r.example.id,
+            "source": r.example.source,
+            "prediction": r.text,
+            "references": list(r.example.references),
+        }
         for r in rows
     ]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
@@ -233,7 +279,9 @@ def test_long_work_says_now_and_then_how_fast_it_is(capsys: pytest.CaptureFixtur
 
 
 def test_no_tokenizer_remembers_a_corpus() -> None:
-    """Sacrebleu's own keep 65,536 texts for good: memory that grows for the first hundred thousand rows."""
+    """Sacrebleu's own keep 65,536 texts for good: memory that grows for the first hundred thousand
+    rows.
+    """
     from parabench.scorers.segment import forgetful, words
     from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
     from sacrebleu.tokenizers.tokenizer_re import TokenizerRegexp
@@ -241,6 +289,8 @@ def test_no_tokenizer_remembers_a_corpus() -> None:
     text = 'He said: "No, Mr. O\'Neil &amp; 3,000 others."'
     before = [kind.__call__.cache_info().currsize for kind in (Tokenizer13a, TokenizerRegexp)]
     found = forgetful(Tokenizer13a())(f"{text} forgotten"), words(f"{text} forgotten too")
-    assert [kind.__call__.cache_info().currsize for kind in (Tokenizer13a, TokenizerRegexp)] == before
+    assert [
+        kind.__call__.cache_info().currsize for kind in (Tokenizer13a, TokenizerRegexp)
+    ] == before
     assert found[0] == Tokenizer13a()(f"{text} forgotten")
     assert found[1] == Tokenizer13a()(f"{text} forgotten too".lower()).split()

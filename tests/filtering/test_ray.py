@@ -16,7 +16,9 @@ BATCH = {
     "id": np.arange(40),
     "source": np.array([f"The old man walked home on day {number}." for number in range(40)]),
     "prediction": np.array([f"On day {number} the aged man went home." for number in range(40)]),
-    "references": np.array([[f"The elderly man went home on day {number}."] for number in range(40)]),
+    "references": np.array(
+        [[f"The elderly man went home on day {number}."] for number in range(40)]
+    ),
 }
 
 

@@ -1,4 +1,6 @@
-"""On a CUDA device in float32 everything is what it is on the CPU; in bfloat16 it runs, and stays near."""
+"""On a CUDA device in float32 everything is what it is on the CPU; in bfloat16 it runs, and stays
+near.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,10 @@ PROMPT = torch.randn(7, 32, generator=torch.Generator().manual_seed(5))
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     base = tmp_path_factory.mktemp("models")
-    return {"bart": tiny.bart(base / "bart"), **{name: make(base / name) for name, make in tiny.CAUSAL.items()}}
+    return {
+        "bart": tiny.bart(base / "bart"),
+        **{name: make(base / name) for name, make in tiny.CAUSAL.items()},
+    }
 
 
 def rows(tokenizer: Any) -> list[Row]:
@@ -44,33 +49,47 @@ def rows(tokenizer: Any) -> list[Row]:
 
 def completed(folder: Path, runtime: Runtime, decoding: Decoding) -> list[Any]:
     model, tokenizer = load_causal(locate(str(folder)), runtime)
-    wanted = rows(tokenizer) if tokenizer.name_or_path.endswith("opt") else rows(tokenizer)[: len(tiny.SENTENCES)]
-    return sorted(done for batch in decode_causal(model, wanted, decoding, runtime, {2}, 1) for done in batch)
+    wanted = (
+        rows(tokenizer)
+        if tokenizer.name_or_path.endswith("opt")
+        else rows(tokenizer)[: len(tiny.SENTENCES)]
+    )
+    return sorted(
+        done for batch in decode_causal(model, wanted, decoding, runtime, {2}, 1) for done in batch
+    )
 
 
 @pytest.mark.parametrize("name", sorted(tiny.CAUSAL))
 @pytest.mark.parametrize("beams", [1, 3])
-def test_greedy_and_beam_texts_are_those_of_the_cpu(folders: dict[str, Path], name: str, beams: int) -> None:
+def test_greedy_and_beam_texts_are_those_of_the_cpu(
+    folders: dict[str, Path], name: str, beams: int
+) -> None:
     decoding = replace(DECODING, num_beams=beams)
     assert completed(folders[name], CUDA, decoding) == completed(folders[name], CPU, decoding)
 
 
 def test_small_batches_and_sampled_rows_are_those_of_the_cpu(folders: dict[str, Path]) -> None:
     decoding = replace(DECODING, do_sample=True, top_p=0.9, min_new_tokens=3)
-    assert completed(folders["opt"], replace(CUDA, batch_size=3), decoding) == completed(folders["opt"], CPU, decoding)
+    assert completed(folders["opt"], replace(CUDA, batch_size=3), decoding) == completed(
+        folders["opt"], CPU, decoding
+    )
 
 
 def test_an_encoder_decoder_answers_as_on_the_cpu(folders: dict[str, Path]) -> None:
     def answers(runtime: Runtime) -> list[Any]:
         model, tokenizer = load_seq2seq(locate(str(folders["bart"])), runtime)
         sources = [tuple(tokenizer(sentence).input_ids) for sentence in tiny.SENTENCES]
-        return sorted(done for batch in decode_seq2seq(model, sources, DECODING, runtime) for done in batch)
+        return sorted(
+            done for batch in decode_seq2seq(model, sources, DECODING, runtime) for done in batch
+        )
 
     assert answers(CUDA) == answers(CPU)
 
 
 @pytest.mark.parametrize(("dtype", "error"), [("float32", 1e-3), ("bfloat16", 5.0)])
-def test_likelihoods_are_those_of_the_cpu(folders: dict[str, Path], dtype: str, error: float) -> None:
+def test_likelihoods_are_those_of_the_cpu(
+    folders: dict[str, Path], dtype: str, error: float
+) -> None:
     def pairs(runtime: Runtime) -> np.ndarray:
         model, tokenizer = load_seq2seq(locate(str(folders["bart"])), runtime)
         ids = [tuple(tokenizer(sentence).input_ids) for sentence in tiny.SENTENCES]
@@ -86,8 +105,14 @@ def test_likelihoods_are_those_of_the_cpu(folders: dict[str, Path], dtype: str, 
 
 
 @pytest.mark.parametrize(("dtype", "error"), [("float32", 1e-4), ("bfloat16", 0.2)])
-def test_a_prompt_tuning_step_is_that_of_the_cpu(folders: dict[str, Path], dtype: str, error: float) -> None:
-    examples = [steps.Row([2, 40, 41, 42, 7], [50, 51, 52, 2]), steps.Row([2, 9], [60, 2]), steps.Row([2, 30], [2])]
+def test_a_prompt_tuning_step_is_that_of_the_cpu(
+    folders: dict[str, Path], dtype: str, error: float
+) -> None:
+    examples = [
+        steps.Row([2, 40, 41, 42, 7], [50, 51, 52, 2]),
+        steps.Row([2, 9], [60, 2]),
+        steps.Row([2, 30], [2]),
+    ]
 
     def step(runtime: Runtime) -> tuple[float, torch.Tensor]:
         model, _ = load_causal(locate(str(folders["opt"])), runtime)

@@ -1,4 +1,6 @@
-"""Batched decoding equals transformers' own generate on one row at a time; controls show that it could fail."""
+"""Batched decoding equals transformers' own generate on one row at a time; controls show that it
+could fail.
+"""
 
 from collections import Counter
 from collections.abc import Callable
@@ -21,14 +23,22 @@ from tests.support.mixed import embeddings, mixed_rows
 EOS = frozenset({2, 9, *range(100, 130)})
 RUNTIME = Runtime()
 PLAIN = Decoding(max_new_tokens=12)
-FUSSY = Decoding(max_new_tokens=12, min_new_tokens=5, repetition_penalty=1.3, no_repeat_ngram_size=2)
+FUSSY = Decoding(
+    max_new_tokens=12, min_new_tokens=5, repetition_penalty=1.3, no_repeat_ngram_size=2
+)
 BEAMS = Decoding(max_new_tokens=8, num_beams=3, length_penalty=0.5, early_stopping=True)
 pytestmark = pytest.mark.filterwarnings("ignore:Passing `.*with `inputs_embeds`")
 Load = Callable[[str], tuple[Any, Any]]
 
 
-def decoded(model: Any, rows: list[Row], decoding: Decoding, runtime: Runtime = RUNTIME) -> list[Completion]:
-    done = [item for batch in decode_causal(model, rows, decoding, runtime, EOS, pad=1) for item in batch]
+def decoded(
+    model: Any, rows: list[Row], decoding: Decoding, runtime: Runtime = RUNTIME
+) -> list[Completion]:
+    done = [
+        item
+        for batch in decode_causal(model, rows, decoding, runtime, EOS, pad=1)
+        for item in batch
+    ]
     assert sorted(item.position for item in done) == list(range(len(rows)))
     return sorted(done)
 
@@ -41,7 +51,9 @@ def alone(model: Any, row: Row, decoding: Decoding) -> tuple[tuple[int, ...], bo
     with torch.no_grad():
         embeds = embeddings(model, row)
         ids = model.generate(
-            inputs_embeds=embeds, attention_mask=torch.ones(embeds.shape[:2]), generation_config=config
+            inputs_embeds=embeds,
+            attention_mask=torch.ones(embeds.shape[:2]),
+            generation_config=config,
         )
     return cut(ids[0].tolist())
 
@@ -56,7 +68,9 @@ def cut(ids: list[int]) -> tuple[tuple[int, ...], bool]:
 
 @pytest.mark.parametrize("decoding", [PLAIN, FUSSY], ids=["plain", "penalties"])
 @pytest.mark.parametrize("name", tiny.CAUSAL)
-def test_any_batch_of_any_rows_equals_generate_on_each_alone(causal: Load, name: str, decoding: Decoding) -> None:
+def test_any_batch_of_any_rows_equals_generate_on_each_alone(
+    causal: Load, name: str, decoding: Decoding
+) -> None:
     rows = mixed_rows(*causal(name))
     model = causal(name)[0]
     expected = [alone(model, row, decoding) for row in rows]
@@ -75,12 +89,16 @@ def test_beams_equal_generate_on_each_alone(causal: Load, name: str) -> None:
     assert [(item.ids, item.finished) for item in decoded(model, rows, BEAMS)] == expected
 
 
-def test_control_attending_to_what_is_hidden_changes_the_text(causal: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_attending_to_what_is_hidden_changes_the_text(
+    causal: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = mixed_rows(*causal("opt"))
     model = causal("opt")[0]
     expected = decoded(model, rows, PLAIN)
     real = cascade.cascade
-    monkeypatch.setattr(cascade, "cascade", lambda *given: real(*given[:3], *map(torch.zeros_like, given[3:])))
+    monkeypatch.setattr(
+        cascade, "cascade", lambda *given: real(*given[:3], *map(torch.zeros_like, given[3:]))
+    )
     assert decoded(model, rows, PLAIN) != expected
 
 
@@ -89,7 +107,9 @@ def test_control_generate_without_a_mask_differs(causal: Load) -> None:
     model = causal("opt")[0]
     parts = [embeddings(model, row)[0] for row in rows]
     embeds = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_side="left")
-    config = GenerationConfig(max_new_tokens=12, min_new_tokens=1, eos_token_id=sorted(EOS), pad_token_id=1)
+    config = GenerationConfig(
+        max_new_tokens=12, min_new_tokens=1, eos_token_id=sorted(EOS), pad_token_id=1
+    )
     with torch.no_grad():
         unmasked = model.generate(inputs_embeds=embeds, generation_config=config).tolist()
     assert [cut(ids) for ids in unmasked] != [alone(model, row, PLAIN) for row in rows]
@@ -115,7 +135,9 @@ def test_a_sampled_row_depends_on_nothing_but_itself(causal: Load) -> None:
     last = decoded(model, [*rows[5:8], rows[0]], sampling)[3]
     assert last.ids == expected[0].ids
     assert decoded(model, rows, sampling, Runtime(seed=1)) != expected
-    copies = decoded(model, rows[:1] * 8, Decoding(max_new_tokens=10, do_sample=True, temperature=3.0))
+    copies = decoded(
+        model, rows[:1] * 8, Decoding(max_new_tokens=10, do_sample=True, temperature=3.0)
+    )
     assert len({item.ids for item in copies}) == 8
 
 
@@ -126,7 +148,9 @@ def test_sampling_follows_the_model_and_top_one_is_greedy(causal: Load) -> None:
     drawn = Counter(item.ids for item in decoded(model, [row] * 2000, first))
     with torch.no_grad():
         top = model(inputs_embeds=embeddings(model, row)).logits[0, -1].topk(5)
-    for probability, token in zip(top.values.softmax(0).tolist(), top.indices.tolist(), strict=True):
+    for probability, token in zip(
+        top.values.softmax(0).tolist(), top.indices.tolist(), strict=True
+    ):
         count = drawn[()] if token in EOS else drawn[(token,)]
         assert abs(count / 2000 - probability) < 0.05
     greedy = Decoding(max_new_tokens=12, do_sample=True, top_k=1)
@@ -176,21 +200,36 @@ def test_no_rows_give_no_batches(causal: Load) -> None:
     assert list(decode_causal(causal("opt")[0], [], PLAIN, RUNTIME, EOS, pad=1)) == []
 
 
-@pytest.mark.parametrize("decoding", [Decoding(max_new_tokens=9), Decoding(max_new_tokens=9, num_beams=2)])
+@pytest.mark.parametrize(
+    "decoding", [Decoding(max_new_tokens=9), Decoding(max_new_tokens=9, num_beams=2)]
+)
 def test_bart_equals_generate_on_each_alone_and_no_saved_default_leaks(
     bart: tuple[Any, Any], decoding: Decoding
 ) -> None:
     model, tokenizer = bart
     sources = [tuple(tokenizer(sentence).input_ids) for sentence in tiny.SENTENCES]
-    results = sorted(item for batch in decode_seq2seq(model, sources, decoding, RUNTIME) for item in batch)
+    results = sorted(
+        item for batch in decode_seq2seq(model, sources, decoding, RUNTIME) for item in batch
+    )
     settings = {name: value for name, value in vars(decoding).items() if name not in _OF_SAMPLING}
-    settings |= {"max_new_tokens": 10, "min_new_tokens": 2}  # transformers counts the forced <s> as new
+    settings |= {
+        "max_new_tokens": 10,
+        "min_new_tokens": 2,
+    }  # transformers counts the forced <s> as new
     config = GenerationConfig(
-        **settings, forced_bos_token_id=0, bos_token_id=0, eos_token_id=2, pad_token_id=1, decoder_start_token_id=2
+        **settings,
+        forced_bos_token_id=0,
+        bos_token_id=0,
+        eos_token_id=2,
+        pad_token_id=1,
+        decoder_start_token_id=2,
     )
     model.generation_config = GenerationConfig()
     with torch.no_grad():
-        alone = [model.generate(torch.tensor([ids]), generation_config=config)[0].tolist() for ids in sources]
+        alone = [
+            model.generate(torch.tensor([ids]), generation_config=config)[0].tolist()
+            for ids in sources
+        ]
     texts = [ids[2 : ids.index(2, 1) if 2 in ids[1:] else None] for ids in alone]
     assert [list(item.ids) for item in results] == texts
     assert [item.finished for item in results] == [2 in ids[1:] for ids in alone]
@@ -198,15 +237,25 @@ def test_bart_equals_generate_on_each_alone_and_no_saved_default_leaks(
 
 
 def test_only_the_beginnings_that_save_most_are_kept() -> None:
-    rows = [Row((*range(100 * task, 100 * task + 10), end)) for task in range(1, 41) for end in range(2 + task // 30)]
+    rows = [
+        Row((*range(100 * task, 100 * task + 10), end))
+        for task in range(1, 41)
+        for end in range(2 + task // 30)
+    ]
     prefixes = shared_prefixes(rows)
     assert len(prefixes.rows) == 17
-    assert {rows[at].ids[0] // 100 for at, owner in enumerate(prefixes.owners) if owner} >= set(range(30, 41))
+    assert {rows[at].ids[0] // 100 for at, owner in enumerate(prefixes.owners) if owner} >= set(
+        range(30, 41)
+    )
 
 
 @pytest.mark.parametrize("name", ["opt", "llama"])
-def test_steps_of_fixed_shapes_give_the_same_text(causal: Load, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What CUDA captures as a graph, run as it is: all slots and places in every step, rows of several beginnings."""
+def test_steps_of_fixed_shapes_give_the_same_text(
+    causal: Load, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What CUDA captures as a graph, run as it is: all slots and places in every step, rows of
+    several beginnings.
+    """
     model, tokenizer = causal(name)
     rows = mixed_rows(model, tokenizer)
     expected = decoded(model, rows, PLAIN)
@@ -216,7 +265,9 @@ def test_steps_of_fixed_shapes_give_the_same_text(causal: Load, name: str, monke
 
 
 @pytest.mark.gpu
-def test_captured_steps_give_the_text_of_plain_ones(causal: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_captured_steps_give_the_text_of_plain_ones(
+    causal: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     model, tokenizer = causal("opt")

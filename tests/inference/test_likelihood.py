@@ -1,4 +1,6 @@
-"""Packed log-likelihoods equal a plain log-softmax of one pair at a time; controls show that they could differ."""
+"""Packed log-likelihoods equal a plain log-softmax of one pair at a time; controls show that they
+could differ.
+"""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -26,7 +28,9 @@ def texts(tokenizer: Any) -> list[tuple[int, ...]]:
 
 
 def plain_seq2seq(model: Any, source: tuple[int, ...], target: tuple[int, ...]) -> float:
-    """BARTScore's definition: labels are the target as tokenised, the decoder is fed it shifted right."""
+    """BARTScore's definition: labels are the target as tokenised, the decoder is fed it shifted
+    right.
+    """
     if not target:
         return 0.0
     with torch.no_grad():
@@ -36,7 +40,9 @@ def plain_seq2seq(model: Any, source: tuple[int, ...], target: tuple[int, ...]) 
 
 def plain_causal(model: Any, row: Row, target: tuple[int, ...]) -> float:
     with torch.no_grad():
-        logits = model(inputs_embeds=embeddings(model, Row(row.ids + target, row.virtual))).logits[0]
+        logits = model(inputs_embeds=embeddings(model, Row(row.ids + target, row.virtual))).logits[
+            0
+        ]
     scored = range(len(row.ids) - 1, len(row.ids) + len(target) - 1)
     return logits.log_softmax(-1)[scored, list(target)].sum().item()
 
@@ -65,7 +71,10 @@ def test_causal_equals_one_row_at_a_time(causal: Load, name: str) -> None:
     ids = texts(tokenizer)
     targets = [ids[index % 8][1 : index % 11] for index in range(len(rows))]
     found = causal_log_likelihood(model, rows, targets, RUNTIME)
-    expected = [(plain_causal(model, row, target), len(target)) for row, target in zip(rows, targets, strict=True)]
+    expected = [
+        (plain_causal(model, row, target), len(target))
+        for row, target in zip(rows, targets, strict=True)
+    ]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
@@ -79,7 +88,11 @@ def test_control_positions_or_borders_dropped_change_the_sums(
         patch.setattr(packed, "_positions", lambda *_: nullcontext())
         assert np.abs(seq2seq_log_likelihood(model, work, RUNTIME) - expected).max() > 0.1
     with monkeypatch.context() as patch:
-        patch.setattr(packed, "blocks", lambda queries, keys, *rest: blocks(queries, [_all(keys)] * len(keys), *rest))
+        patch.setattr(
+            packed,
+            "blocks",
+            lambda queries, keys, *rest: blocks(queries, [_all(keys)] * len(keys), *rest),
+        )
         assert np.abs(seq2seq_log_likelihood(model, work, RUNTIME) - expected).max() > 0.1
 
 
@@ -94,7 +107,9 @@ def test_a_bias_of_the_head_counts(bart: tuple[Any, Any]) -> None:
     model.final_logits_bias.normal_(generator=torch.Generator().manual_seed(0))
     try:
         found = seq2seq_log_likelihood(model, work, RUNTIME)
-        np.testing.assert_allclose(found[:, 0], [plain_seq2seq(model, *pair) for pair in work], rtol=1e-5)
+        np.testing.assert_allclose(
+            found[:, 0], [plain_seq2seq(model, *pair) for pair in work], rtol=1e-5
+        )
     finally:
         model.final_logits_bias.zero_()
     assert np.abs(found - before).max() > 0.01
@@ -104,14 +119,18 @@ def test_a_bias_of_the_head_counts(bart: tuple[Any, Any]) -> None:
 def test_logits_whose_exponentials_float32_cannot_hold_are_scored_all_the_same(
     bart: tuple[Any, Any], shift: float
 ) -> None:
-    """A constant added to all logits changes no probability, though e to it overflows or vanishes."""
+    """A constant added to all logits changes no probability, though e to it overflows or
+    vanishes.
+    """
     model, tokenizer = bart
     work = pairs(tokenizer)
     expected = seq2seq_log_likelihood(model, work, RUNTIME)
     before = model.final_logits_bias.clone()
     try:
         model.final_logits_bias.fill_(shift)
-        np.testing.assert_allclose(seq2seq_log_likelihood(model, work, RUNTIME), expected, rtol=1e-4)
+        np.testing.assert_allclose(
+            seq2seq_log_likelihood(model, work, RUNTIME), expected, rtol=1e-4
+        )
     finally:
         model.final_logits_bias.copy_(before)
 

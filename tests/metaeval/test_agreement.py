@@ -1,4 +1,6 @@
-"""Scorers against people: published values on published judgments, the right call and a famous wrong one."""
+"""Scorers against people: published values on published judgments, the right call and a famous
+wrong one.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def test_correlations_are_scipys():
 
 
 def test_within_sources_by_hand():
-    """One source ordered as people do, one the other way round, one with a single item: mean of 1 and -1."""
+    """One source ordered as people do, one the other way round, one with a single item: mean of 1
+    and -1.
+    """
     found = agreement.against_people(
         Lengths(), judged([1, 2, 9, 8, 5], [1, 2, 1, 2, 3], ["a", "a", "b", "b", "c"]), 0, 50
     )
@@ -57,7 +61,9 @@ def test_within_sources_by_hand():
 
 
 def test_a_column_where_lower_is_better_is_turned():
-    found = agreement.against_people(Lengths(), judged([1, 2, 3], [1, 2, 3], ["a", "b", "c"]), 0, 20)
+    found = agreement.against_people(
+        Lengths(), judged([1, 2, 3], [1, 2, 3], ["a", "b", "c"]), 0, 20
+    )
     assert found[0].agreement["pearson"].value == pytest.approx(1)
     assert found[1].agreement["pearson"].value == pytest.approx(1)
 
@@ -71,7 +77,9 @@ def test_preferences_are_a_share_and_ties_count_half():
 
 
 def test_pairs_of_one_source_by_hand():
-    """Source a: of three pairs people leave one open, one is in order and one is tied; b: its only pair is reversed."""
+    """Source a: of three pairs people leave one open, one is in order and one is tied; b: its only
+    pair is reversed.
+    """
     items = judged([1, 2, 2, 9, 8], [1, 2, 1, 1, 2], ["a", "a", "a", "b", "b"])
     values, people = np.array([1.0, 2, 2, 9, 8]), np.array([i.rating for i in items])
     alike, counts = agreement.pairwise(values, people, [i.cluster for i in items])
@@ -92,28 +100,41 @@ def two_systems(gap, noise, seed=0):
 
 
 def test_soft_pairwise_accuracy():
-    """1 for the people's own column, 0 for its reverse where people are sure, .5 where the column cannot tell."""
+    """1 for the people's own column, 0 for its reverse where people are sure, .5 where the column
+    cannot tell.
+    """
     items = two_systems(gap=5.0, noise=1.0)
     people = np.array([item.rating for item in items])
     assert agreement.soft_pairwise_accuracy(people, people, items, 0, 200, 20).value == 1.0
-    assert agreement.soft_pairwise_accuracy(-people, people, items, 0, 200, 20).value == pytest.approx(0, abs=0.02)
+    assert agreement.soft_pairwise_accuracy(
+        -people, people, items, 0, 200, 20
+    ).value == pytest.approx(0, abs=0.02)
     flips = np.tile([1.0, -1.0], 40)
-    unsure = agreement.soft_pairwise_accuracy(flips * np.repeat([1.0, -1.0], 40), people, items, 0, 1000, 20)
+    unsure = agreement.soft_pairwise_accuracy(
+        flips * np.repeat([1.0, -1.0], 40), people, items, 0, 1000, 20
+    )
     assert unsure.value == pytest.approx(0.5, abs=0.1)
     assert unsure.low <= unsure.value <= unsure.high
 
 
 def test_soft_pairwise_accuracy_needs_shared_sources():
     items = [Judged(Example(n, n, ()), "x", (1.0,), n, (f"s{n}",)) for n in "abcd"]
-    assert np.isnan(agreement.soft_pairwise_accuracy(np.arange(4.0), np.arange(4.0), items, 0, 10, 5).value)
+    assert np.isnan(
+        agreement.soft_pairwise_accuracy(np.arange(4.0), np.arange(4.0), items, 0, 10, 5).value
+    )
 
 
 def test_one_rater_against_the_others():
-    """Two agree, the third is their reverse: correlations with the mean of the other two are undefined, or -1."""
+    """Two agree, the third is their reverse: correlations with the mean of the other two are
+    undefined, or -1.
+    """
     rows = [(1.0, 1.0, 3.0), (2.0, 2.0, 2.5), (3.0, 3.0, 1.0)]
     items = [Judged(Example(str(i), "s", ()), "x", r, str(i)) for i, r in enumerate(rows)]
     rest = [(np.array(rows)[:, [1, 2]]).mean(axis=1), (np.array(rows)[:, [0, 1]]).mean(axis=1)]
-    first, last = (np.corrcoef(np.array(rows)[:, seat], other)[0, 1] for seat, other in zip((0, 2), rest, strict=True))
+    first, last = (
+        np.corrcoef(np.array(rows)[:, seat], other)[0, 1]
+        for seat, other in zip((0, 2), rest, strict=True)
+    )
     assert agreement.rater_ceiling(items) == pytest.approx((2 * first + last) / 3)
     votes = [
         (1, 1, 0),
@@ -161,7 +182,9 @@ def test_the_table_of_columns_against_people():
 
 
 def test_williams():
-    """R package psych, r.test(n = 103, r12 = .4, r13 = .5, r23 = .1): t value -0.89 with probability < 0.37."""
+    """R package psych, r.test(n = 103, r12 = .4, r13 = .5, r23 = .1): t value -0.89 with
+    probability < 0.37.
+    """
     t, p = agreement.williams(0.4, 0.5, 0.1, 103)
     assert (round(t, 2), round(p, 2)) == (-0.89, 0.37)
 
@@ -170,14 +193,20 @@ def test_swap_test_sees_a_better_column_and_no_other():
     draw = np.random.default_rng(1)
     people = draw.normal(size=120)
     clusters = [str(i // 3) for i in range(120)]
-    good, bad, same = people + draw.normal(size=120), draw.normal(size=120), people + draw.normal(size=120)
+    good, bad, same = (
+        people + draw.normal(size=120),
+        draw.normal(size=120),
+        people + draw.normal(size=120),
+    )
     assert agreement.swap_test(good, bad, people, clusters, 0, 500) < 0.01
     assert agreement.swap_test(good, same, people, clusters, 0, 500) > 0.05
     assert agreement.swap_test(good, 3 * good + 7, people, clusters, 0, 500) == 1.0
 
 
 def test_fleiss_kappa():
-    """Fleiss 1971 as worked in the literature: ten subjects, fourteen raters, five categories, kappa .210."""
+    """Fleiss 1971 as worked in the literature: ten subjects, fourteen raters, five categories,
+    kappa .210.
+    """
     counts = np.array(
         [
             [0, 0, 0, 0, 14],
@@ -204,7 +233,13 @@ def test_general_layout_and_its_refusals(tmp_path):
     first, second = read_judgments(file)
     assert (first.rating, first.cluster, first.example.references) == (1.5, "a", ("b",))
     assert (second.chosen, second.cluster) == ("b", "k")
-    for content, layout in (("{}", "jsonl"), ('{"source": "a"', "jsonl"), ("", "jsonl"), ("[]", "strap"), ("x", "csv")):
+    for content, layout in (
+        ("{}", "jsonl"),
+        ('{"source": "a"', "jsonl"),
+        ("", "jsonl"),
+        ("[]", "strap"),
+        ("x", "csv"),
+    ):
         file.write_text(content)
         with pytest.raises(UserError):
             read_judgments(file, layout)
@@ -223,9 +258,9 @@ def published(name: str, layout: str):
 def test_twitter_para_right_and_wrong():
     """A published bug and its mend.
 
-    Shen et al. 2022 print -0.118975 / -0.104483 for BLEU: sentence_bleu was handed a flat list of tokens, so every
-    word was taken for a reference made of characters (shadowkiller33/ParaScore, upstream_log). Called as NLTK means it,
-    the same metric on the same items agrees with people.
+    Shen et al. 2022 print -0.118975 / -0.104483 for BLEU: sentence_bleu was handed a flat list of
+    tokens, so every word was taken for a reference made of characters (shadowkiller33/ParaScore,
+    upstream_log). Called as NLTK means it, the same metric on the same items agrees with people.
     """
     from nltk.tokenize import word_tokenize
     from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
@@ -244,7 +279,9 @@ def test_twitter_para_right_and_wrong():
     right, wrong = (
         np.array(
             [
-                sentence_bleu(wrap(tokens[i.example.references[0]]), tokens[i.text], smoothing_function=smooth)
+                sentence_bleu(
+                    wrap(tokens[i.example.references[0]]), tokens[i.text], smoothing_function=smooth
+                )
                 for i in test
             ]
         )
@@ -257,7 +294,8 @@ def test_twitter_para_right_and_wrong():
 
 
 def union_rouge(text, reference):
-    """ROUGE-1, 2 and L as the package ``rouge`` 1.0.1 takes them: cased words between spaces, as sets, cut at stops.
+    """ROUGE-1, 2 and L as the package ``rouge`` 1.0.1 takes them: cased words between spaces, as
+    sets, cut at stops.
 
     L is the union, over all pairs of sentences, of the words on a longest common subsequence.
     """
@@ -270,7 +308,9 @@ def union_rouge(text, reference):
         table = np.zeros((len(one) + 1, len(other) + 1), int)
         for i, a in enumerate(one, 1):
             for j, b in enumerate(other, 1):
-                table[i, j] = table[i - 1, j - 1] + 1 if a == b else max(table[i - 1, j], table[i, j - 1])
+                table[i, j] = (
+                    table[i - 1, j - 1] + 1 if a == b else max(table[i - 1, j], table[i, j - 1])
+                )
         i, j, found = len(one), len(other), set()
         while i and j:
             if one[i - 1] == other[j - 1]:
@@ -281,7 +321,9 @@ def union_rouge(text, reference):
                 j -= 1
         return found
 
-    made, kept = ([part.split() or [""] for part in one.split(".") if part] for one in (text, reference))
+    made, kept = (
+        [part.split() or [""] for part in one.split(".") if part] for one in (text, reference)
+    )
     longest = set().union(*(common(one, other) for one in kept for other in made))
     (made1, made2), (kept1, kept2) = sets(made), sets(kept)
     shares = ((made1 & kept1, made1, kept1), (made2 & kept2, made2, kept2), (longest, made1, kept1))
@@ -291,7 +333,8 @@ def union_rouge(text, reference):
 
 @pytest.mark.slow
 def test_twitter_para_rouge():
-    """ROUGE-1, 2, L with people, Pearson then Spearman, by the ``rouge`` package against the reference and the source.
+    """ROUGE-1, 2, L with people, Pearson then Spearman, by the ``rouge`` package against the
+    reference and the source.
 
     The package tells capitals from small letters: our own columns, which do not, agree far better.
     """
@@ -307,7 +350,10 @@ def test_twitter_para_rouge():
         (lambda e: e.source, [[0.2924, 0.2277, 0.2662], [0.2995, 0.1887, 0.2534]]),
     ):
         columns = np.array([union_rouge(item.text, of(item.example)) for item in test]).T
-        found = [[agree(column, people) for column in columns] for agree in (agreement.pearson, agreement.spearman)]
+        found = [
+            [agree(column, people) for column in columns]
+            for agree in (agreement.pearson, agreement.spearman)
+        ]
         np.testing.assert_allclose(found, expected, rtol=0, atol=5.1e-5)
     ours = agreement.on_items(rouge.build("", Setting()), test)[:, 0]
     assert agreement.pearson(ours, people) > 1.5 * 0.2711
@@ -334,14 +380,18 @@ def test_strap_raters_agree_modestly():
     """Three raters a text: Fleiss' kappa 0.42 on whether the meaning was kept."""
     items = published("strap-mturk/judgments.tsv", "strap")
     assert len(items) == 1432
-    kept = np.array([[sum(item.ratings), len(item.ratings) - sum(item.ratings)] for item in items], dtype=int)
+    kept = np.array(
+        [[sum(item.ratings), len(item.ratings) - sum(item.ratings)] for item in items], dtype=int
+    )
     assert agreement.fleiss_kappa(kept) == pytest.approx(0.42, abs=0.005)
     assert 0.3 < agreement.rater_ceiling(items) < 0.7
     assert len({system for item in items for system in item.systems}) == 10
 
 
 def test_strap_correlations_of_the_columns():
-    """Pearson with "meaning kept", overlap against the source: chrF .328, character similarity .215, DS -.157."""
+    """Pearson with "meaning kept", overlap against the source: chrF .328, character similarity
+    .215, DS -.157.
+    """
     from parabench.scorers.edits import divergence, normalised_edits
 
     items = published("strap-mturk/judgments.tsv", "strap")
@@ -353,7 +403,9 @@ def test_strap_correlations_of_the_columns():
 
 
 def test_apty_preferences():
-    """367 pairs over 55 sources; closeness to the source in characters picks the better one 53.8 % of the time."""
+    """367 pairs over 55 sources; closeness to the source in characters picks the better one 53.8 %
+    of the time.
+    """
     from parabench.scorers import divergence
 
     from parabench.contracts import Setting
@@ -361,5 +413,8 @@ def test_apty_preferences():
     items = published("apty/apty_ranked.json", "apty")
     assert (len(items), len({item.cluster for item in items})) == (367, 55)
     assert {len(item.votes) for item in items} == {5}
-    found = {row.column: row for row in agreement.against_people(divergence.build("", Setting()), items, 0, 200)}
+    found = {
+        row.column: row
+        for row in agreement.against_people(divergence.build("", Setting()), items, 0, 200)
+    }
     assert 1 - found["ned"].agreement["preference"].value == pytest.approx(0.538, abs=0.005)

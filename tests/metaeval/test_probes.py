@@ -16,9 +16,15 @@ from parabench.metaeval import probes
 
 
 class Letters:
-    """Two columns that a person can count: letters of the text, more being better and fewer being better."""
+    """Two columns that a person can count: letters of the text, more being better and fewer being
+    better.
+    """
 
-    columns = (Column("long", "up", "output"), Column("short", "down", "output"), Column("odd", "none", "output"))
+    columns = (
+        Column("long", "up", "output"),
+        Column("short", "down", "output"),
+        Column("odd", "none", "output"),
+    )
     signature = Signature("letters")
 
     def measure(self, examples, texts):
@@ -37,7 +43,10 @@ EXAMPLES = [
 
 def found(seed=0):
     made = probes.probes(EXAMPLES, seed)
-    return {(f.column.name, f.perturbation.name): f for f in probes.findings(Letters(), made, seed, Normaliser())}
+    return {
+        (f.column.name, f.perturbation.name): f
+        for f in probes.findings(Letters(), made, seed, Normaliser())
+    }
 
 
 def test_the_effect_is_that_of_the_edits_it_applies_to():
@@ -86,4 +95,6 @@ def test_markdown_says_share_effect_interval_and_to_how_many_an_edit_applies():
 
 def test_an_ending_that_is_no_table_is_refused(tmp_path):
     with pytest.raises(UserError, match="ending"):
-        CliRunner().invoke(app, ["probe", "--output", str(tmp_path / "a.pdf")], catch_exceptions=False)
+        CliRunner().invoke(
+            app, ["probe", "--output", str(tmp_path / "a.pdf")], catch_exceptions=False
+        )

@@ -1,4 +1,6 @@
-"""Rating sheets: blind, safe in a spreadsheet, refused where edited, and back as judgments to test scorers on."""
+"""Rating sheets: blind, safe in a spreadsheet, refused where edited, and back as judgments to test
+scorers on.
+"""
 
 import csv
 import io
@@ -18,10 +20,15 @@ SYSTEMS = ("bart", "human", "softprompt-111")
 
 def evidence(text: str = "", count: int = 6) -> Evidence:
     """Six examples; all systems answer all but the last, and two of them say the same to e1."""
-    examples = tuple(Example(f"e{n}", f"Source {n}.{text}", (f"Reference {n}.",)) for n in range(count))
+    examples = tuple(
+        Example(f"e{n}", f"Source {n}.{text}", (f"Reference {n}.",)) for n in range(count)
+    )
     outputs = {}
     for name in SYSTEMS:
-        texts = {e.id: [f"Text {place} of {len(name)} letters.{text}"] for place, e in enumerate(examples)}
+        texts = {
+            e.id: [f"Text {place} of {len(name)} letters.{text}"]
+            for place, e in enumerate(examples)
+        }
         texts["e1"] = ["=HYPERLINK(1)"] if name != "human" else ["-2"]
         if name == "bart":
             del texts["e5"]
@@ -68,12 +75,18 @@ def test_a_text_of_two_systems_is_shown_once_and_no_cell_is_a_formula(tmp_path):
 def test_there_and_back(tmp_path, text):
     items, content = written(tmp_path, text)
     for number, name in enumerate(("one.csv", "two.csv")):
-        (tmp_path / name).write_text(filled(content, lambda row, n=number: "ABC".index(row[1]) + 1 + n), "utf-8")
-    rated = rating.read_sheets([tmp_path / "one.csv", tmp_path / "two.csv"], rating.read_key(tmp_path / "key.json"))
+        (tmp_path / name).write_text(
+            filled(content, lambda row, n=number: "ABC".index(row[1]) + 1 + n), "utf-8"
+        )
+    rated = rating.read_sheets(
+        [tmp_path / "one.csv", tmp_path / "two.csv"], rating.read_key(tmp_path / "key.json")
+    )
     (tmp_path / "people.jsonl").write_text(rating.judgments(rated), encoding="utf-8")
     judged = read_judgments(tmp_path / "people.jsonl")
     assert len(judged) == sum(len(item.texts) for item in items)
-    wanted = {(i.example.source, one.text): "ABC".index(one.letter) + 1 for i in items for one in i.texts}
+    wanted = {
+        (i.example.source, one.text): "ABC".index(one.letter) + 1 for i in items for one in i.texts
+    }
     for item in judged:
         assert isinstance(item, Judged)
         first = wanted[item.example.source, item.text]
@@ -94,15 +107,35 @@ def test_what_spreadsheets_make_of_it_is_read(tmp_path, delimiter):
 
 
 EDITS = {
-    "line 3: another text": lambda lines: [*lines[:2], lines[2].replace(",3,a remark", "x,3,"), *lines[3:]],
-    "line 2: another source": lambda lines: [lines[0], lines[1].replace("Source", "source"), *lines[2:]],
+    "line 3: another text": lambda lines: [
+        *lines[:2],
+        lines[2].replace(",3,a remark", "x,3,"),
+        *lines[3:],
+    ],
+    "line 2: another source": lambda lines: [
+        lines[0],
+        lines[1].replace("Source", "source"),
+        *lines[2:],
+    ],
     "line 4: item '1', letter 'Q'": lambda lines: [*lines[:3], "1,Q,Source 0.,x,3,", *lines[3:]],
     "it stood in line 2": lambda lines: [*lines[:3], lines[1], *lines[3:]],
     "no row of item": lambda lines: lines[:-1],
     "line 2: the rating '6'": lambda lines: [lines[0], lines[1].replace(",3,", ",6,"), *lines[2:]],
-    "line 2: the rating 'good'": lambda lines: [lines[0], lines[1].replace(",3,", ",good,"), *lines[2:]],
-    "line 2: the rating '2.7'": lambda lines: [lines[0], lines[1].replace(",3,", ",2.7,"), *lines[2:]],
-    "line 2: the rating 'nan'": lambda lines: [lines[0], lines[1].replace(",3,", ",nan,"), *lines[2:]],
+    "line 2: the rating 'good'": lambda lines: [
+        lines[0],
+        lines[1].replace(",3,", ",good,"),
+        *lines[2:],
+    ],
+    "line 2: the rating '2.7'": lambda lines: [
+        lines[0],
+        lines[1].replace(",3,", ",2.7,"),
+        *lines[2:],
+    ],
+    "line 2: the rating 'nan'": lambda lines: [
+        lines[0],
+        lines[1].replace(",3,", ",nan,"),
+        *lines[2:],
+    ],
     "the columns": lambda lines: ["a,b,c", *lines[1:]],
     "not one rating": lambda lines: [line.replace(",3,a remark", ",,") for line in lines],
 }
@@ -118,7 +151,8 @@ def test_an_edited_sheet_is_refused_with_its_line(tmp_path, found):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"format": "other"}', '{"format": "parabench rating key 1"}', "[" * 9999]
+    "content",
+    ["", "[]", "{}", '{"format": "other"}', '{"format": "parabench rating key 1"}', "[" * 9999],
 )
 def test_what_is_no_key_is_refused(tmp_path, content):
     (tmp_path / "key.json").write_text(content)
@@ -127,7 +161,9 @@ def test_what_is_no_key_is_refused(tmp_path, content):
 
 
 def test_what_people_wrote_is_no_reference_beside_it():
-    """With a human text for each turn, one turn is shown and the others stay references, as in the leaderboard."""
+    """With a human text for each turn, one turn is shown and the others stay references, as in the
+    leaderboard.
+    """
     example = Example("e", "S.", ("one", "two", "three"))
     outputs = {"human": Output({"e": ["one", "two", "three"]}, frozenset(), "human", "human"),
                "bart": Output({"e": ["two"]}, frozenset(), "system", "bart")}  # fmt: skip
@@ -147,9 +183,13 @@ def test_requests_that_cannot_be_met():
 
 
 def test_means_are_of_whole_sources(tmp_path):
-    """By hand: ratings 1, 2, 3 by letter; every text's mean belongs to all systems that wrote it."""
+    """By hand: ratings 1, 2, 3 by letter; every text's mean belongs to all systems that wrote
+    it.
+    """
     items, content = written(tmp_path)
-    (tmp_path / "sheet.csv").write_text(filled(content, lambda row: "ABC".index(row[1]) + 1), "utf-8")
+    (tmp_path / "sheet.csv").write_text(
+        filled(content, lambda row: "ABC".index(row[1]) + 1), "utf-8"
+    )
     rated = rating.read_sheets([tmp_path / "sheet.csv"], items)
     found = {one.system: one for one in rating.means(rated, 0)}
     for name in SYSTEMS:
@@ -166,9 +206,15 @@ def test_the_commands_from_sheet_to_meta(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "gather", lambda run: evidence())
     monkeypatch.chdir(tmp_path)
     runner = CliRunner()
-    done = runner.invoke(cli.app, ["rate", "sheet", ".", "--systems", ",".join(SYSTEMS), "--output", "sheet.csv"])
+    done = runner.invoke(
+        cli.app, ["rate", "sheet", ".", "--systems", ",".join(SYSTEMS), "--output", "sheet.csv"]
+    )
     assert done.exit_code == 0, done.output
-    assert {path.name for path in tmp_path.iterdir()} == {"sheet.csv", "sheet.key.json", "sheet.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "sheet.csv",
+        "sheet.key.json",
+        "sheet.txt",
+    }
     (tmp_path / "ann.csv").write_text(
         filled((tmp_path / "sheet.csv").read_text("utf-8"), lambda row: len(row[3]) % 5 + 1)
     )

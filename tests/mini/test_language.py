@@ -1,4 +1,6 @@
-"""The embedded language: rich, injective, split by combination, the same in every process, and readable."""
+"""The embedded language: rich, injective, split by combination, the same in every process, and
+readable.
+"""
 
 import os
 import random
@@ -45,7 +47,10 @@ def sample(split, count, each=3, seed=11):
 
 @pytest.fixture(scope="module")
 def spoken():
-    return {split: sample(split, 3500 if split == "train" else 1750) for split in get_args(language.Split)}
+    return {
+        split: sample(split, 3500 if split == "train" else 1750)
+        for split in get_args(language.Split)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +64,10 @@ def word_edits(first, second):
     for i, left in enumerate(first):
         diagonal, row[0] = row[0], i + 1
         for j, right in enumerate(second):
-            diagonal, row[j + 1] = row[j + 1], min(row[j + 1] + 1, row[j] + 1, diagonal + (left != right))
+            diagonal, row[j + 1] = (
+                row[j + 1],
+                min(row[j + 1] + 1, row[j] + 1, diagonal + (left != right)),
+            )
     return row[-1]
 
 
@@ -84,19 +92,24 @@ def test_a_sentence_has_one_meaning_so_splits_share_neither_sentence_nor_compone
         for meaning, said in rows:
             assert language.split_of(meaning) == split
             for sentence in said:
-                # One meaning for a sentence makes every connected component the sentences of one meaning.
+                # One meaning for a sentence makes every connected component the sentences of one
+                # meaning.
                 assert owner.setdefault(sentence.text, meaning) == meaning, sentence.text
 
 
 def test_held_out_combinations_are_not_met_in_training(spoken):
-    met = {split: {language.combination(meaning) for meaning, _ in rows} for split, rows in spoken.items()}
+    met = {
+        split: {language.combination(meaning) for meaning, _ in rows}
+        for split, rows in spoken.items()
+    }
     assert not met["train"] & met["test"]
     assert not met["dev"] & met["test"]
 
 
 def test_every_verb_and_frame_is_met_in_training():
     met = {
-        (meaning.frame, dict(meaning.slots).get("verb")) for meaning in islice(language.meanings("train", 2), 15_000)
+        (meaning.frame, dict(meaning.slots).get("verb"))
+        for meaning in islice(language.meanings("train", 2), 15_000)
     }
     wanted = {
         (frame.name, verb)
@@ -112,7 +125,9 @@ def test_hygiene(texts):
         assert re.match(r"[A-Z0-9$]", text), text
         assert text.endswith((".", "?")), text
         assert not re.search(r"  | [,.?]|[{}\[\]@]|\.\.|\bnot not\b|\b(\w+) \1\b", text), text
-        assert not re.search(r"\ba (?!uni|use|eur|one)[aeio]|\ban (?!hour|honest)[^aeiou]", text.lower()), text
+        assert not re.search(
+            r"\ba (?!uni|use|eur|one)[aeio]|\ban (?!hour|honest)[^aeiou]", text.lower()
+        ), text
         assert len(text.split()) <= 30, text
 
 
@@ -135,7 +150,9 @@ def test_more_changes_change_more():
         edits = 0
         for meaning in islice(language.meanings("train", 5), 400):
             (source,) = language.realisations(meaning, generator, 1)
-            edits += word_edits(source.text, language.rewrite(meaning, source, generator, changes).text)
+            edits += word_edits(
+                source.text, language.rewrite(meaning, source, generator, changes).text
+            )
         return edits / 400
 
     light, medium, thorough = map(mean_edits, (language.LIGHT, language.MEDIUM, language.THOROUGH))
@@ -146,14 +163,20 @@ def test_pairs_are_never_identical_and_the_mixture_is_obeyed():
     light = list(islice(language.pairs("train", 1, mixture=(1, 0, 0)), 300))
     thorough = list(islice(language.pairs("train", 1, mixture=(0, 0, 1)), 300))
     assert all(source != target for source, target in light + thorough)
-    assert sum(word_edits(*pair) for pair in light) < 0.6 * sum(word_edits(*pair) for pair in thorough)
+    assert sum(word_edits(*pair) for pair in light) < 0.6 * sum(
+        word_edits(*pair) for pair in thorough
+    )
 
 
 def test_documents_never_say_the_instruction():
     found = list(islice(documents(1), 1500))
     assert all(10 <= len(document.split()) <= 120 for document in found)
     assert not any("paraphrase the following" in document.lower() for document in found)
-    held_out = {text for _, source, references in language.examples("test", 300, 1) for text in (source, *references)}
+    held_out = {
+        text
+        for _, source, references in language.examples("test", 300, 1)
+        for text in (source, *references)
+    }
     assert not any(sentence in document for document in found for sentence in held_out)
 
 

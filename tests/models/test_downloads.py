@@ -37,14 +37,24 @@ decoding = {{ max_new_tokens = 4 }}
 model = "{BART}"
 """
     )
-    return ["run", "--suite", str(tmp_path / "own.toml"), "--device", "cpu", "--output", str(tmp_path / "out")]
+    return [
+        "run",
+        "--suite",
+        str(tmp_path / "own.toml"),
+        "--device",
+        "cpu",
+        "--output",
+        str(tmp_path / "out"),
+    ]
 
 
 def weights(hub: Hub) -> list[str]:
     return [path for path in hub.downloads() if "safetensors" in path]
 
 
-def test_a_dry_run_says_how_much_is_to_come_and_fetches_no_weights(hub: Hub, arguments: list[str]) -> None:
+def test_a_dry_run_says_how_much_is_to_come_and_fetches_no_weights(
+    hub: Hub, arguments: list[str]
+) -> None:
     done = CliRunner().invoke(app, [*arguments, "--dry-run"], catch_exceptions=False)
     size = len(hub[BART].commits[hub[BART].main]["model.safetensors"])
     assert f"{downloads.size(size)} to fetch first" in done.stdout

@@ -30,7 +30,9 @@ def pinned(name: str) -> client.Pin:
 def test_exactly_the_needed_files_come_and_come_once(hub: Hub) -> None:
     folder = client.fetch(pinned(BART))
     downloaded = sorted(hub.downloads())
-    assert not [path for path in downloaded if path.endswith(("README.md", "generation_config.json"))]
+    assert not [
+        path for path in downloaded if path.endswith(("README.md", "generation_config.json"))
+    ]
     assert (folder / "model.safetensors").is_file()
     hub.asked.clear()
     client.fetch(pinned(BART))
@@ -50,7 +52,10 @@ def test_pickled_weights_are_converted_once_and_equal_the_folder(
     ours, theirs = load_causal(locate(str(models / "opt-1.3b")), Runtime())
     text = "The committee approved the new budget, didn't it?"
     assert tokenizer(text).input_ids == theirs(text).input_ids
-    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), ours.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(model.state_dict().values(), ours.state_dict().values(), strict=True)
+    )
     assert not [path for path in hub.downloads() if "flax" in path or "README" in path]
 
 
@@ -63,7 +68,9 @@ def test_offline_after_one_fetch_and_not_before(hub: Hub, monkeypatch: pytest.Mo
         locate(BART)
 
 
-def test_what_another_program_has_cached_serves_offline(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_another_program_has_cached_serves_offline(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from huggingface_hub import snapshot_download
 
     snapshot_download(BART)
@@ -172,7 +179,9 @@ def test_what_cannot_be_had_is_named(hub: Hub, name: str, says: str) -> None:
 
 
 @pytest.mark.parametrize("status", [0, 503])
-def test_no_hub_at_all(tmp_path: Path, hub: Hub, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_hub_at_all(
+    tmp_path: Path, hub: Hub, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hub.status = status
     if not status:
         local_hub.use("http://127.0.0.1:9", tmp_path / "other", monkeypatch)

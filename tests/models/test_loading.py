@@ -126,10 +126,17 @@ def test_an_opt_tokenizer_must_begin_with_the_end_token(folder: Path) -> None:
         load_causal(locate(str(folder)), Runtime())
 
 
-def test_devices_and_dtypes_that_are_not_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_devices_and_dtypes_that_are_not_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert [resolve_device(name) for name in ("auto", "cpu", "cuda", "cuda:1")] == ["cuda:0", "cpu", "cuda:0", "cuda:1"]
+    assert [resolve_device(name) for name in ("auto", "cpu", "cuda", "cuda:1")] == [
+        "cuda:0",
+        "cpu",
+        "cuda:0",
+        "cuda:1",
+    ]
     with pytest.raises(UserError, match="cuda:2"):
         resolve_device("cuda:2")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -142,7 +149,9 @@ def test_devices_and_dtypes_that_are_not_there(folder: Path, monkeypatch: pytest
 
 def test_finding_a_checkpoint_loads_no_torch(folder: Path) -> None:
     code = f"import sys; from parabench.models.loading import locate; locate({str(folder)!r}); print(*sys.modules)"
-    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    modules = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert "parabench.models.loading" in modules
     assert not {"torch", "transformers", "numpy"} & set(modules)
 

@@ -1,6 +1,7 @@
 """A hook, which nothing can take off again, that refuses every step onto a network.
 
-Python imports a module of this name by itself, so child processes refuse too while this folder is on PYTHONPATH.
+Python imports a module of this name by itself, so child processes refuse too while this folder is
+on PYTHONPATH.
 """
 
 import ipaddress
@@ -15,7 +16,9 @@ HOST_FIRST = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyadd
 ADDRESS_SECOND = ("socket.connect", "socket.sendto", "socket.sendmsg")
 
 ATTEMPTS = "PARABENCH_TEST_ATTEMPTS"
-"""A file to which every refused step is added, with the test that took it; in the environment, if anyone wants it."""
+"""A file to which every refused step is added, with the test that took it; in the environment, if
+anyone wants it.
+"""
 
 
 class NetworkReached(BaseException):
@@ -32,7 +35,9 @@ def refuse(event, arguments):
     if not (os.environ.get(LOOPBACK) and is_here(host)):
         if os.environ.get(ATTEMPTS):
             with open(os.environ[ATTEMPTS], "a") as file:
-                file.write(f"{os.environ.get('PYTEST_CURRENT_TEST', 'no test')}\t{event} {host!r}\n")
+                file.write(
+                    f"{os.environ.get('PYTEST_CURRENT_TEST', 'no test')}\t{event} {host!r}\n"
+                )
         raise NetworkReached(f"{event} {host!r}")
 
 

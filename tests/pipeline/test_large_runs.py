@@ -1,4 +1,6 @@
-"""Runs of many examples: what stays on disk until it is asked for, and what the page shows of them."""
+"""Runs of many examples: what stays on disk until it is asked for, and what the page shows of
+them.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ def test_a_log_is_finished_and_read_without_holding_its_texts(tmp_path: Path) ->
 
 
 def test_examples_are_written_and_compared_without_a_copy(tmp_path: Path) -> None:
-    records = [{"id": f"e{number}", "source": f"{number} " + "x" * LENGTH} for number in range(COUNT)]
+    records = [
+        {"id": f"e{number}", "source": f"{number} " + "x" * LENGTH} for number in range(COUNT)
+    ]
     tracemalloc.start()
     with open_run(tmp_path, {}) as run:
         run.write_examples(records)
@@ -80,13 +84,27 @@ def test_the_digest_of_texts_is_that_of_all_of_them_in_canonical_json() -> None:
     named = [Example(name, name, ()) for name in ("b", "a", "ä", "10", "9")]
     texts = [[f"text of {example.id}", "é"] for example in named]
     whole = {example.id: several for example, several in zip(named, texts, strict=True)}
-    assert runner._digest(examples.EvaluationSet(named), texts) == hashlib.sha256(canonical(whole)).hexdigest()
+    assert (
+        runner._digest(examples.EvaluationSet(named), texts)
+        == hashlib.sha256(canonical(whole)).hexdigest()
+    )
 
 
-def test_the_page_holds_a_sample_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_holds_a_sample_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = tmp_path / "data.tsv"
-    data.write_text("".join(f"The source number {n}.\tThe reference number {n}.\n" for n in range(12)))
-    suite = Suite(name="many", title="Many", data=str(data), systems=("copy",), scorers=("bleu",), headline="bleu")
+    data.write_text(
+        "".join(f"The source number {n}.\tThe reference number {n}.\n" for n in range(12))
+    )
+    suite = Suite(
+        name="many",
+        title="Many",
+        data=str(data),
+        systems=("copy",),
+        scorers=("bleu",),
+        headline="bleu",
+    )
     made = planning.plan(planning.Request(suite, device="cpu", output=tmp_path / "run"))
     board = runner.run(made)
     whole = (tmp_path / "run/report.html").read_text()
@@ -96,7 +114,9 @@ def test_the_page_holds_a_sample_and_says_so(tmp_path: Path, monkeypatch: pytest
     assert "5 of 12 examples" in page
     assert "of 12 examples" not in whole
     chosen = [str(place + 1) for place in shown(12, 5, 0)]
-    assert [one for one in map(str, range(1, 13)) if f'"id":"{one}"' in page] == sorted(chosen, key=int)
+    assert [one for one in map(str, range(1, 13)) if f'"id":"{one}"' in page] == sorted(
+        chosen, key=int
+    )
     assert json.loads((tmp_path / "run/leaderboard.json").read_text())["rows"][0]["asked"] == 12
 
 
@@ -109,17 +129,30 @@ def test_clusters_are_numbered_by_first_appearance_whatever_names_them() -> None
     assert sums[0].tolist() == [[[0 + 4, 1 + 5], [2 + 8, 3 + 9], [6, 7]]]
 
 
-def test_a_run_of_many_examples_is_that_of_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_of_many_examples_is_that_of_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is held, and what is on disk from a number of examples on, makes the same files."""
     data = tmp_path / "data.jsonl"
     records = [
-        {"id": f"e{n}", "source": f"Source number {n} is here.", "references": [f"It is {n}.", f"A {n}.", f"A {n}."]}
+        {
+            "id": f"e{n}",
+            "source": f"Source number {n} is here.",
+            "references": [f"It is {n}.", f"A {n}.", f"A {n}."],
+        }
         for n in range(40)
     ]
     records += [records[3] | {"id": "twin", "references": ["A 3.", "Of 3."]}]
     data.write_text("".join(f"{json.dumps(record)}\n" for record in records))
     controls = ("human", "copy", "shuffled", "other-sentence")
-    suite = Suite(name="many", title="Many", data=str(data), controls=controls, scorers=("bleu",), headline="bleu")
+    suite = Suite(
+        name="many",
+        title="Many",
+        data=str(data),
+        controls=controls,
+        scorers=("bleu",),
+        headline="bleu",
+    )
     for name in ("held", "kept"):
         if name == "kept":
             monkeypatch.setattr(held, "MANY", 7)
@@ -133,7 +166,10 @@ def test_a_run_of_many_examples_is_that_of_few(tmp_path: Path, monkeypatch: pyte
         assert verify(tmp_path / name) == []
         assert len(runner.run(plan).rows) == len(controls)
     few, many = (
-        {path.relative_to(tmp_path / name): path.read_bytes() for path in sorted((tmp_path / name).rglob("*.*"))}
+        {
+            path.relative_to(tmp_path / name): path.read_bytes()
+            for path in sorted((tmp_path / name).rglob("*.*"))
+        }
         for name in ("held", "kept")
     )
     assert few == many
@@ -144,7 +180,9 @@ def test_a_source_or_an_id_that_comes_twice_is_found_among_many(
 ) -> None:
     monkeypatch.setattr(held, "MANY", 3)
     monkeypatch.setattr(examples, "MANY", 3)
-    lines = [{"id": f"e{n % 9}", "source": f"s {n % 8}", "references": [f"r {n}", "r"]} for n in range(9)]
+    lines = [
+        {"id": f"e{n % 9}", "source": f"s {n % 8}", "references": [f"r {n}", "r"]} for n in range(9)
+    ]
     data = tmp_path / "data.jsonl"
     data.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     found = examples.evaluation_set(examples.read_examples(data), None, 0)
@@ -154,7 +192,9 @@ def test_a_source_or_an_id_that_comes_twice_is_found_among_many(
         examples.read_examples(data)
 
 
-def test_places_are_found_whether_they_are_sorted_in_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_places_are_found_whether_they_are_sorted_in_or_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(positions, "LATEST", 4)
     known = positions.Places()
     names = [f"e{number}" for number in range(23)]

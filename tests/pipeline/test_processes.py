@@ -1,4 +1,6 @@
-"""Several processes on one run: the bytes of one process, a dead one costs its own, a stopped one is noticed."""
+"""Several processes on one run: the bytes of one process, a dead one costs its own, a stopped one
+is noticed.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,18 @@ class Slow(tiny_suite.Upper):
 
 
 def light(world: Path, output: Path, batches: int | None = None, pause: float = 0.0) -> Plan:
-    """A plan without models; its system makes two answers a batch, and dies after so many batches."""
-    made = plan(Request(load(str(world / "tiny.toml")), ("copy", "human"), ("ibleu",), device="cpu", output=output))
+    """A plan without models; its system makes two answers a batch, and dies after so many
+    batches.
+    """
+    made = plan(
+        Request(
+            load(str(world / "tiny.toml")),
+            ("copy", "human"),
+            ("ibleu",),
+            device="cpu",
+            output=output,
+        )
+    )
     slow = Slow(batches=batches)
     slow.pause = pause
     return replace(made, systems={**made.systems, "upper": slow})
@@ -71,7 +83,9 @@ def alone(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
 
 
 def digests(folder: Path) -> dict[str, str]:
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("lock")]
+    files = [
+        path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("lock")
+    ]
     return {str(path.relative_to(folder)): sha256(path.read_bytes()).hexdigest() for path in files}
 
 
@@ -91,7 +105,14 @@ class Launch:
     def __init__(self, world: Path, output: Path) -> None:
         self.world, self.output, self.processes = world, output, list[Any]()
 
-    def start(self, rank: int, size: int, batches: int | None = None, pause: float = 0.0, patience: float = 20) -> Any:
+    def start(
+        self,
+        rank: int,
+        size: int,
+        batches: int | None = None,
+        pause: float = 0.0,
+        patience: float = 20,
+    ) -> Any:
         share = Share(rank, size, patience, interval=0.02)
         arguments = (self.world, self.output, share, batches, pause)
         self.processes.append(get_context("fork").Process(target=work, args=arguments))
@@ -124,7 +145,9 @@ def test_three_processes_leave_the_bytes_of_one(launch: Launch, alone: dict[str,
 
 
 @pytest.mark.parametrize("batches", [0, 1])
-def test_what_a_dead_process_left_is_done_by_the_leader(launch: Launch, alone: dict[str, str], batches: int) -> None:
+def test_what_a_dead_process_left_is_done_by_the_leader(
+    launch: Launch, alone: dict[str, str], batches: int
+) -> None:
     leader, dead = launch.start(0, 2), launch.start(1, 2, batches)
     assert ended(dead) != 0
     assert ended(leader) == 0
@@ -145,7 +168,9 @@ def test_a_killed_leader_ends_all_and_the_next_launch_may_have_another_size(
     assert digests(launch.output) == alone
 
 
-def test_a_stopped_process_is_named_and_nothing_is_lost(launch: Launch, alone: dict[str, str]) -> None:
+def test_a_stopped_process_is_named_and_nothing_is_lost(
+    launch: Launch, alone: dict[str, str]
+) -> None:
     leader, stopped = launch.start(0, 2, patience=3), launch.start(1, 2, pause=0.5)
     part = launch.output / "predictions" / "upper.part-1.jsonl"
     wait_for(part.exists)
@@ -162,7 +187,9 @@ def wait_for(condition) -> None:
         time.sleep(0.02)
 
 
-def test_one_who_comes_when_all_is_done_has_nothing_to_do(launch: Launch, alone: dict[str, str]) -> None:
+def test_one_who_comes_when_all_is_done_has_nothing_to_do(
+    launch: Launch, alone: dict[str, str]
+) -> None:
     assert ended(launch.start(0, 1)) == 0
     assert ended(launch.start(1, 2)) == 0
     assert digests(launch.output) == alone
@@ -201,11 +228,17 @@ def test_a_log_may_be_finished_while_others_open_it(
 def test_two_launches_do_not_mix(world: Path, tmp_path: Path) -> None:
     spec = {"a": 1}
     with open_run(tmp_path / "run", spec):
-        with pytest.raises(UserError, match=f"process {os.getpid()} is writing it"), open_run(tmp_path / "run", spec):
+        with (
+            pytest.raises(UserError, match=f"process {os.getpid()} is writing it"),
+            open_run(tmp_path / "run", spec),
+        ):
             pass
         with join_run(tmp_path / "run", spec, 1):
             assert standing(tmp_path / "run", 1) == "there"
-            with pytest.raises(UserError, match="is writing it"), join_run(tmp_path / "run", spec, 1):
+            with (
+                pytest.raises(UserError, match="is writing it"),
+                join_run(tmp_path / "run", spec, 1),
+            ):
                 pass
         assert standing(tmp_path / "run", 1) == "gone"
         assert standing(tmp_path / "run", 2) == "unknown"
@@ -235,12 +268,20 @@ def test_the_share_comes_from_what_torchrun_sets() -> None:
             from_environment(wrong)
 
 
-def test_the_experiments_of_the_figures_lose_and_double_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_experiments_of_the_figures_lose_and_double_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(process_figures, "EXAMPLES", 12)
     lines: list[str] = []
-    cases = [("one of three killed", 3, 2, "killed", 1), ("the leading one killed", 2, 0, "killed", 1)]
+    cases = [
+        ("one of three killed", 3, 2, "killed", 1),
+        ("the leading one killed", 2, 0, "killed", 1),
+    ]
     process_figures.measured(lines.append, cases)
-    assert [line.split(" | ")[1:6] for line in lines[2:]] == [["1", "0", "0", "0", "0"], ["1", "0", "0", "0", "1"]]
+    assert [line.split(" | ")[1:6] for line in lines[2:]] == [
+        ["1", "0", "0", "0", "0"],
+        ["1", "0", "0", "0", "1"],
+    ]
 
 
 def test_the_experiments_would_see_an_answer_that_stands_twice(tmp_path: Path) -> None:

@@ -39,7 +39,10 @@ def light(world: Path, output: Path, system: tiny_suite.Upper) -> Plan:
 
 def digests(folder: Path) -> dict[str, str]:
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != "lock"]
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 def test_a_run_of_models_ends_complete_and_verifies(world: Path, tmp_path: Path) -> None:
@@ -90,16 +93,22 @@ def test_a_new_scorer_needs_no_new_generation(world: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "changes", [{"seed": 1}, {"limit": 5}, {"dtype": "bfloat16"}], ids=lambda changes: next(iter(changes))
+    "changes",
+    [{"seed": 1}, {"limit": 5}, {"dtype": "bfloat16"}],
+    ids=lambda changes: next(iter(changes)),
 )
-def test_another_run_does_not_fit_the_folder(world: Path, tmp_path: Path, changes: dict[str, object]) -> None:
+def test_another_run_does_not_fit_the_folder(
+    world: Path, tmp_path: Path, changes: dict[str, object]
+) -> None:
     chosen = {"systems": ("copy",), "scorers": ("bleu",)}
     runner.run(make_plan(world, tmp_path / "run", **chosen))
     with pytest.raises(UserError):
         runner.run(make_plan(world, tmp_path / "run", **chosen, **changes))
 
 
-def test_human_is_scored_against_as_many_references_as_everybody(world: Path, tmp_path: Path) -> None:
+def test_human_is_scored_against_as_many_references_as_everybody(
+    world: Path, tmp_path: Path
+) -> None:
     plan = make_plan(world, tmp_path / "run", systems=("human", "copy"), scorers=("bleu",))
     runner.run(plan)
     human = read_log(tmp_path / "run", "predictions", "human")[1]
@@ -109,9 +118,13 @@ def test_human_is_scored_against_as_many_references_as_everybody(world: Path, tm
     assert plan.identity["protocol"] == "turns|references:2|left-out:each"
 
 
-def test_without_references_only_scorers_that_read_none_are_taken(world: Path, tmp_path: Path) -> None:
+def test_without_references_only_scorers_that_read_none_are_taken(
+    world: Path, tmp_path: Path
+) -> None:
     data = tmp_path / "bare.jsonl"
-    data.write_text('{"source": "a b c", "references": ["d"]}\n{"source": "c d e"}\n', encoding="utf-8")
+    data.write_text(
+        '{"source": "a b c", "references": ["d"]}\n{"source": "c d e"}\n', encoding="utf-8"
+    )
     with pytest.raises(UserError, match="example '2' has no references") as caught:
         make_plan(world, tmp_path / "run", data=data, scorers=("divergence", "ibleu"), systems=())
     assert "--scorers divergence" in str(caught.value)
@@ -121,18 +134,30 @@ def test_without_references_only_scorers_that_read_none_are_taken(world: Path, t
 
 def test_rows_measured_under_other_settings_share_no_table(world: Path, tmp_path: Path) -> None:
     runner.run(light(world, tmp_path / "run", tiny_suite.Upper()))
-    suite = suites.load(str(world / "tiny.toml")).model_copy(update={"scorer": {"ibleu": {"lowercase": True}}})
-    changed = replace(light(world, tmp_path / "run", tiny_suite.Upper()), systems={"late": tiny_suite.Upper()})
+    suite = suites.load(str(world / "tiny.toml")).model_copy(
+        update={"scorer": {"ibleu": {"lowercase": True}}}
+    )
+    changed = replace(
+        light(world, tmp_path / "run", tiny_suite.Upper()), systems={"late": tiny_suite.Upper()}
+    )
     with pytest.raises(UserError, match="different settings") as caught:
-        runner.run(replace(changed, scorers={"ibleu": planning.build("scorer", "ibleu", suite, Setting())}))
+        runner.run(
+            replace(changed, scorers={"ibleu": planning.build("scorer", "ibleu", suite, Setting())})
+        )
     assert "case:lc" in str(caught.value)
     assert "case:mixed" in str(caught.value)
 
 
-def test_a_scorer_with_a_name_of_its_own_is_reported_again_without_the_suite(world: Path, tmp_path: Path) -> None:
+def test_a_scorer_with_a_name_of_its_own_is_reported_again_without_the_suite(
+    world: Path, tmp_path: Path
+) -> None:
     options = {"mine": {"family": "bleu", "lowercase": True}}
-    suite = suites.load(str(world / "tiny.toml")).model_copy(update={"scorer": options, "headline": "bleu"})
-    runner.run(planning.plan(Request(suite, ("copy",), ("mine",), device="cpu", output=tmp_path / "run")))
+    suite = suites.load(str(world / "tiny.toml")).model_copy(
+        update={"scorer": options, "headline": "bleu"}
+    )
+    runner.run(
+        planning.plan(Request(suite, ("copy",), ("mine",), device="cpu", output=tmp_path / "run"))
+    )
     board = assemble.write_reports(tmp_path / "run")
     assert board.signatures["bleu"].startswith("bleu|nrefs:var|case:lc")
 

@@ -1,4 +1,6 @@
-"""Several samples a source: the same however they are made, kept whole, and compared with one another by self-BLEU."""
+"""Several samples a source: the same however they are made, kept whole, and compared with one
+another by self-BLEU.
+"""
 
 from __future__ import annotations
 
@@ -39,11 +41,19 @@ def scored(samples: Sequence[Sequence[str]], **options: Any) -> tuple[float, np.
 
 
 def test_self_bleu_is_sacrebleus_of_every_sample_against_the_others() -> None:
-    """Zhu et al. 2018: each text in turn is the hypothesis, all others its references; one corpus of all turns."""
+    """Zhu et al. 2018: each text in turn is the hypothesis, all others its references; one corpus
+    of all turns.
+    """
     texts = [text for several in SAMPLES for text in several]
-    others = [[t for at, t in enumerate(several) if at != left] for several in SAMPLES for left in range(3)]
+    others = [
+        [t for at, t in enumerate(several) if at != left]
+        for several in SAMPLES
+        for left in range(3)
+    ]
     for lowercase in (False, True):
-        expected = BLEU(lowercase=lowercase).corpus_score(texts, list(zip(*others, strict=True))).score
+        expected = (
+            BLEU(lowercase=lowercase).corpus_score(texts, list(zip(*others, strict=True))).score
+        )
         assert 20 < expected < 90
         assert scored(SAMPLES, lowercase=lowercase)[0] == pytest.approx(expected, abs=1e-9)
 
@@ -61,7 +71,9 @@ def test_one_text_alone_is_undefined_and_no_part_of_a_sum() -> None:
 
 
 def test_references_are_no_samples() -> None:
-    """Whoever measures a text by itself, as filters do, is told that there is nothing, not another BLEU."""
+    """Whoever measures a text by itself, as filters do, is told that there is nothing, not another
+    BLEU.
+    """
     scorer = selfbleu.build("", Setting())
     assert np.isnan(scorer.combine(scorer.measure(EXAMPLES, ["r", "r"]))[0])
 
@@ -71,13 +83,18 @@ def test_samples_need_chance_and_a_number(samples: int, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="do_sample = true"):
         Decoding(samples=samples)
     path = tiny_suite.suite_file(tmp_path)
-    path.write_text(path.read_text().replace("max_new_tokens = 8", f"max_new_tokens = 8, samples = {samples}"))
+    path.write_text(
+        path.read_text().replace("max_new_tokens = 8", f"max_new_tokens = 8, samples = {samples}")
+    )
     with pytest.raises(UserError, match=f"write {samples} samples"):
         suites.load(str(path))
 
 
 def test_answers_are_put_together_as_the_last_of_a_source_comes() -> None:
-    batches = [[Paraphrase(at, f"text {at}", at != 2) for at in batch] for batch in ([5, 0, 3], [4], [1, 2])]
+    batches = [
+        [Paraphrase(at, f"text {at}", at != 2) for at in batch]
+        for batch in ([5, 0, 3], [4], [1, 2])
+    ]
     first = Paraphrase(1, "text 3", True, samples=("text 3", "text 4", "text 5"))
     second = Paraphrase(0, "text 0", True, samples=("text 0", "text 1", "text 2"))
     assert list(together(batches, 3)) == [[first], [second]]
@@ -115,7 +132,9 @@ class Dying:
         raise KeyboardInterrupt
 
 
-def test_samples_are_the_same_in_any_batch_and_after_an_interruption(world: Path, tmp_path: Path) -> None:
+def test_samples_are_the_same_in_any_batch_and_after_an_interruption(
+    world: Path, tmp_path: Path
+) -> None:
     runner.run(planned(world, tmp_path / "whole"))
     for size in (1, 5):
         runner.run(planned(world, tmp_path / f"by-{size}", batch_size=size))
@@ -127,17 +146,23 @@ def test_samples_are_the_same_in_any_batch_and_after_an_interruption(world: Path
     runner.run(replace(broken, runtime=replace(broken.runtime, batch_size=None)))
     for name in ("zeroshot", "bart"):
         whole = records(tmp_path / "whole", name)
-        assert all(len(record["samples"]) == 3 and record["text"] == record["samples"][0] for record in whole.values())
+        assert all(
+            len(record["samples"]) == 3 and record["text"] == record["samples"][0]
+            for record in whole.values()
+        )
         assert len({text for record in whole.values() for text in record["samples"]}) > 12
         assert all(records(tmp_path / other, name) == whole for other in ("by-1", "by-5", "broken"))
     assert verify(broken.folder) == []
 
 
-def test_fewer_samples_are_the_first_of_more_and_another_seed_writes_others(world: Path, tmp_path: Path) -> None:
+def test_fewer_samples_are_the_first_of_more_and_another_seed_writes_others(
+    world: Path, tmp_path: Path
+) -> None:
     made = {
         name: runner.run(planned(world, tmp_path / name, systems=("zeroshot",), **changes))
         and {
-            key: record.get("samples", [record["text"]]) for key, record in records(tmp_path / name, "zeroshot").items()
+            key: record.get("samples", [record["text"]])
+            for key, record in records(tmp_path / name, "zeroshot").items()
         }
         for name, changes in {"three": {}, "two": {"samples": 2}, "other": {"seed": 1}}.items()
     }
@@ -153,14 +178,22 @@ def test_one_text_a_source_is_recorded_and_declared_as_ever(world: Path, tmp_pat
     runner.run(plain)
     assert set(records(plain.folder, "zeroshot")["e0"]) == {"text", "finished"}
     several = planned(world, tmp_path / "plain")
-    assert several.identity["decoding"] == plain.identity["decoding"] | {"do_sample": True, "top_p": 0.9, "samples": 3}
+    assert several.identity["decoding"] == plain.identity["decoding"] | {
+        "do_sample": True,
+        "top_p": 0.9,
+        "samples": 3,
+    }
     assert "--samples 3" in several.command
 
 
 def test_how_the_suite_samples_is_kept(world: Path) -> None:
     suite = suites.load(str(world / "tiny.toml"))
-    own = suite.model_copy(update={"decoding": Decoding(do_sample=True, temperature=0.7, samples=5)})
-    assert planning.sampling(own, 2).decoding == Decoding(do_sample=True, temperature=0.7, samples=2)
+    own = suite.model_copy(
+        update={"decoding": Decoding(do_sample=True, temperature=0.7, samples=5)}
+    )
+    assert planning.sampling(own, 2).decoding == Decoding(
+        do_sample=True, temperature=0.7, samples=2
+    )
     assert planning.sampling(own, None) is own
 
 
@@ -173,15 +206,23 @@ class Wordy(tiny_suite.Upper):
             yield [Paraphrase(place, several[0], samples=several)]
 
 
-def test_the_table_shows_it_where_it_is_and_says_why_not_elsewhere(world: Path, tmp_path: Path) -> None:
+def test_the_table_shows_it_where_it_is_and_says_why_not_elsewhere(
+    world: Path, tmp_path: Path
+) -> None:
     plan = planned(world, tmp_path / "run", systems=())
     board = runner.run(replace(plan, systems={**plan.systems, "wordy": Wordy()}))
     (column,) = [column for column in board.columns if column.name == "self_bleu"]
     assert (column.against, column.better) == ("samples", "none")
     cells = {row.system: row.scores["self_bleu"] for row in board.rows}
     texts = [record["samples"] for record in records(tmp_path / "run", "wordy").values()]
-    others = [[t for at, t in enumerate(several) if at != left] for several in texts for left in range(3)]
-    expected = BLEU().corpus_score([t for several in texts for t in several], list(zip(*others, strict=True))).score
+    others = [
+        [t for at, t in enumerate(several) if at != left] for several in texts for left in range(3)
+    ]
+    expected = (
+        BLEU()
+        .corpus_score([t for several in texts for t in several], list(zip(*others, strict=True)))
+        .score
+    )
     assert cells["wordy"].value == pytest.approx(expected, abs=1e-9)
     assert cells["wordy"].low <= expected <= cells["wordy"].high
     assert np.isfinite(cells["human"].value)
@@ -200,7 +241,12 @@ def test_the_table_shows_it_where_it_is_and_says_why_not_elsewhere(world: Path, 
 
 def test_people_are_compared_with_as_many_as_there_are_samples() -> None:
     people, scorer = {"text": "a", "turns": ["a", "b", "c", "d"]}, selfbleu.build("", Setting())
-    assert [len(leave_one_out.given(scorer, people, samples)) for samples in (1, 2, 3, 9)] == [4, 2, 3, 4]
+    assert [len(leave_one_out.given(scorer, people, samples)) for samples in (1, 2, 3, 9)] == [
+        4,
+        2,
+        3,
+        4,
+    ]
 
 
 def test_a_wrong_number_of_samples_is_refused(world: Path, tmp_path: Path) -> None:
@@ -208,7 +254,10 @@ def test_a_wrong_number_of_samples_is_refused(world: Path, tmp_path: Path) -> No
 
     class Short(tiny_suite.Upper):
         def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
-            yield [Paraphrase(at, source, samples=(source, source)) for at, source in enumerate(sources)]
+            yield [
+                Paraphrase(at, source, samples=(source, source))
+                for at, source in enumerate(sources)
+            ]
 
     with pytest.raises(UserError, match="take 2 samples from upper"):
         runner.run(replace(plan, systems={"upper": Short()}))

@@ -1,4 +1,6 @@
-"""Adapters on disk: exact round trips, and every kind of damage refused before anything is loaded."""
+"""Adapters on disk: exact round trips, and every kind of damage refused before anything is
+loaded.
+"""
 
 import json
 from dataclasses import replace
@@ -15,7 +17,9 @@ from parabench.prompts.initialisers import from_adapter
 from parabench.prompts.templates import paraphrase
 
 BASE = adapters.Base("toy", 16, 384, 2, 4, revision="r1", digest="d" * 64)
-FACTS = adapters.AdapterFacts(paraphrase(5), BASE, initialiser="vocabulary", seed=7, loss=((1, 2.5), (2, 2.25)))
+FACTS = adapters.AdapterFacts(
+    paraphrase(5), BASE, initialiser="vocabulary", seed=7, loss=((1, 2.5), (2, 2.25))
+)
 
 
 @pytest.fixture
@@ -61,13 +65,20 @@ def flip(path):
 
 
 def rewrite(folder, prompt, key="prompt_embeddings", **more):
-    """Replace the tensor and make the checksum agree, so that only the tensor itself is at fault."""
+    """Replace the tensor and make the checksum agree, so that only the tensor itself is at
+    fault.
+    """
     save_file({key: prompt, **more}, folder / adapters.TENSOR)
-    change(folder / adapters.FACTS, sha256=adapters.hashlib.sha256((folder / adapters.TENSOR).read_bytes()).hexdigest())
+    change(
+        folder / adapters.FACTS,
+        sha256=adapters.hashlib.sha256((folder / adapters.TENSOR).read_bytes()).hexdigest(),
+    )
 
 
 def change(path, **values):
-    """Change members of a JSON file; facts get the checksums of what they are now, so that only that is at fault."""
+    """Change members of a JSON file; facts get the checksums of what they are now, so that only
+    that is at fault.
+    """
     content = {**json.loads(path.read_text()), **values}
     told = content.pop("checksums", None)
     if told:
@@ -85,33 +96,53 @@ DAMAGE = {
     f"read {adapters.CONFIG}": lambda f: (f / adapters.CONFIG).unlink(),
     f"read {adapters.TENSOR}": lambda f: (f / adapters.TENSOR).unlink(),
     f"read {adapters.FACTS}": lambda f: (f / adapters.FACTS).unlink(),
-    "adapter_config.json is not JSON": lambda f: (f / adapters.CONFIG).write_text('{"peft_type": "PROMPT'),
+    "adapter_config.json is not JSON": lambda f: (f / adapters.CONFIG).write_text(
+        '{"peft_type": "PROMPT'
+    ),
     "parabench.json is not a JSON object": lambda f: (f / adapters.FACTS).write_text("[]"),
-    "not a whole safetensors file": lambda f: (f / adapters.TENSOR).write_bytes(b"PK\x03\x04 a pickle in disguise"),
-    "is not a whole safetensors": lambda f: (f / adapters.TENSOR).write_bytes((f / adapters.TENSOR).read_bytes()[:-4]),
+    "not a whole safetensors file": lambda f: (f / adapters.TENSOR).write_bytes(
+        b"PK\x03\x04 a pickle in disguise"
+    ),
+    "is not a whole safetensors": lambda f: (f / adapters.TENSOR).write_bytes(
+        (f / adapters.TENSOR).read_bytes()[:-4]
+    ),
     "has SHA-256": lambda f: flip(f / adapters.TENSOR),
-    "holds embeddings, not prompt_embeddings": lambda f: rewrite(f, torch.zeros(5, 16), "embeddings"),
-    "holds more, prompt_embeddings, not": lambda f: rewrite(f, torch.zeros(5, 16), more=torch.zeros(1)),
+    "holds embeddings, not prompt_embeddings": lambda f: rewrite(
+        f, torch.zeros(5, 16), "embeddings"
+    ),
+    "holds more, prompt_embeddings, not": lambda f: rewrite(
+        f, torch.zeros(5, 16), more=torch.zeros(1)
+    ),
     r"the prompt is \(4, 16\)": lambda f: rewrite(f, torch.zeros(4, 16)),
     r"the prompt is \(5, 32\)": lambda f: rewrite(f, torch.zeros(5, 32)),
     "not a matrix of floats": lambda f: rewrite(f, torch.zeros(5, 16, dtype=torch.int64)),
     "of shape \\(80,\\), not a matrix": lambda f: rewrite(f, torch.zeros(80)),
     "1 of the prompt's numbers are not finite": lambda f: rewrite(
-        f, torch.zeros(5, 16).index_fill(0, torch.tensor(2), 0).put_(torch.tensor(3), torch.tensor(float("nan")))
+        f,
+        torch.zeros(5, 16)
+        .index_fill(0, torch.tensor(2), 0)
+        .put_(torch.tensor(3), torch.tensor(float("nan"))),
     ),
     "peft_type LORA": lambda f: change(f / adapters.CONFIG, peft_type="LORA"),
     "says 6 x 16": lambda f: change(f / adapters.CONFIG, num_virtual_tokens=6),
     "is of format 3": lambda f: change(f / adapters.FACTS, format=3),
-    "the facts are not those that were saved": lambda f: edit(f / adapters.FACTS, '"seed": 7', '"seed": 8'),
+    "the facts are not those that were saved": lambda f: edit(
+        f / adapters.FACTS, '"seed": 7', '"seed": 8'
+    ),
     "parabench.json holds half a character": lambda f: edit(
         f / adapters.FACTS, '"initialiser": "voc', '"initialiser": "\\ud800'
     ),
     "the state are not those that were saved": lambda f: flip(f / adapters.STATE),
-    "checksums: Unexpected keyword": lambda f: edit(f / adapters.FACTS, '"format": 2', '"format": 1'),
+    "checksums: Unexpected keyword": lambda f: edit(
+        f / adapters.FACTS, '"format": 2', '"format": 1'
+    ),
     "sede: Unexpected keyword": lambda f: change(f / adapters.FACTS, sede=1),
     "sum to 4, not 5": lambda f: change(
         f / adapters.FACTS,
-        template={**json.loads((f / adapters.FACTS).read_text())["template"], "virtual_token_splits": [4]},
+        template={
+            **json.loads((f / adapters.FACTS).read_text())["template"],
+            "virtual_token_splits": [4],
+        },
     ),
     "parabench_state.safetensors is not a whole": lambda f: (f / adapters.STATE).write_bytes(b"x"),
 }
@@ -123,7 +154,10 @@ def test_adapters_from_before_facts_had_checksums_are_read_and_leave_with_them(f
     (folder / adapters.FACTS).write_text(json.dumps({**content, "format": 1}))
     old = adapters.load(folder)
     adapters.save(folder, old.prompt, old.facts, old.state)
-    assert json.loads((folder / adapters.FACTS).read_text())["checksums"].keys() == {"facts", "state"}
+    assert json.loads((folder / adapters.FACTS).read_text())["checksums"].keys() == {
+        "facts",
+        "state",
+    }
 
 
 @pytest.mark.parametrize("message", DAMAGE)
@@ -136,11 +170,16 @@ def test_a_damaged_adapter_is_refused(folder, message):
 
 def test_another_base_is_refused_and_the_difference_named(folder):
     assert adapters.load(folder, Checkpoint("toy", "toy", "r1", "d" * 64)).facts.base == BASE
-    with pytest.raises(UserError, match=r"made for toy dddddddddddd, given other eeeeeeeeeeee .revision r1, given r2"):
+    with pytest.raises(
+        UserError,
+        match=r"made for toy dddddddddddd, given other eeeeeeeeeeee .revision r1, given r2",
+    ):
         adapters.load(folder, Checkpoint("other", "other", "r2", "e" * 64))
 
 
-@pytest.mark.parametrize(("shape", "message"), [((384, 8), "width 16, this model has 8"), ((99, 16), "vocabulary 384")])
+@pytest.mark.parametrize(
+    ("shape", "message"), [((384, 8), "width 16, this model has 8"), ((99, 16), "vocabulary 384")]
+)
 def test_a_model_of_another_shape_is_refused(folder, shape, message):
     class Model(torch.nn.Module):
         def get_input_embeddings(self):

@@ -1,4 +1,6 @@
-"""Prompt encoders against numpy, written from Hochreiter and Schmidhuber's equations and NeMo's structures."""
+"""Prompt encoders against numpy, written from Hochreiter and Schmidhuber's equations and NeMo's
+structures.
+"""
 
 import numpy as np
 import pytest
@@ -26,7 +28,10 @@ def sigmoid(x):
 
 def lstm(state, rows, layer, suffix):
     """One direction of one layer; gates in the order input, forget, cell, output."""
-    names = [f"lstm_head.{part}_l{layer}{suffix}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    names = [
+        f"lstm_head.{part}_l{layer}{suffix}"
+        for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    ]
     w_ih, w_hh, b_ih, b_hh = (state[name] for name in names)
     hidden = cell = np.zeros(w_hh.shape[1])
     outputs = []
@@ -46,7 +51,9 @@ def reference(kind, state, rows, layers):
         return linear(state, "mlp_head.2", np.maximum(linear(state, "mlp_head.0", rows), 0))
     if kind == "tpmlp":
         x = linear(state, "mlp_head.0", rows)
-        return linear(state, "mlp_head.2", 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))))
+        return linear(
+            state, "mlp_head.2", 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+        )
     for layer in range(layers - 1):
         rows = np.maximum(linear(state, f"mlp_head.{2 * layer}", rows), 0)
     return linear(state, f"mlp_head.{2 * (layers - 1)}", rows)
@@ -76,7 +83,9 @@ def test_output_is_numpys(config, names):
         if names:
             rows[: names[task]] = conditions[task].numpy()
         expected.append(reference(config.kind, state, rows, config.layers))
-    np.testing.assert_allclose(encoders.output(encoder).numpy(), np.concatenate(expected), atol=2e-6)
+    np.testing.assert_allclose(
+        encoders.output(encoder).numpy(), np.concatenate(expected), atol=2e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,11 +112,22 @@ def test_output_is_numpys(config, names):
                 "mlp_head.2": (64, 128),
             },
         ),
-        ("peft-mlp", {"embedding": (20, 64), "mlp_head.0": (64, 64), "mlp_head.2": (64, 64), "mlp_head.4": (64, 64)}),
+        (
+            "peft-mlp",
+            {
+                "embedding": (20, 64),
+                "mlp_head.0": (64, 64),
+                "mlp_head.2": (64, 64),
+                "mlp_head.4": (64, 64),
+            },
+        ),
     ],
 )
 def test_defaults_have_the_shapes_of_nemo_and_peft(name, expected):
-    shapes = {key: tuple(p.shape) for key, p in PromptEncoder(encoders.config(name, 64), 64, [20]).named_parameters()}
+    shapes = {
+        key: tuple(p.shape)
+        for key, p in PromptEncoder(encoders.config(name, 64), 64, [20]).named_parameters()
+    }
     assert {key: shapes.get(key, shapes.get(f"{key}.weight")) for key in expected} == expected
     if name == "tpmlp":
         weight = PromptEncoder(encoders.config(name, 64), 64, [20]).mlp_head[0].weight
@@ -125,7 +145,9 @@ def test_tasks_share_the_encoder_and_differ_by_their_names():
     with torch.no_grad():
         alone.embedding.weight.copy_(encoder.embedding.weight[: lengths[1]])
     alone.lstm_head, alone.mlp_head = encoder.lstm_head, encoder.mlp_head
-    torch.testing.assert_close(encoder()[lengths[0] :], alone(), msg="a task's prompt depends on the tasks beside it")
+    torch.testing.assert_close(
+        encoder()[lengths[0] :], alone(), msg="a task's prompt depends on the tasks beside it"
+    )
     encoder().sum().backward()
     assert encoder.embedding.weight.grad[lengths[0] - 1].abs().sum() > 0
     assert not any("condition" in name for name, _ in encoder.named_parameters())

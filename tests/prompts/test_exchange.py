@@ -54,7 +54,9 @@ def peft_folder(folder, **changes):
 
 
 def origin_file(path, **more):
-    """As ``SpecificLayersCheckpoint`` of Paraphrase-OPT writes it: layers, optimiser and scheduler in one dict."""
+    """As ``SpecificLayersCheckpoint`` of Paraphrase-OPT writes it: layers, optimiser and scheduler
+    in one dict.
+    """
     parameter = torch.nn.Parameter(PROMPT.clone())
     optimizer = torch.optim.Adam([parameter], lr=1e-3)
     (parameter.square().sum()).backward()
@@ -66,17 +68,31 @@ def origin_file(path, **more):
 
 
 def nemo_file(path, weights=None, config=None, mode="w"):
-    """As NeMo v1.10 saves a prompt table: the table's state dict in a state dict, beside the configuration."""
+    """As NeMo v1.10 saves a prompt table: the table's state dict in a state dict, beside the
+    configuration.
+    """
     prompts = {
         "prompt_table.sentiment.prompt_embeddings.weight": PROMPT,
         "prompt_table.sentiment.indices": torch.arange(4),
     }
-    more = {"prompt_table.qa.prompt_embeddings.weight": PROMPT[:2] + 1, "prompt_table.qa.indices": torch.arange(2)}
-    template = {"taskname": "sentiment", "prompt_template": "<|VIRTUAL_PROMPT_0|> {sentence} sentiment: {label}"}
+    more = {
+        "prompt_table.qa.prompt_embeddings.weight": PROMPT[:2] + 1,
+        "prompt_table.qa.indices": torch.arange(2),
+    }
+    template = {
+        "taskname": "sentiment",
+        "prompt_template": "<|VIRTUAL_PROMPT_0|> {sentence} sentiment: {label}",
+    }
     sizes = {"total_virtual_tokens": 4, "virtual_token_splits": [4], "truncate_field": None}
     templates = [
         {**template, **sizes, "answer_only_loss": True, "answer_field": "label", "task_id_num": 0},
-        {**template, **sizes, "taskname": "qa", "total_virtual_tokens": 2, "virtual_token_splits": [2]},
+        {
+            **template,
+            **sizes,
+            "taskname": "qa",
+            "total_virtual_tokens": 2,
+            "virtual_token_splits": [2],
+        },
     ]
     buffer = io.BytesIO()
     torch.save(weights or {"prompt_table": {**prompts, **more}}, buffer)
@@ -84,7 +100,9 @@ def nemo_file(path, weights=None, config=None, mode="w"):
         for name, content in (
             (
                 "./model_config.yaml",
-                yaml.safe_dump(config or {"task_templates": templates, "existing_tasks": []}).encode(),
+                yaml.safe_dump(
+                    config or {"task_templates": templates, "existing_tasks": []}
+                ).encode(),
             ),
             ("./model_weights.ckpt", buffer.getvalue()),
         ):
@@ -98,16 +116,27 @@ def test_peft_to_here_to_peft_to_here_is_bit_exact(base, tmp_path):
     theirs = peft_folder(tmp_path / "theirs")
     first = exchange.import_adapter(theirs, tmp_path / "first", base)
     exchange.export_adapter(first, tmp_path / "out", "peft")
-    assert (tmp_path / "out" / peft_format.TENSOR).read_bytes() == (theirs / peft_format.TENSOR).read_bytes()
+    assert (tmp_path / "out" / peft_format.TENSOR).read_bytes() == (
+        theirs / peft_format.TENSOR
+    ).read_bytes()
     second = exchange.import_adapter(tmp_path / "out", tmp_path / "second", base)
-    assert second.prompt.numpy().tobytes() == first.prompt.numpy().tobytes() == PROMPT.numpy().tobytes()
+    assert (
+        second.prompt.numpy().tobytes()
+        == first.prompt.numpy().tobytes()
+        == PROMPT.numpy().tobytes()
+    )
     assert second.digest == first.digest
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [peft_format.CONFIG, peft_format.TENSOR]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        peft_format.CONFIG,
+        peft_format.TENSOR,
+    ]
     assert "PROMPT_TUNING for facebook/opt-toy" in first.facts.origin
 
 
 def test_plain_safetensors_keeps_prompt_state_and_facts(base, tmp_path):
-    facts = adapters.AdapterFacts(paraphrase(4), adapters.Base.of(base), seed=3, loss=((1, 0.1),), data="d")
+    facts = adapters.AdapterFacts(
+        paraphrase(4), adapters.Base.of(base), seed=3, loss=((1, 0.1),), data="d"
+    )
     own = adapters.save(tmp_path / "own", PROMPT, facts, {"initial": PROMPT * 2})
     file = exchange.export_adapter(own, tmp_path / "p.safetensors", "safetensors")
     assert torch.equal(load_file(file)["prompt_embeddings"], PROMPT)
@@ -121,14 +150,18 @@ def test_plain_safetensors_keeps_prompt_state_and_facts(base, tmp_path):
 
 def test_a_foreign_plain_file_needs_only_the_tensor(base, tmp_path):
     save_file({"prompt_embeddings": PROMPT}, tmp_path / "p.safetensors")
-    assert torch.equal(exchange.import_adapter(tmp_path / "p.safetensors", tmp_path / "a", base).prompt, PROMPT)
+    assert torch.equal(
+        exchange.import_adapter(tmp_path / "p.safetensors", tmp_path / "a", base).prompt, PROMPT
+    )
 
 
 def test_paraphrase_opts_checkpoint_gives_its_prompt_and_its_layout(base, tmp_path):
     file = origin_file(tmp_path / "soft-opt-epoch=029-val_loss=0.487.ckpt")
     adapter = exchange.import_adapter(file, tmp_path / "a", base)
     assert torch.equal(adapter.prompt, PROMPT)
-    assert adapter.facts.origin.startswith("Paraphrase-OPT soft-opt-epoch=029-val_loss=0.487.ckpt sha256:")
+    assert adapter.facts.origin.startswith(
+        "Paraphrase-OPT soft-opt-epoch=029-val_loss=0.487.ckpt sha256:"
+    )
     tokenizer = load_causal(base, Runtime())[1]
     text = tokenizer("The rain", add_special_tokens=False).input_ids
     row = render(adapter.facts.template, {"source": "The rain"}, tokenizer, 64)
@@ -174,7 +207,10 @@ class Bomb:
 
 def test_nothing_in_a_file_is_run(base, tmp_path):
     bomb = Bomb(tmp_path / "ran")
-    torch.save({"soft_embedding.learned_embedding": PROMPT, "hyper_parameters": bomb}, tmp_path / "bomb.ckpt")
+    torch.save(
+        {"soft_embedding.learned_embedding": PROMPT, "hyper_parameters": bomb},
+        tmp_path / "bomb.ckpt",
+    )
     nemo_file(tmp_path / "bomb.nemo", {"prompt_table": {}, "more": bomb})
     old = peft_folder(tmp_path / "old")
     (old / peft_format.TENSOR).unlink()
@@ -206,7 +242,9 @@ REFUSED = {
     "a model of heads 32": lambda f: peft_folder(f / "a", num_attention_heads=32),
     "a model of revision 0{40}": lambda f: peft_folder(f / "a", revision="0" * 40),
     "not tensors alone": lambda f: written(f / "x.ckpt"),
-    "0 tensors soft_embedding": lambda f: torch.save({"weight": PROMPT}, f / "x.ckpt") or f / "x.ckpt",
+    "0 tensors soft_embedding": lambda f: (
+        torch.save({"weight": PROMPT}, f / "x.ckpt") or f / "x.ckpt"
+    ),
     "not a whole safetensors": lambda f: written(f / "x.safetensors"),
     "not a whole tar archive": lambda f: written(f / "x.nemo"),
     "has no list task_templates": lambda f: nemo_file(f / "x.nemo", config={"tasks": []}),
@@ -231,7 +269,9 @@ def test_another_base_is_refused(base, other, tmp_path):
 
 def test_peft_export_refuses_what_peft_cannot_say(base, tmp_path):
     template = Template("t", "{source}<|VIRTUAL_PROMPT_0|>{target}", 4, (4,), "source", "target")
-    adapter = adapters.save(tmp_path / "a", PROMPT, adapters.AdapterFacts(template, adapters.Base.of(base)))
+    adapter = adapters.save(
+        tmp_path / "a", PROMPT, adapters.AdapterFacts(template, adapters.Base.of(base))
+    )
     with pytest.raises(UserError, match="do not all stand in front"):
         exchange.export_adapter(adapter, tmp_path / "b", "peft")
     with pytest.raises(UserError, match="no such form"):
@@ -239,11 +279,15 @@ def test_peft_export_refuses_what_peft_cannot_say(base, tmp_path):
 
 
 def test_embeddings_for_serving_continue_as_the_adapter_does(base, tmp_path):
-    """As vLLM reads ``prompt_embeds``: base64 of a saved floating-point matrix [T, H], loaded with weights only."""
+    """As vLLM reads ``prompt_embeds``: base64 of a saved floating-point matrix [T, H], loaded with
+    weights only.
+    """
     model, tokenizer = load_causal(base, Runtime())
     adapter = exchange.import_adapter(peft_folder(tmp_path / "a"), tmp_path / "b", base)
     record = {"source": "Nobody knew why"}
-    file = exchange.export_prompt_embeds(adapter, model, tokenizer, [record], tmp_path / "embeds.jsonl", 64)
+    file = exchange.export_prompt_embeds(
+        adapter, model, tokenizer, [record], tmp_path / "embeds.jsonl", 64
+    )
     encoded = json.loads(file.read_text())["prompt_embeds"]
     sent = torch.load(io.BytesIO(base64.b64decode(encoded)), weights_only=True)
     assert sent.shape == (len(render(adapter.facts.template, record, tokenizer, 64).ids), 32)

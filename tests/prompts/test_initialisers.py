@@ -18,19 +18,25 @@ def test_first_vocabulary():
 
 def test_sampled_vocabulary_draws_different_rows_among_the_most_frequent():
     drawn = sampled_vocabulary(3, most_frequent=50)(VOCABULARY, 50)
-    assert {tuple(row) for row in drawn.tolist()} == {tuple(row) for row in VOCABULARY[:50].tolist()}
+    assert {tuple(row) for row in drawn.tolist()} == {
+        tuple(row) for row in VOCABULARY[:50].tolist()
+    }
     assert torch.equal(drawn, sampled_vocabulary(3, most_frequent=50)(VOCABULARY, 50))
     assert not torch.equal(drawn, sampled_vocabulary(4, most_frequent=50)(VOCABULARY, 50))
 
 
-@pytest.mark.parametrize(("length", "expected"), [(2, [9, 8]), (3, [9, 8, 7]), (7, [9, 8, 7, 9, 8, 7, 9]), (0, [])])
+@pytest.mark.parametrize(
+    ("length", "expected"), [(2, [9, 8]), (3, [9, 8, 7]), (7, [9, 8, 7, 9, 8, 7, 9]), (0, [])]
+)
 def test_text_is_tiled_as_a_whole_or_cut(length, expected):
     assert torch.equal(from_text([9, 8, 7])(VOCABULARY, length), VOCABULARY[expected])
 
 
 def test_text_has_no_special_tokens():
     first = parse("text:The committee", TOKENIZER, 0)(VOCABULARY, 1)
-    assert torch.equal(first[0], VOCABULARY[TOKENIZER("The", add_special_tokens=False).input_ids[0]])
+    assert torch.equal(
+        first[0], VOCABULARY[TOKENIZER("The", add_special_tokens=False).input_ids[0]]
+    )
 
 
 def test_class_labels_are_means_and_the_rest_is_drawn():
@@ -52,7 +58,9 @@ def test_xavier_has_glorots_deviation():
     assert prompt.std().item() == pytest.approx((2 / 600) ** 0.5, rel=0.02)
 
 
-@pytest.mark.parametrize("name", ["text:", "labels:", "nothing", "uniform:1", "sampled:x", "labels:a,,b"])
+@pytest.mark.parametrize(
+    "name", ["text:", "labels:", "nothing", "uniform:1", "sampled:x", "labels:a,,b"]
+)
 def test_what_cannot_be_parsed_is_refused(name):
     with pytest.raises(UserError):
         parse(name, TOKENIZER, 0)
@@ -81,5 +89,11 @@ def test_dropout_acts_in_training_only():
 def test_embedding_width_is_not_the_hidden_size():
     from transformers import OPTConfig, OPTForCausalLM
 
-    config = OPTConfig(vocab_size=20, hidden_size=16, word_embed_proj_dim=8, num_hidden_layers=1, num_attention_heads=2)
+    config = OPTConfig(
+        vocab_size=20,
+        hidden_size=16,
+        word_embed_proj_dim=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+    )
     assert embedding_width(OPTForCausalLM(config)) == 8

@@ -1,4 +1,6 @@
-"""The three invariants of prompt tuning that fail silently (google-research/prompt-tuning ``train_test.py``)."""
+"""The three invariants of prompt tuning that fail silently (google-research/prompt-tuning
+``train_test.py``).
+"""
 
 import pytest
 import torch
@@ -16,7 +18,11 @@ from parabench.training.config import TrainingConfig
 from parabench.training.recipes import tune_prompt
 from tests.support import tiny
 
-PAIRS = [("The rain stopped.", "It stopped."), ("Nobody knew why.", "No one knew."), ("The dog walks.", "A walk.")]
+PAIRS = [
+    ("The rain stopped.", "It stopped."),
+    ("Nobody knew why.", "No one knew."),
+    ("The dog walks.", "A walk."),
+]
 
 
 @pytest.fixture(scope="module", params=["opt", "opt350"])
@@ -32,7 +38,9 @@ def test_a_step_changes_the_prompt_and_nothing_else_and_weights_are_the_checkpoi
     state = model.state_dict()
     assert set(stored) <= set(state)
     assert all(torch.equal(state[name], weight) for name, weight in stored.items())
-    assert not torch.equal(prompt.embedding, first_vocabulary()(stored["model.decoder.embed_tokens.weight"], 4))
+    assert not torch.equal(
+        prompt.embedding, first_vocabulary()(stored["model.decoder.embed_tokens.weight"], 4)
+    )
     assert (prompt.embedding != stored["model.decoder.embed_tokens.weight"][:4]).any(dim=1).all()
     assert [name for name, weight in model.named_parameters() if weight.grad is not None] == []
 
@@ -43,5 +51,7 @@ def test_a_prompt_of_length_0_leaves_logits_unchanged(folder):
     plain = tokenizer(PAIRS[0][0] + "\n", return_tensors="pt")
     with torch.no_grad():
         expected = model(**plain).logits
-        found = model(inputs_embeds=embed(model, [Row(row.ids, torch.zeros(0, embedding_width(model)))])[None]).logits
+        found = model(
+            inputs_embeds=embed(model, [Row(row.ids, torch.zeros(0, embedding_width(model)))])[None]
+        ).logits
     assert torch.equal(found, expected)

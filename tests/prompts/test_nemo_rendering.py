@@ -1,7 +1,9 @@
-"""The renderer against NeMo's own algorithm, done literally: string replacement, then one tokenisation.
+"""The renderer against NeMo's own algorithm, done literally: string replacement, then one
+tokenisation.
 
 Reference: NeMo v1.10 ``gpt_prompt_learning_dataset.py`` (``_insert_text_in_template``,
-``_insert_virtual_token_placeholders``, ``_find_answer_start``), which adds ``<prompt_k>`` to the tokenizer.
+``_insert_virtual_token_placeholders``, ``_find_answer_start``), which adds ``<prompt_k>`` to the
+tokenizer.
 """
 
 import pytest
@@ -15,10 +17,20 @@ from tests.support.tiny import tokenizer as tiny_tokenizer
 
 TOKENIZER, THEIRS = tiny_tokenizer("$A"), tiny_tokenizer("$A")
 PSEUDO = [f"<prompt_{k}>" for k in range(200)]
-THEIRS.add_special_tokens({"additional_special_tokens": [AddedToken(token, normalized=False) for token in PSEUDO]})
+THEIRS.add_special_tokens(
+    {"additional_special_tokens": [AddedToken(token, normalized=False) for token in PSEUDO]}
+)
 START = THEIRS.convert_tokens_to_ids(PSEUDO[0])
 
-SENTIMENT = Template("sentiment", "<|VIRTUAL_PROMPT_0|> {sentence} sentiment: {label}", 10, (10,), None, "label", True)
+SENTIMENT = Template(
+    "sentiment",
+    "<|VIRTUAL_PROMPT_0|> {sentence} sentiment: {label}",
+    10,
+    (10,),
+    None,
+    "label",
+    True,
+)
 QUESTION = Template(
     "qa",
     "<|VIRTUAL_PROMPT_0|> Context: {context}\n\nQuestion: {question}\n\nAnswer: {answer}",
@@ -36,9 +48,16 @@ INTENT = Template(
     "label",
     True,
 )
-LENGTHS = [Template("t", "<|VIRTUAL_PROMPT_0|>{x} and {y}", n, (n,), None, "y") for n in (20, 111, 163)]
+LENGTHS = [
+    Template("t", "<|VIRTUAL_PROMPT_0|>{x} and {y}", n, (n,), None, "y") for n in (20, 111, 163)
+]
 SPLITS = Template(
-    "t", "<|VIRTUAL_PROMPT_2|>a<|VIRTUAL_PROMPT_0|><|VIRTUAL_PROMPT_1|> {x} {y}", 163, (20, 43, 100), None, "y"
+    "t",
+    "<|VIRTUAL_PROMPT_2|>a<|VIRTUAL_PROMPT_0|><|VIRTUAL_PROMPT_1|> {x} {y}",
+    163,
+    (20, 43, 100),
+    None,
+    "y",
 )
 
 
@@ -53,11 +72,15 @@ def reference(template, record):
         start += split
     ids = [*THEIRS(text, add_special_tokens=False).input_ids, 2]
     answer = THEIRS(" " + record[template.answer_field], add_special_tokens=False).input_ids
-    return [START - 1 - token if token >= START else token for token in ids], len(ids) - len(answer) - 1
+    return [START - 1 - token if token >= START else token for token in ids], len(ids) - len(
+        answer
+    ) - 1
 
 
 @pytest.mark.parametrize(
-    "template", [SENTIMENT, QUESTION, INTENT, *LENGTHS, SPLITS], ids=lambda t: f"{t.taskname}{t.total_virtual_tokens}"
+    "template",
+    [SENTIMENT, QUESTION, INTENT, *LENGTHS, SPLITS],
+    ids=lambda t: f"{t.taskname}{t.total_virtual_tokens}",
 )
 @given(data=st.data())
 @settings(max_examples=25)

@@ -1,4 +1,6 @@
-"""Equality with huggingface/peft on the same weights: logits, loss, gradient, greedy and beam, in both directions."""
+"""Equality with huggingface/peft on the same weights: logits, loss, gradient, greedy and beam, in
+both directions.
+"""
 
 from dataclasses import replace
 
@@ -42,7 +44,9 @@ def foreign(checkpoint, method):
     model, _ = load_causal(checkpoint, Runtime())
     width = embedding_width(model)
     if method == "prompt-tuning":
-        config = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=LENGTH, token_dim=width)
+        config = peft.PromptTuningConfig(
+            task_type="CAUSAL_LM", num_virtual_tokens=LENGTH, token_dim=width
+        )
     else:
         config = peft.PromptEncoderConfig(
             task_type="CAUSAL_LM",
@@ -57,7 +61,9 @@ def foreign(checkpoint, method):
 
 def rows(checkpoint, prompt):
     tokenizer = load_causal(checkpoint, Runtime())[1]
-    return [Row(render(paraphrase(LENGTH), record, tokenizer, 128).ids, prompt) for record in SOURCES]
+    return [
+        Row(render(paraphrase(LENGTH), record, tokenizer, 128).ids, prompt) for record in SOURCES
+    ]
 
 
 def assert_equal_forward(theirs, model, rows, tolerance=2e-6):
@@ -90,7 +96,9 @@ def assert_equal_texts(theirs, model, rows):
                 pad_token_id=1,
             )
             expected = new[0, text.shape[1] :].tolist()
-            assert list(found[position]) == (expected[: expected.index(2)] if 2 in expected else expected)
+            assert list(found[position]) == (
+                expected[: expected.index(2)] if 2 in expected else expected
+            )
 
 
 @pytest.mark.parametrize("method", ["prompt-tuning", "MLP", "LSTM"])
@@ -100,7 +108,8 @@ def test_what_peft_saved_gives_the_same_logits_and_texts_here(checkpoint, method
     adapter = exchange.import_adapter(tmp_path / "theirs", tmp_path / "ours", checkpoint)
     assert torch.equal(adapter.prompt, theirs.get_prompt(1)[0].detach())
     model, ours = load_causal(checkpoint, Runtime())[0], rows(checkpoint, adapter.prompt)
-    # PEFT runs its LSTM anew in every forward, and torch's kernel without gradients differs by 1.5e-8 in the prompt.
+    # PEFT runs its LSTM anew in every forward, and torch's kernel without gradients differs by
+    # 1.5e-8 in the prompt.
     assert_equal_forward(theirs, model, ours, tolerance=1e-4 if method == "LSTM" else 2e-6)
     assert_equal_texts(theirs, model, ours)
 
@@ -115,7 +124,11 @@ def test_what_is_saved_here_gives_the_same_logits_and_texts_in_peft(checkpoint, 
         config = encoders.config(method, embedding_width(model))
         encoder = encoders.PromptEncoder(config, embedding_width(model), [LENGTH])
         prompt, facts = encoders.output(encoder), encoders.save_state(encoder)[0]
-    adapters.save(tmp_path, prompt, adapters.AdapterFacts(paraphrase(LENGTH), adapters.Base.of(checkpoint), facts))
+    adapters.save(
+        tmp_path,
+        prompt,
+        adapters.AdapterFacts(paraphrase(LENGTH), adapters.Base.of(checkpoint), facts),
+    )
     theirs = peft.PeftModel.from_pretrained(load_causal(checkpoint, Runtime())[0], tmp_path).eval()
     kind = {"prompt-tuning": "PROMPT_TUNING"}.get(method, "P_TUNING")
     assert theirs.active_peft_config.peft_type.value == kind
@@ -133,10 +146,15 @@ def test_loss_and_gradient_of_a_batch_are_pefts(checkpoint):
     longest = max(len(row.ids) for row in rendered) - LENGTH
     padded = [[*row.ids[LENGTH:], *[1] * longest][:longest] for row in rendered]
     marked = [[*labels(row)[LENGTH:], *[-100] * longest][:longest] for row in rendered]
-    mask = torch.tensor([([1] * (len(row.ids) - LENGTH) + [0] * longest)[:longest] for row in rendered])
-    expected = theirs(input_ids=torch.tensor(padded), attention_mask=mask, labels=torch.tensor(marked)).loss
+    mask = torch.tensor(
+        [([1] * (len(row.ids) - LENGTH) + [0] * longest)[:longest] for row in rendered]
+    )
+    expected = theirs(
+        input_ids=torch.tensor(padded), attention_mask=mask, labels=torch.tensor(marked)
+    ).loss
     lines = [
-        TrainingRow(list(row.ids[LENGTH : row.answer_start]), list(row.ids[row.answer_start :])) for row in rendered
+        TrainingRow(list(row.ids[LENGTH : row.answer_start]), list(row.ids[row.answer_start :]))
+        for row in rendered
     ]
     found = prompt_loss(model, prompt(), lines)
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
@@ -160,7 +178,9 @@ def test_a_peft_encoder_goes_on_here_with_the_same_state(checkpoint, name, metho
 
 
 def test_text_initialisation_is_pefts_less_its_special_token(checkpoint):
-    """PEFT tokenises with special tokens, so that BOS is tiled into the prompt; here it is left out."""
+    """PEFT tokenises with special tokens, so that BOS is tiled into the prompt; here it is left
+    out.
+    """
     from parabench.prompts.initialisers import parse
 
     model, tokenizer = load_causal(checkpoint, Runtime())

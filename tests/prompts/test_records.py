@@ -1,4 +1,6 @@
-"""Every rule for a task record: NeMo's and those it lacks; each error names the file and the line."""
+"""Every rule for a task record: NeMo's and those it lacks; each error names the file and the
+line.
+"""
 
 import json
 
@@ -14,7 +16,9 @@ GOOD = {"taskname": "t", "x": "rain", "y": "wet"}
 
 def read(tmp_path, *lines, training=True):
     path = tmp_path / "data.jsonl"
-    path.write_bytes(b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines))
+    path.write_bytes(
+        b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines)
+    )
     return list(records.read(path, TASKS, training))
 
 

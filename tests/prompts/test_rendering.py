@@ -24,7 +24,9 @@ def text(tokens):
 
 
 def test_paraphrase_layout_is_soft_bos_source_newline_answer_eos():
-    row = render(paraphrase(3), {"source": "The rain", "target": "Rain"}, TOKENIZER, 100, training=True)
+    row = render(
+        paraphrase(3), {"source": "The rain", "target": "Rain"}, TOKENIZER, 100, training=True
+    )
     prompt = [-1, -2, -3, BOS, *ids("The rain\n")]
     assert list(row.ids) == [*prompt, *ids("Rain"), EOS]
     assert row.answer_start == len(prompt)
@@ -36,7 +38,9 @@ def test_length_0_has_no_virtual_token():
 
 
 def test_markers_anywhere_with_rows_in_the_order_of_their_indices():
-    template = Template("t", "<|VIRTUAL_PROMPT_1|>A {x}<|VIRTUAL_PROMPT_0|> so {y}", 5, (2, 3), None, "y", True)
+    template = Template(
+        "t", "<|VIRTUAL_PROMPT_1|>A {x}<|VIRTUAL_PROMPT_0|> so {y}", 5, (2, 3), None, "y", True
+    )
     row = render(template, {"x": "b", "y": "c"}, TOKENIZER, 100, training=True)
     prompt = [-3, -4, -5, BOS, *ids("A b"), -1, -2, *ids(" so")]
     assert list(row.ids) == [*prompt, *ids(" c"), EOS]
@@ -44,7 +48,9 @@ def test_markers_anywhere_with_rows_in_the_order_of_their_indices():
 
 
 def test_the_end_of_text_token_can_stand_in_a_template_as_paraphrase_opt_had_it():
-    template = Template("t", "<|VIRTUAL_PROMPT_0|>{source}<|EOS|>{target}", 1, (1,), "source", "target", True)
+    template = Template(
+        "t", "<|VIRTUAL_PROMPT_0|>{source}<|EOS|>{target}", 1, (1,), "source", "target", True
+    )
     row = render(template, {"source": "a b", "target": "c"}, TOKENIZER, 100, training=True)
     assert list(row.ids) == [-1, BOS, *ids("a b"), EOS, *ids("c"), EOS]
     assert row.answer_start == 3 + len(ids("a b"))
@@ -58,7 +64,9 @@ def test_loss_over_the_whole_text_leaves_out_virtual_tokens_and_bos():
 
 
 def test_special_token_names_in_a_value_are_text():
-    row = render(paraphrase(1), {"source": "stop</s>here", "target": "x"}, TOKENIZER, 100, training=True)
+    row = render(
+        paraphrase(1), {"source": "stop</s>here", "target": "x"}, TOKENIZER, 100, training=True
+    )
     assert row.ids.count(EOS) == 2
     assert text(row.ids[2 : row.answer_start]) == "stop</s>here\n"
 
@@ -66,13 +74,17 @@ def test_special_token_names_in_a_value_are_text():
 @given(source=TEXT, target=TEXT, between=st.sampled_from(["\n", " ", " answer: ", ":", ""]))
 @settings(max_examples=150)
 def test_render_then_recover(source, target, between):
-    template = Template("t", f"<|VIRTUAL_PROMPT_0|>{{source}}{between}{{target}}", 2, (2,), None, "target", True)
+    template = Template(
+        "t", f"<|VIRTUAL_PROMPT_0|>{{source}}{between}{{target}}", 2, (2,), None, "target", True
+    )
     row = render(template, {"source": source, "target": target}, TOKENIZER, 10_000, training=True)
     answer = text(row.ids[row.answer_start : -1])
     prompt = text(row.ids[3 : row.answer_start])
     assert prompt + answer == source + between + target
     assert answer.removeprefix(template.answer_prefix) == target
-    assert render(template, {"source": source}, TOKENIZER, 10_000).ids == row.ids[: row.answer_start]
+    assert (
+        render(template, {"source": source}, TOKENIZER, 10_000).ids == row.ids[: row.answer_start]
+    )
     spans = {span.field: row.ids[span.start : span.end] for span in row.spans}
     assert source in text(spans["source"])
     assert text(spans["target"]) == template.answer_prefix + target
@@ -81,11 +93,20 @@ def test_render_then_recover(source, target, between):
 @given(source=st.text(min_size=5, max_size=40), target=st.text(max_size=5), room=st.integers(0, 30))
 @settings(max_examples=150)
 def test_truncation_cuts_the_named_field_at_its_end_and_nothing_else(source, target, room):
-    least = len(render(paraphrase(2), {"source": "", "target": target}, TOKENIZER, 999, training=True).ids)
-    row = render(paraphrase(2), {"source": source, "target": target}, TOKENIZER, least + room, training=True)
+    least = len(
+        render(paraphrase(2), {"source": "", "target": target}, TOKENIZER, 999, training=True).ids
+    )
+    row = render(
+        paraphrase(2), {"source": source, "target": target}, TOKENIZER, least + room, training=True
+    )
     kept = source[: len(source) - row.cut]
     assert len(row.ids) <= least + room
-    assert row.ids == render(paraphrase(2), {"source": kept, "target": target}, TOKENIZER, 999, training=True).ids
+    assert (
+        row.ids
+        == render(
+            paraphrase(2), {"source": kept, "target": target}, TOKENIZER, 999, training=True
+        ).ids
+    )
 
 
 def test_truncation_leaves_no_room_unused_for_plain_words():
@@ -102,7 +123,10 @@ def test_a_repeated_field_is_cut_in_every_place():
 
 
 def test_what_does_not_fit_is_counted_by_name():
-    records = [("a", {"source": "x", "target": "The committee approved"}), ("b", {"source": "x", "target": "y"})]
+    records = [
+        ("a", {"source": "x", "target": "The committee approved"}),
+        ("b", {"source": "x", "target": "y"}),
+    ]
     fitting, rejected = render_all(paraphrase(2), records, TOKENIZER, 8, training=True)
     assert (list(fitting), rejected) == (["b"], ["a"])
     with pytest.raises(TooLongError, match="more than 8"):
@@ -132,12 +156,32 @@ GOOD = {
     [
         ({"virtual_token_splits": [2, 2]}, "sum to 4, not 5"),
         ({"virtual_token_splits": [5]}, "markers 0, 1; 1 splits need 0"),
-        ({"prompt_template": "<|VIRTUAL_PROMPT_0|>{x}<|VIRTUAL_PROMPT_0|>{y}"}, "markers 0, 0; 2 splits need 0, 1"),
-        ({"prompt_template": "<|VIRTUAL_PROMPT_0|>{x}<|VIRTUAL_PROMPT_2|>{y}"}, "markers 0, 2; 2 splits need 0, 1"),
-        ({"prompt_template": "<|VIRTUAL_PROMPT_0|>{x}<|VIRTUAL_PROMPT_1|><|VIRTUAL_PROMPT_x|>{y}"}, "a marker that is"),
-        ({"prompt_template": "<|VIRTUAL_PROMPT_0|>[x]<|VIRTUAL_PROMPT_1|>{y}"}, r"the slot \[x\] in square brackets"),
-        ({"prompt_template": "<|VIRTUAL_PROMPT_0|>{x}<|VIRTUAL_PROMPT_1|>{y}."}, r"does not end with \{y\}"),
-        ({"prompt_template": "<|VIRTUAL_PROMPT_0|>{y}{x}<|VIRTUAL_PROMPT_1|>{y}"}, "stands in the prompt too"),
+        (
+            {"prompt_template": "<|VIRTUAL_PROMPT_0|>{x}<|VIRTUAL_PROMPT_0|>{y}"},
+            "markers 0, 0; 2 splits need 0, 1",
+        ),
+        (
+            {"prompt_template": "<|VIRTUAL_PROMPT_0|>{x}<|VIRTUAL_PROMPT_2|>{y}"},
+            "markers 0, 2; 2 splits need 0, 1",
+        ),
+        (
+            {
+                "prompt_template": "<|VIRTUAL_PROMPT_0|>{x}<|VIRTUAL_PROMPT_1|><|VIRTUAL_PROMPT_x|>{y}"
+            },
+            "a marker that is",
+        ),
+        (
+            {"prompt_template": "<|VIRTUAL_PROMPT_0|>[x]<|VIRTUAL_PROMPT_1|>{y}"},
+            r"the slot \[x\] in square brackets",
+        ),
+        (
+            {"prompt_template": "<|VIRTUAL_PROMPT_0|>{x}<|VIRTUAL_PROMPT_1|>{y}."},
+            r"does not end with \{y\}",
+        ),
+        (
+            {"prompt_template": "<|VIRTUAL_PROMPT_0|>{y}{x}<|VIRTUAL_PROMPT_1|>{y}"},
+            "stands in the prompt too",
+        ),
         ({"truncate_field": "z"}, "truncate_field 'z' is no slot; slots: x, y"),
         ({"truncate_field": "y"}, "truncate_field is the answer"),
         ({"answer_field": None}, "answer_only_loss without an answer_field"),
@@ -154,7 +198,12 @@ def test_a_wrong_template_is_refused(change, message):
 
 
 def test_the_trainers_rows_are_the_renderers_with_an_end_of_text_token_inside():
-    template = Template("t", "<|VIRTUAL_PROMPT_0|>{source}<|EOS|>to: {target}", 2, (2,), None, "target", True)
+    template = Template(
+        "t", "<|VIRTUAL_PROMPT_0|>{source}<|EOS|>to: {target}", 2, (2,), None, "target", True
+    )
     (row,) = causal_pairs(TOKENIZER, template)([("The rain", "Rain")])
     whole = render(template, {"source": "The rain", "target": "Rain"}, TOKENIZER, 99, training=True)
-    assert (row.source, row.target) == (list(whole.ids[2 : whole.answer_start]), list(whole.ids[whole.answer_start :]))
+    assert (row.source, row.target) == (
+        list(whole.ids[2 : whole.answer_start]),
+        list(whole.ids[whole.answer_start :]),
+    )

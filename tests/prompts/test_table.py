@@ -1,4 +1,6 @@
-"""The task table with the three demonstration tasks: tuned, stored, extended, and decoded in one mixed batch."""
+"""The task table with the three demonstration tasks: tuned, stored, extended, and decoded in one
+mixed batch.
+"""
 
 import json
 from pathlib import Path
@@ -34,14 +36,18 @@ def loaded(request, tmp_path_factory):
 
 
 def demonstrations(training):
-    return [record for name in TASKS for record in records.read(HERE / f"{name}.jsonl", TASKS, training)]
+    return [
+        record for name in TASKS for record in records.read(HERE / f"{name}.jsonl", TASKS, training)
+    ]
 
 
 def random_table(base, lengths, seed=0):
     templates = [Template(f"t{n}", "<|VIRTUAL_PROMPT_0|>{x}", n, (n,)) for n in lengths]
     result = table.TaskTable(base, (), {})
     for template in templates:
-        prompt = torch.randn(template.total_virtual_tokens, base.width, generator=torch.Generator().manual_seed(seed))
+        prompt = torch.randn(
+            template.total_virtual_tokens, base.width, generator=torch.Generator().manual_seed(seed)
+        )
         result = table.add(result, template, prompt)
     return result
 
@@ -55,7 +61,9 @@ def mean_loss(model, virtual, rendered):
         embeds = torch.where((ids < 0)[:, None], virtual[(-1 - ids).clamp(min=0)], embeds)
         logits = model(inputs_embeds=embeds[None]).logits[0, :-1]
         targets = torch.tensor(labels(row)[1:])
-        total = total + torch.nn.functional.cross_entropy(logits, targets, ignore_index=-100, reduction="sum")
+        total = total + torch.nn.functional.cross_entropy(
+            logits, targets, ignore_index=-100, reduction="sum"
+        )
         count += int((targets >= 0).sum())
     return total / count
 
@@ -73,10 +81,17 @@ def test_the_three_demonstrations_are_learnt_together_and_only_the_prompts_chang
         conditions = encoders.name_conditions(["a", "b", "c"], tokenizer, vocabulary)
         prompts = encoders.PromptEncoder(encoders.config("mlp", width), width, lengths, conditions)
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    rendered, rejected = table.render_tasks(new, demonstrations(training=True), tokenizer, 120, training=True)
+    rendered, rejected = table.render_tasks(
+        new, demonstrations(training=True), tokenizer, 120, training=True
+    )
     assert rejected == []
-    lines = [TrainingRow(list(row.ids[: row.answer_start]), list(row.ids[row.answer_start :])) for row in rendered]
-    torch.testing.assert_close(prompt_loss(model, prompts(), lines, lead=0), mean_loss(model, prompts(), rendered))
+    lines = [
+        TrainingRow(list(row.ids[: row.answer_start]), list(row.ids[row.answer_start :]))
+        for row in rendered
+    ]
+    torch.testing.assert_close(
+        prompt_loss(model, prompts(), lines, lead=0), mean_loss(model, prompts(), rendered)
+    )
     optimiser, losses = torch.optim.AdamW(prompts.parameters(), lr=0.02), []
     for _ in range(4):
         loss = prompt_loss(model, prompts(), lines, lead=0)
@@ -94,19 +109,26 @@ def test_a_mixed_batch_gives_each_row_what_it_gets_alone(loaded):
     checkpoint, model, tokenizer = loaded
     base = Base.of(checkpoint)
     prompts = {
-        t.taskname: torch.randn(t.total_virtual_tokens, base.width, generator=torch.Generator().manual_seed(i))
+        t.taskname: torch.randn(
+            t.total_virtual_tokens, base.width, generator=torch.Generator().manual_seed(i)
+        )
         for i, t in enumerate(TEMPLATES)
     }
     whole = table.TaskTable(base, TEMPLATES, prompts)
     everything = demonstrations(training=False)[::2]
     mixed, rejected = table.rows(whole, everything, tokenizer, 110)
     assert rejected == []
-    alone = [Row(render(TASKS[r.taskname], r.fields, tokenizer, 110).ids, prompts[r.taskname]) for r in everything]
+    alone = [
+        Row(render(TASKS[r.taskname], r.fields, tokenizer, 110).ids, prompts[r.taskname])
+        for r in everything
+    ]
     for one, other in zip(mixed, alone, strict=True):
         assert torch.equal(embed(model, [one]), embed(model, [other]))
 
     def decode(rows, size):
-        runs = decode_causal(model, rows, Decoding(max_new_tokens=6), Runtime(batch_size=size), {2}, 1)
+        runs = decode_causal(
+            model, rows, Decoding(max_new_tokens=6), Runtime(batch_size=size), {2}, 1
+        )
         return {done.position: done.ids for batch in runs for done in batch}
 
     assert decode(mixed, len(mixed)) == {i: decode([row], 1)[0] for i, row in enumerate(alone)}
@@ -116,8 +138,14 @@ def test_lengths_20_111_and_163_share_a_batch(tmp_path):
     checkpoint = locate(str(tiny.opt(tmp_path, max_position_embeddings=256)))
     model, tokenizer = load_causal(checkpoint, Runtime())
     whole = random_table(Base.of(checkpoint), (20, 111, 163))
-    lines = [{"taskname": name, "x": text} for name in whole.prompts for text in ("The rain", "Nobody knew why.")]
-    rows, _ = table.rows(whole, records.check_all(lines, by_name(whole.templates), False), tokenizer, 250)
+    lines = [
+        {"taskname": name, "x": text}
+        for name in whole.prompts
+        for text in ("The rain", "Nobody knew why.")
+    ]
+    rows, _ = table.rows(
+        whole, records.check_all(lines, by_name(whole.templates), False), tokenizer, 250
+    )
 
     def decode(rows):
         runs = decode_causal(model, rows, Decoding(max_new_tokens=5), Runtime(batch_size=6), {2}, 1)
@@ -125,7 +153,9 @@ def test_lengths_20_111_and_163_share_a_batch(tmp_path):
 
     together = decode(rows)
     for position, line in enumerate(lines):
-        ids = render(by_name(whole.templates)[line["taskname"]], {"x": line["x"]}, tokenizer, 250).ids
+        ids = render(
+            by_name(whole.templates)[line["taskname"]], {"x": line["x"]}, tokenizer, 250
+        ).ids
         assert together[position] == decode([Row(ids, whole.prompts[line["taskname"]])])[0]
 
 
@@ -138,7 +168,8 @@ def test_a_new_task_leaves_the_old_rows_bit_identical(tmp_path):
     again = table.load(tmp_path / "more")
     assert [template.taskname for template in again.templates] == ["t3", "t5", "new"]
     assert all(
-        again.prompts[name].numpy().tobytes() == prompt.numpy().tobytes() for name, prompt in old.prompts.items()
+        again.prompts[name].numpy().tobytes() == prompt.numpy().tobytes()
+        for name, prompt in old.prompts.items()
     )
     less = table.remove(again, "new")
     table.save(tmp_path / "less", less)
@@ -169,7 +200,11 @@ def test_tasks_and_templates_are_each_named_once():
     with pytest.raises(UserError, match="the table has it"):
         table.add(random_table(BASE, (3,)), Template("t3", "x", 0, ()), torch.zeros(0, 8))
     with pytest.raises(UserError, match=r"the prompt of 'u' is \(2, 9\), not \(2, 8\)"):
-        table.add(random_table(BASE, (3,)), Template("u", "<|VIRTUAL_PROMPT_0|>", 2, (2,)), torch.zeros(2, 9))
+        table.add(
+            random_table(BASE, (3,)),
+            Template("u", "<|VIRTUAL_PROMPT_0|>", 2, (2,)),
+            torch.zeros(2, 9),
+        )
     with pytest.raises(UserError, match="the table has it not"):
         table.remove(random_table(BASE, (3,)), "t4")
 
@@ -197,5 +232,7 @@ def test_records_that_do_not_fit_are_named(loaded):
     checkpoint, _, tokenizer = loaded
     whole = random_table(Base.of(checkpoint), (20,))
     lines = [{"taskname": "t20", "x": "The rain " * 9}, {"taskname": "t20", "x": "Rain"}]
-    rows, rejected = table.rows(whole, records.check_all(lines, by_name(whole.templates), False), tokenizer, 30)
+    rows, rejected = table.rows(
+        whole, records.check_all(lines, by_name(whole.templates), False), tokenizer, 30
+    )
     assert (len(rows), rejected) == (1, ["record:1"])

@@ -7,9 +7,9 @@ from rapidfuzz.distance import LCSseq
 from parabench.render.diff import is_copy, runs, words
 from tests.support.boards import PATIENT
 
-TEXTS = st.lists(st.sampled_from(["the", "The", "cat", "sat", ",", ".", " ", "don't", "naïve", "猫", "\t"])).map(
-    " ".join
-)
+TEXTS = st.lists(
+    st.sampled_from(["the", "The", "cat", "sat", ",", ".", " ", "don't", "naïve", "猫", "\t"])
+).map(" ".join)
 
 
 def test_added_removed_and_kept_words_stand_in_reading_order():

@@ -1,4 +1,6 @@
-"""From statistics to the board: clusters and training seeds in intervals, tests in every column, what is told apart."""
+"""From statistics to the board: clusters and training seeds in intervals, tests in every column,
+what is told apart.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def evidence(statistics, cluster=lambda n: str(n), **changes) -> Evidence:
     texts = {one.id: ["text"] for one in examples}
     outputs = {name: Output(texts, frozenset(), "system", name, ({},)) for name in statistics}
     outputs |= changes.pop("outputs", {})
-    return Evidence(facts | changes, examples, outputs, {"means": Measured(Means(), "means", statistics)})
+    return Evidence(
+        facts | changes, examples, outputs, {"means": Measured(Means(), "means", statistics)}
+    )
 
 
 def made(found: Evidence) -> board.Leaderboard:
@@ -59,12 +63,19 @@ def draws(seed: int = 0, shift: float = 0.0, size: int = COUNT) -> np.ndarray:
 
 
 def test_intervals_and_tests_go_by_clusters():
-    """Twelve copies of ten sentences carry the information of ten: intervals are sqrt(12) = 3.5 times as wide."""
+    """Twelve copies of ten sentences carry the information of ten: intervals are sqrt(12) = 3.5
+    times as wide.
+    """
     repeated = {
-        name: rows(np.repeat(draws(seed, shift, 10), 12)) for seed, (name, shift) in enumerate([("a", 0), ("b", 0.5)])
+        name: rows(np.repeat(draws(seed, shift, 10), 12))
+        for seed, (name, shift) in enumerate([("a", 0), ("b", 0.5)])
     }
-    singly, together = (made(evidence(repeated, cluster)) for cluster in (str, lambda n: str(n // 12)))
-    width = [one.high - one.low for one in (b.rows[0].scores["quality"] for b in (singly, together))]
+    singly, together = (
+        made(evidence(repeated, cluster)) for cluster in (str, lambda n: str(n // 12))
+    )
+    width = [
+        one.high - one.low for one in (b.rows[0].scores["quality"] for b in (singly, together))
+    ]
     assert width[1] / width[0] == pytest.approx(3.5, rel=0.15)
     p = [next(c.p for c in b.comparisons if c.column == "quality") for b in (singly, together)]
     assert p[0] < 0.01 < 0.1 < p[1]
@@ -72,7 +83,9 @@ def test_intervals_and_tests_go_by_clusters():
 
 
 def test_the_smallest_difference_is_that_of_theory():
-    """Standard deviation of the difference 1 over 120 examples: 2.80 x 1 / sqrt(120) = 0.256 (z .975 + z .8)."""
+    """Standard deviation of the difference 1 over 120 examples: 2.80 x 1 / sqrt(120) = 0.256 (z
+    .975 + z .8).
+    """
     noise = draws(1)
     noise = (noise - noise.mean()) / noise.std(ddof=1)
     found = made(evidence({"a": rows(draws()), "b": rows(draws() + noise)}))
@@ -82,10 +95,14 @@ def test_the_smallest_difference_is_that_of_theory():
 
 
 def test_training_seeds_are_one_row_whose_interval_draws_them_too():
-    """Seeds a standard deviation of 1 apart hide in no sample of 120 examples: a tenth of it without them."""
+    """Seeds a standard deviation of 1 apart hide in no sample of 120 examples: a tenth of it
+    without them.
+    """
     spread = np.stack([rows(draws() + shift) for shift in (-1.0, 0.0, 1.0)])
     found = {"prompt": spread, "other": rows(draws(5))}
-    output = Output({str(n): ["x", "y", "z"] for n in range(COUNT)}, frozenset(), "system", "", ({}, {}, {}))
+    output = Output(
+        {str(n): ["x", "y", "z"] for n in range(COUNT)}, frozenset(), "system", "", ({}, {}, {})
+    )
     both = {row.system: row for row in made(evidence(found, outputs={"prompt": output})).rows}
     wide, narrow = (both[name].scores["quality"] for name in ("prompt", "other"))
     assert (both["prompt"].seeds, both["other"].seeds) == (3, 0)
@@ -94,7 +111,9 @@ def test_training_seeds_are_one_row_whose_interval_draws_them_too():
 
 
 def test_what_the_seeds_leave_open_is_not_ranked_apart():
-    """The mean of the seeds is 0.3 above the other system on every example; the seeds themselves differ by 2."""
+    """The mean of the seeds is 0.3 above the other system on every example; the seeds themselves
+    differ by 2.
+    """
     base = draws()
     spread = np.stack([rows(base + 0.3 + shift) for shift in (-1.0, 0.0, 1.0)])
     one, several = (made(evidence({"a": a, "b": rows(base)})) for a in (spread[1], spread))
@@ -105,20 +124,33 @@ def test_what_the_seeds_leave_open_is_not_ranked_apart():
 
 def test_names_that_end_in_a_seed_are_one_row():
     assert seeds.row_of("softprompt-111-s2") == "softprompt-111"
-    assert [seeds.row_of(name) for name in ("bart", "bart-s", "-s1", "s1")] == ["bart", "bart-s", "-s1", "s1"]
+    assert [seeds.row_of(name) for name in ("bart", "bart-s", "-s1", "s1")] == [
+        "bart",
+        "bart-s",
+        "-s1",
+        "s1",
+    ]
     seeds.check({"p-20-s1": "p|adapter:a|P:20", "p-20-s2": "p|adapter:b|P:20", "q-s1": "q|x:1"})
     with pytest.raises(UserError, match=r"P:20 and p\|P:21"):
         seeds.check({"p-s1": "p|adapter:a|P:20", "p-s2": "p|adapter:b|P:21"})
 
 
 def test_every_column_that_has_a_better_way_is_tested_and_the_headline_by_itself():
-    """Holm over three pairs of the headline; Benjamini-Hochberg over the other column's three (hand-worked orders)."""
+    """Holm over three pairs of the headline; Benjamini-Hochberg over the other column's three
+    (hand-worked orders).
+    """
     found = made(
         evidence(
-            {name: rows(draws(seed, shift)) for seed, (name, shift) in enumerate([("a", 0), ("b", 0), ("c", 0.4)])}
+            {
+                name: rows(draws(seed, shift))
+                for seed, (name, shift) in enumerate([("a", 0), ("b", 0), ("c", 0.4)])
+            }
         )
     )
-    p = {column: sorted(c.p for c in found.comparisons if c.column == column) for column in ("quality", "change")}
+    p = {
+        column: sorted(c.p for c in found.comparisons if c.column == column)
+        for column in ("quality", "change")
+    }
     assert [len(several) for several in p.values()] == [3, 3]
     assert all(holm >= bh for holm, bh in zip(p["quality"], p["change"], strict=True))
     assert p["quality"] != p["change"]
@@ -137,13 +169,17 @@ def test_what_was_cut_and_how_many_references_count_stand_above_the_table():
     assert "length limit" not in told
     (row,) = found.rows
     cut = replace(row, scores={**row.scores, "cut-off": Score(12.5, 0.0, 20.0, "")})
-    assert "The length limit ended some of them: a 12.5 %." in board.reading(replace(found, rows=(cut,)))
+    assert "The length limit ended some of them: a 12.5 %." in board.reading(
+        replace(found, rows=(cut,))
+    )
 
 
 def test_the_table_says_how_texts_were_made_and_who_computes_otherwise():
     found = made(evidence({"a": rows(draws())}))
     assert "Texts: beam 4, at most 64 new tokens, seed 0." in board.reading(found)
-    apart = replace(found, provenance={**found.provenance, "system a": "bart|model:x@1|dtype:float16"})
+    apart = replace(
+        found, provenance={**found.provenance, "system a": "bart|model:x@1|dtype:float16"}
+    )
     assert "Texts: beam 4, at most 64 new tokens, seed 0, a in float16." in board.reading(apart)
 
 
@@ -161,7 +197,9 @@ def test_what_is_known_of_the_training_stands_in_the_row(training, seen, seeds_s
     (row,) = found.rows
     assert (row.seen, board.seeds_text(row)) == (seen, seeds_shown)
     assert ("seen" in board.row_facts(found)) == column
-    assert ("Whether these examples were trained on is unknown." in board.reading(found)) == (not column)
+    assert ("Whether these examples were trained on is unknown." in board.reading(found)) == (
+        not column
+    )
 
 
 def test_a_board_with_comparisons_reads_back():

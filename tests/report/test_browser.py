@@ -1,4 +1,6 @@
-"""The page in a real browser: sorting, filters, links, keyboard, hostile text, nothing loaded, no barrier found."""
+"""The page in a real browser: sorting, filters, links, keyboard, hostile text, nothing loaded, no
+barrier found.
+"""
 
 import pytest
 
@@ -17,7 +19,10 @@ def open_page(browser, folder, text="", **context):
     tab.on("console", lambda message: tab.heard.append(message.text))
     tab.on("pageerror", lambda error: tab.heard.append(str(error)))
     tab.on("dialog", lambda dialog: tab.heard.append("dialog") or dialog.dismiss())
-    tab.on("request", lambda request: request.url.startswith(file.as_uri()) or tab.heard.append(request.url))
+    tab.on(
+        "request",
+        lambda request: request.url.startswith(file.as_uri()) or tab.heard.append(request.url),
+    )
     tab.goto(file.as_uri())
     return tab
 
@@ -93,7 +98,11 @@ def test_hostile_text_stays_text(browser, tmp_path, payload):
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
 def test_no_barrier_and_no_sideways_scrolling(browser, tmp_path, width, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    tab = open_page(browser, tmp_path, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+    )
+    tab = open_page(
+        browser, tmp_path, viewport={"width": width, "height": 900}, color_scheme=scheme
+    )
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     assert [item["id"] for item in axe.Axe().run(tab).response["violations"]] == []

@@ -1,4 +1,6 @@
-"""The model card of an adapter: read back by huggingface_hub's own parser, its code run, hostile names kept as text."""
+"""The model card of an adapter: read back by huggingface_hub's own parser, its code run, hostile
+names kept as text.
+"""
 
 import json
 import re
@@ -26,7 +28,9 @@ NAME = "softprompt-111"
 
 
 def adapter(base: str = "facebook/opt-125m", **facts) -> Adapter:
-    made = AdapterFacts(paraphrase(4), Base(base, 32, 384, 2, 4), loss=((1, 3.0), (20, 2.5)), seed=4, **facts)
+    made = AdapterFacts(
+        paraphrase(4), Base(base, 32, 384, 2, 4), loss=((1, 3.0), (20, 2.5)), seed=4, **facts
+    )
     return Adapter(torch.zeros(4, 32), made, "d" * 64)
 
 
@@ -39,7 +43,11 @@ def test_huggingface_hub_reads_the_results_back():
         "apache-2.0",
     )
     row = next(row for row in board.rows if row.system == NAME)
-    wanted = {column.name: row.scores[column.name] for column in main_columns(board) if column.name in row.scores}
+    wanted = {
+        column.name: row.scores[column.name]
+        for column in main_columns(board)
+        if column.name in row.scores
+    }
     found = {result.metric_type: result for result in card.data.eval_results}
     assert found.keys() <= wanted.keys()
     assert found
@@ -59,7 +67,9 @@ def test_undefined_scores_are_no_results():
     name = main_columns(board)[0].name
     scores = {**row.scores, name: replace(row.scores[name], value=float("nan"))}
     changed = replace(board, rows=(replace(row, scores=scores),))
-    assert name not in {one.metric_type for one in ModelCard(to_card(adapter(), NAME, changed)).data.eval_results}
+    assert name not in {
+        one.metric_type for one in ModelCard(to_card(adapter(), NAME, changed)).data.eval_results
+    }
 
 
 def test_without_results_it_says_so():
@@ -76,7 +86,10 @@ def test_another_system_is_refused():
 def test_scores_of_another_prompt_are_refused():
     board = small()
     for digest, fine in (("dddddddddddd", True), ("0123456789ab", False)):
-        facts = {**board.provenance, f"system {NAME}": f"softprompt|model:opt@1|adapter:{digest}|P:4"}
+        facts = {
+            **board.provenance,
+            f"system {NAME}": f"softprompt|model:opt@1|adapter:{digest}|P:4",
+        }
         scored = replace(board, provenance=facts)
         if fine:
             to_card(adapter(), NAME, scored)
@@ -86,7 +99,9 @@ def test_scores_of_another_prompt_are_refused():
 
 
 def test_the_code_of_the_card_runs_and_says_what_the_prompt_says(tmp_path, monkeypatch, capsys):
-    """huggingface/peft loads the export in front of the base; with our adapter's rows as its prompt."""
+    """huggingface/peft loads the export in front of the base; with our adapter's rows as its
+    prompt.
+    """
     pytest.importorskip("peft", reason="peft is not installed")
     base = tiny.opt(tmp_path / "base")
     checkpoint = locate(str(base))
@@ -97,7 +112,10 @@ def test_the_code_of_the_card_runs_and_says_what_the_prompt_says(tmp_path, monke
     names: dict = {}
     exec(compile(code, "card", "exec"), names)
     assert torch.equal(names["model"].get_prompt(1)[0].float(), prompt)
-    assert names["inputs"]["input_ids"][0].tolist() == names["tokenizer"]("The old man sold his boat.\n").input_ids
+    assert (
+        names["inputs"]["input_ids"][0].tolist()
+        == names["tokenizer"]("The old man sold his boat.\n").input_ids
+    )
     assert capsys.readouterr().out.strip()
 
 
@@ -123,10 +141,15 @@ def test_the_command_writes_it_beside_the_export(tmp_path):
     adapters.save(folder, torch.randn(4, 32), facts)
     (tmp_path / "leaderboard.json").write_text(to_json(small()))
     runner, common = CliRunner(), ["adapters", "export", str(folder), str(tmp_path / "out")]
-    done = runner.invoke(cli.app, [*common, "--card", "--results", str(tmp_path), "--license", "mit"])
+    done = runner.invoke(
+        cli.app, [*common, "--card", "--results", str(tmp_path), "--license", "mit"]
+    )
     assert done.exit_code == 0, done.output
     card = (tmp_path / "out" / "README.md").read_text()
     assert yaml.safe_load(card.split("---")[1])["license"] == "mit"
-    assert json.loads((tmp_path / "out" / "adapter_config.json").read_text())["num_virtual_tokens"] == 4
+    assert (
+        json.loads((tmp_path / "out" / "adapter_config.json").read_text())["num_virtual_tokens"]
+        == 4
+    )
     done = runner.invoke(cli.app, [*common, "--card", "--form", "safetensors"])
     assert isinstance(done.exception, UserError)

@@ -1,4 +1,6 @@
-"""Comparison of runs: refusals name the field, deltas are paired, the gate closes on a loss and on nothing else."""
+"""Comparison of runs: refusals name the field, deltas are paired, the gate closes on a loss and on
+nothing else.
+"""
 
 from dataclasses import replace
 
@@ -23,7 +25,9 @@ class Mean:
 def pair(shift: float, seed: int = 0) -> compare.Pair:
     before = np.random.default_rng(seed).normal(50, 10, (200, 2))
     noise = np.random.default_rng(1).normal(0, 1, (200, 2))
-    return compare.Pair(Mean(), {"bart": before, "gone": before}, {"bart": before + noise + shift, "new": before})
+    return compare.Pair(
+        Mean(), {"bart": before, "gone": before}, {"bart": before + noise + shift, "new": before}
+    )
 
 
 def found(shift: float) -> tuple[compare.Change, ...]:
@@ -62,7 +66,10 @@ def test_a_column_that_one_run_lacks_does_not_forbid():
 
 def test_one_table_holds_the_rows_of_all_runs():
     board = compare.side_by_side({"monday": small(), "tuesday": small(rows=small().rows[:1])})
-    assert sorted(row.system for row in board.rows if "copy" in row.system) == ["copy (monday)", "copy (tuesday)"]
+    assert sorted(row.system for row in board.rows if "copy" in row.system) == [
+        "copy (monday)",
+        "copy (tuesday)",
+    ]
     assert len(board.rows) == 5
     assert all(row.rank is None for row in board.rows)
 
@@ -71,7 +78,8 @@ def test_changes_are_paired_by_example():
     (bleu, ter) = found(2.0)
     assert bleu.system == ter.system == "bart"
     assert bleu.difference == pytest.approx(2.0, abs=0.3)
-    # The systems' own spread is 10, that of the paired difference 1: standard error 1 / sqrt(200) = 0.07.
+    # The systems' own spread is 10, that of the paired difference 1: standard error 1 / sqrt(200) =
+    # 0.07.
     assert bleu.high - bleu.low < 0.5
     assert bleu.low < bleu.difference < bleu.high
     assert bleu.p < 0.01
@@ -102,7 +110,9 @@ def test_a_column_that_nobody_measured_is_an_error():
 def test_runs_of_other_lengths_are_refused():
     short = pair(0.0)
     with pytest.raises(UserError, match="200 examples in one, 199"):
-        compare.changes([compare.Pair(Mean(), short.before, {"bart": short.after["bart"][:199]})], 0, 10, 10)
+        compare.changes(
+            [compare.Pair(Mean(), short.before, {"bart": short.after["bart"][:199]})], 0, 10, 10
+        )
 
 
 def test_changes_print_like_any_board():

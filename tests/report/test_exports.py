@@ -1,4 +1,6 @@
-"""Other programs' forms are read back by their own readers, or held against their documented layout."""
+"""Other programs' forms are read back by their own readers, or held against their documented
+layout.
+"""
 
 import json
 import math
@@ -20,13 +22,27 @@ from tests.support.pages import page
 def test_lm_eval_layout():
     content = json.loads(to_lm_eval(small(), "bart", "mini"))
     # The keys that EleutherAI/lm-evaluation-harness, lm_eval/evaluator.py writes.
-    keys = {"results", "group_subtasks", "configs", "versions", "n-shot", "higher_is_better", "n-samples", "config"}
+    keys = {
+        "results",
+        "group_subtasks",
+        "configs",
+        "versions",
+        "n-shot",
+        "higher_is_better",
+        "n-samples",
+        "config",
+    }
     assert keys | {"git_hash", "model_name", "model_name_sanitized"} == set(content)
     results = content["results"]["mini"]
     assert results["alias"] == "mini"
     assert results["bleu,none"] == 41
     assert results["bleu_stderr,none"] == pytest.approx(2.5 / 3.919928)
-    assert content["higher_is_better"]["mini"] == {"ibleu": True, "bleu": True, "self-bleu": False, "rouge1-p": True}
+    assert content["higher_is_better"]["mini"] == {
+        "ibleu": True,
+        "bleu": True,
+        "self-bleu": False,
+        "rouge1-p": True,
+    }
     assert content["n-samples"]["mini"] == {"original": 500, "effective": 500}
 
 
@@ -44,9 +60,14 @@ def test_lm_eval_of_an_unknown_system_names_the_choices():
 def test_latex_table():
     lines = to_latex(small()).splitlines()
     assert r"\toprule" in lines
-    assert r"rank & system & n & ibleu $\uparrow$ & bleu $\uparrow$ & self-{}bleu $\downarrow$ & length \\" in lines
+    assert (
+        r"rank & system & n & ibleu $\uparrow$ & bleu $\uparrow$ & self-{}bleu $\downarrow$ & length \\"
+        in lines
+    )
     row = next(line for line in lines if "bart" in line)
-    assert row.startswith(r"1--2 & bart & 500 & \shortstack[r]{$\mathbf{29.5}$\\{\tiny [$28.5, 31.0$]}} & ")
+    assert row.startswith(
+        r"1--2 & bart & 500 & \shortstack[r]{$\mathbf{29.5}$\\{\tiny [$28.5, 31.0$]}} & "
+    )
     assert any(line.startswith(r" & \textit{copy} & 500 & \shortstack[r]{$20.5$") for line in lines)
 
 
@@ -78,7 +99,9 @@ def test_latex_compiles(tmp_path):
         + r"\end{document}"
     )
     (tmp_path / "t.tex").write_text(text, encoding="utf-8")
-    subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(
+        ["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True, capture_output=True
+    )
 
 
 def test_parquet_holds_every_sample_value_and_statistic(tmp_path):

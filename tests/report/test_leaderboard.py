@@ -53,17 +53,32 @@ def terminal(board, width: int = 200, force_terminal: bool = True) -> str:
 
 
 def test_rows_stand_best_first_and_partial_runs_last():
-    assert [row.system for row in boards.ordered(small())] == ["softprompt-111", "bart", "copy", "zeroshot"]
-    assert [row.system for row in boards.ordered(small(headline="self-bleu"))][:2] == ["softprompt-111", "bart"]
+    assert [row.system for row in boards.ordered(small())] == [
+        "softprompt-111",
+        "bart",
+        "copy",
+        "zeroshot",
+    ]
+    assert [row.system for row in boards.ordered(small(headline="self-bleu"))][:2] == [
+        "softprompt-111",
+        "bart",
+    ]
 
 
 def test_undefined_headline_stands_after_every_defined_one():
-    rows = [row.system for row in boards.ordered(small(headline="length", rows=tuple(small().rows)))]
+    rows = [
+        row.system for row in boards.ordered(small(headline="length", rows=tuple(small().rows)))
+    ]
     assert rows == ["bart", "softprompt-111", "copy", "zeroshot"]
 
 
 def test_main_columns_are_the_headline_then_all_but_precision_and_recall():
-    assert [column.name for column in boards.main_columns(small())] == ["ibleu", "bleu", "self-bleu", "length"]
+    assert [column.name for column in boards.main_columns(small())] == [
+        "ibleu",
+        "bleu",
+        "self-bleu",
+        "length",
+    ]
 
 
 def test_main_columns_are_those_named_and_one_of_each_scorer_that_has_none_among_them():
@@ -75,8 +90,19 @@ def test_main_columns_are_those_named_and_one_of_each_scorer_that_has_none_among
 def test_every_scorer_has_a_main_column_before_any_has_two():
     names = [f"{scorer}{number}" for scorer in "abc" for number in range(6)]
     columns = tuple(Column(name, "up", "reference") for name in names)
-    board = small(columns=columns, headline="c2", signatures={name: name[0] for name in names}, invalid={})
-    assert [c.name for c in boards.main_columns(board)] == ["c2", "a0", "a1", "a2", "a3", "a4", "b0", "c0"]
+    board = small(
+        columns=columns, headline="c2", signatures={name: name[0] for name in names}, invalid={}
+    )
+    assert [c.name for c in boards.main_columns(board)] == [
+        "c2",
+        "a0",
+        "a1",
+        "a2",
+        "a3",
+        "a4",
+        "b0",
+        "c0",
+    ]
 
 
 def test_markdown_of_a_small_board():
@@ -100,7 +126,15 @@ def test_markdown_of_a_small_board():
         "1.10 [0.10, 2.60]",
     ]
     assert first[3][:2] == ["", "copy †"]
-    assert first[4] == ["", "zeroshot", "312/500", "99.0 [98.0, 100.5]", "1.0 [0.0, 2.5]", "2.0 [1.0, 3.5]", "–"]
+    assert first[4] == [
+        "",
+        "zeroshot",
+        "312/500",
+        "99.0 [98.0, 100.5]",
+        "1.0 [0.0, 2.5]",
+        "2.0 [1.0, 3.5]",
+        "–",
+    ]
     assert second[0] == ["rank", "system", "n", "rouge1-p ↑ (references)"]
 
 
@@ -120,18 +154,28 @@ def test_markdown_shows_foreign_text_and_nothing_else(board):
     texts = [shown(token) for token in inlines]
     assert texts[0] == visible(board.title).strip()
     systems = [row[1] for row in tables(text)[0][1:]]
-    expected = [visible(row.system).strip() + (" †" if row.control else "") for row in boards.ordered(board)]
+    expected = [
+        visible(row.system).strip() + (" †" if row.control else "") for row in boards.ordered(board)
+    ]
     assert systems == [name.strip() for name in expected]
     assert all(len(row) == len(table[0]) for table in tables(text) for row in table)
     for column in board.columns:
-        assert any(visible(boards.label(board, column)).strip() in head for table in tables(text) for head in table[0])
+        assert any(
+            visible(boards.label(board, column)).strip() in head
+            for table in tables(text)
+            for head in table[0]
+        )
 
 
 @PATIENT
 @given(HOSTILE)
 def test_markdown_text_renders_as_itself(text):
     for before, after in (("", ""), ("# ", ""), ("- ", ""), ("> ", ""), ("a ", " b")):
-        inlines = [token for token in READER.parse(before + markdown(text) + after) if token.type == "inline"]
+        inlines = [
+            token
+            for token in READER.parse(before + markdown(text) + after)
+            if token.type == "inline"
+        ]
         outside = ("a ", " b") if before == "a " else ("", "")
         expected = (outside[0] + visible(text).strip() + outside[1]).strip()
         assert " ".join(shown(token) for token in inlines) == (expected.replace("a  b", "a  b"))
@@ -140,13 +184,17 @@ def test_markdown_text_renders_as_itself(text):
 @PATIENT
 @given(HOSTILE)
 def test_markdown_code_renders_as_itself(text):
-    (inline,) = (token for token in READER.parse("x " + markdown_code(text) + " y") if token.type == "inline")
+    (inline,) = (
+        token for token in READER.parse("x " + markdown_code(text) + " y") if token.type == "inline"
+    )
     codes = [child.content for child in inline.children if child.type == "code_inline"]
     assert codes == ([visible(text)] if visible(text) else [])
 
 
 def test_addresses_do_not_become_links_on_github():
-    assert markdown("see https://x.y or www.x.y or a@x.y") == r"see https\://x.y or www\.x.y or a\@x.y"
+    assert (
+        markdown("see https://x.y or www.x.y or a@x.y") == r"see https\://x.y or www\.x.y or a\@x.y"
+    )
 
 
 def test_csv_reads_back_equal_in_pandas_without_options():
@@ -154,7 +202,9 @@ def test_csv_reads_back_equal_in_pandas_without_options():
     for row in small().rows:
         for name, score in row.scores.items():
             got = frame.loc[row.system, [name, f"{name}.low", f"{name}.high"]].tolist()
-            assert got == pytest.approx([score.value, score.low, score.high], abs=0, rel=0, nan_ok=True)
+            assert got == pytest.approx(
+                [score.value, score.low, score.high], abs=0, rel=0, nan_ok=True
+            )
             assert frame.loc[row.system, f"{name}.signature"] == score.signature
     assert frame["rank.high"].tolist()[:2] == [2, 2]
     assert frame["control"].tolist() == [False, False, True, False]
@@ -164,7 +214,9 @@ def test_csv_reads_back_equal_in_pandas_without_options():
 @given(hostile_boards())
 def test_csv_keeps_numbers_and_protects_text(board):
     header, *lines = csv.reader(io.StringIO(to_csv(board)))
-    frame = pandas.read_csv(io.StringIO(to_csv(board)), header=None, skiprows=1, skip_blank_lines=False)
+    frame = pandas.read_csv(
+        io.StringIO(to_csv(board)), header=None, skiprows=1, skip_blank_lines=False
+    )
     assert frame.shape == (len(board.rows), len(header))
     for line, row in zip(lines, boards.ordered(board), strict=True):
         numbers = line[6 : 6 + 3 * len(board.columns)]
@@ -174,7 +226,9 @@ def test_csv_keeps_numbers_and_protects_text(board):
             n if math.isfinite(n) else None for n in expected
         ]
         texts = [line[0], *line[6 + 3 * len(board.columns) :]]
-        assert not any(cell.lstrip().startswith(("=", "+", "-", "@", "\t", "\r", "\0")) for cell in texts)
+        assert not any(
+            cell.lstrip().startswith(("=", "+", "-", "@", "\t", "\r", "\0")) for cell in texts
+        )
     assert not any(cell.lstrip().startswith(("=", "+", "-", "@")) for cell in header)
 
 
@@ -223,9 +277,12 @@ def test_terminal_shows_as_many_columns_as_fit_and_names_the_rest():
 @given(hostile_boards())
 def test_terminal_leaks_no_control_character(board):
     plain = terminal(board, width=500, force_terminal=False)
-    names = [row.system for row in board.rows] + [boards.label(board, column) for column in boards.main_columns(board)]
+    names = [row.system for row in board.rows] + [
+        boards.label(board, column) for column in boards.main_columns(board)
+    ]
     assert all(visible(name).strip() in plain for name in names)
     assert not any(unicodedata.category(c) == "Cc" and c != "\n" for c in plain)
     assert not any(
-        c in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029" for c in plain
+        c in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029"
+        for c in plain
     )

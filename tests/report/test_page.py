@@ -22,7 +22,10 @@ def parsed(html: str):
 
 def structure(html: str) -> list[tuple[str, tuple[str, ...]]]:
     """Every element with the names of its attributes: what foreign text must not change."""
-    return [(str(element.tag), tuple(sorted(map(str, element.attrib)))) for element in parsed(html).iter()]
+    return [
+        (str(element.tag), tuple(sorted(map(str, element.attrib))))
+        for element in parsed(html).iter()
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +46,10 @@ def test_foreign_text_adds_no_element_and_no_attribute(plain, hostile):
     payload, html = hostile
     # Drawings depend on the width of names, so only their kinds of element are compared.
     drawn = {"path", "g", "use", "text", "defs", "clipPath", "rect", "circle"}
-    kept = [[item for item in structure(each) if item[0].rpartition("}")[2] not in drawn] for each in (plain, html)]
+    kept = [
+        [item for item in structure(each) if item[0].rpartition("}")[2] not in drawn]
+        for each in (plain, html)
+    ]
     assert kept[0] == kept[1]
     assert {item[0] for item in structure(html)} == {item[0] for item in structure(plain)}
     assert words_of(parsed(html).find(".//h1")) == " ".join(visible(f"A title{payload}").split())
@@ -59,7 +65,11 @@ def test_foreign_text_reaches_the_examples_as_it_is(hostile):
 
 def test_the_page_loads_nothing_and_runs_only_its_own_script(plain):
     document = parsed(plain)
-    policy = next(e.get("content") for e in document.iter("meta") if e.get("http-equiv") == "Content-Security-Policy")
+    policy = next(
+        e.get("content")
+        for e in document.iter("meta")
+        if e.get("http-equiv") == "Content-Security-Policy"
+    )
     assert policy.startswith("default-src 'none'; ")
     for kind in ("style", "script"):
         for element in document.iter(kind):
@@ -75,7 +85,12 @@ def test_the_page_loads_nothing_and_runs_only_its_own_script(plain):
 
 def test_a_run_without_a_single_score_has_a_page():
     data = page()
-    board = replace(data.board, columns=(), rows=tuple(replace(row, scores={}) for row in data.board.rows), invalid={})
+    board = replace(
+        data.board,
+        columns=(),
+        rows=tuple(replace(row, scores={}) for row in data.board.rows),
+        invalid={},
+    )
     document = parsed(to_html(replace(data, board=board, values={}, comparisons=())))
     assert words_of(document.find(".//h1")) == "A title"
     assert document.find(".//*[@id='plane']") is None
@@ -111,9 +126,18 @@ def test_every_control_and_region_has_a_name(plain):
 
 def test_examples_carry_differences_flags_and_values(plain):
     data = json.loads(next(e.text for e in parsed(plain).iter("script") if e.get("type")))
-    assert [system["name"] for system in data["systems"]] == ["softprompt-111", "bart", "copy", "zeroshot"]
+    assert [system["name"] for system in data["systems"]] == [
+        "softprompt-111",
+        "bart",
+        "copy",
+        "zeroshot",
+    ]
     flags = [[output["flag"] for output in example["outputs"]] for example in data["examples"]]
-    assert flags == [["copy", "empty", "copy", "copy"], ["", "", "", ""], ["missing", "cut", "missing", "missing"]]
+    assert flags == [
+        ["copy", "empty", "copy", "copy"],
+        ["", "", "", ""],
+        ["missing", "cut", "missing", "missing"],
+    ]
     assert data["examples"][1]["outputs"][1]["texts"][0][0][0] in " +-"
     assert data["values"][0][0] == [2.0, 3.0, None]
 
@@ -135,7 +159,11 @@ def test_figures_leave_out_controls_that_are_no_anchors(plain):
 
 
 def parts(html: str, tag: str) -> set[str]:
-    return {words_of(element) for element in parsed(html).iter() if str(element.tag).rpartition("}")[2] == tag}
+    return {
+        words_of(element)
+        for element in parsed(html).iter()
+        if str(element.tag).rpartition("}")[2] == tag
+    }
 
 
 def test_axes_are_the_first_columns_of_each_kind_or_those_named():
@@ -145,8 +173,16 @@ def test_axes_are_the_first_columns_of_each_kind_or_those_named():
 
 def test_the_front_holds_the_points_that_nothing_beats():
     def point(name: str, change: float, quality: float) -> Point:
-        return Point(name, Score(change, change, change, ""), Score(quality, quality, quality, ""), False)
+        return Point(
+            name, Score(change, change, change, ""), Score(quality, quality, quality, ""), False
+        )
 
-    points = [point("a", 10, 30), point("b", 20, 40), point("c", 20, 35), point("d", 50, 50), point("e", 60, 50)]
+    points = [
+        point("a", 10, 30),
+        point("b", 20, 40),
+        point("c", 20, 35),
+        point("d", 50, 50),
+        point("e", 60, 50),
+    ]
     front = pareto(points, Column("overlap", "down", "source"), Column("bleu", "up", "reference"))
     assert [each.name for each in front] == ["a", "b", "d"]

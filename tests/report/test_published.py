@@ -14,11 +14,15 @@ TABLE = Path(__file__).parents[2] / "results/published/paraphrase-opt-2022.csv"
 
 
 def test_the_2022_table_is_the_reports():
-    """Clyde013/Paraphrase-OPT, REPORT.md at 50f9f70: corners of the table, and the best soft prompt's BARTScore."""
+    """Clyde013/Paraphrase-OPT, REPORT.md at 50f9f70: corners of the table, and the best soft
+    prompt's BARTScore.
+    """
     table = read_published(TABLE)
     assert (len(table.systems), len(table.columns)) == (5, 14)
     assert table.examples == ("100", "500", "500", "500", "500")
-    values = {name: dict(zip(table.systems, row, strict=True)) for name, row in table.columns.items()}
+    values = {
+        name: dict(zip(table.systems, row, strict=True)) for name, row in table.columns.items()
+    }
     assert values["legacy-bartscore"]["soft prompt 111 tokens"] == "-2.15795"
     assert values["legacy-bartscore"]["soft prompt 20 tokens"] == "-3.02511"
     assert values["legacy-rougeLsum_recall"]["bart fine tuned"] == "0.920124"
@@ -32,7 +36,9 @@ def published(folder, text):
 
 
 def test_shared_columns_stand_side_by_side(tmp_path):
-    shown = beside(small(), published(tmp_path, "column,theirs | 1\nexamples,7\nibleu,12.25\nelsewhere,1\n"))
+    shown = beside(
+        small(), published(tmp_path, "column,theirs | 1\nexamples,7\nibleu,12.25\nelsewhere,1\n")
+    )
     lines = shown.splitlines()[2:]
     assert "theirs \\| 1 ‡" in lines[0]
     assert "bart" in lines[0]

@@ -1,7 +1,9 @@
-"""People and sentinels on real news: 498 sentences, five human paraphrases, each left out in turn and scored.
+"""People and sentinels on real news: 498 sentences, five human paraphrases, each left out in turn
+and scored.
 
-The table was computed once with other programs (sacrebleu's corpus scores, rouge-score, a plain SARI and PINC) on
-newstest2019 (Bawden et al. 2020); the columns here must show the same. It is why copying is a row of every leaderboard.
+The table was computed once with other programs (sacrebleu's corpus scores, rouge-score, a plain
+SARI and PINC) on newstest2019 (Bawden et al. 2020); the columns here must show the same. It is why
+copying is a row of every leaderboard.
 """
 
 from __future__ import annotations
@@ -20,9 +22,25 @@ from parabench.stats import leave_one_out
 from parabench.stats.validity import broken_by
 
 NEWS = Path(__file__).parents[2] / "../shared/data/newstest2019-human-paraphrases"
-pytestmark = pytest.mark.skipif(not NEWS.exists(), reason="needs ../shared/data/newstest2019-human-paraphrases")
+pytestmark = pytest.mark.skipif(
+    not NEWS.exists(), reason="needs ../shared/data/newstest2019-human-paraphrases"
+)
 
-HEADER = ["BLEU", "selfB", "iB.9", "iB.8", "iB.7", "chrF", "TER", "RL", "SARI", "NED", "PINC", "DS", "H"]
+HEADER = [
+    "BLEU",
+    "selfB",
+    "iB.9",
+    "iB.8",
+    "iB.7",
+    "chrF",
+    "TER",
+    "RL",
+    "SARI",
+    "NED",
+    "PINC",
+    "DS",
+    "H",
+]
 TABLE = """
 human          40.0  24.1 33.6 27.2 20.8 57.2  55.6 57.9 42.5  49.8 76.3  .27 52.4
 copy           50.3 100   35.3 20.3  5.2 63.3  50.1 65.7 11.4   0    0   -1    0
@@ -42,31 +60,50 @@ EXPECTED = {
 BY_CHANCE = {"shuffled": 2.0, "other-sentence": 0.8}
 """These two depend on a seed; everything else must agree within rounding."""
 STRAY_SPACES = 0.1
-"""The table's SARI cut at single spaces, so stray ones became words that an empty text shares: 25.28 for 25.21."""
+"""The table's SARI cut at single spaces, so stray ones became words that an empty text shares:
+25.28 for 25.21.
+"""
 
 POOLED = 0.1
-"""The table averages five corpus scores of people against the source; here all turns are one corpus: 24.02 for 24.1."""
+"""The table averages five corpus scores of people against the source; here all turns are one
+corpus: 24.02 for 24.1.
+"""
 
 
 @pytest.fixture(scope="module")
 def news() -> list[tuple[str, ...]]:
     """Source and five references of the complete rows."""
     names = ("source.en", *(f"ref.{n}.en" for n in range(1, 6)))
-    rows = zip(*((NEWS / name).read_text(encoding="utf-8").splitlines() for name in names), strict=True)
+    rows = zip(
+        *((NEWS / name).read_text(encoding="utf-8").splitlines() for name in names), strict=True
+    )
     return [row for row in rows if all(text.strip() for text in row)]
 
 
 def examples_and_texts(news, name: str) -> tuple[list[Example], list[list[str]]]:
-    """The examples with all references, and what a control says of each: one text, or one for each turn."""
-    examples = [Example(str(number), source, tuple(references)) for number, (source, *references) in enumerate(news)]
-    setting = Setting(sources=tuple(e.source for e in examples), human=tuple(e.references for e in examples))
+    """The examples with all references, and what a control says of each: one text, or one for each
+    turn.
+    """
+    examples = [
+        Example(str(number), source, tuple(references))
+        for number, (source, *references) in enumerate(news)
+    ]
+    setting = Setting(
+        sources=tuple(e.source for e in examples), human=tuple(e.references for e in examples)
+    )
     system = registry.builder("system", name)("", setting)
-    found = {p.position: list(p.turns or [p.text]) for batch in system.paraphrase(setting.sources) for p in batch}
+    found = {
+        p.position: list(p.turns or [p.text])
+        for batch in system.paraphrase(setting.sources)
+        for p in batch
+    }
     return examples, [found[position] for position in range(len(news))]
 
 
 def combined(scorer, statistics) -> dict[str, float]:
-    return dict(zip((c.name for c in scorer.columns), scorer.combine(statistics).tolist(), strict=True))
+    return dict(
+        zip((c.name for c in scorer.columns), scorer.combine(statistics).tolist(), strict=True)
+    )
 
 
 def in_turns(module, examples, texts, **options) -> dict[str, float]:
@@ -78,7 +115,9 @@ def in_turns(module, examples, texts, **options) -> dict[str, float]:
 def divergences(news, name: str) -> dict[str, float]:
     examples, texts = examples_and_texts(news, name)
     got = in_turns(divergence, examples, texts, tokenize="none")
-    pairs = [(e.source, text) for e, several in zip(examples, texts, strict=True) for text in several]
+    pairs = [
+        (e.source, text) for e, several in zip(examples, texts, strict=True) for text in several
+    ]
     term = np.mean([divergence_term(source, text, 0.35) for source, text in pairs])
     return {"NED": got["ned"], "PINC": got["pinc"], "DS": float(term)}
 
@@ -86,7 +125,10 @@ def divergences(news, name: str) -> dict[str, float]:
 def overlaps(news, name: str) -> dict[str, float]:
     examples, texts = examples_and_texts(news, name)
     weights = {"iB.9": "0.9", "iB.8": "", "iB.7": "0.7", "BLEU": "1"}
-    scorers = {key: ibleu.build(weight, Setting(options={"lowercase": True})) for key, weight in weights.items()}
+    scorers = {
+        key: ibleu.build(weight, Setting(options={"lowercase": True}))
+        for key, weight in weights.items()
+    }
     statistics = leave_one_out.measure(scorers["iB.8"], examples, texts)
     got = {key: float(scorer.combine(statistics)[0]) for key, scorer in scorers.items()}
     got["selfB"] = combined(scorers["iB.8"], statistics)["src_bleu"]
@@ -98,7 +140,10 @@ def check(name: str, got: dict[str, float]) -> None:
     for column, value in got.items():
         special = {"DS": 0.0051, ("empty", "SARI"): STRAY_SPACES, ("human", "selfB"): POOLED}
         rounding = special.get(column, special.get((name, column), 0.051))
-        assert value == pytest.approx(EXPECTED[name][column], abs=BY_CHANCE.get(name, rounding)), (name, column)
+        assert value == pytest.approx(EXPECTED[name][column], abs=BY_CHANCE.get(name, rounding)), (
+            name,
+            column,
+        )
 
 
 @pytest.mark.parametrize("name", [name for name in EXPECTED if name != "human"])
@@ -108,11 +153,18 @@ def test_divergence_of_sentinels(news, name):
 
 
 def test_the_table_says_which_columns_are_valid():
-    """The rule on the published numbers: iBLEU at .8 and .7 rank people first, and SARI; overlap alone does not."""
+    """The rule on the published numbers: iBLEU at .8 and .7 rank people first, and SARI; overlap
+    alone does not.
+    """
     up = [Column(name, "down" if name == "TER" else "up", "both") for name in HEADER]
     values = {name: list(row.values()) for name, row in EXPECTED.items()}
     broken = broken_by(up, values.pop("human"), values)
-    assert [column.name for column in up if column.name not in broken] == ["iB.8", "iB.7", "SARI", "H"]
+    assert [column.name for column in up if column.name not in broken] == [
+        "iB.8",
+        "iB.7",
+        "SARI",
+        "H",
+    ]
     assert broken["BLEU"] == ("copy", "drop-last", "near-copy")
     assert "empty" in broken["NED"]
 
@@ -131,7 +183,10 @@ def test_overlap_with_references(news, name):
 def test_edits_in_one_turn(news, name):
     """The table has TER and SARI with the first reference left out."""
     examples, texts = examples_and_texts(news, name)
-    first, said = [leave_one_out.without(example, 0) for example in examples], [several[0] for several in texts]
+    first, said = (
+        [leave_one_out.without(example, 0) for example in examples],
+        [several[0] for several in texts],
+    )
     found = {key: module.build("", Setting()) for key, module in (("TER", ter), ("SARI", sari))}
     got = {key: combined(scorer, scorer.measure(first, said)) for key, scorer in found.items()}
     check(name, {"TER": got["TER"]["ter"], "SARI": got["SARI"]["sari-sentence"]})

@@ -11,7 +11,9 @@ def test_a_headline_without_a_better_end_ranks_nobody(tmp_path):
     changes = {"headline": "copies", "scorers": ("side",), "controls": ("human", "copy")}
     suite = suites.load("overlap").model_copy(update=changes)
     data = tiny_suite.examples_file(tmp_path)
-    asked = plan.Request(suite, systems=("near-copy", "shuffled"), data=data, output=tmp_path / "run")
+    asked = plan.Request(
+        suite, systems=("near-copy", "shuffled"), data=data, output=tmp_path / "run"
+    )
     board = runner.run(plan.plan(asked))
     assert board.headline == "copies"
     assert [row.rank for row in board.rows] == [None] * 4

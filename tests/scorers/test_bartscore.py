@@ -1,4 +1,6 @@
-"""BARTScore against the original's arithmetic, written out one pair at a time on a tiny random BART."""
+"""BARTScore against the original's arithmetic, written out one pair at a time on a tiny random
+BART.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plain(folder):
-    """neulab/BARTScore, bart_score.py: NLLLoss over ``labels`` that the model shifts itself, over the target length."""
+    """neulab/BARTScore, bart_score.py: NLLLoss over ``labels`` that the model shifts itself, over
+    the target length.
+    """
     model = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
 
@@ -28,7 +32,9 @@ def plain(folder):
     def one(source: str, target: str) -> float:
         labels = tokenizer(target, return_tensors="pt").input_ids
         logits = model(**tokenizer(source, return_tensors="pt"), labels=labels).logits[0]
-        return -torch.nn.functional.nll_loss(logits.log_softmax(1), labels[0], reduction="sum").item() / len(labels[0])
+        return -torch.nn.functional.nll_loss(
+            logits.log_softmax(1), labels[0], reduction="sum"
+        ).item() / len(labels[0])
 
     return one
 
@@ -61,7 +67,9 @@ def test_directions_are_not_interchangeable(folder):
 def test_each_distinct_pair_is_computed_once(folder, monkeypatch):
     seen = []
     original = checkpoints.seq2seq_log_likelihood
-    monkeypatch.setattr(checkpoints, "seq2seq_log_likelihood", lambda m, p, r: seen.extend(p) or original(m, p, r))
+    monkeypatch.setattr(
+        checkpoints, "seq2seq_log_likelihood", lambda m, p, r: seen.extend(p) or original(m, p, r)
+    )
     build(folder).measure([Example("a", "one", ("two", "two", "one"))] * 3, ["one"] * 3)
     assert len(seen) == len(set(seen)) == 3
 
@@ -82,14 +90,21 @@ def test_order_of_references_changes_nothing(folder):
 def test_without_references_the_source_alone_is_read(folder, plain):
     scorer = build(folder)
     alone = scorer.measure([Example("a", TEXTS[0], ())], [TEXTS[1]])
-    assert scorer.combine(alone) == pytest.approx([plain(TEXTS[0], TEXTS[1]), *[np.nan] * 3], abs=1e-4, nan_ok=True)
+    assert scorer.combine(alone) == pytest.approx(
+        [plain(TEXTS[0], TEXTS[1]), *[np.nan] * 3], abs=1e-4, nan_ok=True
+    )
 
 
 def test_contract(folder):
     scorer = build(folder)
     check_contract(scorer)
     scorer.release()
-    assert [column.against for column in scorer.columns] == ["source", "reference", "reference", "reference"]
+    assert [column.against for column in scorer.columns] == [
+        "source",
+        "reference",
+        "reference",
+        "reference",
+    ]
     assert "refs:mean" in str(scorer.signature)
 
 

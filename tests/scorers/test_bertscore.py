@@ -1,4 +1,6 @@
-"""BERTScore against bert-score 0.3.13 with the tokenisation it asks for, on tiny random encoders."""
+"""BERTScore against bert-score 0.3.13 with the tokenisation it asks for, on tiny random
+encoders.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +28,25 @@ def bart(tmp_path_factory) -> Path:
 
 def build(folder: Path, layers: int = 2, **more):
     sources = tuple(example.source for example in EXAMPLES)
-    return bertscore.build("", Setting(options={"model": str(folder), "layers": layers, **more}, sources=sources))
+    return bertscore.build(
+        "", Setting(options={"model": str(folder), "layers": layers, **more}, sources=sources)
+    )
 
 
-def outside(folder: Path, layers: int, limit: int, idf: bool = False, baseline: str = "") -> list[float]:
-    """bert-score itself, its tokenizer replaced by one that puts the space first, as it asks ``encode`` to."""
+def outside(
+    folder: Path, layers: int, limit: int, idf: bool = False, baseline: str = ""
+) -> list[float]:
+    """bert-score itself, its tokenizer replaced by one that puts the space first, as it asks
+    ``encode`` to.
+    """
     import bert_score
     from bert_score import BERTScorer
 
-    table = str(Path(bert_score.__file__).parent / f"rescale_baseline/en/{baseline}.tsv") if baseline else None
+    table = (
+        str(Path(bert_score.__file__).parent / f"rescale_baseline/en/{baseline}.tsv")
+        if baseline
+        else None
+    )
     scorer = BERTScorer(
         model_type=str(folder),
         num_layers=layers,
@@ -99,7 +111,9 @@ def test_results_do_not_depend_on_the_batch(roberta):
 
 def test_identity_is_maximal_blank_is_zero_and_swapping_is_noticed(roberta):
     scorer = build(roberta)
-    assert list(score(scorer, EXAMPLES, [e.references[-1] for e in EXAMPLES]).values()) == pytest.approx([1.0] * 3)
+    assert list(
+        score(scorer, EXAMPLES, [e.references[-1] for e in EXAMPLES]).values()
+    ) == pytest.approx([1.0] * 3)
     assert list(score(scorer, EXAMPLES[:1], [" "]).values()) == [0.0, 0.0, 0.0]
     turned = score(scorer, [Example("a", "", (TEXTS[0],))], [EXAMPLES[1].references[0]])
     there = score(scorer, [Example("a", "", EXAMPLES[1].references)], [TEXTS[0]])

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from parabench.scorers import chrf, ter
 
 from parabench.contracts import Example, Setting
-from tests.support.worlds import EXAMPLES, SETTING, TEXTS, check_contract, examples, score, sentences
+from tests.support.worlds import (
+    EXAMPLES,
+    SETTING,
+    TEXTS,
+    check_contract,
+    examples,
+    score,
+    sentences,
+)
 
 CHRF, TER = chrf.build("", SETTING), ter.build("", SETTING)
 
@@ -17,7 +25,9 @@ CHRF, TER = chrf.build("", SETTING), ter.build("", SETTING)
 def outside(metric, some, texts) -> float:
     """Sacrebleu's corpus_score takes references by stream, None where an example has fewer."""
     width = max(len(example.references) for example in some)
-    streams = [[e.references[i] if i < len(e.references) else None for e in some] for i in range(width)]
+    streams = [
+        [e.references[i] if i < len(e.references) else None for e in some] for i in range(width)
+    ]
     return metric.corpus_score(list(texts), streams).score
 
 
@@ -27,8 +37,12 @@ def test_equal_sacrebleu_on_ragged_references(pairs):
     some, texts = zip(*pairs, strict=True)
     got = score(CHRF, some, texts)
     assert got["chrf"] == pytest.approx(outside(sacrebleu.CHRF(), some, texts), abs=1e-9)
-    assert got["chrf++"] == pytest.approx(outside(sacrebleu.CHRF(word_order=2), some, texts), abs=1e-9)
-    assert score(TER, some, texts)["ter"] == pytest.approx(outside(sacrebleu.TER(), some, texts), abs=1e-9)
+    assert got["chrf++"] == pytest.approx(
+        outside(sacrebleu.CHRF(word_order=2), some, texts), abs=1e-9
+    )
+    assert score(TER, some, texts)["ter"] == pytest.approx(
+        outside(sacrebleu.TER(), some, texts), abs=1e-9
+    )
 
 
 def test_identity_and_direction():
@@ -43,8 +57,12 @@ def test_identity_and_direction():
 
 
 def test_signatures_are_sacrebleus():
-    assert str(CHRF.signature).startswith("chrf|nrefs:var|case:mixed|eff:yes|nc:6|nw:0,2|space:no|version:")
-    assert str(TER.signature).startswith("ter|nrefs:var|case:lc|tok:tercom|norm:no|punct:yes|asian:no|version:")
+    assert str(CHRF.signature).startswith(
+        "chrf|nrefs:var|case:mixed|eff:yes|nc:6|nw:0,2|space:no|version:"
+    )
+    assert str(TER.signature).startswith(
+        "ter|nrefs:var|case:lc|tok:tercom|norm:no|punct:yes|asian:no|version:"
+    )
     assert "case:lc" in str(chrf.build("", Setting(options={"lowercase": True})).signature)
 
 

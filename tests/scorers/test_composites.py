@@ -1,4 +1,6 @@
-"""BERT-iBLEU and ParaScore worked out from bert-score's own similarities; inference and fluency one text at a time."""
+"""BERT-iBLEU and ParaScore worked out from bert-score's own similarities; inference and fluency one
+text at a time.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,12 @@ COPIES = [example.source for example in EXAMPLES]
 
 @pytest.fixture(scope="module")
 def options(tmp_path_factory):
-    return Setting(options={"model": str(encoders.roberta(tmp_path_factory.mktemp("m") / "roberta")), "layers": 2})
+    return Setting(
+        options={
+            "model": str(encoders.roberta(tmp_path_factory.mktemp("m") / "roberta")),
+            "layers": 2,
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +41,9 @@ def test_bertibleu_is_the_published_harmonic_mean(options, similarity):
     for example, text in zip(EXAMPLES, TEXTS, strict=True):
         overlap = sacrebleu.sentence_bleu(text, [example.source]).score / 100
         expected.append(5 / (4 / similarity(text, example.source) + 1 / max(1 - overlap, 1e-5)))
-    assert score(bertibleu.build("", options))["bertibleu"] == pytest.approx(np.mean(expected), abs=1e-6)
+    assert score(bertibleu.build("", options))["bertibleu"] == pytest.approx(
+        np.mean(expected), abs=1e-6
+    )
 
 
 def test_a_copy_or_an_empty_text_has_no_bertibleu(options):
@@ -45,13 +54,17 @@ def test_a_copy_or_an_empty_text_has_no_bertibleu(options):
 
 
 def test_parascore_by_hand(options, similarity):
-    """Shen et al. 2022: the best similarity plus .05 of DS, which is .35 for these far texts and -1 for copies."""
+    """Shen et al. 2022: the best similarity plus .05 of DS, which is .35 for these far texts and -1
+    for copies.
+    """
     example, text = Example("a", "abc def", ("ghi jkl", "mno")), "xyz uvw qrs"
     near = [similarity(text, other) for other in (example.source, *example.references)]
     got = score(parascore.build("", options), [example], [text])
     assert got["parascore"] == pytest.approx(max(near) + 0.05 * 0.35, abs=1e-6)
     assert got["parascore-free"] == pytest.approx(near[0] + 0.05 * 0.35, abs=1e-6)
-    assert score(parascore.build("", options), EXAMPLES, COPIES)["parascore-free"] == pytest.approx(0.95, abs=1e-6)
+    assert score(parascore.build("", options), EXAMPLES, COPIES)["parascore-free"] == pytest.approx(
+        0.95, abs=1e-6
+    )
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +83,9 @@ def test_nli_one_pair_at_a_time(judge):
         row = tokenizer(premise, text, truncation=True, max_length=38, return_tensors="pt")
         return model(**row).logits.softmax(-1)[0, 2].item()
 
-    rows = [(entails(e.source, t), entails(t, e.source)) for e, t in zip(EXAMPLES, TEXTS, strict=True)]
+    rows = [
+        (entails(e.source, t), entails(t, e.source)) for e, t in zip(EXAMPLES, TEXTS, strict=True)
+    ]
     got = score(nli.build("", Setting(options={"model": str(judge)})))
     expected = [np.mean([min(row) for row in rows]), *np.mean(rows, axis=0)]
     assert list(got.values()) == pytest.approx(expected, abs=1e-5)
@@ -100,7 +115,9 @@ def test_fluency_is_the_models_own_loss(writer):
 
     assert tokenizer("a").input_ids[0] == 2
     scorer = fluency.build("", Setting(options={"model": str(writer)}))
-    assert score(scorer)["fluency-nll"] == pytest.approx(np.mean([loss(text) for text in TEXTS]), abs=1e-4)
+    assert score(scorer)["fluency-nll"] == pytest.approx(
+        np.mean([loss(text) for text in TEXTS]), abs=1e-4
+    )
     assert score(scorer, EXAMPLES[:1], [""])["fluency-nll"] == pytest.approx(loss(""), abs=1e-4)
     assert scorer.columns[0].against == "output"
 

@@ -1,4 +1,6 @@
-"""Many pairs on several cores: the same rows as on one, in order, each distinct pair once, by outside authorities."""
+"""Many pairs on several cores: the same rows as on one, in order, each distinct pair once, by
+outside authorities.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,10 @@ def letter_counter() -> cores.Count:
 def test_rows_are_the_same_on_several_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cores, "STRETCH", 16)
     examples, texts = cases(100)
-    expected = [[len(text), *map(len, example.references)] for example, text in zip(examples, texts, strict=True)]
+    expected = [
+        [len(text), *map(len, example.references)]
+        for example, text in zip(examples, texts, strict=True)
+    ]
     alone = cores.rows(letter_counter, examples, texts, patience=np.inf)
     together = cores.rows(letter_counter, examples, texts, patience=0.0)
     np.testing.assert_array_equal(alone, expected)
@@ -69,7 +74,11 @@ def test_rows_are_the_same_on_several_cores(monkeypatch: pytest.MonkeyPatch) -> 
 def test_others_are_asked_only_where_much_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     monkeypatch.setattr(cores, "STRETCH", 16)
-    monkeypatch.setattr(cores, "_shared", lambda begin, pairs: asked.append(len(pairs)) or [letters(*p) for p in pairs])
+    monkeypatch.setattr(
+        cores,
+        "_shared",
+        lambda begin, pairs: asked.append(len(pairs)) or [letters(*p) for p in pairs],
+    )
     examples, texts = cases(100)
     cores.rows(letter_counter, examples[:16], texts[:16], patience=0.0)
     cores.rows(letter_counter, examples, texts, patience=np.inf)
@@ -117,9 +126,17 @@ def test_rouge_is_rouge_scores(stemmer: bool) -> None:
     built = rouge.Rouge(stemmer)
     alone = RougeScorer(rouge.KINDS, use_stemmer=stemmer)
     lines = ["\n".join(rouge.segment.split_sentences(text)) for text in texts]
-    cut = [["\n".join(rouge.segment.split_sentences(r)) for r in example.references] for example in examples]
-    found = [alone.score_multi(references, text) for references, text in zip(cut, lines, strict=True)]
-    expected = [[100 * getattr(one[kind], part) for _, part, _ in rouge.PARTS for kind in rouge.KINDS] for one in found]
+    cut = [
+        ["\n".join(rouge.segment.split_sentences(r)) for r in example.references]
+        for example in examples
+    ]
+    found = [
+        alone.score_multi(references, text) for references, text in zip(cut, lines, strict=True)
+    ]
+    expected = [
+        [100 * getattr(one[kind], part) for _, part, _ in rouge.PARTS for kind in rouge.KINDS]
+        for one in found
+    ]
     statistics = built.measure(examples, texts)
     np.testing.assert_array_equal(statistics[:, : len(expected[0])], expected)
     assert any(len(text.split("\n")) > 1 for text in lines)

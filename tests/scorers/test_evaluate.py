@@ -37,9 +37,15 @@ def library(monkeypatch):
     """A stand-in for the library, whose import alone takes seconds: it counts words."""
 
     def compute(predictions, references):
-        return {"words": len(predictions[0].split()), "references": len(references[0]), "name": "stand-in"}
+        return {
+            "words": len(predictions[0].split()),
+            "references": len(references[0]),
+            "name": "stand-in",
+        }
 
-    monkeypatch.setitem(sys.modules, "evaluate", SimpleNamespace(load=lambda name: SimpleNamespace(compute=compute)))
+    monkeypatch.setitem(
+        sys.modules, "evaluate", SimpleNamespace(load=lambda name: SimpleNamespace(compute=compute))
+    )
 
 
 def build(**options):
@@ -50,7 +56,9 @@ def build(**options):
 def test_the_mean_of_one_number():
     got = score(build(field="references"))
     assert got == {"evaluate:counts": pytest.approx(sum(len(e.references) for e in EXAMPLES) / 4)}
-    assert score(build(field="words"))["evaluate:counts"] == pytest.approx(sum(len(t.split()) for t in TEXTS) / 4)
+    assert score(build(field="words"))["evaluate:counts"] == pytest.approx(
+        sum(len(t.split()) for t in TEXTS) / 4
+    )
     check_contract(build(field="words"))
 
 
@@ -71,7 +79,9 @@ def test_a_scorer_as_a_metric_of_the_library():
     pytest.importorskip("evaluate")
     metric = evaluate.as_metric(bleu.build("", SETTING))
     references = [list(example.references) for example in EXAMPLES]
-    found = metric.compute(predictions=TEXTS, references=references, sources=[e.source for e in EXAMPLES])
+    found = metric.compute(
+        predictions=TEXTS, references=references, sources=[e.source for e in EXAMPLES]
+    )
     assert found == pytest.approx(score(bleu.build("", SETTING)))
 
 

@@ -42,7 +42,9 @@ def shared(one, other):
 
 
 def plain_bleu(text, source):
-    """Papineni et al. 2002 on words between spaces, one text against one reference, no smoothing, 0 to 1."""
+    """Papineni et al. 2002 on words between spaces, one text against one reference, no smoothing, 0
+    to 1.
+    """
     words, kept = text.split(), source.split()
     precisions = []
     for order in (1, 2, 3, 4):
@@ -55,11 +57,15 @@ def plain_bleu(text, source):
 
 
 def common(one, other):
-    """Places in ``one`` of a longest common subsequence; of several, the one that holds on to the end of ``other``."""
+    """Places in ``one`` of a longest common subsequence; of several, the one that holds on to the
+    end of ``other``.
+    """
     table = np.zeros((len(one) + 1, len(other) + 1), int)
     for i, a in enumerate(one, 1):
         for j, b in enumerate(other, 1):
-            table[i, j] = table[i - 1, j - 1] + 1 if a == b else max(table[i - 1, j], table[i, j - 1])
+            table[i, j] = (
+                table[i - 1, j - 1] + 1 if a == b else max(table[i - 1, j], table[i, j - 1])
+            )
     i, j, places = len(one), len(other), []
     while i and j:
         if one[i - 1] == other[j - 1]:
@@ -77,7 +83,9 @@ def parts(hits, made, kept):
 
 
 def plain_rouge(text, source):
-    """Lin 2004, as the F, precision and recall of orders 1 and 2, L, and L by sentence; letters and digits alone."""
+    """Lin 2004, as the F, precision and recall of orders 1 and 2, L, and L by sentence; letters and
+    digits alone.
+    """
 
     def words(of):
         return re.findall("[a-z0-9]+", of.lower())
@@ -92,17 +100,27 @@ def plain_rouge(text, source):
     pool, union = list(made), 0
     for sentence in (words(one) for one in re.split(r"(?<=[.!?])\s+", source)):
         places = sorted({place for other in by_sentence for place in common(sentence, other)})
-        union += sum(1 for place in places if sentence[place] in pool and not pool.remove(sentence[place]))
+        union += sum(
+            1 for place in places if sentence[place] in pool and not pool.remove(sentence[place])
+        )
     return found + parts(union, len(made), len(kept))
 
 
 def plain_bartscore(folder, text, source):
-    """neulab/BARTScore's arithmetic, called with the output as its source, and the source as its target."""
-    model, tokenizer = AutoModelForSeq2SeqLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    """neulab/BARTScore's arithmetic, called with the output as its source, and the source as its
+    target.
+    """
+    model, tokenizer = (
+        AutoModelForSeq2SeqLM.from_pretrained(folder).eval(),
+        AutoTokenizer.from_pretrained(folder),
+    )
     with torch.inference_mode():
         labels = tokenizer(source, return_tensors="pt").input_ids
         logits = model(**tokenizer(text, return_tensors="pt"), labels=labels).logits[0]
-    return -torch.nn.functional.nll_loss(logits.log_softmax(1), labels[0], reduction="sum").item() / labels.shape[1]
+    return (
+        -torch.nn.functional.nll_loss(logits.log_softmax(1), labels[0], reduction="sum").item()
+        / labels.shape[1]
+    )
 
 
 def plain(text, source):
@@ -114,7 +132,10 @@ def of_row(scorer, text, source):
 
 
 def test_equals_the_recipe_written_out(scorer, folder):
-    rows = [[plain_bartscore(folder, t, e.source), *plain(t, e.source)] for e, t in zip(EXAMPLES, TEXTS, strict=True)]
+    rows = [
+        [plain_bartscore(folder, t, e.source), *plain(t, e.source)]
+        for e, t in zip(EXAMPLES, TEXTS, strict=True)
+    ]
     got = scorer.combine(scorer.measure(EXAMPLES, TEXTS))
     np.testing.assert_allclose(got[1:], np.mean(rows, axis=0)[1:], rtol=0, atol=1e-12)
     assert got[0] == pytest.approx(np.mean(rows, axis=0)[0], abs=1e-6)
@@ -131,22 +152,30 @@ def test_overlap_equals_the_recipe_on_any_pair(text, source):
 
 
 def test_known_to_the_original(scorer):
-    """From its notebooks: a two-word title scores 0 BLEU against itself, and so does a changed apostrophe."""
+    """From its notebooks: a two-word title scores 0 BLEU against itself, and so does a changed
+    apostrophe.
+    """
     assert of_row(scorer, "Road transport.", "Road transport.")[1] == 0
     assert of_row(scorer, "he doesn 't know", "he doesn't know")[1] == 0
 
 
 def test_torchmetrics_own_example(scorer):
-    """Its documentation, ``rouge_score("My name is John", "Is your name John")``: .75, 0, .5, .5."""
+    """Its documentation, ``rouge_score("My name is John", "Is your name John")``: .75, 0, .5,
+    .5.
+    """
     got = of_row(scorer, "My name is John", "Is your name John")
     assert got[2:].tolist() == pytest.approx([0.75] * 3 + [0.0] * 3 + [0.5] * 6)
 
 
 def test_a_copy_is_perfect_and_nothing_ranks(scorer):
     copies = score(scorer, EXAMPLES[:3], [example.source for example in EXAMPLES[:3]])
-    assert [value for name, value in copies.items() if name != "legacy-bartscore"] == pytest.approx([1.0] * 13)
+    assert [value for name, value in copies.items() if name != "legacy-bartscore"] == pytest.approx(
+        [1.0] * 13
+    )
     better = score(scorer, EXAMPLES[:3], [example.references[0] for example in EXAMPLES[:3]])
-    assert all(copies[name] > better[name] for name in copies if name != "legacy-bartscore")  # a BART at random
+    assert all(
+        copies[name] > better[name] for name in copies if name != "legacy-bartscore"
+    )  # a BART at random
     assert {(column.better, column.against) for column in scorer.columns} == {("none", "source")}
     assert all(column.name.startswith("legacy-") for column in scorer.columns)
 

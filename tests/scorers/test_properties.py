@@ -24,8 +24,12 @@ TIED = re.compile(r"rouge\w+-[pr]")
 """Of references with the same F, rouge-score takes the first one's precision and recall."""
 
 long_enough = st.lists(words, min_size=4, max_size=9).map(" ".join)
-whole = st.builds(Example, st.just("x"), long_enough, st.lists(long_enough, min_size=1, max_size=3).map(tuple))
-"""Of four words and more: BLEU counts sequences of four, and has nothing to count in a shorter text."""
+whole = st.builds(
+    Example, st.just("x"), long_enough, st.lists(long_enough, min_size=1, max_size=3).map(tuple)
+)
+"""Of four words and more: BLEU counts sequences of four, and has nothing to count in a shorter
+text.
+"""
 
 
 def of(scorer, source, references, text):
@@ -37,9 +41,13 @@ def of(scorer, source, references, text):
 def test_the_order_of_references_changes_nothing(example, text, random):
     turned = random.sample(example.references, len(example.references))
     for scorer in CHEAP:
-        here, there = (of(scorer, example.source, some, text) for some in (example.references, turned))
+        here, there = (
+            of(scorer, example.source, some, text) for some in (example.references, turned)
+        )
         fixed = [not TIED.fullmatch(column.name) for column in scorer.columns]
-        np.testing.assert_allclose(here[fixed], there[fixed], rtol=1e-12, err_msg=scorer.signature.name)
+        np.testing.assert_allclose(
+            here[fixed], there[fixed], rtol=1e-12, err_msg=scorer.signature.name
+        )
 
 
 @settings(max_examples=25)
@@ -48,7 +56,9 @@ def test_nothing_is_likelier_than_the_reference_itself(example, text):
     """Score(h, [h]) is maximal, for every column that reads references alone."""
     reference = example.references[0]
     for scorer in CHEAP:
-        same, other = (of(scorer, example.source, [reference], answer) for answer in (reference, text))
+        same, other = (
+            of(scorer, example.source, [reference], answer) for answer in (reference, text)
+        )
         for column, best, value in zip(scorer.columns, same, other, strict=True):
             if column.against == "reference":
                 sign = -1 if column.better == "down" else 1
@@ -58,9 +68,14 @@ def test_nothing_is_likelier_than_the_reference_itself(example, text):
 @settings(max_examples=25)
 @given(whole, sentences)
 def test_nothing_diverges_less_than_a_copy(example, text):
-    """Every column that rewards divergence from the source is at its worst for the source itself."""
+    """Every column that rewards divergence from the source is at its worst for the source
+    itself.
+    """
     for scorer in CHEAP:
-        copy, other = (of(scorer, example.source, example.references, answer) for answer in (example.source, text))
+        copy, other = (
+            of(scorer, example.source, example.references, answer)
+            for answer in (example.source, text)
+        )
         for column, worst, value in zip(scorer.columns, copy, other, strict=True):
             if column.against == "source" and column.better != "none":
                 sign = -1 if column.better == "down" else 1
@@ -69,7 +84,9 @@ def test_nothing_diverges_less_than_a_copy(example, text):
 
 @pytest.mark.parametrize("scorer", CHEAP, ids=lambda scorer: scorer.signature.name)
 def test_extreme_texts_are_defined_in_every_place(scorer):
-    """No error and no infinity, in the same shape; with an ordinary source and reference also no gap."""
+    """No error and no infinity, in the same shape; with an ordinary source and reference also no
+    gap.
+    """
     for text in EXTREME:
         assert np.isfinite(of(scorer, "a b c d", ["a b d e"], text)).all(), text[:9]
     places = [(one, "a b d", other) for one, other in product(EXTREME, EXTREME)]

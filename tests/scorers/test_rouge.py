@@ -10,7 +10,15 @@ from parabench.scorers.segment import split_sentences
 from rouge_score.rouge_scorer import RougeScorer
 
 from parabench.contracts import Example
-from tests.support.worlds import EXAMPLES, SETTING, TEXTS, check_contract, examples, score, sentences
+from tests.support.worlds import (
+    EXAMPLES,
+    SETTING,
+    TEXTS,
+    check_contract,
+    examples,
+    score,
+    sentences,
+)
 
 SCORER = rouge.build("", SETTING)
 
@@ -32,7 +40,9 @@ def test_equals_rouge_score():
 
 
 def test_lsum_reads_sentences():
-    """The same two sentences in the other order: union LCS finds all words, plain LCS one sentence (Lin 2004, 3.2)."""
+    """The same two sentences in the other order: union LCS finds all words, plain LCS one sentence
+    (Lin 2004, 3.2).
+    """
     example = Example("a", "", ("The sun shone. Play went on.",))
     got = score(SCORER, [example], ["Play went on. The sun shone."])
     assert got["rougeLsum"] == pytest.approx(100)
@@ -49,7 +59,9 @@ def test_order_of_references_changes_no_f(example, text):
 
 
 def test_identity_is_maximal_and_swapping_turns_precision_into_recall():
-    assert score(SCORER, EXAMPLES, [e.references[-1] for e in EXAMPLES])["rougeL"] == pytest.approx(100)
+    assert score(SCORER, EXAMPLES, [e.references[-1] for e in EXAMPLES])["rougeL"] == pytest.approx(
+        100
+    )
     one, other = "the cat sat on the mat today", "the cat sat"
     there = score(SCORER, [Example("a", "", (one,))], [other])
     back = score(SCORER, [Example("a", "", (other,))], [one])

@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from parabench.scorers import divergence, edits, sari
 
 from parabench.contracts import Example, Setting
-from tests.support.worlds import EXAMPLES, SETTING, TEXTS, check_contract, examples, score, sentences
+from tests.support.worlds import (
+    EXAMPLES,
+    SETTING,
+    TEXTS,
+    check_contract,
+    examples,
+    score,
+    sentences,
+)
 
 SARI, DIVERGENCE = sari.build("", SETTING), divergence.build("", SETTING)
 
@@ -31,14 +39,17 @@ SPECIES = Example(
     ],
 )
 def test_sentence_sari_of_the_original(text, expected):
-    """cocoxu/simplification, SARI.py, the example at its end; the values as in feralvam/easse, tests/test_sari.py."""
+    """cocoxu/simplification, SARI.py, the example at its end; the values as in feralvam/easse,
+    tests/test_sari.py.
+    """
     assert score(SARI, [SPECIES], [text])["sari-sentence"] == pytest.approx(expected, abs=1e-9)
 
 
 def test_corpus_sari_by_hand():
     """Source a b, text a c, reference a c: orders 1 and 2 hold 3 and 2 perfect operations of 12.
 
-    Beside it a copy of x y with the reference x y, which only adds keeps: order 2 gets its third operation.
+    Beside it a copy of x y with the reference x y, which only adds keeps: order 2 gets its third
+    operation.
     """
     one, two = Example("1", "a b", ("a c",)), Example("2", "x y", ("x y",))
     assert score(SARI, [one], ["a c"])["sari"] == pytest.approx(100 * 5 / 12)
@@ -46,7 +57,9 @@ def test_corpus_sari_by_hand():
 
 
 def test_corpus_sari_sums_counts_before_f1():
-    """Adding c in one of two sentences that both want it: right 1, done 1, wanted 2, so F1 = 2/3, not (1 + 0) / 2."""
+    """Adding c in one of two sentences that both want it: right 1, done 1, wanted 2, so F1 = 2/3,
+    not (1 + 0) / 2.
+    """
     wants = [Example(str(i), "a", ("a c",)) for i in range(2)]
     additions = 2 / 3 + 2 / 3  # orders 1 and 2; keeps are perfect at order 1; nothing is deleted
     assert score(SARI, wants, ["a c", "a"])["sari"] == pytest.approx(100 * (additions + 1) / 12)
@@ -56,13 +69,17 @@ def test_corpus_sari_sums_counts_before_f1():
 @given(examples, sentences)
 def test_order_of_references_changes_nothing(example, text):
     backwards = Example(example.id, example.source, example.references[::-1])
-    assert score(SARI, [example], [text]) == pytest.approx(score(SARI, [backwards], [text]), abs=1e-9)
+    assert score(SARI, [example], [text]) == pytest.approx(
+        score(SARI, [backwards], [text]), abs=1e-9
+    )
 
 
 def test_a_reference_beats_source_and_garbage():
     example = [SPECIES]
     best = score(SARI, example, [SPECIES.references[1]])["sari"]
-    assert best > max(score(SARI, example, [text])["sari"] for text in (SPECIES.source, "x y z", ""))
+    assert best > max(
+        score(SARI, example, [text])["sari"] for text in (SPECIES.source, "x y z", "")
+    )
 
 
 def test_divergence_by_hand():
@@ -98,7 +115,9 @@ def test_parascores_divergence_by_hand(source, text, expected):
     assert edits.divergence(source, text, 0.35) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("scorer", [SARI, DIVERGENCE, divergence.build("", Setting(options={"tokenize": "none"}))])
+@pytest.mark.parametrize(
+    "scorer", [SARI, DIVERGENCE, divergence.build("", Setting(options={"tokenize": "none"}))]
+)
 def test_contract(scorer):
     check_contract(scorer)
     assert score(scorer, EXAMPLES, TEXTS)

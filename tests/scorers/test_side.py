@@ -34,8 +34,14 @@ def flags(text: str, source: str = SOURCE) -> set[str]:
         ("Here is a paraphrase of it: A man went to market.", {"instruction", "failures"}),
         ("Answer the old man: he walked there this morning.", set()),
         ("An old man went to market this morning. He was slow.", set()),
-        ("An old man went to market. He was slow. The cow he bought there died.", {"run-on", "failures"}),
-        ("This morning an old man went slowly to market, the market being a long way off, in fact.", set()),
+        (
+            "An old man went to market. He was slow. The cow he bought there died.",
+            {"run-on", "failures"},
+        ),
+        (
+            "This morning an old man went slowly to market, the market being a long way off, in fact.",
+            set(),
+        ),
         ("a man a man a man a man a man", {"repetition"}),
         ("Man walks.", {"length-off"}),
     ],

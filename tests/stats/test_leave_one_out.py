@@ -1,4 +1,6 @@
-"""Each reference left out in turn, against sacrebleu on the pooled corpus and against turns written out by hand."""
+"""Each reference left out in turn, against sacrebleu on the pooled corpus and against turns written
+out by hand.
+"""
 
 from __future__ import annotations
 
@@ -15,49 +17,77 @@ from parabench.stats import leave_one_out
 
 EXAMPLES = (
     Example(
-        "a", "the cat sat on the mat", ("a cat sat on the mat", "the cat sat on the mat today", "on the mat sat a cat")
+        "a",
+        "the cat sat on the mat",
+        ("a cat sat on the mat", "the cat sat on the mat today", "on the mat sat a cat"),
     ),
-    Example("b", "prices rose again last week", ("last week prices rose again", "prices went up", "prices rose anew")),
-    Example("c", "nobody knew why", ("no one knew why", "nobody knew the reason", "why was not known")),
+    Example(
+        "b",
+        "prices rose again last week",
+        ("last week prices rose again", "prices went up", "prices rose anew"),
+    ),
+    Example(
+        "c", "nobody knew why", ("no one knew why", "nobody knew the reason", "why was not known")
+    ),
 )
 COPY = [[example.source] for example in EXAMPLES]
 HUMAN = [list(example.references) for example in EXAMPLES]
 
 
 def pooled(texts):
-    """All turns of all examples as one corpus: texts, and the remaining references as sacrebleu takes them."""
+    """All turns of all examples as one corpus: texts, and the remaining references as sacrebleu
+    takes them.
+    """
     rows = [
         (several[turn % len(several)], example.references[:turn] + example.references[turn + 1 :])
         for example, several in zip(EXAMPLES, texts, strict=True)
         for turn in range(3)
     ]
-    return [text for text, _ in rows], list(zip(*(references for _, references in rows), strict=True))
+    return [text for text, _ in rows], list(
+        zip(*(references for _, references in rows), strict=True)
+    )
 
 
 @pytest.mark.parametrize("texts", [COPY, HUMAN], ids=["copy", "human"])
 @pytest.mark.parametrize(("module", "outside"), [(bleu, BLEU()), (ter, TER())], ids=["bleu", "ter"])
 def test_the_mean_over_turns_is_sacrebleus_pooled_corpus(texts, module, outside):
-    """Brevity penalty included: the copy of c is shorter than its references, the people's texts vary in length."""
+    """Brevity penalty included: the copy of c is shorter than its references, the people's texts
+    vary in length.
+    """
     scorer = module.build("", Setting())
     found = scorer.combine(leave_one_out.measure(scorer, EXAMPLES, texts))
     assert found[0] == pytest.approx(outside.corpus_score(*pooled(texts)).score, abs=1e-9)
 
 
 def test_smoothing_sees_one_corpus_and_not_one_for_each_turn():
-    """No 4-gram matches: sacrebleu smooths 1 / (2 x 4-grams), those of one turn and not of three."""
-    lonely = [Example("a", "s", ("one two three four five", "one two three x five", "one two three y five"))]
+    """No 4-gram matches: sacrebleu smooths 1 / (2 x 4-grams), those of one turn and not of
+    three.
+    """
+    lonely = [
+        Example(
+            "a", "s", ("one two three four five", "one two three x five", "one two three y five")
+        )
+    ]
     scorer, text = bleu.build("", Setting()), "one two three z five"
     once = BLEU().corpus_score([text], [["one two three x five"], ["one two three y five"]]).score
-    assert scorer.combine(leave_one_out.measure(scorer, lonely, [[text]]))[0] == pytest.approx(once, abs=1e-9)
+    assert scorer.combine(leave_one_out.measure(scorer, lonely, [[text]]))[0] == pytest.approx(
+        once, abs=1e-9
+    )
 
 
-@pytest.mark.parametrize("scorer", [rouge.build("", Setting()), ibleu.build("", Setting())], ids=["rouge", "ibleu"])
+@pytest.mark.parametrize(
+    "scorer", [rouge.build("", Setting()), ibleu.build("", Setting())], ids=["rouge", "ibleu"]
+)
 def test_statistics_are_the_mean_of_every_turn_by_itself(scorer):
     singly = []
     for turn in range(3):
-        rest = [replace(e, references=e.references[:turn] + e.references[turn + 1 :]) for e in EXAMPLES]
+        rest = [
+            replace(e, references=e.references[:turn] + e.references[turn + 1 :]) for e in EXAMPLES
+        ]
         singly.append(scorer.measure(rest, [texts[turn] for texts in HUMAN]))
-    np.testing.assert_allclose(leave_one_out.measure(scorer, EXAMPLES, HUMAN), np.mean(singly, axis=0), atol=1e-12)
+    np.testing.assert_allclose(
+        leave_one_out.measure(scorer, EXAMPLES, HUMAN), np.mean(singly, axis=0), atol=1e-12
+    )
 
 
 class Counting:
@@ -77,7 +107,9 @@ def test_all_turns_are_one_call_and_nobody_meets_his_own_sentence():
     leave_one_out.measure(counting, EXAMPLES, HUMAN)
     (asked,) = counting.asked
     assert len(asked) == 9
-    assert all(text not in example.references and len(example.references) == 2 for example, text in asked)
+    assert all(
+        text not in example.references and len(example.references) == 2 for example, text in asked
+    )
 
 
 def test_a_scorer_of_source_and_output_is_asked_once_a_text():

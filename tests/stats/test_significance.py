@@ -1,4 +1,6 @@
-"""Intervals and tests against scipy, hand-worked values and simulation; fast and slow paths against each other."""
+"""Intervals and tests against scipy, hand-worked values and simulation; fast and slow paths against
+each other.
+"""
 
 from __future__ import annotations
 
@@ -46,15 +48,22 @@ def unmarked(rows):
 def test_the_fast_path_equals_the_slow_one(pair, clusters):
     a, b = map(with_ones, pair)
     for function in (sig.interval, sig.bootstrap):
-        fast, slow = (function(combine, a, 3, 40, clusters=clusters) for combine in (marked_mean, unmarked))
+        fast, slow = (
+            function(combine, a, 3, 40, clusters=clusters) for combine in (marked_mean, unmarked)
+        )
         np.testing.assert_allclose(fast, slow, atol=1e-12)
-    fast, slow = (sig.paired_test(combine, a, b, 3, 200, clusters) for combine in (marked_mean, unmarked))
+    fast, slow = (
+        sig.paired_test(combine, a, b, 3, 200, clusters) for combine in (marked_mean, unmarked)
+    )
     np.testing.assert_array_equal(fast, slow)
 
 
 def test_the_fast_path_equals_the_slow_one_over_training_seeds(pair):
     several = [np.stack([with_ones(one + shift) for shift in (0.0, 0.5, -1.0)]) for one in pair]
-    fast, slow = (sig.bootstraps(combine, [*several, with_ones(pair[0])], 3, 40) for combine in (marked_mean, unmarked))
+    fast, slow = (
+        sig.bootstraps(combine, [*several, with_ones(pair[0])], 3, 40)
+        for combine in (marked_mean, unmarked)
+    )
     np.testing.assert_allclose(fast, slow, atol=1e-12)
     fast, slow = (sig.paired_test(combine, *several, 3, 200) for combine in (marked_mean, unmarked))
     np.testing.assert_array_equal(fast, slow)
@@ -66,14 +75,20 @@ def test_all_pairs_at_once_are_the_pairs_one_by_one(pair):
     clusters = [str(i // 4) for i in range(60)]
     together = sig.paired_tests(marked_mean, systems, pairs, 3, 300, clusters)
     for found, (a, b) in zip(together, pairs, strict=True):
-        np.testing.assert_array_equal(found, sig.paired_test(marked_mean, systems[a], systems[b], 3, 300, clusters))
+        np.testing.assert_array_equal(
+            found, sig.paired_test(marked_mean, systems[a], systems[b], 3, 300, clusters)
+        )
     samples = sig.bootstraps(marked_mean, systems, 3, 40, clusters)
     for found, system in zip(samples, systems, strict=True):
-        np.testing.assert_allclose(found, sig.bootstrap(marked_mean, system, 3, 40, clusters), atol=1e-12)
+        np.testing.assert_allclose(
+            found, sig.bootstrap(marked_mean, system, 3, 40, clusters), atol=1e-12
+        )
 
 
 def test_the_interval_over_seeds_is_that_of_theory():
-    """Examples all alike, seeds 0 and 1: means of two drawn seeds are 0, .5, 1 with chances 1/4, 1/2, 1/4."""
+    """Examples all alike, seeds 0 and 1: means of two drawn seeds are 0, .5, 1 with chances 1/4,
+    1/2, 1/4.
+    """
     rows = np.stack([with_ones(np.full((30, 1), value)) for value in (0.0, 1.0)])
     values, counts = np.unique(sig.bootstrap(marked_mean, rows, 0, 4000), return_counts=True)
     assert values == pytest.approx([0.0, 0.5, 1.0])
@@ -81,15 +96,21 @@ def test_the_interval_over_seeds_is_that_of_theory():
 
 
 def test_interval_agrees_with_scipy(pair):
-    """scipy.stats.bootstrap, percentile method, is another program with other draws: ends agree to sampling error."""
+    """scipy.stats.bootstrap, percentile method, is another program with other draws: ends agree to
+    sampling error.
+    """
     low, high = sig.interval(marked_mean, with_ones(pair[0]), 0, 10_000)
     for column in range(3):
-        outside = scipy.stats.bootstrap((pair[0][:, column],), np.mean, method="percentile", rng=1).confidence_interval
+        outside = scipy.stats.bootstrap(
+            (pair[0][:, column],), np.mean, method="percentile", rng=1
+        ).confidence_interval
         assert (low[column], high[column]) == pytest.approx(tuple(outside), abs=0.02)
 
 
 def test_paired_test_agrees_with_scipy(pair):
-    """scipy.stats.permutation_test with permutation_type="samples" is the same test with other draws."""
+    """scipy.stats.permutation_test with permutation_type="samples" is the same test with other
+    draws.
+    """
     got = sig.paired_test(marked_mean, *map(with_ones, pair), seed=0)
     for column in range(3):
         outside = scipy.stats.permutation_test(
@@ -121,12 +142,18 @@ def test_equal_systems_are_never_different(pair):
 
 def test_results_depend_on_the_seed_alone(pair):
     rows = with_ones(pair[0])
-    np.testing.assert_array_equal(sig.interval(marked_mean, rows, 5), sig.interval(marked_mean, rows, 5))
-    assert not np.array_equal(sig.interval(marked_mean, rows, 5), sig.interval(marked_mean, rows, 6))
+    np.testing.assert_array_equal(
+        sig.interval(marked_mean, rows, 5), sig.interval(marked_mean, rows, 5)
+    )
+    assert not np.array_equal(
+        sig.interval(marked_mean, rows, 5), sig.interval(marked_mean, rows, 6)
+    )
 
 
 def test_false_positives_stay_at_the_level_only_with_clusters():
-    """1,000 true nulls, 25 sources of 8 items, intra-class correlation .5: near 5 % clustered, far above it naively."""
+    """1,000 true nulls, 25 sources of 8 items, intra-class correlation .5: near 5 % clustered, far
+    above it naively.
+    """
     draw = np.random.default_rng(0)
     clusters = [str(i // 8) for i in range(200)]
     naive, clustered = [], []
@@ -167,7 +194,9 @@ def test_benjamini_hochberg_by_hand():
 
 
 def test_rank_clusters():
-    """mt-metrics-eval's rule: c is worse than a though not than b, and so opens the second cluster."""
+    """mt-metrics-eval's rule: c is worse than a though not than b, and so opens the second
+    cluster.
+    """
     worse = np.zeros((4, 4), bool)
     worse[2, 0] = worse[3, 0] = worse[3, 1] = True
     values = np.array([9.0, 8.0, 7.0, 6.0])
@@ -181,7 +210,9 @@ def test_minimum_detectable_effect():
     """Standard deviation 20 over 500 examples: 2.80 x 20 / sqrt(500) = 2.51."""
     values = np.random.default_rng(2).normal(size=(500, 1))
     values = 20 * (values - values.mean()) / values.std(ddof=1)
-    found = sig.minimum_detectable(marked_mean, with_ones(values), with_ones(np.zeros((500, 1))), 0, resamples=4000)
+    found = sig.minimum_detectable(
+        marked_mean, with_ones(values), with_ones(np.zeros((500, 1))), 0, resamples=4000
+    )
     assert found[0] == pytest.approx(2.51, rel=0.05)
 
 
@@ -201,11 +232,16 @@ def test_parts_of_many_rows_add_up_to_the_whole(parted, clusters):
     parts = groups.sums([rows, rows[0]])
     assert len(parts) == -(-len(groups) // 32)
     plain = np.stack(
-        [[layer[list(some)].sum(axis=0) for some in cluster_rows(400, clusters)] for layer in (*rows, rows[0])]
+        [
+            [layer[list(some)].sum(axis=0) for some in cluster_rows(400, clusters)]
+            for layer in (*rows, rows[0])
+        ]
     )
     np.testing.assert_allclose(np.concatenate(list(parts), axis=1), plain, atol=1e-12)
     with_weight = with_ones(rows[0])
-    np.testing.assert_allclose(arrays.together(marked_mean, with_weight), rows[0].mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(
+        arrays.together(marked_mean, with_weight), rows[0].mean(axis=0), atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("clusters", [None, CLUSTERED])
@@ -225,7 +261,9 @@ def test_every_draw_over_parts_has_as_many_rows_as_there_are():
     assert (sig.resampled(blocks, 50, np.random.default_rng(0), 300) == 50).all()
     numbered = [np.eye(50)[None, start:end] for start, end in ((0, 7), (7, 8), (8, 38), (38, 50))]
     times = sig.resampled(numbered, 50, np.random.default_rng(0), 4000)[:, 0]
-    np.testing.assert_allclose(times.mean(axis=0), 1, atol=0.08)  # each row once on average, 5 standard errors
+    np.testing.assert_allclose(
+        times.mean(axis=0), 1, atol=0.08
+    )  # each row once on average, 5 standard errors
     np.testing.assert_allclose(times.var(axis=0), 49 / 50, atol=0.15)
     np.testing.assert_allclose(np.corrcoef(times[:, 0], times[:, 49])[0, 1], -1 / 49, atol=0.08)
 

@@ -1,4 +1,6 @@
-"""Files that grow by blocks: whatever a kill leaves, whole blocks are taken over and nothing else."""
+"""Files that grow by blocks: whatever a kill leaves, whole blocks are taken over and nothing
+else.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,10 @@ def test_every_torn_end_leaves_whole_blocks_and_can_be_gone_on_with(tmp_path: Pa
         assert len(whole) < 3
         for block in BLOCKS[len(whole) :]:
             found.append(*block)
-        assert ((tmp_path / "file").read_bytes(), (tmp_path / "file.index").read_bytes()) == (data, index)
+        assert ((tmp_path / "file").read_bytes(), (tmp_path / "file.index").read_bytes()) == (
+            data,
+            index,
+        )
 
 
 def test_a_changed_byte_is_never_read(tmp_path: Path) -> None:

@@ -26,7 +26,9 @@ def predictions(folder, key=None, system="copy"):
 
 def finished_run(folder):
     with open_run(folder, SPEC) as run:
-        run.write_examples([{"id": name, "source": f"source {name}", "references": ["r"]} for name in IDS])
+        run.write_examples(
+            [{"id": name, "source": f"source {name}", "references": ["r"]} for name in IDS]
+        )
         log = run.log("predictions", "copy", key={"seed": 0})
         log.append([(name, {"text": name}) for name in reversed(IDS)])
         log.seal(IDS)
@@ -44,11 +46,19 @@ def part(folder, stem="copy"):
 def test_a_finished_run_verifies_and_reads_back(tmp_path):
     finished_run(tmp_path)
     assert verify(tmp_path) == []
-    assert [record["source"] for record in read_examples(tmp_path)] == ["source a", "source b", "source c"]
+    assert [record["source"] for record in read_examples(tmp_path)] == [
+        "source a",
+        "source b",
+        "source c",
+    ]
     key, records = read_log(tmp_path, "predictions", "copy")
     assert key == {"seed": 0}
     assert list(records) == IDS
-    assert load_statistics(tmp_path, "copy", "bleu")[1][:].tolist() == [[0, 0.5], [1, 0.5], [2, 0.5]]
+    assert load_statistics(tmp_path, "copy", "bleu")[1][:].tolist() == [
+        [0, 0.5],
+        [1, 0.5],
+        [2, 0.5],
+    ]
 
 
 def test_every_line_is_ascii_json_whose_h_is_the_crc32_of_what_stands_before_it(tmp_path):
@@ -151,7 +161,8 @@ def test_a_line_from_another_log_does_not_verify(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "old", [{}, {"seed": 1}, {"seed": 0, "more": None}, {"seed": False}, {"seed": 0.0}, {"seed": "0"}]
+    "old",
+    [{}, {"seed": 1}, {"seed": 0, "more": None}, {"seed": False}, {"seed": 0.0}, {"seed": "0"}],
 )
 @pytest.mark.parametrize("finish", [False, True])
 def test_records_of_another_key_are_set_aside_never_served(tmp_path, old, finish):
@@ -170,7 +181,9 @@ def test_records_of_another_key_are_set_aside_never_served(tmp_path, old, finish
 
 def test_a_file_copied_to_another_systems_name_is_not_that_systems(tmp_path):
     finished_run(tmp_path)
-    (tmp_path / "predictions/bart.jsonl").write_bytes((tmp_path / "predictions/copy.jsonl").read_bytes())
+    (tmp_path / "predictions/bart.jsonl").write_bytes(
+        (tmp_path / "predictions/copy.jsonl").read_bytes()
+    )
     with pytest.raises(UserError, match="another system"):
         read_log(tmp_path, "predictions", "bart")
     assert predictions(tmp_path, system="bart").done == {}
@@ -224,12 +237,17 @@ def test_numbers_come_back_exactly_and_undefined_ones_are_null_and_counted(tmp_p
 
 
 def test_the_reasons_for_what_is_undefined_are_kept_through_every_step(tmp_path):
-    rows, why = [("a", [0.0, 0.0]), ("b", [2.0, 1.0]), ("c", [float("inf"), 1.0])], {"a": "no reference that it reads"}
+    rows, why = (
+        [("a", [0.0, 0.0]), ("b", [2.0, 1.0]), ("c", [float("inf"), 1.0])],
+        {"a": "no reference that it reads"},
+    )
     Log(tmp_path, "statistics", ("copy", "x"), {}).append(rows, why)
     told = {"a": "no reference that it reads", "c": "not a finite number"}
     log = Log(tmp_path, "statistics", ("copy", "x"), {})
     growing = read_log(tmp_path, "statistics", "copy", "x")[1]
-    assert {name: value["why"] for name, value in growing.items() if isinstance(value, dict)} == told
+    assert {
+        name: value["why"] for name, value in growing.items() if isinstance(value, dict)
+    } == told
     log.seal(["a", "b", "c"])
     assert read_log(tmp_path, "statistics", "copy", "x")[1] == growing
     assert load_reasons(tmp_path, "copy", "x") == told
@@ -274,7 +292,9 @@ def test_reopening_with_another_spec_names_what_differs_and_changes_nothing(tmp_
     finished_run(tmp_path)
     before = (tmp_path / "spec.json").read_bytes()
     other = {"suite": "toy", "decoding": {"num_beams": 4, "top_k": 5}}
-    with pytest.raises(UserError, match=r"decoding.num_beams: 1, now 4; decoding.top_k: 'absent', now 5"):
+    with pytest.raises(
+        UserError, match=r"decoding.num_beams: 1, now 4; decoding.top_k: 'absent', now 5"
+    ):
         open_run(tmp_path, other).__enter__()
     assert (tmp_path / "spec.json").read_bytes() == before
 
@@ -287,7 +307,9 @@ def test_a_folder_that_is_no_run_is_left_alone(tmp_path):
 
 
 def test_a_second_opener_is_refused_with_the_first_ones_number(tmp_path):
-    command = "import sys; from pathlib import Path; from parabench.store.run_folder import open_run\n"
+    command = (
+        "import sys; from pathlib import Path; from parabench.store.run_folder import open_run\n"
+    )
     command += "with open_run(Path(sys.argv[1]), {}): print('open', flush=True); sys.stdin.read()"
     first = subprocess.Popen([sys.executable, "-c", command, tmp_path], stdin=-1, stdout=-1)
     assert first.stdout.readline() == b"open\n"
@@ -320,7 +342,14 @@ def test_sealing_twice_changes_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["spec.json", "examples.jsonl", "predictions/copy.jsonl", "statistics/copy.bleu.npz", "manifest.json"]
+    "name",
+    [
+        "spec.json",
+        "examples.jsonl",
+        "predictions/copy.jsonl",
+        "statistics/copy.bleu.npz",
+        "manifest.json",
+    ],
 )
 def test_a_run_with_a_missing_or_changed_file_is_not_complete(tmp_path, name):
     data = (finished_run(tmp_path) / name).read_bytes()
@@ -356,7 +385,10 @@ def test_no_name_leaves_its_folder_or_shares_its_file(names):
     first, second = (slug(name) for name in names)
     assert first != second
     assert all(
-        Path(f"/run/{name}").name == name and len(name) < 50 and name[0].isalnum() and "." not in name
+        Path(f"/run/{name}").name == name
+        and len(name) < 50
+        and name[0].isalnum()
+        and "." not in name
         for name in (first, second)
     )
 

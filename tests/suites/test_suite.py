@@ -1,4 +1,6 @@
-"""The shipped suites: well-formed, buildable, pinned by their locks, and run whole against a local hub."""
+"""The shipped suites: well-formed, buildable, pinned by their locks, and run whole against a local
+hub.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def test_every_shipped_suite_is_valid_and_its_names_are_known(name: str) -> None
     suite = suites.load(name)
     for system in (*suite.systems, *suite.controls):
         plan.build("system", system, suite, Setting())
-    columns = [c.name for s in suite.scorers for c in plan.build("scorer", s, suite, Setting()).columns]
+    columns = [
+        c.name for s in suite.scorers for c in plan.build("scorer", s, suite, Setting()).columns
+    ]
     assert suite.headline in columns
     assert not suite.data or Path(suite.data).is_file()
 
@@ -50,7 +54,9 @@ def test_a_misspelt_option_is_refused(tmp_path: Path, line: str, says: str) -> N
     path = tiny_suite.suite_file(tmp_path)
     path.write_text(path.read_text().replace("[system.zeroshot]", f"[system.zeroshot]\n{line}"))
     with pytest.raises(UserError, match=says):
-        list(plan.build("system", "zeroshot", suites.load(str(path)), Setting()).paraphrase(["a b"]))
+        list(
+            plan.build("system", "zeroshot", suites.load(str(path)), Setting()).paraphrase(["a b"])
+        )
 
 
 def test_any_model_is_a_system_under_any_name(tmp_path: Path) -> None:
@@ -75,7 +81,9 @@ template = "Rewrite: {source}\\nRewritten:"
     made = plan.build("system", "gpt2-here", suites.load(str(path)), Setting())
     assert "dtype:bfloat16" in str(made.signature)
     assert made.role == "sentinel"
-    answers = [done for batch in made.paraphrase(["The old man walks.", "It rained."]) for done in batch]
+    answers = [
+        done for batch in made.paraphrase(["The old man walks.", "It rained."]) for done in batch
+    ]
     assert sorted(done.position for done in answers) == [0, 1]
 
 
@@ -126,7 +134,9 @@ def test_the_suite_runs_whole_from_the_hub_with_the_numbers_of_the_same_weights_
     hub, models = world
     data = tiny_suite.examples_file(tmp_path, 4)
     own = Path("own.toml")
-    text = suites.path_of("opt-1.3b").read_text().replace("max_new_tokens = 64", "max_new_tokens = 6")
+    text = (
+        suites.path_of("opt-1.3b").read_text().replace("max_new_tokens = 64", "max_new_tokens = 6")
+    )
     own.write_text(text)
     for owner in ("facebook", "FacebookAI", "eugenesiow"):
         text = text.replace(f'"{owner}/', f'"{models}/')
@@ -141,7 +151,8 @@ def test_the_suite_runs_whole_from_the_hub_with_the_numbers_of_the_same_weights_
     call("run", "--suite", "path.toml", *chosen, "--output", "from-path")
 
     ours, theirs = (
-        json.loads(Path(name, "leaderboard.json").read_text())["rows"] for name in ("from-hub", "from-path")
+        json.loads(Path(name, "leaderboard.json").read_text())["rows"]
+        for name in ("from-hub", "from-path")
     )
     assert len(ours) == 9 + 10
     assert [without_signatures(row) for row in ours] == [without_signatures(row) for row in theirs]
@@ -154,7 +165,9 @@ def without_signatures(value: object) -> object:
 
 
 @pytest.mark.loopback
-def test_a_lock_keeps_a_suite_where_it_was_until_it_is_updated(world: tuple[local_hub.Hub, Path]) -> None:
+def test_a_lock_keeps_a_suite_where_it_was_until_it_is_updated(
+    world: tuple[local_hub.Hub, Path],
+) -> None:
     hub, _ = world
     own = Path("own.toml")
     own.write_text(suites.path_of("opt-125m").read_text())
@@ -163,7 +176,9 @@ def test_a_lock_keeps_a_suite_where_it_was_until_it_is_updated(world: tuple[loca
     files = hub["facebook/opt-125m"].commits[first]
     hub["facebook/opt-125m"].push({**files, "config.json": files["config.json"] + b" "})
     assert "as it was" in call("models", "lock", "--suite", own)
-    assert suites.load(str(own)).system["zeroshot"]["model"].startswith(f"facebook/opt-125m@{first}#")
+    assert (
+        suites.load(str(own)).system["zeroshot"]["model"].startswith(f"facebook/opt-125m@{first}#")
+    )
     assert f"was {first[:12]}" in call("models", "lock", "--suite", own, "--update")
     assert hub["facebook/opt-125m"].main in suites.load(str(own)).system["zeroshot"]["model"]
     Path("own.lock.json").write_text("[")
@@ -172,17 +187,25 @@ def test_a_lock_keeps_a_suite_where_it_was_until_it_is_updated(world: tuple[loca
 
 
 @pytest.mark.loopback
-def test_what_training_starts_from_is_locked_fetched_and_verified_too(world: tuple[local_hub.Hub, Path]) -> None:
+def test_what_training_starts_from_is_locked_fetched_and_verified_too(
+    world: tuple[local_hub.Hub, Path],
+) -> None:
     hub, _ = world
     base = "facebook/bart-large"
     own = Path("own.toml")
     own.write_text(suites.path_of("opt-125m").read_text())
-    assert "new" in next(line for line in call("models", "lock", "--suite", own).splitlines() if f"{base} " in line)
+    assert "new" in next(
+        line for line in call("models", "lock", "--suite", own).splitlines() if f"{base} " in line
+    )
     assert suites.load(str(own)).train.seq2seq.startswith(f"{base}@{hub[base].main}#")
     call("models", "fetch", "--suite", own)
     hub.status = 500  # from here on nobody may ask the hub
-    assert sum("intact" in line for line in call("models", "verify", "--suite", own).splitlines()) == 3
-    kept = next(Path("cache").rglob(f"models--facebook--bart-large/**/{hub[base].main}/model.safetensors")).resolve()
+    assert (
+        sum("intact" in line for line in call("models", "verify", "--suite", own).splitlines()) == 3
+    )
+    kept = next(
+        Path("cache").rglob(f"models--facebook--bart-large/**/{hub[base].main}/model.safetensors")
+    ).resolve()
     kept.chmod(0o644)
     kept.write_bytes(kept.read_bytes()[:-1] + b"?")
     with pytest.raises(UserError, match="not all files"):

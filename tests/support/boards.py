@@ -1,4 +1,6 @@
-"""Boards for the tests of this folder: one small and readable, and any that hypothesis can think of."""
+"""Boards for the tests of this folder: one small and readable, and any that hypothesis can think
+of.
+"""
 
 import math
 
@@ -20,7 +22,10 @@ COLUMNS = (
 
 def cells(*values: float) -> dict[str, Score]:
     pairs = zip(COLUMNS, values, strict=True)
-    return {column.name: Score(value, value - 1, value + 1.5, f"{column.name}|seed:0") for column, value in pairs}
+    return {
+        column.name: Score(value, value - 1, value + 1.5, f"{column.name}|seed:0")
+        for column, value in pairs
+    }
 
 
 def small(**changes: object) -> Leaderboard:
@@ -38,14 +43,20 @@ def small(**changes: object) -> Leaderboard:
         "rows": rows,
         "invalid": {"bleu": "copy beats human"},
         "signatures": {"bleu": "bleu|refs:4|tok:13a", "ibleu": "ibleu|alpha:0.8"},
-        "provenance": {"versions": {"torch": "2.13.0"}, "seed": 0, "command": "parabench run --suite mini"},
+        "provenance": {
+            "versions": {"torch": "2.13.0"},
+            "seed": 0,
+            "command": "parabench run --suite mini",
+        },
     }
     return Leaderboard(**{**content, **changes})
 
 
 HOSTILE = st.one_of(
     st.text(st.characters(), max_size=24),
-    st.lists(st.sampled_from("|`*_<>[]()\\!#&$~=+-@:.\n\r\t\x00\x1b\u202e\u2028 a1www:/;"), max_size=24).map("".join),
+    st.lists(
+        st.sampled_from("|`*_<>[]()\\!#&$~=+-@:.\n\r\t\x00\x1b\u202e\u2028 a1www:/;"), max_size=24
+    ).map("".join),
     st.sampled_from(
         [
             "a|b",
@@ -77,9 +88,15 @@ NUMBERS = st.one_of(st.floats(), st.floats(-200, 200))
 def hostile_boards(draw: st.DrawFn) -> Leaderboard:
     names = draw(st.lists(HOSTILE.filter(str.strip), min_size=1, max_size=4, unique=True))
     kinds = [
-        (draw(st.sampled_from(["up", "down", "none"])), draw(st.sampled_from(["reference", "source"]))) for _ in names
+        (
+            draw(st.sampled_from(["up", "down", "none"])),
+            draw(st.sampled_from(["reference", "source"])),
+        )
+        for _ in names
     ]
-    columns = tuple(Column(name, better, against) for name, (better, against) in zip(names, kinds, strict=True))
+    columns = tuple(
+        Column(name, better, against) for name, (better, against) in zip(names, kinds, strict=True)
+    )
     systems = draw(st.lists(HOSTILE, min_size=1, max_size=4, unique=True))
     rows = tuple(_row(draw, system, names) for system in systems)
     text = draw(HOSTILE)
@@ -96,6 +113,15 @@ def hostile_boards(draw: st.DrawFn) -> Leaderboard:
 
 
 def _row(draw: st.DrawFn, system: str, names: list[str]) -> Row:
-    scores = {name: Score(draw(NUMBERS), draw(NUMBERS), draw(NUMBERS), draw(HOSTILE)) for name in names}
+    scores = {
+        name: Score(draw(NUMBERS), draw(NUMBERS), draw(NUMBERS), draw(HOSTILE)) for name in names
+    }
     scored = draw(st.integers(0, 5))
-    return Row(system, draw(st.sampled_from([None, (1, 1), (2, 5)])), scores, scored, 5, draw(st.booleans()))
+    return Row(
+        system,
+        draw(st.sampled_from([None, (1, 1), (2, 5)])),
+        scores,
+        scored,
+        5,
+        draw(st.booleans()),
+    )

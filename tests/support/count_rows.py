@@ -1,4 +1,6 @@
-"""Run alone or under torchrun by ``test_ranks.py``: one epoch, and which rows each process computed."""
+"""Run alone or under torchrun by ``test_ranks.py``: one epoch, and which rows each process
+computed.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,11 @@ def loss(rows: Sequence[Row]) -> Tensor:
 
 
 with joined("cpu") as ranks:
-    config = TrainingConfig(steps=ROWS, optimizer="sgd", learning_rate=1e-9, batching=Batching(rows=32, epochs=1))
-    for _ in train(loss, begin([WEIGHT], config), batches(range(ROWS), encode, config.batching), config, ranks):
+    config = TrainingConfig(
+        steps=ROWS, optimizer="sgd", learning_rate=1e-9, batching=Batching(rows=32, epochs=1)
+    )
+    for _ in train(
+        loss, begin([WEIGHT], config), batches(range(ROWS), encode, config.batching), config, ranks
+    ):
         pass
     (FOLDER / f"{ranks.rank}-of-{ranks.count}.json").write_text(json.dumps(SEEN))

@@ -6,13 +6,20 @@ from pathlib import Path
 
 import torch
 from tokenizers import processors
-from transformers import RobertaConfig, RobertaForMaskedLM, RobertaForSequenceClassification, RobertaTokenizer
+from transformers import (
+    RobertaConfig,
+    RobertaForMaskedLM,
+    RobertaForSequenceClassification,
+    RobertaTokenizer,
+)
 
 from tests.support import tiny
 
 
 def roberta(folder: Path, labels: dict[int, str] | None = None) -> Path:
-    """Three layers and 38 usable positions; a language-model head, or a classifier of text pairs with these labels."""
+    """Three layers and 38 usable positions; a language-model head, or a classifier of text pairs
+    with these labels.
+    """
     config = RobertaConfig(
         vocab_size=tiny.VOCABULARY,
         hidden_size=32,
@@ -25,7 +32,10 @@ def roberta(folder: Path, labels: dict[int, str] | None = None) -> Path:
         eos_token_id=2,
     )
     if labels:
-        config.id2label, config.label2id = labels, {label: number for number, label in labels.items()}
+        config.id2label, config.label2id = (
+            labels,
+            {label: number for number, label in labels.items()},
+        )
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = (RobertaForSequenceClassification if labels else RobertaForMaskedLM)(config)
@@ -35,7 +45,9 @@ def roberta(folder: Path, labels: dict[int, str] | None = None) -> Path:
     model.save_pretrained(folder)
     plain = tiny.tokenizer("<s> $A </s>").backend_tokenizer
     plain.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
     )
     RobertaTokenizer(tokenizer_object=plain).save_pretrained(folder)
     return folder

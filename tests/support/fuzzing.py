@@ -1,4 +1,6 @@
-"""Bytes that nobody meant: a file's own bytes damaged as disks, editors and attackers do, or none of its own at all."""
+"""Bytes that nobody meant: a file's own bytes damaged as disks, editors and attackers do, or none
+of its own at all.
+"""
 
 from collections.abc import Iterator
 from random import Random
@@ -16,7 +18,9 @@ NASTY = (
 
 
 def mutants(*originals: bytes) -> st.SearchStrategy[bytes]:
-    """The originals with up to four pieces cut out, doubled or replaced by something nasty; or something else."""
+    """The originals with up to four pieces cut out, doubled or replaced by something nasty; or
+    something else.
+    """
     piece = st.one_of(st.sampled_from(NASTY), st.binary(max_size=4))
     edit = st.tuples(st.integers(0, 1 << 20), st.integers(0, 60), st.sampled_from(KINDS), piece)
     mutated = st.builds(_edited, st.sampled_from(originals), st.lists(edit, min_size=1, max_size=4))
@@ -30,8 +34,14 @@ def randomly(number: int, original: bytes, seed: int = 0) -> Iterator[bytes]:
         if random.random() < 0.1:
             yield random.randbytes(random.randrange(200))
             continue
-        pieces = [random.choice([random.choice(NASTY), random.randbytes(random.randrange(5))]) for _ in range(4)]
-        edits = [(random.randrange(1 << 20), random.randrange(61), random.choice(KINDS), piece) for piece in pieces]
+        pieces = [
+            random.choice([random.choice(NASTY), random.randbytes(random.randrange(5))])
+            for _ in range(4)
+        ]
+        edits = [
+            (random.randrange(1 << 20), random.randrange(61), random.choice(KINDS), piece)
+            for piece in pieces
+        ]
         yield _edited(original, edits[: random.randint(1, 4)])
 
 

@@ -1,4 +1,6 @@
-"""Small trainings of every kind, through the door that the command uses, and processes that die in the middle."""
+"""Small trainings of every kind, through the door that the command uses, and processes that die in
+the middle.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,13 @@ from tests.support import tiny
 
 PAIRS = [(a, b) for a in tiny.SENTENCES for b in tiny.SENTENCES if a != b]
 KINDS = ("softprompt-4", "ptuning-3", "finetuned", "bart")
-QUICK: dict[str, Any] = {"steps": 7, "batch_size": 4, "save_every": 3, "validate_every": 2, "learning_rate": 1e-2}
+QUICK: dict[str, Any] = {
+    "steps": 7,
+    "batch_size": 4,
+    "save_every": 3,
+    "validate_every": 2,
+    "learning_rate": 1e-2,
+}
 
 
 def base(name: str, folder: Path) -> Path:
@@ -52,19 +60,27 @@ def assert_identical(one: Path, two: Path) -> None:
     first, second = contents(one), contents(two)
     assert first.keys() == second.keys()
     for name, value in first.items():
-        same = torch.equal(value, second[name]) if isinstance(value, torch.Tensor) else value == second[name]
+        same = (
+            torch.equal(value, second[name])
+            if isinstance(value, torch.Tensor)
+            else value == second[name]
+        )
         assert same, f"{name} differs"
 
 
 def dies(work: Callable[..., object], *arguments: object, events: int) -> bool:
-    """Run ``work`` in a process that kills itself (SIGKILL) at the event of this number; whether it came to that.
+    """Run ``work`` in a process that kills itself (SIGKILL) at the event of this number; whether it
+    came to that.
 
-    Events are calls of the function that ``work`` gets as its last argument, and every write, sync and rename. The
-    process is forked from one that has run no kernel: the threads of one that has do not survive a fork, and its
-    kernels may end in a segmentation fault. So ``work`` is a function of a module.
+    Events are calls of the function that ``work`` gets as its last argument, and every write, sync
+    and rename. The process is forked from one that has run no kernel: the threads of one that has
+    do not survive a fork, and its kernels may end in a segmentation fault. So ``work`` is a
+    function of a module.
     """
     server = get_context("forkserver")
-    server.set_forkserver_preload(["parabench.training.recipes", "transformers.models.opt.modeling_opt"])
+    server.set_forkserver_preload(
+        ["parabench.training.recipes", "transformers.models.opt.modeling_opt"]
+    )
     process = server.Process(target=_mortal, args=(events, work, *arguments))
     process.start()
     process.join()

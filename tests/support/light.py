@@ -17,7 +17,11 @@ __all__ = ["UserError", "plan", "request", "run_with", "suite"]
 def data(folder: Path) -> Path:
     path = folder / "data.jsonl"
     records = [
-        {"id": f"e{n}", "source": f"Source number {n} is{' so' * n} long.", "references": [f"It is {n}.", f"A {n}."]}
+        {
+            "id": f"e{n}",
+            "source": f"Source number {n} is{' so' * n} long.",
+            "references": [f"It is {n}.", f"A {n}."],
+        }
         for n in range(6)
     ]
     path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
@@ -38,9 +42,14 @@ def plan(folder: Path, **changes) -> Plan:
 
 
 def run_with(made: Plan, scorers) -> None:
-    """Run a plan with scorers of the test's own; they are not registered, so nothing is reported."""
+    """Run a plan with scorers of the test's own; they are not registered, so nothing is
+    reported.
+    """
     before = assemble.write_reports, runner.meant
-    assemble.write_reports, runner.meant = (lambda folder: None), (lambda kind, name, suite: (name, ""))
+    assemble.write_reports, runner.meant = (
+        (lambda folder: None),
+        (lambda kind, name, suite: (name, "")),
+    )
     try:
         runner.run(replace(made, scorers=scorers))
     finally:

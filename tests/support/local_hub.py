@@ -1,4 +1,6 @@
-"""A model hub on loopback that speaks the protocol of huggingface_hub, and misbehaves when told to."""
+"""A model hub on loopback that speaks the protocol of huggingface_hub, and misbehaves when told
+to.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +48,8 @@ class Repository:
 class Hub:
     """Repositories by name, what is asked of them, and what goes wrong.
 
-    ``cut``: file to the bytes after which the connection breaks, once for each number. ``garbled``: files whose bytes
-    are wrong. ``status``: every answer, if not 0.
+    ``cut``: file to the bytes after which the connection breaks, once for each number. ``garbled``:
+    files whose bytes are wrong. ``status``: every answer, if not 0.
     """
 
     repositories: dict[str, Repository] = field(default_factory=dict)
@@ -62,7 +64,11 @@ class Hub:
 
     def downloads(self) -> list[str]:
         """The paths of all bodies asked for."""
-        return [line.split(" ")[1] for line in self.asked if line.startswith("GET") and "/api/" not in line]
+        return [
+            line.split(" ")[1]
+            for line in self.asked
+            if line.startswith("GET") and "/api/" not in line
+        ]
 
 
 @contextmanager
@@ -83,7 +89,11 @@ def serving(hub: Hub) -> Iterator[Hub]:
 def use(address: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Point the client at a hub and a cache, as HF_ENDPOINT and HF_HOME do when it is imported."""
     monkeypatch.setattr(constants, "ENDPOINT", address)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(
+        constants,
+        "HUGGINGFACE_CO_URL_TEMPLATE",
+        address + "/{repo_id}/resolve/{revision}/{filename}",
+    )
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1024)
     for module in (file_download, _http):
@@ -91,7 +101,9 @@ def use(address: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Model information, trees, and files, the large ones through a redirect, as the real hub sends them."""
+    """Model information, trees, and files, the large ones through a redirect, as the real hub sends
+    them.
+    """
 
     hub: Hub
     protocol_version = "HTTP/1.1"
@@ -130,10 +142,17 @@ class Handler(BaseHTTPRequestHandler):
             return
         commit, files = found
         if rest[:1] == ["tree"]:
-            self.answer(200, json.dumps([entry(file, data) for file, data in files.items()]).encode())
+            self.answer(
+                200, json.dumps([entry(file, data) for file, data in files.items()]).encode()
+            )
         else:
             siblings = [{"rfilename": file} for file in files]
-            self.answer(200, json.dumps({"id": name, "modelId": name, "sha": commit, "siblings": siblings}).encode())
+            self.answer(
+                200,
+                json.dumps(
+                    {"id": name, "modelId": name, "sha": commit, "siblings": siblings}
+                ).encode(),
+            )
 
     def file(self, name: str, revision: str, file: str) -> None:
         found = self.files(name, revision)
@@ -146,8 +165,12 @@ class Handler(BaseHTTPRequestHandler):
         elif file.endswith(LARGE):
             digest, size = hashlib.sha256(files[file]).hexdigest(), str(len(files[file]))
             headers |= {"X-Linked-Etag": f'"{digest}"', "X-Linked-Size": size}
-            elsewhere = self.hub.address.replace("127.0.0.1", "localhost")  # the client treats another host as a store
-            self.answer(302, b"", headers | {"Location": f"{elsewhere}/content/{name}/{commit}/{file}"})
+            elsewhere = self.hub.address.replace(
+                "127.0.0.1", "localhost"
+            )  # the client treats another host as a store
+            self.answer(
+                302, b"", headers | {"Location": f"{elsewhere}/content/{name}/{commit}/{file}"}
+            )
         else:
             self.send(file, files[file], headers | {"ETag": f'"{git_id(files[file])}"'})
 
@@ -165,7 +188,13 @@ class Handler(BaseHTTPRequestHandler):
         cut = self.hub.cut.get(file) if self.command == "GET" else None
         self.answer(206 if wanted else 200, data[start:], headers, cut.pop(0) if cut else None)
 
-    def answer(self, status: int, body: bytes, headers: dict[str, str] | None = None, cut: int | None = None) -> None:
+    def answer(
+        self,
+        status: int,
+        body: bytes,
+        headers: dict[str, str] | None = None,
+        cut: int | None = None,
+    ) -> None:
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
             self.send_header(name, value)
@@ -195,7 +224,9 @@ def git_id(data: bytes) -> str:
 
 
 def as_released(folder: Path) -> dict[str, bytes]:
-    """A tiny OPT's files laid out as facebook/opt-1.3b: a pickle of weights, vocabulary and merges, add_bos_token."""
+    """A tiny OPT's files laid out as facebook/opt-1.3b: a pickle of weights, vocabulary and merges,
+    add_bos_token.
+    """
     saved = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
     merges = "\n".join(["#version: 0.2", *(" ".join(pair) for pair in saved["merges"])])
     weights = folder.parent / f"{folder.name}.bin"
@@ -208,7 +239,12 @@ def as_released(folder: Path) -> dict[str, bytes]:
         "merges.txt": merges.encode(),
         "special_tokens_map.json": json.dumps(special).encode(),
         "tokenizer_config.json": json.dumps(
-            {"tokenizer_class": "GPT2Tokenizer", "add_bos_token": True, "add_prefix_space": False, **special}
+            {
+                "tokenizer_class": "GPT2Tokenizer",
+                "add_bos_token": True,
+                "add_prefix_space": False,
+                **special,
+            }
         ).encode(),
         "README.md": b"not needed",
         "flax_model.msgpack": b"not needed either",
@@ -216,12 +252,16 @@ def as_released(folder: Path) -> dict[str, bytes]:
 
 
 def stocked(folder: Path) -> Hub:
-    """A hub with the models of the shipped suites, tiny and random, under their real names (its RoBERTa is a BART)."""
+    """A hub with the models of the shipped suites, tiny and random, under their real names (its
+    RoBERTa is a BART).
+    """
     hub = Hub()
     for name, make in (("opt-1.3b", tiny.opt), ("opt-125m", tiny.opt), ("opt-350m", tiny.opt350)):
         hub[f"facebook/{name}"].push(as_released(make(folder / name)))
     for name in ("bart-large", "bart-large-cnn"):
         hub[f"facebook/{name}"].push_folder(tiny.bart(folder / name))
     hub["eugenesiow/bart-paraphrase"].push_folder(tiny.bart(folder / "bart-paraphrase", d_model=16))
-    hub["FacebookAI/roberta-large"].push_folder(tiny.bart(folder / "roberta-large", encoder_layers=17))
+    hub["FacebookAI/roberta-large"].push_folder(
+        tiny.bart(folder / "roberta-large", encoder_layers=17)
+    )
     return hub

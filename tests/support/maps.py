@@ -1,4 +1,6 @@
-"""A small prompt map for the tests: twelve tokens, two prompts of three rows, a hostile text where asked for."""
+"""A small prompt map for the tests: twelve tokens, two prompts of three rows, a hostile text where
+asked for.
+"""
 
 import numpy as np
 
@@ -17,7 +19,15 @@ def small(text: str = "") -> PromptMap:
     near = (Neighbour(f"Ġcat{text}", 0.5), Neighbour("=1+2", 0.25))
     positions = [Position(row, 2.0, 1.5, 0.5, None, near, near) for row in range(3)]
     prompts = tuple(
-        Placed(f"{name}{text}", steps, np.stack([plane.place(draw.normal(size=(3, 5))) for _ in steps]), positions)
-        for name, steps in (("softprompt-3", ("initial", "step 10", "kept")), ("imported", ("kept",)))
+        Placed(
+            f"{name}{text}",
+            steps,
+            np.stack([plane.place(draw.normal(size=(3, 5))) for _ in steps]),
+            positions,
+        )
+        for name, steps in (
+            ("softprompt-3", ("initial", "step 10", "kept")),
+            ("imported", ("kept",)),
+        )
     )
     return PromptMap(f"opt{text}", "d" * 64, tokens, plane.place(words), (0.5, 0.25), prompts)

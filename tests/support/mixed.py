@@ -10,7 +10,9 @@ from tests.support import tiny
 
 
 def mixed_rows(model: Any, tokenizer: Any) -> list[Row]:
-    """Written prompts, a soft prompt in front, one behind ``</s>`` and one in the middle, of several lengths."""
+    """Written prompts, a soft prompt in front, one behind ``</s>`` and one in the middle, of
+    several lengths.
+    """
     texts = [tuple(tokenizer(sentence).input_ids) for sentence in tiny.SENTENCES]
     long, short = soft(model, 12), soft(model, 5)
     front = [Row((*range(-1, -13, -1), *ids[: 3 + index]), long) for index, ids in enumerate(texts)]
@@ -27,4 +29,6 @@ def soft(model: Any, length: int) -> Tensor:
 def embeddings(model: Any, row: Row) -> Tensor:
     """The row's input embeddings ``[1, T, H]``, looked up one by one."""
     table = model.get_input_embeddings().weight
-    return torch.stack([row.virtual[-1 - token] if token < 0 else table[token] for token in row.ids])[None]
+    return torch.stack(
+        [row.virtual[-1 - token] if token < 0 else table[token] for token in row.ids]
+    )[None]

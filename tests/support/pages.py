@@ -1,4 +1,6 @@
-"""Page data for the tests: small and readable, or with one hostile text in every place that a name or a model fills."""
+"""Page data for the tests: small and readable, or with one hostile text in every place that a name
+or a model fills.
+"""
 
 import math
 from dataclasses import replace
@@ -16,7 +18,9 @@ PAYLOADS = (
 
 
 def page(text: str = "") -> PageData:
-    """Three examples, four systems; ``text`` is added to everything that a person or a model writes."""
+    """Three examples, four systems; ``text`` is added to everything that a person or a model
+    writes.
+    """
     board = small()
     names = {row.system: f"{row.system}{text}" for row in board.rows}
     columns = {column.name: f"{text}{column.name}" for column in board.columns}
@@ -24,7 +28,9 @@ def page(text: str = "") -> PageData:
         replace(
             row,
             system=names[row.system],
-            scores={columns[name]: replace(score, signature=text) for name, score in row.scores.items()},
+            scores={
+                columns[name]: replace(score, signature=text) for name, score in row.scores.items()
+            },
         )
         for row in board.rows
     )
@@ -33,21 +39,29 @@ def page(text: str = "") -> PageData:
         title=f"A title{text}",
         note=f"A note{text}",
         headline=columns["ibleu"],
-        columns=tuple(Column(columns[c.name], c.better, c.against, c.digits, f"about{text}") for c in board.columns),
+        columns=tuple(
+            Column(columns[c.name], c.better, c.against, c.digits, f"about{text}")
+            for c in board.columns
+        ),
         rows=rows,
         invalid={columns["bleu"]: f"copy beats human{text}"},
         signatures={columns["bleu"]: f"bleu|refs:4{text}"},
         provenance={"command": f"parabench run{text}", "packages": {f"torch{text}": f"2{text}"}},
     )
     examples = tuple(
-        Example(f"e{i}{text}", f"The cat {i} sat.{text}", (f"A cat {i} was sitting.{text}",)) for i in range(3)
+        Example(f"e{i}{text}", f"The cat {i} sat.{text}", (f"A cat {i} was sitting.{text}",))
+        for i in range(3)
     )
-    texts = {name: [[f"The cat 0 sat.{text}"], [f"A dog ran{text}."], []] for name in names.values()}
+    texts = {
+        name: [[f"The cat 0 sat.{text}"], [f"A dog ran{text}."], []] for name in names.values()
+    }
     texts[names["bart"]] = [["  "], [f"The feline rested.{text}"], [f"A zebra.{text}"]]
     values = {
         name: {column: [1.0 + place, 3.0, math.nan] for column in columns.values()}
         for place, name in enumerate(names.values())
     }
-    pair = Comparison(names["softprompt-111"], names["bart"], 0.75, -0.5, 2.0, 0.2, columns["ibleu"])
+    pair = Comparison(
+        names["softprompt-111"], names["bart"], 0.75, -0.5, 2.0, 0.2, columns["ibleu"]
+    )
     other = Comparison(names["copy"], names["bart"], -9.0, -10.0, -8.0, 0.001, columns["ibleu"])
     return PageData(board, examples, texts, values, (pair, other), {names["bart"]: {2}})

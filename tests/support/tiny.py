@@ -1,7 +1,8 @@
-"""Tiny models of each architecture with random weights, saved as real checkpoints; deterministic, no downloads.
+"""Tiny models of each architecture with random weights, saved as real checkpoints; deterministic,
+no downloads.
 
-Each builder writes into ``folder`` and returns it. Weights are drawn wide, so that greedy text varies and depends on
-every position attended to.
+Each builder writes into ``folder`` and returns it. Weights are drawn wide, so that greedy text
+varies and depends on every position attended to.
 """
 
 from __future__ import annotations
@@ -55,13 +56,21 @@ def opt(folder: Path, **changes: Any) -> Path:
 
 
 def opt350(folder: Path, **changes: Any) -> Path:
-    """OPT-350m's two oddities: embeddings narrower than the body, and normalisation after each block."""
+    """OPT-350m's two oddities: embeddings narrower than the body, and normalisation after each
+    block.
+    """
     return opt(folder, **{"word_embed_proj_dim": 16, "do_layer_norm_before": False, **changes})
 
 
 def gpt2(folder: Path, **changes: Any) -> Path:
     config = GPT2Config(
-        vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=128, bos_token_id=2, eos_token_id=2
+        vocab_size=VOCABULARY,
+        n_embd=32,
+        n_layer=2,
+        n_head=4,
+        n_positions=128,
+        bos_token_id=2,
+        eos_token_id=2,
     )
     return _save(folder, AutoModelForCausalLM, config, changes, "$A")
 
@@ -91,7 +100,9 @@ def qwen2(folder: Path, **changes: Any) -> Path:
 
 
 def bart(folder: Path, **changes: Any) -> Path:
-    """BART's conventions: ``<s> text </s>``, decoder begun with ``</s>``; its saved defaults are bart-large-cnn's."""
+    """BART's conventions: ``<s> text </s>``, decoder begun with ``</s>``; its saved defaults are
+    bart-large-cnn's.
+    """
     config = BartConfig(
         vocab_size=VOCABULARY,
         d_model=32,
@@ -109,7 +120,13 @@ def bart(folder: Path, **changes: Any) -> Path:
         dropout=0.0,
     )
     _save(folder, AutoModelForSeq2SeqLM, config, changes, "<s> $A </s>")
-    leaking = {"min_length": 56, "max_length": 142, "num_beams": 4, "no_repeat_ngram_size": 3, "length_penalty": 2.0}
+    leaking = {
+        "min_length": 56,
+        "max_length": 142,
+        "num_beams": 4,
+        "no_repeat_ngram_size": 3,
+        "length_penalty": 2.0,
+    }
     ids = {
         "bos_token_id": 0,
         "pad_token_id": 1,
@@ -117,7 +134,9 @@ def bart(folder: Path, **changes: Any) -> Path:
         "decoder_start_token_id": 2,
         "forced_bos_token_id": 0,
     }
-    (folder / "generation_config.json").write_text(json.dumps({**leaking, **ids, "early_stopping": True}))
+    (folder / "generation_config.json").write_text(
+        json.dumps({**leaking, **ids, "early_stopping": True})
+    )
     return folder
 
 
@@ -125,13 +144,18 @@ CAUSAL = {"opt": opt, "opt350": opt350, "gpt2": gpt2, "llama": llama, "qwen2": q
 
 
 def tokenizer(template: str = "$A") -> PreTrainedTokenizerFast:
-    """A byte-level BPE of 384 tokens whose special ids are OPT's and BART's: 0 ``<s>``, 1 ``<pad>``, 2 ``</s>``."""
+    """A byte-level BPE of 384 tokens whose special ids are OPT's and BART's: 0 ``<s>``, 1
+    ``<pad>``, 2 ``</s>``.
+    """
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY, special_tokens=SPECIALS, initial_alphabet=alphabet, show_progress=False
+        vocab_size=VOCABULARY,
+        special_tokens=SPECIALS,
+        initial_alphabet=alphabet,
+        show_progress=False,
     )
     backend.train_from_iterator(SENTENCES * 2, trainer)
     backend.post_processor = processors.TemplateProcessing(
@@ -139,15 +163,26 @@ def tokenizer(template: str = "$A") -> PreTrainedTokenizerFast:
     )
     begin = "</s>" if template.startswith("</s>") else "<s>"
     return PreTrainedTokenizerFast(
-        tokenizer_object=backend, bos_token=begin, eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
+        tokenizer_object=backend,
+        bos_token=begin,
+        eos_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
     )
 
 
 def _sizes() -> dict[str, Any]:
-    return {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    return {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+    }
 
 
-def _save(folder: Path, loader: Any, config: PreTrainedConfig, changes: dict[str, Any], template: str) -> Path:
+def _save(
+    folder: Path, loader: Any, config: PreTrainedConfig, changes: dict[str, Any], template: str
+) -> Path:
     for name, value in changes.items():
         setattr(config, name, value)
     with torch.random.fork_rng():

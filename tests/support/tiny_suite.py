@@ -1,4 +1,6 @@
-"""A small world for tests of whole runs: a suite of tiny random models, and systems that fail on purpose."""
+"""A small world for tests of whole runs: a suite of tiny random models, and systems that fail on
+purpose.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,12 @@ from pathlib import Path
 from parabench.contracts import Paraphrase, Signature
 from tests.support import tiny
 
-SOURCES = ("The old man walks his dog.", "She bought seven books.", "The rain ruined the picnic.", "Nobody knew why.")
+SOURCES = (
+    "The old man walks his dog.",
+    "She bought seven books.",
+    "The rain ruined the picnic.",
+    "Nobody knew why.",
+)
 
 
 def examples_file(folder: Path, count: int = 12) -> Path:
@@ -18,7 +25,9 @@ def examples_file(folder: Path, count: int = 12) -> Path:
     lines = []
     for number in range(count):
         source = f"{SOURCES[number % 4]} {number}"
-        references = [f"{source} indeed", f"in fact {source}", f"{number} again: {source}"][: 2 + number % 2]
+        references = [f"{source} indeed", f"in fact {source}", f"{number} again: {source}"][
+            : 2 + number % 2
+        ]
         lines.append(json.dumps({"id": f"e{number}", "source": source, "references": references}))
     path = folder / "examples.jsonl"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -60,7 +69,9 @@ model = "./bart"
 
 @dataclass
 class Upper:
-    """Answers in capitals, ``size`` at a time, longest first, and dies after ``batches`` batches (never if None)."""
+    """Answers in capitals, ``size`` at a time, longest first, and dies after ``batches`` batches
+    (never if None).
+    """
 
     size: int = 2
     batches: int | None = None
@@ -68,7 +79,9 @@ class Upper:
     signature: Signature = Signature("upper")  # noqa: RUF009
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
-        order = sorted(range(len(sources)), key=lambda position: (-len(sources[position]), position))
+        order = sorted(
+            range(len(sources)), key=lambda position: (-len(sources[position]), position)
+        )
         for number, start in enumerate(range(0, len(order), self.size)):
             if number == self.batches:
                 raise KeyboardInterrupt

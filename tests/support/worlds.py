@@ -1,4 +1,6 @@
-"""Small data that several scorer tests share: ragged references, odd texts, hypothesis strategies."""
+"""Small data that several scorer tests share: ragged references, odd texts, hypothesis
+strategies.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,14 @@ from hypothesis import strategies as st
 from parabench.contracts import Example, Scorer, Setting
 
 EXAMPLES = (
-    Example("a", "The cat sat on the mat.", ("A cat was sitting on the mat.", "On the mat sat the cat.")),
-    Example("b", "He bought 3 old books yesterday, I think.", ("I think that he bought three old books yesterday.",)),
+    Example(
+        "a", "The cat sat on the mat.", ("A cat was sitting on the mat.", "On the mat sat the cat.")
+    ),
+    Example(
+        "b",
+        "He bought 3 old books yesterday, I think.",
+        ("I think that he bought three old books yesterday.",),
+    ),
     Example(
         "c",
         "Rain stopped play for an hour. Then the sun came out.",
@@ -52,7 +60,9 @@ words = st.sampled_from(
     ]
 )
 sentences = st.lists(words, min_size=1, max_size=9).map(" ".join)
-examples = st.builds(Example, st.just("x"), sentences, st.lists(sentences, min_size=1, max_size=4).map(tuple))
+examples = st.builds(
+    Example, st.just("x"), sentences, st.lists(sentences, min_size=1, max_size=4).map(tuple)
+)
 
 
 def score(scorer: Scorer, examples=EXAMPLES, texts=TEXTS) -> dict[str, float]:
@@ -62,7 +72,9 @@ def score(scorer: Scorer, examples=EXAMPLES, texts=TEXTS) -> dict[str, float]:
 
 
 def check_contract(scorer: Scorer) -> None:
-    """What every scorer promises: shapes, a pure combine, additive where it says so, odd input defined."""
+    """What every scorer promises: shapes, a pure combine, additive where it says so, odd input
+    defined.
+    """
     statistics = scorer.measure(EXAMPLES, TEXTS)
     assert statistics.shape[0] == len(EXAMPLES)
     values = scorer.combine(statistics)

@@ -1,4 +1,6 @@
-"""The course of a training as drawn: read from its log, smoothed by means checked by hand, legible in both schemes."""
+"""The course of a training as drawn: read from its log, smoothed by means checked by hand, legible
+in both schemes.
+"""
 
 import json
 import re
@@ -19,7 +21,14 @@ def checkpoint(folder, steps: int = 6, **extra):
         lines.append({"step": step, "loss": 3.0 / step, "learning_rate": 0.1, "gradient_norm": 1.0})
         if step % 3 == 0:
             lines.append(
-                {"step": step, "validation": {"loss": 2.0 / step, "ibleu": 4.0 * step, "samples": [["a", "b"]]}}
+                {
+                    "step": step,
+                    "validation": {
+                        "loss": 2.0 / step,
+                        "ibleu": 4.0 * step,
+                        "samples": [["a", "b"]],
+                    },
+                }
             )
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (folder / "training" / "log.jsonl").write_text(text)
@@ -38,7 +47,13 @@ def test_what_is_no_training_is_refused(tmp_path):
     with pytest.raises(UserError, match="no training/log"):
         course(tmp_path)
     folder = checkpoint(tmp_path / "a")
-    for line in ("{", "[]", '{"step": 1}', '{"step": "x", "loss": 1}', '{"step": 1, "validation": 3}'):
+    for line in (
+        "{",
+        "[]",
+        '{"step": 1}',
+        '{"step": "x", "loss": 1}',
+        '{"step": 1, "validation": 3}',
+    ):
         (folder / "training" / "log.jsonl").write_text('{"step": 1, "loss": 2.0}\n' + line + "\n")
         with pytest.raises(UserError, match="line 2"):
             course(folder)

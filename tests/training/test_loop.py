@@ -35,11 +35,15 @@ def seen(config: Batching, start: Position = START) -> list[Batch]:
 
 
 def mean_size(weight: torch.nn.Parameter):
-    """A loss whose mean per target token is the mean row size: its gradient shows how batches were weighted."""
+    """A loss whose mean per target token is the mean row size: its gradient shows how batches were
+    weighted.
+    """
 
     def loss(batch: Sequence[Row]) -> torch.Tensor:
         tokens = [len(row.target) for row in batch]
-        return (weight * torch.tensor([float(n) for n in tokens]) * torch.tensor(tokens)).sum() / sum(tokens)
+        return (
+            weight * torch.tensor([float(n) for n in tokens]) * torch.tensor(tokens)
+        ).sum() / sum(tokens)
 
     return loss
 
@@ -51,7 +55,13 @@ def one_step(config: TrainingConfig, supply: list[Batch]) -> tuple[float, float]
 
 
 def test_accumulated_batches_equal_one_big_batch() -> None:
-    settings = {"steps": 1, "optimizer": "sgd", "learning_rate": 0.1, "schedule": "constant", "clip": 0.0}
+    settings = {
+        "steps": 1,
+        "optimizer": "sgd",
+        "learning_rate": 0.1,
+        "schedule": "constant",
+        "clip": 0.0,
+    }
     big = one_step(TrainingConfig(**settings), [Batch(rows(1, 2, 9, 4), Position())])
     parts = [Batch(rows(1, 2, 9), Position()), Batch(rows(4), Position(batch=1))]
     split = one_step(TrainingConfig(**settings, accumulation=2), parts)
@@ -64,14 +74,20 @@ def test_accumulated_batches_equal_one_big_batch() -> None:
 def test_every_optimiser_moves_the_weights_the_right_way(optimizer: str) -> None:
     matrix = torch.nn.Parameter(torch.ones(3, 3))
     config = TrainingConfig(steps=3, optimizer=optimizer, learning_rate=0.1)
-    list(train(lambda _: matrix.square().mean(), begin([matrix], config), stream(Batching()), config))
+    list(
+        train(lambda _: matrix.square().mean(), begin([matrix], config), stream(Batching()), config)
+    )
     assert (matrix < 1).all()
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 def test_schedules_equal_torchs(schedule: str) -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
-    theirs = LinearLR(optimizer, 1.0, 0.0, total_iters=20) if schedule == "linear" else CosineAnnealingLR(optimizer, 20)
+    theirs = (
+        LinearLR(optimizer, 1.0, 0.0, total_iters=20)
+        if schedule == "linear"
+        else CosineAnnealingLR(optimizer, 20)
+    )
     config = TrainingConfig(steps=24, schedule=schedule, warmup=4)
     assert [factor(config, step) for step in range(4)] == pytest.approx([0.2, 0.4, 0.6, 0.8])
     for step in range(4, 24):
@@ -101,16 +117,24 @@ def test_a_loss_that_is_not_a_number_stops_before_the_update() -> None:
         return weight.sum() * next(bad)
 
     with pytest.raises(UserError, match="at step 3 the loss is nan"):
-        good.extend(weight.detach().clone() for _ in train(loss, progress, stream(Batching()), config))
+        good.extend(
+            weight.detach().clone() for _ in train(loss, progress, stream(Batching()), config)
+        )
     assert progress.step == 2
     assert torch.equal(weight, good[-1])
 
 
 def test_a_rising_loss_stops() -> None:
     weight = torch.nn.Parameter(torch.ones(2, 2))
-    config = TrainingConfig(steps=1000, optimizer="sgd", learning_rate=1.1, schedule="constant", clip=0.0, betas=(0, 0))
+    config = TrainingConfig(
+        steps=1000, optimizer="sgd", learning_rate=1.1, schedule="constant", clip=0.0, betas=(0, 0)
+    )
     with pytest.raises(UserError, match="the loss rose from"):
-        list(train(lambda _: weight.square().sum(), begin([weight], config), stream(Batching()), config))
+        list(
+            train(
+                lambda _: weight.square().sum(), begin([weight], config), stream(Batching()), config
+            )
+        )
 
 
 def test_every_row_comes_once_an_epoch_in_another_order() -> None:

@@ -21,7 +21,9 @@ from tests.support import jobs
 
 @pytest.mark.parametrize("name", ["softprompt-4", "ptuning-3"])
 def test_a_prompt_learns_in_float32_before_a_base_in_bfloat16(name: str, tmp_path: Path) -> None:
-    asked = replace(jobs.request(name, tmp_path, "out", learning_rate=1e-5), runtime=Runtime(dtype="bfloat16"))
+    asked = replace(
+        jobs.request(name, tmp_path, "out", learning_rate=1e-5), runtime=Runtime(dtype="bfloat16")
+    )
     learner = load(asked.kind, asked.base, asked.runtime)
     assert {value.dtype for value in learner.model.parameters()} == {torch.bfloat16}
     assert {value.dtype for value in learner.trainee.module.parameters()} == {torch.float32}
@@ -37,11 +39,15 @@ def test_a_prompt_learns_in_float32_before_a_base_in_bfloat16(name: str, tmp_pat
 def test_whole_models_compute_in_bfloat16_and_learn_in_float32(name: str, tmp_path: Path) -> None:
     whole = carry_out(jobs.request(name, tmp_path, "whole", steps=3, learning_rate=1e-4))
     half = carry_out(jobs.request(name, tmp_path, "half", steps=3, learning_rate=1e-4, bf16=True))
-    losses = [[line["loss"] for line in outcome.history if "loss" in line] for outcome in (whole, half)]
+    losses = [
+        [line["loss"] for line in outcome.history if "loss" in line] for outcome in (whole, half)
+    ]
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
     kept = load_file(tmp_path / "half" / "training" / "last.safetensors")
-    assert {value.dtype for key, value in kept.items() if key.startswith("module.")} == {torch.float32}
+    assert {value.dtype for key, value in kept.items() if key.startswith("module.")} == {
+        torch.float32
+    }
 
 
 def test_the_loss_is_computed_under_autocast_only_if_asked() -> None:

@@ -1,4 +1,6 @@
-"""Processes together see each row once, and two of them end where one with twice the accumulation does."""
+"""Processes together see each row once, and two of them end where one with twice the accumulation
+does.
+"""
 
 from __future__ import annotations
 
@@ -49,10 +51,16 @@ def seen(rank: int, count: int, accumulation: int = 2) -> Counter[int]:
         found.update(row.source[0] for row in rows)
         return weight.sum()
 
-    config = TrainingConfig(accumulation=accumulation, optimizer="sgd", batching=Batching(rows=3, window=16, epochs=1))
+    config = TrainingConfig(
+        accumulation=accumulation, optimizer="sgd", batching=Batching(rows=3, window=16, epochs=1)
+    )
     list(
         train(
-            loss, begin([weight], config), batches(range(50), encode, config.batching), config, Unconnected(rank, count)
+            loss,
+            begin([weight], config),
+            batches(range(50), encode, config.batching),
+            config,
+            Unconnected(rank, count),
         )
     )
     return found
@@ -71,12 +79,20 @@ def test_every_row_is_seen_once_by_one_process(count: int) -> None:
 def test_an_epoch_of_real_processes_has_every_row_once(
     count: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"] if count == 2 else []
+    launch = (
+        ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        if count == 2
+        else []
+    )
     script = str(SUPPORT / "count_rows.py")
-    subprocess.run([sys.executable, *launch, script, "100001", str(tmp_path)], check=True, timeout=500)
+    subprocess.run(
+        [sys.executable, *launch, script, "100001", str(tmp_path)], check=True, timeout=500
+    )
     found = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*.json"))]
     with capsys.disabled():
-        print(f"\n{count} processes: rows computed {[len(one) for one in found]}, of 100001 each once")
+        print(
+            f"\n{count} processes: rows computed {[len(one) for one in found]}, of 100001 each once"
+        )
     assert len(found) == count
     assert sorted(number for one in found for number in one) == list(range(100_001))
 
@@ -85,7 +101,15 @@ def test_an_epoch_of_real_processes_has_every_row_once(
 def test_two_processes_end_where_twice_the_accumulation_does(tmp_path: Path) -> None:
     jobs.base("finetuned", tmp_path)
     script = SUPPORT / "two_processes.py"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        str(script),
+    ]
     done = subprocess.run(
         [*command, str(tmp_path)],
         capture_output=True,
@@ -119,7 +143,9 @@ def test_memory_that_does_not_suffice_halves_the_rows_and_keeps_the_update() -> 
             tokens = sum(len(row.target) for row in rows)
             return (weight.sum() * sum(len(row.target) * row.source[0] for row in rows)) / tokens
 
-        config = TrainingConfig(steps=3, optimizer="sgd", learning_rate=1e-4, clip=0.0, batching=Batching(rows=16))
+        config = TrainingConfig(
+            steps=3, optimizer="sgd", learning_rate=1e-4, clip=0.0, batching=Batching(rows=16)
+        )
         progress = begin([weight], config)
         logs = list(train(loss, progress, batches(range(1, 50), encode, config.batching), config))
         return logs[-1].loss, weight.sum().item(), progress

@@ -25,7 +25,9 @@ QUICK = TrainingConfig(steps=12, learning_rate=1e-2, batching=Batching(rows=4, w
 
 
 def load(loader: type, folder: Path) -> tuple:
-    return loader.from_pretrained(folder, dtype=torch.float32), AutoTokenizer.from_pretrained(folder)
+    return loader.from_pretrained(folder, dtype=torch.float32), AutoTokenizer.from_pretrained(
+        folder
+    )
 
 
 def test_pretraining_and_fine_tuning_lower_the_loss(tmp_path: Path) -> None:
@@ -45,7 +47,9 @@ def test_only_the_prompt_is_trained(tmp_path: Path) -> None:
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     logs: list[StepLog] = []
     constant = dataclasses.replace(QUICK, learning_rate=0.1, schedule="constant")
-    prompt = tune_prompt(model, tokenizer, PAIRS, 5, sampled_vocabulary(0), constant, watch=logs.append)
+    prompt = tune_prompt(
+        model, tokenizer, PAIRS, 5, sampled_vocabulary(0), constant, watch=logs.append
+    )
     start = sampled_vocabulary(0)(model.get_input_embeddings().weight, 5)
     assert prompt.embedding.shape == start.shape
     assert not torch.equal(prompt.embedding, start)
@@ -61,7 +65,9 @@ def test_rows_are_the_templates_own_rendering(marked: str, tmp_path: Path) -> No
     template = templates.Template("task", text, sum(splits), splits, None, "target", True)
     rows = encoding.causal_pairs(tokenizer, template)(PAIRS)
     for row, (source, target) in zip(rows, PAIRS, strict=True):
-        rendered = render(template, {"source": source, "target": target}, tokenizer, 128, training=True)
+        rendered = render(
+            template, {"source": source, "target": target}, tokenizer, 128, training=True
+        )
         lead = encoding.leading(template)
         assert lead == (3 if marked else 0)
         assert row.source == list(rendered.ids[lead : rendered.answer_start])
@@ -70,7 +76,9 @@ def test_rows_are_the_templates_own_rendering(marked: str, tmp_path: Path) -> No
 
 def test_documents_may_be_packed_and_pairs_may_not_smuggle_special_tokens(tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny.opt(tmp_path))
-    one, two = (tokenizer(text, add_special_tokens=False).input_ids for text in ("A river.", "A dog."))
+    one, two = (
+        tokenizer(text, add_special_tokens=False).input_ids for text in ("A river.", "A dog.")
+    )
     assert encoding.documents(tokenizer)(["A river.</s>A dog."]) == [([2], [*one, 2, *two, 2])]
     smuggler = [("A</s>B", "C</s>D")]
     (row,) = encoding.causal_pairs(tokenizer, templates.paraphrase(0))(smuggler)

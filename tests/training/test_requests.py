@@ -1,4 +1,6 @@
-"""What a person asks for becomes a job: names, presets, base models, trackers, and the command itself."""
+"""What a person asks for becomes a job: names, presets, base models, trackers, and the command
+itself.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def test_other_names_are_refused(name: str) -> None:
 
 
 def test_the_origins_settings() -> None:
-    """Paraphrase-OPT at 1777b40, config-defaults.yaml: Adam, 1e-3, 32 rows, 30 epochs of 8000 steps, plateau."""
+    """Paraphrase-OPT at 1777b40, config-defaults.yaml: Adam, 1e-3, 32 rows, 30 epochs of 8000
+    steps, plateau.
+    """
     config = requests.configured(kinds.parse("softprompt-111"), preset="origin")
     assert (config.optimizer, config.learning_rate, config.schedule) == ("adam", 1e-3, "plateau")
     assert (config.batching.rows, config.steps, config.validate_every) == (32, 240_000, 8000)
@@ -61,7 +65,10 @@ def test_settings_that_train_nothing_are_refused(wrong: dict) -> None:
 
 
 def test_whole_models_learn_more_slowly_than_prompts() -> None:
-    rates = {name: kinds.parse(name).defaults.learning_rate for name in ("softprompt-5", "finetuned", "bart")}
+    rates = {
+        name: kinds.parse(name).defaults.learning_rate
+        for name in ("softprompt-5", "finetuned", "bart")
+    }
     assert rates["softprompt-5"] > 100 * rates["finetuned"]
 
 
@@ -71,13 +78,19 @@ def test_recomputed_activations_change_no_bit(tmp_path: Path) -> None:
         asked = jobs.request("finetuned", tmp_path, f"out-{recompute}", steps=2)
         carry_out(requests.replace(asked, recompute=recompute))
         ends.append(jobs.contents(tmp_path / f"out-{recompute}"))
-    assert torch.equal(*(end["model.safetensors:model.decoder.embed_tokens.weight"] for end in ends))
+    assert torch.equal(
+        *(end["model.safetensors:model.decoder.embed_tokens.weight"] for end in ends)
+    )
     with pytest.raises(UserError, match="recompute"):
-        kinds.load(kinds.parse("softprompt-3"), locate(str(tmp_path / "base")), Runtime(), recompute=True)
+        kinds.load(
+            kinds.parse("softprompt-3"), locate(str(tmp_path / "base")), Runtime(), recompute=True
+        )
 
 
 @pytest.mark.parametrize("name", ["wandb", "trackio"])
-def test_trackers_are_told_every_update(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trackers_are_told_every_update(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: list[tuple[dict, int]] = []
     run = SimpleNamespace(log=lambda numbers, step: told.append((numbers, step)))
     fake = SimpleNamespace(init=lambda **settings: run, finish=lambda: told.append(({}, -1)))
@@ -89,12 +102,17 @@ def test_trackers_are_told_every_update(name: str, tmp_path: Path, monkeypatch: 
     assert told[-1][1] == -1
 
 
-def test_an_absent_or_unknown_tracker_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_absent_or_unknown_tracker_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def absent(name: str) -> None:
         raise ModuleNotFoundError(f"No module named {name!r}")
 
     monkeypatch.setattr(tracking, "import_module", absent)
-    with pytest.raises(UserError, match="pip install tensorboard"), tracking.tracker("tensorboard", tmp_path):
+    with (
+        pytest.raises(UserError, match="pip install tensorboard"),
+        tracking.tracker("tensorboard", tmp_path),
+    ):
         pass
     with pytest.raises(UserError, match="no such tracker"), tracking.tracker("paper", tmp_path):
         pass
@@ -104,7 +122,9 @@ def suite(folder: Path) -> Path:
     """A suite of the tiny model, with one test sentence that is among the training pairs too."""
     tiny.opt(folder / "opt")
     source, target = tiny.SENTENCES[0], tiny.SENTENCES[1]
-    (folder / "test.jsonl").write_text(json.dumps({"source": source, "references": [target]}) + "\n")
+    (folder / "test.jsonl").write_text(
+        json.dumps({"source": source, "references": [target]}) + "\n"
+    )
     pairs = list(itertools.pairwise(tiny.SENTENCES))
     more = [(f"word{i} here {i}", f"here {i} word{i} again") for i in range(30)]
     (folder / "pairs.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in [*pairs, *more]))
@@ -116,10 +136,23 @@ def suite(folder: Path) -> Path:
     return path
 
 
-def test_the_command_trains_says_so_and_does_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_trains_says_so_and_does_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = suite(tmp_path)
     monkeypatch.chdir(tmp_path)
-    command = ["train", "softprompt-3", "--suite", str(path), "--data", "tsv:pairs.tsv", "--steps", "4", "--dev", "5"]
+    command = [
+        "train",
+        "softprompt-3",
+        "--suite",
+        str(path),
+        "--data",
+        "tsv:pairs.tsv",
+        "--steps",
+        "4",
+        "--dev",
+        "5",
+    ]
     command += ["--batch-size", "4", "--validate-every", "2", "--samples", "2"]
     first = CliRunner().invoke(app, command, catch_exceptions=False)
     assert first.exit_code == 0
@@ -138,7 +171,9 @@ def test_the_command_trains_says_so_and_does_it_once(tmp_path: Path, monkeypatch
         CliRunner().invoke(app, command[:4], catch_exceptions=False)
 
 
-def test_inspecting_shows_counts_lines_leakage_and_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inspecting_shows_counts_lines_leakage_and_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = suite(tmp_path)
     monkeypatch.chdir(tmp_path)
     with (tmp_path / "pairs.tsv").open("a") as file:

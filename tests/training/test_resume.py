@@ -1,4 +1,6 @@
-"""A training that was killed ends as one that was not: every tensor, the log and the facts, bit for bit."""
+"""A training that was killed ends as one that was not: every tensor, the log and the facts, bit for
+bit.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def test_a_finished_training_is_left_alone_and_another_one_refused(tmp_path: Pat
     first = carry_out(jobs.request("softprompt-4", tmp_path, "one"))
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*.safetensors")}
     assert carry_out(jobs.request("softprompt-4", tmp_path, "one"), pytest.fail) == first
-    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*.safetensors")}
+    assert before == {
+        path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*.safetensors")
+    }
     with pytest.raises(UserError, match="learning_rate"):
         carry_out(jobs.request("softprompt-4", tmp_path, "one", learning_rate=0.5))
 
@@ -74,15 +78,23 @@ def test_the_adapter_says_where_it_comes_from(tmp_path: Path) -> None:
 
 def test_the_best_state_is_kept_not_the_last(tmp_path: Path) -> None:
     """A rate that ruins the prompt after a good start: the lowest validation loss decides."""
-    outcome = carry_out(jobs.request("softprompt-4", tmp_path, "one", steps=12, patience=2, schedule="constant"))
-    losses = {line["step"]: line["validation"]["loss"] for line in outcome.history if "validation" in line}
+    outcome = carry_out(
+        jobs.request("softprompt-4", tmp_path, "one", steps=12, patience=2, schedule="constant")
+    )
+    losses = {
+        line["step"]: line["validation"]["loss"] for line in outcome.history if "validation" in line
+    }
     assert outcome.kept == min(losses, key=lambda step: losses[step])
     assert outcome.loss == min(losses.values())
 
 
 def test_a_diverging_training_keeps_its_last_good_state(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"the loss (is|rose)"):
-        carry_out(jobs.request("finetuned", tmp_path, "one", steps=200, learning_rate=1e4, schedule="constant"))
+        carry_out(
+            jobs.request(
+                "finetuned", tmp_path, "one", steps=200, learning_rate=1e4, schedule="constant"
+            )
+        )
     assert (tmp_path / "one" / "training" / "last.safetensors").exists()
     assert not (tmp_path / "one" / "config.json").exists()
 
@@ -92,11 +104,16 @@ def test_a_fine_tuned_model_is_a_plain_checkpoint(tmp_path: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "one")
     start = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
     assert not torch.equal(model.lm_head.weight, start.lm_head.weight)
-    log = [json.loads(line) for line in (tmp_path / "one" / "training" / "log.jsonl").read_text().splitlines()]
+    log = [
+        json.loads(line)
+        for line in (tmp_path / "one" / "training" / "log.jsonl").read_text().splitlines()
+    ]
     assert [line["step"] for line in log if "loss" in line] == list(range(1, 8))
 
 
-def test_a_full_disk_is_said_and_costs_nothing_that_was_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_said_and_costs_nothing_that_was_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     carry_out(jobs.request("softprompt-4", tmp_path, "whole"))
     real, left = os.write, [12]
 

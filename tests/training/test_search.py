@@ -1,4 +1,6 @@
-"""A search stops trials that fall behind, gives each the same budget, survives a crash, and is shared by workers."""
+"""A search stops trials that fall behind, gives each the same budget, survives a crash, and is
+shared by workers.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def test_trials_that_fall_behind_are_stopped(pruner: str, tmp_path: Path) -> Non
     assert all(int(row["steps"]) == 100 for row in rows if row["state"] == "complete")
     assert bool(stopped) == (pruner != "none")
     assert any(int(row["steps"]) < 100 for row in stopped) == (pruner != "none")
-    if pruner == "median":  # of curves that never cross, those below the median of their predecessors run on
+    if (
+        pruner == "median"
+    ):  # of curves that never cross, those below the median of their predecessors run on
         best = min(rows, key=lambda row: int(row["length"]))
         assert best["state"] == "complete"
         assert (tmp_path / "length.svg").read_bytes().startswith(b"<svg")
@@ -71,9 +75,15 @@ def test_trials_that_fall_behind_are_stopped(pruner: str, tmp_path: Path) -> Non
 def test_a_grid_tries_everything_once(tmp_path: Path) -> None:
     grid = {"length": [1, 2, 3], "seed": [0, 1]}
     search(Search(grid, {}, 6, 100, 10, "grid", "none"), tmp_path, falling)
-    assert sorted((row["length"], row["seed"]) for row in table(tmp_path)) == [(a, b) for a in "123" for b in "01"]
+    assert sorted((row["length"], row["seed"]) for row in table(tmp_path)) == [
+        (a, b) for a in "123" for b in "01"
+    ]
     with pytest.raises(UserError, match="a range for learning_rate"):
-        search(Search(grid, {"learning_rate": (0.1, 1.0)}, 6, 100, 10, "grid"), tmp_path / "other", falling)
+        search(
+            Search(grid, {"learning_rate": (0.1, 1.0)}, 6, 100, 10, "grid"),
+            tmp_path / "other",
+            falling,
+        )
 
 
 def test_a_folder_of_another_search_is_refused_and_more_trials_are_not(tmp_path: Path) -> None:
@@ -81,7 +91,11 @@ def test_a_folder_of_another_search_is_refused_and_more_trials_are_not(tmp_path:
     search(Search(CHOICES, {}, 3, 100, 10, "random", "none"), tmp_path, falling)
     assert len(table(tmp_path)) == 3
     with pytest.raises(UserError, match="goal was loss, not bleu"):
-        search(Search(CHOICES, {}, 4, 100, 10, "random", "none", goal="bleu", upwards=True), tmp_path, falling)
+        search(
+            Search(CHOICES, {}, 4, 100, 10, "random", "none", goal="bleu", upwards=True),
+            tmp_path,
+            falling,
+        )
 
 
 def test_a_worker_that_died_is_taken_over_with_the_same_settings(tmp_path: Path) -> None:
@@ -124,7 +138,9 @@ def test_two_workers_share_the_trials(tmp_path: Path) -> None:
 
 
 def test_a_score_that_is_to_rise_decides_and_stands_in_the_table(tmp_path: Path) -> None:
-    plan = Search(CHOICES, {}, 12, 100, 10, "random", "median", startup=2, goal="bleu", upwards=True)
+    plan = Search(
+        CHOICES, {}, 12, 100, 10, "random", "median", startup=2, goal="bleu", upwards=True
+    )
     search(plan, tmp_path, falling)
     rows = table(tmp_path)
     complete = [row for row in rows if row["state"] == "complete"]
@@ -144,7 +160,9 @@ def test_intervals_over_seeds_are_students() -> None:
 
 
 def test_prompts_are_trained_and_measured(tmp_path: Path) -> None:
-    common = requests.replace(jobs.request("softprompt-1", tmp_path, "none"), samples=2, judges=(Words(),))
+    common = requests.replace(
+        jobs.request("softprompt-1", tmp_path, "none"), samples=2, judges=(Words(),)
+    )
     fixed = {"steps": 3, "batch_size": 4, "validate_every": 1}
     choices, ranges = trials.space("0,2", "0.01,0.02", None, None, [0])
     plan = Search(choices, ranges, 4, 3, 1, "grid", "none")
@@ -157,6 +175,11 @@ def test_prompts_are_trained_and_measured(tmp_path: Path) -> None:
             settings = {"length": 2, "seed": 0, "learning_rate": float(row["learning_rate"])}
             outcome = finished(tmp_path / "search" / "trials" / digest(settings))
             assert outcome is not None
-            best = min((line["validation"] for line in outcome.history if "validation" in line), key=itemgetter("loss"))
+            best = min(
+                (line["validation"] for line in outcome.history if "validation" in line),
+                key=itemgetter("loss"),
+            )
             assert [str(best[name]) for name in ("loss", "words")] == [row["loss"], row["words"]]
-    assert trials.space("5", "1e-4-0.1", "a;b", "sgd,adam", [0])[1] == {"learning_rate": (1e-4, 0.1)}
+    assert trials.space("5", "1e-4-0.1", "a;b", "sgd,adam", [0])[1] == {
+        "learning_rate": (1e-4, 0.1)
+    }

@@ -1,4 +1,6 @@
-"""Copies of a prompt along its training: there at their steps, and nothing of the training changed by them."""
+"""Copies of a prompt along its training: there at their steps, and nothing of the training changed
+by them.
+"""
 
 import dataclasses
 
@@ -18,7 +20,9 @@ def test_copies_lie_on_the_way_and_change_nothing(tmp_path, name):
     assert requests.carry_out(asked).history == without.history
     files = sorted((tmp_path / "with" / snapshots.FOLDER).iterdir())
     assert [path.stem for path in files] == ["00000002", "00000004", "00000006"]
-    assert [step for step, _ in snapshots.taken(tmp_path / "with")] == [s for s in (2, 4, 6) if s < without.kept]
+    assert [step for step, _ in snapshots.taken(tmp_path / "with")] == [
+        s for s in (2, 4, 6) if s < without.kept
+    ]
     kept = adapters.load(tmp_path / "with").prompt
     assert torch.equal(kept, adapters.load(tmp_path / "without").prompt)
     if without.kept in (2, 4, 6):

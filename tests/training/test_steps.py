@@ -1,4 +1,6 @@
-"""Losses and gradients against transformers' own ``labels=`` loss on the same rows, full logits and all."""
+"""Losses and gradients against transformers' own ``labels=`` loss on the same rows, full logits and
+all.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,16 @@ def labelled(rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]
     pads = [longest - len(row.source) - len(row.target) for row in rows]
     ids = [[*row.source, *row.target, *[1] * pad] for row, pad in zip(rows, pads, strict=True)]
     mask = [[1] * (longest - pad) + [0] * pad for pad in pads]
-    labels = [[*[-100] * len(row.source), *row.target, *[-100] * pad] for row, pad in zip(rows, pads, strict=True)]
+    labels = [
+        [*[-100] * len(row.source), *row.target, *[-100] * pad]
+        for row, pad in zip(rows, pads, strict=True)
+    ]
     return torch.tensor(ids), torch.tensor(mask), torch.tensor(labels)
 
 
-def assert_equal_gradients(model: torch.nn.Module, ours: torch.Tensor, theirs: torch.Tensor) -> None:
+def assert_equal_gradients(
+    model: torch.nn.Module, ours: torch.Tensor, theirs: torch.Tensor
+) -> None:
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
     parameters = [p for p in model.parameters() if p.requires_grad]
     mine = torch.autograd.grad(ours, parameters, allow_unused=True)
@@ -38,7 +45,10 @@ def assert_equal_gradients(model: torch.nn.Module, ours: torch.Tensor, theirs: t
     ):
         zero = torch.zeros_like(parameter)
         torch.testing.assert_close(
-            zero if grad is None else grad, zero if expected is None else expected, rtol=1e-5, atol=1e-5
+            zero if grad is None else grad,
+            zero if expected is None else expected,
+            rtol=1e-5,
+            atol=1e-5,
         )
 
 
@@ -51,29 +61,39 @@ def test_causal_loss_and_gradients_equal_transformers(
     model = causal(kind, tmp_path)
     ids, mask, labels = labelled(ROWS)
     assert_equal_gradients(
-        model, causal_loss(model, ROWS), model(input_ids=ids, attention_mask=mask, labels=labels).loss
+        model,
+        causal_loss(model, ROWS),
+        model(input_ids=ids, attention_mask=mask, labels=labels).loss,
     )
 
 
 @pytest.mark.parametrize("kind", ["opt", "opt350", "gpt2", "llama", "qwen2"])
-def test_prompt_loss_and_gradient_equal_a_plain_prefix_of_embeddings(kind: str, tmp_path: Path) -> None:
+def test_prompt_loss_and_gradient_equal_a_plain_prefix_of_embeddings(
+    kind: str, tmp_path: Path
+) -> None:
     model = causal(kind, tmp_path).requires_grad_(False).eval()
     ids, mask, labels = labelled(ROWS)
     embed = model.get_input_embeddings()
-    prompt = torch.nn.Parameter(torch.randn(7, embed.weight.shape[1], generator=torch.Generator().manual_seed(0)))
+    prompt = torch.nn.Parameter(
+        torch.randn(7, embed.weight.shape[1], generator=torch.Generator().manual_seed(0))
+    )
     theirs = model(
         inputs_embeds=torch.cat([prompt.expand(len(ROWS), -1, -1), embed(ids)], dim=1),
         attention_mask=torch.cat([torch.ones(len(ROWS), 7, dtype=torch.long), mask], dim=1),
         labels=torch.cat([torch.full((len(ROWS), 7), -100), labels], dim=1),
     ).loss
-    assert_equal_gradients(torch.nn.ParameterList([prompt]), prompt_loss(model, prompt, ROWS), theirs)
+    assert_equal_gradients(
+        torch.nn.ParameterList([prompt]), prompt_loss(model, prompt, ROWS), theirs
+    )
 
 
 @pytest.mark.parametrize("kind", ["opt", "opt350", "llama", "qwen2"])
 def test_groups_of_rows_and_chunks_of_targets_leave_loss_and_gradient(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One group against a row a group and a target a chunk; where nothing is trained, the loss alone."""
+    """One group against a row a group and a target a chunk; where nothing is trained, the loss
+    alone.
+    """
     model = causal(kind, tmp_path).requires_grad_(False).eval()
     width = model.get_input_embeddings().weight.shape[1]
     prompt = torch.nn.Parameter(torch.randn(7, width, generator=torch.Generator().manual_seed(0)))
@@ -100,12 +120,16 @@ def test_a_prompt_that_an_encoder_writes_passes_its_gradient_on(tmp_path: Path) 
     torch.testing.assert_close(scale.grad, (prompt.grad * free).sum())
 
 
-def test_attention_of_another_kind_takes_the_plain_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attention_of_another_kind_takes_the_plain_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = causal("opt", tmp_path).requires_grad_(False).eval()
     prompt = torch.nn.Parameter(torch.randn(7, 32, generator=torch.Generator().manual_seed(0)))
     shared = prompt_loss(model, prompt, ROWS)
     monkeypatch.setattr(steps, "is_plain", lambda model: False)
-    assert_equal_gradients(torch.nn.ParameterList([prompt]), prompt_loss(model, prompt, ROWS), shared)
+    assert_equal_gradients(
+        torch.nn.ParameterList([prompt]), prompt_loss(model, prompt, ROWS), shared
+    )
 
 
 def test_autocast_in_bf16_stays_near(tmp_path: Path) -> None:
@@ -128,18 +152,24 @@ def test_virtual_tokens_inside_the_text_equal_embeddings_put_there(tmp_path: Pat
     for line, row in enumerate(rows):
         for place, token in enumerate(row.source):
             if token < 0:
-                embedded = embedded.index_put((torch.tensor(line), torch.tensor(place)), prompt[-1 - token])
+                embedded = embedded.index_put(
+                    (torch.tensor(line), torch.tensor(place)), prompt[-1 - token]
+                )
     theirs = model(
         inputs_embeds=torch.cat([prompt[:1].expand(2, -1, -1), embedded], dim=1),
         attention_mask=torch.cat([torch.ones(2, 1, dtype=torch.long), mask], dim=1),
         labels=torch.cat([torch.full((2, 1), -100), labels], dim=1),
     ).loss
-    assert_equal_gradients(torch.nn.ParameterList([prompt]), prompt_loss(model, prompt, rows, lead=1), theirs)
+    assert_equal_gradients(
+        torch.nn.ParameterList([prompt]), prompt_loss(model, prompt, rows, lead=1), theirs
+    )
 
 
 def test_a_prompt_of_no_rows_leaves_the_loss_unchanged(tmp_path: Path) -> None:
     model = causal("opt", tmp_path).requires_grad_(False).eval()
-    torch.testing.assert_close(prompt_loss(model, torch.empty(0, 32), ROWS), causal_loss(model, ROWS))
+    torch.testing.assert_close(
+        prompt_loss(model, torch.empty(0, 32), ROWS), causal_loss(model, ROWS)
+    )
 
 
 def test_seq2seq_loss_and_gradients_equal_transformers(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Several tasks in one training: rows as the task table renders them, one loss, and an adapter for each task."""
+"""Several tasks in one training: rows as the task table renders them, one loss, and an adapter for
+each task.
+"""
 
 from __future__ import annotations
 
@@ -57,8 +59,14 @@ def request(folder: Path, output: str, name: str = "ptuning-11") -> Request:
 def test_rows_are_those_of_the_task_table(tmp_path: Path) -> None:
     templates = tasks.templates(tasks.read(written(tmp_path)), 11)
     _, words = load_causal(locate(str(jobs.base("opt", tmp_path))), Runtime())
-    items = [("short", ("one two", "two")), ("long", ("three", "four five")), ("short", ("six", "seven"))]
-    records = [Record(str(i), task, {"source": a, "target": b}) for i, (task, (a, b)) in enumerate(items)]
+    items = [
+        ("short", ("one two", "two")),
+        ("long", ("three", "four five")),
+        ("short", ("six", "seven")),
+    ]
+    records = [
+        Record(str(i), task, {"source": a, "target": b}) for i, (task, (a, b)) in enumerate(items)
+    ]
     rendered, _ = render_tasks(templates, records, words, 100, training=True)
     rows = encoding.task_pairs(words, templates)(items)
     assert [(*row.source, *row.target) for row in rows] == [one.ids for one in rendered]
@@ -72,7 +80,9 @@ def test_a_mixed_batch_has_the_loss_and_gradient_of_each_task_alone(tmp_path: Pa
     learner = load(Kind("softprompt-11", "softprompt", 11), base, Runtime(), tasks=templates)
     pairs = [("one two", "two"), ("three", "four five six")]
     prompts = learner.trainee.module()
-    learner.trainee.loss(learner.trainee.encode([("long", pairs[0]), ("short", pairs[1])])).backward()
+    learner.trainee.loss(
+        learner.trainee.encode([("long", pairs[0]), ("short", pairs[1])])
+    ).backward()
     mixed = learner.trainee.module.embedding.grad
     alone, counts, losses = [], [], []
     for template, part, pair in zip(templates, prompts.detach().split([11, 9]), pairs, strict=True):
@@ -103,9 +113,14 @@ def test_each_task_is_an_adapter_that_stands_alone(tmp_path: Path) -> None:
     base = locate(str(tmp_path / "base"))
     found = {name: adapters.load(tmp_path / f"two-{name}", base) for name in ("long", "short")}
     assert [one.prompt.shape[0] for one in found.values()] == [11, 9]
-    assert found["short"].facts.template.prompt_template == "<|VIRTUAL_PROMPT_0|>{source}\nshort: {target}"
+    assert (
+        found["short"].facts.template.prompt_template
+        == "<|VIRTUAL_PROMPT_0|>{source}\nshort: {target}"
+    )
     for one in found.values():
-        assert torch.equal(encoders.output(encoders.restore(one.facts.encoder, one.state)), one.prompt)
+        assert torch.equal(
+            encoders.output(encoders.restore(one.facts.encoder, one.state)), one.prompt
+        )
         assert not torch.equal(one.prompt, one.state["initial"])
     assert not torch.equal(found["long"].prompt[:9], found["short"].prompt)
     last = next(line["validation"] for line in reversed(outcome.history) if "validation" in line)
@@ -114,7 +129,9 @@ def test_each_task_is_an_adapter_that_stands_alone(tmp_path: Path) -> None:
 
 def test_a_small_task_beside_a_large_one_has_held_out_pairs(tmp_path: Path) -> None:
     path = written(tmp_path)
-    (tmp_path / "a.tsv").write_text("".join(f"large {i} row\trow {i} of many\n" for i in range(3000)))
+    (tmp_path / "a.tsv").write_text(
+        "".join(f"large {i} row\trow {i} of many\n" for i in range(3000))
+    )
     data, _ = tasks.prepare(tasks.read(path), 11, NOTHING, 8, 0)
     counts = Counter(task for task, _ in data.dev)
     assert counts == {"long": 8, "short": 8}
@@ -157,8 +174,24 @@ def test_only_prompts_learn_tasks(tmp_path: Path) -> None:
 
 
 def test_the_command_names_what_it_leaves(tmp_path: Path) -> None:
-    command = ["train", "softprompt-4", "--tasks", str(written(tmp_path)), "--output", str(tmp_path / "out")]
-    command += ["--base", str(jobs.base("opt", tmp_path)), "--steps", "2", "--batch-size", "4", "--dev", "12"]
+    command = [
+        "train",
+        "softprompt-4",
+        "--tasks",
+        str(written(tmp_path)),
+        "--output",
+        str(tmp_path / "out"),
+    ]
+    command += [
+        "--base",
+        str(jobs.base("opt", tmp_path)),
+        "--steps",
+        "2",
+        "--batch-size",
+        "4",
+        "--dev",
+        "12",
+    ]
     with pytest.raises(UserError, match="each task names its own data"):
         CliRunner().invoke(app, [*command, "--data", "mini"], catch_exceptions=False)
     done = CliRunner().invoke(app, command, catch_exceptions=False)

@@ -25,7 +25,11 @@ def test_tensorboard_reads_back_what_it_was_told(tmp_path: Path) -> None:
     found = reader.EventAccumulator(str(tmp_path / "tracking"))
     found.Reload()
     assert set(found.Tags()["scalars"]) == set(StepLog._fields) - {"step"}
-    assert [(event.step, event.value) for event in found.Scalars("loss")] == [(1, 2.5), (2, 1.5), (3, 0.5)]
+    assert [(event.step, event.value) for event in found.Scalars("loss")] == [
+        (1, 2.5),
+        (2, 1.5),
+        (3, 0.5),
+    ]
 
 
 @pytest.mark.slow
@@ -37,4 +41,6 @@ def test_weights_and_biases_keeps_a_run_without_a_network(
     monkeypatch.setenv("WANDB_MODE", "offline")
     track("wandb", tmp_path)
     assert len(list((tmp_path / "wandb").glob("offline-run-*/run-*.wandb"))) == 1
-    assert re.search(r"wandb:\s+loss 0\.5\b", capfd.readouterr().err)  # its own summary of what it holds
+    assert re.search(
+        r"wandb:\s+loss 0\.5\b", capfd.readouterr().err
+    )  # its own summary of what it holds

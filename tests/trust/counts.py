@@ -31,12 +31,18 @@ def reading() -> None:
         for name in test_hostile_corpora.CONTENT
     }
     sources |= {
-        f"corpora, packed as {ending}": partial(test_hostile_corpora.fuzz_packed, ending=ending, number=LOADED)
+        f"corpora, packed as {ending}": partial(
+            test_hostile_corpora.fuzz_packed, ending=ending, number=LOADED
+        )
         for ending in (".gz", ".zst", ".zip")
     }
-    sources |= {"adapters, each file in turn": partial(test_changed_adapters.changed, number=LOADED // 4)}
+    sources |= {
+        "adapters, each file in turn": partial(test_changed_adapters.changed, number=LOADED // 4)
+    }
     print("\n## Bytes that nobody meant\n")
-    print("Damaged, hostile and arbitrary bytes; what is taken is compared with a plain reading of the same bytes.\n")
+    print(
+        "Damaged, hostile and arbitrary bytes; what is taken is compared with a plain reading of the same bytes.\n"
+    )
     print("| read | inputs | refused with a message | taken exactly | crashed, hung or misread |")
     print("| --- | ---: | ---: | ---: | ---: |")
     for name, read in sources.items():
@@ -57,7 +63,10 @@ def writing() -> None:
     print("| --- | ---: | ---: | ---: |")
     texts = test_sinks.payloads(SUNK, seed=1)
     for name, escapes in test_sinks.ESCAPES.items():
-        found, control = sum(map(escapes, texts)), sum(escapes(text, test_sinks.plain) for text in texts)
+        found, control = (
+            sum(map(escapes, texts)),
+            sum(escapes(text, test_sinks.plain) for text in texts),
+        )
         print(f"| {name} | {len(texts)} | {found} | {control} |", flush=True)
     found, pages = 0, list(test_sinks.pages(SUNK, 250, seed=2))
     for page, expected in pages:

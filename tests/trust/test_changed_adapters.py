@@ -1,4 +1,6 @@
-"""Adapters changed behind the program's back: refused, or prompt, facts and state are those that were saved."""
+"""Adapters changed behind the program's back: refused, or prompt, facts and state are those that
+were saved.
+"""
 
 from collections import Counter
 from pathlib import Path
@@ -13,11 +15,18 @@ from parabench.prompts.facts import AdapterFacts, Base
 from parabench.prompts.templates import Template
 from tests.support.fuzzing import randomly
 
-FILES = ("adapter_config.json", "adapter_model.safetensors", "parabench.json", "parabench_state.safetensors")
+FILES = (
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "parabench.json",
+    "parabench_state.safetensors",
+)
 
 
 def saved(folder: Path) -> torch.Tensor:
-    template = Template("task", "<|VIRTUAL_PROMPT_0|>{source}\n{target}", 3, (3,), "source", "target")
+    template = Template(
+        "task", "<|VIRTUAL_PROMPT_0|>{source}\n{target}", 3, (3,), "source", "target"
+    )
     prompt = torch.arange(12, dtype=torch.float32).reshape(3, 4) / 7
     facts = AdapterFacts(template, Base("base", 4, 10, 1, 1, digest="d" * 64), seed=0)
     return save(folder, prompt, facts, {"initial": prompt + 1}).prompt

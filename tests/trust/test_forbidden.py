@@ -1,4 +1,6 @@
-"""What the package may not say anywhere, read from its syntax trees; every rule is shown a line that it must refuse."""
+"""What the package may not say anywhere, read from its syntax trees; every rule is shown a line
+that it must refuse.
+"""
 
 import ast
 from pathlib import Path
@@ -6,13 +8,35 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FILES = sorted(path for folder in ("parabench", "scorers", "baselines") for path in (ROOT / folder).rglob("*.py"))
+FILES = sorted(
+    path
+    for folder in ("parabench", "scorers", "baselines")
+    for path in (ROOT / folder).rglob("*.py")
+)
 CONVERTERS = {"parabench/models/pickles.py"}
-"""Where checkpoints are read that exist only as pickles: tensors alone, by ``weights_only=True``."""
+"""Where checkpoints are read that exist only as pickles: tensors alone, by
+``weights_only=True``.
+"""
 
-PICKLES = {"pickle", "_pickle", "cPickle", "dill", "joblib", "cloudpickle", "shelve", "marshal", "jsonpickle"}
+PICKLES = {
+    "pickle",
+    "_pickle",
+    "cPickle",
+    "dill",
+    "joblib",
+    "cloudpickle",
+    "shelve",
+    "marshal",
+    "jsonpickle",
+}
 NO_PICKLING = {"pickle", "pickle.UnpicklingError", "joblib.Parallel", "joblib.delayed"}
-SHELLS = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput", "os.startfile"}
+SHELLS = {
+    "os.system",
+    "os.popen",
+    "subprocess.getoutput",
+    "subprocess.getstatusoutput",
+    "os.startfile",
+}
 UNPACKERS = {"extractall", "unpack_archive"}
 
 
@@ -42,7 +66,9 @@ def imported(tree):
 
 
 def pickles(tree):
-    """Pickling by any name; neither the error that a refused pickle raises nor sharing work among our own processes."""
+    """Pickling by any name; neither the error that a refused pickle raises nor sharing work among
+    our own processes.
+    """
     for node, module in imported(tree):
         if module.split(".")[0] in PICKLES and module not in NO_PICKLING:
             yield node
@@ -51,14 +77,22 @@ def pickles(tree):
         if said.startswith("pickle.") and said != "pickle.UnpicklingError":
             yield node
     for node, function, words in calls(tree):
-        if function.endswith((".read_pickle", ".to_pickle")) or is_constant(words.get("allow_pickle"), True):
+        if function.endswith((".read_pickle", ".to_pickle")) or is_constant(
+            words.get("allow_pickle"), True
+        ):
             yield node
 
 
 def evaluation(tree):
     """Text run as code."""
-    yield from (node for node, function, _ in calls(tree) if function in ("eval", "exec", "compile", "__import__"))
-    yield from (node for node, module in imported(tree) if module.split(".")[0] in ("code", "runpy"))
+    yield from (
+        node
+        for node, function, _ in calls(tree)
+        if function in ("eval", "exec", "compile", "__import__")
+    )
+    yield from (
+        node for node, module in imported(tree) if module.split(".")[0] in ("code", "runpy")
+    )
 
 
 def shell(tree):
@@ -74,9 +108,19 @@ def shell(tree):
 
 def yaml(tree):
     """YAML that builds objects."""
-    unsafe = ("yaml.load", "yaml.load_all", "yaml.unsafe_load", "yaml.unsafe_load_all", "yaml.full_load")
+    unsafe = (
+        "yaml.load",
+        "yaml.load_all",
+        "yaml.unsafe_load",
+        "yaml.unsafe_load_all",
+        "yaml.full_load",
+    )
     yield from (node for node, function, _ in calls(tree) if function in unsafe)
-    yield from (node for node, module in imported(tree) if module.startswith("yaml.") and "safe" not in module)
+    yield from (
+        node
+        for node, module in imported(tree)
+        if module.startswith("yaml.") and "safe" not in module
+    )
 
 
 def remote_code(tree):
@@ -88,28 +132,44 @@ def remote_code(tree):
         if isinstance(node, ast.Dict):
             pairs = zip(node.keys, node.values, strict=True)
             yield from (
-                v for k, v in pairs if getattr(k, "value", "") == "trust_remote_code" and not is_constant(v, False)
+                v
+                for k, v in pairs
+                if getattr(k, "value", "") == "trust_remote_code" and not is_constant(v, False)
             )
 
 
 def torch_load(tree, converter=False):
     """A checkpoint read as a pickle: in a converter by weights_only alone, elsewhere not at all."""
     for node, function, words in calls(tree):
-        loads = function in ("torch.load", "torch.jit.load", "torch.hub.load", "torch.package.PackageImporter")
-        if loads and not (converter and function == "torch.load" and is_constant(words.get("weights_only"), True)):
+        loads = function in (
+            "torch.load",
+            "torch.jit.load",
+            "torch.hub.load",
+            "torch.package.PackageImporter",
+        )
+        if loads and not (
+            converter and function == "torch.load" and is_constant(words.get("weights_only"), True)
+        ):
             yield node
-    yield from (node for node, module in imported(tree) if module in ("torch.load", "torch.hub.load"))
+    yield from (
+        node for node, module in imported(tree) if module in ("torch.load", "torch.hub.load")
+    )
 
 
 def unpacking(tree):
     """Archives unpacked by the names that they hold."""
-    yield from (node for node, function, _ in calls(tree) if function.rpartition(".")[2] in UNPACKERS)
+    yield from (
+        node for node, function, _ in calls(tree) if function.rpartition(".")[2] in UNPACKERS
+    )
 
 
 def trust(tree):
     """Certificates not looked at, and temporary names that somebody else can take."""
     for node, function, words in calls(tree):
-        if is_constant(words.get("verify"), False) or function in ("tempfile.mktemp", "ssl._create_unverified_context"):
+        if is_constant(words.get("verify"), False) or function in (
+            "tempfile.mktemp",
+            "ssl._create_unverified_context",
+        ):
             yield node
 
 
@@ -124,7 +184,13 @@ BAD = {
         "from joblib import load",
         "import joblib",
     ),
-    evaluation: ("eval(text)", "exec(text)", "compile(text, '', 'exec')", "__import__(name)", "import runpy"),
+    evaluation: (
+        "eval(text)",
+        "exec(text)",
+        "compile(text, '', 'exec')",
+        "__import__(name)",
+        "import runpy",
+    ),
     shell: (
         "import os\nos.system(text)",
         "subprocess.run(command, shell=True)",
@@ -137,7 +203,11 @@ BAD = {
         "AutoModel.from_pretrained(name, trust_remote_code=flag)",
         "options = {'trust_remote_code': True}",
     ),
-    torch_load: ("torch.load(path)", "torch.load(path, weights_only=True)", "torch.hub.load(repository, name)"),
+    torch_load: (
+        "torch.load(path)",
+        "torch.load(path, weights_only=True)",
+        "torch.hub.load(repository, name)",
+    ),
     unpacking: ("archive.extractall(folder)", "shutil.unpack_archive(path)"),
     trust: ("requests.get(address, verify=False)", "tempfile.mktemp()"),
 }
@@ -162,7 +232,9 @@ def test_the_package_does_not_say_it(rule):
         assert lines == [], rule.__doc__
 
 
-@pytest.mark.parametrize(("rule", "text"), [(rule, text) for rule, texts in BAD.items() for text in texts])
+@pytest.mark.parametrize(
+    ("rule", "text"), [(rule, text) for rule, texts in BAD.items() for text in texts]
+)
 def test_every_rule_refuses_what_it_is_about(rule, text):
     assert list(rule(ast.parse(text)))
 

@@ -1,6 +1,8 @@
-"""Corpora that nobody meant, plain and packed: every row taken is in the file as it stands there, and none is lost.
+"""Corpora that nobody meant, plain and packed: every row taken is in the file as it stands there,
+and none is lost.
 
-Each format is held against a plain reading of the same bytes, by line feeds alone; what is not taken is counted.
+Each format is held against a plain reading of the same bytes, by line feeds alone; what is not
+taken is counted.
 """
 
 import csv
@@ -31,7 +33,9 @@ CONTENT = {
     "paranmt": "".join(f"source {n}\ttarget {n}\t0.{n}\n" for n in range(9)).encode(),
     "tsv": "".join(f"source {n}\ttarget {n}\tmore\n" for n in range(9)).encode(),
     "csv": ("source,target\n" + "".join(f'"s, ""{n}""","t\n{n}"\n' for n in range(9))).encode(),
-    "jsonl": "".join(json.dumps({"source": f"s {n}", "target": f"é {n}"}) + "\n" for n in range(9)).encode(),
+    "jsonl": "".join(
+        json.dumps({"source": f"s {n}", "target": f"é {n}"}) + "\n" for n in range(9)
+    ).encode(),
 }
 
 
@@ -51,7 +55,9 @@ def plain(form: str, line: bytes, number: int) -> tuple[str, ...]:
 
 
 def check(form: str, path: Path, data: bytes) -> str:
-    """Anything but taken and refused is an error of the reader's; ``data`` are the unpacked bytes."""
+    """Anything but taken and refused is an error of the reader's; ``data`` are the unpacked
+    bytes.
+    """
     tally, found = Tally(), []
     with patience():
         try:
@@ -61,7 +67,9 @@ def check(form: str, path: Path, data: bytes) -> str:
     if form == "csv":
         rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline="")))
         places = rows[0].index("source"), rows[0].index("target")
-        good = [tuple(row[place] for place in places) for row in rows[1:] if len(row) == len(rows[0])]
+        good = [
+            tuple(row[place] for place in places) for row in rows[1:] if len(row) == len(rows[0])
+        ]
         assert [(row.source, *row.paraphrases) for row in found] == good
         return "taken"
     there = lines(data)
@@ -85,7 +93,8 @@ def packed(form: str, folder: Path, data: bytes, ending: str) -> Path:
 def fuzz(folder: Path, form: str, number: int) -> Counter[str]:
     """So many changed files of a format."""
     return Counter(
-        check(form, packed(form, folder, data, ""), data) for data in randomly(number, CONTENT[form], seed=len(form))
+        check(form, packed(form, folder, data, ""), data)
+        for data in randomly(number, CONTENT[form], seed=len(form))
     )
 
 
@@ -99,7 +108,9 @@ def fuzz_packed(folder: Path, ending: str, number: int) -> Counter[str]:
         with patience():
             try:
                 found = list(corpora.rows("tsv", str(path), Columns(), Tally()))
-                assert found == truth or (not found and not path.stat().st_size)  # an empty file is an empty corpus
+                assert found == truth or (
+                    not found and not path.stat().st_size
+                )  # an empty file is an empty corpus
                 tally["taken"] += 1
             except UserError:
                 tally["refused"] += 1
@@ -192,7 +203,9 @@ def _read(path: Path) -> None:
 
 
 def read_in_little_memory(path: Path) -> int | None:
-    """The exit status of a process of its own that may have 48 MiB: 0 for all of it read, 3 for refused."""
+    """The exit status of a process of its own that may have 48 MiB: 0 for all of it read, 3 for
+    refused.
+    """
     process = get_context("fork").Process(target=_read, args=(path,))
     process.start()
     process.join(60)
@@ -211,7 +224,9 @@ def test_without_its_limit_a_bomb_unpacks_to_the_end(tmp_path, monkeypatch):
     assert read_in_little_memory(bomb(tmp_path, ".zst", b"\0")) == 0
 
 
-@pytest.mark.parametrize("name", ["../../evil.tsv", "/tmp/evil.tsv", "a\nb.tsv", "C:\\evil.tsv", "link/../../evil.tsv"])
+@pytest.mark.parametrize(
+    "name", ["../../evil.tsv", "/tmp/evil.tsv", "a\nb.tsv", "C:\\evil.tsv", "link/../../evil.tsv"]
+)
 def test_names_inside_an_archive_lead_nowhere(tmp_path, name):
     inner = tmp_path / "inner"
     inner.mkdir()
@@ -233,14 +248,18 @@ def test_a_zip_that_asks_for_a_password_is_refused(tmp_path):
 
 
 def test_half_a_character_is_counted(tmp_path):
-    (tmp_path / "a.jsonl").write_text('{"source": "a\\ud800", "target": "b"}\n{"source": "a", "target": "b"}\n')
+    (tmp_path / "a.jsonl").write_text(
+        '{"source": "a\\ud800", "target": "b"}\n{"source": "a", "target": "b"}\n'
+    )
     tally = Tally()
     assert len(list(corpora.rows("jsonl", str(tmp_path / "a.jsonl"), Columns(), tally))) == 1
     assert tally.reasons == {"half a character": 1}
 
 
 def test_parquet_that_is_no_text_is_refused(tmp_path):
-    broken = pyarrow.StringArray.from_buffers(1, pyarrow.py_buffer(b"\0\0\0\0\1\0\0\0"), pyarrow.py_buffer(b"\xff"))
+    broken = pyarrow.StringArray.from_buffers(
+        1, pyarrow.py_buffer(b"\0\0\0\0\1\0\0\0"), pyarrow.py_buffer(b"\xff")
+    )
     parquet.write_table(pyarrow.table({"source": broken, "target": ["x"]}), tmp_path / "a.parquet")
     with pytest.raises(UserError, match=r"a\.parquet"):
         list(corpora.rows("parquet", str(tmp_path / "a.parquet"), Columns(), Tally()))

@@ -1,8 +1,10 @@
-"""Every setting is declared to be part of a run's identity, or not; and what is part of it is never mixed up.
+"""Every setting is declared to be part of a run's identity, or not; and what is part of it is never
+mixed up.
 
-``identity``: in the spec of the folder, which another value refuses. ``content``: there by a fingerprint of what it
-names. ``signature``: in the key of one system's or scorer's records, which another value sets aside. ``selection``:
-says which of these there are. ``circumstance``: changes no number.
+``identity``: in the spec of the folder, which another value refuses. ``content``: there by a
+fingerprint of what it names. ``signature``: in the key of one system's or scorer's records, which
+another value sets aside. ``selection``: says which of these there are. ``circumstance``: changes no
+number.
 """
 
 import dataclasses
@@ -13,7 +15,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from parabench.contracts import Decoding, Example, Held, Paraphrase, Runtime, Setting, Signature, UserError
+from parabench.contracts import (
+    Decoding,
+    Example,
+    Held,
+    Paraphrase,
+    Runtime,
+    Setting,
+    Signature,
+    UserError,
+)
 from parabench.data.examples import EvaluationSet, evaluation_set
 from parabench.data.normalise import Normaliser
 from parabench.pipeline import plan as planning
@@ -38,7 +49,9 @@ CLASSES = {
         "circumstance": {"batch_size", "output", "key"},
     },
     Runtime: {"identity": {"device", "dtype", "seed"}, "circumstance": {"batch_size"}},
-    Decoding: {"identity": {field.name for field in dataclasses.fields(Decoding)}},  # taken over whole, see below
+    Decoding: {
+        "identity": {field.name for field in dataclasses.fields(Decoding)}
+    },  # taken over whole, see below
     Normaliser: {"identity": {"treebank", "case"}},
     Setting: {
         "identity": {"runtime", "decoding"},
@@ -53,13 +66,21 @@ CLASSES = {
 
 
 def fields(cls) -> set[str]:
-    return set(cls.model_fields) if hasattr(cls, "model_fields") else {field.name for field in dataclasses.fields(cls)}
+    return (
+        set(cls.model_fields)
+        if hasattr(cls, "model_fields")
+        else {field.name for field in dataclasses.fields(cls)}
+    )
 
 
 def misfiled(cls, classes) -> set[str]:
     """The fields that are not declared exactly once, and the declared ones that are no fields."""
     declared = [name for names in classes.values() for name in names]
-    return {name for name in fields(cls) | set(declared) if declared.count(name) != 1 or name not in fields(cls)}
+    return {
+        name
+        for name in fields(cls) | set(declared)
+        if declared.count(name) != 1 or name not in fields(cls)
+    }
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
@@ -70,12 +91,18 @@ def test_every_field_is_declared(cls):
 def test_every_kind_of_settings_inside_of_these_is_declared_too():
     """Whoever adds a table to the suite has to say of each of its fields what it is."""
     inside = {kind for cls in CLASSES for kind in typing.get_type_hints(cls).values()}
-    ours = {kind for kind in inside if isinstance(kind, type) and kind.__module__.startswith("parabench.")}
+    ours = {
+        kind
+        for kind in inside
+        if isinstance(kind, type) and kind.__module__.startswith("parabench.")
+    }
     assert ours - {Suite, Held} <= CLASSES.keys()
 
 
 def test_a_new_field_is_noticed():
-    grown = dataclasses.make_dataclass("Runtime", [("compile", bool, False)], bases=(Runtime,), frozen=True)
+    grown = dataclasses.make_dataclass(
+        "Runtime", [("compile", bool, False)], bases=(Runtime,), frozen=True
+    )
     assert misfiled(grown, CLASSES[Runtime]) == {"compile"}
 
 
@@ -89,7 +116,9 @@ def other(value):
 def decodings():
     names = [field.name for field in dataclasses.fields(Decoding)]
     sampled = {"samples": {"do_sample": True}}  # a greedy search has no second sample
-    values = {name: {name: other(getattr(Decoding(), name)), **sampled.get(name, {})} for name in names}
+    values = {
+        name: {name: other(getattr(Decoding(), name)), **sampled.get(name, {})} for name in names
+    }
     return {name: replace(Decoding(), **changes) for name, changes in values.items()}
 
 
@@ -101,20 +130,31 @@ SUITES = {
     "normalise.treebank": {"normalise": Normaliser(treebank=True)},
     "normalise.case": {"normalise": Normaliser(case="lower")},
 }
-REQUESTS = {"seed": {"seed": 1}, "dtype": {"dtype": "bfloat16"}, "limit": {"limit": 3}, "samples": {"samples": 2}}
+REQUESTS = {
+    "seed": {"seed": 1},
+    "dtype": {"dtype": "bfloat16"},
+    "limit": {"limit": 3},
+    "samples": {"samples": 2},
+}
 
 
 def mutants(folder):
     """Every identity field in turn, changed."""
-    yield from ((name, {"suite": light.suite(folder, **changes)}) for name, changes in SUITES.items())
+    yield from (
+        (name, {"suite": light.suite(folder, **changes)}) for name, changes in SUITES.items()
+    )
     yield from REQUESTS.items()
     edited = folder / "edited.jsonl"
-    edited.write_text((folder / "data.jsonl").read_text().replace("Source number 3", "Source number three"))
+    edited.write_text(
+        (folder / "data.jsonl").read_text().replace("Source number 3", "Source number three")
+    )
     yield "data", {"data": edited}
 
 
 def accepted(folder) -> list[str]:
-    """The mutants that a finished run's folder takes for its own, or shares its default name with."""
+    """The mutants that a finished run's folder takes for its own, or shares its default name
+    with.
+    """
     runner.run(light.plan(folder))
     mine = planning.plan(light.request(folder, output=None)).folder
     found = []
@@ -140,7 +180,10 @@ def test_the_mutants_cover_what_is_declared_identity():
         *CLASSES[Decoding]["identity"],
         *CLASSES[Normaliser]["identity"],
     }
-    assert set(REQUESTS) | {"suite", "device", "data"} == CLASSES[Request]["identity"] | CLASSES[Request]["content"]
+    assert (
+        set(REQUESTS) | {"suite", "device", "data"}
+        == CLASSES[Request]["identity"] | CLASSES[Request]["content"]
+    )
 
 
 @pytest.mark.parametrize("left_out", ["suite", "decoding", "normalise", "runtime", "data"])
@@ -148,7 +191,9 @@ def test_without_one_part_of_the_identity_a_mutant_is_accepted(tmp_path, monkeyp
     whole = planning.identity
 
     def partial(*arguments):
-        return {name: value for name, value in whole(*arguments).items() if name != left_out} | {"left": "out"}
+        return {name: value for name, value in whole(*arguments).items() if name != left_out} | {
+            "left": "out"
+        }
 
     monkeypatch.setattr(planning, "identity", partial)
     monkeypatch.setattr("parabench.report.assemble.write_reports", lambda folder: None)
@@ -157,7 +202,9 @@ def test_without_one_part_of_the_identity_a_mutant_is_accepted(tmp_path, monkeyp
 
 def test_the_kind_of_device_is_identity_and_its_number_is_not(tmp_path):
     suite, data = light.suite(tmp_path), EvaluationSet(())
-    cpu, one, two = (planning.identity(suite, data, Runtime(device)) for device in ("cpu", "cuda:0", "cuda:1"))
+    cpu, one, two = (
+        planning.identity(suite, data, Runtime(device)) for device in ("cpu", "cuda:0", "cuda:1")
+    )
     assert cpu != one == two
 
 
@@ -196,7 +243,9 @@ class Counting:
 
     def paraphrase(self, sources):
         self.asked += len(sources)
-        yield [Paraphrase(position, f"{self.answer} {position}") for position in range(len(sources))]
+        yield [
+            Paraphrase(position, f"{self.answer} {position}") for position in range(len(sources))
+        ]
 
     def measure(self, examples, texts):
         self.asked += len(texts)
@@ -249,12 +298,16 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize(("part", "option"), [(part, option) for part, given in OPTIONS.items() for option in given])
+@pytest.mark.parametrize(
+    ("part", "option"), [(part, option) for part, given in OPTIONS.items() for option in given]
+)
 def test_every_option_is_in_the_signature(tmp_path, part, option):
     kind, name = part
     plain = planning.build(kind, name, light.suite(tmp_path), Setting())
     values = (
-        {OPTIONS[part][option], not OPTIONS[part][option]} if OPTIONS[part][option] is True else {OPTIONS[part][option]}
+        {OPTIONS[part][option], not OPTIONS[part][option]}
+        if OPTIONS[part][option] is True
+        else {OPTIONS[part][option]}
     )
     signatures = {str(plain.signature)}
     for value in values:
@@ -265,9 +318,13 @@ def test_every_option_is_in_the_signature(tmp_path, part, option):
 
 def test_a_suite_cannot_name_its_folder_out_of_the_results(tmp_path):
     for name in ("../../evil", "/etc/evil", "a\0b", "..", "."):
-        folder = planning.folder_name(light.suite(tmp_path, name=name), EvaluationSet(()), Runtime())
+        folder = planning.folder_name(
+            light.suite(tmp_path, name=name), EvaluationSet(()), Runtime()
+        )
         assert "/" not in folder and "\0" not in folder and folder not in (".", "..")  # noqa: PT018
-    assert planning.folder_name(light.suite(tmp_path), EvaluationSet(()), Runtime()).startswith("light-")
+    assert planning.folder_name(light.suite(tmp_path), EvaluationSet(()), Runtime()).startswith(
+        "light-"
+    )
 
 
 def test_texts_that_join_alike_are_not_alike():

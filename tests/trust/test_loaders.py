@@ -1,6 +1,8 @@
-"""Every loader meets bytes that nobody meant: what it takes it takes exactly, and all else is a UserError.
+"""Every loader meets bytes that nobody meant: what it takes it takes exactly, and all else is a
+UserError.
 
-Each loader is held against a plain reading of the same bytes, so a text that slips to another line is seen.
+Each loader is held against a plain reading of the same bytes, so a text that slips to another line
+is seen.
 """
 
 import json
@@ -44,7 +46,9 @@ def examples_tsv(path: Path) -> None:
 
 def examples_jsonl(path: Path) -> None:
     read, records = read_examples(path), [json.loads(row) for row in rows(path.read_bytes())]
-    assert [(e.source, list(e.references)) for e in read] == [(r["source"], r.get("references", [])) for r in records]
+    assert [(e.source, list(e.references)) for e in read] == [
+        (r["source"], r.get("references", [])) for r in records
+    ]
     assert [e.id for e in read] == [str(r.get("id", n)) for n, r in enumerate(records, 1)]
 
 
@@ -75,13 +79,21 @@ def predictions_in_order(path: Path) -> None:
 
 def suite(path: Path) -> None:
     read, raw = suites.load(str(path)), tomllib.loads(path.read_text(encoding="utf-8"))
-    assert read.title == raw["title"] or raw["title"].startswith(("./", "../"))  # taken for a path beside the file
+    assert read.title == raw["title"] or raw["title"].startswith(
+        ("./", "../")
+    )  # taken for a path beside the file
     assert list(read.scorers) == raw["scorers"]
     assert {name: dict(table) for name, table in read.scorer.items()} == raw.get("scorer", {})
 
 
 RECORDS = [
-    {"id": f"e{n}", "source": f"The {n}th  source ", "prediction": "p", "references": [f"é {n}", "r"]} for n in range(3)
+    {
+        "id": f"e{n}",
+        "source": f"The {n}th  source ",
+        "prediction": "p",
+        "references": [f"é {n}", "r"],
+    }
+    for n in range(3)
 ]
 JSONL = "".join(f"{json.dumps(record)}\n" for record in RECORDS).encode()
 TSV = b"A source\ttext\ta reference\tanother\nS2\tt2\tr2\tr3\r\nS3\tt3\tr4\tr5"
@@ -166,7 +178,9 @@ def test_ten_thousand_inputs_are_taken_exactly_or_refused(tmp_path, name):
     assert min(tally["taken"], tally["refused"]) > 100, tally
 
 
-@pytest.mark.parametrize("text", ['data = "a\\u0000b"', 'data = "./a\\u0000b"', f"data = {'[' * 5000}"])
+@pytest.mark.parametrize(
+    "text", ['data = "a\\u0000b"', 'data = "./a\\u0000b"', f"data = {'[' * 5000}"]
+)
 def test_a_suite_with_an_impossible_path_is_refused(tmp_path, text):
     (tmp_path / "s.toml").write_bytes(TOML.replace(b'data = "./data.jsonl"', text.encode()))
     with pytest.raises(UserError):
@@ -183,7 +197,9 @@ def test_a_loader_that_lets_texts_slip_is_caught(tmp_path, monkeypatch):
     """str.splitlines and text mode take U+2028 and lone carriage returns for the ends of lines."""
 
     def slipping(path):
-        return [Example(str(n), *_pair(line)) for n, line in enumerate(path.read_text().splitlines(), 1)]
+        return [
+            Example(str(n), *_pair(line)) for n, line in enumerate(path.read_text().splitlines(), 1)
+        ]
 
     def _pair(line):
         source, *references = line.split("\t")
@@ -198,14 +214,21 @@ def test_a_loader_that_lets_texts_slip_is_caught(tmp_path, monkeypatch):
 def contents(folder: Path):
     """All that a report is made of."""
     evidence = gather(folder)
-    outputs = {name: (dict(output.texts), output.signature) for name, output in evidence.outputs.items()}
+    outputs = {
+        name: (dict(output.texts), output.signature) for name, output in evidence.outputs.items()
+    }
     measured = {name: one.statistics.items() for name, one in evidence.measured.items()}
-    arrays = {name: {system: pooled(rows).tobytes() for system, rows in items} for name, items in measured.items()}
+    arrays = {
+        name: {system: pooled(rows).tobytes() for system, rows in items}
+        for name, items in measured.items()
+    }
     return evidence.examples, outputs, arrays
 
 
 def mangled(run: Path, number: int) -> Counter[str]:
-    """Every file of a finished run in turn, changed: nothing else is reported, and nothing ends in a traceback."""
+    """Every file of a finished run in turn, changed: nothing else is reported, and nothing ends in
+    a traceback.
+    """
     truth, tally = contents(run), Counter()
     manifest = json.loads((run / "manifest.json").read_text())["files"]
     for name in [*manifest, "manifest.json"]:

@@ -41,7 +41,9 @@ def test_systems_and_scorers_of_any_name_stay_in_their_folder(tmp_path):
     plan = light.plan(inner)
     before = set(tmp_path.rglob("*"))
     systems = {name: Counting(Signature("one")) for name in NAMES}
-    light.run_with(replace(plan, systems=systems), {name: Counting(Signature("two")) for name in NAMES})
+    light.run_with(
+        replace(plan, systems=systems), {name: Counting(Signature("two")) for name in NAMES}
+    )
     assert verify(plan.folder) == []
     assert {name for (name,) in log_names(plan.folder, "predictions")} == set(NAMES)
     assert len(log_names(plan.folder, "statistics")) == len(NAMES) ** 2
@@ -59,10 +61,14 @@ def test_exports_stay_in_the_run(tmp_path, name):
     runner.run(replace(plan, systems={name: copy}))
     before = set(tmp_path.rglob("*"))
     export(plan.folder, "lm-eval")
-    assert all(path.is_relative_to(plan.folder / "lm-eval") for path in set(tmp_path.rglob("*")) - before)
+    assert all(
+        path.is_relative_to(plan.folder / "lm-eval") for path in set(tmp_path.rglob("*")) - before
+    )
 
 
-@pytest.mark.parametrize("name", ["softprompt-../../evil", "ptuning-/etc", "copy/../evil", "bleu\0"])
+@pytest.mark.parametrize(
+    "name", ["softprompt-../../evil", "ptuning-/etc", "copy/../evil", "bleu\0"]
+)
 def test_a_name_that_is_a_path_is_no_system(tmp_path, name):
     done = CliRunner().invoke(
         app, ["run", "--suite", "overlap", "--data", str(light.data(tmp_path)), "--systems", name]

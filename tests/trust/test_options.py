@@ -1,4 +1,5 @@
-"""Every option that any scorer or system knows is declared here, and what is declared to count is in the signature.
+"""Every option that any scorer or system knows is declared here, and what is declared to count is
+in the signature.
 
 What a builder knows it says itself, when it refuses an option that nobody has.
 """
@@ -15,7 +16,11 @@ from parabench.prompts import adapters
 from parabench.prompts.templates import paraphrase
 from tests.support import tiny
 
-MODEL, MATCHER, CAUSAL = {"model"}, {"model", "layers", "idf", "baseline"}, {"model", "dtype", "template"}
+MODEL, MATCHER, CAUSAL = (
+    {"model"},
+    {"model", "layers", "idf", "baseline"},
+    {"model", "dtype", "template"},
+)
 PROMPT = {"model", "dtype", "adapters"}
 SIGNED: dict[tuple[str, str], set[str]] = {
     **{("scorer", name): {"tokenize", "lowercase"} for name in ("bleu", "ibleu", "selfbleu")},
@@ -43,7 +48,9 @@ FAMILIES = [(kind, name) for kind in ("scorer", "system") for name in registry.t
 
 def built(part, options, setting=None):
     kind, name = part
-    return registry.builder(kind, name)(VARIANTS.get(name, ""), replace(setting or Setting(), options=options))
+    return registry.builder(kind, name)(
+        VARIANTS.get(name, ""), replace(setting or Setting(), options=options)
+    )
 
 
 def known(part) -> set[str]:
@@ -59,7 +66,11 @@ def known(part) -> set[str]:
 def undeclared(part) -> set[str]:
     """The options that are not declared exactly once, and the declared ones that are none."""
     declared = [name for table in (SIGNED, KEYED, CIRCUMSTANCE) for name in table.get(part, ())]
-    return {name for name in known(part) | set(declared) if declared.count(name) != 1 or name not in known(part)}
+    return {
+        name
+        for name in known(part) | set(declared)
+        if declared.count(name) != 1 or name not in known(part)
+    }
 
 
 @pytest.mark.parametrize("part", FAMILIES, ids="-".join)
@@ -88,7 +99,9 @@ def world(tmp_path_factory):
     base = adapters.Base.of(locate(str(folder / "one")))
     for number, name in enumerate(("a", "b")):
         prompt = torch.full((5, 32), float(number))
-        adapters.save(folder / name / "softprompt-5", prompt, adapters.AdapterFacts(paraphrase(5), base))
+        adapters.save(
+            folder / name / "softprompt-5", prompt, adapters.AdapterFacts(paraphrase(5), base)
+        )
         shutil.copytree(folder / name / "softprompt-5", folder / name / "ptuning-5")
     return folder
 
@@ -113,25 +126,38 @@ VALUES = {
 def values(world, option):
     """Two values of an option."""
     paths = {"model": ("one", "two"), "adapters": ("a", "b")}
-    return tuple(str(world / name) for name in paths[option]) if option in paths else VALUES.get(option, (False, True))
+    return (
+        tuple(str(world / name) for name in paths[option])
+        if option in paths
+        else VALUES.get(option, (False, True))
+    )
 
 
 def given(world, part) -> dict[str, object]:
     """What a family must be given."""
-    needs = {"model": str(world / "one"), "adapters": str(world / "a"), "layers": 1, "url": VALUES["url"][0]}
+    needs = {
+        "model": str(world / "one"),
+        "adapters": str(world / "a"),
+        "layers": 1,
+        "url": VALUES["url"][0],
+    }
     return {name: value for name, value in needs.items() if name in known(part)}
 
 
 def signatures(world, part, option) -> set[str]:
     setting = Setting(sources=("A source.",))
     return {
-        str(built(part, {**given(world, part), option: value}, setting).signature) for value in values(world, option)
+        str(built(part, {**given(world, part), option: value}, setting).signature)
+        for value in values(world, option)
     }
 
 
 def pairs(table):
     return [
-        (part, option) for part, options in table.items() for option in sorted(options) if part != ("system", "vllm")
+        (part, option)
+        for part, options in table.items()
+        for option in sorted(options)
+        if part != ("system", "vllm")
     ]
 
 
@@ -151,7 +177,9 @@ def test_another_value_of_a_circumstance_is_the_same_signature(world, part, opti
 
 @pytest.mark.parametrize(("part", "option"), pairs(KEYED))
 def test_another_role_is_another_key(world, part, option):
-    roles = {built(part, {**given(world, part), option: value}).role for value in values(world, option)}
+    roles = {
+        built(part, {**given(world, part), option: value}).role for value in values(world, option)
+    }
     assert roles == {"system", "sentinel"}
 
 
@@ -162,7 +190,9 @@ def test_where_the_rows_of_a_prompt_stand_is_in_the_signature(world):
     for splits in ((2, 3), (3, 2)):
         template = replace(whole.facts.template, prompt_template=text, virtual_token_splits=splits)
         folder = world / f"split-{splits[0]}"
-        adapters.save(folder / "softprompt-5", whole.prompt, replace(whole.facts, template=template))
+        adapters.save(
+            folder / "softprompt-5", whole.prompt, replace(whole.facts, template=template)
+        )
         given = {"model": str(world / "one"), "adapters": str(folder)}
         found.add(str(built(("system", "softprompt"), given).signature))
     assert len(found) == 2

@@ -1,4 +1,6 @@
-"""What a run says of its making: a fixed list of fields, all there, none of them a path or an environment."""
+"""What a run says of its making: a fixed list of fields, all there, none of them a path or an
+environment.
+"""
 
 import json
 

@@ -1,4 +1,5 @@
-"""No secret of the environment is in any byte that the program writes, to its folder, its output or its errors.
+"""No secret of the environment is in any byte that the program writes, to its folder, its output or
+its errors.
 
 The real program runs from a copy of the code in a git repository whose remote holds a password.
 """
@@ -66,13 +67,25 @@ def found(folder: Path, said: bytes, text: str = CANARY) -> list[str]:
 
 def test_no_secret_is_written(code, tmp_path):
     light.data(tmp_path)
-    run = ("run", "--suite", "overlap", "--data", "data.jsonl", "--scorers", "bleu", "--output", "out")
+    run = (
+        "run",
+        "--suite",
+        "overlap",
+        "--data",
+        "data.jsonl",
+        "--scorers",
+        "bleu",
+        "--output",
+        "out",
+    )
     said = program(code, tmp_path, *run)
     assert (tmp_path / "out/manifest.json").exists(), said.decode()
     said += program(code, tmp_path, "report", "out", "--also", "latex,lm-eval")
     said += program(code, tmp_path, *run, "--seed", "1")  # refused
     assert b"reuse out" in said
-    said += program(code, tmp_path, "run", "--suite", "overlap", "--data", "data.jsonl", "--systems", "zeroshot")
+    said += program(
+        code, tmp_path, "run", "--suite", "overlap", "--data", "data.jsonl", "--systems", "zeroshot"
+    )
     assert found(tmp_path, said) == []
     provenance = (tmp_path / "out/provenance.json").read_text()
     assert f'"commit": "{revision(code)}"' in provenance
@@ -84,7 +97,9 @@ def test_a_traceback_holds_no_secret(code, tmp_path):
     shutil.copytree(code, broken)
     (broken / "parabench/scorers/bleu.py").write_text("raise RuntimeError('broken on purpose')\n")
     light.data(tmp_path)
-    said = program(broken, tmp_path, "run", "--suite", "overlap", "--data", "data.jsonl", "--scorers", "bleu")
+    said = program(
+        broken, tmp_path, "run", "--suite", "overlap", "--data", "data.jsonl", "--scorers", "bleu"
+    )
     assert b"broken on purpose" in said
     assert CANARY.encode() not in said
 

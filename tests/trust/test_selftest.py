@@ -1,4 +1,6 @@
-"""The self-test agrees with itself in float32, sees a dropped mask, and says so where it could not have seen one."""
+"""The self-test agrees with itself in float32, sees a dropped mask, and says so where it could not
+have seen one.
+"""
 
 from pathlib import Path
 
@@ -16,7 +18,9 @@ def suite(tmp_path_factory) -> Path:
 
 
 def run(suite):
-    return CliRunner().invoke(app, ["selftest", "--suite", str(suite), "--device", "cpu"], catch_exceptions=False)
+    return CliRunner().invoke(
+        app, ["selftest", "--suite", str(suite), "--device", "cpu"], catch_exceptions=False
+    )
 
 
 def test_no_batch_size_changes_a_text_and_the_control_shows_that_it_would_be_seen(suite):
@@ -25,7 +29,10 @@ def test_no_batch_size_changes_a_text_and_the_control_shows_that_it_would_be_see
     head, *lines = done.stdout.splitlines()
     assert head == "greedy texts at batch sizes 2, 7, 16 against 1; cpu, float32"
     assert [line.split()[0] for line in lines] == ["zeroshot", "bart"]
-    assert all("0/36 differ (0.0 %); with a wrong mask " in line and "nothing" not in line for line in lines)
+    assert all(
+        "0/36 differ (0.0 %); with a wrong mask " in line and "nothing" not in line
+        for line in lines
+    )
 
 
 def test_a_text_that_depends_on_its_batch_fails(suite, monkeypatch):

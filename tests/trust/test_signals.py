@@ -1,4 +1,6 @@
-"""A signal ends the program, by that signal, whatever it is doing and however its clearing up would hang."""
+"""A signal ends the program, by that signal, whatever it is doing and however its clearing up would
+hang.
+"""
 
 import signal
 import subprocess
@@ -30,7 +32,10 @@ WORKS = {
         "with signals.telling():\n while True:\n  try: ready(), time.sleep(600)\n  except BaseException: pass",
         TOLD,
     ),
-    "in a library being loaded, which holds the interpreter": ("ready()\nctypes.PyDLL(None).sleep(600)", ""),
+    "in a library being loaded, which holds the interpreter": (
+        "ready()\nctypes.PyDLL(None).sleep(600)",
+        "",
+    ),
 }
 
 

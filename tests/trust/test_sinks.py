@@ -1,6 +1,7 @@
 """Foreign text at every place where it is written, read back by the readers that people use.
 
-markdown-it-py with GitHub's tables and strikethrough, csv and pandas, html5lib, and the bytes that a terminal gets.
+markdown-it-py with GitHub's tables and strikethrough, csv and pandas, html5lib, and the bytes that
+a terminal gets.
 """
 
 import csv
@@ -37,13 +38,17 @@ PIECES = (
 )  # fmt: skip
 READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 TEXTS = {"text", "text_special", "code_inline"}
-CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+CONTROLS = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def payloads(number: int, seed: int = 0) -> list[str]:
     """Texts of one to six nasty pieces, each piece alone among them."""
     random = Random(seed)
-    made = ["".join(random.choices(PIECES, k=random.randint(1, 6))) for _ in range(number - len(PIECES))]
+    made = [
+        "".join(random.choices(PIECES, k=random.randint(1, 6))) for _ in range(number - len(PIECES))
+    ]
     return [*PIECES, *made]
 
 
@@ -72,9 +77,9 @@ def markdown_escapes(text: str, escape=markdown) -> bool:
 
 def code_escapes(text: str, escape=markdown_code) -> bool:
     inlines = [token for token in READER.parse(f"- x {escape(text)} y") if token.type == "inline"]
-    return len(inlines) != 1 or [child.content for child in inlines[0].children if child.type == "code_inline"] != [
-        visible(text)
-    ]
+    return len(inlines) != 1 or [
+        child.content for child in inlines[0].children if child.type == "code_inline"
+    ] != [visible(text)]
 
 
 def csv_escapes(text: str, escape=csv_text) -> bool:
@@ -90,8 +95,14 @@ def csv_escapes(text: str, escape=csv_text) -> bool:
     if len(read) != 2 or len(read[1]) != 2 or frame.shape != (1, 2) or frame.iloc[0, 1] != "x":
         return True
     cell = read[1][0]
-    formula = cell.lstrip().startswith(("=", "+", "-", "@", "\t", "\r", "\0", "＝", "＋", "－", "＠"))
-    return formula or cell.removeprefix("'") != visible(text).removeprefix("'") or frame.iloc[0, 0] != cell
+    formula = cell.lstrip().startswith(
+        ("=", "+", "-", "@", "\t", "\r", "\0", "＝", "＋", "－", "＠")
+    )
+    return (
+        formula
+        or cell.removeprefix("'") != visible(text).removeprefix("'")
+        or frame.iloc[0, 0] != cell
+    )
 
 
 def terminal_escapes(text: str, escape=visible) -> bool:
@@ -127,16 +138,30 @@ def test_without_its_escaping_something_does(sink):
 
 
 def page(texts: list[str]) -> PageData:
-    """A page on which the first ten texts are names and notes, and all others examples and outputs."""
+    """A page on which the first ten texts are names and notes, and all others examples and
+    outputs.
+    """
     title, note, one, two, column, describe, why, signature, fact, reason, *rest = texts
-    columns = (Column(f"q{column}", "up", "reference", 1, describe), Column("change", "down", "source"))
+    columns = (
+        Column(f"q{column}", "up", "reference", 1, describe),
+        Column("change", "down", "source"),
+    )
     scores = {c.name: Score(1.0, 0.5, 1.5, signature) for c in columns}
     rows = (Row(f"1{one}", (1, 2), scores, 3, 3, False), Row(f"2{two}", None, scores, 2, 3, True))
     facts = {"command": fact, "packages": {f"torch{fact}": why}}
     board = Leaderboard(
-        title, note, columns[0].name, columns, rows, {columns[0].name: reason}, {"change": signature}, facts
+        title,
+        note,
+        columns[0].name,
+        columns,
+        rows,
+        {columns[0].name: reason},
+        {"change": signature},
+        facts,
     )
-    examples = tuple(Example(f"{n}{text}", f"s {text}", (f"r {text}",)) for n, text in enumerate(rest))
+    examples = tuple(
+        Example(f"{n}{text}", f"s {text}", (f"r {text}",)) for n, text in enumerate(rest)
+    )
     outputs = {row.system: [f"o {text}" for text in rest] for row in rows}
     values = {row.system: {c.name: [1.0] * len(rest) for c in columns} for row in rows}
     return PageData(board, examples, outputs, values)
@@ -146,14 +171,18 @@ DRAWN = {"path", "g", "use", "text", "defs", "clipPath", "rect", "circle", "styl
 
 
 def structure(html: str) -> list[tuple[str, tuple[str, ...]]]:
-    """Every element with its attributes' names, but those inside drawings, which depend on the width of names."""
+    """Every element with its attributes' names, but those inside drawings, which depend on the
+    width of names.
+    """
     tree = html5lib.parse(html, namespaceHTMLElements=False)
     found = [(str(element.tag), tuple(sorted(map(str, element.attrib)))) for element in tree.iter()]
     return [item for item in found if item[0].rpartition("}")[2] not in DRAWN]
 
 
 def pages(number: int, size: int, seed: int = 0):
-    """Hostile pages that hold so many payloads together, each with the structure of a harmless one."""
+    """Hostile pages that hold so many payloads together, each with the structure of a harmless
+    one.
+    """
     expected = structure(to_html(page([f"w{n}" for n in range(size)])))
     texts = payloads(number, seed)
     for start in range(0, len(texts) - size + 1, size):
@@ -190,7 +219,11 @@ def test_a_page_that_does_not_escape_is_caught(monkeypatch):
 def test_whole_tables_keep_their_cells():
     for texts, _ in [*pages(100, 20)][:3]:
         board = page(texts).board
-        tables = [token for token in READER.parse(to_markdown(board)) if token.type in ("th_open", "td_open")]
+        tables = [
+            token
+            for token in READER.parse(to_markdown(board))
+            if token.type in ("th_open", "td_open")
+        ]
         assert len(tables) == 3 * 5
         assert {len(line) for line in csv.reader(io.StringIO(to_csv(board)))} == {8 + 5 * 2}
         assert json.loads(to_json(board))["title"] == board.title

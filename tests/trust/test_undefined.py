@@ -1,4 +1,6 @@
-"""A score that is not a number is null, counted, and named under the table; it is neither a zero nor an average."""
+"""A score that is not a number is null, counted, and named under the table; it is neither a zero
+nor an average.
+"""
 
 import html
 import io
@@ -25,7 +27,9 @@ from tests.support import light
 
 @dataclass
 class Faulty:
-    """One number an example: the length of its text, but ``wrong`` for the examples in ``where``."""
+    """One number an example: the length of its text, but ``wrong`` for the examples in
+    ``where``.
+    """
 
     wrong: float
     where: frozenset[str] = frozenset({"e1", "e4"})
@@ -34,10 +38,16 @@ class Faulty:
 
     def measure(self, examples, texts):
         rows = zip(examples, texts, strict=True)
-        return np.array([[self.wrong if example.id in self.where else len(text)] for example, text in rows])
+        return np.array(
+            [[self.wrong if example.id in self.where else len(text)] for example, text in rows]
+        )
 
     def combine(self, statistics):
-        return np.nanmean(statistics, axis=0) if not np.isnan(statistics).all() else np.array([math.nan])
+        return (
+            np.nanmean(statistics, axis=0)
+            if not np.isnan(statistics).all()
+            else np.array([math.nan])
+        )
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
@@ -51,7 +61,9 @@ def test_a_number_that_is_none_is_null_on_disk_and_counted(tmp_path, wrong):
     assert files["statistics/copy.bleu.npz"]["undefined"] == {"not a finite number": 2}
 
 
-@pytest.mark.parametrize(("where", "count"), [((), 0), (("e1",), 1), (tuple(f"e{n}" for n in range(6)), 6)])
+@pytest.mark.parametrize(
+    ("where", "count"), [((), 0), (("e1",), 1), (tuple(f"e{n}" for n in range(6)), 6)]
+)
 def test_every_table_says_how_many_examples_a_cell_leaves_out(tmp_path, where, count):
     plan = light.plan(tmp_path, systems=("copy",), scorers=("bleu",))
     faulty = Faulty(math.nan, frozenset(where))
@@ -59,7 +71,9 @@ def test_every_table_says_how_many_examples_a_cell_leaves_out(tmp_path, where, c
     runner.run(plan)
     evidence = assemble.gather(plan.folder)
     measured = {"length": Measured(faulty, "length", {"copy": rows})}
-    board = assemble.leaderboard(type(evidence)(evidence.facts, evidence.examples, evidence.outputs, measured), ())
+    board = assemble.leaderboard(
+        type(evidence)(evidence.facts, evidence.examples, evidence.outputs, measured), ()
+    )
     text = f"copy length: {6 - count} of 6"
     console = Console(width=300, record=True, file=io.StringIO())
     to_terminal(board, console)
@@ -92,7 +106,9 @@ def test_the_reason_of_each_example_is_kept_and_shown(tmp_path):
 
 def test_rouge_says_why_an_example_has_no_value(tmp_path):
     plan = light.plan(tmp_path, suite=light.suite(tmp_path, scorers=("rouge",), headline="rouge1"))
-    examples = tuple(replace(e, references=("да", "нет")) if e.id == "e2" else e for e in plan.data.examples)
+    examples = tuple(
+        replace(e, references=("да", "нет")) if e.id == "e2" else e for e in plan.data.examples
+    )
     plan = replace(plan, data=replace(plan.data, examples=examples))
     runner.run(plan)
     text = "copy rouge1: 5 of 6 (no reference holds a letter a-z or a digit)"
