@@ -42,12 +42,8 @@ def opened(path: str) -> Iterator[IO[bytes]]:
     with ExitStack() as stack:
         try:
             file = _unpacked(stack, path)
-        except (
-            *damage,
-            ValueError,
-            RuntimeError,
-            struct.error,
-        ) as error:  # headers of zip files raise all of these
+        # headers of zip files raise all of these
+        except (*damage, ValueError, RuntimeError, struct.error) as error:
             raise _unreadable(path, error) from None
         try:
             yield file

@@ -153,11 +153,8 @@ class Log:
                 f"{path} has other settings ({changed}): moved to {set_aside(path, self._quarantine)}"
             )
             return False
-        if (
-            path != self._path
-            and self._owns(path)
-            and (kept := cut(path, contents.size, self._quarantine))
-        ):
+        grows = path != self._path and self._owns(path)
+        if grows and (kept := cut(path, contents.size, self._quarantine)):
             self.notes.append(f"the torn end of {path} moved to {kept}")
         if path == self._part:
             self._size = contents.size

@@ -184,9 +184,10 @@ def verify(folder: Path) -> list[str]:
         predictions, statistics = finished(folder, "predictions"), finished(folder, "statistics")
         for path in [*predictions, *statistics]:
             records = load(path).records
-            if len(records) != len(ids) or any(
-                one != name for (one, _), name in zip(records, ids, strict=True)
-            ):
+            same_ids = len(records) == len(ids) and all(
+                one == name for (one, _), name in zip(records, ids, strict=True)
+            )
+            if not same_ids:
                 problems.append(f"{path.relative_to(folder)}: not one record for each example")
         problems += [] if predictions else ["predictions: none"]
         if read(folder / "manifest.json") != _manifest(folder):
