@@ -44,9 +44,9 @@ class Counts:
 def docstring_nodes(tree: ast.Module) -> Iterator[ast.Constant]:
     """Docstrings, and the strings that stand below a constant to describe it."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            if isinstance(node.value.value, str):
-                yield node.value
+        is_constant = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if is_constant and isinstance(node.value.value, str):
+            yield node.value
 
 
 def code_lines(source: str, tree: ast.Module) -> tuple[set[int], int]:

@@ -121,9 +121,9 @@ def weights_of(path: Path) -> dict[str, Tensor]:
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(
-                file.metadata()[RECORD]
-            )  # noqa: SIM118
+            names = list(file.keys())  # the open file itself cannot be iterated over
+            tensors = {name: file.get_tensor(name) for name in names}
+            return tensors, json.loads(file.metadata()[RECORD])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         found = f"{type(error).__name__}: {error}"
         raise UserError(

@@ -20,9 +20,9 @@ from parabench.report import assemble
 from parabench.report.results import shown
 from parabench.stats import arrays
 from parabench.stats.clusters import Groups, cluster_rows
+from parabench.store import positions
 from parabench.store.log import Log, read_finished
 from parabench.store.records import canonical
-from parabench.store import positions
 from parabench.store.run_folder import Run, open_run, verify
 from parabench.suites.suite import Suite
 

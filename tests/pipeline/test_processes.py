@@ -22,9 +22,9 @@ from parabench.contracts import UserError
 from parabench.pipeline import provenance, runner
 from parabench.pipeline.plan import Plan, Request, plan
 from parabench.pipeline.processes import Share, from_environment
+from parabench.store import log as journal
 from parabench.store.log import Log, read_log
 from parabench.store.run_folder import join_run, open_run, standing, verify
-from parabench.store import log as journal
 from parabench.suites.suite import load
 from tests.faults import process_figures
 from tests.support import tiny_suite
