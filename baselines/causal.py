@@ -53,7 +53,7 @@ class Causal:
             return None
         from parabench.prompts import adapters
 
-        return adapters.load(self._folder, self.checkpoint)
+        return adapters.load_adapter(self._folder, self.checkpoint)
 
     @property
     def _folder(self) -> Path:

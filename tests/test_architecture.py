@@ -59,8 +59,8 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {
         "prompts": (
-            "adapters encoders exchange facts files initialisers nemo peft_format plain "
-            "records rendering snapshots soft sources table templates"
+            "adapters convert encoders facts files importers initialisers nemo peft_format "
+            "records rendering snapshots soft table templates validation"
         ),
         "suites": "lock suite",
         "scorers": (

@@ -59,7 +59,7 @@ def gathered(names: list[str], suite: Suite, nearest: int, folder: Path) -> Prom
     )
     folders = {name: folder_of(name, suite) for name in names}
     labels = dict(zip(names, distinct(names), strict=True))
-    loaded = {name: adapters.load(place, checkpoint) for name, place in folders.items()}
+    loaded = {name: adapters.load_adapter(place, checkpoint) for name, place in folders.items()}
     model, tokenizer = load_causal(checkpoint, Runtime())
     vocabulary = vocabulary_rows(model).float().cpu()
     plane, digest = fitted(vocabulary.numpy(), folder)

@@ -47,9 +47,9 @@ def import_(
     from parabench.explore.nearest import describe
     from parabench.models.checkpoints import locate
     from parabench.prompts import templates
-    from parabench.prompts.exchange import import_adapter
+    from parabench.prompts.convert import import_adapter
 
-    written = templates.parse(read_json(template)) if template else None
+    written = templates.parse_template(read_json(template)) if template else None
     table(describe(import_adapter(source, target, locate(base), written, task)))
 
 
@@ -83,15 +83,15 @@ def export(
     ] = "",
 ) -> None:
     """Write an adapter for other tools; as prompt_embeds, whole inputs for a serving engine."""
-    from parabench.prompts.adapters import load
-    from parabench.prompts.exchange import export_adapter
+    from parabench.prompts.adapters import load_adapter
+    from parabench.prompts.convert import export_adapter
 
     if card and form != "peft":
         raise UserError(
             f"write a model card beside {form}", "it belongs to a folder", mend="--form peft --card"
         )
     if form != "prompt_embeds":
-        typer.echo(export_adapter(load(folder), target, form))
+        typer.echo(export_adapter(load_adapter(folder), target, form))
         if card:
             write_card(
                 folder, target, results, system or folder.resolve().name, licence, data_licence
@@ -110,7 +110,7 @@ def write_card(
     folder: Path, target: Path, results: Path | None, name: str, licence: str, data_licence: str
 ) -> None:
     """The model card of an adapter beside its export, with its row of a run's leaderboard."""
-    from parabench.prompts.adapters import load
+    from parabench.prompts.adapters import load_adapter
     from parabench.report.board import from_json
     from parabench.report.card import to_card
     from parabench.store.files import read, write_atomically
@@ -121,7 +121,8 @@ def write_card(
         else None
     )
     write_atomically(
-        target / "README.md", to_card(load(folder), name, board, licence, data_licence).encode()
+        target / "README.md",
+        to_card(load_adapter(folder), name, board, licence, data_licence).encode(),
     )
     typer.echo(target / "README.md")
 
@@ -132,11 +133,11 @@ def export_embeds(folder: Path, target: Path, base: str, data: Path) -> Path:
     from parabench.data.examples import json_record, read_lines
     from parabench.models.checkpoints import locate
     from parabench.models.loading import load_causal
-    from parabench.prompts.adapters import load
-    from parabench.prompts.exchange import export_prompt_embeds
+    from parabench.prompts.adapters import load_adapter
+    from parabench.prompts.convert import export_prompt_embeds
 
     checkpoint = locate(base)
-    adapter = load(folder, checkpoint)
+    adapter = load_adapter(folder, checkpoint)
     model, tokenizer = load_causal(checkpoint, Runtime())
     lines, structured = read_lines(data), data.suffix == ".jsonl"
     records = (json_record(data, n, line) if structured else {"source": line} for n, line in lines)
@@ -149,9 +150,9 @@ def export_embeds(folder: Path, target: Path, base: str, data: Path) -> Path:
 def show(folder: Folder) -> None:
     """What is known about an adapter."""
     from parabench.explore.nearest import describe
-    from parabench.prompts.adapters import load
+    from parabench.prompts.adapters import load_adapter
 
-    table(describe(load(folder)))
+    table(describe(load_adapter(folder)))
 
 
 @adapters.command()
@@ -161,9 +162,9 @@ def verify(
 ) -> None:
     """Check an adapter's checksum, shape and numbers, and its base."""
     from parabench.models.checkpoints import locate
-    from parabench.prompts.adapters import load
+    from parabench.prompts.adapters import load_adapter
 
-    adapter = load(folder, locate(base) if base else None)
+    adapter = load_adapter(folder, locate(base) if base else None)
     typer.echo(f"intact: {len(adapter.prompt)} virtual tokens, sha256 {adapter.digest}")
 
 

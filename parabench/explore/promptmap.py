@@ -166,7 +166,7 @@ def stages(adapter: Adapter, folder: Path) -> list[tuple[str, Float[Tensor, "P H
     """
     shape, initial = adapter.prompt.shape, adapter.state.get("initial")
     found = [("initial", initial)] if initial is not None and initial.shape == shape else []
-    for step, rows in snapshots.taken(folder):
+    for step, rows in snapshots.read_snapshots(folder):
         if rows.shape == shape:
             found.append((f"step {step}", rows))
     return [*found, ("kept", adapter.prompt)]

@@ -38,7 +38,7 @@ from parabench.mini import documents, language, tokenizer
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal, settle
 from parabench.models.local import write_lock
-from parabench.prompts.exchange import versions
+from parabench.prompts.convert import package_versions
 from parabench.training import kinds
 from parabench.training.batches import Batching
 from parabench.training.config import TrainingConfig
@@ -189,7 +189,7 @@ def make_prompt(stage: Stage, watch: Watch) -> None:
     facts = {
         "seed": 0,
         "data": "the train split of the embedded language, seed 6",
-        "versions": versions(),
+        "versions": package_versions(),
     }
     keep(
         learner,

@@ -21,28 +21,35 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from parabench.contracts import UserError
-from parabench.prompts.facts import FORMAT, AdapterFacts, Base
+from parabench.prompts.facts import ADAPTER_FORMAT, AdapterFacts, BaseIdentity
 from parabench.prompts.files import (
     check_matrix,
-    damaged,
-    pack,
-    read_file,
-    read_json,
-    seal,
-    to_json,
-    unpack,
-    unsealed,
+    damaged_adapter,
+    pack_tensors,
+    read_adapter_file,
+    read_json_object,
+    to_json_bytes,
+    unpack_tensors,
+    verify_checksums,
+    with_checksums,
 )
-from parabench.prompts.peft_format import CONFIG, KEY, TENSOR, peft_config, read_config, read_prompt
-from parabench.prompts.plain import build
+from parabench.prompts.peft_format import (
+    PEFT_CONFIG_FILE,
+    PEFT_TENSOR_FILE,
+    PEFT_TENSOR_KEY,
+    peft_config,
+    read_peft_config,
+    read_peft_prompt,
+)
 from parabench.prompts.soft import vocabulary_rows
+from parabench.prompts.validation import validate_dataclass
 from parabench.store.files import write_atomically
 
 if TYPE_CHECKING:
     from parabench.models.local import Checkpoint
 
-FACTS, STATE = "parabench.json", "parabench_state.safetensors"
-UNSEALED = 1
+ADAPTER_FACTS_FILE, ADAPTER_STATE_FILE = "parabench.json", "parabench_state.safetensors"
+FORMAT_WITHOUT_CHECKSUMS = 1
 """The format before facts and state had checksums; still read."""
 
 
@@ -61,7 +68,7 @@ class Adapter:
     state: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-def save(
+def save_adapter(
     folder: Path,
     prompt: Float[Tensor, "P H"],
     facts: AdapterFacts,
@@ -72,32 +79,35 @@ def save(
     """
     prompt = prompt.detach().to("cpu", torch.float32).contiguous()
     _check_prompt(folder, prompt, facts)
-    tensor = pack({KEY: prompt})
-    facts = replace(facts, sha256=hashlib.sha256(tensor).hexdigest(), format=FORMAT)
-    kept = pack(state or {})
-    write_atomically(folder / STATE, kept)
-    write_atomically(folder / TENSOR, tensor)
-    write_atomically(folder / CONFIG, to_json(peft_config(facts)))
-    write_atomically(folder / FACTS, to_json(seal(asdict(facts), state=kept)))
+    tensor = pack_tensors({PEFT_TENSOR_KEY: prompt})
+    facts = replace(facts, sha256=hashlib.sha256(tensor).hexdigest(), format=ADAPTER_FORMAT)
+    kept = pack_tensors(state or {})
+    write_atomically(folder / ADAPTER_STATE_FILE, kept)
+    write_atomically(folder / PEFT_TENSOR_FILE, tensor)
+    write_atomically(folder / PEFT_CONFIG_FILE, to_json_bytes(peft_config(facts)))
+    write_atomically(
+        folder / ADAPTER_FACTS_FILE, to_json_bytes(with_checksums(asdict(facts), state=kept))
+    )
     return Adapter(prompt, facts, facts.sha256, state or {})
 
 
-def load(folder: Path, base: Checkpoint | None = None) -> Adapter:
+def load_adapter(folder: Path, base: Checkpoint | None = None) -> Adapter:
     """Read and verify an adapter; with ``base``, refuse one made for another model.
 
     UserError for missing, damaged or inconsistent files: checksum, key, shape, width, numbers that
     are not finite.
     """
-    facts = read_facts(folder)
-    config = read_config(folder)
-    prompt, digest = read_prompt(folder)
+    facts = read_adapter_facts(folder)
+    config = read_peft_config(folder)
+    prompt, digest = read_peft_prompt(folder)
     if digest != facts.sha256:
-        found = f"{TENSOR} has SHA-256 {digest[:12]}, the facts say {facts.sha256[:12]}"
-        raise damaged(folder, found)
+        found = f"{PEFT_TENSOR_FILE} has SHA-256 {digest[:12]}, the facts say {facts.sha256[:12]}"
+        raise damaged_adapter(folder, found)
     _check_prompt(folder, prompt, facts)
     if (config.get("num_virtual_tokens"), config.get("token_dim")) != tuple(prompt.shape):
-        raise damaged(
-            folder, f"{CONFIG} says {config.get('num_virtual_tokens')} x {config.get('token_dim')}"
+        raise damaged_adapter(
+            folder,
+            f"{PEFT_CONFIG_FILE} says {config.get('num_virtual_tokens')} x {config.get('token_dim')}",
         )
     if base is not None:
         check_base(folder, facts.base, base)
@@ -123,7 +133,7 @@ def check_fit(adapter: Adapter, model: nn.Module) -> None:
             )
 
 
-def check_base(folder: Path, made_for: Base, given: Checkpoint) -> None:
+def check_base(folder: Path, made_for: BaseIdentity, given: Checkpoint) -> None:
     """Refuse, with UserError, another model than the one a prompt was made for, as far as that was
     recorded.
     """
@@ -139,40 +149,50 @@ def check_base(folder: Path, made_for: Base, given: Checkpoint) -> None:
     )
 
 
-def read_facts(folder: Path) -> AdapterFacts:
+def read_adapter_facts(folder: Path) -> AdapterFacts:
     """Our own facts beside an adapter."""
-    found = read_json(folder, FACTS)
-    if found.get("format") not in (UNSEALED, FORMAT):
-        raise damaged(
-            folder, f"{FACTS} is of format {found.get('format')}; this version reads {FORMAT}"
+    found = read_json_object(folder, ADAPTER_FACTS_FILE)
+    if found.get("format") not in (FORMAT_WITHOUT_CHECKSUMS, ADAPTER_FORMAT):
+        raise damaged_adapter(
+            folder,
+            f"{ADAPTER_FACTS_FILE} is of format {found.get('format')}; this version reads {ADAPTER_FORMAT}",
         )
-    if found["format"] == FORMAT:
+    if found["format"] == ADAPTER_FORMAT:
         found.pop("checksums", None)
-    return build(
-        AdapterFacts, found, f"read {FACTS} of the adapter {folder}", "train or import it again"
+    return validate_dataclass(
+        AdapterFacts,
+        found,
+        f"read {ADAPTER_FACTS_FILE} of the adapter {folder}",
+        "train or import it again",
     )
 
 
 def _check_seal(folder: Path) -> None:
     """Refuse facts or a state other than those that were saved."""
-    found = read_json(folder, FACTS)
-    if found["format"] != UNSEALED:
-        unsealed(
+    found = read_json_object(folder, ADAPTER_FACTS_FILE)
+    if found["format"] != FORMAT_WITHOUT_CHECKSUMS:
+        verify_checksums(
             folder,
-            FACTS,
+            ADAPTER_FACTS_FILE,
             found,
-            state=read_file(folder, STATE) if (folder / STATE).exists() else b"",
+            state=read_adapter_file(folder, ADAPTER_STATE_FILE)
+            if (folder / ADAPTER_STATE_FILE).exists()
+            else b"",
         )
 
 
 def _read_state(folder: Path) -> dict[str, Tensor]:
-    return unpack(folder / STATE, read_file(folder, STATE)) if (folder / STATE).exists() else {}
+    return (
+        unpack_tensors(folder / ADAPTER_STATE_FILE, read_adapter_file(folder, ADAPTER_STATE_FILE))
+        if (folder / ADAPTER_STATE_FILE).exists()
+        else {}
+    )
 
 
 def _check_prompt(folder: Path, prompt: Tensor, facts: AdapterFacts) -> None:
     check_matrix(folder, prompt)
     wanted = (facts.template.total_virtual_tokens, facts.base.width)
     if tuple(prompt.shape) != wanted:
-        raise damaged(
+        raise damaged_adapter(
             folder, f"the prompt is {tuple(prompt.shape)}, template and base model want {wanted}"
         )

@@ -21,8 +21,8 @@ from parabench.contracts import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-Kind = Literal["lstm", "mlp", "tpmlp"]
-NAMES = ("lstm", "mlp", "tpmlp", "peft-lstm", "peft-mlp")
+EncoderKind = Literal["lstm", "mlp", "tpmlp"]
+ENCODER_NAMES = ("lstm", "mlp", "tpmlp", "peft-lstm", "peft-mlp")
 INIT_STD = 0.023
 
 
@@ -35,13 +35,13 @@ class EncoderConfig:
     drawn with deviation 0.023. Only the LSTM has dropout.
     """
 
-    kind: Kind
+    kind: EncoderKind
     hidden: int
     layers: int = 2
     dropout: float = 0.0
 
 
-def config(name: str, width: int) -> EncoderConfig:
+def encoder_config(name: str, width: int) -> EncoderConfig:
     """NeMo's (``lstm``, ``mlp``, ``tpmlp``) or PEFT's (``peft-lstm``, ``peft-mlp``) encoder with
     its own defaults.
     """
@@ -54,7 +54,7 @@ def config(name: str, width: int) -> EncoderConfig:
         "peft-mlp": EncoderConfig("mlp", width, layers=3),
     }
     if name not in known:
-        raise UserError(f"use the prompt encoder {name!r}", "no such encoder", NAMES)
+        raise UserError(f"use the prompt encoder {name!r}", "no such encoder", ENCODER_NAMES)
     return known[name]
 
 
@@ -97,7 +97,7 @@ class PromptEncoder(nn.Module):
         return self.mlp_head(rows if self.lstm_head is None else self.lstm_head(rows)[0])
 
 
-def output(prompt: nn.Module) -> Float[Tensor, "P H"]:
+def evaluate_prompt(prompt: nn.Module) -> Float[Tensor, "P H"]:
     """What a prompt module gives in evaluation mode, without dropout (NeMo stored a random sample
     of it).
     """
@@ -121,15 +121,15 @@ def name_conditions(
     return [vocabulary[torch.tensor(name)] for name in ids]
 
 
-def save_state(
+def encoder_state(
     encoder: PromptEncoder,
 ) -> tuple[dict[str, str | int | float | bool], dict[str, Tensor]]:
-    """The facts and tensors that ``restore`` needs, for ``adapters.save``."""
+    """The facts and tensors that ``restore_encoder`` needs, for ``adapters.save_adapter``."""
     tensors = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
     return asdict(encoder.config), tensors
 
 
-def restore(
+def restore_encoder(
     facts: Mapping[str, str | int | float | bool], state: Mapping[str, Tensor]
 ) -> PromptEncoder:
     """The encoder of a saved adapter with its whole state, to go on training; UserError where none

@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from parabench.prompts.plain import STRICT_KEYS
 from parabench.prompts.templates import Template
+from parabench.prompts.validation import STRICT_KEYS
 
 if TYPE_CHECKING:
     from parabench.models.local import Checkpoint
 
-FORMAT = 2
+ADAPTER_FORMAT = 2
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseIdentity:
     """The model a prompt was trained in front of: ``vocabulary`` rows of ``width`` numbers, pinned
     by ``digest``.
 
@@ -37,7 +37,7 @@ class Base:
     digest: str | None = None
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint) -> Base:
+    def of(cls, checkpoint: Checkpoint) -> BaseIdentity:
         """The identity of a located checkpoint, from its configuration alone."""
         from transformers import AutoConfig
 
@@ -68,7 +68,7 @@ class AdapterFacts:
     __pydantic_config__: ClassVar = STRICT_KEYS
 
     template: Template
-    base: Base
+    base: BaseIdentity
     encoder: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     initialiser: str = ""
     seed: int | None = None
@@ -77,4 +77,4 @@ class AdapterFacts:
     versions: Mapping[str, str] = field(default_factory=dict)
     origin: str = ""
     sha256: str = ""
-    format: int = FORMAT
+    format: int = ADAPTER_FORMAT

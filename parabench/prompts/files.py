@@ -22,69 +22,75 @@ from parabench.contracts import UserError
 def check_matrix(where: Path, prompt: Tensor) -> Float[Tensor, "P H"]:
     """A prompt as float32; UserError unless it is a finite floating-point matrix."""
     if prompt.ndim != 2 or not prompt.is_floating_point():
-        raise damaged(
+        raise damaged_adapter(
             where,
             f"the prompt is {prompt.dtype} of shape {tuple(prompt.shape)}, not a matrix of floats",
         )
     if not torch.isfinite(prompt).all():
-        raise damaged(
+        raise damaged_adapter(
             where, f"{int((~torch.isfinite(prompt)).sum())} of the prompt's numbers are not finite"
         )
     return prompt.float()
 
 
-def unpack(path: Path, content: bytes) -> dict[str, Tensor]:
+def unpack_tensors(path: Path, content: bytes) -> dict[str, Tensor]:
     """The tensors of a safetensors file's bytes."""
     try:
         return safetensors.load(content)
     except (SafetensorError, ValueError) as error:
-        raise damaged(path, f"{path.name} is not a whole safetensors file ({error})") from None
+        raise damaged_adapter(
+            path, f"{path.name} is not a whole safetensors file ({error})"
+        ) from None
 
 
-def to_json(content: Mapping[str, Any]) -> bytes:
+def to_json_bytes(content: Mapping[str, Any]) -> bytes:
     """Stable, readable JSON."""
     return (json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def seal(content: Mapping[str, Any], **files: bytes) -> dict[str, Any]:
+def with_checksums(content: Mapping[str, Any], **files: bytes) -> dict[str, Any]:
     """The content with the SHA-256 of itself, and of each of the files that belong to it, as
     ``checksums``.
     """
-    own = {"facts": to_json(content), **files}
+    own = {"facts": to_json_bytes(content), **files}
     return {
         **content,
         "checksums": {name: hashlib.sha256(data).hexdigest() for name, data in own.items()},
     }
 
 
-def unsealed(folder: Path, name: str, found: dict[str, Any], **files: bytes) -> dict[str, Any]:
+def verify_checksums(
+    folder: Path, name: str, found: dict[str, Any], **files: bytes
+) -> dict[str, Any]:
     """What was sealed under this name, without its checksums; UserError where it, or a file, is not
     what was saved.
     """
     content = {key: value for key, value in found.items() if key != "checksums"}
     told = found.get("checksums")
     try:
-        made = seal(content, **files)["checksums"]
+        made = with_checksums(content, **files)["checksums"]
     except UnicodeEncodeError:
-        raise damaged(folder, f"{name} holds half a character") from None
+        raise damaged_adapter(folder, f"{name} holds half a character") from None
     wrong = [name for name in made if not isinstance(told, dict) or told.get(name) != made[name]]
     if wrong:
-        raise damaged(folder, f"the {' and the '.join(wrong)} are not those that were saved")
+        raise damaged_adapter(
+            folder, f"the {' and the '.join(wrong)} are not those that were saved"
+        )
     return content
 
 
-def read_json(folder: Path, name: str) -> dict[str, Any]:
+def read_json_object(folder: Path, name: str) -> dict[str, Any]:
     """A JSON object from a file of an adapter."""
     try:
-        content = json.loads(read_file(folder, name))
+        content = json.loads(read_adapter_file(folder, name))
     except (ValueError, RecursionError) as error:
-        raise damaged(folder, f"{name} is not JSON ({error})") from None
+        raise damaged_adapter(folder, f"{name} is not JSON ({error})") from None
     if not isinstance(content, dict):
-        raise damaged(folder, f"{name} is not a JSON object")
+        raise damaged_adapter(folder, f"{name} is not a JSON object")
     return content
 
 
-def read_file(folder: Path, name: str) -> bytes:
+def read_adapter_file(folder: Path, name: str) -> bytes:
     """A file of an adapter; UserError says what else is there."""
     try:
         return (folder / name).read_bytes()
@@ -99,13 +105,13 @@ def read_file(folder: Path, name: str) -> bytes:
         raise UserError(f"read {name} of the adapter {folder}", found, mend=mend) from None
 
 
-def pack(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
+def pack_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
     """Tensors as the bytes of a safetensors file, the same bytes for the same tensors."""
     whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     return safetensors.save(whole, {"format": "pt", **(metadata or {})})
 
 
-def damaged(where: Path, found: str) -> UserError:
+def damaged_adapter(where: Path, found: str) -> UserError:
     """The error for files that cannot be what was saved."""
     return UserError(
         f"read the adapter {where}", found, mend="restore the folder, or train or import it again"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PromptInit = Callable[[Float[Tensor, "V H"], int], Float[Tensor, "P H"]]
 
-NAMES = {
+INITIALISER_NAMES = {
     "vocabulary": "the first rows of the vocabulary",
     "sampled:5000": "rows drawn from the 5000 most frequent tokens",
     "text:TEXT": "the tokens of TEXT, repeated or cut to length",
@@ -121,7 +121,7 @@ def from_adapter(folder: Path) -> PromptInit:
     """Another adapter's prompt; UserError unless length and width are the same."""
 
     def initialise(vocabulary: Float[Tensor, "V H"], length: int) -> Float[Tensor, "P H"]:
-        prompt = adapters.load(folder).prompt
+        prompt = adapters.load_adapter(folder).prompt
         if prompt.shape != (length, vocabulary.shape[1]):
             found = f"its prompt is {tuple(prompt.shape)}, wanted {(length, vocabulary.shape[1])}"
             raise UserError(
@@ -132,7 +132,7 @@ def from_adapter(folder: Path) -> PromptInit:
     return initialise
 
 
-def parse(name: str, tokenizer: PreTrainedTokenizerBase, seed: int) -> PromptInit:
+def parse_initialiser(name: str, tokenizer: PreTrainedTokenizerBase, seed: int) -> PromptInit:
     """The initialiser that a person typed, such as ``text:Rewrite the sentence``; UserError lists
     the names.
     """
@@ -151,7 +151,9 @@ def parse(name: str, tokenizer: PreTrainedTokenizerBase, seed: int) -> PromptIni
         }[kind]()
     except (KeyError, ValueError):
         raise UserError(
-            f"initialise a soft prompt by {name!r}", "no such initialiser", sorted(NAMES)
+            f"initialise a soft prompt by {name!r}",
+            "no such initialiser",
+            sorted(INITIALISER_NAMES),
         ) from None
 
 

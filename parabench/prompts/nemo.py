@@ -20,10 +20,10 @@ from torch import Tensor
 
 from parabench.contracts import UserError
 from parabench.models.pickles import read_tensors
-from parabench.prompts.files import check_matrix, damaged
-from parabench.prompts.templates import Template, by_name, parse
+from parabench.prompts.files import check_matrix, damaged_adapter
+from parabench.prompts.templates import Template, parse_template, templates_by_name
 
-WEIGHTS, CONFIG = "model_weights.ckpt", "model_config.yaml"
+NEMO_WEIGHTS_FILE, NEMO_CONFIG_FILE = "model_weights.ckpt", "model_config.yaml"
 PROMPT = re.compile(r"(?:^|\.)prompt_table\.([^.]+)\.prompt_embeddings\.weight$")
 
 
@@ -32,19 +32,19 @@ def read_nemo(source: Path) -> tuple[tuple[Template, ...], Mapping[str, Float[Te
     none.
     """
     members = _members(source)
-    tensors = read_tensors(f"{source.name}:{WEIGHTS}", members[WEIGHTS])
+    tensors = read_tensors(f"{source.name}:{NEMO_WEIGHTS_FILE}", members[NEMO_WEIGHTS_FILE])
     found = {match[1]: tensor for name, tensor in tensors.items() if (match := PROMPT.search(name))}
     prompts = {task: check_matrix(source, prompt) for task, prompt in found.items()}
     templates = tuple(
-        parse(task)
-        for task in _templates(source, members[CONFIG])
+        parse_template(task)
+        for task in _templates(source, members[NEMO_CONFIG_FILE])
         if task.get("taskname") in prompts
     )
     if not templates:
-        raise damaged(
+        raise damaged_adapter(
             source, f"prompts of {', '.join(prompts) or 'no task'}, and no template of theirs"
         )
-    return templates, {name: prompts[name] for name in by_name(templates)}
+    return templates, {name: prompts[name] for name in templates_by_name(templates)}
 
 
 def _members(source: Path) -> dict[str, bytes]:
@@ -57,7 +57,7 @@ def _members(source: Path) -> dict[str, bytes]:
             }
             wanted = {
                 name: archive.extractfile(files[name])
-                for name in (WEIGHTS, CONFIG)
+                for name in (NEMO_WEIGHTS_FILE, NEMO_CONFIG_FILE)
                 if name in files
             }
             content = {name: file.read() for name, file in wanted.items() if file}
@@ -66,7 +66,7 @@ def _members(source: Path) -> dict[str, bytes]:
             f"read the NeMo file {source}", f"not a whole tar archive ({error})"
         ) from None
     if len(content) < 2:
-        found = f"{', '.join(sorted(files)) or 'nothing'}, not {WEIGHTS} and {CONFIG}"
+        found = f"{', '.join(sorted(files)) or 'nothing'}, not {NEMO_WEIGHTS_FILE} and {NEMO_CONFIG_FILE}"
         raise UserError(
             f"read the NeMo file {source}", found, mend="use a prompt-learning .nemo of one rank"
         )
@@ -79,6 +79,6 @@ def _templates(source: Path, content: bytes) -> list[dict[str, Any]]:
         tasks = yaml.safe_load(content)["task_templates"]
         return [{key: value for key, value in task.items() if key in known} for task in tasks]
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise damaged(
-            source, f"{CONFIG} has no list task_templates ({type(error).__name__})"
+        raise damaged_adapter(
+            source, f"{NEMO_CONFIG_FILE} has no list task_templates ({type(error).__name__})"
         ) from None

@@ -10,12 +10,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from parabench.contracts import UserError
-from parabench.prompts.files import check_matrix, damaged, read_file, read_json, unpack
+from parabench.prompts.files import (
+    check_matrix,
+    damaged_adapter,
+    read_adapter_file,
+    read_json_object,
+    unpack_tensors,
+)
 
 if TYPE_CHECKING:
     from parabench.prompts.facts import AdapterFacts
 
-CONFIG, TENSOR, KEY = "adapter_config.json", "adapter_model.safetensors", "prompt_embeddings"
+PEFT_CONFIG_FILE, PEFT_TENSOR_FILE, PEFT_TENSOR_KEY = (
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "prompt_embeddings",
+)
 
 
 def peft_config(facts: AdapterFacts) -> dict[str, Any]:
@@ -62,11 +72,11 @@ def encoder_facts(config: dict[str, Any]) -> dict[str, str | int | float | bool]
     return {"kind": kind, "hidden": hidden, "layers": layers, "dropout": dropout}
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_peft_config(folder: Path) -> dict[str, Any]:
     """PEFT's configuration; UserError for another kind of adapter than a soft prompt for a causal
     model.
     """
-    config = read_json(folder, CONFIG)
+    config = read_json_object(folder, PEFT_CONFIG_FILE)
     for key, choices in (
         ("peft_type", ("PROMPT_TUNING", "P_TUNING")),
         ("task_type", ("CAUSAL_LM",)),
@@ -76,14 +86,15 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def read_prompt(folder: Path) -> tuple[Float[Tensor, "P H"], str]:
+def read_peft_prompt(folder: Path) -> tuple[Float[Tensor, "P H"], str]:
     """The prompt and its file's SHA-256; UserError unless the file holds one finite floating-point
     matrix.
     """
-    content = read_file(folder, TENSOR)
-    tensors = unpack(folder / TENSOR, content)
-    if list(tensors) != [KEY]:
-        raise damaged(
-            folder, f"{TENSOR} holds {', '.join(sorted(tensors)) or 'nothing'}, not {KEY} alone"
+    content = read_adapter_file(folder, PEFT_TENSOR_FILE)
+    tensors = unpack_tensors(folder / PEFT_TENSOR_FILE, content)
+    if list(tensors) != [PEFT_TENSOR_KEY]:
+        raise damaged_adapter(
+            folder,
+            f"{PEFT_TENSOR_FILE} holds {', '.join(sorted(tensors)) or 'nothing'}, not {PEFT_TENSOR_KEY} alone",
         )
-    return check_matrix(folder, tensors[KEY]), hashlib.sha256(content).hexdigest()
+    return check_matrix(folder, tensors[PEFT_TENSOR_KEY]), hashlib.sha256(content).hexdigest()

@@ -18,7 +18,7 @@ from parabench.prompts.templates import BRACKET, PIECES, Template
 
 
 @dataclass(frozen=True)
-class Record:
+class TaskRecord:
     """One checked example of a task; ``id`` is ``file:line``."""
 
     id: str
@@ -26,7 +26,9 @@ class Record:
     fields: Mapping[str, str]
 
 
-def read(path: Path, templates: Mapping[str, Template], training: bool) -> Iterator[Record]:
+def read_records(
+    path: Path, templates: Mapping[str, Template], training: bool
+) -> Iterator[TaskRecord]:
     """The records of a JSON Lines file, in order; UserError at the first line that breaks a
     rule.
     """
@@ -34,20 +36,22 @@ def read(path: Path, templates: Mapping[str, Template], training: bool) -> Itera
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 where = f"{path.name}:{number}"
-                yield check(_parse(line, where), where, templates, training)
+                yield check_record(_parse(line, where), where, templates, training)
     except OSError as error:
         raise UserError(f"read the records {path}", str(error.strerror)) from None
 
 
-def check_all(
+def check_records(
     records: Iterable[Mapping[str, object]], templates: Mapping[str, Template], training: bool
-) -> Iterator[Record]:
+) -> Iterator[TaskRecord]:
     """The same for records that are in memory; ``id`` is ``record:number``."""
     for number, record in enumerate(records, start=1):
-        yield check(record, f"record:{number}", templates, training)
+        yield check_record(record, f"record:{number}", templates, training)
 
 
-def check(record: object, where: str, templates: Mapping[str, Template], training: bool) -> Record:
+def check_record(
+    record: object, where: str, templates: Mapping[str, Template], training: bool
+) -> TaskRecord:
     """One record against its template; in training the answer is required, at inference it may be
     absent.
     """
@@ -65,7 +69,7 @@ def check(record: object, where: str, templates: Mapping[str, Template], trainin
     _check_names(where, template, fields, training)
     for name, value in fields.items():
         _check_value(where, template, name, value)
-    return Record(where, template.taskname, fields)
+    return TaskRecord(where, template.taskname, fields)
 
 
 def _check_names(where: str, template: Template, fields: Mapping[str, str], training: bool) -> None:

@@ -10,7 +10,7 @@ from itertools import groupby, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from parabench.contracts import UserError
-from parabench.prompts.templates import Part, Template, virtual_ranges
+from parabench.prompts.templates import Template, TemplatePart, virtual_ranges
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -173,7 +173,7 @@ def leading_specials(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     return [token for token, _ in marked]
 
 
-def _runs(parts: tuple[Part, ...]) -> Iterator[list[Part]]:
+def _runs(parts: tuple[TemplatePart, ...]) -> Iterator[list[TemplatePart]]:
     """Markers alone; texts and fields that follow each other together, so that their merges are the
     natural ones.
     """
@@ -182,7 +182,7 @@ def _runs(parts: tuple[Part, ...]) -> Iterator[list[Part]]:
         yield from [run] if written else [[part] for part in run]
 
 
-def _compose(run: list[Part], record: Mapping[str, str]) -> tuple[str, list[Span]]:
+def _compose(run: list[TemplatePart], record: Mapping[str, str]) -> tuple[str, list[Span]]:
     """The run's text and where its fields stand in it, in characters."""
     text, spans = "", []
     for part in run:
@@ -205,7 +205,7 @@ def _tokens(
 
 
 def _encode(
-    run: list[Part],
+    run: list[TemplatePart],
     record: Mapping[str, str],
     tokenizer: PreTrainedTokenizerBase,
     rows: Mapping[str, range],

@@ -23,22 +23,22 @@ from torch import Tensor
 from parabench.contracts import UserError
 from parabench.inference.rows import Row
 from parabench.prompts.adapters import check_base
-from parabench.prompts.facts import FORMAT, Base
+from parabench.prompts.facts import ADAPTER_FORMAT, BaseIdentity
 from parabench.prompts.files import (
     check_matrix,
-    damaged,
-    pack,
-    read_file,
-    read_json,
-    seal,
-    to_json,
-    unpack,
-    unsealed,
+    damaged_adapter,
+    pack_tensors,
+    read_adapter_file,
+    read_json_object,
+    to_json_bytes,
+    unpack_tensors,
+    verify_checksums,
+    with_checksums,
 )
-from parabench.prompts.plain import STRICT_KEYS, build
-from parabench.prompts.records import Record
+from parabench.prompts.records import TaskRecord
 from parabench.prompts.rendering import Rendered, TooLongError, render
-from parabench.prompts.templates import Template, by_name
+from parabench.prompts.templates import Template, templates_by_name
+from parabench.prompts.validation import STRICT_KEYS, validate_dataclass
 from parabench.store.files import write_atomically
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from parabench.models.local import Checkpoint
 
-TENSORS, FACTS = "prompt_table.safetensors", "prompt_table.json"
+TABLE_TENSORS_FILE, TABLE_FACTS_FILE = "prompt_table.safetensors", "prompt_table.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class TaskTable:
     model.
     """
 
-    base: Base
+    base: BaseIdentity
     templates: tuple[Template, ...]
     prompts: Mapping[str, Float[Tensor, "_ H"]]
 
@@ -72,21 +72,21 @@ class TableFacts:
 
     __pydantic_config__: ClassVar = STRICT_KEYS
 
-    base: Base
+    base: BaseIdentity
     templates: tuple[Template, ...]
     sha256: str
     origin: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
-    format: int = FORMAT
+    format: int = ADAPTER_FORMAT
 
 
-def offsets(templates: Sequence[Template]) -> dict[str, int]:
+def prompt_offsets(templates: Sequence[Template]) -> dict[str, int]:
     """Where each task's rows begin in the matrix of all prompts."""
     starts = accumulate((template.total_virtual_tokens for template in templates), initial=0)
     return {template.taskname: start for template, start in zip(templates, starts, strict=False)}
 
 
-def split(
+def split_prompts(
     virtual: Float[Tensor, "P H"], templates: Sequence[Template]
 ) -> dict[str, Float[Tensor, "_ H"]]:
     """The prompts of the matrix that stacks them, by task name."""
@@ -96,14 +96,14 @@ def split(
     }
 
 
-def shifted(rendered: Rendered, offset: int) -> Rendered:
+def shift_virtual_ids(rendered: Rendered, offset: int) -> Rendered:
     """The same record with its virtual rows taken from ``offset`` on."""
     return replace(
         rendered, ids=tuple(token - offset if token < 0 else token for token in rendered.ids)
     )
 
 
-def plan(
+def plan_new_tasks(
     templates: Sequence[Template],
     new_tasks: Sequence[str],
     existing_tasks: Sequence[str],
@@ -112,7 +112,7 @@ def plan(
     """The templates to be tuned, checked: UserError for tasks that are unknown, named twice, or in
     both lists.
     """
-    known, there = by_name(tuple(templates)), dict(table.prompts) if table else {}
+    known, there = templates_by_name(tuple(templates)), dict(table.prompts) if table else {}
     for name in [*new_tasks, *existing_tasks]:
         if [*new_tasks, *existing_tasks].count(name) > 1:
             raise UserError(
@@ -137,7 +137,7 @@ def plan(
     return tuple(known[name] for name in new_tasks)
 
 
-def add(table: TaskTable, template: Template, prompt: Float[Tensor, "P H"]) -> TaskTable:
+def add_task(table: TaskTable, template: Template, prompt: Float[Tensor, "P H"]) -> TaskTable:
     """The table with one task more; every other prompt stays the same tensor."""
     if template.taskname in table.prompts:
         raise UserError(
@@ -152,9 +152,9 @@ def add(table: TaskTable, template: Template, prompt: Float[Tensor, "P H"]) -> T
     )
 
 
-def remove(table: TaskTable, taskname: str) -> TaskTable:
+def remove_task(table: TaskTable, taskname: str) -> TaskTable:
     """The table without a task."""
-    _known(by_name(table.templates), taskname)
+    _known(templates_by_name(table.templates), taskname)
     templates = tuple(template for template in table.templates if template.taskname != taskname)
     return TaskTable(
         table.base, templates, {t.taskname: table.prompts[t.taskname] for t in templates}
@@ -163,7 +163,7 @@ def remove(table: TaskTable, taskname: str) -> TaskTable:
 
 def render_tasks(
     templates: Sequence[Template],
-    records: Iterable[Record],
+    records: Iterable[TaskRecord],
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
     training: bool = False,
@@ -171,7 +171,7 @@ def render_tasks(
     """Records of any of these tasks, with rows of the matrix that stacks their prompts; and ids of
     those too long.
     """
-    tasks, starts = by_name(tuple(templates)), offsets(templates)
+    tasks, starts = templates_by_name(tuple(templates)), prompt_offsets(templates)
     fitting: list[Rendered] = []
     rejected: list[str] = []
     for record in records:
@@ -182,12 +182,15 @@ def render_tasks(
         except TooLongError:
             rejected.append(record.id)
             continue
-        fitting.append(shifted(rendered, starts[record.taskname]))
+        fitting.append(shift_virtual_ids(rendered, starts[record.taskname]))
     return fitting, rejected
 
 
-def rows(
-    table: TaskTable, records: Iterable[Record], tokenizer: PreTrainedTokenizerBase, max_length: int
+def table_prompt_ids(
+    table: TaskTable,
+    records: Iterable[TaskRecord],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
 ) -> tuple[list[Row], list[str]]:
     """Inference rows of records of any tasks, for one batch, and the ids of records that do not
     fit.
@@ -196,31 +199,38 @@ def rows(
     return [Row(one.ids, table.virtual) for one in rendered], rejected
 
 
-def save(
+def save_table(
     folder: Path, table: TaskTable, origin: str = "", versions: Mapping[str, str] | None = None
 ) -> None:
     """Write the table, each file whole or not at all; the facts with the checksum last."""
-    content = pack(table.prompts)
+    content = pack_tensors(table.prompts)
     facts = TableFacts(
         table.base, table.templates, hashlib.sha256(content).hexdigest(), origin, versions or {}
     )
-    write_atomically(folder / TENSORS, content)
-    write_atomically(folder / FACTS, to_json(seal(asdict(facts))))
+    write_atomically(folder / TABLE_TENSORS_FILE, content)
+    write_atomically(folder / TABLE_FACTS_FILE, to_json_bytes(with_checksums(asdict(facts))))
 
 
-def load(folder: Path, base: Checkpoint | None = None) -> TaskTable:
+def load_table(folder: Path, base: Checkpoint | None = None) -> TaskTable:
     """Read and verify a table; with ``base``, refuse one made for another model."""
-    facts = build(
+    facts = validate_dataclass(
         TableFacts,
-        unsealed(folder, FACTS, read_json(folder, FACTS)),
+        verify_checksums(folder, TABLE_FACTS_FILE, read_json_object(folder, TABLE_FACTS_FILE)),
         f"read the task table {folder}",
     )
-    content = read_file(folder, TENSORS)
+    content = read_adapter_file(folder, TABLE_TENSORS_FILE)
     if hashlib.sha256(content).hexdigest() != facts.sha256:
-        raise damaged(folder, f"{TENSORS} is not the file that {FACTS} was written for")
-    prompts, templates = unpack(folder / TENSORS, content), by_name(facts.templates)
+        raise damaged_adapter(
+            folder, f"{TABLE_TENSORS_FILE} is not the file that {TABLE_FACTS_FILE} was written for"
+        )
+    prompts, templates = (
+        unpack_tensors(folder / TABLE_TENSORS_FILE, content),
+        templates_by_name(facts.templates),
+    )
     if set(prompts) != set(templates):
-        raise damaged(folder, f"tensors of {sorted(prompts)}, templates of {sorted(templates)}")
+        raise damaged_adapter(
+            folder, f"tensors of {sorted(prompts)}, templates of {sorted(templates)}"
+        )
     for name, template in templates.items():
         _check(folder, facts.base, template, prompts[name])
     if base is not None:
@@ -234,9 +244,9 @@ def _known(tasks: Mapping[str, Template], taskname: str) -> Template:
     return tasks[taskname]
 
 
-def _check(where: Path, base: Base, template: Template, prompt: Tensor) -> None:
+def _check(where: Path, base: BaseIdentity, template: Template, prompt: Tensor) -> None:
     wanted = (template.total_virtual_tokens, base.width)
     if tuple(check_matrix(where, prompt).shape) != wanted:
-        raise damaged(
+        raise damaged_adapter(
             where, f"the prompt of {template.taskname!r} is {tuple(prompt.shape)}, not {wanted}"
         )

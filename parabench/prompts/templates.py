@@ -16,16 +16,16 @@ from itertools import accumulate
 from typing import ClassVar, Literal, NamedTuple
 
 from parabench.contracts import UserError
-from parabench.prompts.plain import STRICT_KEYS, build
+from parabench.prompts.validation import STRICT_KEYS, validate_dataclass
 
 MARKER = re.compile(r"<\|VIRTUAL_PROMPT_(\d+)\|>")
 SLOT = re.compile(r"\{([^{}]+)\}")
-END = "<|EOS|>"
+EOS_MARKER = "<|EOS|>"
 PIECES = re.compile(r"(<\|VIRTUAL_PROMPT_\d+\|>|<\|EOS\|>|\{[^{}]+\})")
 BRACKET = re.compile(r"\[(\w+)\]")
 
 
-class Part(NamedTuple):
+class TemplatePart(NamedTuple):
     """A piece of a template: literal text, a field's name, a marker's index as text, or the
     end-of-text token.
     """
@@ -60,12 +60,12 @@ class Template:
             raise UserError(f"use the template of task {self.taskname!r}", found, mend=mend)
 
     @cached_property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[TemplatePart, ...]:
         """The template cut at its markers and slots; empty text left out."""
         return tuple(_part(piece) for piece in PIECES.split(self.prompt_template) if piece)
 
     @cached_property
-    def prompt_parts(self) -> tuple[Part, ...]:
+    def prompt_parts(self) -> tuple[TemplatePart, ...]:
         """The parts before the answer, without the spaces that go with it."""
         if self.answer_field is None:
             return self.parts
@@ -90,14 +90,16 @@ class Template:
         return before[len(before.rstrip(" ")) :]
 
 
-def parse(settings: Mapping[str, object]) -> Template:
+def parse_template(settings: Mapping[str, object]) -> Template:
     """A template from a parsed JSON or TOML table; UserError names unknown, missing and mistyped
     keys.
     """
-    return build(Template, settings, f"read the template of task {settings.get('taskname')!r}")
+    return validate_dataclass(
+        Template, settings, f"read the template of task {settings.get('taskname')!r}"
+    )
 
 
-def paraphrase(length: int) -> Template:
+def paraphrase_template(length: int) -> Template:
     """The paraphrase task with one soft prompt in front: virtual tokens, the source, a newline, the
     answer.
     """
@@ -108,7 +110,7 @@ def paraphrase(length: int) -> Template:
     )
 
 
-def by_name(templates: tuple[Template, ...]) -> Mapping[str, Template]:
+def templates_by_name(templates: tuple[Template, ...]) -> Mapping[str, Template]:
     """Templates by task name; UserError where two share one."""
     names = [template.taskname for template in templates]
     for name in names:
@@ -119,12 +121,16 @@ def by_name(templates: tuple[Template, ...]) -> Mapping[str, Template]:
     return dict(zip(names, templates, strict=True))
 
 
-def _part(piece: str) -> Part:
+def _part(piece: str) -> TemplatePart:
     if match := MARKER.fullmatch(piece):
-        return Part("marker", match[1])
-    if piece == END:
-        return Part("end", piece)
-    return Part("field", match[1]) if (match := SLOT.fullmatch(piece)) else Part("text", piece)
+        return TemplatePart("marker", match[1])
+    if piece == EOS_MARKER:
+        return TemplatePart("end", piece)
+    return (
+        TemplatePart("field", match[1])
+        if (match := SLOT.fullmatch(piece))
+        else TemplatePart("text", piece)
+    )
 
 
 def _faults(template: Template) -> Iterator[tuple[str, str]]:

@@ -13,8 +13,8 @@ from transformers import PreTrainedTokenizerBase
 
 from parabench.contracts import UserError
 from parabench.prompts.rendering import leading_specials
-from parabench.prompts.table import offsets
-from parabench.prompts.templates import Part, Template, virtual_ranges
+from parabench.prompts.table import prompt_offsets
+from parabench.prompts.templates import Template, TemplatePart, virtual_ranges
 from parabench.training.batches import Encode
 from parabench.training.steps import Row
 
@@ -98,7 +98,7 @@ def task_pairs(
 
     Equal, for records that fit, to ``prompts.table.render_tasks``.
     """
-    starts = offsets(templates)
+    starts = prompt_offsets(templates)
     encoders = {
         one.taskname: causal_pairs(tokenizer, one, starts[one.taskname]) for one in templates
     }
@@ -135,11 +135,11 @@ def seq2seq_pairs(tokenizer: PreTrainedTokenizerBase) -> Encode[Pair]:
     return encode
 
 
-def _parts(template: Template) -> tuple[Part, ...]:
+def _parts(template: Template) -> tuple[TemplatePart, ...]:
     return template.prompt_parts[1:] if leading(template) else template.prompt_parts
 
 
-def _compose(run: list[Part], template: Template, pair: Pair) -> str:
+def _compose(run: list[TemplatePart], template: Template, pair: Pair) -> str:
     """The run's text: its one field that is not the answer is the source."""
     return "".join(pair[0] if part.kind == "field" else part.value for part in run)
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from parabench.prompts import adapters, encoders
 from parabench.prompts.encoders import PromptEncoder
-from parabench.prompts.facts import AdapterFacts, Base
-from parabench.prompts.table import split
+from parabench.prompts.facts import AdapterFacts, BaseIdentity
+from parabench.prompts.table import split_prompts
 from parabench.prompts.templates import Template
 from parabench.training.kinds import Learner
 from parabench.training.resumable import Outcome, loss_curve
@@ -27,7 +27,7 @@ def keep(learner: Learner, folder: Path, facts: Mapping[str, Any], outcome: Outc
     if learner.kind.family in ("finetuned", "bart"):
         _keep_model(learner, folder)
         return
-    base = Base.of(learner.checkpoint)
+    base = BaseIdentity.of(learner.checkpoint)
     base = replace(base, name=Path(base.name).name if Path(base.name).is_dir() else base.name)
     places = folders(folder, learner.templates if learner.several else ())
     for place, (template, prompt, settings, state) in zip(places, _parts(learner), strict=True):
@@ -35,7 +35,7 @@ def keep(learner: Learner, folder: Path, facts: Mapping[str, Any], outcome: Outc
             template, base, settings, learner.initialiser, loss=loss_curve(outcome), **facts
         )
         _clear(place)
-        adapters.save(place, prompt, known, state)
+        adapters.save_adapter(place, prompt, known, state)
 
 
 def folders(folder: Path, tasks: Sequence[Template]) -> list[Path]:
@@ -54,10 +54,10 @@ def _parts(
     training could go on.
     """
     module, templates = learner.trainee.module, learner.templates
-    prompts = split(encoders.output(module), templates)
-    initial = {} if learner.initial is None else split(learner.initial, templates)
+    prompts = split_prompts(encoders.evaluate_prompt(module), templates)
+    initial = {} if learner.initial is None else split_prompts(learner.initial, templates)
     settings, tensors = (
-        encoders.save_state(module) if isinstance(module, PromptEncoder) else ({}, {})
+        encoders.encoder_state(module) if isinstance(module, PromptEncoder) else ({}, {})
     )
     for number, template in enumerate(templates):
         name = template.taskname

@@ -16,7 +16,7 @@ from parabench.models.local import Checkpoint
 from parabench.prompts import encoders, initialisers
 from parabench.prompts.encoders import PromptEncoder
 from parabench.prompts.soft import SoftPrompt, vocabulary_rows
-from parabench.prompts.templates import Template, paraphrase
+from parabench.prompts.templates import Template, paraphrase_template
 from parabench.training import trainees
 from parabench.training.config import TrainingConfig
 from parabench.training.trainees import Trainee
@@ -132,7 +132,7 @@ def load(
         )
     model, tokenizer = load_causal(checkpoint, runtime)
     templates, name = (
-        tasks or (paraphrase(kind.length),),
+        tasks or (paraphrase_template(kind.length),),
         kind.initialiser if initialiser is None else initialiser,
     )
     prompt = _prompt(kind, templates, model, tokenizer, name, runtime.seed).to(model.device)
@@ -140,14 +140,14 @@ def load(
         trainee = trainees.on_tasks(model, tokenizer, prompt, tasks)
     else:
         trainee = trainees.prompted(model, tokenizer, prompt, templates[0])
-    initial = encoders.output(prompt)
+    initial = encoders.evaluate_prompt(prompt)
     return Learner(
         kind, checkpoint, model, tokenizer, trainee, templates, bool(tasks), name, initial
     )
 
 
 def _whole(kind: Kind, checkpoint: Checkpoint, runtime: Runtime) -> Learner:
-    template = paraphrase(0)
+    template = paraphrase_template(0)
     if kind.family == "bart":
         model, tokenizer = load_seq2seq(checkpoint, runtime)
         return Learner(
@@ -175,7 +175,7 @@ def _prompt(
         [template.total_virtual_tokens for template in templates],
     )
     if kind.family == "softprompt":
-        begin = initialisers.parse(initialiser, tokenizer, seed)
+        begin = initialisers.parse_initialiser(initialiser, tokenizer, seed)
         return SoftPrompt(torch.cat([begin(rows, length) for length in lengths]))
     if initialiser:
         found = "its prompt is written by an encoder, which starts from random weights"
@@ -187,5 +187,5 @@ def _prompt(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return PromptEncoder(
-            encoders.config(kind.encoder, rows.shape[1]), rows.shape[1], lengths, conditions
+            encoders.encoder_config(kind.encoder, rows.shape[1]), rows.shape[1], lengths, conditions
         )

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from parabench.prompts.initialisers import PromptInit
 from parabench.prompts.soft import SoftPrompt, vocabulary_rows
-from parabench.prompts.templates import Template, paraphrase
+from parabench.prompts.templates import Template, paraphrase_template
 from parabench.training import trainees
 from parabench.training.batches import batches
 from parabench.training.config import TrainingConfig
@@ -49,7 +49,9 @@ def finetune_causal(
     """Train every weight of a decoder-only model to say the target after the template with the
     source in it.
     """
-    return run(trainees.causal(model, tokenizer, template or paraphrase(0)), pairs, config, watch)
+    return run(
+        trainees.causal(model, tokenizer, template or paraphrase_template(0)), pairs, config, watch
+    )
 
 
 def finetune_seq2seq(
@@ -78,7 +80,7 @@ def tune_prompt(
     """
     prompt = SoftPrompt(initialiser(vocabulary_rows(model), length)).to(model.device)
     run(
-        trainees.prompted(model, tokenizer, prompt, template or paraphrase(length)),
+        trainees.prompted(model, tokenizer, prompt, template or paraphrase_template(length)),
         pairs,
         config,
         watch,

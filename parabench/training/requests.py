@@ -108,7 +108,9 @@ def carry_out(
 
     def watched(log: StepLog) -> None:
         if request.snapshots and ranks.first and log.step % request.snapshots == 0:
-            snapshots.take(request.folder, log.step, encoders.output(learner.trainee.module))
+            snapshots.save_snapshot(
+                request.folder, log.step, encoders.evaluate_prompt(learner.trainee.module)
+            )
         watch(log)
 
     def validate(step: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from parabench.contracts import UserError
-from parabench.prompts.files import pack
+from parabench.prompts.files import pack_tensors
 from parabench.training.batches import Position
 from parabench.training.loop import Best, Progress, Trend
 from parabench.training.schedules import Plateau
@@ -49,7 +49,7 @@ def freeze(module: nn.Module, progress: Progress, notes: Mapping[str, Any]) -> b
         "optimizer": {"state": scalars, "groups": state["param_groups"]},
         "notes": notes,
     }
-    return pack(tensors, {RECORD: json.dumps(record)})
+    return pack_tensors(tensors, {RECORD: json.dumps(record)})
 
 
 def thaw(path: Path, module: nn.Module, progress: Progress) -> dict[str, Any]:

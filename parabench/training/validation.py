@@ -16,7 +16,7 @@ from parabench.inference.flight import Completion
 from parabench.inference.rows import Row as Prompt
 from parabench.prompts import encoders
 from parabench.prompts.rendering import render
-from parabench.prompts.table import split
+from parabench.prompts.table import split_prompts
 from parabench.prompts.templates import Template
 from parabench.training.encoding import Pair
 from parabench.training.kinds import Learner
@@ -103,9 +103,9 @@ def _decode(
         return decode_seq2seq(model, [tuple(row) for row in ids], decoding, runtime)
     virtual = None
     if learner.kind.length:
-        virtual = split(encoders.output(learner.trainee.module), learner.templates)[
-            template.taskname
-        ]
+        virtual = split_prompts(
+            encoders.evaluate_prompt(learner.trainee.module), learner.templates
+        )[template.taskname]
     room = positions - decoding.max_new_tokens
     rows = [
         Prompt(render(template, {"source": text}, tokenizer, room).ids, virtual) for text in sources

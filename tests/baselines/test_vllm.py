@@ -77,11 +77,13 @@ def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setting:
     monkeypatch.setattr(family, "BLOCK", 2)
     tiny.opt(tmp_path / "opt")
     from parabench.prompts import adapters
-    from parabench.prompts.templates import paraphrase
+    from parabench.prompts.templates import paraphrase_template
 
     prompt = torch.randn(20, 32, generator=torch.Generator().manual_seed(1))
-    facts = adapters.AdapterFacts(paraphrase(20), adapters.Base("opt", 32, tiny.VOCABULARY, 2, 4))
-    adapters.save(tmp_path / "adapters" / "softprompt-20", prompt, facts)
+    facts = adapters.AdapterFacts(
+        paraphrase_template(20), adapters.BaseIdentity("opt", 32, tiny.VOCABULARY, 2, 4)
+    )
+    adapters.save_adapter(tmp_path / "adapters" / "softprompt-20", prompt, facts)
     return Setting(
         Runtime(),
         DECODING,

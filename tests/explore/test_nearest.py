@@ -6,14 +6,16 @@ import torch
 from parabench.explore.nearest import describe, explain
 from parabench.prompts import adapters
 from parabench.prompts.adapters import Adapter
-from parabench.prompts.facts import AdapterFacts, Base
-from parabench.prompts.templates import paraphrase
+from parabench.prompts.facts import AdapterFacts, BaseIdentity
+from parabench.prompts.templates import paraphrase_template
 from tests.support.tiny import tokenizer as tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
 VOCABULARY = torch.randn(384, 32, generator=torch.Generator().manual_seed(0))
 PROMPT = torch.stack([VOCABULARY[300], VOCABULARY[301] * 3, VOCABULARY[301] * 3.1, torch.zeros(32)])
-FACTS = AdapterFacts(paraphrase(4), Base("toy", 32, 384, 1, 1), loss=((1, 3.0), (20, 2.5)), seed=4)
+FACTS = AdapterFacts(
+    paraphrase_template(4), BaseIdentity("toy", 32, 384, 1, 1), loss=((1, 3.0), (20, 2.5)), seed=4
+)
 
 
 def adapter(**state):
@@ -69,7 +71,7 @@ def test_short_prompts_can_be_read(length):
 
 
 def test_facts_are_told(tmp_path):
-    told = dict(describe(adapters.save(tmp_path, PROMPT, FACTS)))
+    told = dict(describe(adapters.save_adapter(tmp_path, PROMPT, FACTS)))
     assert told["loss"] == "3.0000 to 2.5000 in 20 steps"
     assert told["splits"] == "4"
     assert (told["seed"], told["origin"]) == ("4", "trained here")

@@ -21,8 +21,8 @@ from parabench.explore.promptmap import fit, fitted, placed, shown, stages
 from parabench.models.checkpoints import locate
 from parabench.prompts import adapters, snapshots
 from parabench.prompts.adapters import Adapter
-from parabench.prompts.facts import AdapterFacts, Base
-from parabench.prompts.templates import paraphrase
+from parabench.prompts.facts import AdapterFacts, BaseIdentity
+from parabench.prompts.templates import paraphrase_template
 from tests.support.maps import small, vocabulary
 from tests.support.pages import PAYLOADS
 from tests.support.tiny import tokenizer as tiny_tokenizer
@@ -72,13 +72,18 @@ def test_a_plane_is_kept_by_the_hash_of_the_embedding(tmp_path):
 
 def adapter(**state):
     prompt = torch.randn(3, 5, generator=torch.Generator().manual_seed(1))
-    return Adapter(prompt, AdapterFacts(paraphrase(3), Base("toy", 5, 12, 1, 1)), "d" * 64, state)
+    return Adapter(
+        prompt,
+        AdapterFacts(paraphrase_template(3), BaseIdentity("toy", 5, 12, 1, 1)),
+        "d" * 64,
+        state,
+    )
 
 
 def test_the_way_of_a_prompt(tmp_path):
     made = adapter(initial=torch.zeros(3, 5))
     for step in (10, 20, 30):
-        snapshots.take(tmp_path, step, torch.full((3, 5), float(step)))
+        snapshots.save_snapshot(tmp_path, step, torch.full((3, 5), float(step)))
     assert [label for label, _ in stages(made, tmp_path)] == [
         "initial",
         "step 10",
@@ -95,10 +100,10 @@ def test_the_way_of_a_prompt(tmp_path):
 
 
 def test_a_damaged_snapshot_is_refused(tmp_path):
-    snapshots.take(tmp_path, 10, torch.zeros(3, 5))
-    (tmp_path / snapshots.FOLDER / "00000010.safetensors").write_bytes(b"torn")
+    snapshots.save_snapshot(tmp_path, 10, torch.zeros(3, 5))
+    (tmp_path / snapshots.SNAPSHOTS_FOLDER / "00000010.safetensors").write_bytes(b"torn")
     with pytest.raises(UserError, match="not a whole safetensors"):
-        snapshots.taken(tmp_path)
+        snapshots.read_snapshots(tmp_path)
 
 
 def test_a_placed_adapter_has_exact_neighbours():
@@ -173,11 +178,14 @@ def test_prompts_are_called_by_what_tells_them_apart():
 
 def test_the_command_on_a_small_suite(tmp_path, monkeypatch):
     suite = suite_file(tmp_path)
-    base = Base.of(locate(str(tmp_path / "opt")))
+    base = BaseIdentity.of(locate(str(tmp_path / "opt")))
     for name, length in (("adapters/softprompt-3", 3), ("elsewhere/mine", 2)):
         prompt = torch.randn(length, 32, generator=torch.Generator().manual_seed(length))
-        adapters.save(
-            tmp_path / name, prompt, AdapterFacts(paraphrase(length), base), {"initial": prompt * 0}
+        adapters.save_adapter(
+            tmp_path / name,
+            prompt,
+            AdapterFacts(paraphrase_template(length), base),
+            {"initial": prompt * 0},
         )
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(

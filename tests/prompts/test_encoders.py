@@ -84,7 +84,7 @@ def test_output_is_numpys(config, names):
             rows[: names[task]] = conditions[task].numpy()
         expected.append(reference(config.kind, state, rows, config.layers))
     np.testing.assert_allclose(
-        encoders.output(encoder).numpy(), np.concatenate(expected), atol=2e-6
+        encoders.evaluate_prompt(encoder).numpy(), np.concatenate(expected), atol=2e-6
     )
 
 
@@ -126,11 +126,11 @@ def test_output_is_numpys(config, names):
 def test_defaults_have_the_shapes_of_nemo_and_peft(name, expected):
     shapes = {
         key: tuple(p.shape)
-        for key, p in PromptEncoder(encoders.config(name, 64), 64, [20]).named_parameters()
+        for key, p in PromptEncoder(encoders.encoder_config(name, 64), 64, [20]).named_parameters()
     }
     assert {key: shapes.get(key, shapes.get(f"{key}.weight")) for key in expected} == expected
     if name == "tpmlp":
-        weight = PromptEncoder(encoders.config(name, 64), 64, [20]).mlp_head[0].weight
+        weight = PromptEncoder(encoders.encoder_config(name, 64), 64, [20]).mlp_head[0].weight
         assert weight.std().item() == pytest.approx(0.023, rel=0.02)
 
 
@@ -155,35 +155,35 @@ def test_tasks_share_the_encoder_and_differ_by_their_names():
 
 def test_the_stored_prompt_is_without_dropout_and_leaves_the_mode():
     encoder = PromptEncoder(EncoderConfig("lstm", 6, dropout=0.5), WIDTH, [4])
-    assert torch.equal(encoders.output(encoder), encoders.output(encoder))
+    assert torch.equal(encoders.evaluate_prompt(encoder), encoders.evaluate_prompt(encoder))
     assert encoder.training
     assert not torch.equal(encoder(), encoder())
 
 
-@pytest.mark.parametrize("name", encoders.NAMES)
+@pytest.mark.parametrize("name", encoders.ENCODER_NAMES)
 def test_a_restored_encoder_goes_on_exactly(name):
     torch.manual_seed(3)
     conditions = [torch.randn(2, WIDTH), torch.randn(1, WIDTH)]
-    encoder = PromptEncoder(encoders.config(name, WIDTH), WIDTH, [5, 3], conditions)
-    again = encoders.restore(*encoders.save_state(encoder))
+    encoder = PromptEncoder(encoders.encoder_config(name, WIDTH), WIDTH, [5, 3], conditions)
+    again = encoders.restore_encoder(*encoders.encoder_state(encoder))
     for one in (encoder, again):
         optimiser = torch.optim.SGD(one.parameters(), lr=0.1)
         one().square().sum().backward()
         optimiser.step()
-    assert torch.equal(encoders.output(encoder), encoders.output(again))
+    assert torch.equal(encoders.evaluate_prompt(encoder), encoders.evaluate_prompt(again))
 
 
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: encoders.config("gru", 8), "no such encoder"),
+        (lambda: encoders.encoder_config("gru", 8), "no such encoder"),
         (lambda: PromptEncoder(EncoderConfig("mlp", 4, layers=1), 8, [4]), "1 layers"),
         (lambda: PromptEncoder(EncoderConfig("mlp", 4), 8, [0]), "prompt lengths"),
         (
             lambda: PromptEncoder(EncoderConfig("mlp", 4), 8, [3], [torch.zeros(3, 8)]),
             "a task name of 3 tokens fills its 3",
         ),
-        (lambda: encoders.restore({}, {}), "keeps no encoder"),
+        (lambda: encoders.restore_encoder({}, {}), "keeps no encoder"),
     ],
 )
 def test_what_cannot_be_built_is_refused(build, message):

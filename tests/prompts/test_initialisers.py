@@ -4,7 +4,12 @@ import pytest
 import torch
 
 from parabench.contracts import UserError
-from parabench.prompts.initialisers import class_labels, from_text, parse, sampled_vocabulary
+from parabench.prompts.initialisers import (
+    class_labels,
+    from_text,
+    parse_initialiser,
+    sampled_vocabulary,
+)
 from parabench.prompts.soft import SoftPrompt, embedding_width
 from tests.support.tiny import tokenizer as tiny_tokenizer
 
@@ -13,7 +18,7 @@ TOKENIZER = tiny_tokenizer("</s> $A")
 
 
 def test_first_vocabulary():
-    assert torch.equal(parse("vocabulary", TOKENIZER, 0)(VOCABULARY, 5), VOCABULARY[:5])
+    assert torch.equal(parse_initialiser("vocabulary", TOKENIZER, 0)(VOCABULARY, 5), VOCABULARY[:5])
 
 
 def test_sampled_vocabulary_draws_different_rows_among_the_most_frequent():
@@ -33,7 +38,7 @@ def test_text_is_tiled_as_a_whole_or_cut(length, expected):
 
 
 def test_text_has_no_special_tokens():
-    first = parse("text:The committee", TOKENIZER, 0)(VOCABULARY, 1)
+    first = parse_initialiser("text:The committee", TOKENIZER, 0)(VOCABULARY, 1)
     assert torch.equal(
         first[0], VOCABULARY[TOKENIZER("The", add_special_tokens=False).input_ids[0]]
     )
@@ -48,13 +53,13 @@ def test_class_labels_are_means_and_the_rest_is_drawn():
 
 
 def test_uniform_stays_in_its_range():
-    prompt = parse("uniform:0.25,0.5", TOKENIZER, 0)(VOCABULARY, 40)
+    prompt = parse_initialiser("uniform:0.25,0.5", TOKENIZER, 0)(VOCABULARY, 40)
     assert prompt.shape == (40, 16)
     assert 0.25 <= prompt.min() < 0.27 < 0.48 < prompt.max() < 0.5
 
 
 def test_xavier_has_glorots_deviation():
-    prompt = parse("xavier", TOKENIZER, 0)(torch.zeros(10, 400), 200)
+    prompt = parse_initialiser("xavier", TOKENIZER, 0)(torch.zeros(10, 400), 200)
     assert prompt.std().item() == pytest.approx((2 / 600) ** 0.5, rel=0.02)
 
 
@@ -63,13 +68,13 @@ def test_xavier_has_glorots_deviation():
 )
 def test_what_cannot_be_parsed_is_refused(name):
     with pytest.raises(UserError):
-        parse(name, TOKENIZER, 0)
+        parse_initialiser(name, TOKENIZER, 0)
 
 
 def test_more_rows_than_the_vocabulary_has_are_refused():
     for name in ("vocabulary", "sampled"):
         with pytest.raises(UserError, match="384 rows"):
-            parse(name, TOKENIZER, 0)(VOCABULARY, 385)
+            parse_initialiser(name, TOKENIZER, 0)(VOCABULARY, 385)
 
 
 def test_a_soft_prompt_is_one_float32_parameter_and_may_be_empty():

@@ -13,7 +13,7 @@ from parabench.models.loading import load_causal
 from parabench.prompts.initialisers import first_vocabulary
 from parabench.prompts.rendering import render
 from parabench.prompts.soft import embedding_width
-from parabench.prompts.templates import paraphrase
+from parabench.prompts.templates import paraphrase_template
 from parabench.training.config import TrainingConfig
 from parabench.training.recipes import tune_prompt
 from tests.support import tiny
@@ -47,7 +47,7 @@ def test_a_step_changes_the_prompt_and_nothing_else_and_weights_are_the_checkpoi
 
 def test_a_prompt_of_length_0_leaves_logits_unchanged(folder):
     model, tokenizer = load_causal(locate(str(folder)), Runtime())
-    row = render(paraphrase(0), {"source": PAIRS[0][0]}, tokenizer, 64)
+    row = render(paraphrase_template(0), {"source": PAIRS[0][0]}, tokenizer, 64)
     plain = tokenizer(PAIRS[0][0] + "\n", return_tensors="pt")
     with torch.no_grad():
         expected = model(**plain).logits

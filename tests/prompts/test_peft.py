@@ -12,10 +12,10 @@ from parabench.inference.decoding import decode_causal
 from parabench.inference.rows import Row, embed
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
-from parabench.prompts import adapters, encoders, exchange
+from parabench.prompts import adapters, convert, encoders
 from parabench.prompts.rendering import labels, render
 from parabench.prompts.soft import SoftPrompt, embedding_width, vocabulary_rows
-from parabench.prompts.templates import paraphrase
+from parabench.prompts.templates import paraphrase_template
 from parabench.training.steps import Row as TrainingRow
 from parabench.training.steps import prompt_loss
 from tests.support import tiny
@@ -62,7 +62,8 @@ def foreign(checkpoint, method):
 def rows(checkpoint, prompt):
     tokenizer = load_causal(checkpoint, Runtime())[1]
     return [
-        Row(render(paraphrase(LENGTH), record, tokenizer, 128).ids, prompt) for record in SOURCES
+        Row(render(paraphrase_template(LENGTH), record, tokenizer, 128).ids, prompt)
+        for record in SOURCES
     ]
 
 
@@ -105,7 +106,7 @@ def assert_equal_texts(theirs, model, rows):
 def test_what_peft_saved_gives_the_same_logits_and_texts_here(checkpoint, method, tmp_path):
     theirs = foreign(checkpoint, method)
     theirs.save_pretrained(tmp_path / "theirs")
-    adapter = exchange.import_adapter(tmp_path / "theirs", tmp_path / "ours", checkpoint)
+    adapter = convert.import_adapter(tmp_path / "theirs", tmp_path / "ours", checkpoint)
     assert torch.equal(adapter.prompt, theirs.get_prompt(1)[0].detach())
     model, ours = load_causal(checkpoint, Runtime())[0], rows(checkpoint, adapter.prompt)
     # PEFT runs its LSTM anew in every forward, and torch's kernel without gradients differs by
@@ -121,13 +122,15 @@ def test_what_is_saved_here_gives_the_same_logits_and_texts_in_peft(checkpoint, 
     if method == "prompt-tuning":
         prompt, facts = vocabulary_rows(model)[7 : 7 + LENGTH] + 0.1, {}
     else:
-        config = encoders.config(method, embedding_width(model))
+        config = encoders.encoder_config(method, embedding_width(model))
         encoder = encoders.PromptEncoder(config, embedding_width(model), [LENGTH])
-        prompt, facts = encoders.output(encoder), encoders.save_state(encoder)[0]
-    adapters.save(
+        prompt, facts = encoders.evaluate_prompt(encoder), encoders.encoder_state(encoder)[0]
+    adapters.save_adapter(
         tmp_path,
         prompt,
-        adapters.AdapterFacts(paraphrase(LENGTH), adapters.Base.of(checkpoint), facts),
+        adapters.AdapterFacts(
+            paraphrase_template(LENGTH), adapters.BaseIdentity.of(checkpoint), facts
+        ),
     )
     theirs = peft.PeftModel.from_pretrained(load_causal(checkpoint, Runtime())[0], tmp_path).eval()
     kind = {"prompt-tuning": "PROMPT_TUNING"}.get(method, "P_TUNING")
@@ -142,7 +145,9 @@ def test_loss_and_gradient_of_a_batch_are_pefts(checkpoint):
     model, tokenizer = load_causal(checkpoint, Runtime())
     prompt = SoftPrompt(theirs.get_prompt(1)[0])
     pairs = [{**record, "target": target} for record, target in zip(SOURCES, TARGETS, strict=True)]
-    rendered = [render(paraphrase(LENGTH), pair, tokenizer, 128, training=True) for pair in pairs]
+    rendered = [
+        render(paraphrase_template(LENGTH), pair, tokenizer, 128, training=True) for pair in pairs
+    ]
     longest = max(len(row.ids) for row in rendered) - LENGTH
     padded = [[*row.ids[LENGTH:], *[1] * longest][:longest] for row in rendered]
     marked = [[*labels(row)[LENGTH:], *[-100] * longest][:longest] for row in rendered]
@@ -169,7 +174,7 @@ def test_a_peft_encoder_goes_on_here_with_the_same_state(checkpoint, name, metho
     theirs = foreign(checkpoint, method)
     state = theirs.prompt_encoder["default"].state_dict()
     width = state["embedding.weight"].shape[1]
-    config = encoders.config(name, width)
+    config = encoders.encoder_config(name, width)
     encoder = encoders.PromptEncoder(replace(config, hidden=24), width, [LENGTH])
     missing, unexpected = encoder.load_state_dict(state, strict=False)
     assert unexpected == []
@@ -181,7 +186,7 @@ def test_text_initialisation_is_pefts_less_its_special_token(checkpoint):
     """PEFT tokenises with special tokens, so that BOS is tiled into the prompt; here it is left
     out.
     """
-    from parabench.prompts.initialisers import parse
+    from parabench.prompts.initialisers import parse_initialiser
 
     model, tokenizer = load_causal(checkpoint, Runtime())
     config = peft.PromptTuningConfig(
@@ -193,7 +198,7 @@ def test_text_initialisation_is_pefts_less_its_special_token(checkpoint):
         tokenizer_name_or_path=checkpoint.path,
     )
     theirs = peft.get_peft_model(model, config).get_prompt(1)[0]
-    ours = parse("text:the rain", tokenizer, 0)(vocabulary_rows(model), LENGTH)
+    ours = parse_initialiser("text:the rain", tokenizer, 0)(vocabulary_rows(model), LENGTH)
     bos = vocabulary_rows(model)[2]
     count = len(tokenizer("the rain", add_special_tokens=False).input_ids)
     assert torch.equal(theirs[0], bos)

@@ -19,7 +19,7 @@ def read(tmp_path, *lines, training=True):
     path.write_bytes(
         b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines)
     )
-    return list(records.read(path, TASKS, training))
+    return list(records.read_records(path, TASKS, training))
 
 
 def test_good_records_keep_their_place(tmp_path):
@@ -63,4 +63,4 @@ def test_a_bad_record_is_refused_with_its_line(tmp_path, line, message):
 
 def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(UserError, match="No such file"):
-        list(records.read(tmp_path / "none.jsonl", TASKS, True))
+        list(records.read_records(tmp_path / "none.jsonl", TASKS, True))

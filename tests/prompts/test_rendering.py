@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from parabench.contracts import UserError
 from parabench.prompts.rendering import TooLongError, labels, render, render_all
-from parabench.prompts.templates import Template, paraphrase, parse
+from parabench.prompts.templates import Template, paraphrase_template, parse_template
 from parabench.training.encoding import causal_pairs
 from tests.support.tiny import tokenizer as tiny_tokenizer
 
@@ -25,7 +25,11 @@ def text(tokens):
 
 def test_paraphrase_layout_is_soft_bos_source_newline_answer_eos():
     row = render(
-        paraphrase(3), {"source": "The rain", "target": "Rain"}, TOKENIZER, 100, training=True
+        paraphrase_template(3),
+        {"source": "The rain", "target": "Rain"},
+        TOKENIZER,
+        100,
+        training=True,
     )
     prompt = [-1, -2, -3, BOS, *ids("The rain\n")]
     assert list(row.ids) == [*prompt, *ids("Rain"), EOS]
@@ -34,7 +38,7 @@ def test_paraphrase_layout_is_soft_bos_source_newline_answer_eos():
 
 
 def test_length_0_has_no_virtual_token():
-    assert render(paraphrase(0), {"source": "a"}, TOKENIZER, 9).ids == (BOS, *ids("a\n"))
+    assert render(paraphrase_template(0), {"source": "a"}, TOKENIZER, 9).ids == (BOS, *ids("a\n"))
 
 
 def test_markers_anywhere_with_rows_in_the_order_of_their_indices():
@@ -65,7 +69,11 @@ def test_loss_over_the_whole_text_leaves_out_virtual_tokens_and_bos():
 
 def test_special_token_names_in_a_value_are_text():
     row = render(
-        paraphrase(1), {"source": "stop</s>here", "target": "x"}, TOKENIZER, 100, training=True
+        paraphrase_template(1),
+        {"source": "stop</s>here", "target": "x"},
+        TOKENIZER,
+        100,
+        training=True,
     )
     assert row.ids.count(EOS) == 2
     assert text(row.ids[2 : row.answer_start]) == "stop</s>here\n"
@@ -94,24 +102,36 @@ def test_render_then_recover(source, target, between):
 @settings(max_examples=150)
 def test_truncation_cuts_the_named_field_at_its_end_and_nothing_else(source, target, room):
     least = len(
-        render(paraphrase(2), {"source": "", "target": target}, TOKENIZER, 999, training=True).ids
+        render(
+            paraphrase_template(2), {"source": "", "target": target}, TOKENIZER, 999, training=True
+        ).ids
     )
     row = render(
-        paraphrase(2), {"source": source, "target": target}, TOKENIZER, least + room, training=True
+        paraphrase_template(2),
+        {"source": source, "target": target},
+        TOKENIZER,
+        least + room,
+        training=True,
     )
     kept = source[: len(source) - row.cut]
     assert len(row.ids) <= least + room
     assert (
         row.ids
         == render(
-            paraphrase(2), {"source": kept, "target": target}, TOKENIZER, 999, training=True
+            paraphrase_template(2),
+            {"source": kept, "target": target},
+            TOKENIZER,
+            999,
+            training=True,
         ).ids
     )
 
 
 def test_truncation_leaves_no_room_unused_for_plain_words():
     source = "The committee approved the new budget after a long discussion."
-    row = render(paraphrase(4), {"source": source, "target": "x"}, TOKENIZER, 12, training=True)
+    row = render(
+        paraphrase_template(4), {"source": source, "target": "x"}, TOKENIZER, 12, training=True
+    )
     assert len(row.ids) == 12
 
 
@@ -127,17 +147,17 @@ def test_what_does_not_fit_is_counted_by_name():
         ("a", {"source": "x", "target": "The committee approved"}),
         ("b", {"source": "x", "target": "y"}),
     ]
-    fitting, rejected = render_all(paraphrase(2), records, TOKENIZER, 8, training=True)
+    fitting, rejected = render_all(paraphrase_template(2), records, TOKENIZER, 8, training=True)
     assert (list(fitting), rejected) == (["b"], ["a"])
     with pytest.raises(TooLongError, match="more than 8"):
-        render(paraphrase(2), records[0][1], TOKENIZER, 8, training=True)
+        render(paraphrase_template(2), records[0][1], TOKENIZER, 8, training=True)
 
 
 def test_missing_field_and_no_room_are_errors():
     with pytest.raises(UserError, match="no field 'source'"):
-        render(paraphrase(2), {"target": "y"}, TOKENIZER, 100)
+        render(paraphrase_template(2), {"target": "y"}, TOKENIZER, 100)
     with pytest.raises(UserError, match="leave no room"):
-        render(paraphrase(8), {"source": "y"}, TOKENIZER, 8)
+        render(paraphrase_template(8), {"source": "y"}, TOKENIZER, 8)
 
 
 GOOD = {
@@ -192,9 +212,9 @@ GOOD = {
     ],
 )
 def test_a_wrong_template_is_refused(change, message):
-    assert parse(GOOD).total_virtual_tokens == 5
+    assert parse_template(GOOD).total_virtual_tokens == 5
     with pytest.raises(UserError, match=message):
-        parse({**GOOD, **change})
+        parse_template({**GOOD, **change})
 
 
 def test_the_trainers_rows_are_the_renderers_with_an_end_of_text_token_inside():

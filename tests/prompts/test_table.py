@@ -14,19 +14,21 @@ from parabench.inference.rows import Row, embed
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 from parabench.prompts import encoders, records, table
-from parabench.prompts.facts import Base
+from parabench.prompts.facts import BaseIdentity
 from parabench.prompts.initialisers import sampled_vocabulary
 from parabench.prompts.rendering import labels, render
 from parabench.prompts.soft import SoftPrompt, embedding_width, vocabulary_rows
-from parabench.prompts.templates import Template, by_name, parse
+from parabench.prompts.templates import Template, parse_template, templates_by_name
 from parabench.training.steps import Row as TrainingRow
 from parabench.training.steps import prompt_loss
 from tests.support import tiny
 
 HERE = Path(__file__).parent / "demonstrations"
-TEMPLATES = tuple(parse(settings) for settings in json.loads((HERE / "templates.json").read_text()))
-TASKS = by_name(TEMPLATES)
-BASE = Base("toy", 8, 20, 1, 1)
+TEMPLATES = tuple(
+    parse_template(settings) for settings in json.loads((HERE / "templates.json").read_text())
+)
+TASKS = templates_by_name(TEMPLATES)
+BASE = BaseIdentity("toy", 8, 20, 1, 1)
 
 
 @pytest.fixture(scope="module", params=["opt", "opt350", "gpt2"])
@@ -37,7 +39,9 @@ def loaded(request, tmp_path_factory):
 
 def demonstrations(training):
     return [
-        record for name in TASKS for record in records.read(HERE / f"{name}.jsonl", TASKS, training)
+        record
+        for name in TASKS
+        for record in records.read_records(HERE / f"{name}.jsonl", TASKS, training)
     ]
 
 
@@ -48,7 +52,7 @@ def random_table(base, lengths, seed=0):
         prompt = torch.randn(
             template.total_virtual_tokens, base.width, generator=torch.Generator().manual_seed(seed)
         )
-        result = table.add(result, template, prompt)
+        result = table.add_task(result, template, prompt)
     return result
 
 
@@ -71,7 +75,7 @@ def mean_loss(model, virtual, rendered):
 @pytest.mark.parametrize("method", ["prompt-tuning", "p-tuning"])
 def test_the_three_demonstrations_are_learnt_together_and_only_the_prompts_change(loaded, method):
     checkpoint, model, tokenizer = loaded
-    new = table.plan(TEMPLATES, list(TASKS), [], None)
+    new = table.plan_new_tasks(TEMPLATES, list(TASKS), [], None)
     vocabulary = vocabulary_rows(model)
     lengths, width = [template.total_virtual_tokens for template in new], embedding_width(model)
     torch.manual_seed(0)
@@ -79,7 +83,9 @@ def test_the_three_demonstrations_are_learnt_together_and_only_the_prompts_chang
         prompts = SoftPrompt(sampled_vocabulary(0)(vocabulary, sum(lengths)))
     else:
         conditions = encoders.name_conditions(["a", "b", "c"], tokenizer, vocabulary)
-        prompts = encoders.PromptEncoder(encoders.config("mlp", width), width, lengths, conditions)
+        prompts = encoders.PromptEncoder(
+            encoders.encoder_config("mlp", width), width, lengths, conditions
+        )
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     rendered, rejected = table.render_tasks(
         new, demonstrations(training=True), tokenizer, 120, training=True
@@ -101,13 +107,17 @@ def test_the_three_demonstrations_are_learnt_together_and_only_the_prompts_chang
         losses.append(loss.item())
     assert losses[-1] < losses[0] - 0.05
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
-    stored = table.TaskTable(Base.of(checkpoint), new, table.split(encoders.output(prompts), new))
-    assert torch.equal(stored.virtual, encoders.output(prompts))
+    stored = table.TaskTable(
+        BaseIdentity.of(checkpoint),
+        new,
+        table.split_prompts(encoders.evaluate_prompt(prompts), new),
+    )
+    assert torch.equal(stored.virtual, encoders.evaluate_prompt(prompts))
 
 
 def test_a_mixed_batch_gives_each_row_what_it_gets_alone(loaded):
     checkpoint, model, tokenizer = loaded
-    base = Base.of(checkpoint)
+    base = BaseIdentity.of(checkpoint)
     prompts = {
         t.taskname: torch.randn(
             t.total_virtual_tokens, base.width, generator=torch.Generator().manual_seed(i)
@@ -116,7 +126,7 @@ def test_a_mixed_batch_gives_each_row_what_it_gets_alone(loaded):
     }
     whole = table.TaskTable(base, TEMPLATES, prompts)
     everything = demonstrations(training=False)[::2]
-    mixed, rejected = table.rows(whole, everything, tokenizer, 110)
+    mixed, rejected = table.table_prompt_ids(whole, everything, tokenizer, 110)
     assert rejected == []
     alone = [
         Row(render(TASKS[r.taskname], r.fields, tokenizer, 110).ids, prompts[r.taskname])
@@ -137,14 +147,17 @@ def test_a_mixed_batch_gives_each_row_what_it_gets_alone(loaded):
 def test_lengths_20_111_and_163_share_a_batch(tmp_path):
     checkpoint = locate(str(tiny.opt(tmp_path, max_position_embeddings=256)))
     model, tokenizer = load_causal(checkpoint, Runtime())
-    whole = random_table(Base.of(checkpoint), (20, 111, 163))
+    whole = random_table(BaseIdentity.of(checkpoint), (20, 111, 163))
     lines = [
         {"taskname": name, "x": text}
         for name in whole.prompts
         for text in ("The rain", "Nobody knew why.")
     ]
-    rows, _ = table.rows(
-        whole, records.check_all(lines, by_name(whole.templates), False), tokenizer, 250
+    rows, _ = table.table_prompt_ids(
+        whole,
+        records.check_records(lines, templates_by_name(whole.templates), False),
+        tokenizer,
+        250,
     )
 
     def decode(rows):
@@ -154,26 +167,28 @@ def test_lengths_20_111_and_163_share_a_batch(tmp_path):
     together = decode(rows)
     for position, line in enumerate(lines):
         ids = render(
-            by_name(whole.templates)[line["taskname"]], {"x": line["x"]}, tokenizer, 250
+            templates_by_name(whole.templates)[line["taskname"]], {"x": line["x"]}, tokenizer, 250
         ).ids
         assert together[position] == decode([Row(ids, whole.prompts[line["taskname"]])])[0]
 
 
 def test_a_new_task_leaves_the_old_rows_bit_identical(tmp_path):
     old = random_table(BASE, (3, 5))
-    table.save(tmp_path / "old", old)
-    read = table.load(tmp_path / "old")
-    more = table.add(read, Template("new", "{x}<|VIRTUAL_PROMPT_0|>", 2, (2,)), torch.ones(2, 8))
-    table.save(tmp_path / "more", more)
-    again = table.load(tmp_path / "more")
+    table.save_table(tmp_path / "old", old)
+    read = table.load_table(tmp_path / "old")
+    more = table.add_task(
+        read, Template("new", "{x}<|VIRTUAL_PROMPT_0|>", 2, (2,)), torch.ones(2, 8)
+    )
+    table.save_table(tmp_path / "more", more)
+    again = table.load_table(tmp_path / "more")
     assert [template.taskname for template in again.templates] == ["t3", "t5", "new"]
     assert all(
         again.prompts[name].numpy().tobytes() == prompt.numpy().tobytes()
         for name, prompt in old.prompts.items()
     )
-    less = table.remove(again, "new")
-    table.save(tmp_path / "less", less)
-    for name in (table.TENSORS, table.FACTS):
+    less = table.remove_task(again, "new")
+    table.save_table(tmp_path / "less", less)
+    for name in (table.TABLE_TENSORS_FILE, table.TABLE_FACTS_FILE):
         assert (tmp_path / "less" / name).read_bytes() == (tmp_path / "old" / name).read_bytes()
 
 
@@ -191,48 +206,51 @@ def test_a_new_task_leaves_the_old_rows_bit_identical(tmp_path):
 def test_a_plan_that_cannot_be_is_refused(new, existing, message):
     there = random_table(BASE, (3,))
     with pytest.raises(UserError, match=message):
-        table.plan((*TEMPLATES, *there.templates), new, existing, there)
+        table.plan_new_tasks((*TEMPLATES, *there.templates), new, existing, there)
 
 
 def test_tasks_and_templates_are_each_named_once():
     with pytest.raises(UserError, match="'question' is defined 2 times"):
-        by_name((TASKS["question"], TASKS["question"]))
+        templates_by_name((TASKS["question"], TASKS["question"]))
     with pytest.raises(UserError, match="the table has it"):
-        table.add(random_table(BASE, (3,)), Template("t3", "x", 0, ()), torch.zeros(0, 8))
+        table.add_task(random_table(BASE, (3,)), Template("t3", "x", 0, ()), torch.zeros(0, 8))
     with pytest.raises(UserError, match=r"the prompt of 'u' is \(2, 9\), not \(2, 8\)"):
-        table.add(
+        table.add_task(
             random_table(BASE, (3,)),
             Template("u", "<|VIRTUAL_PROMPT_0|>", 2, (2,)),
             torch.zeros(2, 9),
         )
     with pytest.raises(UserError, match="the table has it not"):
-        table.remove(random_table(BASE, (3,)), "t4")
+        table.remove_task(random_table(BASE, (3,)), "t4")
 
 
 def test_a_damaged_table_is_refused(tmp_path):
-    table.save(tmp_path, random_table(BASE, (3, 5)))
-    content = (tmp_path / table.TENSORS).read_bytes()
-    (tmp_path / table.TENSORS).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    table.save_table(tmp_path, random_table(BASE, (3, 5)))
+    content = (tmp_path / table.TABLE_TENSORS_FILE).read_bytes()
+    (tmp_path / table.TABLE_TENSORS_FILE).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(UserError, match="is not the file that"):
-        table.load(tmp_path)
-    (tmp_path / table.TENSORS).unlink()
-    with pytest.raises(UserError, match=f"read {table.TENSORS}"):
-        table.load(tmp_path)
+        table.load_table(tmp_path)
+    (tmp_path / table.TABLE_TENSORS_FILE).unlink()
+    with pytest.raises(UserError, match=f"read {table.TABLE_TENSORS_FILE}"):
+        table.load_table(tmp_path)
 
 
 def test_facts_of_a_table_that_were_changed_are_refused(tmp_path):
-    table.save(tmp_path, random_table(BASE, (3, 5)))
-    facts = tmp_path / table.FACTS
+    table.save_table(tmp_path, random_table(BASE, (3, 5)))
+    facts = tmp_path / table.TABLE_FACTS_FILE
     facts.write_text(facts.read_text().replace("{x}", "{x} "))
     with pytest.raises(UserError, match="the facts are not those that were saved"):
-        table.load(tmp_path)
+        table.load_table(tmp_path)
 
 
 def test_records_that_do_not_fit_are_named(loaded):
     checkpoint, _, tokenizer = loaded
-    whole = random_table(Base.of(checkpoint), (20,))
+    whole = random_table(BaseIdentity.of(checkpoint), (20,))
     lines = [{"taskname": "t20", "x": "The rain " * 9}, {"taskname": "t20", "x": "Rain"}]
-    rows, rejected = table.rows(
-        whole, records.check_all(lines, by_name(whole.templates), False), tokenizer, 30
+    rows, rejected = table.table_prompt_ids(
+        whole,
+        records.check_records(lines, templates_by_name(whole.templates), False),
+        tokenizer,
+        30,
     )
     assert (len(rows), rejected) == (1, ["record:1"])

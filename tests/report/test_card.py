@@ -16,8 +16,8 @@ from parabench.contracts import UserError
 from parabench.models.checkpoints import locate
 from parabench.prompts import adapters
 from parabench.prompts.adapters import Adapter
-from parabench.prompts.facts import AdapterFacts, Base
-from parabench.prompts.templates import paraphrase
+from parabench.prompts.facts import AdapterFacts, BaseIdentity
+from parabench.prompts.templates import paraphrase_template
 from parabench.report.board import main_columns, to_json
 from parabench.report.card import to_card
 from tests.support import tiny
@@ -29,7 +29,11 @@ NAME = "softprompt-111"
 
 def adapter(base: str = "facebook/opt-125m", **facts) -> Adapter:
     made = AdapterFacts(
-        paraphrase(4), Base(base, 32, 384, 2, 4), loss=((1, 3.0), (20, 2.5)), seed=4, **facts
+        paraphrase_template(4),
+        BaseIdentity(base, 32, 384, 2, 4),
+        loss=((1, 3.0), (20, 2.5)),
+        seed=4,
+        **facts,
     )
     return Adapter(torch.zeros(4, 32), made, "d" * 64)
 
@@ -106,8 +110,10 @@ def test_the_code_of_the_card_runs_and_says_what_the_prompt_says(tmp_path, monke
     base = tiny.opt(tmp_path / "base")
     checkpoint = locate(str(base))
     prompt = torch.randn(4, 32, generator=torch.Generator().manual_seed(0))
-    facts = AdapterFacts(paraphrase(4), replace(Base.of(checkpoint), name=str(base)))
-    saved = adapters.save(tmp_path / "a", prompt, facts)
+    facts = AdapterFacts(
+        paraphrase_template(4), replace(BaseIdentity.of(checkpoint), name=str(base))
+    )
+    saved = adapters.save_adapter(tmp_path / "a", prompt, facts)
     code = re.search(r"```python\n(.*?)```", to_card(saved, str(tmp_path / "a")), re.DOTALL)[1]
     names: dict = {}
     exec(compile(code, "card", "exec"), names)
@@ -137,8 +143,8 @@ def test_the_command_writes_it_beside_the_export(tmp_path):
     from parabench import cli
 
     folder = tmp_path / NAME
-    facts = AdapterFacts(paraphrase(4), Base("toy", 32, 384, 1, 1))
-    adapters.save(folder, torch.randn(4, 32), facts)
+    facts = AdapterFacts(paraphrase_template(4), BaseIdentity("toy", 32, 384, 1, 1))
+    adapters.save_adapter(folder, torch.randn(4, 32), facts)
     (tmp_path / "leaderboard.json").write_text(to_json(small()))
     runner, common = CliRunner(), ["adapters", "export", str(folder), str(tmp_path / "out")]
     done = runner.invoke(

@@ -113,11 +113,11 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[loc
 def adapter(folder: Path, length: int, seed: int) -> None:
     """A random soft prompt for the tiny OPT, which has only 128 positions."""
     from parabench.prompts import adapters
-    from parabench.prompts.templates import paraphrase
+    from parabench.prompts.templates import paraphrase_template
 
     prompt = torch.randn(length, 32, generator=torch.Generator().manual_seed(seed))
-    base = adapters.Base("facebook/opt-1.3b", 32, tiny.VOCABULARY, 2, 4)
-    adapters.save(folder, prompt, adapters.AdapterFacts(paraphrase(length), base))
+    base = adapters.BaseIdentity("facebook/opt-1.3b", 32, tiny.VOCABULARY, 2, 4)
+    adapters.save_adapter(folder, prompt, adapters.AdapterFacts(paraphrase_template(length), base))
 
 
 def call(*arguments: object) -> str:

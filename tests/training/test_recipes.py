@@ -81,7 +81,7 @@ def test_documents_may_be_packed_and_pairs_may_not_smuggle_special_tokens(tmp_pa
     )
     assert encoding.documents(tokenizer)(["A river.</s>A dog."]) == [([2], [*one, 2, *two, 2])]
     smuggler = [("A</s>B", "C</s>D")]
-    (row,) = encoding.causal_pairs(tokenizer, templates.paraphrase(0))(smuggler)
+    (row,) = encoding.causal_pairs(tokenizer, templates.paraphrase_template(0))(smuggler)
     assert 2 not in [*row.source[1:], *row.target[:-1]]
     (row,) = encoding.seq2seq_pairs(tiny.tokenizer("<s> $A </s>"))(smuggler)
     assert 2 not in [*row.source[1:-1], *row.target[1:-1]]
@@ -89,7 +89,7 @@ def test_documents_may_be_packed_and_pairs_may_not_smuggle_special_tokens(tmp_pa
 
 def test_a_loss_on_the_question_is_refused(tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny.opt(tmp_path))
-    asking = dataclasses.replace(templates.paraphrase(3), answer_only_loss=False)
+    asking = dataclasses.replace(templates.paraphrase_template(3), answer_only_loss=False)
     with pytest.raises(UserError, match="answer_only_loss"):
         encoding.causal_pairs(tokenizer, asking)
 

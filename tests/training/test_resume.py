@@ -67,7 +67,7 @@ def test_a_finished_training_is_left_alone_and_another_one_refused(tmp_path: Pat
 
 def test_the_adapter_says_where_it_comes_from(tmp_path: Path) -> None:
     outcome = carry_out(jobs.request("ptuning-3", tmp_path, "one"))
-    adapter = adapters.load(tmp_path / "one", locate(str(tmp_path / "base")))
+    adapter = adapters.load_adapter(tmp_path / "one", locate(str(tmp_path / "base")))
     assert adapter.prompt.shape == (3, 32)
     assert adapter.facts.encoder["kind"] == "lstm"
     assert adapter.facts.data == "data: tiny"

@@ -18,16 +18,16 @@ def test_copies_lie_on_the_way_and_change_nothing(tmp_path, name):
     without = requests.carry_out(request(name, tmp_path, "without"))
     asked = dataclasses.replace(request(name, tmp_path, "with"), snapshots=2)
     assert requests.carry_out(asked).history == without.history
-    files = sorted((tmp_path / "with" / snapshots.FOLDER).iterdir())
+    files = sorted((tmp_path / "with" / snapshots.SNAPSHOTS_FOLDER).iterdir())
     assert [path.stem for path in files] == ["00000002", "00000004", "00000006"]
-    assert [step for step, _ in snapshots.taken(tmp_path / "with")] == [
+    assert [step for step, _ in snapshots.read_snapshots(tmp_path / "with")] == [
         s for s in (2, 4, 6) if s < without.kept
     ]
-    kept = adapters.load(tmp_path / "with").prompt
-    assert torch.equal(kept, adapters.load(tmp_path / "without").prompt)
+    kept = adapters.load_adapter(tmp_path / "with").prompt
+    assert torch.equal(kept, adapters.load_adapter(tmp_path / "without").prompt)
     if without.kept in (2, 4, 6):
         (tmp_path / "with" / "training" / "finished.json").unlink()
-        assert torch.equal(dict(snapshots.taken(tmp_path / "with"))[without.kept], kept)
+        assert torch.equal(dict(snapshots.read_snapshots(tmp_path / "with"))[without.kept], kept)
 
 
 def test_a_whole_model_has_none(tmp_path):

@@ -18,7 +18,7 @@ from parabench.data.leakage import TestSentences
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 from parabench.prompts import adapters, encoders
-from parabench.prompts.records import Record
+from parabench.prompts.records import TaskRecord
 from parabench.prompts.rendering import labels
 from parabench.prompts.table import render_tasks
 from parabench.training import encoding, tasks
@@ -65,7 +65,8 @@ def test_rows_are_those_of_the_task_table(tmp_path: Path) -> None:
         ("short", ("six", "seven")),
     ]
     records = [
-        Record(str(i), task, {"source": a, "target": b}) for i, (task, (a, b)) in enumerate(items)
+        TaskRecord(str(i), task, {"source": a, "target": b})
+        for i, (task, (a, b)) in enumerate(items)
     ]
     rendered, _ = render_tasks(templates, records, words, 100, training=True)
     rows = encoding.task_pairs(words, templates)(items)
@@ -111,7 +112,9 @@ def test_a_killed_training_of_tasks_ends_as_an_uninterrupted_one(tmp_path: Path)
 def test_each_task_is_an_adapter_that_stands_alone(tmp_path: Path) -> None:
     outcome = carry_out(request(tmp_path, "two"))
     base = locate(str(tmp_path / "base"))
-    found = {name: adapters.load(tmp_path / f"two-{name}", base) for name in ("long", "short")}
+    found = {
+        name: adapters.load_adapter(tmp_path / f"two-{name}", base) for name in ("long", "short")
+    }
     assert [one.prompt.shape[0] for one in found.values()] == [11, 9]
     assert (
         found["short"].facts.template.prompt_template
@@ -119,7 +122,8 @@ def test_each_task_is_an_adapter_that_stands_alone(tmp_path: Path) -> None:
     )
     for one in found.values():
         assert torch.equal(
-            encoders.output(encoders.restore(one.facts.encoder, one.state)), one.prompt
+            encoders.evaluate_prompt(encoders.restore_encoder(one.facts.encoder, one.state)),
+            one.prompt,
         )
         assert not torch.equal(one.prompt, one.state["initial"])
     assert not torch.equal(found["long"].prompt[:9], found["short"].prompt)

@@ -10,8 +10,8 @@ import torch
 
 from parabench.contracts import UserError
 from parabench.prompts import adapters
-from parabench.prompts.adapters import Adapter, load, save
-from parabench.prompts.facts import AdapterFacts, Base
+from parabench.prompts.adapters import Adapter, load_adapter, save_adapter
+from parabench.prompts.facts import AdapterFacts, BaseIdentity
 from parabench.prompts.templates import Template
 from tests.support.fuzzing import randomly
 
@@ -28,14 +28,14 @@ def saved(folder: Path) -> torch.Tensor:
         "task", "<|VIRTUAL_PROMPT_0|>{source}\n{target}", 3, (3,), "source", "target"
     )
     prompt = torch.arange(12, dtype=torch.float32).reshape(3, 4) / 7
-    facts = AdapterFacts(template, Base("base", 4, 10, 1, 1, digest="d" * 64), seed=0)
-    return save(folder, prompt, facts, {"initial": prompt + 1}).prompt
+    facts = AdapterFacts(template, BaseIdentity("base", 4, 10, 1, 1, digest="d" * 64), seed=0)
+    return save_adapter(folder, prompt, facts, {"initial": prompt + 1}).prompt
 
 
 def changed(folder: Path, number: int) -> Counter[str]:
     """So many changes to each file."""
     saved(folder)
-    truth, tally = load(folder), Counter()
+    truth, tally = load_adapter(folder), Counter()
     for name in FILES:
         original = (folder / name).read_bytes()
         for data in randomly(number, original):
@@ -47,7 +47,7 @@ def changed(folder: Path, number: int) -> Counter[str]:
 
 def _read_again(folder: Path, truth: Adapter) -> str:
     try:
-        found = load(folder)
+        found = load_adapter(folder)
     except UserError:
         return "refused"
     assert torch.equal(found.prompt, truth.prompt)

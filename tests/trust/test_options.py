@@ -13,7 +13,7 @@ import torch
 from parabench import registry
 from parabench.contracts import Setting, UserError
 from parabench.prompts import adapters
-from parabench.prompts.templates import paraphrase
+from parabench.prompts.templates import paraphrase_template
 from tests.support import tiny
 
 MODEL, MATCHER, CAUSAL = (
@@ -96,11 +96,13 @@ def world(tmp_path_factory):
     tiny.opt(folder / "two", word_embed_proj_dim=16)
     from parabench.models.checkpoints import locate
 
-    base = adapters.Base.of(locate(str(folder / "one")))
+    base = adapters.BaseIdentity.of(locate(str(folder / "one")))
     for number, name in enumerate(("a", "b")):
         prompt = torch.full((5, 32), float(number))
-        adapters.save(
-            folder / name / "softprompt-5", prompt, adapters.AdapterFacts(paraphrase(5), base)
+        adapters.save_adapter(
+            folder / name / "softprompt-5",
+            prompt,
+            adapters.AdapterFacts(paraphrase_template(5), base),
         )
         shutil.copytree(folder / name / "softprompt-5", folder / name / "ptuning-5")
     return folder
@@ -184,13 +186,13 @@ def test_another_role_is_another_key(world, part, option):
 
 
 def test_where_the_rows_of_a_prompt_stand_is_in_the_signature(world):
-    whole = adapters.load(world / "a/softprompt-5")
+    whole = adapters.load_adapter(world / "a/softprompt-5")
     text = "<|VIRTUAL_PROMPT_0|>{source}<|VIRTUAL_PROMPT_1|>{target}"
     found = set()
     for splits in ((2, 3), (3, 2)):
         template = replace(whole.facts.template, prompt_template=text, virtual_token_splits=splits)
         folder = world / f"split-{splits[0]}"
-        adapters.save(
+        adapters.save_adapter(
             folder / "softprompt-5", whole.prompt, replace(whole.facts, template=template)
         )
         given = {"model": str(world / "one"), "adapters": str(folder)}

@@ -23,13 +23,13 @@ from torch import Tensor
 from parabench.contracts import UserError
 from parabench.prompts import adapters, nemo, peft_format
 from parabench.prompts.adapters import Adapter
-from parabench.prompts.facts import AdapterFacts, Base
-from parabench.prompts.files import pack, to_json
+from parabench.prompts.facts import AdapterFacts, BaseIdentity
+from parabench.prompts.files import pack_tensors, to_json_bytes
+from parabench.prompts.importers import ForeignPrompt, read_foreign_prompt, read_own_adapter
 from parabench.prompts.rendering import render
 from parabench.prompts.soft import vocabulary_rows
-from parabench.prompts.sources import Found, read, read_own
 from parabench.prompts.table import TaskTable
-from parabench.prompts.templates import Template, paraphrase
+from parabench.prompts.templates import Template, paraphrase_template
 from parabench.store.files import write_atomically
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from parabench.models.local import Checkpoint
 
-FORMS = ("peft", "safetensors")
+EXPORT_FORMS = ("peft", "safetensors")
 
 
 def import_adapter(
@@ -49,28 +49,28 @@ def import_adapter(
     What this project exported keeps all of its facts. UserError where the source was made for
     another model.
     """
-    if own := read_own(source):
+    if own := read_own_adapter(source):
         adapters.check_base(source, own.facts.base, base)
         facts = replace(own.facts, template=template or own.facts.template)
-        return adapters.save(target, own.prompt, facts, own.state)
-    found, given = read(source, task), Base.of(base)
+        return adapters.save_adapter(target, own.prompt, facts, own.state)
+    found, given = read_foreign_prompt(source, task), BaseIdentity.of(base)
     check_made_for(source, found, given)
     facts = AdapterFacts(
-        template or found.template or paraphrase(len(found.prompt)),
+        template or found.template or paraphrase_template(len(found.prompt)),
         given,
         found.encoder,
         origin=found.origin,
-        versions=versions(),
+        versions=package_versions(),
     )
-    return adapters.save(target, found.prompt, facts)
+    return adapters.save_adapter(target, found.prompt, facts)
 
 
 def import_table(source: Path, base: Checkpoint) -> TaskTable:
     """The task table of a ``.nemo`` file, for ``base``."""
     templates, prompts = nemo.read_nemo(source)
-    given = Base.of(base)
+    given = BaseIdentity.of(base)
     for prompt in prompts.values():
-        check_made_for(source, Found(prompt, source.name), given)
+        check_made_for(source, ForeignPrompt(prompt, source.name), given)
     return TaskTable(given, templates, prompts)
 
 
@@ -80,22 +80,30 @@ def export_adapter(adapter: Adapter, target: Path, form: str = "peft") -> Path:
 
     PEFT puts every virtual token in front, so UserError for a template that puts them elsewhere.
     """
-    if form not in FORMS:
-        raise UserError(f"export an adapter as {form!r}", "no such form", FORMS)
+    if form not in EXPORT_FORMS:
+        raise UserError(f"export an adapter as {form!r}", "no such form", EXPORT_FORMS)
     if form == "safetensors":
         facts = {"parabench": json.dumps(asdict(adapter.facts))}
-        write_atomically(target, pack({peft_format.KEY: adapter.prompt, **adapter.state}, facts))
+        write_atomically(
+            target,
+            pack_tensors({peft_format.PEFT_TENSOR_KEY: adapter.prompt, **adapter.state}, facts),
+        )
         return target
     markers = [part.kind for part in adapter.facts.template.parts]
     if "marker" in markers[1:]:
         raise UserError(
             "export to PEFT",
             "virtual tokens that do not all stand in front",
-            FORMS,
+            EXPORT_FORMS,
             "use safetensors",
         )
-    write_atomically(target / peft_format.TENSOR, pack({peft_format.KEY: adapter.prompt}))
-    write_atomically(target / peft_format.CONFIG, to_json(peft_format.peft_config(adapter.facts)))
+    write_atomically(
+        target / peft_format.PEFT_TENSOR_FILE,
+        pack_tensors({peft_format.PEFT_TENSOR_KEY: adapter.prompt}),
+    )
+    write_atomically(
+        target / peft_format.PEFT_CONFIG_FILE, to_json_bytes(peft_format.peft_config(adapter.facts))
+    )
     return target
 
 
@@ -143,12 +151,12 @@ def export_prompt_embeds(
     return target
 
 
-def versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
     """The versions of the libraries that decide a prompt's numbers."""
     return {name: version(name) for name in ("torch", "transformers", "safetensors")}
 
 
-def check_made_for(source: Path, found: Found, given: Base) -> None:
+def check_made_for(source: Path, found: ForeignPrompt, given: BaseIdentity) -> None:
     """Refuse a base that contradicts what the source recorded; a name may differ, since folders are
     named freely.
     """

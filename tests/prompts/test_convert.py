@@ -16,10 +16,10 @@ from parabench.inference.decoding import decode_causal
 from parabench.inference.rows import Row
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
-from parabench.prompts import adapters, exchange, peft_format, table
+from parabench.prompts import adapters, convert, peft_format, table
 from parabench.prompts.rendering import render
 from parabench.prompts.soft import vocabulary_rows
-from parabench.prompts.templates import Template, paraphrase
+from parabench.prompts.templates import Template, paraphrase_template
 from tests.support import tiny
 
 PROMPT = torch.randn(4, 32, generator=torch.Generator().manual_seed(0))
@@ -114,12 +114,12 @@ def nemo_file(path, weights=None, config=None, mode="w"):
 
 def test_peft_to_here_to_peft_to_here_is_bit_exact(base, tmp_path):
     theirs = peft_folder(tmp_path / "theirs")
-    first = exchange.import_adapter(theirs, tmp_path / "first", base)
-    exchange.export_adapter(first, tmp_path / "out", "peft")
-    assert (tmp_path / "out" / peft_format.TENSOR).read_bytes() == (
-        theirs / peft_format.TENSOR
+    first = convert.import_adapter(theirs, tmp_path / "first", base)
+    convert.export_adapter(first, tmp_path / "out", "peft")
+    assert (tmp_path / "out" / peft_format.PEFT_TENSOR_FILE).read_bytes() == (
+        theirs / peft_format.PEFT_TENSOR_FILE
     ).read_bytes()
-    second = exchange.import_adapter(tmp_path / "out", tmp_path / "second", base)
+    second = convert.import_adapter(tmp_path / "out", tmp_path / "second", base)
     assert (
         second.prompt.numpy().tobytes()
         == first.prompt.numpy().tobytes()
@@ -127,37 +127,41 @@ def test_peft_to_here_to_peft_to_here_is_bit_exact(base, tmp_path):
     )
     assert second.digest == first.digest
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        peft_format.CONFIG,
-        peft_format.TENSOR,
+        peft_format.PEFT_CONFIG_FILE,
+        peft_format.PEFT_TENSOR_FILE,
     ]
     assert "PROMPT_TUNING for facebook/opt-toy" in first.facts.origin
 
 
 def test_plain_safetensors_keeps_prompt_state_and_facts(base, tmp_path):
     facts = adapters.AdapterFacts(
-        paraphrase(4), adapters.Base.of(base), seed=3, loss=((1, 0.1),), data="d"
+        paraphrase_template(4), adapters.BaseIdentity.of(base), seed=3, loss=((1, 0.1),), data="d"
     )
-    own = adapters.save(tmp_path / "own", PROMPT, facts, {"initial": PROMPT * 2})
-    file = exchange.export_adapter(own, tmp_path / "p.safetensors", "safetensors")
+    own = adapters.save_adapter(tmp_path / "own", PROMPT, facts, {"initial": PROMPT * 2})
+    file = convert.export_adapter(own, tmp_path / "p.safetensors", "safetensors")
     assert torch.equal(load_file(file)["prompt_embeddings"], PROMPT)
-    again = exchange.import_adapter(file, tmp_path / "again", base)
+    again = convert.import_adapter(file, tmp_path / "again", base)
     assert again.facts == own.facts
-    for name in (peft_format.TENSOR, adapters.FACTS, adapters.STATE):
+    for name in (
+        peft_format.PEFT_TENSOR_FILE,
+        adapters.ADAPTER_FACTS_FILE,
+        adapters.ADAPTER_STATE_FILE,
+    ):
         assert (tmp_path / "own" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
-    copied = exchange.import_adapter(tmp_path / "own", tmp_path / "copied", base)
+    copied = convert.import_adapter(tmp_path / "own", tmp_path / "copied", base)
     assert copied.facts == own.facts
 
 
 def test_a_foreign_plain_file_needs_only_the_tensor(base, tmp_path):
     save_file({"prompt_embeddings": PROMPT}, tmp_path / "p.safetensors")
     assert torch.equal(
-        exchange.import_adapter(tmp_path / "p.safetensors", tmp_path / "a", base).prompt, PROMPT
+        convert.import_adapter(tmp_path / "p.safetensors", tmp_path / "a", base).prompt, PROMPT
     )
 
 
 def test_paraphrase_opts_checkpoint_gives_its_prompt_and_its_layout(base, tmp_path):
     file = origin_file(tmp_path / "soft-opt-epoch=029-val_loss=0.487.ckpt")
-    adapter = exchange.import_adapter(file, tmp_path / "a", base)
+    adapter = convert.import_adapter(file, tmp_path / "a", base)
     assert torch.equal(adapter.prompt, PROMPT)
     assert adapter.facts.origin.startswith(
         "Paraphrase-OPT soft-opt-epoch=029-val_loss=0.487.ckpt sha256:"
@@ -171,21 +175,21 @@ def test_paraphrase_opts_checkpoint_gives_its_prompt_and_its_layout(base, tmp_pa
 def test_paraphrase_opts_vocabulary_is_checked(base, tmp_path):
     file = origin_file(tmp_path / "x.ckpt", **{"soft_embedding.wte.weight": torch.zeros(50, 32)})
     with pytest.raises(UserError, match=r"a model of vocabulary 50; .* has vocabulary 384"):
-        exchange.import_adapter(file, tmp_path / "a", base)
+        convert.import_adapter(file, tmp_path / "a", base)
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
 def test_a_nemo_table_gives_its_tasks(base, tmp_path, mode):
     file = nemo_file(tmp_path / "table.nemo", mode=mode)
-    found = exchange.import_table(file, base)
+    found = convert.import_table(file, base)
     assert list(found.prompts) == ["sentiment", "qa"]
     assert torch.equal(found.prompts["qa"], PROMPT[:2] + 1)
-    table.save(tmp_path / "table", found)
-    assert torch.equal(table.load(tmp_path / "table", base).prompts["sentiment"], PROMPT)
-    one = exchange.import_adapter(file, tmp_path / "one", base, task="sentiment")
+    table.save_table(tmp_path / "table", found)
+    assert torch.equal(table.load_table(tmp_path / "table", base).prompts["sentiment"], PROMPT)
+    one = convert.import_adapter(file, tmp_path / "one", base, task="sentiment")
     assert (one.facts.template.answer_field, one.facts.template.answer_only_loss) == ("label", True)
     with pytest.raises(UserError, match="2 tasks"):
-        exchange.import_adapter(file, tmp_path / "none", base)
+        convert.import_adapter(file, tmp_path / "none", base)
 
 
 def test_a_nemo_file_of_the_flat_layout_is_read_too(base, tmp_path):
@@ -193,7 +197,7 @@ def test_a_nemo_file_of_the_flat_layout_is_read_too(base, tmp_path):
         "prompt_table.prompt_table.qa.prompt_embeddings.weight": PROMPT[:2],
         "prompt_table.prompt_table.qa.indices": torch.arange(2),
     }
-    found = exchange.import_table(nemo_file(tmp_path / "t.nemo", weights), base)
+    found = convert.import_table(nemo_file(tmp_path / "t.nemo", weights), base)
     assert torch.equal(found.prompts["qa"], PROMPT[:2])
 
 
@@ -213,15 +217,15 @@ def test_nothing_in_a_file_is_run(base, tmp_path):
     )
     nemo_file(tmp_path / "bomb.nemo", {"prompt_table": {}, "more": bomb})
     old = peft_folder(tmp_path / "old")
-    (old / peft_format.TENSOR).unlink()
+    (old / peft_format.PEFT_TENSOR_FILE).unlink()
     torch.save({"prompt_embeddings": PROMPT, "more": bomb}, old / "adapter_model.bin")
     for source in (tmp_path / "bomb.ckpt", tmp_path / "bomb.nemo", old):
         with pytest.raises(UserError, match="not tensors alone"):
-            exchange.import_adapter(source, tmp_path / "a", base)
+            convert.import_adapter(source, tmp_path / "a", base)
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "a").exists()
     torch.save({"prompt_embeddings": PROMPT}, old / "adapter_model.bin")
-    assert torch.equal(exchange.import_adapter(old, tmp_path / "a", base).prompt, PROMPT)
+    assert torch.equal(convert.import_adapter(old, tmp_path / "a", base).prompt, PROMPT)
 
 
 def written(path, content=b"PK\x03\x04 not a checkpoint"):
@@ -255,27 +259,27 @@ REFUSED = {
 @pytest.mark.parametrize("message", REFUSED)
 def test_what_does_not_belong_is_refused(base, tmp_path, message):
     with pytest.raises(UserError, match=message):
-        exchange.import_adapter(REFUSED[message](tmp_path), tmp_path / "target", base)
+        convert.import_adapter(REFUSED[message](tmp_path), tmp_path / "target", base)
     assert not (tmp_path / "target").exists()
 
 
 def test_another_base_is_refused(base, other, tmp_path):
     with pytest.raises(UserError, match=r"made for a model of width 32; .* has width 16"):
-        exchange.import_adapter(peft_folder(tmp_path / "a"), tmp_path / "b", other)
-    exchange.import_adapter(peft_folder(tmp_path / "a"), tmp_path / "b", base)
+        convert.import_adapter(peft_folder(tmp_path / "a"), tmp_path / "b", other)
+    convert.import_adapter(peft_folder(tmp_path / "a"), tmp_path / "b", base)
     with pytest.raises(UserError, match=r"made for .*, given "):
-        exchange.import_adapter(tmp_path / "b", tmp_path / "c", other)
+        convert.import_adapter(tmp_path / "b", tmp_path / "c", other)
 
 
 def test_peft_export_refuses_what_peft_cannot_say(base, tmp_path):
     template = Template("t", "{source}<|VIRTUAL_PROMPT_0|>{target}", 4, (4,), "source", "target")
-    adapter = adapters.save(
-        tmp_path / "a", PROMPT, adapters.AdapterFacts(template, adapters.Base.of(base))
+    adapter = adapters.save_adapter(
+        tmp_path / "a", PROMPT, adapters.AdapterFacts(template, adapters.BaseIdentity.of(base))
     )
     with pytest.raises(UserError, match="do not all stand in front"):
-        exchange.export_adapter(adapter, tmp_path / "b", "peft")
+        convert.export_adapter(adapter, tmp_path / "b", "peft")
     with pytest.raises(UserError, match="no such form"):
-        exchange.export_adapter(adapter, tmp_path / "b", "onnx")
+        convert.export_adapter(adapter, tmp_path / "b", "onnx")
 
 
 def test_embeddings_for_serving_continue_as_the_adapter_does(base, tmp_path):
@@ -283,9 +287,9 @@ def test_embeddings_for_serving_continue_as_the_adapter_does(base, tmp_path):
     weights only.
     """
     model, tokenizer = load_causal(base, Runtime())
-    adapter = exchange.import_adapter(peft_folder(tmp_path / "a"), tmp_path / "b", base)
+    adapter = convert.import_adapter(peft_folder(tmp_path / "a"), tmp_path / "b", base)
     record = {"source": "Nobody knew why"}
-    file = exchange.export_prompt_embeds(
+    file = convert.export_prompt_embeds(
         adapter, model, tokenizer, [record], tmp_path / "embeds.jsonl", 64
     )
     encoded = json.loads(file.read_text())["prompt_embeds"]
@@ -305,14 +309,14 @@ def test_embeddings_for_serving_continue_as_the_adapter_does(base, tmp_path):
 
 def test_embeddings_of_another_width_are_refused(base, other, tmp_path):
     model, tokenizer = load_causal(other, Runtime())
-    adapter = exchange.import_adapter(peft_folder(tmp_path / "a"), tmp_path / "b", base)
+    adapter = convert.import_adapter(peft_folder(tmp_path / "a"), tmp_path / "b", base)
     with pytest.raises(UserError, match="width 32, this model has 16"):
-        next(exchange.prompt_embeds(adapter, model, tokenizer, [{"source": "x"}], 64))
+        next(convert.prompt_embeds(adapter, model, tokenizer, [{"source": "x"}], 64))
 
 
 def test_the_base_is_read_from_the_checkpoint(base, other):
     for checkpoint in (base, other):
         model = load_causal(checkpoint, Runtime())[0]
-        found = adapters.Base.of(checkpoint)
+        found = adapters.BaseIdentity.of(checkpoint)
         assert (found.vocabulary, found.width) == tuple(vocabulary_rows(model).shape)
         assert found.digest == checkpoint.digest

@@ -16,7 +16,9 @@ STRICT_KEYS = ConfigDict(extra="forbid")
 T = TypeVar("T")
 
 
-def build(kind: type[T], content: Mapping[str, object], asked: str, mend: str = "") -> T:
+def validate_dataclass(
+    kind: type[T], content: Mapping[str, object], asked: str, mend: str = ""
+) -> T:
     """An object of a dataclass from a mapping; UserError names unknown, missing and mistyped
     keys.
     """

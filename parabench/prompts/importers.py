@@ -18,16 +18,16 @@ from parabench.models.pickles import read_tensors
 from parabench.prompts import adapters, nemo, peft_format
 from parabench.prompts.adapters import Adapter
 from parabench.prompts.facts import AdapterFacts
-from parabench.prompts.files import check_matrix, damaged, read_file, unpack
-from parabench.prompts.plain import build
+from parabench.prompts.files import check_matrix, damaged_adapter, read_adapter_file, unpack_tensors
 from parabench.prompts.templates import Template
+from parabench.prompts.validation import validate_dataclass
 
 ORIGIN_KEY = "soft_embedding.learned_embedding"
-PICKLED = "adapter_model.bin"
+PEFT_PICKLE_FILE = "adapter_model.bin"
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class ForeignPrompt:
     """A prompt of another tool, and what that tool recorded; empty where it recorded nothing."""
 
     prompt: Float[Tensor, "P H"]
@@ -37,10 +37,10 @@ class Found:
     base: Mapping[str, object] = field(default_factory=dict)
 
 
-def read_own(source: Path) -> Adapter | None:
+def read_own_adapter(source: Path) -> Adapter | None:
     """What this project itself saved or exported, verified; None for the files of other tools."""
-    if (source / adapters.FACTS).is_file():
-        return adapters.load(source)
+    if (source / adapters.ADAPTER_FACTS_FILE).is_file():
+        return adapters.load_adapter(source)
     if source.suffix != ".safetensors" or not source.is_file():
         return None
     try:
@@ -50,13 +50,13 @@ def read_own(source: Path) -> Adapter | None:
         return None  # told as damage by the reader of foreign files
     if recorded is None:
         return None
-    facts = build(AdapterFacts, json.loads(recorded), f"import {source}")
-    tensors = unpack(source, source.read_bytes())
-    prompt = check_matrix(source, tensors.pop(peft_format.KEY))
+    facts = validate_dataclass(AdapterFacts, json.loads(recorded), f"import {source}")
+    tensors = unpack_tensors(source, source.read_bytes())
+    prompt = check_matrix(source, tensors.pop(peft_format.PEFT_TENSOR_KEY))
     return Adapter(prompt, facts, facts.sha256, tensors)
 
 
-def read(source: Path, task: str) -> Found:
+def read_foreign_prompt(source: Path, task: str) -> ForeignPrompt:
     """The prompt in a file or folder of another tool; ``task`` names one of a NeMo table's
     several.
     """
@@ -78,16 +78,16 @@ def read(source: Path, task: str) -> Found:
     return readers[source.suffix](source)
 
 
-def _read_peft(source: Path) -> Found:
-    config = peft_format.read_config(source)
+def _read_peft(source: Path) -> ForeignPrompt:
+    config = peft_format.read_peft_config(source)
     prompt = (
         _read_old_peft(source)
-        if (source / PICKLED).is_file()
-        else peft_format.read_prompt(source)[0]
+        if (source / PEFT_PICKLE_FILE).is_file()
+        else peft_format.read_peft_prompt(source)[0]
     )
     if config.get("num_virtual_tokens") != len(prompt):
-        found = f"{peft_format.CONFIG} says {config.get('num_virtual_tokens')} rows, there are {len(prompt)}"
-        raise damaged(source, found)
+        found = f"{peft_format.PEFT_CONFIG_FILE} says {config.get('num_virtual_tokens')} rows, there are {len(prompt)}"
+        raise damaged_adapter(source, found)
     keys = {"name": "base_model_name_or_path", "width": "token_dim", "layers": "num_layers"}
     base = {
         ours: config.get(theirs)
@@ -96,14 +96,18 @@ def _read_peft(source: Path) -> Found:
     if re.fullmatch("[0-9a-f]{40}", str(config.get("revision"))):
         base["revision"] = config["revision"]
     origin = f"PEFT {config.get('peft_version') or ''} {config['peft_type']} for {base['name']}"
-    return Found(prompt, origin, None, peft_format.encoder_facts(config), base)
+    return ForeignPrompt(prompt, origin, None, peft_format.encoder_facts(config), base)
 
 
 def _read_old_peft(source: Path) -> Float[Tensor, "P H"]:
-    return _one(source, read_tensors(PICKLED, read_file(source, PICKLED)), peft_format.KEY)
+    return _one(
+        source,
+        read_tensors(PEFT_PICKLE_FILE, read_adapter_file(source, PEFT_PICKLE_FILE)),
+        peft_format.PEFT_TENSOR_KEY,
+    )
 
 
-def _read_origin(source: Path) -> Found:
+def _read_origin(source: Path) -> ForeignPrompt:
     """Paraphrase-OPT's checkpoint (``SpecificLayersCheckpoint``); its data put ``</s>`` between
     source and target.
     """
@@ -116,15 +120,18 @@ def _read_origin(source: Path) -> Found:
         tensor for name, tensor in tensors.items() if name.endswith("soft_embedding.wte.weight")
     ]
     base = {"vocabulary": len(rows[0])} if rows else {}
-    return Found(prompt, f"Paraphrase-OPT {_pinned(source, content)}", template, base=base)
+    return ForeignPrompt(prompt, f"Paraphrase-OPT {_pinned(source, content)}", template, base=base)
 
 
-def _read_plain(source: Path) -> Found:
+def _read_plain(source: Path) -> ForeignPrompt:
     content = source.read_bytes()
-    return Found(_one(source, unpack(source, content), peft_format.KEY), _pinned(source, content))
+    return ForeignPrompt(
+        _one(source, unpack_tensors(source, content), peft_format.PEFT_TENSOR_KEY),
+        _pinned(source, content),
+    )
 
 
-def _read_task(source: Path, task: str) -> Found:
+def _read_task(source: Path, task: str) -> ForeignPrompt:
     templates, prompts = nemo.read_nemo(source)
     wanted = [
         template
@@ -138,7 +145,7 @@ def _read_task(source: Path, task: str) -> Found:
             sorted(prompts),
             "name one",
         )
-    return Found(
+    return ForeignPrompt(
         prompts[wanted[0].taskname], f"NeMo {_pinned(source, source.read_bytes())}", wanted[0]
     )
 
@@ -150,7 +157,7 @@ def _pinned(source: Path, content: bytes) -> str:
 def _one(source: Path, tensors: Mapping[str, Tensor], key: str) -> Float[Tensor, "P H"]:
     found = [name for name in tensors if name == key or name.endswith(f".{key}")]
     if len(found) != 1:
-        raise damaged(
+        raise damaged_adapter(
             source, f"{len(found)} tensors {key} among {', '.join(sorted(tensors)) or 'none'}"
         )
     return check_matrix(source, tensors[found[0]])
