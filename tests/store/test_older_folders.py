@@ -1,0 +1,135 @@
+"""Folders made by an earlier commit open, verify, report and resume with the present code.
+
+What they must come to is in the folders themselves: that commit wrote it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from parabench.commands.data import training_data
+from parabench.contracts import Runtime
+from parabench.models.checkpoints import locate
+from parabench.pipeline import plan as planning
+from parabench.pipeline import runner
+from parabench.pipeline.plan import Plan, Request
+from parabench.prompts import adapters
+from parabench.report.assemble import write_reports
+from parabench.store.run_folder import verify
+from parabench.suites import suite as suites
+from parabench.training import kinds, requests
+
+MADE = Path(__file__).parent.parent / "support" / "made_by_65248aa"
+FINISHED = MADE / "run-finished"
+
+
+@pytest.fixture
+def older(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A copy of the folder that the test names."""
+    return Path(shutil.copytree(MADE / request.param, tmp_path / request.param))
+
+
+def planned(folder: Path) -> Plan:
+    """What the older runs were asked for."""
+    suite = suites.load("mini")
+    systems, scorers = ("softprompt-20", "copy"), ("ibleu", "bartscore")
+    if folder.name == "run-answering":
+        systems, scorers = ("softprompt-20",), ("ibleu",)
+    return planning.plan(
+        Request(suite, systems, scorers, limit=6, batch_size=2, device="cpu", output=folder)
+    )
+
+
+def records(folder: Path) -> dict[str, bytes]:
+    """The files of answers and of measurements."""
+    found = sorted([*folder.glob("predictions/*"), *folder.glob("statistics/*")])
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+def test_what_is_kept_is_small_and_names_no_machine() -> None:
+    files = [path for path in MADE.rglob("*") if path.is_file()]
+    assert len(files) > 40
+    assert sum(path.stat().st_size for path in files) < 300_000
+    assert not [path for path in files if b"/root" in path.read_bytes()]
+
+
+@pytest.mark.parametrize("older", ["run-finished"], indirect=True)
+def test_an_older_run_verifies(older: Path) -> None:
+    assert verify(older) == []
+
+
+@pytest.mark.parametrize("older", ["run-finished"], indirect=True)
+def test_an_older_run_reports_the_same_numbers(older: Path) -> None:
+    was = json.loads((older / "leaderboard.json").read_text())
+    write_reports(older)
+    now = json.loads((older / "leaderboard.json").read_text())
+    assert now["comparisons"] == was["comparisons"]
+    assert now["rows"] == was["rows"]
+    assert verify(older) == []
+
+
+@pytest.mark.parametrize("older", ["run-finished"], indirect=True)
+def test_an_older_run_given_again_makes_nothing_anew(older: Path) -> None:
+    before = records(older)
+    runner.run(planned(older), advance=lambda what, *_: pytest.fail(f"made anew: {what}"))
+    assert records(older) == before
+    assert not (older / "quarantine").exists()
+    assert verify(older) == []
+
+
+@pytest.mark.parametrize("older", ["run-answering", "run-measuring"], indirect=True)
+def test_an_older_unfinished_run_resumes(older: Path) -> None:
+    finished, before, notes = records(FINISHED), records(older), list[str]()
+    runner.run(planned(older), notice=notes.append)
+    now = records(older)
+    assert verify(older) == []
+    # What was finished is as it was; what is made now, of a scorer without a model, is to the byte
+    # what the older commit made.
+    kept = [name for name in before if ".part" not in name]
+    assert all(now[name] == before[name] for name in kept)
+    assert all(now[name] == finished[name] for name in now if "bartscore" not in name)
+    torn = ["torn end" in note for note in notes]
+    assert torn == ([True] if older.name == "run-answering" else [])
+
+
+@pytest.mark.parametrize("older", ["adapter"], indirect=True)
+def test_an_older_adapter_loads(older: Path) -> None:
+    base = requests.base_of(kinds.parse("softprompt-4"), suites.load("mini").train.model_dump(), None)
+    adapter = adapters.load(older, locate(str(base.reference)))
+    assert adapter.prompt.shape == (4, 192)
+    stored = load_file(older / "adapter_model.safetensors")
+    assert torch.equal(adapter.prompt, stored["prompt_embeddings"])
+
+
+def training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> requests.Request:
+    """What the older trainings were asked for."""
+    monkeypatch.chdir(MADE)
+    suite, kind = suites.load("mini"), kinds.parse("softprompt-4")
+    pairs = training_data("tsv:pairs.tsv", suite, 8, 0, None)
+    config = requests.configured(kind, steps=6, save_every=2, validate_every=2, batch_size=4)
+    base = requests.base_of(kind, suite.train.model_dump(), None)
+    return requests.Request(kind, base, pairs, config, Runtime(), folder)
+
+
+@pytest.mark.parametrize("older", ["training-unfinished"], indirect=True)
+def test_an_older_checkpoint_is_trained_on(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = list[int]()
+    requests.carry_out(training(older, monkeypatch), lambda log: steps.append(log.step))
+    assert steps == [5, 6]
+    made, expected = (
+        load_file(folder / "adapter_model.safetensors")["prompt_embeddings"]
+        for folder in (older, MADE / "adapter")
+    )
+    torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("older", ["adapter"], indirect=True)
+def test_an_older_finished_training_is_left(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = requests.carry_out(training(older, monkeypatch), lambda log: pytest.fail("trained"))
+    assert outcome.steps == 6
