@@ -100,7 +100,9 @@ def test_an_older_unfinished_run_resumes(older: Path) -> None:
 
 @pytest.mark.parametrize("older", ["adapter"], indirect=True)
 def test_an_older_adapter_loads(older: Path) -> None:
-    base = requests.base_of(kinds.parse("softprompt-4"), suites.load("mini").train.model_dump(), None)
+    base = requests.base_of(
+        kinds.parse("softprompt-4"), suites.load("mini").train.model_dump(), None
+    )
     adapter = adapters.load(older, locate(str(base.reference)))
     assert adapter.prompt.shape == (4, 192)
     stored = load_file(older / "adapter_model.safetensors")
