@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 from parabench.scorers import bleu
-from parabench.scorers.sums import as_sums, means
+from parabench.scorers.aggregation import mean_of_defined, values_and_counts
 
 from parabench.contracts import Setting, additive
-from parabench.data.examples import read_examples
+from parabench.data.examples import read_test_set
 from parabench.stats import significance as sig
 from parabench.stats.leave_one_out import without
 
@@ -36,7 +36,7 @@ Pair = tuple[Rows, Rows]
 @additive
 def mean(statistics: Float[np.ndarray, "*draws N 2"]) -> Float[np.ndarray, "*draws 1"]:
     """A mean column."""
-    return means(statistics)
+    return mean_of_defined(statistics)
 
 
 BLEU = bleu.build("", Setting())
@@ -44,8 +44,8 @@ BLEU = bleu.build("", Setting())
 
 def people() -> Pair:
     """BLEU's counts of each example's first and second reference, both against the third."""
-    examples = [without(without(one, 0), 0) for one in read_examples(ENGLISH)]
-    texts = [one.references for one in read_examples(ENGLISH)]
+    examples = [without(without(one, 0), 0) for one in read_test_set(ENGLISH)]
+    texts = [one.references for one in read_test_set(ENGLISH)]
     return BLEU.measure(examples, [two[0] for two in texts]), BLEU.measure(
         examples, [two[1] for two in texts]
     )
@@ -53,13 +53,13 @@ def people() -> Pair:
 
 def normal(generator: np.random.Generator) -> Rows:
     """Independent values."""
-    return as_sums(generator.normal(size=(SOURCES * ITEMS, 1)))
+    return values_and_counts(generator.normal(size=(SOURCES * ITEMS, 1)))
 
 
 def clustered(generator: np.random.Generator) -> Rows:
     """Values half of whose variance is their source's."""
     shared = np.repeat(generator.normal(size=(SOURCES, 1)), ITEMS, axis=0)
-    return as_sums((shared + generator.normal(size=(SOURCES * ITEMS, 1))) / np.sqrt(2))
+    return values_and_counts((shared + generator.normal(size=(SOURCES * ITEMS, 1))) / np.sqrt(2))
 
 
 NAMES = [str(row // ITEMS) for row in range(SOURCES * ITEMS)]
@@ -109,7 +109,9 @@ def trained(
 
     def draw(generator: np.random.Generator) -> Float[np.ndarray, "S N 2"]:
         shared = generator.normal(size=(200, 1))
-        return np.stack([as_sums(shared + spread * generator.normal()) for _ in range(seeds)])
+        return np.stack(
+            [values_and_counts(shared + spread * generator.normal()) for _ in range(seeds)]
+        )
 
     return draw
 
@@ -121,7 +123,7 @@ def speed(
     this size.
     """
     generator = np.random.default_rng(2)
-    rows = [as_sums(generator.normal(size=(examples, columns))) for _ in range(systems)]
+    rows = [values_and_counts(generator.normal(size=(examples, columns))) for _ in range(systems)]
     pairs = list(combinations(range(systems), 2))
     wall, busy = time.perf_counter(), time.process_time()
     samples = sig.bootstraps(mean, rows, 0, draws)

@@ -149,13 +149,13 @@ def score(
       found:   1 texts for 2 examples
       mend:    give one text for each example
     """
-    from parabench.data.examples import read_examples
+    from parabench.data.examples import read_test_set
     from parabench.pipeline import plan as planning
 
     asked = (
         _examples(examples)
         if not isinstance(examples, (str, PathLike))
-        else read_examples(Path(examples))
+        else read_test_set(Path(examples))
     )
     given = predictions if isinstance(predictions, Mapping) else {"predictions": predictions}
     request = _request(suite, (), scorers, seed, device, None, output, None)
@@ -229,11 +229,11 @@ def _request(
 
 
 def _examples(given: Sequence[Example | Record]) -> list[Example]:
-    from parabench.data.examples import from_json
+    from parabench.data.examples import example_from_json
 
     where = Path("examples")
     return [
-        one if isinstance(one, Example) else from_json(where, number, json.dumps(dict(one)))
+        one if isinstance(one, Example) else example_from_json(where, number, json.dumps(dict(one)))
         for number, one in enumerate(given, 1)
     ]
 

@@ -16,6 +16,6 @@ SCORERS = {
     "rouge": "parabench.scorers.rouge:build",
     "sari": "parabench.scorers.sari:build",
     "selfbleu": "parabench.scorers.selfbleu:build",
-    "side": "parabench.scorers.side:build",
+    "side": "parabench.scorers.diagnostics:build",
     "ter": "parabench.scorers.ter:build",
 }

@@ -16,11 +16,11 @@ from parabench.contracts import Column, Example, Runtime, Scorer, Setting, Signa
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_seq2seq
 
-from . import checkpoints, options
-from .checkpoints import Pair, mean_log_likelihoods
-from .sums import additive, as_sums, means
+from . import pretrained, scorer_options
+from .aggregation import additive, mean_of_defined, values_and_counts
+from .pretrained import SourceTarget, mean_log_likelihoods
 
-COLUMNS = (
+_COLUMNS = (
     Column(
         "bartscore-s2h",
         "up",
@@ -63,7 +63,7 @@ class BartScore:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        return COLUMNS
+        return _COLUMNS
 
     @property
     def signature(self) -> Signature:
@@ -73,7 +73,9 @@ class BartScore:
             ("truncate", "model-limit"),
             ("empty", "specials-only"),
         )
-        return Signature("bartscore", (*checkpoints.identity(self.model, self.runtime), *rules))
+        return Signature(
+            "bartscore", (*pretrained.checkpoint_items(self.model, self.runtime), *rules)
+        )
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
@@ -81,11 +83,13 @@ class BartScore:
         rows = list(zip(examples, texts, strict=True))
         pairs = (pair for example, text in rows for pair in _pairs(example, text))
         score = mean_log_likelihoods(*self._loaded, pairs, self.runtime)
-        return as_sums(np.array([self._row(example, text, score) for example, text in rows]))
+        return values_and_counts(
+            np.array([self._row(example, text, score) for example, text in rows])
+        )
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 8"]) -> Float[np.ndarray, "*draws 4"]:
-        return means(statistics)
+        return mean_of_defined(statistics)
 
     def release(self) -> None:
         """Let go of the model; the next ``measure`` loads it again."""
@@ -95,7 +99,7 @@ class BartScore:
     def _loaded(self) -> tuple[Any, Any]:
         return load_seq2seq(locate(self.model), self.runtime)
 
-    def _row(self, example: Example, text: str, score: Mapping[Pair, float]) -> list[float]:
+    def _row(self, example: Example, text: str, score: Mapping[SourceTarget, float]) -> list[float]:
         if not example.references:  # a row of a corpus, which has the source alone
             return [score[example.source, text], np.nan, np.nan, np.nan]
         ways = np.array([[score[r, text], score[text, r]] for r in example.references])
@@ -106,7 +110,7 @@ class BartScore:
         ]
 
 
-def _pairs(example: Example, text: str) -> list[Pair]:
+def _pairs(example: Example, text: str) -> list[SourceTarget]:
     both_ways = [
         pair for reference in example.references for pair in ((reference, text), (text, reference))
     ]
@@ -115,7 +119,9 @@ def _pairs(example: Example, text: str) -> list[Pair]:
 
 def build(variant: str, setting: Setting) -> Scorer:
     """Build ``bartscore``; options: ``model`` (folder or hub id), ``references`` (mean or max)."""
-    options.no_variant("bartscore", variant)
-    given = options.read("bartscore", setting, model=str, references=str)
-    options.choose("bartscore", "references", given.get("references", "mean"), ("mean", "max"))
+    scorer_options.no_variant("bartscore", variant)
+    given = scorer_options.read_options("bartscore", setting, model=str, references=str)
+    scorer_options.choose(
+        "bartscore", "references", given.get("references", "mean"), ("mean", "max")
+    )
     return BartScore(setting.runtime, **given)

@@ -11,9 +11,9 @@ from sacrebleu.metrics.bleu import BLEU
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
-from . import options
+from . import scorer_options
+from .aggregation import additive, mean_of_defined, values_and_counts
 from .matching import Matcher, build_matcher
-from .sums import additive, as_sums, means
 
 LEAST = 1e-5
 """Both terms are kept above this, so that a copy scores almost 0 and the harmonic mean exists."""
@@ -63,11 +63,11 @@ class BertIBleu:
         )
         kept, changed = np.maximum(meaning, LEAST), np.maximum(1 - overlap, LEAST)
         harmonic = (self.beta + 1) / (self.beta / kept + 1 / changed)
-        return as_sums(np.column_stack([harmonic, meaning]))
+        return values_and_counts(np.column_stack([harmonic, meaning]))
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 4"]) -> Float[np.ndarray, "*draws 2"]:
-        return means(statistics)
+        return mean_of_defined(statistics)
 
     def release(self) -> None:
         """Let go of the model."""
@@ -76,5 +76,5 @@ class BertIBleu:
 
 def build(variant: str, setting: Setting) -> Scorer:
     """Build ``bertibleu``; options as for bertscore."""
-    options.no_variant("bertibleu", variant)
+    scorer_options.no_variant("bertibleu", variant)
     return BertIBleu(build_matcher("bertibleu", setting))

@@ -12,11 +12,11 @@ from jaxtyping import Float
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
-from . import options
+from . import scorer_options
+from .aggregation import additive, mean_of_defined, need_references, values_and_counts
 from .matching import Matcher, build_matcher
-from .sums import additive, as_sums, means, need_references
 
-COLUMNS = (
+_COLUMNS = (
     Column("bertscore", "up", "reference", 4, "F of soft token matching, best reference"),
     Column("bertscore-p", "up", "reference", 4, "precision of soft token matching, best reference"),
     Column("bertscore-r", "up", "reference", 4, "recall of soft token matching, best reference"),
@@ -35,7 +35,7 @@ class BertScore:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        return COLUMNS
+        return _COLUMNS
 
     @property
     def signature(self) -> Signature:
@@ -54,11 +54,11 @@ class BertScore:
         ]
         starts = np.cumsum([0, *(len(example.references) for example in examples)])[:-1]
         best = np.maximum.reduceat(self.matcher.match(pairs), starts)
-        return as_sums(best[:, [2, 0, 1]])
+        return values_and_counts(best[:, [2, 0, 1]])
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 6"]) -> Float[np.ndarray, "*draws 3"]:
-        return means(statistics)
+        return mean_of_defined(statistics)
 
     def release(self) -> None:
         """Let go of the model."""
@@ -67,5 +67,5 @@ class BertScore:
 
 def build(variant: str, setting: Setting) -> Scorer:
     """Build ``bertscore``; options: ``model`` with its ``layers``, ``idf``, ``baseline``."""
-    options.no_variant("bertscore", variant)
+    scorer_options.no_variant("bertscore", variant)
     return BertScore(build_matcher("bertscore", setting))

@@ -13,10 +13,10 @@ from sacrebleu.metrics.bleu import BLEU
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
-from . import options
-from .cores import BLOCK, rows
-from .overlap import bleu_counter, bleu_options, corpus_bleu, settings
-from .sums import additive, need_references
+from . import scorer_options
+from .aggregation import additive, need_references
+from .overlap import bleu_counter, bleu_options, corpus_bleu, sacrebleu_items
+from .parallel import EXAMPLES_PER_CALL, count_all
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Bleu:
     tokenize: str = "13a"
     lowercase: bool = False
 
-    block: ClassVar[int] = BLOCK
+    block: ClassVar[int] = EXAMPLES_PER_CALL
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -37,13 +37,15 @@ class Bleu:
 
     @property
     def signature(self) -> Signature:
-        return Signature("bleu", settings(BLEU(tokenize=self.tokenize, lowercase=self.lowercase)))
+        return Signature(
+            "bleu", sacrebleu_items(BLEU(tokenize=self.tokenize, lowercase=self.lowercase))
+        )
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 10"]:
         need_references("bleu", examples)
-        return rows(partial(bleu_counter, self.tokenize, self.lowercase), examples, texts)
+        return count_all(partial(bleu_counter, self.tokenize, self.lowercase), examples, texts)
 
     @additive
     def combine(
@@ -54,5 +56,5 @@ class Bleu:
 
 def build(variant: str, setting: Setting) -> Scorer:
     """Build ``bleu``; options: ``tokenize`` (sacrebleu's names), ``lowercase``."""
-    options.no_variant("bleu", variant)
+    scorer_options.no_variant("bleu", variant)
     return Bleu(**bleu_options("bleu", setting))

@@ -16,14 +16,14 @@ from sacrebleu.metrics.chrf import CHRF
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
-from . import options
-from .cores import BLOCK, REMEMBERED, Count, rows
-from .overlap import settings
-from .sums import additive, need_references
+from . import scorer_options
+from .aggregation import additive, need_references
+from .overlap import sacrebleu_items
+from .parallel import CACHED_TEXTS, EXAMPLES_PER_CALL, Count, count_all
 
-ORDERS = (6, 8)
+_ORDERS = (6, 8)
 """N-gram orders of chrF (characters 1 to 6) and of chrF++ (the same, and words 1 and 2)."""
-KEPT = 256
+_CACHED_NGRAMS = 256
 """Texts whose n-grams are remembered: about 80 kB each."""
 
 
@@ -37,7 +37,7 @@ class Chrf:
 
     lowercase: bool = False
 
-    block: ClassVar[int] = BLOCK
+    block: ClassVar[int] = EXAMPLES_PER_CALL
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -48,21 +48,21 @@ class Chrf:
 
     @property
     def signature(self) -> Signature:
-        items = dict(settings(CHRF(lowercase=self.lowercase)))
+        items = dict(sacrebleu_items(CHRF(lowercase=self.lowercase)))
         return Signature("chrf", tuple((items | {"nw": "0,2"}).items()))
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 42"]:
         need_references("chrf", examples)
-        return rows(partial(_counter, self.lowercase), examples, texts)
+        return count_all(partial(_counter, self.lowercase), examples, texts)
 
     @additive
     def combine(
         self, statistics: Float[np.ndarray, "*draws N 42"]
     ) -> Float[np.ndarray, "*draws 2"]:
         sums = statistics.sum(axis=-2)
-        plain, plus = np.split(sums.reshape(*sums.shape[:-1], -1, 3), [ORDERS[0]], axis=-2)
+        plain, plus = np.split(sums.reshape(*sums.shape[:-1], -1, 3), [_ORDERS[0]], axis=-2)
         return np.stack([_f_score(plain), _f_score(plus)], axis=-1)
 
 
@@ -72,11 +72,11 @@ def _counter(lowercase: bool) -> Count:
     """
     plain, plus = (CHRF(word_order=words, lowercase=lowercase) for words in (0, 2))
 
-    @lru_cache(KEPT)
+    @lru_cache(_CACHED_NGRAMS)
     def grams(text: str) -> list[Counter[str]]:
         return plus._extract_reference_info([plus._preprocess_segment(text)])["ref_ngrams"][0]
 
-    @lru_cache(REMEMBERED)
+    @lru_cache(CACHED_TEXTS)
     def matched(text: str, reference: str) -> list[int]:
         both = zip(grams(text), grams(reference), strict=True)
         return [
@@ -85,7 +85,7 @@ def _counter(lowercase: bool) -> Count:
 
     def count(text: str, references: Sequence[str]) -> list[float]:
         ways = [matched(text, reference) for reference in references]
-        characters = [way[: 3 * ORDERS[0]] for way in ways]
+        characters = [way[: 3 * _ORDERS[0]] for way in ways]
         return [*max(characters, key=plain._compute_f_score), *max(ways, key=plus._compute_f_score)]
 
     return count
@@ -103,5 +103,5 @@ def _f_score(counts: Float[np.ndarray, "*draws O 3"]) -> Float[np.ndarray, "*dra
 
 def build(variant: str, setting: Setting) -> Scorer:
     """Build ``chrf``; option: ``lowercase``."""
-    options.no_variant("chrf", variant)
-    return Chrf(**options.read("chrf", setting, lowercase=bool))
+    scorer_options.no_variant("chrf", variant)
+    return Chrf(**scorer_options.read_options("chrf", setting, lowercase=bool))

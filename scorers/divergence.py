@@ -10,12 +10,12 @@ from jaxtyping import Float
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
-from . import options
+from . import scorer_options
+from .aggregation import additive, mean_of_defined, values_and_counts
 from .edits import normalised_edits
-from .segment import words
-from .sums import additive, as_sums, means
+from .segment import lower_tokens
 
-ORDERS = 4
+_ORDERS = 4
 
 
 @dataclass(frozen=True)
@@ -61,18 +61,18 @@ class Divergence:
             _row(example.source, text, self.tokenize)
             for example, text in zip(examples, texts, strict=True)
         ]
-        return as_sums(100 * np.array(rows))
+        return values_and_counts(100 * np.array(rows))
 
     @additive
     def combine(
         self, statistics: Float[np.ndarray, "*draws N 10"]
     ) -> Float[np.ndarray, "*draws 5"]:
-        return means(statistics)
+        return mean_of_defined(statistics)
 
 
 def _row(source: str, text: str, tokenize: str) -> list[float]:
-    before, after = words(source, tokenize), words(text, tokenize)
-    new = [_novelty(before, after, order) for order in range(1, ORDERS + 1)][: max(1, len(after))]
+    before, after = lower_tokens(source, tokenize), lower_tokens(text, tokenize)
+    new = [_novelty(before, after, order) for order in range(1, _ORDERS + 1)][: max(1, len(after))]
     edits = [normalised_edits(source, text), normalised_edits(before, after)]
     return [sum(new) / len(new), *edits, *[*new, 0.0][:2]]
 
@@ -90,7 +90,7 @@ def _novelty(before: Sequence[str], after: Sequence[str], order: int) -> float:
 
 def build(variant: str, setting: Setting) -> Scorer:
     """Build ``divergence``; option: ``tokenize`` (13a or none)."""
-    options.no_variant("divergence", variant)
-    given = options.read("divergence", setting, tokenize=str)
-    options.choose("divergence", "tokenize", given.get("tokenize", "13a"), ("13a", "none"))
+    scorer_options.no_variant("divergence", variant)
+    given = scorer_options.read_options("divergence", setting, tokenize=str)
+    scorer_options.choose("divergence", "tokenize", given.get("tokenize", "13a"), ("13a", "none"))
     return Divergence(**given)

@@ -15,8 +15,8 @@ from jaxtyping import Float
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature, UserError
 
-from . import options
-from .sums import additive, as_sums, means, need_references
+from . import scorer_options
+from .aggregation import additive, mean_of_defined, need_references, values_and_counts
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ class Evaluate:
             self._loaded.compute(predictions=[text], references=[list(example.references)])
             for example, text in zip(examples, texts, strict=True)
         ]
-        return as_sums(np.array([[self._number(result)] for result in results]))
+        return values_and_counts(np.array([[self._number(result)] for result in results]))
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 2"]) -> Float[np.ndarray, "*draws 1"]:
-        return means(statistics)
+        return mean_of_defined(statistics)
 
     @cached_property
     def _loaded(self) -> Any:
@@ -132,4 +132,4 @@ def build(variant: str, setting: Setting) -> Scorer:
         raise UserError(
             "use the scorer evaluate", "no metric named", mend="name one: --scorers evaluate:meteor"
         )
-    return Evaluate(variant, **options.read("evaluate", setting, field=str))
+    return Evaluate(variant, **scorer_options.read_options("evaluate", setting, field=str))

@@ -16,9 +16,9 @@ from parabench.inference.rows import Row
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 
-from . import checkpoints, options
-from .cores import once_each
-from .sums import additive, as_sums, means
+from . import pretrained, scorer_options
+from .aggregation import additive, mean_of_defined, values_and_counts
+from .parallel import deduplicated
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,21 @@ class Fluency:
     @property
     def signature(self) -> Signature:
         rules = (("log", "natural"), ("end", "scored"), ("truncate", "model-limit"))
-        return Signature("fluency", (*checkpoints.identity(self.model, self.runtime), *rules))
+        return Signature(
+            "fluency", (*pretrained.checkpoint_items(self.model, self.runtime), *rules)
+        )
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 2"]:
-        return as_sums(once_each(texts, self._score)[:, None])
+        return values_and_counts(deduplicated(texts, self._score)[:, None])
 
     def _score(self, texts: Sequence[str]) -> Float[np.ndarray, " M"]:
         model, tokenizer = self._loaded
         begin = (
             tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
         )
-        room = checkpoints.longest(model, tokenizer) - 2
+        room = pretrained.max_tokens(model, tokenizer) - 2
         ids = [tuple(tokenizer(text, add_special_tokens=False).input_ids[:room]) for text in texts]
         targets = [(*text, tokenizer.eos_token_id) for text in ids]
         sums = causal_log_likelihood(model, [Row((begin,))] * len(targets), targets, self.runtime)
@@ -69,7 +71,7 @@ class Fluency:
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 2"]) -> Float[np.ndarray, "*draws 1"]:
-        return means(statistics)
+        return mean_of_defined(statistics)
 
     def release(self) -> None:
         """Let go of the model; the next ``measure`` loads it again."""
@@ -82,5 +84,5 @@ class Fluency:
 
 def build(variant: str, setting: Setting) -> Scorer:
     """Build ``fluency``; option: ``model`` (folder or hub id of a decoder-only model)."""
-    options.no_variant("fluency", variant)
-    return Fluency(setting.runtime, **options.read("fluency", setting, model=str))
+    scorer_options.no_variant("fluency", variant)
+    return Fluency(setting.runtime, **scorer_options.read_options("fluency", setting, model=str))

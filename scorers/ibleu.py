@@ -15,9 +15,9 @@ from sacrebleu.metrics.bleu import BLEU
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature, UserError
 
-from .cores import BLOCK, rows
-from .overlap import WIDTH, bleu_counter, bleu_options, corpus_bleu, settings
-from .sums import additive, need_references
+from .aggregation import additive, need_references
+from .overlap import BLEU_STATISTICS, bleu_counter, bleu_options, corpus_bleu, sacrebleu_items
+from .parallel import EXAMPLES_PER_CALL, count_all
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class IBleu:
     tokenize: str = "13a"
     lowercase: bool = False
 
-    block: ClassVar[int] = BLOCK
+    block: ClassVar[int] = EXAMPLES_PER_CALL
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -56,7 +56,7 @@ class IBleu:
             self.name,
             (
                 ("alpha", f"{self.alpha:g}"),
-                *settings(BLEU(tokenize=self.tokenize, lowercase=self.lowercase)),
+                *sacrebleu_items(BLEU(tokenize=self.tokenize, lowercase=self.lowercase)),
             ),
         )
 
@@ -66,14 +66,17 @@ class IBleu:
         need_references(self.name, examples)
         begin = partial(bleu_counter, self.tokenize, self.lowercase)
         sources = [replace(example, references=(example.source,)) for example in examples]
-        return np.hstack([rows(begin, examples, texts), rows(begin, sources, texts)])
+        return np.hstack([count_all(begin, examples, texts), count_all(begin, sources, texts)])
 
     @additive
     def combine(
         self, statistics: Float[np.ndarray, "*draws N 20"]
     ) -> Float[np.ndarray, "*draws C"]:
         sums = statistics.sum(axis=-2)
-        near, copied = corpus_bleu(sums[..., :WIDTH]), corpus_bleu(sums[..., WIDTH:])
+        near, copied = (
+            corpus_bleu(sums[..., :BLEU_STATISTICS]),
+            corpus_bleu(sums[..., BLEU_STATISTICS:]),
+        )
         mixed = self.alpha * near - (1 - self.alpha) * copied
         return np.stack([mixed, copied][: len(self.columns)], axis=-1)
 

@@ -28,8 +28,8 @@ from parabench.inference.batching import by_length, in_batches
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_encoder
 
-from . import checkpoints, options
-from .cores import once_each
+from . import pretrained, scorer_options
+from .parallel import deduplicated
 
 PAIRS = 64
 """Pairs matched, and texts encoded, at once."""
@@ -64,11 +64,11 @@ class Matcher:
             "rescaled": self.baseline if _baseline(self.baseline, self.layers).any() else "no",
             "space-first": "byte-level-bpe",
         }
-        return (*checkpoints.identity(self.model, self.runtime), *rules.items())
+        return (*pretrained.checkpoint_items(self.model, self.runtime), *rules.items())
 
     def match(self, pairs: Sequence[tuple[str, str]]) -> Float[np.ndarray, "N 3"]:
         """Precision, recall and F of each (text, reference)."""
-        return once_each(pairs, self._match)
+        return deduplicated(pairs, self._match)
 
     def _match(self, pairs: Sequence[tuple[str, str]]) -> Float[np.ndarray, "N 3"]:
         result = np.zeros((len(pairs), 3))
@@ -88,14 +88,14 @@ class Matcher:
     def release(self) -> None:
         """Let go of the model; the next ``match`` loads it again."""
         self.__dict__.pop("_loaded", None)
-        self.__dict__.pop("_rarity", None)
+        self.__dict__.pop("_idf", None)
 
     @cached_property
     def _loaded(self) -> Any:
         return _load(self.model, self.layers, self.runtime)
 
     @cached_property
-    def _rarity(self) -> Mapping[int, float]:
+    def _idf(self) -> Mapping[int, float]:
         """Inverse document frequency, ln((M + 1) / (texts that hold the token + 1)), of each token
         seen.
         """
@@ -110,7 +110,7 @@ class Matcher:
     def _tokenise(self, texts: Sequence[str]) -> list[Any]:
         model, tokenizer = self._loaded
         space = " " if "ByteLevel" in repr(tokenizer.backend_tokenizer.pre_tokenizer) else ""
-        limit = {"truncation": True, "max_length": checkpoints.longest(model, tokenizer)}
+        limit = {"truncation": True, "max_length": pretrained.max_tokens(model, tokenizer)}
         return [
             tokenizer(space + text.strip(), return_special_tokens_mask=True, **limit)
             for text in texts
@@ -121,7 +121,7 @@ class Matcher:
         if not self.idf_texts:
             return plain
         unseen = math.log(len(self.idf_texts) + 1)
-        return plain * torch.tensor([self._rarity.get(token, unseen) for token in row["input_ids"]])
+        return plain * torch.tensor([self._idf.get(token, unseen) for token in row["input_ids"]])
 
     def _encode(self, texts: Sequence[str]) -> Mapping[str, Encoded]:
         rows = self._tokenise(texts)
@@ -211,7 +211,9 @@ def build_matcher(scorer: str, setting: Setting) -> Matcher:
     """The matcher of a suite's options ``model``, ``layers``, ``idf`` and ``baseline``; a model
     needs its layer.
     """
-    given = options.read(scorer, setting, model=str, layers=int, idf=bool, baseline=str)
+    given = scorer_options.read_options(
+        scorer, setting, model=str, layers=int, idf=bool, baseline=str
+    )
     if "model" in given and "layers" not in given:
         raise UserError(
             f"score {scorer} with {given['model']}",

@@ -16,9 +16,9 @@ from parabench.inference.batching import by_length, in_batches
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_classifier
 
-from . import checkpoints, options
-from .cores import once_each
-from .sums import additive, as_sums, means
+from . import pretrained, scorer_options
+from .aggregation import additive, mean_of_defined, values_and_counts
+from .parallel import deduplicated
 
 BATCH = 32
 
@@ -65,7 +65,7 @@ class Nli:
     @property
     def signature(self) -> Signature:
         return Signature(
-            "nli", (*checkpoints.identity(self.model, self.runtime), ("both", "minimum"))
+            "nli", (*pretrained.checkpoint_items(self.model, self.runtime), ("both", "minimum"))
         )
 
     def measure(
@@ -73,12 +73,14 @@ class Nli:
     ) -> Float[np.ndarray, "N 6"]:
         pairs = [(example.source, text) for example, text in zip(examples, texts, strict=True)]
         both_ways = [*pairs, *((text, source) for source, text in pairs)]
-        forward, backward = np.split(once_each(both_ways, self._entailment), 2)
-        return as_sums(np.column_stack([np.minimum(forward, backward), forward, backward]))
+        forward, backward = np.split(deduplicated(both_ways, self._entailment), 2)
+        return values_and_counts(
+            np.column_stack([np.minimum(forward, backward), forward, backward])
+        )
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 6"]) -> Float[np.ndarray, "*draws 3"]:
-        return means(statistics)
+        return mean_of_defined(statistics)
 
     def release(self) -> None:
         """Let go of the model; the next ``measure`` loads it again."""
@@ -93,7 +95,7 @@ class Nli:
     def _entailment(self, pairs: Sequence[tuple[str, str]]) -> Float[np.ndarray, " M"]:
         """The probability that the first text of each pair entails the second."""
         model, tokenizer, entailed = self._loaded
-        limit = checkpoints.longest(model, tokenizer)
+        limit = pretrained.max_tokens(model, tokenizer)
         rows = [
             tokenizer(premise, text, truncation=True, max_length=limit) for premise, text in pairs
         ]
@@ -127,5 +129,5 @@ def _entailing_class(name: str, labels: Mapping[int, str]) -> int:
 
 def build(variant: str, setting: Setting) -> Scorer:
     """Build ``nli``; option: ``model`` (folder or hub id)."""
-    options.no_variant("nli", variant)
-    return Nli(setting.runtime, **options.read("nli", setting, model=str))
+    scorer_options.no_variant("nli", variant)
+    return Nli(setting.runtime, **scorer_options.read_options("nli", setting, model=str))

@@ -16,11 +16,11 @@ from sacrebleu.metrics.helpers import extract_all_word_ngrams
 
 from parabench.contracts import Setting
 
-from . import options
-from .cores import REMEMBERED, Count
-from .segment import forgetful
+from . import scorer_options
+from .parallel import CACHED_TEXTS, Count
+from .segment import uncached
 
-WIDTH = 10
+BLEU_STATISTICS = 10
 """Statistics per text: hypothesis and reference length, then matches and totals of orders 1 to
 4.
 """
@@ -30,8 +30,8 @@ def bleu_options(scorer: str, setting: Setting) -> dict[str, Any]:
     """The options ``tokenize`` and ``lowercase``, checked; only sacrebleu's tokenizers that need no
     download.
     """
-    given = options.read(scorer, setting, tokenize=str, lowercase=bool)
-    options.choose(
+    given = scorer_options.read_options(scorer, setting, tokenize=str, lowercase=bool)
+    scorer_options.choose(
         scorer, "tokenize", given.get("tokenize", "13a"), ("13a", "none", "intl", "char", "zh")
     )
     return given
@@ -42,9 +42,9 @@ def bleu_counter(tokenize: str = "13a", lowercase: bool = False) -> Count:
     is cut up once.
     """
     metric = BLEU(tokenize=tokenize, lowercase=lowercase)
-    metric.tokenizer = forgetful(metric.tokenizer)
+    metric.tokenizer = uncached(metric.tokenizer)
 
-    @lru_cache(REMEMBERED)
+    @lru_cache(CACHED_TEXTS)
     def grams(text: str) -> tuple[Mapping[tuple[str, ...], int], int]:
         return extract_all_word_ngrams(metric._preprocess_segment(text), 1, metric.max_ngram_order)
 
@@ -81,7 +81,7 @@ def corpus_bleu(sums: Float[np.ndarray, "*draws 10"]) -> Float[np.ndarray, "*dra
     return np.where((matches > 0).any(axis=-1) & (totals > 0).all(axis=-1), score, 0.0)
 
 
-def settings(metric: Metric) -> tuple[tuple[str, str], ...]:
+def sacrebleu_items(metric: Metric) -> tuple[tuple[str, str], ...]:
     """Sacrebleu's own signature of a metric; ``nrefs:var`` because examples may differ in how many
     they have.
     """

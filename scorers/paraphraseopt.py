@@ -25,12 +25,12 @@ from parabench.contracts import Column, Example, Runtime, Scorer, Setting, Signa
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_seq2seq
 
-from . import checkpoints, options
-from .checkpoints import mean_log_likelihoods
-from .sums import additive, as_sums, means
+from . import pretrained, scorer_options
+from .aggregation import additive, mean_of_defined, values_and_counts
+from .pretrained import mean_log_likelihoods
 
-KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
-PARTS = ("fmeasure", "precision", "recall")
+LEGACY_ROUGE_KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+_PARTS = ("fmeasure", "precision", "recall")
 ABBREVIATIONS = {"dr", "jr", "mr", "mrs", "ms", "prof", "sr", "st", "vs"}
 
 
@@ -72,8 +72,8 @@ class ParaphraseOpt:
                 3,
                 f"mean {kind}, {part}, against the source",
             )
-            for kind in KINDS
-            for part in PARTS
+            for kind in LEGACY_ROUGE_KINDS
+            for part in _PARTS
         )
         return (likelihood, bleu, *rouge)
 
@@ -86,7 +86,8 @@ class ParaphraseOpt:
             "truncate": "model-limit",
         }
         return Signature(
-            "paraphrase-opt", (*checkpoints.identity(self.model, self.runtime), *rules.items())
+            "paraphrase-opt",
+            (*pretrained.checkpoint_items(self.model, self.runtime), *rules.items()),
         )
 
     def measure(
@@ -94,8 +95,8 @@ class ParaphraseOpt:
     ) -> Float[np.ndarray, "N 28"]:
         pairs = [(text, example.source) for example, text in zip(examples, texts, strict=True)]
         likelihood = mean_log_likelihoods(*self._loaded, pairs, self.runtime)
-        scorer = RougeScorer(KINDS)
-        return as_sums(
+        scorer = RougeScorer(LEGACY_ROUGE_KINDS)
+        return values_and_counts(
             np.array([[likelihood[pair], bleu(*pair), *_rouge(scorer, *pair)] for pair in pairs])
         )
 
@@ -103,7 +104,7 @@ class ParaphraseOpt:
     def combine(
         self, statistics: Float[np.ndarray, "*draws N 28"]
     ) -> Float[np.ndarray, "*draws 14"]:
-        return means(statistics)
+        return mean_of_defined(statistics)
 
     def release(self) -> None:
         """Let go of the model; the next ``measure`` loads it again."""
@@ -138,7 +139,7 @@ def _ngrams(words: Sequence[str], order: int) -> Counter[tuple[str, ...]]:
 
 def _rouge(scorer: RougeScorer, text: str, source: str) -> list[float]:
     found = scorer.score(_by_line(source), _by_line(text))
-    return [getattr(found[kind], part) for kind in KINDS for part in PARTS]
+    return [getattr(found[kind], part) for kind in LEGACY_ROUGE_KINDS for part in _PARTS]
 
 
 def _by_line(text: str) -> str:
@@ -155,5 +156,7 @@ def _sentences() -> PunktSentenceTokenizer:
 
 def build(variant: str, setting: Setting) -> Scorer:
     """Build ``paraphrase-opt``; option: ``model`` (folder or hub id of the BART that scores)."""
-    options.no_variant("paraphrase-opt", variant)
-    return ParaphraseOpt(setting.runtime, **options.read("paraphrase-opt", setting, model=str))
+    scorer_options.no_variant("paraphrase-opt", variant)
+    return ParaphraseOpt(
+        setting.runtime, **scorer_options.read_options("paraphrase-opt", setting, model=str)
+    )

@@ -12,10 +12,10 @@ from jaxtyping import Float
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
-from . import options
+from . import scorer_options
+from .aggregation import additive, mean_of_defined, need_references, values_and_counts
 from .edits import divergence
 from .matching import Matcher, build_matcher
-from .sums import additive, as_sums, means, need_references
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,13 @@ class ParaScore:
         bonus = self.omega * np.array(
             [divergence(example.source, text, self.gamma) for example, text in rows]
         )
-        return as_sums(
+        return values_and_counts(
             np.column_stack([np.maximum.reduceat(meaning, starts) + bonus, meaning[starts] + bonus])
         )
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 4"]) -> Float[np.ndarray, "*draws 2"]:
-        return means(statistics)
+        return mean_of_defined(statistics)
 
     def release(self) -> None:
         """Let go of the model."""
@@ -86,5 +86,5 @@ class ParaScore:
 
 def build(variant: str, setting: Setting) -> Scorer:
     """Build ``parascore``; options as for bertscore."""
-    options.no_variant("parascore", variant)
+    scorer_options.no_variant("parascore", variant)
     return ParaScore(build_matcher("parascore", setting))

@@ -17,12 +17,12 @@ from rouge_score.tokenizers import DefaultTokenizer
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
-from . import options, segment
-from .cores import BLOCK, REMEMBERED, Count, rows
-from .sums import additive, as_sums, means, need_references
+from . import scorer_options, segment
+from .aggregation import additive, mean_of_defined, need_references, values_and_counts
+from .parallel import CACHED_TEXTS, EXAMPLES_PER_CALL, Count, count_all
 
-KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
-PARTS = (("", "fmeasure", "F"), ("-p", "precision", "precision"), ("-r", "recall", "recall"))
+ROUGE_KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+ROUGE_PARTS = (("", "fmeasure", "F"), ("-p", "precision", "precision"), ("-r", "recall", "recall"))
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Rouge:
 
     stemmer: bool = False
 
-    block: ClassVar[int] = BLOCK
+    block: ClassVar[int] = EXAMPLES_PER_CALL
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -44,8 +44,8 @@ class Rouge:
             Column(
                 kind + suffix, "up", "reference", 1, f"{kind}, {word}, against the best reference"
             )
-            for suffix, _, word in PARTS
-            for kind in KINDS
+            for suffix, _, word in ROUGE_PARTS
+            for kind in ROUGE_KINDS
         )
 
     @property
@@ -62,13 +62,13 @@ class Rouge:
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 24"]:
         need_references("rouge", examples)
-        return as_sums(rows(partial(_counter, self.stemmer), examples, texts))
+        return values_and_counts(count_all(partial(_counter, self.stemmer), examples, texts))
 
     @additive
     def combine(
         self, statistics: Float[np.ndarray, "*draws N 24"]
     ) -> Float[np.ndarray, "*draws 12"]:
-        return means(statistics)
+        return mean_of_defined(statistics)
 
     def why(self, example: Example, text: str) -> str:
         """Why an example has no value."""
@@ -89,11 +89,11 @@ def _counter(stemmer: bool) -> Count:
     """
     tokenise = DefaultTokenizer(stemmer).tokenize
 
-    @lru_cache(REMEMBERED)
+    @lru_cache(CACHED_TEXTS)
     def lines(text: str) -> list[list[str]]:
         return [tokenise(sentence) for sentence in segment.split_sentences(text)]
 
-    @lru_cache(REMEMBERED)
+    @lru_cache(CACHED_TEXTS)
     def scores(text: str, reference: str) -> list[Score]:
         theirs, own = lines(reference), lines(text)
         flat, flat_own = ([token for line in side for token in line] for side in (theirs, own))
@@ -115,10 +115,10 @@ def _counter(stemmer: bool) -> Count:
             if any(c.isascii() and c.isalnum() for c in reference)
         ]
         if not readable:
-            return [np.nan] * (len(KINDS) * len(PARTS))
+            return [np.nan] * (len(ROUGE_KINDS) * len(ROUGE_PARTS))
         kinds = zip(*(scores(text, reference) for reference in readable), strict=True)
         best = [max(kind, key=lambda score: score.fmeasure) for kind in kinds]
-        return [100 * getattr(score, part) for _, part, _ in PARTS for score in best]
+        return [100 * getattr(score, part) for _, part, _ in ROUGE_PARTS for score in best]
 
     return count
 
@@ -132,5 +132,5 @@ def _longest_common(reference: Sequence[str], text: Sequence[str]) -> Score:
 
 def build(variant: str, setting: Setting) -> Scorer:
     """Build ``rouge``; option: ``stemmer`` (Porter's, as ``ROUGE-1.5.5.pl -m``)."""
-    options.no_variant("rouge", variant)
-    return Rouge(**options.read("rouge", setting, stemmer=bool))
+    scorer_options.no_variant("rouge", variant)
+    return Rouge(**scorer_options.read_options("rouge", setting, stemmer=bool))

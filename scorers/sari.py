@@ -14,11 +14,11 @@ from jaxtyping import Float
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
-from . import options
-from .segment import words
-from .sums import additive, need_references
+from . import scorer_options
+from .aggregation import additive, need_references
+from .segment import lower_tokens
 
-ORDERS = 4
+_ORDERS = 4
 
 Grams = Counter[tuple[str, ...]]
 
@@ -76,7 +76,7 @@ class Sari:
     ) -> Float[np.ndarray, "*draws 2"]:
         sums = statistics.sum(axis=-2)
         right, done, wanted = np.moveaxis(
-            sums[..., :-2].reshape(*sums.shape[:-1], 3 * ORDERS, 3), -1, 0
+            sums[..., :-2].reshape(*sums.shape[:-1], 3 * _ORDERS, 3), -1, 0
         )
         with np.errstate(divide="ignore", invalid="ignore"):
             f1 = np.nan_to_num(2 * right / (done + wanted))
@@ -99,9 +99,9 @@ def _operations(example: Example, text: str, tokenize: str) -> list[Operation]:
     """Additions, keeps and deletions of each order; a weighted n-gram counts once for each
     reference that agrees.
     """
-    sides = [words(side, tokenize) for side in (example.source, text, *example.references)]
+    sides = [lower_tokens(side, tokenize) for side in (example.source, text, *example.references)]
     found = []
-    for order in range(1, ORDERS + 1):
+    for order in range(1, _ORDERS + 1):
         source, hypothesis, *references = (_grams(side, order) for side in sides)
         wanted: Grams = sum(references, Counter())
         weighted, weighed = (_times(side, len(references)) for side in (source, hypothesis))
@@ -151,5 +151,5 @@ def _grams(tokens: Sequence[str], order: int) -> Grams:
 
 def build(variant: str, setting: Setting) -> Scorer:
     """Build ``sari``; it has no options."""
-    options.no_variant("sari", variant)
-    return Sari(**options.read("sari", setting))
+    scorer_options.no_variant("sari", variant)
+    return Sari(**scorer_options.read_options("sari", setting))

@@ -10,7 +10,7 @@ from typing import Any
 
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
-REMEMBERED = 1 << 12
+_CACHED_TEXTS = 1 << 12
 """Texts that are kept cut up: the same ones come again for the next system."""
 
 RULE = "regex1"
@@ -33,22 +33,22 @@ def split_sentences(text: str) -> list[str]:
     return [piece.strip() for piece in [*pieces, text[start:]] if piece.strip()]
 
 
-def words(text: str, tokenize: str = "13a") -> list[str]:
+def lower_tokens(text: str, tokenize: str = "13a") -> list[str]:
     """Lower-cased tokens: of mteval's 13a rule, as BLEU counts them, or with ``none`` what stands
     between spaces.
     """
     return (_tokenizer()(text.lower()) if tokenize == "13a" else text.lower()).split()
 
 
-def forgetful(tokenizer: Any) -> Callable[[str], str]:
+def uncached(tokenizer: Any) -> Callable[[str], str]:
     """A tokenizer of sacrebleu's without its memory: by itself it keeps 65,536 texts, and these cut
     up, for ever.
     """
     if hasattr(tokenizer, "_post_tokenizer"):
-        tokenizer._post_tokenizer = forgetful(tokenizer._post_tokenizer)
+        tokenizer._post_tokenizer = uncached(tokenizer._post_tokenizer)
     return partial(unwrap(type(tokenizer).__call__), tokenizer)
 
 
 @cache
 def _tokenizer() -> Callable[[str], str]:
-    return lru_cache(REMEMBERED)(forgetful(Tokenizer13a()))
+    return lru_cache(_CACHED_TEXTS)(uncached(Tokenizer13a()))

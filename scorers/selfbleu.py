@@ -13,10 +13,10 @@ from sacrebleu.metrics.bleu import BLEU
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
-from . import options
-from .cores import BLOCK, rows
-from .overlap import WIDTH, bleu_counter, bleu_options, corpus_bleu, settings
-from .sums import additive
+from . import scorer_options
+from .aggregation import additive
+from .overlap import BLEU_STATISTICS, bleu_counter, bleu_options, corpus_bleu, sacrebleu_items
+from .parallel import EXAMPLES_PER_CALL, count_all
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SelfBleu:
     tokenize: str = "13a"
     lowercase: bool = False
 
-    block: ClassVar[int] = BLOCK
+    block: ClassVar[int] = EXAMPLES_PER_CALL
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -44,21 +44,23 @@ class SelfBleu:
 
     @property
     def signature(self) -> Signature:
-        own = settings(BLEU(tokenize=self.tokenize, lowercase=self.lowercase))
+        own = sacrebleu_items(BLEU(tokenize=self.tokenize, lowercase=self.lowercase))
         return Signature("selfbleu", (("left-out", "each"), *own))
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 11"]:
-        statistics = np.zeros((len(examples), WIDTH + 1))
+        statistics = np.zeros((len(examples), BLEU_STATISTICS + 1))
         several = [place for place, example in enumerate(examples) if example.samples]
         if several:
             others = [
                 replace(examples[place], references=examples[place].samples) for place in several
             ]
             begin = partial(bleu_counter, self.tokenize, self.lowercase)
-            statistics[several, :WIDTH] = rows(begin, others, [texts[place] for place in several])
-            statistics[several, WIDTH] = 1
+            statistics[several, :BLEU_STATISTICS] = count_all(
+                begin, others, [texts[place] for place in several]
+            )
+            statistics[several, BLEU_STATISTICS] = 1
         return statistics
 
     @additive
@@ -66,7 +68,11 @@ class SelfBleu:
         self, statistics: Float[np.ndarray, "*draws N 11"]
     ) -> Float[np.ndarray, "*draws 1"]:
         sums = statistics.sum(axis=-2)
-        return np.where(sums[..., WIDTH:] > 0, corpus_bleu(sums[..., :WIDTH])[..., None], np.nan)
+        return np.where(
+            sums[..., BLEU_STATISTICS:] > 0,
+            corpus_bleu(sums[..., :BLEU_STATISTICS])[..., None],
+            np.nan,
+        )
 
     def why(self, example: Example, text: str) -> str:
         """Why an example has no value."""
@@ -75,5 +81,5 @@ class SelfBleu:
 
 def build(variant: str, setting: Setting) -> Scorer:
     """Build ``selfbleu``; options: ``tokenize`` (sacrebleu's names), ``lowercase``."""
-    options.no_variant("selfbleu", variant)
+    scorer_options.no_variant("selfbleu", variant)
     return SelfBleu(**bleu_options("selfbleu", setting))

@@ -17,13 +17,13 @@ from sacrebleu.metrics.ter import TER
 
 from parabench.contracts import Column, Example, Scorer, Setting, Signature
 
-from . import options
-from .cores import BLOCK, REMEMBERED, Count, rows
-from .overlap import settings
-from .segment import forgetful
-from .sums import additive, need_references
+from . import scorer_options
+from .aggregation import additive, need_references
+from .overlap import sacrebleu_items
+from .parallel import CACHED_TEXTS, EXAMPLES_PER_CALL, Count, count_all
+from .segment import uncached
 
-LONGEST = 200
+MAX_SHIFT_WORDS = 200
 """Words up to which shifts are searched for, as in sacrebleu: two texts of 10,000 characters would
 take minutes.
 """
@@ -34,7 +34,7 @@ class Ter:
     """Corpus TER: edits over mean reference length, in percent; 0 is a perfect match and there is
     no upper end.
 
-    In texts of more than ``LONGEST`` words a shift counts as the words it deletes and inserts.
+    In texts of more than ``MAX_SHIFT_WORDS`` words a shift counts as the words it deletes and inserts.
 
     Snover et al. 2006; mjpost/sacrebleu.
     """
@@ -42,7 +42,7 @@ class Ter:
     normalized: bool = False
     case_sensitive: bool = False
 
-    block: ClassVar[int] = BLOCK
+    block: ClassVar[int] = EXAMPLES_PER_CALL
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -58,13 +58,15 @@ class Ter:
 
     @property
     def signature(self) -> Signature:
-        return Signature("ter", (*settings(self._metric()), ("shifts", f"to-{LONGEST}-words")))
+        return Signature(
+            "ter", (*sacrebleu_items(self._metric()), ("shifts", f"to-{MAX_SHIFT_WORDS}-words"))
+        )
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 2"]:
         need_references("ter", examples)
-        return rows(partial(_counter, self._metric()), examples, texts)
+        return count_all(partial(_counter, self._metric()), examples, texts)
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 2"]) -> Float[np.ndarray, "*draws 1"]:
@@ -79,13 +81,13 @@ class Ter:
 
 def _counter(metric: TER) -> Count:
     """The fewest edits to any reference, and the mean length of the references."""
-    metric.tokenizer = forgetful(metric.tokenizer)  # type: ignore[assignment]
+    metric.tokenizer = uncached(metric.tokenizer)  # type: ignore[assignment]
     cut = metric._preprocess_segment
 
-    @lru_cache(REMEMBERED)
+    @lru_cache(CACHED_TEXTS)
     def edits(text: str, reference: str) -> tuple[int, int]:
         words, kept = cut(text).split(), cut(reference).split()
-        if max(len(words), len(kept)) > LONGEST:
+        if max(len(words), len(kept)) > MAX_SHIFT_WORDS:
             return Levenshtein.distance(words, kept), len(kept)
         return translation_edit_rate(words, kept)
 
@@ -98,5 +100,5 @@ def _counter(metric: TER) -> Count:
 
 def build(variant: str, setting: Setting) -> Scorer:
     """Build ``ter``; options: ``normalized``, ``case_sensitive``."""
-    options.no_variant("ter", variant)
-    return Ter(**options.read("ter", setting, normalized=bool, case_sensitive=bool))
+    scorer_options.no_variant("ter", variant)
+    return Ter(**scorer_options.read_options("ter", setting, normalized=bool, case_sensitive=bool))

@@ -64,16 +64,16 @@ LAYERS: tuple[dict[str, str], ...] = (
         ),
         "suites": "lock suite",
         "scorers": (
-            "bartscore bertibleu bertscore bleu checkpoints chrf cores divergence edits "
-            "evaluate fluency ibleu matching nli options overlap paraphraseopt parascore "
-            "rouge sari segment selfbleu side sums ter"
+            "aggregation bartscore bertibleu bertscore bleu chrf diagnostics divergence edits "
+            "evaluate fluency ibleu matching nli overlap parallel paraphraseopt parascore "
+            "pretrained rouge sari scorer_options segment selfbleu ter"
         ),
     },
     {
         "models": "checkpoints downloads hub loading local pickles",
         "data": (
-            "components corpora examples fetching files filters held leakage normalise "
-            "perturbations predictions sketches specs training_set"
+            "components corpora examples fetching filters leakage normalise perturbations "
+            "predictions sketches specs spill text_files training_set"
         ),
     },
     {
@@ -197,7 +197,7 @@ def planted(root: Path, name: str, text: str) -> Path:
         ("stats.clusters", "from parabench.store import log\n"),  # the same layer
         ("store.log", "from parabench.pipeline import runner\n"),  # upwards
         (
-            "data.files",
+            "data.text_files",
             "def later():\n    from parabench.report.board import flat\n",
         ),  # within a function
         ("contracts", "import parabench.registry\n"),  # a plain import

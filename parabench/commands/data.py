@@ -15,8 +15,8 @@ import typer
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
-    from parabench.data.files import Tally
     from parabench.data.leakage import TestSentences
+    from parabench.data.text_files import SkipCounts
     from parabench.suites.suite import Suite
     from parabench.training.requests import Data
 
@@ -53,11 +53,13 @@ def inspect(
 
     from parabench.commands.prompts import printable
     from parabench.data import specs, training_set
-    from parabench.data.training_set import repeated
+    from parabench.data.training_set import count_duplicates
     from parabench.suites import suite as suites
 
-    parsed = specs.parse(fetched(spec))
-    found = training_set.prepare(parsed, test_sentences(suites.load(suite), test), dev, seed)
+    parsed = specs.parse_corpora(fetched(spec))
+    found = training_set.prepare_training_set(
+        parsed, test_sentences(suites.load(suite), test), dev, seed
+    )
     for part, tally in zip(parsed, found.tallies, strict=True):
         typer.echo(f"{part.form} {part.path}  share {part.share:.2f}")
         typer.echo(f"  {tally.kept:>9,} pairs to train on")
@@ -67,7 +69,7 @@ def inspect(
                 f"  {count:>9,} {reason}: line {lines}{', …' * (count > len(tally.lines[reason]))}"
             )
         typer.echo(
-            f"  {repeated(training_set.Corpus(part, seed)):>9,} pairs that stand there again (dedup=yes)"
+            f"  {count_duplicates(training_set.Corpus(part, seed)):>9,} pairs that stand there again (dedup=yes)"
         )
         for source, target in islice(training_set.Corpus(part, seed), samples):
             typer.echo(
@@ -90,8 +92,8 @@ def fetch(
     from parabench.data import fetching
 
     with bars() as advance:
-        path = fetching.fetch(
-            fetching.find(name), folder, lambda done, total: advance(name, done, total)
+        path = fetching.fetch_corpus(
+            fetching.find_corpus(name), folder, lambda done, total: advance(name, done, total)
         )
     typer.echo(path)
 
@@ -103,9 +105,9 @@ def fetched(text: str) -> str:
 
     for address in fetching.addresses(text):
         with bars() as advance:
-            fetching.fetch(
-                fetching.find(address),
-                fetching.FOLDER,
+            fetching.fetch_corpus(
+                fetching.find_corpus(address),
+                fetching.DOWNLOAD_FOLDER,
                 lambda done, total, what=address: advance(what, done, total),  # type: ignore[misc]
             )
     return text
@@ -137,7 +139,7 @@ def training_data(
         }
         return Data(Endless(lambda: language.pairs("train", seed)), held_out, facts)
     barred = test_sentences(suite, test)
-    found = training_set.prepare(specs.parse(fetched(text)), barred, dev, seed)
+    found = training_set.prepare_training_set(specs.parse_corpora(fetched(text)), barred, dev, seed)
     tell_left_out(found.tallies)
     kept = sum(tally.kept for tally in found.tallies)
     facts = {
@@ -163,7 +165,7 @@ def task_data(
     return found
 
 
-def tell_left_out(tallies: Sequence[Tally]) -> None:
+def tell_left_out(tallies: Sequence[SkipCounts]) -> None:
     """How many pairs of all corpora were left out, by reason, on stderr."""
     for reason, count in sum((tally.reasons for tally in tallies), Counter[str]()).most_common():
         typer.echo(f"left out  {count:>9,} {reason}", err=True)
@@ -173,11 +175,11 @@ def test_sentences(suite: Suite, more: Path | None) -> TestSentences:
     """What no training may see: the sentences of the suite's test set, and of a file of the
     user's.
     """
-    from parabench.data.examples import read_examples
+    from parabench.data.examples import read_test_set
     from parabench.data.leakage import TestSentences
 
     files = [Path(suite.data)] * bool(suite.data) + ([more] if more else [])
-    return TestSentences.of([example for file in files for example in read_examples(file)])
+    return TestSentences.of([example for file in files for example in read_test_set(file)])
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.contracts import Runtime, System
-    from parabench.filtering.scoring import Outcome
+    from parabench.filtering.scoring import FilterOutcome
     from parabench.suites.suite import Suite
 
 
@@ -65,11 +65,11 @@ def filter_(
     from parabench.models.loading import resolve_device
     from parabench.suites.suite import load
 
-    if form not in writing.FORMATS:
-        raise UserError(f"write rows as {form!r}", "no such format", writing.FORMATS)
+    if form not in writing.OUTPUT_FORMATS:
+        raise UserError(f"write rows as {form!r}", "no such format", writing.OUTPUT_FORMATS)
     chosen = load(suite)
     runtime = Runtime(resolve_device(device), dtype or chosen.dtype, None, seed)
-    built = scoring.scorers_of(chosen, names(scorers) if scorers else None, runtime)
+    built = scoring.build_scorers(chosen, names(scorers) if scorers else None, runtime)
     conditions = writing.conditions(
         keep, [column.name for scorer in built.values() for column in scorer.columns]
     )
@@ -80,7 +80,7 @@ def filter_(
         [*built.values(), *filter(None, [maker])], lambda text: typer.echo(text, err=True)
     )
     with bars(spoken=True) as advance:
-        show(scoring.carry_out(job, advance))
+        show(scoring.run_filter(job, advance))
 
 
 def built_system(name: str, suite: Suite, runtime: Runtime) -> System:
@@ -91,7 +91,7 @@ def built_system(name: str, suite: Suite, runtime: Runtime) -> System:
     return plan.build("system", name, suite, Setting(runtime, plan.sampling(suite, 1).decoding))
 
 
-def show(outcome: Outcome) -> None:
+def show(outcome: FilterOutcome) -> None:
     """The columns of the whole corpus, and where its rows are."""
     for reason, count in outcome.left_out.items():
         typer.echo(f"left out  {count:>12,} {reason}", err=True)

@@ -54,7 +54,7 @@ def probe(
     changed?
     """
     from parabench.contracts import Runtime, Setting
-    from parabench.data.examples import evaluation_set, read_examples
+    from parabench.data.examples import evaluation_set, read_test_set
     from parabench.metaeval import probes
     from parabench.models.loading import resolve_device
     from parabench.pipeline import plan
@@ -74,7 +74,7 @@ def probe(
             f"probe with the suite {chosen.name!r}", "it brings no data", mend="add --data FILE"
         )
     made = probes.probes(
-        evaluation_set(read_examples(data or Path(chosen.data)), limit, seed).examples, seed
+        evaluation_set(read_test_set(data or Path(chosen.data)), limit, seed).examples, seed
     )
     setting = Setting(Runtime(resolve_device(device), chosen.dtype, seed=seed), chosen.decoding)
     found: list[Finding] = []

@@ -13,11 +13,11 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import Int32, UInt64
 
-SPREAD = np.uint64(0x9E3779B97F4A7C15)
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 """Odd, so that multiplying by it permutes the 64-bit numbers (Knuth's multiplicative hashing)."""
 
 
-BLOCK = 1 << 16
+_BLOCK = 1 << 16
 """Sentences looked up at once."""
 
 
@@ -49,8 +49,8 @@ class Components:
     def _places(self, sentences: UInt64[np.ndarray, " M"]) -> Int32[np.ndarray, " M"]:
         """Where they stand among all, a block at a time."""
         places = np.empty(len(sentences), np.int32)
-        for start in range(0, len(sentences), BLOCK):
-            block = slice(start, start + BLOCK)
+        for start in range(0, len(sentences), _BLOCK):
+            block = slice(start, start + _BLOCK)
             places[block] = np.searchsorted(self.sentences, sentences[block])
         return places
 
@@ -86,6 +86,6 @@ class Components:
             fit &= touched
         roots, pairs = self.roots[fit], self.sizes[fit] - 1
         mask = np.random.default_rng(seed).integers(1 << 64, dtype=np.uint64, endpoint=False)
-        order = np.argsort((roots ^ mask) * SPREAD)
+        order = np.argsort((roots ^ mask) * _SPREAD)
         enough = int(np.searchsorted(np.cumsum(pairs[order]), count)) + 1
         return frozenset(roots[order[:enough]].tolist())

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from parabench.contracts import UserError
-from parabench.data.files import LONGEST_LINE, Tally, decoded, numbered_lines, raw_lines
+from parabench.data.text_files import LONGEST_LINE, SkipCounts, decoded, numbered_lines, raw_lines
 
-FORMATS = ("parabank2", "paranmt", "tsv", "csv", "jsonl", "parquet", "hf")
+CORPUS_FORMATS = ("parabank2", "paranmt", "tsv", "csv", "jsonl", "parquet", "hf")
 
 
-class Raw(NamedTuple):
+class CorpusRow(NamedTuple):
     """One row of a corpus: its line, the sentence, its paraphrases best first, and the score if it
     has one.
     """
@@ -34,7 +34,7 @@ class Raw(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Columns:
+class CorpusColumns:
     """Which columns hold the two texts and, optionally, a score."""
 
     source: str = ""
@@ -44,9 +44,11 @@ class Columns:
     delimiter: str = ""
 
 
-def rows(form: str, path: str, columns: Columns, tally: Tally) -> Iterator[Raw]:
+def read_rows(
+    form: str, path: str, columns: CorpusColumns, tally: SkipCounts
+) -> Iterator[CorpusRow]:
     """All rows of a file; those that are not what the format says are counted in ``tally``."""
-    readers: Mapping[str, Callable[[], Iterator[Raw]]] = {
+    readers: Mapping[str, Callable[[], Iterator[CorpusRow]]] = {
         "parabank2": lambda: _parabank2(path, tally),
         "paranmt": lambda: _paranmt(path, tally),
         "tsv": lambda: _tsv(path, columns, tally),
@@ -57,12 +59,15 @@ def rows(form: str, path: str, columns: Columns, tally: Tally) -> Iterator[Raw]:
     }
     if form not in readers:
         raise UserError(
-            f"read a corpus of the format {form!r}", "no such format", FORMATS, "parabank2:PATH"
+            f"read a corpus of the format {form!r}",
+            "no such format",
+            CORPUS_FORMATS,
+            "parabank2:PATH",
         )
     return readers[form]()
 
 
-def _parabank2(path: str, tally: Tally) -> Iterator[Raw]:
+def _parabank2(path: str, tally: SkipCounts) -> Iterator[CorpusRow]:
     for number, line in numbered_lines(path, tally):
         cells = line.split("\t")
         score = _number(cells[0])
@@ -71,22 +76,22 @@ def _parabank2(path: str, tally: Tally) -> Iterator[Raw]:
             continue
         paraphrases = tuple(cell for cell in cells[2:] if cell.strip())
         if paraphrases:
-            yield Raw(number, cells[1], paraphrases, score)
+            yield CorpusRow(number, cells[1], paraphrases, score)
         else:
             tally.count("no paraphrase", number)
 
 
-def _paranmt(path: str, tally: Tally) -> Iterator[Raw]:
+def _paranmt(path: str, tally: SkipCounts) -> Iterator[CorpusRow]:
     for number, line in numbered_lines(path, tally):
         cells = line.split("\t")
         score = _number(cells[2]) if len(cells) == 3 else None
         if len(cells) not in (2, 3) or (len(cells) == 3 and score is None):
             tally.count("not reference TAB paraphrase (TAB score)", number)
             continue
-        yield Raw(number, cells[0], (cells[1],), score)
+        yield CorpusRow(number, cells[0], (cells[1],), score)
 
 
-def _tsv(path: str, columns: Columns, tally: Tally) -> Iterator[Raw]:
+def _tsv(path: str, columns: CorpusColumns, tally: SkipCounts) -> Iterator[CorpusRow]:
     lines = numbered_lines(path, tally)
     first, second, scored = 0, 1, None
     if columns.source or columns.target:
@@ -98,7 +103,7 @@ def _tsv(path: str, columns: Columns, tally: Tally) -> Iterator[Raw]:
         if len(cells) <= max(first, second, scored or 0):
             tally.count("too few columns", number)
             continue
-        yield Raw(
+        yield CorpusRow(
             number,
             cells[first],
             (cells[second],),
@@ -106,7 +111,7 @@ def _tsv(path: str, columns: Columns, tally: Tally) -> Iterator[Raw]:
         )
 
 
-def _csv(path: str, columns: Columns, tally: Tally) -> Iterator[Raw]:
+def _csv(path: str, columns: CorpusColumns, tally: SkipCounts) -> Iterator[CorpusRow]:
     """Quoted as RFC 4180 says; a field may hold line feeds, so rows are numbered by their last
     line.
     """
@@ -123,7 +128,7 @@ def _csv(path: str, columns: Columns, tally: Tally) -> Iterator[Raw]:
                 tally.count("another number of columns than the header", reader.line_num)
                 continue
             score = None if scored is None else _number(cells[scored])
-            yield Raw(reader.line_num, cells[first], (cells[second],), score)
+            yield CorpusRow(reader.line_num, cells[first], (cells[second],), score)
     except (csv.Error, UnicodeDecodeError) as error:
         raise UserError(
             f"read {path}", f"line {reader.line_num + 1}: {error}", mend="correct that line"
@@ -139,8 +144,8 @@ def _csv_lines(path: str) -> Iterator[str]:
 
 
 def _named(
-    records: Iterable[tuple[int, Any]], columns: Columns, path: str, tally: Tally
-) -> Iterator[Raw]:
+    records: Iterable[tuple[int, Any]], columns: CorpusColumns, path: str, tally: SkipCounts
+) -> Iterator[CorpusRow]:
     source, target = columns.source or "source", columns.target or "target"
     for number, record in records:
         if not isinstance(record, dict):
@@ -162,7 +167,7 @@ def _named(
             tally.count("half a character", number)
             continue
         score = record.get(columns.score) if columns.score else None
-        yield Raw(
+        yield CorpusRow(
             number,
             texts[0],
             tuple(several),
@@ -170,7 +175,7 @@ def _named(
         )
 
 
-def _json_records(path: str, tally: Tally) -> Iterator[tuple[int, Any]]:
+def _json_records(path: str, tally: SkipCounts) -> Iterator[tuple[int, Any]]:
     for number, line in numbered_lines(path, tally):
         try:
             yield number, json.loads(line)
@@ -195,7 +200,7 @@ def parquet_records(path: str) -> Iterator[tuple[int, Any]]:
         ) from None
 
 
-def _hub_records(name: str, columns: Columns) -> Iterator[tuple[int, Any]]:
+def _hub_records(name: str, columns: CorpusColumns) -> Iterator[tuple[int, Any]]:
     from datasets import load_dataset
 
     try:

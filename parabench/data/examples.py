@@ -21,17 +21,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parabench.contracts import Example, UserError
-from parabench.data.filters import key
-from parabench.data.held import MANY, kept
+from parabench.data.filters import sentence_key
+from parabench.data.spill import HELD_IN_MEMORY, spill_if_large
 from parabench.sequences import Mapped, mark
 
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import UInt64
 
-LONGEST_LINE = 64 * 1024
+_LONGEST_LINE = 64 * 1024
 LONGEST_TEXT = 4096
-BLANK = key("")
+BLANK = sentence_key("")
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,10 @@ class EvaluationSet:
         def name(place: int) -> str:
             return self.examples[place].id
 
-        starts, count = range(0, len(self.examples), MANY), len(self.examples)
+        starts, count = range(0, len(self.examples), HELD_IN_MEMORY), len(self.examples)
         runs = (
-            array("I", sorted(range(start, min(start + MANY, count)), key=name)) for start in starts
+            array("I", sorted(range(start, min(start + HELD_IN_MEMORY, count)), key=name))
+            for start in starts
         )
         return array("I", heapq.merge(*runs, key=name))
 
@@ -81,7 +82,7 @@ def evaluation_set(examples: Sequence[Example], limit: int | None, seed: int) ->
     """
     chosen = sample(merge_sources(examples), limit, seed)
     fewest = min((len(example.references) for example in chosen), default=0)
-    made = kept(_keep(example, fewest, seed) for example in clustered(chosen))
+    made = spill_if_large(_keep(example, fewest, seed) for example in clustered(chosen))
     examples = tuple(made) if isinstance(made, list) else made
     return EvaluationSet(examples, sum(len(one.references) - fewest for one in chosen))
 
@@ -111,8 +112,8 @@ def clustered(examples: Sequence[Example]) -> Iterator[Example]:
 
 def _mark(text: str) -> int:
     """The key of a sentence; one without letters or digits is known by its bytes."""
-    mark = key(text)
-    return mark if mark != BLANK else key(text.encode().hex())
+    mark = sentence_key(text)
+    return mark if mark != BLANK else sentence_key(text.encode().hex())
 
 
 def _keep(example: Example, count: int, seed: int) -> Example:
@@ -151,12 +152,12 @@ def merge_sources(examples: Sequence[Example]) -> Sequence[Example]:
     return Mapped(merged, range(len(twins)))
 
 
-def read_examples(path: Path) -> Sequence[Example]:
+def read_test_set(path: Path) -> Sequence[Example]:
     """Read a test set; raises UserError naming file and line for anything that is not exactly as
     the formats say.
     """
-    reader = from_json if path.suffix in (".jsonl", ".json") else _from_tsv
-    examples = kept(reader(path, number, line) for number, line in read_lines(path))
+    reader = example_from_json if path.suffix in (".jsonl", ".json") else _from_tsv
+    examples = spill_if_large(reader(path, number, line) for number, line in read_lines(path))
     if not examples:
         raise UserError(
             f"read examples from {path}", "the file is empty", mend=__doc__.split("\n\n", 1)[1]
@@ -184,7 +185,7 @@ def _marks(texts: Iterable[str]) -> UInt64[np.ndarray, " N"]:
     return np.fromiter(map(mark, texts), np.uint64)
 
 
-def from_json(path: Path, number: int, line: str) -> Example:
+def example_from_json(path: Path, number: int, line: str) -> Example:
     """One line of a JSONL test set."""
     record = json_record(path, number, line)
     source, references = record.get("source"), record.get("references", [])
@@ -251,9 +252,9 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines, strict UTF-8, split at line feeds alone; a blank line is a line."""
     try:
         with path.open("rb") as file:
-            for number, raw in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), b""), 1):
-                if len(raw) > LONGEST_LINE:
-                    raise bad_line(path, number, f"longer than {LONGEST_LINE} bytes")
+            for number, raw in enumerate(iter(lambda: file.readline(_LONGEST_LINE + 1), b""), 1):
+                if len(raw) > _LONGEST_LINE:
+                    raise bad_line(path, number, f"longer than {_LONGEST_LINE} bytes")
                 yield number, _decode(path, number, raw)
     except (OSError, ValueError) as error:  # a path that holds a NUL is a ValueError
         found = getattr(error, "strerror", None) or str(error)

@@ -16,18 +16,18 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from parabench.contracts import UserError
-from parabench.data.files import file_digest
+from parabench.data.text_files import file_digest
 from parabench.store.files import make_folder, told, write_atomically
 
-BLOCK = 1 << 20
-FOLDER = Path("data")
+_BLOCK = 1 << 20
+DOWNLOAD_FOLDER = Path("data")
 """Where downloads go, and where a specification's addresses are read from."""
-Open = Callable[[Request], HTTPResponse]
-Advance = Callable[[int, int], object]
+_Open = Callable[[Request], HTTPResponse]
+_Advance = Callable[[int, int], object]
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedCorpus:
     """A corpus on the web; without a known SHA-256 the first download's is noted beside the file
     and held from then.
     """
@@ -38,10 +38,10 @@ class Published:
 
 
 CORPORA = {
-    "parabank2": Published(
+    "parabank2": PublishedCorpus(
         "https://cs.jhu.edu/~vandurme/data/parabank-2.0.zip", "parabank-2.0.zip"
     ),
-    "paranmt": Published(
+    "paranmt": PublishedCorpus(
         "https://drive.usercontent.google.com/download?id=19NQ87gEFYu3zOIp_VNYQZgmnwRuSIyJd&export=download&confirm=t",
         "para-nmt-5m-processed.zip",
     ),
@@ -51,12 +51,12 @@ file host.
 """
 
 
-def find(name: str) -> Published:
+def find_corpus(name: str) -> PublishedCorpus:
     """A corpus by its name, or a file by its https address, under a name that no other address
     gets.
     """
     if name.startswith("https://"):
-        return Published(
+        return PublishedCorpus(
             name, f"{sha256(name.encode()).hexdigest()[:8]}-{name.rpartition('/')[2] or 'download'}"
         )
     if name not in CORPORA:
@@ -74,8 +74,8 @@ def addresses(text: str) -> list[str]:
     return re.findall(r"(?<=:)https://[^\s,?=]+", text)
 
 
-def fetch(
-    published: Published, folder: Path, advance: Advance = max, open_: Open = urlopen
+def fetch_corpus(
+    published: PublishedCorpus, folder: Path, advance: _Advance = max, open_: _Open = urlopen
 ) -> Path:
     """Download into ``folder``, or finish doing so; the file appears under its name when it is
     whole and right.
@@ -104,7 +104,7 @@ def fetch(
     return target
 
 
-def _download(url: str, part: Path, advance: Advance, open_: Open) -> None:
+def _download(url: str, part: Path, advance: _Advance, open_: _Open) -> None:
     have = part.stat().st_size if part.exists() else 0
     request = Request(
         url, headers={"Range": f"bytes={have}-", "User-Agent": "parabench"} if have else {}
@@ -120,7 +120,7 @@ def _download(url: str, part: Path, advance: Advance, open_: Open) -> None:
     with response, told(part), part.open("ab" if response.status == 206 else "wb") as file:
         done = file.tell()
         total = done + int(response.headers.get("Content-Length") or 0)
-        while block := response.read(BLOCK):
+        while block := response.read(_BLOCK):
             file.write(block)
             done += len(block)
             advance(done, total)
@@ -128,7 +128,7 @@ def _download(url: str, part: Path, advance: Advance, open_: Open) -> None:
         raise ConnectionError(f"the connection ended after {done:,} of {total:,} bytes")
 
 
-def _expected(published: Published, target: Path) -> str:
+def _expected(published: PublishedCorpus, target: Path) -> str:
     noted = target.with_name(f"{target.name}.sha256")
     return published.sha256 or (noted.read_text().strip() if noted.exists() else "")
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
 
-from parabench.data.corpora import Raw
-from parabench.data.files import Tally
+from parabench.data.corpora import CorpusRow
 from parabench.data.normalise import Case, Normaliser
+from parabench.data.text_files import SkipCounts
 
-Pair = tuple[str, str]
-WORD = re.compile(r"[^\W_]+")
+TextPair = tuple[str, str]
+_WORD = re.compile(r"[^\W_]+")
 """Letters and digits as ``str.isalnum`` knows them."""
 
 
@@ -43,9 +43,9 @@ class Filters:
     dedup: bool = False
 
 
-def pairs(
-    rows: Iterable[Raw], filters: Filters, tally: Tally, seed: int
-) -> Iterator[tuple[int, Pair]]:
+def filtered_pairs(
+    rows: Iterable[CorpusRow], filters: Filters, tally: SkipCounts, seed: int
+) -> Iterator[tuple[int, TextPair]]:
     """Numbered pairs of the rows that pass; the choice at random follows from the seed and the line
     alone.
     """
@@ -64,25 +64,25 @@ def pairs(
                 yield row.line, pair
 
 
-def key(text: str) -> int:
+def sentence_key(text: str) -> int:
     """Eight bytes that are equal for sentences alike but for case, spaces and punctuation (``did
     n't``, ``Didn't``).
     """
-    letters = "".join(words(unicodedata.normalize("NFKC", text)))
+    letters = "".join(lower_words(unicodedata.normalize("NFKC", text)))
     return int.from_bytes(blake2b(letters.encode("utf-8", "surrogatepass"), digest_size=8).digest())
 
 
-def words(text: str) -> list[str]:
+def lower_words(text: str) -> list[str]:
     """Lower-case words without punctuation."""
-    return WORD.findall(text.lower())
+    return _WORD.findall(text.lower())
 
 
-def similarity(one: set[str], two: set[str]) -> float:
+def jaccard(one: set[str], two: set[str]) -> float:
     """The share of common words among all words of two texts (Jaccard)."""
     return len(one & two) / len(one | two) if one or two else 1.0
 
 
-def _chosen(row: Raw, filters: Filters, seed: int) -> tuple[str, ...]:
+def _chosen(row: CorpusRow, filters: Filters, seed: int) -> tuple[str, ...]:
     if filters.which == "all":
         return row.paraphrases
     if filters.which == "first":
@@ -90,8 +90,8 @@ def _chosen(row: Raw, filters: Filters, seed: int) -> tuple[str, ...]:
     return (random.Random(f"{seed}-{row.line}").choice(row.paraphrases),)
 
 
-def _fault(pair: Pair, filters: Filters) -> str | None:
-    sides = [words(text) for text in pair]
+def _fault(pair: TextPair, filters: Filters) -> str | None:
+    sides = [lower_words(text) for text in pair]
     shorter, longer = sorted(map(len, sides))
     if not shorter:
         return "a side without words"
@@ -103,15 +103,15 @@ def _fault(pair: Pair, filters: Filters) -> str | None:
         return "too unlike in length"
     if "".join(sides[0]) == "".join(sides[1]):
         return "a copy"
-    if filters.near_copy < 1 and similarity(set(sides[0]), set(sides[1])) >= filters.near_copy:
+    if filters.near_copy < 1 and jaccard(set(sides[0]), set(sides[1])) >= filters.near_copy:
         return "a near copy"
     return None
 
 
-def _repeated(pair: Pair, filters: Filters, seen: set[int]) -> str | None:
+def _repeated(pair: TextPair, filters: Filters, seen: set[int]) -> str | None:
     if not filters.dedup:
         return None
-    mark = hash((key(pair[0]), key(pair[1])))
+    mark = hash((sentence_key(pair[0]), sentence_key(pair[1])))
     if mark in seen:
         return "a duplicate"
     seen.add(mark)

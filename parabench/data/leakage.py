@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from math import ceil
 
 from parabench.contracts import Example
-from parabench.data.filters import key, similarity, words
+from parabench.data.filters import jaccard, lower_words, sentence_key
 
 NEAR = 0.8
 
@@ -25,8 +25,8 @@ class TestSentences:
     def __init__(self, texts: Iterable[str]) -> None:
         """Index every text, each once."""
         texts = list(texts)
-        sets = {one: None for text in texts if (one := frozenset(words(text)))}
-        self.keys = frozenset(map(key, texts))
+        sets = {one: None for text in texts if (one := frozenset(lower_words(text)))}
+        self.keys = frozenset(map(sentence_key, texts))
         self.frequency = Counter(word for one in sets for word in one)
         self.prefixes: defaultdict[str, list[frozenset[str]]] = defaultdict(list)
         for one in sets:
@@ -40,13 +40,13 @@ class TestSentences:
 
     def holds(self, text: str) -> bool:
         """Whether the text or one near to it is among them."""
-        if key(text) in self.keys:
+        if sentence_key(text) in self.keys:
             return True
-        one = frozenset(words(text))
+        one = frozenset(lower_words(text))
         if sum(word in self.frequency for word in one) < NEAR * len(one) - 1e-9:
             return False  # a set that near has that many words that occur in some test sentence
         candidates = {other for word in self._prefix(one) for other in self.prefixes.get(word, ())}
-        return any(similarity(set(one), set(other)) >= NEAR for other in candidates)
+        return any(jaccard(set(one), set(other)) >= NEAR for other in candidates)
 
     def _prefix(self, one: frozenset[str]) -> list[str]:
         order = sorted(one, key=lambda word: (self.frequency[word], word))

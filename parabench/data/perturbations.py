@@ -19,7 +19,7 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-NAMES = _words("Alderton Barlow Carrick Denholm Farnley Lorne Marston Selby")
+NEW_NAMES = _words("Alderton Barlow Carrick Denholm Farnley Lorne Marston Selby")
 """They fit a person as well as a place."""
 DAYS = _words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
 MONTHS = _words(
@@ -59,7 +59,7 @@ AFFIRMED = re.compile(
 )
 DIGITS = re.compile(r"(?<![\w.,])(\d{1,3}(?:,\d{3})+|\d+)(?!\d|st\b|nd\b|rd\b|th\b)")
 SAID = re.compile(rf"\b({'|'.join(THREE_ON)})\b", re.IGNORECASE)
-NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]{2,}\b")
+_NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]{2,}\b")
 PHRASE = re.compile(
     rf"\b(?:the|a|an|my|your|our) ([a-z]{{3,}})(?=[,.;:!]|$| (?:{'|'.join(FUNCTION)})\b)",
     re.IGNORECASE,
@@ -69,7 +69,7 @@ SHORTENED = re.compile(
     rf"\b(I)'(m)\b|\b(you|we|they)'(re)\b|\b(I|you|we|they)'(ve)\b|(?<=[a-z] )({HELPERS})(n't)\b"
 )
 FULL = {"m": "am", "re": "are", "ve": "have", "n't": "not"}
-LONG = re.compile(rf"\b({HELPERS}) not\b", re.IGNORECASE)
+_LONG = re.compile(rf"\b({HELPERS}) not\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def entity(text: str, generator: random.Random) -> str | None:
         old = old.removesuffix("s")
         new = calendar[(calendar.index(old) + 3) % len(calendar)]
     else:
-        new = generator.choice([name for name in NAMES if name not in text])
+        new = generator.choice([name for name in NEW_NAMES if name not in text])
     return re.sub(rf"\b{old}(?=s?\b)", new, text)
 
 
@@ -126,7 +126,7 @@ def roles(text: str, generator: random.Random) -> str | None:
     their articles.
     """
     spans = [
-        hit.span() for hit in NAME.finditer(text) if hit[0] not in (*NOT_NAMES, *DAYS, *MONTHS)
+        hit.span() for hit in _NAME.finditer(text) if hit[0] not in (*NOT_NAMES, *DAYS, *MONTHS)
     ]
     if len({text[start:end] for start, end in spans}) < 2:
         hits = [
@@ -158,7 +158,7 @@ def contraction(text: str, generator: random.Random) -> str | None:
     if "?" in text:
         return None
     longer = _once(SHORTENED, lambda found: _in_full(*filter(None, found.groups())), text)
-    return longer or _once(LONG, lambda found: f"{found[1]}n't", text)
+    return longer or _once(_LONG, lambda found: f"{found[1]}n't", text)
 
 
 def full_stop(text: str, generator: random.Random) -> str | None:
@@ -197,4 +197,4 @@ def _another_number(old: str) -> str:
 
 
 def _names(text: str) -> list[str]:
-    return [hit for hit in NAME.findall(text) if hit not in NOT_NAMES]
+    return [hit for hit in _NAME.findall(text) if hit not in NOT_NAMES]

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from parabench.contracts import Example, UserError
-from parabench.data.filters import key, words
+from parabench.data.filters import lower_words, sentence_key
 from parabench.store.files import read, write_atomically
 
-NAME = "training-data.json"
-FORMAT = "parabench training data 1"
+SKETCH_FILE = "training-data.json"
+_FORMAT = "parabench training data 1"
 SIZE = 1 << 16
-LONG, ENOUGH = 4, 4
+_LONG, _ENOUGH = 4, 4
 """Letters of a longer word, and how many such words a sentence must have to be known by them."""
 
 
@@ -45,7 +45,7 @@ class Sketch:
 
         ``"3/150"`` is the whole truth, ``"≥3/150"`` comes from a sample.
         """
-        whole = [{key(text) for text in (one.source, *one.references)} for one in examples]
+        whole = [{sentence_key(text) for text in (one.source, *one.references)} for one in examples]
         if all(mine <= self.cleared for mine in whole):
             return "clean"
         found = (
@@ -55,7 +55,7 @@ class Sketch:
         return f"{'' if self.whole else '≥'}{sum(found)}/{len(examples)}"
 
 
-def record(
+def write_sketch(
     folder: Path,
     rows: Iterable[tuple[str, ...]],
     cleared: Iterable[int],
@@ -71,42 +71,48 @@ def record(
         if len(smallest) > 2 * size:
             smallest, whole = set(sorted(smallest)[:size]), False
     kept = sorted(smallest)[:size]
-    facts = {"format": FORMAT, "keys": _packed(kept), "whole": whole and len(kept) == len(smallest)}
+    facts = {
+        "format": _FORMAT,
+        "keys": _packed(kept),
+        "whole": whole and len(kept) == len(smallest),
+    }
     facts |= {"cleared": _packed(sorted(cleared)), "seed": seed}
-    write_atomically(folder / NAME, json.dumps(facts, indent=1).encode() + b"\n")
+    write_atomically(folder / SKETCH_FILE, json.dumps(facts, indent=1).encode() + b"\n")
 
 
 def read_sketch(folder: Path) -> Sketch | None:
     """What lies in a checkpoint's folder; None where nothing does. UserError where it is
     damaged.
     """
-    path = folder / NAME
+    path = folder / SKETCH_FILE
     if not path.is_file():
         return None
     try:
         facts = json.loads(read(path))
-        if facts["format"] != FORMAT:
+        if facts["format"] != _FORMAT:
             raise ValueError(facts["format"])
         keys, cleared = (frozenset(_unpacked(facts[name])) for name in ("keys", "cleared"))
         return Sketch(keys, cleared, int(facts["seed"]), facts["whole"] is True)
     except (ValueError, TypeError, KeyError) as error:
         found = f"{type(error).__name__}: {error}"
         raise UserError(
-            f"read {path}", found, mend=f"train again, or remove {NAME}: then nothing is known"
+            f"read {path}",
+            found,
+            mend=f"train again, or remove {SKETCH_FILE}: then nothing is known",
         ) from None
 
 
-def known(folder: Path | None, examples: Sequence[Example]) -> dict[str, Any]:
+def training_facts(folder: Path | None, examples: Sequence[Example]) -> dict[str, Any]:
     """What is known of a checkpoint's training data and these examples; empty where nothing is."""
     sketch = read_sketch(folder) if folder else None
     return {"seed": sketch.seed, "seen": sketch.seen(examples)} if sketch else {}
 
 
 def _keys(text: str) -> Iterator[int]:
-    yield key(text)
-    longer = {word for word in words(text) if len(word) >= LONG}
-    if len(longer) >= ENOUGH:
-        yield key(" ".join(sorted(longer)))
+    yield sentence_key(text)
+    longer = {word for word in lower_words(text) if len(word) >= _LONG}
+    if len(longer) >= _ENOUGH:
+        yield sentence_key(" ".join(sorted(longer)))
 
 
 def _packed(keys: Iterable[int]) -> str:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from parabench.contracts import UserError
 from parabench.data import fetching
-from parabench.data.corpora import FORMATS, Columns
+from parabench.data.corpora import CORPUS_FORMATS, CorpusColumns
 from parabench.data.filters import Filters
 
 FORM = "FORMAT:PATH?option=value&option=value=SHARE, the options and the share where wanted; joined by commas"
@@ -25,12 +25,12 @@ class CorpusSpec:
 
     form: str
     path: str
-    columns: Columns = field(default_factory=Columns)
+    columns: CorpusColumns = field(default_factory=CorpusColumns)
     filters: Filters = field(default_factory=Filters)
     share: float = 1.0
 
 
-def parse(text: str) -> tuple[CorpusSpec, ...]:
+def parse_corpora(text: str) -> tuple[CorpusSpec, ...]:
     """The corpora of a specification, their shares made to sum to 1; UserError says what was not
     understood.
     """
@@ -54,9 +54,12 @@ def parse(text: str) -> tuple[CorpusSpec, ...]:
 def _part(text: str) -> tuple[CorpusSpec, float | None]:
     head, _, options = text.partition("?")
     form, _, path = head.partition(":")
-    if form not in FORMATS:
+    if form not in CORPUS_FORMATS:
         raise UserError(
-            f"read a corpus of the format {form!r}", "no such format", FORMATS, "parabank2:PATH"
+            f"read a corpus of the format {form!r}",
+            "no such format",
+            CORPUS_FORMATS,
+            "parabank2:PATH",
         )
     if options:
         options, share = _shared(options, r"(?:.*&)?[^&=]+=[^&=]+")
@@ -79,7 +82,7 @@ def _at_hand(path: str) -> str:
             "an address without TLS",
             mend="give an https:// address, or download the file",
         )
-    local = fetching.FOLDER / fetching.find(path).file
+    local = fetching.DOWNLOAD_FOLDER / fetching.find_corpus(path).file
     if not local.exists():
         raise UserError(
             f"read {path}", "it is not fetched yet", mend=f"parabench data fetch {path}"
@@ -93,8 +96,8 @@ def _shared(text: str, rest: str) -> tuple[str, float | None]:
     return (match[1], float(match[2])) if match else (text, None)
 
 
-def _options(text: str, options: Mapping[str, Any]) -> tuple[Columns, Filters]:
-    known = {kind: {f.name for f in fields(kind)} for kind in (Columns, Filters)}
+def _options(text: str, options: Mapping[str, Any]) -> tuple[CorpusColumns, Filters]:
+    known = {kind: {f.name for f in fields(kind)} for kind in (CorpusColumns, Filters)}
     for name in options:
         if not any(name in names for names in known.values()):
             raise _error(text, f"no option {name!r}", sorted(set().union(*known.values())))
@@ -103,9 +106,9 @@ def _options(text: str, options: Mapping[str, Any]) -> tuple[Columns, Filters]:
             {name: value for name, value in options.items() if name in names}
             for names in known.values()
         ]
-        return TypeAdapter(Columns).validate_python(given[0]), TypeAdapter(Filters).validate_python(
-            given[1]
-        )
+        return TypeAdapter(CorpusColumns).validate_python(given[0]), TypeAdapter(
+            Filters
+        ).validate_python(given[1])
     except ValidationError as error:
         first = error.errors()[0]
         raise _error(text, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None

@@ -17,13 +17,13 @@ import numpy as np
 
 from parabench.contracts import UserError
 from parabench.data.components import Components
-from parabench.data.corpora import rows
-from parabench.data.files import Tally, file_digest
-from parabench.data.filters import Pair, key, pairs
+from parabench.data.corpora import read_rows
+from parabench.data.filters import TextPair, filtered_pairs, sentence_key
 from parabench.data.leakage import TestSentences
 from parabench.data.specs import CorpusSpec
+from parabench.data.text_files import SkipCounts, file_digest
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 TEST, DEV = "in the test set, or paraphrases what is", "held out for validation"
 
 
@@ -37,20 +37,20 @@ class TrainingSet:
     """
 
     corpora: tuple[Corpus, ...]
-    held_out: tuple[tuple[Pair, ...], ...]
-    tallies: tuple[Tally, ...]
+    held_out: tuple[tuple[TextPair, ...], ...]
+    tallies: tuple[SkipCounts, ...]
     fingerprint: str
     removed: int
 
     @property
-    def pairs(self) -> Iterable[Pair]:
+    def pairs(self) -> Iterable[TextPair]:
         """An endless mix, or one pass over one corpus."""
         first = self.corpora[0]
         shares = tuple(corpus.spec.share for corpus in self.corpora)
         return first if len(self.corpora) == 1 else Mix(self.corpora, shares, first.seed)
 
     @property
-    def dev(self) -> tuple[Pair, ...]:
+    def dev(self) -> tuple[TextPair, ...]:
         """All pairs held out."""
         return tuple(chain.from_iterable(self.held_out))
 
@@ -63,24 +63,24 @@ class Corpus:
     seed: int
     barred: frozenset[int] = frozenset()
 
-    def __iter__(self) -> Iterator[Pair]:
+    def __iter__(self) -> Iterator[TextPair]:
         barred = self.barred
-        for _, pair in numbered(self.spec, Tally(), self.seed):
-            if not barred or key(pair[0]) not in barred:
+        for _, pair in numbered_pairs(self.spec, SkipCounts(), self.seed):
+            if not barred or sentence_key(pair[0]) not in barred:
                 yield pair
 
 
 @dataclass(frozen=True)
-class Mix(Generic[Item]):
+class Mix(Generic[_Item]):
     """Corpora drawn from by their shares, each begun anew when it ends, so that the mix has no
     end.
     """
 
-    corpora: tuple[Iterable[Item], ...]
+    corpora: tuple[Iterable[_Item], ...]
     shares: tuple[float, ...]
     seed: int
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[_Item]:
         draw = random.Random(f"mix-{self.seed}")
         streams = [iter(corpus) for corpus in self.corpora]
         numbers = range(len(streams))
@@ -93,12 +93,16 @@ class Mix(Generic[Item]):
                 yield next(streams[chosen])
 
 
-def numbered(spec: CorpusSpec, tally: Tally, seed: int) -> Iterator[tuple[int, Pair]]:
+def numbered_pairs(
+    spec: CorpusSpec, tally: SkipCounts, seed: int
+) -> Iterator[tuple[int, TextPair]]:
     """The pairs of a corpus with their lines; what is left out is counted."""
-    return pairs(rows(spec.form, spec.path, spec.columns, tally), spec.filters, tally, seed)
+    return filtered_pairs(
+        read_rows(spec.form, spec.path, spec.columns, tally), spec.filters, tally, seed
+    )
 
 
-def prepare(
+def prepare_training_set(
     specs: Sequence[CorpusSpec], test: TestSentences, dev: int, seed: int, tasks: Sequence[str] = ()
 ) -> TrainingSet:
     """Read everything once, split about ``dev`` pairs off by whole components, and bar what the
@@ -107,10 +111,10 @@ def prepare(
     At most half of the pairs are split off. With ``tasks``, the name of each corpus's task, so many
     of each task.
     """
-    tallies, keys, ends, leaked = [Tally() for _ in specs], array("Q"), [0], set[int]()
+    tallies, keys, ends, leaked = [SkipCounts() for _ in specs], array("Q"), [0], set[int]()
     for spec, tally in zip(specs, tallies, strict=True):
-        for _, pair in numbered(spec, tally, seed):
-            marks = [key(text) for text in pair]
+        for _, pair in numbered_pairs(spec, tally, seed):
+            marks = [sentence_key(text) for text in pair]
             keys.extend(marks)
             leaked |= {mark for mark, text in zip(marks, pair, strict=True) if test.holds(text)}
         ends.append(len(keys) // 2)
@@ -140,14 +144,17 @@ def prepare(
 
 
 def _deal(
-    corpora: Sequence[Corpus], tallies: Sequence[Tally], known: frozenset[int], held: frozenset[int]
-) -> tuple[int, tuple[tuple[Pair, ...], ...]]:
+    corpora: Sequence[Corpus],
+    tallies: Sequence[SkipCounts],
+    known: frozenset[int],
+    held: frozenset[int],
+) -> tuple[int, tuple[tuple[TextPair, ...], ...]]:
     """How many pairs the test set bars, and those held out of each corpus; tallies kept up."""
-    removed, held_out = 0, list[tuple[Pair, ...]]()
+    removed, held_out = 0, list[tuple[TextPair, ...]]()
     for corpus, tally in zip(corpora, tallies, strict=True):
-        mine = list[Pair]()
-        for line, pair in numbered(corpus.spec, Tally(), corpus.seed):
-            mark = key(pair[0])
+        mine = list[TextPair]()
+        for line, pair in numbered_pairs(corpus.spec, SkipCounts(), corpus.seed):
+            mark = sentence_key(pair[0])
             if mark in known:
                 removed += 1
                 tally.count(TEST, line)
@@ -170,11 +177,11 @@ def fingerprint(specs: Sequence[CorpusSpec], seed: int) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def repeated(pairs: Iterable[Pair]) -> int:
+def count_duplicates(pairs: Iterable[TextPair]) -> int:
     """How many pairs have come before, in either direction, up to case, spaces and punctuation."""
     seen, again = set[tuple[int, ...]](), 0
     for pair in pairs:
-        mark = tuple(sorted(map(key, pair)))
+        mark = tuple(sorted(map(sentence_key, pair)))
         again += mark in seen
         seen.add(mark)
     return again

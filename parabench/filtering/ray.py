@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from parabench.contracts import Example, Runtime
-from parabench.filtering.scoring import measured, scorers_of
-from parabench.filtering.source import BLOCK, Row
+from parabench.filtering.scoring import build_scorers, measure_rows
+from parabench.filtering.source import ROWS_PER_BLOCK, FilterRow
 from parabench.models.loading import resolve_device
 from parabench.stats.arrays import each
 from parabench.suites import suite as suites
@@ -28,7 +28,7 @@ class ScoreRows:
     ) -> None:
         """``scorers`` as the suite defines them; models are loaded with the first batch."""
         self.suite = suites.load(suite)
-        self.scorers = scorers_of(
+        self.scorers = build_scorers(
             self.suite, scorers, Runtime(resolve_device(device), self.suite.dtype)
         )
 
@@ -38,19 +38,19 @@ class ScoreRows:
         """
         references = batch.get("references", [()] * len(batch["source"]))
         rows = [
-            Row(Example(str(at), str(source), tuple(map(str, several))), str(text))
+            FilterRow(Example(str(at), str(source), tuple(map(str, several))), str(text))
             for at, (source, text, several) in enumerate(
                 zip(batch["source"], batch["prediction"], references, strict=True)
             )
         ]
         found = dict(batch)
         for scorer in self.scorers.values():
-            values = each(scorer.combine, measured(scorer, rows, self.suite.normalise)).T
+            values = each(scorer.combine, measure_rows(scorer, rows, self.suite.normalise)).T
             found |= {column.name: row for column, row in zip(scorer.columns, values, strict=True)}
         return found
 
 
-def score(
+def score_dataset(
     dataset: Any, scorers: Sequence[str], suite: str = "overlap", actors: int = 1, gpus: float = 0
 ) -> Any:
     """A ``ray.data.Dataset`` with a column for each of the scorers' columns, measured by so many
@@ -59,7 +59,7 @@ def score(
     return dataset.map_batches(
         ScoreRows,
         fn_constructor_args=(tuple(scorers), suite, "cuda" if gpus else "cpu"),
-        batch_size=BLOCK,
+        batch_size=ROWS_PER_BLOCK,
         concurrency=actors,
         num_gpus=gpus,
     )

@@ -20,7 +20,7 @@ import numpy as np
 from parabench.contracts import Column, Runtime, Scorer, Setting, System, UserError, release
 from parabench.data.normalise import Normaliser
 from parabench.filtering import writing
-from parabench.filtering.source import BLOCK, Row, Source
+from parabench.filtering.source import ROWS_PER_BLOCK, FilterRow, Source
 from parabench.pipeline import plan
 from parabench.stats.arrays import each
 from parabench.stats.streaming import corpus_columns, interval
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 GENERATED = 8192
 """Sources paraphrased together."""
 
-Advance = Callable[[str, int, int], None]
+_Advance = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Filter:
         }
 
 
-class Cell(NamedTuple):
+class CorpusScore(NamedTuple):
     """One column of the whole corpus: its value, the 95 % interval, and the rows in which it is
     undefined.
     """
@@ -81,7 +81,7 @@ class Cell(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FilterOutcome:
     """Where the scored rows are, how many there were and are kept, the lines left out by reason,
     and the columns.
     """
@@ -90,10 +90,10 @@ class Outcome:
     rows: int
     kept: int
     left_out: Mapping[str, int]
-    cells: tuple[Cell, ...]
+    cells: tuple[CorpusScore, ...]
 
 
-def carry_out(job: Filter, advance: Advance = lambda what, done, total: None) -> Outcome:
+def run_filter(job: Filter, advance: _Advance = lambda what, done, total: None) -> FilterOutcome:
     """Do what the folder does not hold already, then write rows and report anew from what it
     holds.
     """
@@ -106,20 +106,20 @@ def carry_out(job: Filter, advance: Advance = lambda what, done, total: None) ->
         }
         path, written, undefined = _write(job, texts, statistics, total, advance)
         cells = tuple(_cells(job, statistics, undefined, advance))
-        outcome = Outcome(path, total, written, job.source.tally.reasons, cells)
+        outcome = FilterOutcome(path, total, written, job.source.tally.reasons, cells)
         write_atomically(job.folder / "report.json", _report(outcome))
     return outcome
 
 
-def scorers_of(suite: Suite, names: Sequence[str] | None, runtime: Runtime) -> dict[str, Scorer]:
+def build_scorers(suite: Suite, names: Sequence[str] | None, runtime: Runtime) -> dict[str, Scorer]:
     """The scorers of these names, or the suite's own, as a suite defines them; nothing is
     loaded.
     """
     return plan.scorers_of(suite, names, Setting(runtime, plan.sampling(suite, 1).decoding))
 
 
-def measured(
-    scorer: Scorer, rows: Sequence[Row], normalise: Normaliser
+def measure_rows(
+    scorer: Scorer, rows: Sequence[FilterRow], normalise: Normaliser
 ) -> Float[np.ndarray, "B K"]:
     """The statistics of a block of rows."""
     examples = [normalise.example(row.example) for row in rows]
@@ -146,7 +146,7 @@ def _count(job: Filter) -> int:
     return total
 
 
-def _rows(job: Filter, texts: Growing | None, start: int = 0) -> Iterator[Row]:
+def _rows(job: Filter, texts: Growing | None, start: int = 0) -> Iterator[FilterRow]:
     """The rows from ``start`` on, with the texts that are measured."""
     if texts is None:
         yield from job.source.rows(start)
@@ -157,7 +157,7 @@ def _rows(job: Filter, texts: Growing | None, start: int = 0) -> Iterator[Row]:
 
 
 def _paraphrase(
-    job: Filter, identity: Mapping[str, Any], total: int, advance: Advance
+    job: Filter, identity: Mapping[str, Any], total: int, advance: _Advance
 ) -> Growing | None:
     if job.system is None:
         return None
@@ -181,7 +181,7 @@ def _measure(
     texts: Growing | None,
     identity: Mapping[str, Any],
     total: int,
-    advance: Advance,
+    advance: _Advance,
 ) -> Growing:
     scorer = job.scorers[name]
     signature = str(scorer.signature)
@@ -189,10 +189,12 @@ def _measure(
         job.folder / "statistics" / f"{slug(name)}-{sha256(signature.encode()).hexdigest()[:8]}.f64"
     )
     done = Growing(path, {**identity, "scorer": name, "signature": signature})
-    for block in in_blocks(_rows(job, texts, done.rows), getattr(scorer, "block", BLOCK)):
-        found = measured(scorer, block, job.normalise)
-        for start in range(0, len(block), BLOCK):  # as texts are stored and columns written
-            part = found[start : start + BLOCK]
+    for block in in_blocks(_rows(job, texts, done.rows), getattr(scorer, "block", ROWS_PER_BLOCK)):
+        found = measure_rows(scorer, block, job.normalise)
+        for start in range(
+            0, len(block), ROWS_PER_BLOCK
+        ):  # as texts are stored and columns written
+            part = found[start : start + ROWS_PER_BLOCK]
             done.append(part.tobytes(), len(part))
         advance(name, done.rows, total)
     release(scorer)
@@ -210,14 +212,14 @@ def _write(
     texts: Growing | None,
     statistics: Mapping[str, Growing],
     total: int,
-    advance: Advance,
+    advance: _Advance,
 ) -> tuple[Path, int, Counter[str]]:
     """Write the rows that are kept; how many they are, and how often each column is undefined."""
     names = [column.name for scorer in job.scorers.values() for column in scorer.columns]
     path, undefined, written, seen = job.folder / f"scores.{job.form}", Counter[str](), 0, 0
     blocks = [arrays(one) for one in statistics.values()]
-    with writing.table(path, ("id", "source", "text"), names) as write:
-        for rows in in_blocks(_rows(job, texts), BLOCK):
+    with writing.table_writer(path, ("id", "source", "text"), names) as write:
+        for rows in in_blocks(_rows(job, texts), ROWS_PER_BLOCK):
             block: dict[str, list[Any]] = {
                 "id": [row.example.id for row in rows],
                 "source": [row.example.source for row in rows],
@@ -230,7 +232,7 @@ def _write(
                     for column, v in zip(scorer.columns, values, strict=True)
                 }
             undefined.update({name: block[name].count(None) for name in names})
-            chosen = writing.kept(block, job.keep)
+            chosen = writing.select_rows(block, job.keep)
             write(chosen)
             written, seen = written + len(chosen["id"]), seen + len(rows)
             advance("writing", seen, total)
@@ -238,14 +240,14 @@ def _write(
 
 
 def _cells(
-    job: Filter, statistics: Mapping[str, Growing], undefined: Mapping[str, int], advance: Advance
-) -> Iterator[Cell]:
+    job: Filter, statistics: Mapping[str, Growing], undefined: Mapping[str, int], advance: _Advance
+) -> Iterator[CorpusScore]:
     for number, (name, scorer) in enumerate(job.scorers.items(), 1):
         one = statistics[name]
         values = corpus_columns(scorer, lambda one=one: arrays(one))  # type: ignore[misc]
         ends = interval(scorer, lambda one=one: arrays(one), job.runtime.seed)  # type: ignore[misc]
         for column, value, low, high in zip(scorer.columns, values, *ends, strict=True):
-            yield Cell(
+            yield CorpusScore(
                 column,
                 str(scorer.signature),
                 float(value),
@@ -256,7 +258,7 @@ def _cells(
         advance("intervals", number, len(job.scorers))
 
 
-def _report(outcome: Outcome) -> bytes:
+def _report(outcome: FilterOutcome) -> bytes:
     """The columns of the whole corpus, as JSON; undefined numbers are null."""
     columns = {
         cell.column.name: {

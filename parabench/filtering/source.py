@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from parabench.contracts import Example, UserError
-from parabench.data.corpora import FORMATS
-from parabench.data.files import Tally, file_digest
+from parabench.data.corpora import CORPUS_FORMATS
 from parabench.data.predictions import stream
-from parabench.data.specs import CorpusSpec, parse
-from parabench.data.training_set import fingerprint, numbered
+from parabench.data.specs import CorpusSpec, parse_corpora
+from parabench.data.text_files import SkipCounts, file_digest
+from parabench.data.training_set import fingerprint, numbered_pairs
 
-BLOCK = 1024
+ROWS_PER_BLOCK = 1024
 """Rows measured together, and rows that one of several parts takes at a time."""
 
 
-class Row(NamedTuple):
+class FilterRow(NamedTuple):
     """One row: the example (its id is the line, or the file's own id), and the text beside it."""
 
     example: Example
@@ -41,7 +41,7 @@ class Source:
     seed: int = 0
     part: int = 0
     parts: int = 1
-    tally: Tally = field(default_factory=Tally, compare=False)
+    tally: SkipCounts = field(default_factory=SkipCounts, compare=False)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -50,28 +50,28 @@ class Source:
         content = fingerprint([spec], self.seed) if spec else file_digest(self.name)
         return {"content": content, "part": self.part, "parts": self.parts}
 
-    def rows(self, start: int = 0) -> Iterator[Row]:
+    def rows(self, start: int = 0) -> Iterator[FilterRow]:
         """All rows from ``start`` on, read anew."""
         self.tally.clear()
         return islice(self._own(), start, None)
 
-    def _own(self) -> Iterator[Row]:
+    def _own(self) -> Iterator[FilterRow]:
         for number, row in enumerate(self._all()):
-            if number // BLOCK % self.parts == self.part:
+            if number // ROWS_PER_BLOCK % self.parts == self.part:
                 yield row
 
-    def _all(self) -> Iterator[Row]:
+    def _all(self) -> Iterator[FilterRow]:
         if spec := self._spec:
-            for line, (source, text) in numbered(spec, self.tally, self.seed):
-                yield Row(Example(str(line), source, ()), text)
+            for line, (source, text) in numbered_pairs(spec, self.tally, self.seed):
+                yield FilterRow(Example(str(line), source, ()), text)
         else:
-            yield from map(Row._make, stream(Path(self.name)))
+            yield from map(FilterRow._make, stream(Path(self.name)))
 
     @property
     def _spec(self) -> CorpusSpec | None:
-        if self.name.partition(":")[0] not in FORMATS:
+        if self.name.partition(":")[0] not in CORPUS_FORMATS:
             return None
-        specs = parse(self.name)
+        specs = parse_corpora(self.name)
         if len(specs) > 1:
             raise UserError(
                 f"filter {self.name!r}", f"{len(specs)} corpora", mend="filter them one by one"

@@ -16,10 +16,10 @@ from typing import Any
 from parabench.contracts import UserError
 from parabench.store.files import sync, told
 
-Columns = Mapping[str, list[Any]]
+_Columns = Mapping[str, list[Any]]
 """Names and values of one block of rows."""
 
-FORMATS = ("parquet", "jsonl")
+OUTPUT_FORMATS = ("parquet", "jsonl")
 COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -56,7 +56,7 @@ def conditions(text: str | None, columns: Sequence[str]) -> tuple[Condition, ...
     return tuple(found)
 
 
-def kept(block: Columns, wanted: Sequence[Condition]) -> Columns:
+def select_rows(block: _Columns, wanted: Sequence[Condition]) -> _Columns:
     """The rows of a block that satisfy all conditions."""
     count = len(next(iter(block.values())))
     chosen = [
@@ -73,9 +73,9 @@ def defined(values: Sequence[float]) -> list[float | None]:
 
 
 @contextmanager
-def table(
+def table_writer(
     path: Path, texts: Sequence[str], numbers: Sequence[str]
-) -> Iterator[Callable[[Columns], None]]:
+) -> Iterator[Callable[[_Columns], None]]:
     """Write blocks to ``path``, which appears when all are written; the suffix decides the
     format.
     """
@@ -91,7 +91,7 @@ def table(
 @contextmanager
 def _parquet(
     path: Path, texts: Sequence[str], numbers: Sequence[str]
-) -> Iterator[Callable[[Columns], None]]:
+) -> Iterator[Callable[[_Columns], None]]:
     import pyarrow
     from pyarrow.parquet import ParquetWriter
 
@@ -106,10 +106,10 @@ def _parquet(
 @contextmanager
 def _lines(
     path: Path, texts: Sequence[str], numbers: Sequence[str]
-) -> Iterator[Callable[[Columns], None]]:
+) -> Iterator[Callable[[_Columns], None]]:
     with path.open("w", encoding="utf-8", newline="\n") as file:
 
-        def write(block: Columns) -> None:
+        def write(block: _Columns) -> None:
             for values in zip(*block.values(), strict=True):
                 file.write(
                     json.dumps(dict(zip(block, values, strict=True)), ensure_ascii=False) + "\n"

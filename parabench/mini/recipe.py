@@ -32,8 +32,8 @@ from transformers import (
 
 from parabench.contracts import Runtime
 from parabench.data import sketches
-from parabench.data.examples import read_examples
-from parabench.data.filters import key
+from parabench.data.examples import read_test_set
+from parabench.data.filters import sentence_key
 from parabench.mini import documents, language, tokenizer
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal, settle
@@ -229,14 +229,16 @@ def remember(
 
     def read() -> Iterator[tuple[str, ...]]:
         for row in islice(texts, most):
-            met.update(map(key, row))
+            met.update(map(sentence_key, row))
             yield row
 
-    examples = read_examples(HOME / "test.jsonl")
-    test = {key(text) for example in examples for text in (example.source, *example.references)}
+    examples = read_test_set(HOME / "test.jsonl")
+    test = {
+        sentence_key(text) for example in examples for text in (example.source, *example.references)
+    }
     before = sketches.read_sketch(base) if base else None
     clean = test & before.cleared if before else test
-    sketches.record(
+    sketches.write_sketch(
         folder, read(), (mark for mark in clean if mark not in met), seed=0, size=SKETCH
     )
 

@@ -21,7 +21,7 @@ from parabench.contracts import (
     System,
     UserError,
 )
-from parabench.data.examples import EvaluationSet, evaluation_set, read_examples
+from parabench.data.examples import EvaluationSet, evaluation_set, read_test_set
 from parabench.data.predictions import read_predictions
 from parabench.sequences import Mapped
 from parabench.stats import leave_one_out, seeds
@@ -100,7 +100,7 @@ def plan(request: Request) -> Plan:
         raise UserError(
             f"run the suite {request.suite.name!r}", "it brings no data", mend="add --data FILE"
         )
-    return assemble(request, read_examples(request.data or Path(request.suite.data)))
+    return assemble(request, read_test_set(request.data or Path(request.suite.data)))
 
 
 def assemble(request: Request, examples: Sequence[Example]) -> Plan:
@@ -213,7 +213,7 @@ def plan_predictions(request: Request, file: Path) -> Plan:
     """A plan that scores a file of predictions as the system named after it, beside the suite's
     controls.
     """
-    pairs = read_predictions(file, read_examples(request.data) if request.data else None)
+    pairs = read_predictions(file, read_test_set(request.data) if request.data else None)
     made = plan_texts(
         request, [example for example, _ in pairs], {file.stem: [text for _, text in pairs]}
     )

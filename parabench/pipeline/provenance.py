@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import parabench
-from parabench.data.sketches import known
+from parabench.data.sketches import training_facts
 from parabench.pipeline.plan import Plan, identity
 from parabench.store.files import write_atomically
 
@@ -52,7 +52,7 @@ def training(plan: Plan, folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         before = {}
     found = {
-        name: known(getattr(system, "trained", None), plan.data.examples)
+        name: training_facts(getattr(system, "trained", None), plan.data.examples)
         for name, system in plan.systems.items()
     }
     return before | {name: facts for name, facts in found.items() if facts}

@@ -129,8 +129,10 @@ def carry_out(
         job, request.folder, partial(keeping.keep, learner, request.folder, facts), watched, ranks
     )
     places = keeping.folders(request.folder, request.data.tasks) if ranks.first else ()
-    for place in (one for one in places if not (one / sketches.NAME).exists()):
-        sketches.record(place, _met(request, ranks), request.data.cleared, request.config.seed)
+    for place in (one for one in places if not (one / sketches.SKETCH_FILE).exists()):
+        sketches.write_sketch(
+            place, _met(request, ranks), request.data.cleared, request.config.seed
+        )
     return outcome
 
 

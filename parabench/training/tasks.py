@@ -25,9 +25,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from parabench.contracts import UserError
 from parabench.data import specs, training_set
-from parabench.data.files import Tally
 from parabench.data.leakage import TestSentences
 from parabench.data.specs import CorpusSpec
+from parabench.data.text_files import SkipCounts
 from parabench.data.training_set import Mix
 from parabench.prompts.templates import Template
 from parabench.training.encoding import Pair, TaskPair
@@ -101,7 +101,7 @@ def templates(tasks: Mapping[str, Task], length: int) -> tuple[Template, ...]:
 
 def prepare(
     tasks: Mapping[str, Task], length: int, test: TestSentences, dev: int, seed: int
-) -> tuple[Data, Sequence[Tally]]:
+) -> tuple[Data, Sequence[SkipCounts]]:
     """The pairs of all tasks mixed by their shares, and about ``dev`` held out of each.
 
     They are split and cleared as one data set, so no sentence held out of one task is trained on in
@@ -109,7 +109,7 @@ def prepare(
     """
     corpora = list(_corpora(tasks))
     names = [name for name, _ in corpora]
-    found = training_set.prepare([spec for _, spec in corpora], test, dev, seed, names)
+    found = training_set.prepare_training_set([spec for _, spec in corpora], test, dev, seed, names)
     dealt = list(zip(names, found.corpora, found.held_out, strict=True))
     for name in tasks:
         if dev and not any(held for other, _, held in dealt if other == name):
@@ -140,5 +140,5 @@ def _corpora(tasks: Mapping[str, Task]) -> Iterator[tuple[str, CorpusSpec]]:
     """Every corpus with its task; its share of the rows is its share of the task's."""
     total = sum(task.share for task in tasks.values())
     for name, task in tasks.items():
-        for spec in specs.parse(task.data):
+        for spec in specs.parse_corpora(task.data):
             yield name, replace(spec, share=spec.share * task.share / total)

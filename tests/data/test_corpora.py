@@ -14,11 +14,11 @@ import zstandard
 from pyarrow import parquet
 
 from parabench.contracts import UserError
-from parabench.data.corpora import Columns, Raw, rows
-from parabench.data.files import Tally
-from parabench.data.filters import Filters, key, pairs
-from parabench.data.specs import parse
-from parabench.data.training_set import numbered
+from parabench.data.corpora import CorpusColumns, CorpusRow, read_rows
+from parabench.data.filters import Filters, filtered_pairs, sentence_key
+from parabench.data.specs import parse_corpora
+from parabench.data.text_files import SkipCounts
+from parabench.data.training_set import numbered_pairs
 
 PARABANK = (
     "0.93\tOne dog.\tA dog.\tA single dog.\n"
@@ -30,18 +30,20 @@ PARABANK = (
 )
 
 
-def read(form: str, path: Path | str, columns: Columns | None = None) -> tuple[list[Raw], Tally]:
-    tally = Tally()
-    return list(rows(form, str(path), columns or Columns(), tally)), tally
+def read(
+    form: str, path: Path | str, columns: CorpusColumns | None = None
+) -> tuple[list[CorpusRow], SkipCounts]:
+    tally = SkipCounts()
+    return list(read_rows(form, str(path), columns or CorpusColumns(), tally)), tally
 
 
 def test_parabank2_is_ragged_and_unquoted(tmp_path: Path) -> None:
     (tmp_path / "p.tsv").write_text(PARABANK)
     found, tally = read("parabank2", tmp_path / "p.tsv")
     assert found == [
-        Raw(1, "One dog.", ("A dog.", "A single dog."), 0.93),
-        Raw(3, 'He said "no.', ("He declined.",), 0.91),
-        Raw(6, "A copy!", ("a copy",), 0.90),
+        CorpusRow(1, "One dog.", ("A dog.", "A single dog."), 0.93),
+        CorpusRow(3, 'He said "no.', ("He declined.",), 0.91),
+        CorpusRow(6, "A copy!", ("a copy",), 0.90),
     ]
     assert dict(tally.lines) == {
         "no paraphrase": [2],
@@ -53,7 +55,7 @@ def test_parabank2_is_ragged_and_unquoted(tmp_path: Path) -> None:
 def test_paranmt_has_two_columns_or_a_score(tmp_path: Path) -> None:
     (tmp_path / "p.txt").write_text("a b\tb a\nc d\td c\t0.71\ne f\tf e\tgood\nonly one\n")
     found, tally = read("paranmt", tmp_path / "p.txt")
-    assert found == [Raw(1, "a b", ("b a",), None), Raw(2, "c d", ("d c",), 0.71)]
+    assert found == [CorpusRow(1, "a b", ("b a",), None), CorpusRow(2, "c d", ("d c",), 0.71)]
     assert dict(tally.reasons) == {"not reference TAB paraphrase (TAB score)": 2}
 
 
@@ -83,7 +85,7 @@ def test_named_columns_of_csv_jsonl_and_parquet_agree(tmp_path: Path) -> None:
         '{"text": 3, "other": "x"}\n{\n'
         '{"text": "three\\nfour", "other": ["four three"], "points": 0.25}\n'
     )
-    columns = Columns("text", "other", "points")
+    columns = CorpusColumns("text", "other", "points")
     wanted = [('one, "two"', ("two one",), 0.5), ("three\nfour", ("four three",), 0.25)]
     reasons = {}
     for form in ("parquet", "csv", "jsonl"):
@@ -93,7 +95,7 @@ def test_named_columns_of_csv_jsonl_and_parquet_agree(tmp_path: Path) -> None:
     assert reasons["csv"] == {"another number of columns than the header": [3]}
     assert reasons["jsonl"] == {"a value that is no text": [2], "not JSON": [3]}
     with pytest.raises(UserError, match="no column 'absent'"):
-        read("csv", tmp_path / "t.csv", Columns("absent", "other"))
+        read("csv", tmp_path / "t.csv", CorpusColumns("absent", "other"))
 
 
 @pytest.mark.parametrize(
@@ -119,14 +121,14 @@ def test_lines_that_are_no_text_are_counted(tmp_path: Path) -> None:
 
 def test_filters_keep_what_they_say_and_count_the_rest() -> None:
     raw = [
-        Raw(1, "did n't he go home ?", ("he never went home .", "home he went not ."), 0.5),
-        Raw(2, "a b c d", ("a b c e",), 0.5),
-        Raw(3, "one two", ("three",), 0.5),
-        Raw(4, "one two three four five six", ("seven eight nine",), 0.95),
-        Raw(5, "a b", ("A, B!",), None),
-        Raw(6, "...", ("words here",), None),
-        Raw(7, "four five six seven", ("eight nine ten eleven twelve thirteen",), None),
-        Raw(8, "Did n't he go home?", ("He never went home",), None),
+        CorpusRow(1, "did n't he go home ?", ("he never went home .", "home he went not ."), 0.5),
+        CorpusRow(2, "a b c d", ("a b c e",), 0.5),
+        CorpusRow(3, "one two", ("three",), 0.5),
+        CorpusRow(4, "one two three four five six", ("seven eight nine",), 0.95),
+        CorpusRow(5, "a b", ("A, B!",), None),
+        CorpusRow(6, "...", ("words here",), None),
+        CorpusRow(7, "four five six seven", ("eight nine ten eleven twelve thirteen",), None),
+        CorpusRow(8, "Did n't he go home?", ("He never went home",), None),
     ]
     filters = Filters(
         max_score=0.9,
@@ -137,8 +139,8 @@ def test_filters_keep_what_they_say_and_count_the_rest() -> None:
         treebank=True,
         dedup=True,
     )
-    tally = Tally()
-    kept = list(pairs(raw, filters, tally, 0))
+    tally = SkipCounts()
+    kept = list(filtered_pairs(raw, filters, tally, 0))
     assert kept == [
         (1, ("didn't he go home?", "he never went home.")),
         (1, ("didn't he go home?", "home he went not.")),
@@ -156,18 +158,22 @@ def test_filters_keep_what_they_say_and_count_the_rest() -> None:
 
 
 def test_a_paraphrase_at_random_is_the_same_every_time() -> None:
-    raw = [Raw(line, "x y", tuple(f"p{i}" for i in range(5))) for line in range(40)]
-    drawn = [list(pairs(raw, Filters(which="random"), Tally(), seed)) for seed in (0, 0, 1)]
+    raw = [CorpusRow(line, "x y", tuple(f"p{i}" for i in range(5))) for line in range(40)]
+    drawn = [
+        list(filtered_pairs(raw, Filters(which="random"), SkipCounts(), seed)) for seed in (0, 0, 1)
+    ]
     assert drawn[0] == drawn[1] != drawn[2]
     assert len({target for _, (_, target) in drawn[0]}) == 5
 
 
 def test_keys_ignore_case_spaces_and_punctuation() -> None:
-    assert key("Did n't he ?") == key("didn't HE!") != key("did he")
+    assert sentence_key("Did n't he ?") == sentence_key("didn't HE!") != sentence_key("did he")
 
 
 def test_specifications_read_as_they_are_written() -> None:
-    one, two = parse("parabank2:a/b=c.tsv?which=all&max_words=30=0.35,paranmt:x.txt.gz=0.65")
+    one, two = parse_corpora(
+        "parabank2:a/b=c.tsv?which=all&max_words=30=0.35,paranmt:x.txt.gz=0.65"
+    )
     assert (one.form, one.path, one.filters, one.share) == (
         "parabank2",
         "a/b=c.tsv",
@@ -175,9 +181,13 @@ def test_specifications_read_as_they_are_written() -> None:
         0.35,
     )
     assert (two.form, two.path, two.share) == ("paranmt", "x.txt.gz", 0.65)
-    (alone,) = parse("csv:x.csv?source=a&target=b&max_words=30")
-    assert (alone.columns, alone.filters.max_words, alone.share) == (Columns("a", "b"), 30, 1.0)
-    assert [spec.share for spec in parse("tsv:a=1,tsv:b=3")] == [0.25, 0.75]
+    (alone,) = parse_corpora("csv:x.csv?source=a&target=b&max_words=30")
+    assert (alone.columns, alone.filters.max_words, alone.share) == (
+        CorpusColumns("a", "b"),
+        30,
+        1.0,
+    )
+    assert [spec.share for spec in parse_corpora("tsv:a=1,tsv:b=3")] == [0.25, 0.75]
 
 
 @pytest.mark.parametrize(
@@ -197,7 +207,7 @@ def test_specifications_read_as_they_are_written() -> None:
 )
 def test_a_specification_that_says_nothing_is_refused(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        parse(text)
+        parse_corpora(text)
 
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "data"
@@ -205,9 +215,9 @@ SAMPLES = Path(__file__).parents[3] / "shared" / "data"
 
 @pytest.mark.skipif(not SAMPLES.exists(), reason="the sample corpora are not beside the repository")
 def test_the_samples_native_files_read_without_a_bad_row() -> None:
-    (parabank,) = parse(f"parabank2:{SAMPLES}/parabank2-native-sample/small_parabank2.tsv")
-    tally = Tally()
-    list(numbered(parabank, tally, 0))
+    (parabank,) = parse_corpora(f"parabank2:{SAMPLES}/parabank2-native-sample/small_parabank2.tsv")
+    tally = SkipCounts()
+    list(numbered_pairs(parabank, tally, 0))
     assert tally.reasons["no paraphrase"] == 142  # counted with awk: fields 3 and up empty
-    (paranmt,) = parse(f"paranmt:{SAMPLES}/paranmt-5m-native-sample/validation-set-10.txt")
-    assert len(list(numbered(paranmt, Tally(), 0))) == 10
+    (paranmt,) = parse_corpora(f"paranmt:{SAMPLES}/paranmt-5m-native-sample/validation-set-10.txt")
+    assert len(list(numbered_pairs(paranmt, SkipCounts(), 0))) == 10

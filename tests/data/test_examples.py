@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parabench.contracts import Example, UserError
-from parabench.data.examples import clustered, evaluation_set, merge_sources, read_examples, sample
+from parabench.data.examples import clustered, evaluation_set, merge_sources, read_test_set, sample
 from parabench.data.predictions import read_predictions
 
 THREE = [
@@ -28,10 +28,10 @@ def test_jsonl_and_tsv_say_the_same(tmp_path: Path) -> None:
     lines = [json.dumps({"source": e.source, "references": e.references}) for e in THREE]
     jsonl = write(tmp_path, "a.jsonl", "\n".join(lines) + "\n")
     tsv = write(tmp_path, "a.tsv", "\r\n".join("\t".join((e.source, *e.references)) for e in THREE))
-    assert [(e.source, e.references) for e in read_examples(jsonl)] == [
+    assert [(e.source, e.references) for e in read_test_set(jsonl)] == [
         (e.source, e.references) for e in THREE
     ]
-    assert read_examples(jsonl) == read_examples(tsv)
+    assert read_test_set(jsonl) == read_test_set(tsv)
 
 
 @given(st.lists(st.text(min_size=1).filter(lambda text: text.strip()), min_size=2, max_size=4))
@@ -40,7 +40,7 @@ def test_any_text_comes_back_from_jsonl(
 ) -> None:
     folder = tmp_path_factory.mktemp("data")
     record = json.dumps({"source": texts[0], "references": texts[1:]})
-    assert read_examples(write(folder, "a.jsonl", record))[0] == Example(
+    assert read_test_set(write(folder, "a.jsonl", record))[0] == Example(
         "1", texts[0], tuple(texts[1:])
     )
 
@@ -72,13 +72,13 @@ def test_bad_files_are_refused_with_the_line(
     tmp_path: Path, name: str, content: bytes, says: str
 ) -> None:
     with pytest.raises(UserError, match=r".*") as caught:
-        read_examples(write(tmp_path, name, content))
+        read_test_set(write(tmp_path, name, content))
     assert says in str(caught.value)
 
 
 def test_unicode_line_separators_do_not_split_a_line(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "\ufeffone\u2028still one\ttwo\x0bstill two\n")
-    assert read_examples(path) == [Example("1", "one\u2028still one", ("two\x0bstill two",))]
+    assert read_test_set(path) == [Example("1", "one\u2028still one", ("two\x0bstill two",))]
 
 
 def test_all_references_are_kept_and_the_fingerprint_sees_everything() -> None:
@@ -121,13 +121,13 @@ def test_examples_of_one_sentence_are_one_cluster() -> None:
 def test_clusters_are_read_and_are_part_of_the_fingerprint(tmp_path: Path) -> None:
     record = {"source": "s", "references": ["r"]}
     plain, named = (
-        read_examples(write(tmp_path, f"{n}.jsonl", json.dumps(one)))
+        read_test_set(write(tmp_path, f"{n}.jsonl", json.dumps(one)))
         for n, one in enumerate((record, record | {"cluster": "c"}))
     )
     assert named[0].cluster == "c"
     assert evaluation_set(plain, None, 0).fingerprint != evaluation_set(named, None, 0).fingerprint
     with pytest.raises(UserError, match="line 1"):
-        read_examples(write(tmp_path, "bad.jsonl", json.dumps(record | {"cluster": 7})))
+        read_test_set(write(tmp_path, "bad.jsonl", json.dumps(record | {"cluster": 7})))
 
 
 def test_a_larger_sample_contains_the_smaller_one() -> None:

@@ -15,7 +15,14 @@ import pytest
 
 from parabench.contracts import UserError
 from parabench.data import specs
-from parabench.data.fetching import CORPORA, FOLDER, Published, addresses, fetch, find
+from parabench.data.fetching import (
+    CORPORA,
+    DOWNLOAD_FOLDER,
+    PublishedCorpus,
+    addresses,
+    fetch_corpus,
+    find_corpus,
+)
 
 CONTENT = bytes(range(256)) * 40
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -46,34 +53,34 @@ class Server:
         return Response(206 if start else 200, len(CONTENT) - start, sent)
 
 
-def published(sha256: str = DIGEST) -> Published:
-    return Published("https://example.org/corpus.bin", "corpus.bin", sha256)
+def published(sha256: str = DIGEST) -> PublishedCorpus:
+    return PublishedCorpus("https://example.org/corpus.bin", "corpus.bin", sha256)
 
 
 def test_a_download_that_was_cut_goes_on_where_it_stopped(tmp_path: Path) -> None:
     server = Server(short=5000)
     with pytest.raises(UserError, match="5,000 of 10,240 bytes"):
-        fetch(published(), tmp_path, open_=server)
+        fetch_corpus(published(), tmp_path, open_=server)
     assert not (tmp_path / "corpus.bin").exists()
-    assert fetch(published(), tmp_path, open_=server).read_bytes() == CONTENT
-    fetch(published(), tmp_path, open_=server)
+    assert fetch_corpus(published(), tmp_path, open_=server).read_bytes() == CONTENT
+    fetch_corpus(published(), tmp_path, open_=server)
     assert server.starts == [0, 5000]
 
 
 def test_a_download_killed_before_it_was_named_is_not_made_again(tmp_path: Path) -> None:
     (tmp_path / "corpus.bin.part").write_bytes(CONTENT)
     server = Server()
-    assert fetch(published(), tmp_path, open_=server).read_bytes() == CONTENT
+    assert fetch_corpus(published(), tmp_path, open_=server).read_bytes() == CONTENT
     assert server.starts == []
 
 
 def test_a_spoiled_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="SHA-256"):
-        fetch(published("0" * 64), tmp_path / "one", open_=Server())
-    fetch(published(""), tmp_path / "two", open_=Server())
+        fetch_corpus(published("0" * 64), tmp_path / "one", open_=Server())
+    fetch_corpus(published(""), tmp_path / "two", open_=Server())
     (tmp_path / "two" / "corpus.bin").write_bytes(CONTENT[:-1])
     with pytest.raises(UserError, match="SHA-256"):
-        fetch(published(""), tmp_path / "two", open_=Server())
+        fetch_corpus(published(""), tmp_path / "two", open_=Server())
 
 
 def test_what_cannot_be_had_is_said(tmp_path: Path) -> None:
@@ -89,14 +96,14 @@ def test_what_cannot_be_had_is_said(tmp_path: Path) -> None:
         raise URLError("Name or service not known")
 
     with pytest.raises(UserError, match="Not Found"):
-        fetch(published(), tmp_path, open_=absent)
+        fetch_corpus(published(), tmp_path, open_=absent)
     with pytest.raises(UserError, match="a web page instead"):
-        fetch(published(""), tmp_path, open_=page)
+        fetch_corpus(published(""), tmp_path, open_=page)
     assert not list(tmp_path.iterdir())
     with pytest.raises(UserError, match="put the file at"):
-        fetch(published(), tmp_path, open_=offline)
+        fetch_corpus(published(), tmp_path, open_=offline)
     with pytest.raises(UserError, match="no such corpus"):
-        find("parabank3")
+        find_corpus("parabank3")
     assert all(corpus.url.startswith("https://") for corpus in CORPORA.values())
 
 
@@ -108,12 +115,12 @@ def test_addresses_in_a_specification_are_read_from_where_they_were_fetched_to(
     one, two = addresses(text)
     assert (one, two) == ("https://one.example/a.tsv.gz", "https://two.example/a.tsv.gz")
     with pytest.raises(UserError, match=f"parabench data fetch {one}"):
-        specs.parse(text)
+        specs.parse_corpora(text)
     for address in (one, two):
         server = Server()
-        fetch(find(address), FOLDER, open_=server)
+        fetch_corpus(find_corpus(address), DOWNLOAD_FOLDER, open_=server)
         assert server.starts == [0]
-    paths = [spec.path for spec in specs.parse(text)]
+    paths = [spec.path for spec in specs.parse_corpora(text)]
     assert len({*paths}) == 3
     assert all(
         path.endswith("-a.tsv.gz") and Path(path).read_bytes() == CONTENT for path in paths[:2]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from parabench.data.examples import read_examples
-from parabench.data.filters import key, similarity, words
+from parabench.data.examples import read_test_set
+from parabench.data.filters import jaccard, lower_words, sentence_key
 from parabench.data.leakage import TestSentences
 from parabench.suites import suite
 
@@ -24,7 +24,7 @@ def texts(row):
 
 
 def test_it_reads_as_a_test_set_of_six_domains_alike_in_size():
-    examples = read_examples(FILE)
+    examples = read_test_set(FILE)
     assert [(e.id, e.source, list(e.references)) for e in examples] == [
         (row["id"], row["source"], row["references"]) for row in ROWS
     ]
@@ -43,17 +43,17 @@ def test_every_source_has_three_references_and_five_to_forty_words():
 
 
 def test_no_text_stands_twice_and_no_reference_is_nearly_another_or_its_source():
-    keys = [key(text) for row in ROWS for text in texts(row)]
+    keys = [sentence_key(text) for row in ROWS for text in texts(row)]
     assert len(set(keys)) == len(keys)
     for row in ROWS:
-        for one, two in combinations(map(set, map(words, texts(row))), 2):
-            assert similarity(one, two) < 2 / 3, row["id"]
+        for one, two in combinations(map(set, map(lower_words, texts(row))), 2):
+            assert jaccard(one, two) < 2 / 3, row["id"]
 
 
 def test_sources_of_different_clusters_are_different_sentences():
-    sets = [(row["cluster"], set(words(row["source"]))) for row in ROWS]
+    sets = [(row["cluster"], set(lower_words(row["source"]))) for row in ROWS]
     for (cluster, one), (other, two) in combinations(sets, 2):
-        assert cluster == other or similarity(one, two) < 0.5
+        assert cluster == other or jaccard(one, two) < 0.5
 
 
 def test_a_cluster_is_named_after_its_first_sentence_and_stays_in_its_domain():

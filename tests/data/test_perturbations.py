@@ -63,7 +63,7 @@ def test_every_edit_writes_exactly_this(edit, text, expected):
     if expected is None or "{}" not in expected:
         assert found == expected
     else:
-        assert found in {expected.replace("{}", name) for name in perturbations.NAMES}
+        assert found in {expected.replace("{}", name) for name in perturbations.NEW_NAMES}
 
 
 def test_the_same_seed_gives_the_same_edits():
@@ -74,7 +74,7 @@ def test_the_same_seed_gives_the_same_edits():
 
 
 def test_a_new_name_is_not_one_that_stands_there_already():
-    text = f"We drove from {' to '.join(perturbations.NAMES[:-1])}."
+    text = f"We drove from {' to '.join(perturbations.NEW_NAMES[:-1])}."
     assert perturbations.entity(text, random.Random(0)) == text.replace(
-        perturbations.NAMES[0], perturbations.NAMES[-1]
+        perturbations.NEW_NAMES[0], perturbations.NEW_NAMES[-1]
     )

@@ -11,7 +11,7 @@ import pytest
 
 from parabench.contracts import Example, UserError
 from parabench.data import sketches
-from parabench.data.filters import key
+from parabench.data.filters import sentence_key
 
 PAIRS = [
     ("Heavy rain ruined their picnic yesterday.", "Their picnic was ruined."),
@@ -25,21 +25,26 @@ EXAMPLES = [
 
 
 def test_seen_sentences_are_found_exactly_and_nearly(tmp_path: Path) -> None:
-    sketches.record(tmp_path, PAIRS, (), seed=7)
-    assert sketches.known(tmp_path, EXAMPLES) == {"seed": 7, "seen": "2/3"}
-    assert sketches.known(tmp_path, EXAMPLES[2:]) == {"seed": 7, "seen": "0/1"}
+    sketches.write_sketch(tmp_path, PAIRS, (), seed=7)
+    assert sketches.training_facts(tmp_path, EXAMPLES) == {"seed": 7, "seen": "2/3"}
+    assert sketches.training_facts(tmp_path, EXAMPLES[2:]) == {"seed": 7, "seen": "0/1"}
 
 
 def test_clean_is_only_what_was_cleared_of_these_very_examples(tmp_path: Path) -> None:
     texts = [text for one in EXAMPLES for text in (one.source, *one.references)]
-    sketches.record(tmp_path, [], map(key, texts), seed=0)
-    assert sketches.known(tmp_path, EXAMPLES)["seen"] == "clean"
-    assert sketches.known(tmp_path, EXAMPLES[:1])["seen"] == "clean"
-    assert sketches.known(tmp_path, [*EXAMPLES, Example("x", "Another one.", ())])["seen"] == "0/4"
+    sketches.write_sketch(tmp_path, [], map(sentence_key, texts), seed=0)
+    assert sketches.training_facts(tmp_path, EXAMPLES)["seen"] == "clean"
+    assert sketches.training_facts(tmp_path, EXAMPLES[:1])["seen"] == "clean"
+    assert (
+        sketches.training_facts(tmp_path, [*EXAMPLES, Example("x", "Another one.", ())])["seen"]
+        == "0/4"
+    )
 
 
 def test_without_a_record_nothing_is_known(tmp_path: Path) -> None:
-    assert sketches.known(tmp_path, EXAMPLES) == sketches.known(None, EXAMPLES) == {}
+    assert (
+        sketches.training_facts(tmp_path, EXAMPLES) == sketches.training_facts(None, EXAMPLES) == {}
+    )
 
 
 def test_what_a_sample_finds_is_the_least_there_is(tmp_path: Path) -> None:
@@ -48,11 +53,11 @@ def test_what_a_sample_finds_is_the_least_there_is(tmp_path: Path) -> None:
     """
     texts = [f"w{n}" for n in range(600)]
     random.Random(0).shuffle(texts)
-    sketches.record(
+    sketches.write_sketch(
         tmp_path, list(zip(texts[:200], texts[200:400], strict=True)), (), seed=0, size=100
     )
     examples = [Example(text, text, ()) for text in texts[200:]]
-    seen = sketches.known(tmp_path, examples)["seen"]
+    seen = sketches.training_facts(tmp_path, examples)["seen"]
     assert seen.startswith("≥")
     assert seen.endswith("/400")
     assert 30 < int(seen[1:-4]) < 70
@@ -62,6 +67,6 @@ def test_what_a_sample_finds_is_the_least_there_is(tmp_path: Path) -> None:
     "content", [b"{", b"[]", b'{"format": "other"}', b'{"format": "parabench training data 1"}']
 )
 def test_a_damaged_record_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / sketches.NAME).write_bytes(content)
+    (tmp_path / sketches.SKETCH_FILE).write_bytes(content)
     with pytest.raises(UserError, match="training-data"):
-        sketches.known(tmp_path, EXAMPLES)
+        sketches.training_facts(tmp_path, EXAMPLES)

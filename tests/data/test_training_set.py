@@ -15,10 +15,10 @@ import pytest
 
 from parabench.contracts import Example, UserError
 from parabench.data.components import Components
-from parabench.data.filters import key, words
+from parabench.data.filters import lower_words, sentence_key
 from parabench.data.leakage import TestSentences
-from parabench.data.specs import parse
-from parabench.data.training_set import Corpus, Mix, prepare
+from parabench.data.specs import parse_corpora
+from parabench.data.training_set import Corpus, Mix, prepare_training_set
 
 NOTHING = TestSentences([])
 
@@ -39,7 +39,7 @@ def chains(count: int, seed: int = 0) -> list[tuple[str, str]]:
 
 
 def test_components_are_networkxs() -> None:
-    pairs = [tuple(map(key, pair)) for pair in chains(200)]
+    pairs = [tuple(map(sentence_key, pair)) for pair in chains(200)]
     ours = Components(np.array(pairs, np.uint64))
     theirs = {frozenset(group) for group in networkx.connected_components(networkx.Graph(pairs))}
     assert {ours.members([min(group)]) for group in theirs} == theirs
@@ -49,7 +49,7 @@ def test_components_are_networkxs() -> None:
 
 def test_no_component_stands_on_both_sides(tmp_path: Path) -> None:
     spec = corpus(tmp_path / "c.tsv", chains(400))
-    found = prepare(parse(spec), NOTHING, dev=30, seed=0)
+    found = prepare_training_set(parse_corpora(spec), NOTHING, dev=30, seed=0)
     graph = networkx.Graph(pair for pair in chains(400))
     groups = {
         sentence: number
@@ -65,9 +65,15 @@ def test_no_component_stands_on_both_sides(tmp_path: Path) -> None:
 
 
 def test_the_split_does_not_depend_on_the_order_of_rows(tmp_path: Path) -> None:
-    one = prepare(parse(corpus(tmp_path / "a.tsv", chains(300))), NOTHING, 20, 0)
-    two = prepare(parse(corpus(tmp_path / "b.tsv", chains(300)[::-1])), NOTHING, 20, 0)
-    other = prepare(parse(corpus(tmp_path / "a.tsv", chains(300))), NOTHING, 20, 1)
+    one = prepare_training_set(
+        parse_corpora(corpus(tmp_path / "a.tsv", chains(300))), NOTHING, 20, 0
+    )
+    two = prepare_training_set(
+        parse_corpora(corpus(tmp_path / "b.tsv", chains(300)[::-1])), NOTHING, 20, 0
+    )
+    other = prepare_training_set(
+        parse_corpora(corpus(tmp_path / "a.tsv", chains(300))), NOTHING, 20, 1
+    )
     assert set(one.pairs) == set(two.pairs)
     assert set(one.pairs) != set(other.pairs)
     assert one.fingerprint != other.fingerprint
@@ -87,12 +93,12 @@ def test_what_the_test_set_knows_is_taken_out_with_all_its_paraphrases(tmp_path:
             Example("2", "one two three four five six seven eight nine eleven", ("x",)),
         ]
     )
-    found = prepare(parse(corpus(tmp_path / "c.tsv", pairs)), test, 0, 0)
+    found = prepare_training_set(parse_corpora(corpus(tmp_path / "c.tsv", pairs)), test, 0, 0)
     assert list(found.pairs) == [pairs[4]]
     assert found.removed == 4
     assert found.tallies[0].lines["in the test set, or paraphrases what is"] == [1, 2, 3, 4]
     with pytest.raises(UserError, match="no pair is left"):
-        prepare(parse(corpus(tmp_path / "c.tsv", pairs[:3])), test, 0, 0)
+        prepare_training_set(parse_corpora(corpus(tmp_path / "c.tsv", pairs[:3])), test, 0, 0)
 
 
 def test_near_sentences_are_those_of_the_full_comparison() -> None:
@@ -101,9 +107,9 @@ def test_near_sentences_are_those_of_the_full_comparison() -> None:
     index = TestSentences(texts[:60])
     near = Counter()
     for text in texts[60:]:
-        one = set(words(text))
+        one = set(lower_words(text))
         brute = any(
-            len(one & set(words(other))) / len(one | set(words(other))) >= 0.8
+            len(one & set(lower_words(other))) / len(one | set(lower_words(other))) >= 0.8
             for other in texts[:60]
         )
         assert index.holds(text) == brute, text
@@ -116,7 +122,7 @@ def test_a_mix_has_its_shares_and_loses_no_row(tmp_path: Path) -> None:
         corpus(tmp_path / f"{name}.tsv", [(f"{name} {i}", f"{i} {name}") for i in range(50)])
         for name in "ab"
     ]
-    found = prepare(parse(f"{specs[0]}=0.35,{specs[1]}=0.65"), NOTHING, 0, 0)
+    found = prepare_training_set(parse_corpora(f"{specs[0]}=0.35,{specs[1]}=0.65"), NOTHING, 0, 0)
     drawn = list(islice(found.pairs, 2000))
     share = sum(source.startswith("a") for source, _ in drawn) / 2000
     assert abs(share - 0.35) < 0.04  # 3.7 standard deviations of the binomial

@@ -29,7 +29,7 @@ from parabench.contracts import (
     additive,
 )
 from parabench.filtering import scoring
-from parabench.filtering.source import BLOCK, Row, Source, part_of
+from parabench.filtering.source import ROWS_PER_BLOCK, FilterRow, Source, part_of
 from parabench.pipeline.plan import build
 from parabench.suites import suite as suites
 from tests.support import tiny
@@ -60,16 +60,16 @@ def read(folder: Path) -> list[dict[str, object]]:
 
 
 def test_every_row_has_the_columns_it_has_by_itself(tmp_path: Path) -> None:
-    rows = BLOCK + 300
+    rows = ROWS_PER_BLOCK + 300
     made = job(tmp_path / "out", corpus(tmp_path / "rows.tsv", rows), "bleu")
-    outcome = scoring.carry_out(made)
+    outcome = scoring.run_filter(made)
     table = read(tmp_path / "out")
     pairs = list(made.source.rows())
     statistics = made.scorers["bleu"].measure(
         [row.example for row in pairs], [row.text for row in pairs]
     )
     assert [row["id"] for row in table] == [str(number + 1) for number in range(rows)]
-    for at in (0, BLOCK - 1, BLOCK, rows - 1):
+    for at in (0, ROWS_PER_BLOCK - 1, ROWS_PER_BLOCK, rows - 1):
         assert table[at]["bleu"] == made.scorers["bleu"].combine(statistics[at : at + 1])[0]
         assert (table[at]["source"], table[at]["text"]) == (
             pairs[at].example.source,
@@ -104,15 +104,15 @@ class Counting:
 
 
 def test_an_interrupted_filter_goes_on_and_ends_in_the_same_files(tmp_path: Path) -> None:
-    source = corpus(tmp_path / "rows.tsv", 3 * BLOCK)
+    source = corpus(tmp_path / "rows.tsv", 3 * ROWS_PER_BLOCK)
     whole = job(tmp_path / "whole", source, scorers={"words": Counting()})
-    scoring.carry_out(whole)
+    scoring.run_filter(whole)
     with pytest.raises(KeyboardInterrupt):
-        scoring.carry_out(job(tmp_path / "cut", source, scorers={"words": Counting(blocks=2)}))
+        scoring.run_filter(job(tmp_path / "cut", source, scorers={"words": Counting(blocks=2)}))
     (statistics,) = (tmp_path / "cut" / "statistics").glob("*.f64")
     statistics.write_bytes(statistics.read_bytes()[:-7])  # a torn end
     rest = Counting()
-    scoring.carry_out(job(tmp_path / "cut", source, scorers={"words": rest}))
+    scoring.run_filter(job(tmp_path / "cut", source, scorers={"words": rest}))
     assert rest.asked == 2
     for path in (tmp_path / "whole").rglob("*"):
         if path.is_file() and path.name != "lock":
@@ -124,7 +124,7 @@ def test_an_interrupted_filter_goes_on_and_ends_in_the_same_files(tmp_path: Path
 def test_memory_does_not_grow_with_the_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "BLOCK", 256)
+    monkeypatch.setattr(scoring, "ROWS_PER_BLOCK", 256)
 
     def peak(rows: int) -> int:
         made = job(
@@ -133,7 +133,7 @@ def test_memory_does_not_grow_with_the_rows(
             scorers={"words": Counting()},
         )
         tracemalloc.start()
-        scoring.carry_out(made)
+        scoring.run_filter(made)
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return found
@@ -143,14 +143,14 @@ def test_memory_does_not_grow_with_the_rows(
 
 
 def test_parts_are_the_whole(tmp_path: Path) -> None:
-    source = corpus(tmp_path / "rows.tsv", 3 * BLOCK + 5)
+    source = corpus(tmp_path / "rows.tsv", 3 * ROWS_PER_BLOCK + 5)
     whole = [row.example.id for row in Source(str(source)).rows()]
     parts = [
         [row.example.id for row in Source(str(source), 0, *part_of(f"{k}/2")).rows()]
         for k in (1, 2)
     ]
     assert sorted(map(int, parts[0] + parts[1])) == list(map(int, whole))
-    assert len(parts[0]) == 2 * BLOCK
+    assert len(parts[0]) == 2 * ROWS_PER_BLOCK
     for wrong in ("0/2", "3/2", "x", "1/"):
         with pytest.raises(UserError, match="1/8"):
             part_of(wrong)
@@ -169,11 +169,11 @@ class Capitals:
 
 
 def test_a_system_may_write_the_texts(tmp_path: Path) -> None:
-    source = corpus(tmp_path / "rows.tsv", BLOCK + 7)
-    scoring.carry_out(job(tmp_path / "out", source, "bleu", system=Capitals()))
+    source = corpus(tmp_path / "rows.tsv", ROWS_PER_BLOCK + 7)
+    scoring.run_filter(job(tmp_path / "out", source, "bleu", system=Capitals()))
     assert all(row["text"] == str(row["source"]).upper() for row in read(tmp_path / "out"))
     with pytest.raises(UserError, match="system"):
-        scoring.carry_out(job(tmp_path / "out", source, "bleu"))
+        scoring.run_filter(job(tmp_path / "out", source, "bleu"))
 
 
 def test_a_model_is_loaded_once_for_all_blocks_and_then_let_go_of(
@@ -188,7 +188,7 @@ def test_a_model_is_loaded_once_for_all_blocks_and_then_let_go_of(
     system = build_zeroshot(
         "", Setting(decoding=Decoding(max_new_tokens=3), options={"model": str(tmp_path / "opt")})
     )
-    scoring.carry_out(
+    scoring.run_filter(
         job(tmp_path / "out", corpus(tmp_path / "rows.tsv", 8), "bleu", system=system)
     )
     assert len(loaded) == 1
@@ -262,7 +262,7 @@ def test_rows_come_from_every_format(tmp_path: Path) -> None:
     for name in ("rows.jsonl", "rows.parquet"):
         assert list(Source(str(tmp_path / name)).rows()) == rows
     assert list(Source(str(tsv)).rows(2)) == rows[2:]
-    assert isinstance(rows[0], Row)
+    assert isinstance(rows[0], FilterRow)
 
 
 def test_long_work_says_now_and_then_how_fast_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -282,13 +282,13 @@ def test_no_tokenizer_remembers_a_corpus() -> None:
     """Sacrebleu's own keep 65,536 texts for good: memory that grows for the first hundred thousand
     rows.
     """
-    from parabench.scorers.segment import forgetful, words
+    from parabench.scorers.segment import lower_tokens, uncached
     from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
     from sacrebleu.tokenizers.tokenizer_re import TokenizerRegexp
 
     text = 'He said: "No, Mr. O\'Neil &amp; 3,000 others."'
     before = [kind.__call__.cache_info().currsize for kind in (Tokenizer13a, TokenizerRegexp)]
-    found = forgetful(Tokenizer13a())(f"{text} forgotten"), words(f"{text} forgotten too")
+    found = uncached(Tokenizer13a())(f"{text} forgotten"), lower_tokens(f"{text} forgotten too")
     assert [
         kind.__call__.cache_info().currsize for kind in (Tokenizer13a, TokenizerRegexp)
     ] == before

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from parabench.contracts import Example, Runtime
-from parabench.filtering.ray import ScoreRows, score
-from parabench.filtering.scoring import measured, scorers_of
-from parabench.filtering.source import Row
+from parabench.filtering.ray import ScoreRows, score_dataset
+from parabench.filtering.scoring import build_scorers, measure_rows
+from parabench.filtering.source import FilterRow
 from parabench.stats.arrays import each
 from parabench.suites import suite as suites
 
@@ -24,12 +24,12 @@ BATCH = {
 
 def expected() -> np.ndarray:
     suite = suites.load("overlap")
-    scorer = scorers_of(suite, ["bleu"], Runtime())["bleu"]
+    scorer = build_scorers(suite, ["bleu"], Runtime())["bleu"]
     rows = [
-        Row(Example(str(at), str(source), tuple(map(str, references))), str(text))
+        FilterRow(Example(str(at), str(source), tuple(map(str, references))), str(text))
         for at, source, text, references in zip(*BATCH.values(), strict=True)
     ]
-    return each(scorer.combine, measured(scorer, rows, suite.normalise))[:, 0]
+    return each(scorer.combine, measure_rows(scorer, rows, suite.normalise))[:, 0]
 
 
 def test_an_actor_adds_columns_to_a_batch() -> None:
@@ -48,7 +48,9 @@ def test_two_actors_find_what_one_process_finds(monkeypatch: pytest.MonkeyPatch)
     try:
         items = [{name: values[at].tolist() for name, values in BATCH.items()} for at in range(40)]
         dataset = ray.data.from_items(items).repartition(4)
-        rows = sorted(score(dataset, ["bleu"], actors=2).take_all(), key=lambda row: row["id"])
+        rows = sorted(
+            score_dataset(dataset, ["bleu"], actors=2).take_all(), key=lambda row: row["id"]
+        )
     finally:
         ray.shutdown()
     assert [row["bleu"] for row in rows] == expected().tolist()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from parabench.contracts import Example, UserError
-from parabench.data import examples, held
+from parabench.data import examples, spill
 from parabench.pipeline import plan as planning
 from parabench.pipeline import runner
 from parabench.report import assemble
@@ -155,13 +155,13 @@ def test_a_run_of_many_examples_is_that_of_few(
     )
     for name in ("held", "kept"):
         if name == "kept":
-            monkeypatch.setattr(held, "MANY", 7)
-            monkeypatch.setattr(examples, "MANY", 7)
+            monkeypatch.setattr(spill, "HELD_IN_MEMORY", 7)
+            monkeypatch.setattr(examples, "HELD_IN_MEMORY", 7)
             monkeypatch.setattr(positions, "LATEST", 5)
             monkeypatch.setattr(arrays, "MANY", 7)
             monkeypatch.setattr(runner, "TOGETHER", 9)
         plan = planning.plan(planning.Request(suite, device="cpu", output=tmp_path / name))
-        assert isinstance(plan.data.examples, held.OnDisk) == (name == "kept")
+        assert isinstance(plan.data.examples, spill.SpilledExamples) == (name == "kept")
         runner.run(plan)
         assert verify(tmp_path / name) == []
         assert len(runner.run(plan).rows) == len(controls)
@@ -178,18 +178,18 @@ def test_a_run_of_many_examples_is_that_of_few(
 def test_a_source_or_an_id_that_comes_twice_is_found_among_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(held, "MANY", 3)
-    monkeypatch.setattr(examples, "MANY", 3)
+    monkeypatch.setattr(spill, "HELD_IN_MEMORY", 3)
+    monkeypatch.setattr(examples, "HELD_IN_MEMORY", 3)
     lines = [
         {"id": f"e{n % 9}", "source": f"s {n % 8}", "references": [f"r {n}", "r"]} for n in range(9)
     ]
     data = tmp_path / "data.jsonl"
     data.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    found = examples.evaluation_set(examples.read_examples(data), None, 0)
+    found = examples.evaluation_set(examples.read_test_set(data), None, 0)
     assert (len(found.examples), found.references, found.dropped) == (8, 2, 1)
     data.write_text("".join(f"{json.dumps(line)}\n" for line in [*lines, lines[4]]))
     with pytest.raises(UserError, match="line 10: the id 'e4' stands in line 5 too"):
-        examples.read_examples(data)
+        examples.read_test_set(data)
 
 
 def test_places_are_found_whether_they_are_sorted_in_or_not(

@@ -7,10 +7,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from parabench.scorers import bartscore, checkpoints
+from parabench.scorers import bartscore
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from parabench.contracts import Example, Setting, UserError
+from parabench.inference import likelihood
 from tests.support import tiny
 from tests.support.worlds import EXAMPLES, TEXTS, check_contract, score
 
@@ -66,9 +67,9 @@ def test_directions_are_not_interchangeable(folder):
 
 def test_each_distinct_pair_is_computed_once(folder, monkeypatch):
     seen = []
-    original = checkpoints.seq2seq_log_likelihood
+    original = likelihood.seq2seq_log_likelihood
     monkeypatch.setattr(
-        checkpoints, "seq2seq_log_likelihood", lambda m, p, r: seen.extend(p) or original(m, p, r)
+        likelihood, "seq2seq_log_likelihood", lambda m, p, r: seen.extend(p) or original(m, p, r)
     )
     build(folder).measure([Example("a", "one", ("two", "two", "one"))] * 3, ["one"] * 3)
     assert len(seen) == len(set(seen)) == 3

@@ -22,9 +22,9 @@ import zstandard
 from pyarrow import parquet
 
 from parabench.contracts import UserError
-from parabench.data import corpora, files
-from parabench.data.corpora import Columns
-from parabench.data.files import Tally
+from parabench.data import corpora, text_files
+from parabench.data.corpora import CorpusColumns
+from parabench.data.text_files import SkipCounts
 from tests.support.fuzzing import randomly
 from tests.trust.test_loaders import patience
 
@@ -58,10 +58,10 @@ def check(form: str, path: Path, data: bytes) -> str:
     """Anything but taken and refused is an error of the reader's; ``data`` are the unpacked
     bytes.
     """
-    tally, found = Tally(), []
+    tally, found = SkipCounts(), []
     with patience():
         try:
-            found = list(corpora.rows(form, str(path), Columns(), tally))
+            found = list(corpora.read_rows(form, str(path), CorpusColumns(), tally))
         except UserError:
             return "refused"
     if form == "csv":
@@ -101,13 +101,13 @@ def fuzz(folder: Path, form: str, number: int) -> Counter[str]:
 def fuzz_packed(folder: Path, ending: str, number: int) -> Counter[str]:
     """So many changed archives: what is taken out of one is what was put in, or it is refused."""
     path = packed("tsv", folder, CONTENT["tsv"], ending)
-    truth = list(corpora.rows("tsv", str(path), Columns(), Tally()))
+    truth = list(corpora.read_rows("tsv", str(path), CorpusColumns(), SkipCounts()))
     tally: Counter[str] = Counter()
     for data in randomly(number, path.read_bytes(), seed=len(ending)):
         path.write_bytes(data)
         with patience():
             try:
-                found = list(corpora.rows("tsv", str(path), Columns(), Tally()))
+                found = list(corpora.read_rows("tsv", str(path), CorpusColumns(), SkipCounts()))
                 assert found == truth or (
                     not found and not path.stat().st_size
                 )  # an empty file is an empty corpus
@@ -135,13 +135,13 @@ def test_an_archive_that_was_cut_off_anywhere_is_refused(tmp_path, ending):
     for length in range(1, len(whole)):
         path.write_bytes(whole[:length])
         with pytest.raises(UserError):
-            list(corpora.rows("tsv", str(path), Columns(), Tally()))
+            list(corpora.read_rows("tsv", str(path), CorpusColumns(), SkipCounts()))
 
 
 def test_several_frames_of_zstandard_are_one_file(tmp_path):
     path = packed("tsv", tmp_path, b"a\tb\n", ".zst")
     path.write_bytes(path.read_bytes() * 2)
-    assert len(list(corpora.rows("tsv", str(path), Columns(), Tally()))) == 2
+    assert len(list(corpora.read_rows("tsv", str(path), CorpusColumns(), SkipCounts()))) == 2
 
 
 @pytest.mark.slow
@@ -166,7 +166,7 @@ HOSTILE = {
     "ragged": b"a\tb\nc\nd\te\tf\n",
     "a million characters": b"a\t" + b"b" * 10**6 + b"\nc\td\n",
     "a million characters without a line feed": b"c\td\n" + b"b" * 10**6,
-    "a line of the greatest length": b"a\t" + b"b" * (files.LONGEST_LINE - 3) + b"\nc\td",
+    "a line of the greatest length": b"a\t" + b"b" * (text_files.LONGEST_LINE - 3) + b"\nc\td",
 }
 
 
@@ -180,7 +180,7 @@ def test_every_line_of_hostile_text_is_taken_as_it_stands_or_counted(tmp_path, n
 def test_a_csv_without_an_end_of_line_is_never_held_whole(tmp_path, quote):
     path = packed("csv", tmp_path, b"source,target\n" + quote.encode() + b"x" * (40 << 20), ".zst")
     with pytest.raises(UserError, match="longer than 65536 bytes"):
-        list(corpora.rows("csv", str(path), Columns(), Tally()))
+        list(corpora.read_rows("csv", str(path), CorpusColumns(), SkipCounts()))
 
 
 def bomb(folder: Path, ending: str, content: bytes) -> Path:
@@ -196,7 +196,7 @@ def _read(path: Path) -> None:
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + (48 << 20),) * 2)
     try:
-        for _ in corpora.rows("tsv", str(path), Columns(), Tally()):
+        for _ in corpora.read_rows("tsv", str(path), CorpusColumns(), SkipCounts()):
             pass
     except UserError:
         sys.exit(3)
@@ -220,7 +220,7 @@ def test_a_compression_bomb_is_refused_in_little_memory(tmp_path, ending, conten
 
 
 def test_without_its_limit_a_bomb_unpacks_to_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "BOMB", (1 << 50, 1))
+    monkeypatch.setattr(text_files, "BOMB", (1 << 50, 1))
     assert read_in_little_memory(bomb(tmp_path, ".zst", b"\0")) == 0
 
 
@@ -233,7 +233,10 @@ def test_names_inside_an_archive_lead_nowhere(tmp_path, name):
     with zipfile.ZipFile(inner / "c.zip", "w") as archive:
         archive.writestr(name, b"a\tb\n")
     before = set(tmp_path.rglob("*"))
-    assert len(list(corpora.rows("tsv", str(inner / "c.zip"), Columns(), Tally()))) == 1
+    assert (
+        len(list(corpora.read_rows("tsv", str(inner / "c.zip"), CorpusColumns(), SkipCounts())))
+        == 1
+    )
     assert set(tmp_path.rglob("*")) == before
 
 
@@ -244,15 +247,18 @@ def test_a_zip_that_asks_for_a_password_is_refused(tmp_path):
     data[data.rindex(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(data)
     with pytest.raises(UserError, match="encrypted"):
-        list(corpora.rows("tsv", str(path), Columns(), Tally()))
+        list(corpora.read_rows("tsv", str(path), CorpusColumns(), SkipCounts()))
 
 
 def test_half_a_character_is_counted(tmp_path):
     (tmp_path / "a.jsonl").write_text(
         '{"source": "a\\ud800", "target": "b"}\n{"source": "a", "target": "b"}\n'
     )
-    tally = Tally()
-    assert len(list(corpora.rows("jsonl", str(tmp_path / "a.jsonl"), Columns(), tally))) == 1
+    tally = SkipCounts()
+    assert (
+        len(list(corpora.read_rows("jsonl", str(tmp_path / "a.jsonl"), CorpusColumns(), tally)))
+        == 1
+    )
     assert tally.reasons == {"half a character": 1}
 
 
@@ -262,4 +268,6 @@ def test_parquet_that_is_no_text_is_refused(tmp_path):
     )
     parquet.write_table(pyarrow.table({"source": broken, "target": ["x"]}), tmp_path / "a.parquet")
     with pytest.raises(UserError, match=r"a\.parquet"):
-        list(corpora.rows("parquet", str(tmp_path / "a.parquet"), Columns(), Tally()))
+        list(
+            corpora.read_rows("parquet", str(tmp_path / "a.parquet"), CorpusColumns(), SkipCounts())
+        )

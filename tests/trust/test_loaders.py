@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 
 from parabench.contracts import Example, UserError
-from parabench.data.examples import read_examples
+from parabench.data.examples import read_test_set
 from parabench.data.predictions import read_predictions
 from parabench.pipeline import plan as planning
 from parabench.pipeline import runner
@@ -39,13 +39,13 @@ def rows(data: bytes) -> list[str]:
 
 
 def examples_tsv(path: Path) -> None:
-    assert [(e.source, *e.references) for e in read_examples(path)] == [
+    assert [(e.source, *e.references) for e in read_test_set(path)] == [
         tuple(r.split("\t")) for r in rows(path.read_bytes())
     ]
 
 
 def examples_jsonl(path: Path) -> None:
-    read, records = read_examples(path), [json.loads(row) for row in rows(path.read_bytes())]
+    read, records = read_test_set(path), [json.loads(row) for row in rows(path.read_bytes())]
     assert [(e.source, list(e.references)) for e in read] == [
         (r["source"], r.get("references", [])) for r in records
     ]
@@ -190,7 +190,7 @@ def test_a_suite_with_an_impossible_path_is_refused(tmp_path, text):
 def test_a_name_that_stands_twice_in_a_record_is_refused(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"source": "one", "source": "two", "references": ["r"]}\n')
     with pytest.raises(UserError, match="stands twice"):
-        read_examples(tmp_path / "a.jsonl")
+        read_test_set(tmp_path / "a.jsonl")
 
 
 def test_a_loader_that_lets_texts_slip_is_caught(tmp_path, monkeypatch):

@@ -79,10 +79,12 @@ def test_every_option_is_declared(part):
 
 
 def test_a_new_option_is_noticed(monkeypatch):
-    from parabench.scorers import options, rouge
+    from parabench.scorers import rouge, scorer_options
 
     def build(variant, setting):
-        return rouge.Rouge(**options.read("rouge", setting, stemmer=bool, split_summaries=bool))
+        return rouge.Rouge(
+            **scorer_options.read_options("rouge", setting, stemmer=bool, split_summaries=bool)
+        )
 
     monkeypatch.setattr(rouge, "build", build)
     assert undeclared(("scorer", "rouge")) == {"split_summaries"}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from parabench.scorers import sums
+from parabench.scorers import aggregation
 from rich.console import Console
 
 from parabench.contracts import Column, Signature
@@ -129,7 +129,9 @@ def test_several_reasons_are_told_with_their_counts():
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
 def test_a_number_that_is_none_is_no_part_of_a_mean(wrong):
-    assert sums.means(sums.as_sums(np.array([[1.0], [wrong], [3.0]]))).tolist() == [2.0]
+    assert aggregation.mean_of_defined(
+        aggregation.values_and_counts(np.array([[1.0], [wrong], [3.0]]))
+    ).tolist() == [2.0]
 
 
 def test_what_only_all_examples_together_have_is_not_called_undefined():

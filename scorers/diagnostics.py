@@ -12,10 +12,10 @@ from jaxtyping import Float
 
 from parabench.contracts import Against, Column, Example, Scorer, Setting, Signature
 
-from . import options
+from . import scorer_options
+from .aggregation import additive
 from .edits import normalised_edits
-from .segment import RULE, split_sentences, words
-from .sums import additive
+from .segment import RULE, lower_tokens, split_sentences
 
 NEAR_EDITS, NEAR_WORDS = 0.1, 0.9
 """A near-copy differs in under a tenth of its characters, or shares nine tenths of its distinct
@@ -54,7 +54,7 @@ _SHARES: dict[str, tuple[Against, str]] = {
 
 
 @dataclass(frozen=True)
-class Side:
+class Diagnostics:
     """Shares of outputs in percent, and ``length``: words of all outputs over words of all sources.
 
     ``distinct1`` and ``distinct2`` are the mean share of distinct words and pairs within one
@@ -110,7 +110,7 @@ def _row(source: str, text: str) -> list[float]:
     """The shares in their order, two kinds of distinctness, the lengths of text and source, and
     1.
     """
-    before, after = words(source), words(text)
+    before, after = lower_tokens(source), lower_tokens(text)
     bare_source, bare = _bare(source), _bare(text)
     copied = bool(bare) and bare == bare_source
     near = (
@@ -161,5 +161,5 @@ def _distinct(tokens: Sequence[str], order: int) -> float:
 
 def build(variant: str, setting: Setting) -> Scorer:
     """Build ``side``; it has no options."""
-    options.no_variant("side", variant)
-    return Side(**options.read("side", setting))
+    scorer_options.no_variant("side", variant)
+    return Diagnostics(**scorer_options.read_options("side", setting))

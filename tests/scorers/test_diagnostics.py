@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from parabench.scorers import side
+from parabench.scorers import diagnostics
 
 from parabench.contracts import Example
 from tests.support.worlds import SETTING, check_contract, score
 
-SCORER = side.build("", SETTING)
+SCORER = diagnostics.build("", SETTING)
 SOURCE = "The old man walked slowly to the market this morning."
 
 

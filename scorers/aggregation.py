@@ -17,7 +17,7 @@ from parabench.contracts import Example, UserError
 from parabench.contracts import additive as additive
 
 
-def as_sums(values: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N 2C"]:
+def values_and_counts(values: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N 2C"]:
     """One value per example and column, NaN or infinite where undefined, as values and counts of
     defined values.
     """
@@ -25,7 +25,7 @@ def as_sums(values: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N 2C"]:
     return np.hstack([np.where(defined, values, 0.0), defined])
 
 
-def means(statistics: Float[np.ndarray, "*draws N 2C"]) -> Float[np.ndarray, "*draws C"]:
+def mean_of_defined(statistics: Float[np.ndarray, "*draws N 2C"]) -> Float[np.ndarray, "*draws C"]:
     """The mean of the defined values of each column, from rows that ``as_sums`` made; NaN where
     there are none.
     """

@@ -11,10 +11,10 @@ from typing import Any
 from parabench.contracts import Runtime
 from parabench.models.checkpoints import locate
 
-Pair = tuple[str, str]
+SourceTarget = tuple[str, str]
 
 
-def identity(model: str, runtime: Runtime) -> tuple[tuple[str, str], ...]:
+def checkpoint_items(model: str, runtime: Runtime) -> tuple[tuple[str, str], ...]:
     """The signature's items for a model: its short name, digest and arithmetic; finds and checks
     every file.
     """
@@ -23,7 +23,7 @@ def identity(model: str, runtime: Runtime) -> tuple[tuple[str, str], ...]:
     return (("model", name), ("digest", checkpoint.digest[:12]), ("dtype", runtime.dtype))
 
 
-def longest(model: Any, tokenizer: Any) -> int:
+def max_tokens(model: Any, tokenizer: Any) -> int:
     """How many tokens the model takes, special ones included."""
     limit = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
     positions = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
@@ -32,8 +32,8 @@ def longest(model: Any, tokenizer: Any) -> int:
 
 
 def mean_log_likelihoods(
-    model: Any, tokenizer: Any, pairs: Iterable[Pair], runtime: Runtime
-) -> Mapping[Pair, float]:
+    model: Any, tokenizer: Any, pairs: Iterable[SourceTarget], runtime: Runtime
+) -> Mapping[SourceTarget, float]:
     """Mean ln p of target's tokens given source, specials included, for each distinct (source,
     target) once.
 
@@ -43,7 +43,7 @@ def mean_log_likelihoods(
 
     distinct = list(dict.fromkeys(pairs))
     texts = list(dict.fromkeys(text for pair in distinct for text in pair))
-    encoded = tokenizer(texts, truncation=True, max_length=longest(model, tokenizer)).input_ids
+    encoded = tokenizer(texts, truncation=True, max_length=max_tokens(model, tokenizer)).input_ids
     ids = dict(zip(texts, map(tuple, encoded), strict=True))
     sums = seq2seq_log_likelihood(
         model, [(ids[source], ids[target]) for source, target in distinct], runtime

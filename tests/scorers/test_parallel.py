@@ -8,7 +8,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from parabench.scorers import bleu, chrf, cores, rouge, ter
+from parabench.scorers import bleu, chrf, parallel, rouge, ter
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
@@ -54,47 +54,47 @@ def letters(text: str, references: tuple[str, ...]) -> list[float]:
     return [len(text), *map(len, references)]
 
 
-def letter_counter() -> cores.Count:
+def letter_counter() -> parallel.Count:
     return letters
 
 
 def test_rows_are_the_same_on_several_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cores, "STRETCH", 16)
+    monkeypatch.setattr(parallel, "CHUNK", 16)
     examples, texts = cases(100)
     expected = [
         [len(text), *map(len, example.references)]
         for example, text in zip(examples, texts, strict=True)
     ]
-    alone = cores.rows(letter_counter, examples, texts, patience=np.inf)
-    together = cores.rows(letter_counter, examples, texts, patience=0.0)
+    alone = parallel.count_all(letter_counter, examples, texts, patience=np.inf)
+    together = parallel.count_all(letter_counter, examples, texts, patience=0.0)
     np.testing.assert_array_equal(alone, expected)
     np.testing.assert_array_equal(together, expected)
 
 
 def test_others_are_asked_only_where_much_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(cores, "STRETCH", 16)
+    monkeypatch.setattr(parallel, "CHUNK", 16)
     monkeypatch.setattr(
-        cores,
-        "_shared",
+        parallel,
+        "_count_in_processes",
         lambda begin, pairs: asked.append(len(pairs)) or [letters(*p) for p in pairs],
     )
     examples, texts = cases(100)
-    cores.rows(letter_counter, examples[:16], texts[:16], patience=0.0)
-    cores.rows(letter_counter, examples, texts, patience=np.inf)
+    parallel.count_all(letter_counter, examples[:16], texts[:16], patience=0.0)
+    parallel.count_all(letter_counter, examples, texts, patience=np.inf)
     assert asked == []
-    cores.rows(letter_counter, examples, texts, patience=0.0)
+    parallel.count_all(letter_counter, examples, texts, patience=0.0)
     assert asked == [84]
 
 
 def test_a_pair_that_comes_again_is_counted_once() -> None:
     seen: list[str] = []
 
-    def begin() -> cores.Count:
+    def begin() -> parallel.Count:
         return lambda text, references: seen.append(text) or [len(text)]
 
     examples, texts = cases(20)
-    got = cores.rows(begin, examples * 3, texts * 3)
+    got = parallel.count_all(begin, examples * 3, texts * 3)
     assert len(seen) == len(set(zip(texts, [e.references for e in examples], strict=True)))
     np.testing.assert_array_equal(got[:20], got[40:])
 
@@ -124,7 +124,7 @@ def test_rouge_is_rouge_scores(stemmer: bool) -> None:
     """rouge-score's ``score_multi``, sentences at line ends as it wants them."""
     examples, texts = cases(150)
     built = rouge.Rouge(stemmer)
-    alone = RougeScorer(rouge.KINDS, use_stemmer=stemmer)
+    alone = RougeScorer(rouge.ROUGE_KINDS, use_stemmer=stemmer)
     lines = ["\n".join(rouge.segment.split_sentences(text)) for text in texts]
     cut = [
         ["\n".join(rouge.segment.split_sentences(r)) for r in example.references]
@@ -134,7 +134,11 @@ def test_rouge_is_rouge_scores(stemmer: bool) -> None:
         alone.score_multi(references, text) for references, text in zip(cut, lines, strict=True)
     ]
     expected = [
-        [100 * getattr(one[kind], part) for _, part, _ in rouge.PARTS for kind in rouge.KINDS]
+        [
+            100 * getattr(one[kind], part)
+            for _, part, _ in rouge.ROUGE_PARTS
+            for kind in rouge.ROUGE_KINDS
+        ]
         for one in found
     ]
     statistics = built.measure(examples, texts)

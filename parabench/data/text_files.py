@@ -122,7 +122,7 @@ def raw_lines(path: str) -> Iterator[bytes]:
             whole = raw.endswith(b"\n") or len(raw) <= LONGEST_LINE
 
 
-def numbered_lines(path: str, tally: Tally) -> Iterator[tuple[int, str]]:
+def numbered_lines(path: str, tally: SkipCounts) -> Iterator[tuple[int, str]]:
     """Lines from 1, split at line feeds alone; those that are blank, too long or no UTF-8 are
     counted.
     """
@@ -175,11 +175,11 @@ def _member(archive: zipfile.ZipFile, name: str, member: str) -> str:
     )
 
 
-SHOWN = 5
+_SHOWN = 5
 """Line numbers that a tally keeps for each reason."""
 
 
-class Tally:
+class SkipCounts:
     """Counts by reason; ``kept`` counts what was left in."""
 
     def __init__(self) -> None:
@@ -191,7 +191,7 @@ class Tally:
     def count(self, reason: str, line: int) -> None:
         """One row left out."""
         self.reasons[reason] += 1
-        if len(self.lines[reason]) < SHOWN:
+        if len(self.lines[reason]) < _SHOWN:
             self.lines[reason].append(line)
 
     def clear(self) -> None:

@@ -16,18 +16,18 @@ from parabench.contracts import Example
 from parabench.sequences import FileLines, Mapped
 from parabench.store.files import told
 
-MANY = 20_000
+HELD_IN_MEMORY = 20_000
 """Examples that are held."""
 
 
-def kept(examples: Iterable[Example]) -> Sequence[Example]:
+def spill_if_large(examples: Iterable[Example]) -> Sequence[Example]:
     """All of them as a list, or on disk where they are many."""
     stream = iter(examples)
-    few = list(islice(stream, MANY + 1))
-    return few if len(few) <= MANY else OnDisk(chain(few, stream))
+    few = list(islice(stream, HELD_IN_MEMORY + 1))
+    return few if len(few) <= HELD_IN_MEMORY else SpilledExamples(chain(few, stream))
 
 
-class OnDisk(Sequence[Example]):
+class SpilledExamples(Sequence[Example]):
     """Examples in a file without a name, a line each; the file goes when this does."""
 
     def __init__(self, examples: Iterable[Example]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from parabench.contracts import Setting, UserError
 
 
-def read(scorer: str, setting: Setting, **known: type) -> dict[str, Any]:
+def read_options(scorer: str, setting: Setting, **known: type) -> dict[str, Any]:
     """The options given for a scorer, each known by name and of its type; raises UserError where
     one is not.
     """
