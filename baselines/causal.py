@@ -21,7 +21,7 @@ from .samples import repeated, together
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from parabench.inference.rows import Row
+    from parabench.inference.prompt_ids import PromptIds
     from parabench.prompts.adapters import Adapter
 
 SEPARATOR = "{source}\n"
@@ -123,11 +123,11 @@ class Causal:
         tokenizer: PreTrainedTokenizerBase,
         sources: Sequence[str],
         adapter: Adapter | None,
-    ) -> list[Row]:
+    ) -> list[PromptIds]:
         """Every source in its template, as token ids; too long a source is shortened, and nothing
         else is.
         """
-        from parabench.inference.rows import Row
+        from parabench.inference.prompt_ids import PromptIds
         from parabench.prompts.rendering import render
         from parabench.prompts.templates import Template
 
@@ -140,7 +140,7 @@ class Causal:
         room = model.config.max_position_embeddings - self.setting.decoding.max_new_tokens
         virtual = adapter.prompt if adapter else None
         return [
-            Row(render(template, {"source": source}, tokenizer, room).ids, virtual)
+            PromptIds(render(template, {"source": source}, tokenizer, room).ids, virtual)
             for source in sources
         ]
 

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from parabench.contracts import Decoding, Paraphrase, Runtime, Setting, Signature, UserError
-from parabench.models.checkpoints import folder_of
+from parabench.models.checkpoints import checkpoint_folder
 from parabench.models.loading import load_causal
 from parabench.models.local import Checkpoint
 
@@ -53,7 +53,7 @@ class Vllm:
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         """Yield blocks in order; a text ends at EOS or at the first newline, by token id."""
-        from parabench.inference.rows import embed
+        from parabench.inference.prompt_ids import embed
 
         setting = self.causal.setting
         model, tokenizer, engine = setting.models.get(_started, self.checkpoint, setting.runtime)
@@ -81,7 +81,7 @@ def _started(checkpoint: Checkpoint, runtime: Runtime) -> tuple[Any, Any, Any]:
     from vllm import LLM
 
     model, tokenizer = load_causal(checkpoint, replace(runtime, device="cpu"))
-    folder = str(folder_of(checkpoint))
+    folder = str(checkpoint_folder(checkpoint))
     engine = LLM(model=folder, dtype=runtime.dtype, seed=runtime.seed, enable_prompt_embeds=True)
     return model, tokenizer, engine
 

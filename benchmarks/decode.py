@@ -15,7 +15,7 @@ from benchmarks.options import Options, Race
 from benchmarks.race import Contender, Work
 from parabench.contracts import Decoding, Runtime
 from parabench.inference.decoding import decode_causal
-from parabench.inference.rows import Row
+from parabench.inference.prompt_ids import PromptIds
 
 
 def races(options: Options) -> list[Race]:
@@ -59,7 +59,7 @@ def _ours(options: Options, dtype: torch.dtype) -> Work:
 def ours(model: torch.nn.Module, prompt: torch.Tensor, inputs: Sequence[peers.Ids]) -> Work:
     """The new ids of every row, by parabench."""
     virtual, stops = tuple(-1 - index for index in range(len(prompt))), worlds.stops()
-    rows = [Row(virtual + ids, prompt) for ids in inputs]
+    rows = [PromptIds(virtual + ids, prompt) for ids in inputs]
     decoding = Decoding(max_new_tokens=worlds.LIMIT)
 
     def run() -> np.ndarray:

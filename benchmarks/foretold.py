@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from parabench.models.downloads import size
+from parabench.models.downloads import format_bytes
 from parabench.pipeline import estimates, runner
 from parabench.pipeline import plan as planning
 from parabench.store.run_folder import open_run
@@ -50,7 +50,10 @@ def main(arguments: list[str]) -> None:
                     asked(again, kind, name, how) for how in ("foretell", "run")
                 )
                 told = f"{guess:.1f} s | {real:.1f} s | {guess / real:.2f}"
-                print(f"| {name} | {told} | {size(bytes_guessed)} | {size(most)} |", flush=True)
+                print(
+                    f"| {name} | {told} | {format_bytes(bytes_guessed)} | {format_bytes(most)} |",
+                    flush=True,
+                )
 
 
 def asked(arguments: list[str], *what: str) -> tuple[float, int]:

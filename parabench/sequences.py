@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import Any
 
-EVERY = 16
+LINES_PER_OFFSET = 16
 """Lines, or rows, of which only the first one's place is held, and which are read together."""
 
 
-def mark(text: str) -> int:
+def text_hash64(text: str) -> int:
     """64 bits that stand for a text."""
     return int.from_bytes(
         blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
     )
 
 
-class Mapped(Sequence[Any]):
+class LazyMap(Sequence[Any]):
     """What a function makes of the items of a sequence, made anew whenever one is asked for."""
 
     def __init__(self, function: Callable[[Any], Any], items: Sequence[Any]) -> None:
@@ -32,7 +32,7 @@ class Mapped(Sequence[Any]):
 
     def __getitem__(self, at: Any) -> Any:
         if isinstance(at, slice):
-            return Mapped(self._function, self._items[at])
+            return LazyMap(self._function, self._items[at])
         return self._function(self._items[at])
 
     def __eq__(self, other: object) -> bool:
@@ -59,7 +59,7 @@ class FileLines(Sequence[bytes]):
     def __getitem__(self, at: Any) -> Any:
         if isinstance(at, slice):
             return [self[one] for one in range(len(self))[at]]
-        block, place = divmod(range(len(self))[at], EVERY)
+        block, place = divmod(range(len(self))[at], LINES_PER_OFFSET)
         held, lines = self._held  # looked at once: another thread may change it
         if held != block:
             begin, *end = self._begins[block : block + 2]
@@ -71,7 +71,7 @@ class FileLines(Sequence[bytes]):
         """Lines of these sizes stand behind those that are known."""
         self._held = -1, []
         for size in sizes:
-            if self._count % EVERY == 0:
+            if self._count % LINES_PER_OFFSET == 0:
                 self._begins.append(self.size)
             self._count += 1
             self.size += size

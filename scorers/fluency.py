@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from parabench.contracts import Column, Example, Runtime, Scorer, Setting, Signature
 from parabench.inference.likelihood import causal_log_likelihood
-from parabench.inference.rows import Row
+from parabench.inference.prompt_ids import PromptIds
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 
@@ -66,7 +66,9 @@ class Fluency:
         room = pretrained.max_tokens(model, tokenizer) - 2
         ids = [tuple(tokenizer(text, add_special_tokens=False).input_ids[:room]) for text in texts]
         targets = [(*text, tokenizer.eos_token_id) for text in ids]
-        sums = causal_log_likelihood(model, [Row((begin,))] * len(targets), targets, self.runtime)
+        sums = causal_log_likelihood(
+            model, [PromptIds((begin,))] * len(targets), targets, self.runtime
+        )
         return -sums[:, 0] / sums[:, 1]
 
     @additive

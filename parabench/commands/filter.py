@@ -76,7 +76,7 @@ def filter_(
     maker = built_system(system, chosen, runtime) if system else None
     source = Source(fetched(rows), seed, *part_of(part))
     job = scoring.Filter(source, built, chosen.normalise, runtime, output, maker, conditions, form)
-    downloads.fetch(
+    downloads.fetch_models(
         [*built.values(), *filter(None, [maker])], lambda text: typer.echo(text, err=True)
     )
     with bars(spoken=True) as advance:

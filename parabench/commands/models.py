@@ -41,7 +41,7 @@ def lock(
             after[name] = before[name]
         else:
             model, _, revision = name.partition("@")
-            after[name] = hub.pin(model, hub.resolve(model, revision or None, fresh=update))
+            after[name] = hub.pin(model, hub.resolve_commit(model, revision or None, fresh=update))
         typer.echo(f"{name:<40} {after[name].commit[:12]}  {change(before.get(name), after[name])}")
     locks.write(path, after)
     typer.echo(path)
@@ -55,7 +55,7 @@ def fetch(suite: SuiteName) -> None:
     from parabench.models import hub
 
     for name, pin in pins(suite).items():
-        hub.fetch(pin)
+        hub.fetch_pinned(pin)
         typer.echo(f"{name:<40} {pin.commit[:12]}  {len(pin.files)} files verified")
 
 
@@ -64,7 +64,7 @@ def verify(suite: SuiteName) -> None:
     """Check every file of a suite's hub models against lock and record; asks no hub."""
     from parabench.models import hub
 
-    problems = {name: hub.faults(pin) for name, pin in pins(suite).items()}
+    problems = {name: hub.pin_problems(pin) for name, pin in pins(suite).items()}
     for name, found in problems.items():
         typer.echo(f"{name:<40} {'intact' if not found else '; '.join(found)}")
     if any(problems.values()):
@@ -99,7 +99,9 @@ def pins(suite: str) -> dict[str, Pin]:
     for name in references(suite):
         model, _, revision = name.partition("@")
         found[name] = (
-            locked[name] if name in locked else hub.pin(model, hub.resolve(model, revision or None))
+            locked[name]
+            if name in locked
+            else hub.pin(model, hub.resolve_commit(model, revision or None))
         )
     return found
 

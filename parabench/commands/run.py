@@ -168,7 +168,7 @@ def execute(plan: Plan, share: Share | None = None) -> None:
     from parabench.pipeline import runner
 
     planning.check(plan)
-    downloads.fetch([*plan.systems.values(), *plan.scorers.values()], say)
+    downloads.fetch_models([*plan.systems.values(), *plan.scorers.values()], say)
     with signals.telling(), progress.bars() as advance:
         board = runner.run(plan, advance, lambda text: say(f"note: {text}"), share or runner.WHOLE)
     reports.show(board, plan.folder)

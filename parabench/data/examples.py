@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from parabench.contracts import Example, UserError
 from parabench.data.filters import sentence_key
 from parabench.data.spill import HELD_IN_MEMORY, spill_if_large
-from parabench.sequences import Mapped, mark
+from parabench.sequences import LazyMap, text_hash64
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,7 +133,7 @@ def sample(examples: Sequence[Example], limit: int | None, seed: int) -> Sequenc
         return examples
     order = array("I", range(len(examples)))
     random.Random(f"sample-{seed}").shuffle(order)
-    return Mapped(examples.__getitem__, array("I", sorted(order[:limit])))
+    return LazyMap(examples.__getitem__, array("I", sorted(order[:limit])))
 
 
 def merge_sources(examples: Sequence[Example]) -> Sequence[Example]:
@@ -149,7 +149,7 @@ def merge_sources(examples: Sequence[Example]) -> Sequence[Example]:
         several = chain(first.references, *(other.references for other in others))
         return replace(first, references=tuple(dict.fromkeys(several)))
 
-    return Mapped(merged, range(len(twins)))
+    return LazyMap(merged, range(len(twins)))
 
 
 def read_test_set(path: Path) -> Sequence[Example]:
@@ -182,7 +182,7 @@ def are_distinct(texts: Iterable[str]) -> bool:
 def _marks(texts: Iterable[str]) -> UInt64[np.ndarray, " N"]:
     import numpy as np
 
-    return np.fromiter(map(mark, texts), np.uint64)
+    return np.fromiter(map(text_hash64, texts), np.uint64)
 
 
 def example_from_json(path: Path, number: int, line: str) -> Example:

@@ -13,7 +13,7 @@ from tempfile import TemporaryFile, gettempdir
 from typing import Any
 
 from parabench.contracts import Example
-from parabench.sequences import FileLines, Mapped
+from parabench.sequences import FileLines, LazyMap
 from parabench.store.files import told
 
 HELD_IN_MEMORY = 20_000
@@ -46,6 +46,6 @@ class SpilledExamples(Sequence[Example]):
 
     def __getitem__(self, at: Any) -> Any:
         if isinstance(at, slice):
-            return Mapped(self.__getitem__, range(len(self))[at])
+            return LazyMap(self.__getitem__, range(len(self))[at])
         name, source, references, cluster = json.loads(self._lines[at])
         return Example(name, source, tuple(references), cluster)

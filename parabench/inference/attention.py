@@ -23,8 +23,8 @@ from transformers import AttentionInterface, PreTrainedModel
 
 from parabench.contracts import UserError
 
-PLANNED = "parabench_planned"
-PECULIAR = (
+PLANNED_ATTENTION = "parabench_planned"
+OTHER_ATTENTION_SETTINGS = (
     "sliding_window",
     "attn_logit_softcapping",
     "final_logit_softcapping",
@@ -36,7 +36,7 @@ PECULIAR = (
 Flat = Float[Tensor, "T heads width"]
 
 
-class Plan(Protocol):
+class AttentionPlan(Protocol):
     """Attention of one forward pass: flat queries, keys and values of a layer in, flat results
     out.
     """
@@ -46,30 +46,30 @@ class Plan(Protocol):
     ) -> Flat: ...
 
 
-def is_plain(model: PreTrainedModel) -> bool:
+def has_plain_attention(model: PreTrainedModel) -> bool:
     """Whether the model's attention goes through transformers' interface, and it and the head are
     the plain ones.
     """
     return model._can_set_attn_implementation() and not any(
-        getattr(model.config, name, None) for name in PECULIAR
+        getattr(model.config, name, None) for name in OTHER_ATTENTION_SETTINGS
     )
 
 
 @contextmanager
-def planned(model: PreTrainedModel) -> Iterator[None]:
+def use_plan(model: PreTrainedModel) -> Iterator[None]:
     """While open, the model's attention asks the ``plan`` passed to its forward (``model(...,
     plan=plan)``).
 
     Raises UserError where that would not compute what the model does.
     """
     config: Any = model.config
-    if not is_plain(model):
+    if not has_plain_attention(model):
         raise UserError(
             f"run the architecture {config.model_type}",
             choices=("opt", "gpt2", "llama", "qwen2", "bart"),
         )
     before = config._attn_implementation
-    config._attn_implementation = PLANNED
+    config._attn_implementation = PLANNED_ATTENTION
     try:
         yield
     finally:
@@ -83,7 +83,7 @@ def planned_attention(
     value: Float[Tensor, "1 kv_heads S width"],
     attention_mask: None,
     *,
-    plan: Plan,
+    plan: AttentionPlan,
     scaling: float | None = None,
     **settings: Any,
 ) -> tuple[Float[Tensor, "1 T heads width"], None]:
@@ -92,11 +92,11 @@ def planned_attention(
     return plan(module, queries, keys, values, scaling)[None], None
 
 
-AttentionInterface.register(PLANNED, planned_attention)
+AttentionInterface.register(PLANNED_ATTENTION, planned_attention)
 
 
 @dataclass(frozen=True)
-class Blocks:
+class BlockDiagonal:
     """Groups of flat queries, each attending to its own flat keys; padded inside attention alone.
 
     ``places`` says where in the padded ``B x Q`` grid each flat query stands.
@@ -123,9 +123,9 @@ class Blocks:
         return out.transpose(1, 2).flatten(0, 1)[self.places]
 
 
-def blocks(
+def block_diagonal(
     queries: Sequence[range], keys: Sequence[Sequence[range]], causal: bool, device: torch.device
-) -> Blocks:
+) -> BlockDiagonal:
     """Let the flat positions ``queries[b]`` attend to the flat positions ``keys[b]``, joined in
     order.
 
@@ -145,7 +145,7 @@ def blocks(
     mask = None
     if not causal or not torch.equal(query_lengths, key_lengths):
         mask = _mask(query_lengths, key_lengths, width, key_grid.shape[1], causal).to(device)
-    return Blocks(query_grid.to(device), key_grid.to(device), mask, places.to(device))
+    return BlockDiagonal(query_grid.to(device), key_grid.to(device), mask, places.to(device))
 
 
 def _mask(

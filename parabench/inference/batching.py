@@ -13,7 +13,7 @@ from parabench.contracts import UserError
 
 Result = TypeVar("Result")
 
-FITTING = "parabench_fitting"
+FITTING_ATTRIBUTE = "parabench_fitting"
 """Attribute of a model: what fits on its device beside it, by what did not."""
 
 
@@ -51,35 +51,35 @@ def in_batches(
     What was found to fit is where the next call with the same ``model`` starts. Every position is
     in exactly one result. Raises UserError where a fixed batch, or one single row, does not fit.
     """
-    budget, done = batch_size or fitting(model, start), 0
+    budget, done = batch_size or fitting_size(model, start), 0
     prices = (
         costs if costs is not None and batch_size is None else [1] * (max(order, default=0) + 1)
     )
     while done < len(order):
         batch = _affordable(order[done:], prices, budget)
-        fits, result = attempt(lambda batch=batch: run(batch))  # type: ignore[misc]
+        fits, result = try_in_memory(lambda batch=batch: run(batch))  # type: ignore[misc]
         if fits:
             done += len(batch)
             yield result  # type: ignore[misc]
         elif batch_size is not None or len(batch) == 1:
-            raise does_not_fit(len(batch))
+            raise out_of_memory_error(len(batch))
         else:
             budget = max(1, sum(prices[position] for position in batch) // 2)
-            remember(model, start, budget)
+            remember_fitting_size(model, start, budget)
 
 
-def fitting(model: Any, start: int) -> int:
+def fitting_size(model: Any, start: int) -> int:
     """What was last found to fit where ``start`` did not, at this model; else ``start``."""
-    return int(getattr(model, FITTING, {}).get(start, start))
+    return int(getattr(model, FITTING_ATTRIBUTE, {}).get(start, start))
 
 
-def remember(model: Any, start: int, found: int) -> None:
+def remember_fitting_size(model: Any, start: int, found: int) -> None:
     """Let the model remember that so much fits where ``start`` did not."""
     if model is not None:
-        vars(model).setdefault(FITTING, {})[start] = found
+        vars(model).setdefault(FITTING_ATTRIBUTE, {})[start] = found
 
 
-def attempt(run: Callable[[], Result]) -> tuple[bool, Result | None]:
+def try_in_memory(run: Callable[[], Result]) -> tuple[bool, Result | None]:
     """Call ``run``; whether it fitted into memory, and its result if so. Other errors pass."""
     try:
         return True, run()
@@ -96,7 +96,7 @@ def attempt(run: Callable[[], Result]) -> tuple[bool, Result | None]:
     return False, None
 
 
-def does_not_fit(rows: int) -> UserError:
+def out_of_memory_error(rows: int) -> UserError:
     """The error of a batch that may not be halved, or cannot."""
     return UserError(
         f"run a batch of {rows} rows",

@@ -16,20 +16,20 @@ import torch
 from transformers import PreTrainedModel
 
 from parabench.contracts import Decoding, Runtime, UserError
-from parabench.inference.attention import is_plain
+from parabench.inference.attention import has_plain_attention
 from parabench.inference.batching import by_length, check_lengths, in_batches
-from parabench.inference.flight import Completion, fly
-from parabench.inference.generate import generate, pad_rows
-from parabench.inference.rows import Row, embed, row_seeds
+from parabench.inference.continuous_batching import Completion, decode_continuously
+from parabench.inference.generation import transformers_generate, pad_rows
+from parabench.inference.prompt_ids import PromptIds, embed, row_seeds
 
-__all__ = ["Completion", "Row", "decode_causal", "decode_seq2seq"]
+__all__ = ["Completion", "PromptIds", "decode_causal", "decode_seq2seq"]
 
 AUTO_BATCH = 32
 
 
 def decode_causal(
     model: PreTrainedModel,
-    rows: Sequence[Row],
+    rows: Sequence[PromptIds],
     decoding: Decoding,
     runtime: Runtime,
     eos: AbstractSet[int],
@@ -51,10 +51,10 @@ def decode_causal(
     check_lengths(
         model, [len(row.ids) + decoding.max_new_tokens for row in rows], "prompt and new tokens"
     )
-    if decoding.num_beams > 1 or not is_plain(model):
+    if decoding.num_beams > 1 or not has_plain_attention(model):
         yield from _with_generate(model, rows, decoding, runtime, eos, pad)
     else:
-        yield from fly(model, rows, decoding, runtime, eos)
+        yield from decode_continuously(model, rows, decoding, runtime, eos)
 
 
 def decode_seq2seq(
@@ -78,7 +78,7 @@ def decode_seq2seq(
         rows = [torch.tensor(sources[position], device=model.device) for position in batch]
         ids, mask = pad_rows(rows, config.pad_token_id, left=False)
         first = torch.tensor([begin] * len(batch), device=model.device)
-        new = generate(
+        new = transformers_generate(
             model,
             decoding,
             {config.eos_token_id},
@@ -101,7 +101,7 @@ def decode_seq2seq(
 
 def _with_generate(
     model: PreTrainedModel,
-    rows: Sequence[Row],
+    rows: Sequence[PromptIds],
     decoding: Decoding,
     runtime: Runtime,
     eos: AbstractSet[int],
@@ -114,7 +114,9 @@ def _with_generate(
             [embed(model, [rows[position]]) for position in batch], 0.0, left=True
         )
         seed = seeds[batch[0]] if decoding.do_sample else None
-        new = generate(model, decoding, eos, pad, seed, inputs_embeds=embeds, attention_mask=mask)
+        new = transformers_generate(
+            model, decoding, eos, pad, seed, inputs_embeds=embeds, attention_mask=mask
+        )
         return [_cut(position, ids, eos) for position, ids in zip(batch, new, strict=True)]
 
     size = 1 if decoding.do_sample else runtime.batch_size

@@ -21,31 +21,31 @@ from transformers import PreTrainedModel
 
 from parabench.contracts import Runtime, UserError
 from parabench.inference.attention import spans
-from parabench.inference.bart import Pair, packed_bart
+from parabench.inference.packed_bart import SourceTarget, packed_bart
 from parabench.inference.batching import check_lengths, in_batches
-from parabench.inference.rows import Row, shared_prefixes
-from parabench.inference.slots import Pool, run_packed
+from parabench.inference.prompt_ids import PromptIds, shared_prefixes
+from parabench.inference.kv_cache import PrefixCache, run_packed
 
-TOKENS = {"cpu": 1024, "cuda": 32768}
+TOKENS_PER_PASS = {"cpu": 1024, "cuda": 32768}
 """Tokens in one pass."""
 HEAD_TILE = 2048
 """Vocabulary entries whose logits exist at once: a tile of the head stays in the cache while all
 tokens pass it.
 """
 
-LEAST_SUM = 1e-20
+SMALLEST_TRUSTED_SUM = 1e-20
 """Of exponentials in float32: below it, those too small for that type could be missed."""
 
-ALIKE = 8
+_SOURCE_LENGTH_BUCKET = 8
 """Sources that differ by fewer tokens may stand in one batch, so that their targets can be alike
 too.
 """
 
-Run = Callable[[Sequence[int]], tuple[Float[Tensor, "T H"], list[int]]]
+_RunBatch = Callable[[Sequence[int]], tuple[Float[Tensor, "T H"], list[int]]]
 
 
 def seq2seq_log_likelihood(
-    model: PreTrainedModel, pairs: Sequence[Pair], runtime: Runtime
+    model: PreTrainedModel, pairs: Sequence[SourceTarget], runtime: Runtime
 ) -> Float[np.ndarray, "N 2"]:
     """Sum of ln p(target token | earlier ones, source) and the number of target tokens, one row a
     (source, target).
@@ -69,7 +69,7 @@ def seq2seq_log_likelihood(
     return _measure(model, run, [target for _, target in pairs], order, costs, runtime)
 
 
-def _alike(pairs: Sequence[Pair]) -> list[int]:
+def _alike(pairs: Sequence[SourceTarget]) -> list[int]:
     """The positions of pairs, those of one source together, those alike in both lengths near one
     another.
     """
@@ -79,7 +79,7 @@ def _alike(pairs: Sequence[Pair]) -> list[int]:
 
     def key(at: int) -> tuple[int, int, tuple[int, ...], int]:
         source, target = pairs[at]
-        group = len(source) // ALIKE
+        group = len(source) // _SOURCE_LENGTH_BUCKET
         turn = (
             1 if group % 2 else -1
         )  # up and down in turn, so that batches across two groups are alike as well
@@ -90,7 +90,7 @@ def _alike(pairs: Sequence[Pair]) -> list[int]:
 
 def causal_log_likelihood(
     model: PreTrainedModel,
-    rows: Sequence[Row],
+    rows: Sequence[PromptIds],
     targets: Sequence[tuple[int, ...]],
     runtime: Runtime,
 ) -> Float[np.ndarray, "N 2"]:
@@ -108,17 +108,18 @@ def causal_log_likelihood(
         )
     prefixes = shared_prefixes(rows)
     with torch.inference_mode():
-        pool = Pool(model, prefixes.rows)
+        pool = PrefixCache(model, prefixes.rows)
     rest = [prefixes.rest(position, row) for position, row in enumerate(rows)]
     whole = [
-        Row(row.ids + target[:-1], row.virtual) for row, target in zip(rest, targets, strict=True)
+        PromptIds(row.ids + target[:-1], row.virtual)
+        for row, target in zip(rest, targets, strict=True)
     ]
     costs = [len(row.ids) for row in whole]
-    order = sorted(range(len(rows)), key=lambda at: (prefixes.owners[at], -costs[at], at))
+    order = sorted(range(len(rows)), key=lambda at: (prefixes.prefix_index[at], -costs[at], at))
 
     def run(batch: Sequence[int]) -> tuple[Float[Tensor, "T H"], list[int]]:
         packed = [whole[at] for at in batch]
-        hidden = run_packed(model, packed, pool, [prefixes.owners[at] for at in batch])
+        hidden = run_packed(model, packed, pool, [prefixes.prefix_index[at] for at in batch])
         ends = [span.stop for span in spans([costs[at] for at in batch])]
         scored = [
             place
@@ -134,7 +135,7 @@ def causal_log_likelihood(
 
 def _measure(
     model: PreTrainedModel,
-    run: Run,
+    run: _RunBatch,
     targets: Sequence[Sequence[int]],
     order: Sequence[int],
     costs: Sequence[int],
@@ -155,7 +156,7 @@ def _measure(
 
     scored = [at for at in order if targets[at]]
     with torch.inference_mode():
-        budget = TOKENS[model.device.type]
+        budget = TOKENS_PER_PASS[model.device.type]
         for batch, totals in in_batches(scored, sums, runtime.batch_size, budget, costs, model):
             result[list(batch), 0] = totals
     return result
@@ -180,7 +181,7 @@ def _log_likelihoods(
     # exponentials of logits as they are: finding and subtracting the largest ones costs as much as
     # the rest of this
     sums = torch.stack([part.exp_().sum(dim=1) for part in logits()]).sum(dim=0)
-    if (sums.isfinite() & (sums > LEAST_SUM)).all():
+    if (sums.isfinite() & (sums > SMALLEST_TRUSTED_SUM)).all():
         total = sums.log()
     else:
         total = torch.stack([part.logsumexp(dim=1) for part in logits()]).logsumexp(dim=0)

@@ -36,7 +36,7 @@ from parabench.data.examples import read_test_set
 from parabench.data.filters import sentence_key
 from parabench.mini import documents, language, tokenizer
 from parabench.models.checkpoints import locate
-from parabench.models.loading import load_causal, settle
+from parabench.models.loading import load_causal, warm_up_mkl
 from parabench.models.local import write_lock
 from parabench.prompts.convert import package_versions
 from parabench.training import kinds
@@ -143,7 +143,7 @@ def packed(seed: int, words: int = 170) -> Iterator[str]:
 
 def make_base(stage: Stage, watch: Watch) -> None:
     """A small OPT, pre-trained on documents."""
-    settle()
+    warm_up_mkl()
     torch.manual_seed(0)
     shape = OPTConfig(
         vocab_size=VOCABULARY,
@@ -279,7 +279,7 @@ def spoil(text: str, draw: random.Random) -> str:
 
 def bart(seed: int) -> BartForConditionalGeneration:
     """A random BART of the embedded size."""
-    settle()
+    warm_up_mkl()
     torch.manual_seed(seed)
     shape = BartConfig(
         vocab_size=VOCABULARY,

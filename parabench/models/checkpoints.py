@@ -10,7 +10,7 @@ from pathlib import Path
 from parabench.contracts import UserError
 from parabench.models import hub
 from parabench.models.local import Checkpoint, locate_folder
-from parabench.models.pickles import convert
+from parabench.models.pickles import convert_pickles
 
 _HUB_ID = re.compile(
     r"(?P<name>[\w-][\w.-]*/[\w.-]+?)(?:@(?P<revision>[\w./-]+))?(?:#(?P<files>[0-9a-f]{64}))?"
@@ -37,7 +37,7 @@ def locate(reference: str, lock: Path | None = None) -> Checkpoint:
             ("a folder with config.json and *.safetensors", "a hub id such as facebook/opt-1.3b"),
             "check the path, or rebuild the embedded models with: make mini",
         )
-    commit = hub.resolve(match["name"], match["revision"])
+    commit = hub.resolve_commit(match["name"], match["revision"])
     shown = match["name"] if match["files"] else reference
     return Checkpoint(shown, match["name"], commit, commit, match["files"])
 
@@ -50,16 +50,16 @@ def hub_name(reference: str) -> str | None:
     return match["name"] if match else None
 
 
-def folder_of(checkpoint: Checkpoint) -> Path:
+def checkpoint_folder(checkpoint: Checkpoint) -> Path:
     """Where a checkpoint's verified files are on this computer; a hub's are fetched if they are not
     here yet.
     """
     if checkpoint.revision is None:
         return Path(checkpoint.path)
     pin = hub.pin(checkpoint.path, checkpoint.revision)
-    hub.check(pin, checkpoint.files)
-    folder = hub.fetch(pin)
+    hub.check_digest(pin, checkpoint.files)
+    folder = hub.fetch_pinned(pin)
     if not any(name.endswith(".bin") for name in pin.files):
         return folder
     files = [folder / name for name in sorted(pin.files)]
-    return convert(pin.name, files, hub.own_folder(pin.name) / pin.commit)
+    return convert_pickles(pin.name, files, hub.records_folder(pin.name) / pin.commit)

@@ -13,11 +13,11 @@ from typing import Any
 
 from parabench.contracts import Scorer, System, UserError
 from parabench.models import hub
-from parabench.models.checkpoints import folder_of, locate
+from parabench.models.checkpoints import checkpoint_folder, locate
 from parabench.models.local import Checkpoint
 
 
-def checkpoints(part: System | Scorer) -> list[Checkpoint]:
+def checkpoints_of(part: System | Scorer) -> list[Checkpoint]:
     """The models that a system or scorer loads here: its ``checkpoint``, or what any field
     ``model`` in it names.
     """
@@ -44,28 +44,34 @@ def _named(part: Any) -> Iterator[str]:
             yield from _named(value)
 
 
-def missing(checkpoint: Checkpoint) -> Mapping[str, int]:
+def missing_files(checkpoint: Checkpoint) -> Mapping[str, int]:
     """The files of a hub's model that are not here, and their bytes; asks the hub only where there
     are any.
     """
     if checkpoint.revision is None:
         return {}
-    return hub.outstanding(hub.pin(checkpoint.path, checkpoint.revision))
+    return hub.files_to_fetch(hub.pin(checkpoint.path, checkpoint.revision))
 
 
-def fetch(parts: Iterable[System | Scorer], say: Callable[[str], object]) -> None:
+def fetch_models(parts: Iterable[System | Scorer], say: Callable[[str], object]) -> None:
     """Fetch every model that is lacking, each announced with its size; UserError where they do not
     fit the disk.
     """
-    wanted = {checkpoint: missing(checkpoint) for part in parts for checkpoint in checkpoints(part)}
+    wanted = {
+        checkpoint: missing_files(checkpoint)
+        for part in parts
+        for checkpoint in checkpoints_of(part)
+    }
     wanted = {checkpoint: files for checkpoint, files in wanted.items() if files}
-    check_room(sum(sum(files.values()) for files in wanted.values()))
+    check_disk_space(sum(sum(files.values()) for files in wanted.values()))
     for checkpoint, files in wanted.items():
-        say(f"fetching {checkpoint.reference}: {size(sum(files.values()))}, {len(files)} files")
-        folder_of(checkpoint)
+        say(
+            f"fetching {checkpoint.reference}: {format_bytes(sum(files.values()))}, {len(files)} files"
+        )
+        checkpoint_folder(checkpoint)
 
 
-def check_room(needed: int) -> None:
+def check_disk_space(needed: int) -> None:
     """UserError where the disk of the hub's cache has not so many bytes left."""
     from huggingface_hub import constants
 
@@ -73,11 +79,11 @@ def check_room(needed: int) -> None:
     there = next(folder for folder in (cache, *cache.parents) if folder.exists())
     free = shutil.disk_usage(there).free
     if needed > free:
-        found = f"{size(needed)} to come, {size(free)} free on the disk of {cache}"
+        found = f"{format_bytes(needed)} to come, {format_bytes(free)} free on the disk of {cache}"
         raise UserError("fetch the models", found, mend="make room, or set HF_HOME to another disk")
 
 
-def size(count: float) -> str:
+def format_bytes(count: float) -> str:
     """Bytes as people read them."""
     for unit in ("B", "kB", "MB"):
         if count < 1000:

@@ -21,9 +21,9 @@ from urllib.parse import quote
 from parabench.contracts import UserError
 from parabench.store.files import file_sha256, write_atomically
 
-WEIGHTS = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
-PICKLED = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json")
-SMALL = (
+WEIGHT_FILES = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
+PICKLED_WEIGHT_FILES = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json")
+SMALL_FILES = (
     "config.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -56,20 +56,20 @@ class Pin:
         return f"{self.name}@{self.commit}#{self.digest}"
 
 
-def resolve(name: str, revision: str | None = None, fresh: bool = False) -> str:
+def resolve_commit(name: str, revision: str | None = None, fresh: bool = False) -> str:
     """The commit that a name and revision mean: as once resolved here, else (or if ``fresh``) as
     the hub says now.
     """
     from huggingface_hub import HfApi, try_to_load_from_cache
 
-    record = own_folder(name) / "refs" / quote(revision or "main", safe="")
+    record = records_folder(name) / "refs" / quote(revision or "main", safe="")
     if not fresh:
         if record.is_file():
             return record.read_text(encoding="ascii")
         cached = try_to_load_from_cache(name, "config.json", revision=revision)
         if isinstance(cached, str):
             return Path(cached).parent.name
-    with _told(name):
+    with _hub_errors_as_user_errors(name):
         commit = str(HfApi().model_info(name, revision=revision).sha)
     write_atomically(record, commit.encode("ascii"))
     return commit
@@ -79,7 +79,7 @@ def pin(name: str, commit: str) -> Pin:
     """The files of a commit and their SHA-256: from the record of an earlier fetch, else from hub
     or cache.
     """
-    record = own_folder(name) / f"{commit}.json"
+    record = records_folder(name) / f"{commit}.json"
     if record.is_file():
         return Pin(name, commit, json.loads(record.read_text(encoding="utf-8")))
     made = Pin(name, commit, _files(name, commit))
@@ -89,7 +89,7 @@ def pin(name: str, commit: str) -> Pin:
     return made
 
 
-def fetch(pinned: Pin) -> Path:
+def fetch_pinned(pinned: Pin) -> Path:
     """A folder with the verified files of a pin; fetches what is missing, and nothing else.
 
     A file that does not verify is fetched once more; UserError where it still does not, or cannot
@@ -104,7 +104,7 @@ def fetch(pinned: Pin) -> Path:
     return _file(pinned, "config.json").parent
 
 
-def faults(pinned: Pin) -> list[str]:
+def pin_problems(pinned: Pin) -> list[str]:
     """The files of a pin that are not in the cache or differ; asks no hub."""
     from huggingface_hub import try_to_load_from_cache
 
@@ -120,7 +120,7 @@ def faults(pinned: Pin) -> list[str]:
     return found
 
 
-def outstanding(pinned: Pin) -> dict[str, int]:
+def files_to_fetch(pinned: Pin) -> dict[str, int]:
     """The files of a pin that are not in the cache, and their bytes as the hub tells them; asks
     nothing if all are.
     """
@@ -133,7 +133,7 @@ def outstanding(pinned: Pin) -> dict[str, int]:
     absent = {name for name in pinned.files if not is_here(name)}
     if not absent:
         return {}
-    with _told(pinned.name):
+    with _hub_errors_as_user_errors(pinned.name):
         listing = HfApi().list_repo_tree(pinned.name, revision=pinned.commit)
         return {
             entry.path: entry.size
@@ -142,7 +142,7 @@ def outstanding(pinned: Pin) -> dict[str, int]:
         }
 
 
-def check(pinned: Pin, digest: str | None) -> None:
+def check_digest(pinned: Pin, digest: str | None) -> None:
     """Refuse, with UserError, files other than those a lock was written for."""
     if digest not in (None, pinned.digest):
         found = f"its files together are {pinned.digest[:12]}, the lock says {str(digest)[:12]}"
@@ -161,7 +161,7 @@ def _files(name: str, commit: str) -> dict[str, str]:
     from huggingface_hub.hf_api import RepoFile
 
     try:
-        with _told(name):
+        with _hub_errors_as_user_errors(name):
             listing = HfApi().list_repo_tree(name, revision=commit)
             entries = {entry.path: entry for entry in listing if isinstance(entry, RepoFile)}
     except UserError as error:
@@ -186,7 +186,7 @@ def _cached_files(name: str, commit: str, unreachable: UserError) -> dict[str, s
     """What another program has left complete in the cache, where the hub cannot be asked."""
     from huggingface_hub import snapshot_download
 
-    patterns = [*SMALL, *WEIGHTS]
+    patterns = [*SMALL_FILES, *WEIGHT_FILES]
     try:
         folder = Path(
             snapshot_download(name, revision=commit, local_files_only=True, allow_patterns=patterns)
@@ -207,14 +207,14 @@ def _chosen(name: str, present: Sequence[str]) -> list[str]:
             file for file in present if any(fnmatch(file, pattern) for pattern in patterns)
         )
 
-    weights = those(WEIGHTS) or those(PICKLED)
+    weights = those(WEIGHT_FILES) or those(PICKLED_WEIGHT_FILES)
     if not weights or "config.json" not in present:
         raise UserError(
             f"use the hub model {name!r}",
             "no config.json" if weights else "no weights for PyTorch",
             mend="name a repository with config.json and model.safetensors",
         )
-    return [*those(SMALL), *weights]
+    return [*those(SMALL_FILES), *weights]
 
 
 def _file(pinned: Pin, name: str, again: bool = False) -> Path:
@@ -224,13 +224,13 @@ def _file(pinned: Pin, name: str, again: bool = False) -> Path:
     cached = None if again else try_to_load_from_cache(pinned.name, name, revision=pinned.commit)
     if isinstance(cached, str):
         return Path(cached)
-    with _told(pinned.name):
+    with _hub_errors_as_user_errors(pinned.name):
         return Path(
             hf_hub_download(pinned.name, name, revision=pinned.commit, force_download=again)
         )
 
 
-def own_folder(name: str) -> Path:
+def records_folder(name: str) -> Path:
     """Where this program keeps its records of a repository, beside its blobs in the hub cache."""
     from huggingface_hub import constants
 
@@ -251,7 +251,7 @@ def _changed(name: str, file: str, found: str, wanted: str) -> UserError:
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
+def _hub_errors_as_user_errors(name: str) -> Iterator[None]:
     """Turn whatever the hub client raises into what was found and what to do; no header and no
     token is repeated.
     """

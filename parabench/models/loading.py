@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from parabench.contracts import Runtime, UserError
-from parabench.models.checkpoints import folder_of, locate
+from parabench.models.checkpoints import checkpoint_folder, locate
 from parabench.models.local import Checkpoint, write_lock
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def resolve_device(device: str) -> str:
     return resolved
 
 
-def settle() -> None:
+def warm_up_mkl() -> None:
     """Make the first call of a vector function by one thread alone.
 
     MKL chooses their code at that call. Where two threads make it at once, the first result of a
@@ -119,7 +119,7 @@ def _load(
 
     if runtime.dtype not in DTYPES:
         raise UserError(f"compute in {runtime.dtype!r}", choices=DTYPES, mend="use --dtype float32")
-    folder = folder_of(checkpoint)
+    folder = checkpoint_folder(checkpoint)
     common: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
     with _quiet_loading(), _readable(checkpoint):
         tokenizer = AutoTokenizer.from_pretrained(folder, padding_side=padding_side, **common)
@@ -139,7 +139,7 @@ def _load(
             f"weights missing from its files: {', '.join(missing[:4])}",
             mend="download or export the checkpoint again",
         )
-    settle()
+    warm_up_mkl()
     return model.eval().requires_grad_(False).to(resolve_device(runtime.device)), tokenizer
 
 

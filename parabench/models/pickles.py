@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def convert(name: str, files: Sequence[Path], target: Path) -> Path:
+def convert_pickles(name: str, files: Sequence[Path], target: Path) -> Path:
     """The folder ``target/safetensors``: these files, each ``.bin`` as safetensors; made once,
     whole or not at all.
 

@@ -73,9 +73,12 @@ def neighbours_mask() -> Iterator[None]:
     """
     import torch.nn.functional as functional
 
-    from parabench.inference import cascade
+    from parabench.inference import prefix_attention
 
-    attention, cascaded = functional.scaled_dot_product_attention, cascade.cascade
+    attention, cascaded = (
+        functional.scaled_dot_product_attention,
+        prefix_attention.cascade_attention,
+    )
 
     def misled(query: Any, key: Any, value: Any, attn_mask: Any = None, **settings: Any) -> Any:
         return attention(
@@ -86,9 +89,9 @@ def neighbours_mask() -> Iterator[None]:
         return cascaded(query, shared, own, unseen.roll(1, 0), later.roll(1, 0))
 
     functional.scaled_dot_product_attention = misled  # type: ignore[assignment]
-    cascade.cascade = misled_step
+    prefix_attention.cascade_attention = misled_step
     try:
         yield
     finally:
         functional.scaled_dot_product_attention = attention
-        cascade.cascade = cascaded
+        prefix_attention.cascade_attention = cascaded

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parabench.contracts import Example, Setting, System, release
-from parabench.models.checkpoints import folder_of
-from parabench.models.downloads import checkpoints, missing, size
+from parabench.models.checkpoints import checkpoint_folder
+from parabench.models.downloads import checkpoints_of, missing_files, format_bytes
 from parabench.models.local import Checkpoint
 from parabench.pipeline.plan import Plan, build
 from parabench.stats import leave_one_out
@@ -60,7 +60,7 @@ class Estimate:
             if self.least <= self.room
             else "DOES NOT FIT: another --device, or --dtype bfloat16"
         )
-        return f"about {duration(self.seconds)}, {size(self.most)} of {size(self.room)}: {fits}"
+        return f"about {duration(self.seconds)}, {format_bytes(self.most)} of {format_bytes(self.room)}: {fits}"
 
 
 def of_system(plan: Plan, name: str, examples: Sequence[Example]) -> Estimate | str:
@@ -70,7 +70,7 @@ def of_system(plan: Plan, name: str, examples: Sequence[Example]) -> Estimate | 
         return "nothing to do"
     if foretold := getattr(system, "foretell", None):
         return str(foretold(len(examples)))
-    if not (models := checkpoints(system)):
+    if not (models := checkpoints_of(system)):
         return "no model"
     if absent := to_fetch(models):
         return absent
@@ -91,7 +91,7 @@ def of_scorer(plan: Plan, name: str, answers: int) -> Estimate | str:
     scorer = plan.scorers[name]
     if not answers:
         return "nothing to do"
-    models = checkpoints(scorer)
+    models = checkpoints_of(scorer)
     if absent := to_fetch(models):
         return absent
 
@@ -111,8 +111,8 @@ def of_scorer(plan: Plan, name: str, answers: int) -> Estimate | str:
 
 def to_fetch(models: Sequence[Checkpoint]) -> str:
     """``2.6 GB to fetch first`` where files are not here yet, else nothing."""
-    needed = sum(sum(missing(checkpoint).values()) for checkpoint in models)
-    return f"{size(needed)} to fetch first: parabench models fetch" if needed else ""
+    needed = sum(sum(missing_files(checkpoint).values()) for checkpoint in models)
+    return f"{format_bytes(needed)} to fetch first: parabench models fetch" if needed else ""
 
 
 def duration(seconds: float) -> str:
@@ -192,7 +192,9 @@ def _extrapolated(timed: Timed, count: int, together: int) -> float:
 def _estimate(
     seconds: float, models: Sequence[Checkpoint], row: int, count: int, runtime: Runtime
 ) -> Estimate:
-    weights = sum(weight_bytes(folder_of(model), ITEM_BYTES[runtime.dtype]) for model in models)
+    weights = sum(
+        weight_bytes(checkpoint_folder(model), ITEM_BYTES[runtime.dtype]) for model in models
+    )
     weights += LIBRARIES if models and runtime.device == "cpu" else 0
     return Estimate(
         seconds, weights + row, max(weights + row * count, _peak(runtime)), _room(runtime)
@@ -204,14 +206,14 @@ def _row_bytes(model: Checkpoint, longest: str, new: int, runtime: Runtime) -> t
     from transformers import AutoConfig, AutoTokenizer
 
     from parabench.inference.decoding import AUTO_BATCH
-    from parabench.inference.flight import AUTO_ROWS, CPU_CACHE_BYTES
+    from parabench.inference.continuous_batching import AUTO_SLOTS, CPU_CACHE_BYTES
 
-    folder = folder_of(model)
+    folder = checkpoint_folder(model)
     tokens = len(AutoTokenizer.from_pretrained(folder)(longest).input_ids) + TEMPLATE_TOKENS + new
     config = AutoConfig.from_pretrained(folder)
     row = cache_bytes(config, tokens, ITEM_BYTES[runtime.dtype])
     flying = (
-        AUTO_BATCH if config.is_encoder_decoder else AUTO_ROWS[runtime.device.partition(":")[0]]
+        AUTO_BATCH if config.is_encoder_decoder else AUTO_SLOTS[runtime.device.partition(":")[0]]
     )
     if runtime.device == "cpu" and not config.is_encoder_decoder:
         flying = min(flying, max(1, CPU_CACHE_BYTES // row))

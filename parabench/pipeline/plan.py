@@ -23,7 +23,7 @@ from parabench.contracts import (
 )
 from parabench.data.examples import EvaluationSet, evaluation_set, read_test_set
 from parabench.data.predictions import read_predictions
-from parabench.sequences import Mapped
+from parabench.sequences import LazyMap
 from parabench.stats import leave_one_out, seeds
 from parabench.store.records import canonical, slug
 from parabench.suites.suite import Suite
@@ -179,7 +179,7 @@ def _each(function: Callable[[Example], Any], examples: Sequence[Example]) -> Se
     return (
         tuple(map(function, examples))
         if isinstance(examples, tuple)
-        else Mapped(function, examples)
+        else LazyMap(function, examples)
     )
 
 

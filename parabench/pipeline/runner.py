@@ -16,7 +16,7 @@ from parabench.data.examples import EvaluationSet
 from parabench.pipeline import provenance
 from parabench.pipeline.plan import Plan, check, meant
 from parabench.pipeline.processes import Item, Share, await_leader, await_seal, gather
-from parabench.sequences import Mapped
+from parabench.sequences import LazyMap
 from parabench.stats import leave_one_out, undefined
 from parabench.store.log import Kind, Log, read_finished, read_log
 from parabench.store.records import canonical
@@ -133,7 +133,7 @@ def is_measured(plan: Plan, share: Share) -> bool:
 
 def example_records(plan: Plan) -> Sequence[dict[str, Any]]:
     """The examples as they are stored."""
-    return Mapped(
+    return LazyMap(
         lambda e: {
             "id": e.id,
             "source": e.source,
@@ -164,7 +164,7 @@ def generate(
 
 
 def _ids(plan: Plan) -> Sequence[str]:
-    return Mapped(lambda example: example.id, plan.data.examples)
+    return LazyMap(lambda example: example.id, plan.data.examples)
 
 
 def _record(system: str, answer: Paraphrase, samples: int) -> dict[str, Any]:
@@ -242,7 +242,7 @@ def _texts(folder: Run, plan: Plan, system: str, scorer: Scorer) -> Sequence[lis
             )
         return leave_one_out.given(scorer, record, plan.suite.decoding.samples)
 
-    return Mapped(given, range(len(records)))
+    return LazyMap(given, range(len(records)))
 
 
 def _log(folder: Run, notice: Notice, kind: Kind, *names: str, key: dict[str, Any]) -> Log:

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from parabench.contracts import UserError
-from parabench.inference.rows import Row
+from parabench.inference.prompt_ids import PromptIds
 from parabench.prompts.adapters import check_base
 from parabench.prompts.facts import ADAPTER_FORMAT, BaseIdentity
 from parabench.prompts.files import (
@@ -191,12 +191,12 @@ def table_prompt_ids(
     records: Iterable[TaskRecord],
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
-) -> tuple[list[Row], list[str]]:
+) -> tuple[list[PromptIds], list[str]]:
     """Inference rows of records of any tasks, for one batch, and the ids of records that do not
     fit.
     """
     rendered, rejected = render_tasks(table.templates, records, tokenizer, max_length)
-    return [Row(one.ids, table.virtual) for one in rendered], rejected
+    return [PromptIds(one.ids, table.virtual) for one in rendered], rejected
 
 
 def save_table(

@@ -18,7 +18,7 @@ from parabench.contracts import Column, Example, Scorer, Setting, UserError
 from parabench.report.truncation import NAME as CUT_OFF
 from parabench.report.truncation import CutOff
 from parabench.report.truncation import Rows as CutOffRows
-from parabench.sequences import Mapped, mark
+from parabench.sequences import LazyMap, text_hash64
 from parabench.stats import leave_one_out, seeds
 from parabench.stats.arrays import MANY, Rows
 from parabench.stats.clusters import Groups
@@ -130,7 +130,7 @@ class Evidence:
 
         names = (example.cluster or f"example {example.id}" for example in self.examples)
         return Groups(
-            len(self.examples), np.fromiter(map(mark, names), np.uint64, len(self.examples))
+            len(self.examples), np.fromiter(map(text_hash64, names), np.uint64, len(self.examples))
         )
 
     @property
@@ -167,7 +167,7 @@ def gather(folder: Path, most: int | None = None) -> Evidence:
     """Read a run folder, the texts of ``most`` examples (None: of all); UserError where it is none,
     or damaged.
     """
-    facts, examples = _facts(folder), Mapped(_example, read_examples(folder))
+    facts, examples = _facts(folder), LazyMap(_example, read_examples(folder))
     held = {examples[place].id for place in shown(len(examples), most, facts["runtime"]["seed"])}
     found = {
         name: _output(folder, name, facts, held) for (name,) in log_names(folder, "predictions")

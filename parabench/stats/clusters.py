@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float, Int
 
-from parabench.sequences import Mapped
+from parabench.sequences import LazyMap
 from parabench.stats import arrays
 from parabench.stats.arrays import Rows
 
@@ -71,7 +71,7 @@ class Groups:
             if len(self.numbers) <= arrays.MANY
             else list(arrays.parts(len(self)))
         )
-        made = Mapped(partial(self._sums, systems), parts)
+        made = LazyMap(partial(self._sums, systems), parts)
         return made if len(parts) > 1 else list(made)
 
     def _sums(self, systems: Sequence[Rows], part: slice) -> Float[np.ndarray, "S m K"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from parabench.sequences import mark
+from parabench.sequences import text_hash64
 
 LATEST = 1 << 15
 """Names that are held as they are."""
@@ -28,7 +28,7 @@ class Places:
         """The number of a name."""
         if (found := self._latest.get(name)) is not None or not len(self._marks):
             return found
-        wanted = mark(name)
+        wanted = text_hash64(name)
         at = self._marks.searchsorted(self._marks.dtype.type(wanted))
         return (
             int(self._numbers[at]) if at < len(self._marks) and self._marks[at] == wanted else None
@@ -46,7 +46,7 @@ class Places:
     def _sort_in(self) -> None:
         import numpy as np
 
-        marks = np.fromiter(map(mark, self._latest), np.uint64, len(self._latest))
+        marks = np.fromiter(map(text_hash64, self._latest), np.uint64, len(self._latest))
         numbers = np.fromiter(self._latest.values(), np.uint32, len(self._latest))
         order = np.argsort(marks)
         marks, numbers, self._latest = marks[order], numbers[order], {}

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from parabench.contracts import UserError
-from parabench.sequences import Mapped
+from parabench.sequences import LazyMap
 from parabench.store.files import holds, in_chunks, make_folder, read, told, write_atomically
 from parabench.store.log import (
     Kind,
@@ -170,7 +170,7 @@ class Run:
 
 def read_examples(folder: Path) -> Sequence[dict[str, Any]]:
     """The examples of a run as scored, in order, read when they are asked for."""
-    return Mapped(itemgetter(1), load(folder / "examples.jsonl").records)
+    return LazyMap(itemgetter(1), load(folder / "examples.jsonl").records)
 
 
 def verify(folder: Path) -> list[str]:

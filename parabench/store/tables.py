@@ -19,7 +19,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
 from zlib import crc32
 
-from parabench.sequences import EVERY, FileLines, Mapped
+from parabench.sequences import LINES_PER_OFFSET, FileLines, LazyMap
 from parabench.store.files import gathered, in_chunks, told
 from parabench.store.records import (
     Record,
@@ -101,7 +101,7 @@ def load(path: Path) -> Contents:
             numbers = [None if isnan(number) else number for number in rows[at].tolist()]
             return ids[at], explained(numbers, why.get(ids[at]))
 
-        return Contents(header["identity"], Mapped(record, range(len(ids))), 0)
+        return Contents(header["identity"], LazyMap(record, range(len(ids))), 0)
     with told(path, "read"), path.open("rb") as file:
         header, first = _header(path, file.readline())
         digest, start, last = sha256(), crc32(canonical(header["identity"])), 1
@@ -159,10 +159,10 @@ class Stored:
         if isinstance(at, np.ndarray):
             breaks = np.flatnonzero(np.diff(at) != 1) + 1
             return self._read([(run[0], run[-1] + 1) for run in np.split(at, breaks) if len(run)])
-        block, place = divmod(range(len(self))[at], EVERY)
+        block, place = divmod(range(len(self))[at], LINES_PER_OFFSET)
         held, rows = self._held
         if held != block:
-            rows = self[block * EVERY : (block + 1) * EVERY]
+            rows = self[block * LINES_PER_OFFSET : (block + 1) * LINES_PER_OFFSET]
             self._held = block, rows
         return rows[place]
 
@@ -213,7 +213,7 @@ def load_array(path: Path) -> Statistics:
                     left -= len(chunk)
         if header["sha256"] != digest.hexdigest() or left or len(names) != len(values):
             raise ValueError("other bytes")
-        return Statistics(header, Mapped(json.loads, names), values)
+        return Statistics(header, LazyMap(json.loads, names), values)
     except (
         Exception
     ) as error:  # zipfile and numpy raise a dozen kinds for bytes that are not what they wrote

@@ -18,8 +18,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import PreTrainedModel
 
 from parabench.inference.attention import Flat
-from parabench.inference.cascade import Behind
-from parabench.inference.slots import forward
+from parabench.inference.prefix_attention import PrefixAttention
+from parabench.inference.kv_cache import forward_flat
 
 
 class Prefix:
@@ -31,7 +31,7 @@ class Prefix:
         self.model, self.length = model, len(leading)
         plan = _Alone()
         if self.length:
-            forward(model, plan, range(self.length), None, inputs_embeds=leading[None])
+            forward_flat(model, plan, range(self.length), None, inputs_embeds=leading[None])
         self.made = [part for layer in plan.layers for part in layer]
         self.leaves = [part.detach().requires_grad_(part.requires_grad) for part in self.made]
 
@@ -52,7 +52,7 @@ class Prefix:
         embeddings.
         """
         positions = [self.length + place for length in lengths for place in range(length)]
-        return forward(
+        return forward_flat(
             self.model, _Following(self, lengths), positions, None, inputs_embeds=embedded[None]
         )
 
@@ -91,7 +91,7 @@ class _Following:
     """Attention of each row's tokens to the whole prefix, and causally to their own row."""
 
     def __init__(self, prefix: Prefix, lengths: Sequence[int]) -> None:
-        self.prefix, self.behind = prefix, Behind(lengths, prefix.model.device)
+        self.prefix, self.behind = prefix, PrefixAttention(lengths, prefix.model.device)
 
     def __call__(
         self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None

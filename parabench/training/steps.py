@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from parabench.inference.attention import is_plain, spans
+from parabench.inference.attention import has_plain_attention, spans
 from parabench.training.prefix import Prefix
 
 CHUNK_ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 28}
@@ -56,7 +56,7 @@ def prompt_loss(
     """
     _check(rows)
     lead = len(prompt[:lead])
-    if not is_plain(model):
+    if not has_plain_attention(model):
         rows = [Row([*range(-1, -1 - lead, -1), *row.source], row.target) for row in rows]
         ids, where, targets = _causal_layout(rows, model.device)
         embedded = _embedded(model, prompt.to(model.dtype), ids)

@@ -12,8 +12,8 @@ import torch
 
 from parabench.contracts import Decoding, Example, Runtime, Scorer, UserError
 from parabench.inference.decoding import decode_causal, decode_seq2seq
-from parabench.inference.flight import Completion
-from parabench.inference.rows import Row as Prompt
+from parabench.inference.continuous_batching import Completion
+from parabench.inference.prompt_ids import PromptIds as Prompt
 from parabench.prompts import encoders
 from parabench.prompts.rendering import render
 from parabench.prompts.table import split_prompts

@@ -16,7 +16,7 @@ import torch
 from parabench.contracts import Decoding, Runtime
 from parabench.inference.decoding import decode_causal, decode_seq2seq
 from parabench.inference.likelihood import causal_log_likelihood, seq2seq_log_likelihood
-from parabench.inference.rows import Row
+from parabench.inference.prompt_ids import PromptIds
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal, load_seq2seq
 from parabench.training import steps
@@ -41,10 +41,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-def rows(tokenizer: Any) -> list[Row]:
+def rows(tokenizer: Any) -> list[PromptIds]:
     """Written prompts, and some behind a soft prompt."""
     ids = [tuple(tokenizer(sentence).input_ids) for sentence in tiny.SENTENCES]
-    return [Row(one) for one in ids] + [Row((*range(-1, -8, -1), *one), PROMPT) for one in ids]
+    return [PromptIds(one) for one in ids] + [
+        PromptIds((*range(-1, -8, -1), *one), PROMPT) for one in ids
+    ]
 
 
 def completed(folder: Path, runtime: Runtime, decoding: Decoding) -> list[Any]:

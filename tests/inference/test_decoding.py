@@ -12,11 +12,11 @@ from torch import Tensor
 from transformers import GenerationConfig
 
 from parabench.contracts import Decoding, Runtime, UserError
-from parabench.inference import cascade, slots
-from parabench.inference.batching import FITTING
+from parabench.inference import prefix_attention, kv_cache
+from parabench.inference.batching import FITTING_ATTRIBUTE
 from parabench.inference.decoding import decode_causal, decode_seq2seq
-from parabench.inference.flight import Completion
-from parabench.inference.rows import Row, shared_prefixes
+from parabench.inference.continuous_batching import Completion
+from parabench.inference.prompt_ids import PromptIds, shared_prefixes
 from tests.support import tiny
 from tests.support.mixed import embeddings, mixed_rows
 
@@ -32,7 +32,7 @@ Load = Callable[[str], tuple[Any, Any]]
 
 
 def decoded(
-    model: Any, rows: list[Row], decoding: Decoding, runtime: Runtime = RUNTIME
+    model: Any, rows: list[PromptIds], decoding: Decoding, runtime: Runtime = RUNTIME
 ) -> list[Completion]:
     done = [
         item
@@ -43,7 +43,7 @@ def decoded(
     return sorted(done)
 
 
-def alone(model: Any, row: Row, decoding: Decoding) -> tuple[tuple[int, ...], bool]:
+def alone(model: Any, row: PromptIds, decoding: Decoding) -> tuple[tuple[int, ...], bool]:
     """One row through transformers' generate, its new ids and whether it ended by itself."""
     settings = {name: value for name, value in vars(decoding).items() if name not in _OF_SAMPLING}
     config = GenerationConfig(**settings, eos_token_id=sorted(EOS), pad_token_id=1)
@@ -95,9 +95,11 @@ def test_control_attending_to_what_is_hidden_changes_the_text(
     rows = mixed_rows(*causal("opt"))
     model = causal("opt")[0]
     expected = decoded(model, rows, PLAIN)
-    real = cascade.cascade
+    real = prefix_attention.cascade_attention
     monkeypatch.setattr(
-        cascade, "cascade", lambda *given: real(*given[:3], *map(torch.zeros_like, given[3:]))
+        prefix_attention,
+        "cascade_attention",
+        lambda *given: real(*given[:3], *map(torch.zeros_like, given[3:])),
     )
     assert decoded(model, rows, PLAIN) != expected
 
@@ -119,11 +121,11 @@ def test_prefixes_are_shared_by_task_and_leave_each_row_an_id() -> None:
     one, two = tuple(range(-1, -11, -1)), tuple(range(-11, -31, -1))
     table = torch.zeros(30, 4)
     ids = [(2, *one, 7, 8), (2, *two, 7), (5, 6), (2, *one, 7, 9), (2, *two)]
-    rows = [Row(row, table) for row in ids]
+    rows = [PromptIds(row, table) for row in ids]
     prefixes = shared_prefixes(rows)
     rests = [prefixes.rest(position, row).ids for position, row in enumerate(rows)]
     assert rests == [(8,), (-30, 7), (5, 6), (9,), (-30,)]
-    assert [len(prefixes.rows[owner].ids) for owner in prefixes.owners] == [12, 20, 0, 12, 20]
+    assert [len(prefixes.rows[index].ids) for index in prefixes.prefix_index] == [12, 20, 0, 12, 20]
 
 
 def test_a_sampled_row_depends_on_nothing_but_itself(causal: Load) -> None:
@@ -183,16 +185,20 @@ def test_out_of_memory_halves_unless_the_size_is_fixed(causal: Load, size: int |
                 decoded(model, rows, PLAIN, Runtime(batch_size=size))
     finally:
         hook.remove()
-        vars(model).pop(FITTING, None)
+        vars(model).pop(FITTING_ATTRIBUTE, None)
 
 
 def test_too_long_and_empty_prompts_are_named_before_any_work(causal: Load) -> None:
     model, _ = causal("opt")
     with pytest.raises(UserError, match=r"row 1\n.*129 tokens; the model has 128 positions"):
-        next(decode_causal(model, [Row((2, 5)), Row((5,) * 117)], PLAIN, RUNTIME, EOS, pad=1))
+        next(
+            decode_causal(
+                model, [PromptIds((2, 5)), PromptIds((5,) * 117)], PLAIN, RUNTIME, EOS, pad=1
+            )
+        )
     with pytest.raises(UserError, match="empty prompt"):
-        next(decode_causal(model, [Row(())], PLAIN, RUNTIME, EOS, pad=1))
-    longest = decoded(model, [Row((5,) * 116)], PLAIN)
+        next(decode_causal(model, [PromptIds(())], PLAIN, RUNTIME, EOS, pad=1))
+    longest = decoded(model, [PromptIds((5,) * 116)], PLAIN)
     assert len(longest[0].ids) > 0
 
 
@@ -238,15 +244,15 @@ def test_bart_equals_generate_on_each_alone_and_no_saved_default_leaks(
 
 def test_only_the_beginnings_that_save_most_are_kept() -> None:
     rows = [
-        Row((*range(100 * task, 100 * task + 10), end))
+        PromptIds((*range(100 * task, 100 * task + 10), end))
         for task in range(1, 41)
         for end in range(2 + task // 30)
     ]
     prefixes = shared_prefixes(rows)
     assert len(prefixes.rows) == 17
-    assert {rows[at].ids[0] // 100 for at, owner in enumerate(prefixes.owners) if owner} >= set(
-        range(30, 41)
-    )
+    assert {
+        rows[at].ids[0] // 100 for at, index in enumerate(prefixes.prefix_index) if index
+    } >= set(range(30, 41))
 
 
 @pytest.mark.parametrize("name", ["opt", "llama"])
@@ -259,7 +265,7 @@ def test_steps_of_fixed_shapes_give_the_same_text(
     model, tokenizer = causal(name)
     rows = mixed_rows(model, tokenizer)
     expected = decoded(model, rows, PLAIN)
-    monkeypatch.setattr(slots, "STATIC", ("cpu",))
+    monkeypatch.setattr(kv_cache, "STATIC_SHAPE_DEVICES", ("cpu",))
     assert decoded(model, rows, PLAIN) == expected
     assert decoded(model, rows, PLAIN, Runtime(batch_size=5)) == expected
 
@@ -274,7 +280,7 @@ def test_captured_steps_give_the_text_of_plain_ones(
     try:
         rows = mixed_rows(model.to("cuda"), tokenizer)
         captured = decoded(model, rows, PLAIN)
-        monkeypatch.setattr(slots, "STATIC", ())
+        monkeypatch.setattr(kv_cache, "STATIC_SHAPE_DEVICES", ())
         assert decoded(model, rows, PLAIN) == captured
     finally:
         model.to("cpu")

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from parabench.contracts import Runtime, UserError
-from parabench.inference import bart as packed
-from parabench.inference.attention import blocks
-from parabench.inference.batching import FITTING
+from parabench.inference import packed_bart as packed
+from parabench.inference.attention import block_diagonal
+from parabench.inference.batching import FITTING_ATTRIBUTE
 from parabench.inference.likelihood import causal_log_likelihood, seq2seq_log_likelihood
-from parabench.inference.rows import Row
+from parabench.inference.prompt_ids import PromptIds
 from tests.support import tiny
 from tests.support.mixed import embeddings, mixed_rows
 
@@ -38,11 +38,11 @@ def plain_seq2seq(model: Any, source: tuple[int, ...], target: tuple[int, ...]) 
     return logits.log_softmax(-1)[range(len(target)), list(target)].sum().item()
 
 
-def plain_causal(model: Any, row: Row, target: tuple[int, ...]) -> float:
+def plain_causal(model: Any, row: PromptIds, target: tuple[int, ...]) -> float:
     with torch.no_grad():
-        logits = model(inputs_embeds=embeddings(model, Row(row.ids + target, row.virtual))).logits[
-            0
-        ]
+        logits = model(
+            inputs_embeds=embeddings(model, PromptIds(row.ids + target, row.virtual))
+        ).logits[0]
     scored = range(len(row.ids) - 1, len(row.ids) + len(target) - 1)
     return logits.log_softmax(-1)[scored, list(target)].sum().item()
 
@@ -90,8 +90,8 @@ def test_control_positions_or_borders_dropped_change_the_sums(
     with monkeypatch.context() as patch:
         patch.setattr(
             packed,
-            "blocks",
-            lambda queries, keys, *rest: blocks(queries, [_all(keys)] * len(keys), *rest),
+            "block_diagonal",
+            lambda queries, keys, *rest: block_diagonal(queries, [_all(keys)] * len(keys), *rest),
         )
         assert np.abs(seq2seq_log_likelihood(model, work, RUNTIME) - expected).max() > 0.1
 
@@ -166,7 +166,7 @@ def test_out_of_memory_halves_the_tokens_of_a_batch(bart: tuple[Any, Any]) -> No
         assert max(seen) <= 60, "what fits was found out a second time"
     finally:
         hook.remove()
-        vars(model).pop(FITTING)
+        vars(model).pop(FITTING_ATTRIBUTE)
     np.testing.assert_allclose([found, again], [expected] * 2, rtol=1e-5)
 
 
@@ -177,7 +177,7 @@ def test_what_cannot_be_scored_is_said(bart: tuple[Any, Any], causal: Load) -> N
     with pytest.raises(UserError, match="empty source"):
         seq2seq_log_likelihood(model, [((), (0, 2))], RUNTIME)
     with pytest.raises(UserError, match="empty prompt"):
-        causal_log_likelihood(causal("opt")[0], [Row(())], [(5,)], RUNTIME)
+        causal_log_likelihood(causal("opt")[0], [PromptIds(())], [(5,)], RUNTIME)
     with pytest.raises(UserError, match="architecture opt"):
         seq2seq_log_likelihood(causal("opt")[0], [((0, 2), (0, 2))], RUNTIME)
     assert seq2seq_log_likelihood(model, [], RUNTIME).shape == (0, 2)

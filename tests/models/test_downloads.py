@@ -57,7 +57,7 @@ def test_a_dry_run_says_how_much_is_to_come_and_fetches_no_weights(
 ) -> None:
     done = CliRunner().invoke(app, [*arguments, "--dry-run"], catch_exceptions=False)
     size = len(hub[BART].commits[hub[BART].main]["model.safetensors"])
-    assert f"{downloads.size(size)} to fetch first" in done.stdout
+    assert f"{downloads.format_bytes(size)} to fetch first" in done.stdout
     assert weights(hub) == []
 
 
@@ -81,10 +81,10 @@ def test_a_disk_that_is_too_small_is_noticed_before(
 
 def test_what_is_here_is_not_asked_for(hub: Hub) -> None:
     checkpoint = locate(BART)
-    assert downloads.missing(checkpoint)
-    from parabench.models.checkpoints import folder_of
+    assert downloads.missing_files(checkpoint)
+    from parabench.models.checkpoints import checkpoint_folder
 
-    folder_of(checkpoint)
+    checkpoint_folder(checkpoint)
     hub.asked.clear()
-    assert downloads.missing(checkpoint) == {}
+    assert downloads.missing_files(checkpoint) == {}
     assert hub.asked == []

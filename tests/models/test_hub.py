@@ -24,18 +24,18 @@ OPT, BART = "facebook/opt-1.3b", "facebook/bart-large-cnn"
 
 
 def pinned(name: str) -> client.Pin:
-    return client.pin(name, client.resolve(name))
+    return client.pin(name, client.resolve_commit(name))
 
 
 def test_exactly_the_needed_files_come_and_come_once(hub: Hub) -> None:
-    folder = client.fetch(pinned(BART))
+    folder = client.fetch_pinned(pinned(BART))
     downloaded = sorted(hub.downloads())
     assert not [
         path for path in downloaded if path.endswith(("README.md", "generation_config.json"))
     ]
     assert (folder / "model.safetensors").is_file()
     hub.asked.clear()
-    client.fetch(pinned(BART))
+    client.fetch_pinned(pinned(BART))
     load_seq2seq(locate(BART), Runtime())
     assert hub.asked == []
 
@@ -60,7 +60,7 @@ def test_pickled_weights_are_converted_once_and_equal_the_folder(
 
 
 def test_offline_after_one_fetch_and_not_before(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    client.fetch(pinned(OPT))
+    client.fetch_pinned(pinned(OPT))
     hub.status = 500  # whoever still asks gets nothing
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     load_causal(locate(OPT), Runtime())
@@ -80,13 +80,13 @@ def test_what_another_program_has_cached_serves_offline(
 
 def test_a_moved_revision_changes_nothing_that_is_locked(hub: Hub, models: Path) -> None:
     before = pinned(OPT)
-    client.fetch(before)
+    client.fetch_pinned(before)
     files = hub[OPT].commits[before.commit]
     hub[OPT].push({**files, "config.json": files["config.json"] + b"\n"})
     found = locate(before.reference)
     assert (found.reference, found.revision, found.files) == (OPT, before.commit, before.digest)
-    assert client.resolve(OPT) == before.commit
-    assert client.resolve(OPT, fresh=True) == hub[OPT].main != before.commit
+    assert client.resolve_commit(OPT) == before.commit
+    assert client.resolve_commit(OPT, fresh=True) == hub[OPT].main != before.commit
 
 
 def test_files_other_than_the_locked_ones_are_refused(hub: Hub) -> None:
@@ -100,7 +100,7 @@ def test_files_other_than_the_locked_ones_are_refused(hub: Hub) -> None:
 def test_a_cut_connection_is_resumed(hub: Hub, cuts: int) -> None:
     size = len(hub[BART].commits[hub[BART].main]["model.safetensors"])
     hub.cut["model.safetensors"] = [size // 5] * cuts
-    client.fetch(pinned(BART))
+    client.fetch_pinned(pinned(BART))
     ranges = [line for line in hub.asked if "model.safetensors" in line and "bytes=" in line]
     assert len(ranges) == cuts
     load_seq2seq(locate(BART), Runtime())
@@ -110,12 +110,12 @@ def test_a_connection_that_is_cut_again_and_again_says_what_to_do(hub: Hub, tmp_
     made = pinned(BART)
     hub.cut["model.safetensors"] = [0] * 99
     with pytest.raises(UserError, match=r"run the same command again"):
-        client.fetch(made)
-    assert [fault.split(":")[0] for fault in client.faults(made)] == ["model.safetensors"]
+        client.fetch_pinned(made)
+    assert [fault.split(":")[0] for fault in client.pin_problems(made)] == ["model.safetensors"]
     assert not list(tmp_path.rglob("*.incomplete"))
     hub.cut.clear()
-    client.fetch(made)
-    assert client.faults(made) == []
+    client.fetch_pinned(made)
+    assert client.pin_problems(made) == []
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "config.json"])
@@ -128,16 +128,16 @@ def test_wrong_bytes_of_the_right_size_are_never_loaded(hub: Hub, file: str) -> 
 
 
 def test_a_file_damaged_in_the_cache_is_fetched_again(hub: Hub) -> None:
-    path = client.fetch(pinned(BART)) / "model.safetensors"
+    path = client.fetch_pinned(pinned(BART)) / "model.safetensors"
     good = path.read_bytes()
     path.write_bytes(good[:-1] + b"\0")
-    assert client.faults(pinned(BART))[0].startswith("model.safetensors: its SHA-256")
+    assert client.pin_problems(pinned(BART))[0].startswith("model.safetensors: its SHA-256")
     load_seq2seq(locate(BART), Runtime())
     assert path.read_bytes() == good
 
 
 def test_damaged_converted_weights_are_noticed(hub: Hub) -> None:
-    path = client.fetch(pinned(OPT)) / "model.safetensors"
+    path = client.fetch_pinned(pinned(OPT)) / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"\1")
     with pytest.raises(UserError, match="SHA-256"):
         load_causal(locate(OPT), Runtime())
@@ -157,7 +157,9 @@ def test_a_pickle_with_more_than_tensors_is_not_run(hub: Hub, tmp_path: Path) ->
     for data in ((tmp_path / "evil.bin").read_bytes(), pickle.dumps(Evil())):
         hub["acme/evil"].push({**files, "pytorch_model.bin": data})
         with pytest.raises(UserError, match="more than tensors"):
-            client.fetch(client.pin("acme/evil", client.resolve("acme/evil", fresh=True)))
+            client.fetch_pinned(
+                client.pin("acme/evil", client.resolve_commit("acme/evil", fresh=True))
+            )
     assert not canary.exists()
 
 

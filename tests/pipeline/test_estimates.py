@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from parabench.cli import app
 from parabench.contracts import Decoding, Setting
-from parabench.models.downloads import size
+from parabench.models.downloads import format_bytes
 from parabench.pipeline import estimates
 from parabench.pipeline.estimates import Estimate, cache_bytes, duration, weight_bytes
 from tests.support import tiny, tiny_suite
@@ -67,7 +67,11 @@ def test_it_says_whether_the_device_is_large_enough() -> None:
         "fits in smaller batches"
     )
     assert "DOES NOT FIT" in str(Estimate(180, 3 * gigabyte, 4 * gigabyte, 2 * gigabyte))
-    assert (size(999), size(2_600_000), size(2.63e9)) == ("999 B", "3 MB", "2.6 GB")
+    assert (format_bytes(999), format_bytes(2_600_000), format_bytes(2.63e9)) == (
+        "999 B",
+        "3 MB",
+        "2.6 GB",
+    )
 
 
 def test_a_dry_run_estimates_what_has_a_model_and_writes_nothing(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from parabench.contracts import Decoding, Runtime, UserError
 from parabench.inference.decoding import decode_causal
-from parabench.inference.rows import Row
+from parabench.inference.prompt_ids import PromptIds
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 from parabench.prompts import adapters, convert, peft_format, table
@@ -302,7 +302,7 @@ def test_embeddings_for_serving_continue_as_the_adapter_does(base, tmp_path):
         min_new_tokens=1,
         do_sample=False,
     )
-    row = Row(render(adapter.facts.template, record, tokenizer, 64).ids, adapter.prompt)
+    row = PromptIds(render(adapter.facts.template, record, tokenizer, 64).ids, adapter.prompt)
     ((done,),) = decode_causal(model, [row], Decoding(max_new_tokens=6), Runtime(), {2}, 1)
     assert list(done.ids) == [token for token in new[0].tolist() if token != 2]
 

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from parabench.contracts import Runtime
-from parabench.inference.rows import Row, embed
+from parabench.inference.prompt_ids import PromptIds, embed
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 from parabench.prompts.initialisers import first_vocabulary
@@ -52,6 +52,8 @@ def test_a_prompt_of_length_0_leaves_logits_unchanged(folder):
     with torch.no_grad():
         expected = model(**plain).logits
         found = model(
-            inputs_embeds=embed(model, [Row(row.ids, torch.zeros(0, embedding_width(model)))])[None]
+            inputs_embeds=embed(
+                model, [PromptIds(row.ids, torch.zeros(0, embedding_width(model)))]
+            )[None]
         ).logits
     assert torch.equal(found, expected)

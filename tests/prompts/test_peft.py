@@ -9,7 +9,7 @@ import torch
 
 from parabench.contracts import Decoding, Runtime
 from parabench.inference.decoding import decode_causal
-from parabench.inference.rows import Row, embed
+from parabench.inference.prompt_ids import PromptIds, embed
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 from parabench.prompts import adapters, convert, encoders
@@ -62,7 +62,7 @@ def foreign(checkpoint, method):
 def rows(checkpoint, prompt):
     tokenizer = load_causal(checkpoint, Runtime())[1]
     return [
-        Row(render(paraphrase_template(LENGTH), record, tokenizer, 128).ids, prompt)
+        PromptIds(render(paraphrase_template(LENGTH), record, tokenizer, 128).ids, prompt)
         for record in SOURCES
     ]
 

@@ -10,7 +10,7 @@ import torch
 
 from parabench.contracts import Decoding, Runtime, UserError
 from parabench.inference.decoding import decode_causal
-from parabench.inference.rows import Row, embed
+from parabench.inference.prompt_ids import PromptIds, embed
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 from parabench.prompts import encoders, records, table
@@ -129,7 +129,7 @@ def test_a_mixed_batch_gives_each_row_what_it_gets_alone(loaded):
     mixed, rejected = table.table_prompt_ids(whole, everything, tokenizer, 110)
     assert rejected == []
     alone = [
-        Row(render(TASKS[r.taskname], r.fields, tokenizer, 110).ids, prompts[r.taskname])
+        PromptIds(render(TASKS[r.taskname], r.fields, tokenizer, 110).ids, prompts[r.taskname])
         for r in everything
     ]
     for one, other in zip(mixed, alone, strict=True):
@@ -169,7 +169,7 @@ def test_lengths_20_111_and_163_share_a_batch(tmp_path):
         ids = render(
             templates_by_name(whole.templates)[line["taskname"]], {"x": line["x"]}, tokenizer, 250
         ).ids
-        assert together[position] == decode([Row(ids, whole.prompts[line["taskname"]])])[0]
+        assert together[position] == decode([PromptIds(ids, whole.prompts[line["taskname"]])])[0]
 
 
 def test_a_new_task_leaves_the_old_rows_bit_identical(tmp_path):

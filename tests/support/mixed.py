@@ -5,20 +5,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parabench.inference.rows import Row
+from parabench.inference.prompt_ids import PromptIds
 from tests.support import tiny
 
 
-def mixed_rows(model: Any, tokenizer: Any) -> list[Row]:
+def mixed_rows(model: Any, tokenizer: Any) -> list[PromptIds]:
     """Written prompts, a soft prompt in front, one behind ``</s>`` and one in the middle, of
     several lengths.
     """
     texts = [tuple(tokenizer(sentence).input_ids) for sentence in tiny.SENTENCES]
     long, short = soft(model, 12), soft(model, 5)
-    front = [Row((*range(-1, -13, -1), *ids[: 3 + index]), long) for index, ids in enumerate(texts)]
-    behind = [Row((2, *range(-4, -13, -1), *ids), long) for ids in texts[:3]]
-    middle = [Row((*ids[:4], -1, -2, -3, *ids[4:6], -5, -4), short) for ids in texts[:4]]
-    return [*map(Row, texts), *front, *behind, *middle, *front[:2]]
+    front = [
+        PromptIds((*range(-1, -13, -1), *ids[: 3 + index]), long) for index, ids in enumerate(texts)
+    ]
+    behind = [PromptIds((2, *range(-4, -13, -1), *ids), long) for ids in texts[:3]]
+    middle = [PromptIds((*ids[:4], -1, -2, -3, *ids[4:6], -5, -4), short) for ids in texts[:4]]
+    return [*map(PromptIds, texts), *front, *behind, *middle, *front[:2]]
 
 
 def soft(model: Any, length: int) -> Tensor:
@@ -26,7 +28,7 @@ def soft(model: Any, length: int) -> Tensor:
     return torch.randn(length, width, generator=torch.Generator().manual_seed(length))
 
 
-def embeddings(model: Any, row: Row) -> Tensor:
+def embeddings(model: Any, row: PromptIds) -> Tensor:
     """The row's input embeddings ``[1, T, H]``, looked up one by one."""
     table = model.get_input_embeddings().weight
     return torch.stack(

@@ -126,7 +126,7 @@ def test_attention_of_another_kind_takes_the_plain_path(
     model = causal("opt", tmp_path).requires_grad_(False).eval()
     prompt = torch.nn.Parameter(torch.randn(7, 32, generator=torch.Generator().manual_seed(0)))
     shared = prompt_loss(model, prompt, ROWS)
-    monkeypatch.setattr(steps, "is_plain", lambda model: False)
+    monkeypatch.setattr(steps, "has_plain_attention", lambda model: False)
     assert_equal_gradients(
         torch.nn.ParameterList([prompt]), prompt_loss(model, prompt, ROWS), shared
     )

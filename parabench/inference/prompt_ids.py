@@ -16,16 +16,16 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel
 
-LEAST_SHARED = 8
+SHORTEST_SHARED_PREFIX = 8
 """Rows are held to begin alike where they agree in so many ids."""
-MOST_PREFIXES = 16
+MOST_SHARED_PREFIXES = 16
 """So many beginnings are shared, those that save most: tasks are few, and each one's keys and
 values stay in memory.
 """
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
+class PromptIds:
     """One prompt: token ids, where ``-1 - k`` stands for row k of ``virtual`` (``[P, H]``, H the
     embeddings' width).
     """
@@ -41,20 +41,20 @@ class Row:
             )
 
 
-class Prefixes(NamedTuple):
-    """The beginnings that rows share: row i begins with ``rows[owners[i]]``; ``rows[0]`` is empty,
+class SharedPrefixes(NamedTuple):
+    """The beginnings that rows share: row i begins with ``rows[prefix_index[i]]``; ``rows[0]`` is empty,
     for all others.
     """
 
-    rows: list[Row]
-    owners: list[int]
+    rows: list[PromptIds]
+    prefix_index: list[int]
 
-    def rest(self, position: int, row: Row) -> Row:
+    def rest(self, position: int, row: PromptIds) -> PromptIds:
         """What is left of a row behind its shared beginning, at least one id."""
-        return Row(row.ids[len(self.rows[self.owners[position]].ids) :], row.virtual)
+        return PromptIds(row.ids[len(self.rows[self.prefix_index[position]].ids) :], row.virtual)
 
 
-def shared_prefixes(rows: Sequence[Row]) -> Prefixes:
+def shared_prefixes(rows: Sequence[PromptIds]) -> SharedPrefixes:
     """Find the 16 beginnings most worth sharing: the longest common one of all rows whose first 8
     ids agree.
 
@@ -62,19 +62,19 @@ def shared_prefixes(rows: Sequence[Row]) -> Prefixes:
     """
     alike: defaultdict[tuple[int, tuple[int, ...]], list[int]] = defaultdict(list)
     for position, row in enumerate(rows):
-        if len(row.ids) > LEAST_SHARED:
-            alike[id(row.virtual), row.ids[:LEAST_SHARED]].append(position)
+        if len(row.ids) > SHORTEST_SHARED_PREFIX:
+            alike[id(row.virtual), row.ids[:SHORTEST_SHARED_PREFIX]].append(position)
     groups = [
         (_common([rows[at].ids[:-1] for at in members]), members) for members in alike.values()
     ]
     groups = [(ids, members) for ids, members in groups if len(members) > 1]
     groups.sort(key=lambda group: -len(group[0]) * (len(group[1]) - 1))
-    prefixes, owners = [Row(())], [0] * len(rows)
-    for ids, members in groups[:MOST_PREFIXES]:
+    prefixes, prefix_index = [PromptIds(())], [0] * len(rows)
+    for ids, members in groups[:MOST_SHARED_PREFIXES]:
         for position in members:
-            owners[position] = len(prefixes)
-        prefixes.append(Row(ids, rows[members[0]].virtual))
-    return Prefixes(prefixes, owners)
+            prefix_index[position] = len(prefixes)
+        prefixes.append(PromptIds(ids, rows[members[0]].virtual))
+    return SharedPrefixes(prefixes, prefix_index)
 
 
 def _common(sequences: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
@@ -86,7 +86,7 @@ def _common(sequences: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     return tuple(token for token, _ in agreed)
 
 
-def embed(model: PreTrainedModel, rows: Sequence[Row]) -> Float[Tensor, "T H"]:
+def embed(model: PreTrainedModel, rows: Sequence[PromptIds]) -> Float[Tensor, "T H"]:
     """The input embeddings of all rows end to end, virtual ones among them, in the model's
     dtype.
     """

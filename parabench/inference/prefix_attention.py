@@ -18,7 +18,7 @@ from torch.nn.functional import pad
 from parabench.inference.attention import Flat
 
 
-def cascade(
+def cascade_attention(
     query: Float[Tensor, "B kv Q X"],
     shared: tuple[Float[Tensor, "S kv X"], Float[Tensor, "S kv X"]],
     own: Sequence[tuple[Float[Tensor, "b kv k X"], Float[Tensor, "b kv k X"]]],
@@ -59,7 +59,7 @@ def _by_row(heads: Float[Tensor, "kv BQ X"], rows: int) -> Float[Tensor, "B kv Q
     return heads.unflatten(1, (rows, -1)).transpose(0, 1)
 
 
-class Behind:
+class PrefixAttention:
     """Attention of whole rows, laid end to end: to what is shared, and causally to their own row.
 
     ``unseen`` says which places of what is shared a row does not see; None, that every row sees
@@ -92,7 +92,9 @@ class Behind:
         asked = self._padded(scaled).unflatten(2, (kv, -1)).permute(0, 2, 3, 1, 4)
         own = self._padded(key).transpose(1, 2), self._padded(value).transpose(1, 2)
         later = self.later.repeat(1, 1, asked.shape[2], 1)
-        result = cascade(asked.flatten(2, 3), shared, [own], self.unseen, later).view(asked.shape)
+        result = cascade_attention(asked.flatten(2, 3), shared, [own], self.unseen, later).view(
+            asked.shape
+        )
         return (
             result.permute(0, 3, 1, 2, 4).flatten(2, 3).flatten(0, 1).index_select(0, self.places)
         )

@@ -15,15 +15,20 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from parabench.contracts import Decoding, Runtime
-from parabench.inference.batching import attempt, does_not_fit, fitting, remember
-from parabench.inference.choosing import Chooser
-from parabench.inference.rows import Row, row_seeds, shared_prefixes
-from parabench.inference.slots import Pool, Slots
+from parabench.inference.batching import (
+    try_in_memory,
+    out_of_memory_error,
+    fitting_size,
+    remember_fitting_size,
+)
+from parabench.inference.sampling import TokenSampler
+from parabench.inference.prompt_ids import PromptIds, row_seeds, shared_prefixes
+from parabench.inference.kv_cache import PrefixCache, KVCache
 
-AUTO_ROWS = {"cpu": 192, "cuda": 256}
+AUTO_SLOTS = {"cpu": 192, "cuda": 256}
 CPU_CACHE_BYTES = 3 << 29
 PREFILL_TOKENS = {"cpu": 1024, "cuda": 16384}
-REPORTED = 16
+REPORT_EVERY = 16
 """So many completions are gathered before they are reported, fewer only at the end."""
 
 
@@ -37,9 +42,9 @@ class Completion(NamedTuple):
     finished: bool
 
 
-def fly(
+def decode_continuously(
     model: PreTrainedModel,
-    rows: Sequence[Row],
+    rows: Sequence[PromptIds],
     decoding: Decoding,
     runtime: Runtime,
     eos: AbstractSet[int],
@@ -49,15 +54,15 @@ def fly(
     """
     if not rows:
         return
-    flight = _Flight(model, rows, decoding, runtime, eos)
+    flight = _Scheduler(model, rows, decoding, runtime, eos)
     done: list[Completion] = []
     while flight.waiting or flight.writing:
-        fits, finished = attempt(flight.advance)
+        fits, finished = try_in_memory(flight.advance)
         if fits:
             done += finished or []
         else:
-            flight.retreat(fixed=runtime.batch_size is not None)
-        if len(done) >= REPORTED:
+            flight.shrink(fixed=runtime.batch_size is not None)
+        if len(done) >= REPORT_EVERY:
             yield done
             done = []
     if done:
@@ -65,7 +70,7 @@ def fly(
 
 
 @dataclass
-class _Writing:
+class _ActiveRow:
     """A row in flight: its position, its source of chance, and what it has written."""
 
     position: int
@@ -73,7 +78,7 @@ class _Writing:
     ids: list[int] = field(default_factory=list)
 
 
-class _Flight:
+class _Scheduler:
     """The state of one call: who waits, who is in flight (in the order of the slots), and their
     keys and values.
     """
@@ -81,27 +86,31 @@ class _Flight:
     def __init__(
         self,
         model: PreTrainedModel,
-        rows: Sequence[Row],
+        rows: Sequence[PromptIds],
         decoding: Decoding,
         runtime: Runtime,
         eos: AbstractSet[int],
     ) -> None:
         prefixes = shared_prefixes(rows)
-        self.owners = prefixes.owners
+        self.prefix_index = prefixes.prefix_index
         self.own = [prefixes.rest(position, row) for position, row in enumerate(rows)]
         self.seeds = row_seeds([row.ids for row in rows], runtime.seed)
-        self.limit, self.eos, self.chooser = decoding.max_new_tokens, eos, Chooser(decoding, eos)
+        self.limit, self.eos, self.chooser = (
+            decoding.max_new_tokens,
+            eos,
+            TokenSampler(decoding, eos),
+        )
         # rows of one beginning together, long ones first: steps then meet few beginnings, and the
         # dearest come first
         order = sorted(
-            range(len(rows)), key=lambda at: (self.owners[at], -len(self.own[at].ids), at)
+            range(len(rows)), key=lambda at: (self.prefix_index[at], -len(self.own[at].ids), at)
         )
-        self.waiting, self.writing = deque(order), list[_Writing]()
+        self.waiting, self.writing = deque(order), list[_ActiveRow]()
         reach = max(len(row.ids) for row in self.own) + decoding.max_new_tokens
         self.start = _auto_rows(model, reach)
-        count = min(len(rows), runtime.batch_size or fitting(model, self.start))
+        count = min(len(rows), runtime.batch_size or fitting_size(model, self.start))
         self.prefill = PREFILL_TOKENS[model.device.type]
-        self.slots = Slots(model, Pool(model, prefixes.rows), count, reach)
+        self.slots = KVCache(model, PrefixCache(model, prefixes.rows), count, reach)
 
     @torch.inference_mode()
     def advance(self) -> list[Completion]:
@@ -112,26 +121,26 @@ class _Flight:
         if self.waiting and (not self.writing or 8 * free >= self.slots.count):
             positions = self._next(free)
             logits = self.slots.admit(
-                [self.own[at] for at in positions], [self.owners[at] for at in positions]
+                [self.own[at] for at in positions], [self.prefix_index[at] for at in positions]
             )
             self.writing += [
-                _Writing(self.waiting.popleft(), Random(self.seeds[at])) for at in positions
+                _ActiveRow(self.waiting.popleft(), Random(self.seeds[at])) for at in positions
             ]
             return self._write(self.writing[-len(positions) :], logits)
         return self._write(self.writing, self.slots.step([row.ids[-1] for row in self.writing]))
 
-    def retreat(self, fixed: bool) -> None:
+    def shrink(self, fixed: bool) -> None:
         """Begin the rows in flight again with half as many slots; UserError where that cannot
         help.
         """
         if fixed or self.slots.count == 1:
-            raise does_not_fit(self.slots.count)
+            raise out_of_memory_error(self.slots.count)
         self.waiting.extendleft(reversed([row.position for row in self.writing]))
         self.writing = []
-        self.slots = Slots(
+        self.slots = KVCache(
             self.slots.model, self.slots.pool, self.slots.count // 2, self.slots.reach
         )
-        remember(self.slots.model, self.start, self.slots.count)
+        remember_fitting_size(self.slots.model, self.start, self.slots.count)
 
     def _next(self, free: int) -> list[int]:
         taken: list[int] = []
@@ -143,7 +152,7 @@ class _Flight:
             taken.append(position)
         return taken
 
-    def _write(self, rows: Sequence[_Writing], logits: Float[Tensor, "R V"]) -> list[Completion]:
+    def _write(self, rows: Sequence[_ActiveRow], logits: Float[Tensor, "R V"]) -> list[Completion]:
         tokens = self.chooser.choose(logits, [row.ids for row in rows], [row.draw for row in rows])
         first = len(self.writing) - len(rows)
         done, finished = [], []
@@ -164,9 +173,9 @@ def _auto_rows(model: PreTrainedModel, reach: int) -> int:
     if (
         device != "cpu"
     ):  # out of memory is an error there, and halved away; on a CPU it can end the process
-        return AUTO_ROWS["cuda"]
+        return AUTO_SLOTS["cuda"]
     config: Any = model.config
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     row_bytes = 2 * config.num_hidden_layers * heads * width * reach * model.dtype.itemsize
-    return max(1, min(AUTO_ROWS["cpu"], CPU_CACHE_BYTES // row_bytes))
+    return max(1, min(AUTO_SLOTS["cpu"], CPU_CACHE_BYTES // row_bytes))

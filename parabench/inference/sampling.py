@@ -22,7 +22,7 @@ from transformers import (
 from parabench.contracts import Decoding
 
 
-class Chooser:
+class TokenSampler:
     """Greedy or sampled choice under one ``Decoding``; the processors are transformers' own, in
     generate's order.
     """

@@ -14,7 +14,7 @@ from transformers import GenerationConfig, PreTrainedModel, RepetitionPenaltyLog
 from parabench.contracts import Decoding
 
 
-def generate(
+def transformers_generate(
     model: PreTrainedModel,
     decoding: Decoding,
     eos: AbstractSet[int],

@@ -14,13 +14,13 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from parabench.contracts import UserError
-from parabench.inference.attention import Flat, blocks, planned, spans
+from parabench.inference.attention import Flat, block_diagonal, use_plan, spans
 
-Pair = tuple[tuple[int, ...], tuple[int, ...]]
+SourceTarget = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def packed_bart(
-    model: PreTrainedModel, pairs: Sequence[Pair]
+    model: PreTrainedModel, pairs: Sequence[SourceTarget]
 ) -> tuple[Float[Tensor, "T H"], list[int]]:
     """The decoder's states that predict each target token, and those tokens, targets end to end.
 
@@ -35,7 +35,7 @@ def packed_bart(
     shifted = [(model.config.decoder_start_token_id, *target[:-1]) for target in targets]
     plan = _BartPlan(sources, [places[source] for source, _ in pairs], targets, model.device)
     encoder, decoder = model.get_encoder(), model.get_decoder()
-    with planned(model):
+    with use_plan(model):
         with _positions(encoder, sources):
             encoded = encoder(input_ids=_flat(sources, model.device), plan=plan).last_hidden_state
         with _positions(decoder, shifted):
@@ -59,9 +59,9 @@ class _BartPlan:
         device: Any,
     ) -> None:
         source, target = spans([len(ids) for ids in sources]), spans([len(ids) for ids in targets])
-        self.encoder = blocks(source, [[span] for span in source], False, device)
-        self.decoder = blocks(target, [[span] for span in target], True, device)
-        self.cross = blocks(target, [[source[owner]] for owner in owners], False, device)
+        self.encoder = block_diagonal(source, [[span] for span in source], False, device)
+        self.decoder = block_diagonal(target, [[span] for span in target], True, device)
+        self.cross = block_diagonal(target, [[source[owner]] for owner in owners], False, device)
 
     def __call__(
         self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None

@@ -19,28 +19,28 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from parabench.contracts import UserError
-from parabench.inference import cascade
-from parabench.inference.attention import Flat, blocks, planned, spans
-from parabench.inference.rows import Row, embed
+from parabench.inference import prefix_attention
+from parabench.inference.attention import Flat, block_diagonal, use_plan, spans
+from parabench.inference.prompt_ids import PromptIds, embed
 
-STATIC = ("cuda",)
+STATIC_SHAPE_DEVICES = ("cuda",)
 """Kinds of device on which steps have fixed shapes: there launching them costs more than computing
 what is unused.
 """
 
-PART = 32
+_ROWS_PER_CHUNK = 32
 """So many rows look at as many places of their slots as the longest of them has."""
 
-Store = Callable[[int, Flat, Flat], None]
-Stored = Float[Tensor, "reach count kv X"]
+StoreKeysValues = Callable[[int, Flat, Flat], None]
+CacheTensor = Float[Tensor, "reach count kv X"]
 
 
-class Pool:
+class PrefixCache:
     """Keys and values of the shared beginnings ``prefixes``, end to end, a pair of tensors a
     layer.
     """
 
-    def __init__(self, model: PreTrainedModel, prefixes: Sequence[Row]) -> None:
+    def __init__(self, model: PreTrainedModel, prefixes: Sequence[PromptIds]) -> None:
         self.spans = spans([len(prefix.ids) for prefix in prefixes])
         self.layers: list[tuple[Flat, Flat]] = []
         shared = [prefix for prefix in prefixes if prefix.ids]
@@ -66,17 +66,17 @@ class PackedPlan:
         self,
         lengths: Sequence[int],
         begins: Sequence[range],
-        pool: Pool | None,
-        store: Store | None,
+        pool: PrefixCache | None,
+        store: StoreKeysValues | None,
         device: Any,
     ) -> None:
         self.pool, self.store, self.layers = pool, store, 0
         starts, stops = torch.tensor([[begin.start, begin.stop] for begin in begins]).T
         self.shared = slice(int(starts.min()), int(stops.max()))
         own = spans(lengths)
-        self.alone = blocks(own, [[span] for span in own], True, device)
-        self.behind = cascade.Behind(
-            lengths, device, unseen(self.shared, starts.to(device), stops.to(device))
+        self.alone = block_diagonal(own, [[span] for span in own], True, device)
+        self.behind = prefix_attention.PrefixAttention(
+            lengths, device, prefix_mask(self.shared, starts.to(device), stops.to(device))
         )
 
     def __call__(
@@ -93,7 +93,7 @@ class PackedPlan:
         )
 
 
-def unseen(
+def prefix_mask(
     shared: slice, starts: Int[Tensor, " B"], stops: Int[Tensor, " B"]
 ) -> Bool[Tensor, "B 1 1 S"]:
     """Which of the shared places a row does not see, from where its own beginning starts and
@@ -105,26 +105,26 @@ def unseen(
 
 def run_packed(
     model: PreTrainedModel,
-    rows: Sequence[Row],
-    pool: Pool | None,
-    owners: Sequence[int],
+    rows: Sequence[PromptIds],
+    pool: PrefixCache | None,
+    prefix_index: Sequence[int],
     keep: Sequence[int] | None = None,
-    store: Store | None = None,
+    store: StoreKeysValues | None = None,
 ) -> Float[Tensor, "K X"]:
-    """Rows laid end to end, row i behind the beginning ``owners[i]``: see ``forward`` for what
+    """Rows laid end to end, row i behind the beginning ``prefix_index[i]``: see ``forward`` for what
     comes back.
 
     Raises UserError where the architecture's attention does not go through transformers' interface.
     """
     lengths = [len(row.ids) for row in rows]
-    begins = [range(0) if pool is None else pool.spans[owner] for owner in owners]
+    begins = [range(0) if pool is None else pool.spans[prefix] for prefix in prefix_index]
     plan = PackedPlan(lengths, begins, pool, store, model.device)
     positions = [
         len(begin) + step
         for begin, length in zip(begins, lengths, strict=True)
         for step in range(length)
     ]
-    result = forward(model, plan, positions, keep, inputs_embeds=embed(model, rows)[None])
+    result = forward_flat(model, plan, positions, keep, inputs_embeds=embed(model, rows)[None])
     if plan.layers != model.config.num_hidden_layers:
         found = f"{plan.layers} of its {model.config.num_hidden_layers} layers use transformers' attention interface"
         raise UserError(
@@ -135,7 +135,7 @@ def run_packed(
     return result
 
 
-def forward(
+def forward_flat(
     model: PreTrainedModel,
     plan: Any,
     positions: Sequence[int] | Int[Tensor, " T"],
@@ -148,7 +148,7 @@ def forward(
     at = torch.as_tensor(positions, device=model.device)[None]
     body: Any = model.base_model
     caller: Any = model
-    with planned(model):
+    with use_plan(model):
         if keep is None:
             return body(**inputs, position_ids=at, use_cache=False, plan=plan).last_hidden_state[0]
         kept = torch.as_tensor(keep, device=model.device)
@@ -157,14 +157,14 @@ def forward(
         ).logits[0]
 
 
-class Part(NamedTuple):
+class RowChunk(NamedTuple):
     """Some of the rows in flight, and how many places of their slots they look at."""
 
     rows: slice
     longest: int
 
 
-class Slots:
+class KVCache:
     """At most ``count`` rows in flight, each with room for ``reach`` tokens behind its shared
     beginning.
 
@@ -172,14 +172,14 @@ class Slots:
     need no gathering.
     """
 
-    def __init__(self, model: PreTrainedModel, pool: Pool, count: int, reach: int) -> None:
+    def __init__(self, model: PreTrainedModel, pool: PrefixCache, count: int, reach: int) -> None:
         self.model, self.pool, self.count, self.reach = model, pool, count, reach
         self.lengths: list[int] = []
-        self.owners: list[int] = []
-        self.layers: dict[int, tuple[Stored, Stored]] = {}
-        self.fixed: FixedStep | None = None
+        self.prefix_index: list[int] = []
+        self.layers: dict[int, tuple[CacheTensor, CacheTensor]] = {}
+        self.fixed: StaticShapeStep | None = None
 
-    def admit(self, rows: Sequence[Row], owners: Sequence[int]) -> Float[Tensor, "R V"]:
+    def admit(self, rows: Sequence[PromptIds], prefix_index: Sequence[int]) -> Float[Tensor, "R V"]:
         """Take in rows (without their shared beginnings); the logits behind each one's last id."""
         lengths = [len(row.ids) for row in rows]
         own = spans(lengths)
@@ -193,22 +193,27 @@ class Slots:
         )
         last = [span.stop - 1 for span in own]
         logits = run_packed(
-            self.model, rows, self.pool, owners, last, lambda *new: self.write(slot, step, *new)
+            self.model,
+            rows,
+            self.pool,
+            prefix_index,
+            last,
+            lambda *new: self.write(slot, step, *new),
         )
         self.lengths += lengths
-        self.owners += owners
+        self.prefix_index += prefix_index
         return logits
 
     def step(self, tokens: Sequence[int]) -> Float[Tensor, "R V"]:
         """Feed one more token to every row in flight; the logits behind it."""
-        begins = [self.pool.spans[owner] for owner in self.owners]
+        begins = [self.pool.spans[prefix] for prefix in self.prefix_index]
         positions = [
             len(begin) + length for begin, length in zip(begins, self.lengths, strict=True)
         ]
         starts, stops = [begin.start for begin in begins], [begin.stop for begin in begins]
         state = torch.tensor([list(tokens), positions, self.lengths, starts, stops])
-        if self.model.device.type in STATIC:
-            self.fixed = self.fixed or FixedStep(self)
+        if self.model.device.type in STATIC_SHAPE_DEVICES:
+            self.fixed = self.fixed or StaticShapeStep(self)
             logits = self.fixed(state)
         else:
             logits = run_step(self, state, self._parts(), slice(min(starts), max(stops)))
@@ -227,18 +232,21 @@ class Slots:
             used = max(self.lengths[slot] for slot in movers)
             for stored in (part for layer in self.layers.values() for part in layer):
                 stored[:used, new] = stored[:used, old]
-        for state in (self.lengths, self.owners):
+        for state in (self.lengths, self.prefix_index):
             for source, target in moves:
                 state[target] = state[source]
             del state[left:]
         return moves
 
-    def _parts(self) -> list[Part]:
+    def _parts(self) -> list[RowChunk]:
         """The rows in flight in parts, so that one long row does not let all others look at empty
         places.
         """
-        parts = [slice(start, start + PART) for start in range(0, len(self.lengths), PART)]
-        return [Part(part, max(self.lengths[part]) + 1) for part in parts]
+        parts = [
+            slice(start, start + _ROWS_PER_CHUNK)
+            for start in range(0, len(self.lengths), _ROWS_PER_CHUNK)
+        ]
+        return [RowChunk(part, max(self.lengths[part]) + 1) for part in parts]
 
     def write(
         self, slot: Int[Tensor, " T"], step: Int[Tensor, " T"], layer: int, keys: Flat, values: Flat
@@ -268,7 +276,7 @@ def _zeros(shape: Sequence[int], like: Tensor) -> Tensor:
 
 
 def run_step(
-    slots: Slots, state: Int[Tensor, "5 R"], parts: Sequence[Part], shared: slice
+    slots: KVCache, state: Int[Tensor, "5 R"], parts: Sequence[RowChunk], shared: slice
 ) -> Float[Tensor, "R V"]:
     """The logits behind one more token of R rows, from their tokens, positions, lengths, and where
     their beginnings start and stop in the pool; ``parts`` and ``shared`` are the places of slots
@@ -276,17 +284,17 @@ def run_step(
     """
     tokens, positions, lengths, starts, stops = state.to(slots.model.device)
     plan = StepPlan(slots, lengths, starts, stops, parts, shared)
-    return forward(slots.model, plan, positions, plan.slot, input_ids=tokens[None])
+    return forward_flat(slots.model, plan, positions, plan.slot, input_ids=tokens[None])
 
 
-class FixedStep:
+class StaticShapeStep:
     """A step over all slots and all their places, so that its shapes never change; on CUDA, one
     graph.
 
     Slots that hold no row compute what nobody reads.
     """
 
-    def __init__(self, slots: Slots) -> None:
+    def __init__(self, slots: KVCache) -> None:
         self.slots, self.shared = slots, slice(0, slots.pool.spans[-1].stop)
         self.state = torch.zeros(5, slots.count, dtype=torch.long, device=slots.model.device)
         self.graph: torch.cuda.CUDAGraph | None = None
@@ -302,7 +310,9 @@ class FixedStep:
         return self.logits[: state.shape[1]]
 
     def _run(self) -> Float[Tensor, "R V"]:
-        return run_step(self.slots, self.state, [Part(slice(None), self.slots.reach)], self.shared)
+        return run_step(
+            self.slots, self.state, [RowChunk(slice(None), self.slots.reach)], self.shared
+        )
 
     def _capture(self) -> None:
         """Run once outside the graph, as capturing wants it; writing the same keys and values twice
@@ -326,16 +336,16 @@ class StepPlan:
 
     def __init__(
         self,
-        slots: Slots,
+        slots: KVCache,
         lengths: Int[Tensor, " R"],
         starts: Int[Tensor, " R"],
         stops: Int[Tensor, " R"],
-        parts: Sequence[Part],
+        parts: Sequence[RowChunk],
         shared: slice,
     ) -> None:
         self.slots, self.step, self.parts, self.shared = slots, lengths, parts, shared
         self.slot = torch.arange(len(lengths), device=lengths.device)
-        self.unseen = unseen(shared, starts, stops)
+        self.unseen = prefix_mask(shared, starts, stops)
         longest = torch.arange(max(part.longest for part in parts), device=lengths.device)
         self.later = (longest > lengths[:, None])[:, None, None]
 
@@ -353,6 +363,6 @@ class StepPlan:
             stored[:, :rows].permute(1, 2, 0, 3) for stored in self.slots.layers[module.layer_idx]
         )
         own = [(keys[part, :, :longest], values[part, :, :longest]) for part, longest in self.parts]
-        return cascade.cascade(scaled, shared, own, self.unseen, self.later).view(
-            rows, heads, width
-        )
+        return prefix_attention.cascade_attention(
+            scaled, shared, own, self.unseen, self.later
+        ).view(rows, heads, width)
