@@ -12,7 +12,7 @@ from huggingface_hub import constants
 
 from parabench.contracts import Runtime, UserError
 from parabench.models import hub as client
-from parabench.models.checkpoints import locate
+from parabench.models.checkpoints import checkpoint_folder, locate
 from parabench.models.loading import load_causal, load_seq2seq
 from tests.support import local_hub
 from tests.support.local_hub import Hub
@@ -137,7 +137,7 @@ def test_a_file_damaged_in_the_cache_is_fetched_again(hub: Hub) -> None:
 
 
 def test_damaged_converted_weights_are_noticed(hub: Hub) -> None:
-    path = client.fetch_pinned(pinned(OPT)) / "model.safetensors"
+    path = checkpoint_folder(locate(OPT)) / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"\1")
     with pytest.raises(UserError, match="SHA-256"):
         load_causal(locate(OPT), Runtime())
@@ -156,10 +156,9 @@ def test_a_pickle_with_more_than_tensors_is_not_run(hub: Hub, tmp_path: Path) ->
     files = hub[OPT].commits[hub[OPT].main]
     for data in ((tmp_path / "evil.bin").read_bytes(), pickle.dumps(Evil())):
         hub["acme/evil"].push({**files, "pytorch_model.bin": data})
+        commit = client.resolve_commit("acme/evil", fresh=True)
         with pytest.raises(UserError, match="more than tensors"):
-            client.fetch_pinned(
-                client.pin("acme/evil", client.resolve_commit("acme/evil", fresh=True))
-            )
+            checkpoint_folder(locate(f"acme/evil@{commit}"))
     assert not canary.exists()
 
 
