@@ -16,14 +16,14 @@ from transformers import PreTrainedModel
 
 from parabench.contracts import Decoding, Runtime
 from parabench.inference.batching import (
-    try_in_memory,
-    out_of_memory_error,
     fitting_size,
+    out_of_memory_error,
     remember_fitting_size,
+    try_in_memory,
 )
-from parabench.inference.sampling import TokenSampler
+from parabench.inference.kv_cache import KVCache, PrefixCache
 from parabench.inference.prompt_ids import PromptIds, row_seeds, shared_prefixes
-from parabench.inference.kv_cache import PrefixCache, KVCache
+from parabench.inference.sampling import TokenSampler
 
 AUTO_SLOTS = {"cpu": 192, "cuda": 256}
 CPU_CACHE_BYTES = 3 << 29

@@ -19,7 +19,7 @@ from parabench.contracts import Decoding, Runtime, UserError
 from parabench.inference.attention import has_plain_attention
 from parabench.inference.batching import by_length, check_lengths, in_batches
 from parabench.inference.continuous_batching import Completion, decode_continuously
-from parabench.inference.generation import transformers_generate, pad_rows
+from parabench.inference.generation import pad_rows, transformers_generate
 from parabench.inference.prompt_ids import PromptIds, embed, row_seeds
 
 __all__ = ["Completion", "PromptIds", "decode_causal", "decode_seq2seq"]

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 
 from parabench.contracts import UserError
 from parabench.inference import prefix_attention
-from parabench.inference.attention import Flat, block_diagonal, use_plan, spans
+from parabench.inference.attention import Flat, block_diagonal, spans, use_plan
 from parabench.inference.prompt_ids import PromptIds, embed
 
 STATIC_SHAPE_DEVICES = ("cuda",)

@@ -21,10 +21,10 @@ from transformers import PreTrainedModel
 
 from parabench.contracts import Runtime, UserError
 from parabench.inference.attention import spans
-from parabench.inference.packed_bart import SourceTarget, packed_bart
 from parabench.inference.batching import check_lengths, in_batches
-from parabench.inference.prompt_ids import PromptIds, shared_prefixes
 from parabench.inference.kv_cache import PrefixCache, run_packed
+from parabench.inference.packed_bart import SourceTarget, packed_bart
+from parabench.inference.prompt_ids import PromptIds, shared_prefixes
 
 TOKENS_PER_PASS = {"cpu": 1024, "cuda": 32768}
 """Tokens in one pass."""

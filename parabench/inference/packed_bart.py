@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from parabench.contracts import UserError
-from parabench.inference.attention import Flat, block_diagonal, use_plan, spans
+from parabench.inference.attention import Flat, block_diagonal, spans, use_plan
 
 SourceTarget = tuple[tuple[int, ...], tuple[int, ...]]
 

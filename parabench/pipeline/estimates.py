@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from parabench.contracts import Example, Setting, System, release
 from parabench.models.checkpoints import checkpoint_folder
-from parabench.models.downloads import checkpoints_of, missing_files, format_bytes
+from parabench.models.downloads import checkpoints_of, format_bytes, missing_files
 from parabench.models.local import Checkpoint
 from parabench.pipeline.plan import Plan, build
 from parabench.stats import leave_one_out
@@ -205,8 +205,8 @@ def _row_bytes(model: Checkpoint, longest: str, new: int, runtime: Runtime) -> t
     """The bytes of the longest row's keys and values, and how many rows fly at once."""
     from transformers import AutoConfig, AutoTokenizer
 
-    from parabench.inference.decoding import AUTO_BATCH
     from parabench.inference.continuous_batching import AUTO_SLOTS, CPU_CACHE_BYTES
+    from parabench.inference.decoding import AUTO_BATCH
 
     folder = checkpoint_folder(model)
     tokens = len(AutoTokenizer.from_pretrained(folder)(longest).input_ids) + TEMPLATE_TOKENS + new

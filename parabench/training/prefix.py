@@ -18,8 +18,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import PreTrainedModel
 
 from parabench.inference.attention import Flat
-from parabench.inference.prefix_attention import PrefixAttention
 from parabench.inference.kv_cache import forward_flat
+from parabench.inference.prefix_attention import PrefixAttention
 
 
 class Prefix:

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from parabench.contracts import Decoding, Example, Runtime, Scorer, UserError
-from parabench.inference.decoding import decode_causal, decode_seq2seq
 from parabench.inference.continuous_batching import Completion
+from parabench.inference.decoding import decode_causal, decode_seq2seq
 from parabench.inference.prompt_ids import PromptIds as Prompt
 from parabench.prompts import encoders
 from parabench.prompts.rendering import render

@@ -12,10 +12,10 @@ from torch import Tensor
 from transformers import GenerationConfig
 
 from parabench.contracts import Decoding, Runtime, UserError
-from parabench.inference import prefix_attention, kv_cache
+from parabench.inference import kv_cache, prefix_attention
 from parabench.inference.batching import FITTING_ATTRIBUTE
-from parabench.inference.decoding import decode_causal, decode_seq2seq
 from parabench.inference.continuous_batching import Completion
+from parabench.inference.decoding import decode_causal, decode_seq2seq
 from parabench.inference.prompt_ids import PromptIds, shared_prefixes
 from tests.support import tiny
 from tests.support.mixed import embeddings, mixed_rows
