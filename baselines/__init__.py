@@ -1,11 +1,11 @@
 """The table of built-in systems: a new family is one file here and one line below."""
 
 SYSTEMS = {
-    "bart": "parabench.baselines.bart:build",
+    "bart": "parabench.baselines.seq2seq:build_seq2seq",
     "copy": "parabench.baselines.controls:build_copy",
     "drop-last": "parabench.baselines.sentinels:build_drop_last",
     "empty": "parabench.baselines.sentinels:build_empty",
-    "endpoint": "parabench.baselines.endpoint:build",
+    "endpoint": "parabench.baselines.endpoint:build_endpoint",
     "finetuned": "parabench.baselines.causal:build_finetuned",
     "first-half": "parabench.baselines.sentinels:build_first_half",
     "human": "parabench.baselines.controls:build_human",
@@ -16,6 +16,6 @@ SYSTEMS = {
     "shuffled": "parabench.baselines.sentinels:build_shuffled",
     "softprompt": "parabench.baselines.causal:build_softprompt",
     "source-twice": "parabench.baselines.sentinels:build_source_twice",
-    "vllm": "parabench.baselines.vllm:build",
+    "vllm": "parabench.baselines.vllm:build_vllm",
     "zeroshot": "parabench.baselines.causal:build_zeroshot",
 }

@@ -16,7 +16,7 @@ from parabench.models.loading import load_causal
 from parabench.models.local import Checkpoint
 
 from . import options
-from .samples import repeated, together
+from .samples import join_samples, repeat_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -70,7 +70,7 @@ class Causal:
             items += [("adapter", self.adapter.digest[:12]), ("P", splits or "0")]
         template = self.adapter.facts.template.prompt_template if self.adapter else self.template
         rules = (("template", template), ("stop", "eos+newline"))
-        return Signature(self.family, (*items, *rules, *options.own_dtype(self.setting)))
+        return Signature(self.family, (*items, *rules, *options.dtype_item(self.setting)))
 
     @property
     def trained(self) -> Path:
@@ -86,7 +86,7 @@ class Causal:
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         """Yield batches as they finish; a text ends at EOS or at the first newline, by token id."""
-        yield from together(self._answers(sources), self.setting.decoding.samples)
+        yield from join_samples(self._answers(sources), self.setting.decoding.samples)
 
     def _answers(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         from parabench.inference.decoding import decode_causal
@@ -95,7 +95,7 @@ class Causal:
         model, tokenizer = self.setting.models.get(
             load_causal, self.checkpoint, self.setting.runtime
         )
-        rows = repeated(
+        rows = repeat_rows(
             self.rows(model, tokenizer, sources, adapter), self.setting.decoding.samples
         )
         stops = {tokenizer.eos_token_id, *tokenizer.encode("\n", add_special_tokens=False)}
@@ -161,13 +161,13 @@ def find_adapter(name: str, folder: Path) -> Path:
 
 def build_zeroshot(variant: str, setting: Setting) -> Causal:
     """OPT as it is, told by an instruction what to do."""
-    setting = options.check("zeroshot", setting, "template")
+    setting = options.model_context("zeroshot", setting, "template")
     return Causal("zeroshot", "", setting, str(setting.options.get("template", INSTRUCTION)))
 
 
 def build_finetuned(variant: str, setting: Setting) -> Causal:
     """OPT with all of its weights fine-tuned on paraphrase pairs."""
-    setting = options.check("finetuned", setting, "template")
+    setting = options.model_context("finetuned", setting, "template")
     return Causal("finetuned", "", setting, str(setting.options.get("template", SEPARATOR)))
 
 
@@ -176,14 +176,14 @@ def build_softprompt(variant: str, setting: Setting) -> Causal:
     return Causal(
         "softprompt",
         _named("softprompt", variant),
-        options.check("softprompt", setting, "adapters"),
+        options.model_context("softprompt", setting, "adapters"),
     )
 
 
 def build_ptuning(variant: str, setting: Setting) -> Causal:
     """Frozen OPT behind a prompt written by a learned encoder: ptuning-20, ptuning-mlp-20."""
     return Causal(
-        "ptuning", _named("ptuning", variant), options.check("ptuning", setting, "adapters")
+        "ptuning", _named("ptuning", variant), options.model_context("ptuning", setting, "adapters")
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from parabench.contracts import Paraphrase, Setting, Signature, UserError
 
-TOGETHER = 1024
+_TOGETHER = 1024
 """Answers handed over at a time."""
 
 
@@ -22,10 +22,10 @@ class Copy:
         return Signature("copy")
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
-        for start in range(0, len(sources), TOGETHER):
+        for start in range(0, len(sources), _TOGETHER):
             yield [
                 Paraphrase(at, source)
-                for at, source in enumerate(sources[start : start + TOGETHER], start)
+                for at, source in enumerate(sources[start : start + _TOGETHER], start)
             ]
 
 
@@ -53,9 +53,9 @@ class Human:
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         answers = dict(zip(self.setting.sources, self.setting.human, strict=True))
-        for start in range(0, len(sources), TOGETHER):
+        for start in range(0, len(sources), _TOGETHER):
             turns = enumerate(
-                (answers[source] for source in sources[start : start + TOGETHER]), start
+                (answers[source] for source in sources[start : start + _TOGETHER]), start
             )
             yield [Paraphrase(position, texts[0], turns=texts) for position, texts in turns]
 

@@ -19,7 +19,7 @@ from parabench.contracts import Decoding, Paraphrase, Setting, Signature, UserEr
 
 from . import options
 
-INSTRUCTION = "Paraphrase the following sentence. Answer with the paraphrase alone.\n\n{source}"
+_INSTRUCTION = "Paraphrase the following sentence. Answer with the paraphrase alone.\n\n{source}"
 RETRIED = (408, 409, 425, 429, 500, 502, 503, 504)
 LARGEST = 1 << 20
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -228,10 +228,13 @@ def _first_line(text: str) -> str:
     return next(filter(None, map(str.strip, text.splitlines())), "")
 
 
-def build(variant: str, setting: Setting) -> Endpoint:
+def build_endpoint(variant: str, setting: Setting) -> Endpoint:
     """Any model behind an OpenAI-compatible endpoint; its key is in PARABENCH_API_KEY."""
     numbers = {"rate": 0.0, "concurrency": 1, "deadline": 300.0}
-    given = {**numbers, **options.known("endpoint", setting, "url", "model", "template", **numbers)}
+    given = {
+        **numbers,
+        **options.read_options("endpoint", setting, "url", "model", "template", **numbers),
+    }
     decoding, plain = setting.decoding, Decoding()
     for name in ("num_beams", "repetition_penalty", "no_repeat_ngram_size", "top_k"):
         if getattr(decoding, name) != getattr(plain, name):
@@ -247,7 +250,7 @@ def build(variant: str, setting: Setting) -> Endpoint:
     return Endpoint(
         str(given["url"]).rstrip("/"),
         str(given["model"]),
-        str(given.get("template", INSTRUCTION)),
+        str(given.get("template", _INSTRUCTION)),
         decoding,
         setting.runtime.seed,
         float(given["rate"]),

@@ -9,7 +9,7 @@ from parabench.contracts import Setting, UserError
 ROLES = ("system", "sentinel")
 
 
-def check(system: str, setting: Setting, *known: str) -> Setting:
+def model_context(system: str, setting: Setting, *known: str) -> Setting:
     """The setting, its arithmetic replaced by the option ``dtype`` if given; UserError where an
     option is not known.
 
@@ -35,7 +35,9 @@ def check(system: str, setting: Setting, *known: str) -> Setting:
     return replace(setting, runtime=replace(setting.runtime, dtype=dtype))
 
 
-def known(system: str, setting: Setting, *texts: str, **numbers: float) -> dict[str, str | float]:
+def read_options(
+    system: str, setting: Setting, *texts: str, **numbers: float
+) -> dict[str, str | float]:
     """The options given, texts and numbers by their names; UserError where one is unknown, mistyped
     or missing.
     """
@@ -58,7 +60,7 @@ def known(system: str, setting: Setting, *texts: str, **numbers: float) -> dict[
     return given
 
 
-def own_dtype(setting: Setting) -> tuple[tuple[str, str], ...]:
+def dtype_item(setting: Setting) -> tuple[tuple[str, str], ...]:
     """The signature's item for a system that computes in another arithmetic than its run, else
     none.
     """

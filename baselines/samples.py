@@ -10,15 +10,15 @@ from typing import TypeVar
 
 from parabench.contracts import Paraphrase
 
-Item = TypeVar("Item")
+_Item = TypeVar("Item")
 
 
-def repeated(rows: Sequence[Item], samples: int) -> list[Item]:
+def repeat_rows(rows: Sequence[_Item], samples: int) -> list[_Item]:
     """Every row ``samples`` times, one after the other."""
     return [row for row in rows for _ in range(samples)]
 
 
-def together(
+def join_samples(
     batches: Iterable[Sequence[Paraphrase]], samples: int
 ) -> Iterator[Sequence[Paraphrase]]:
     """The answers to repeated rows as one answer a source, each as soon as the last of its samples

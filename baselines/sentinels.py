@@ -14,7 +14,7 @@ from parabench.store.positions import Places
 
 Rule = Callable[[str, Setting], str]
 
-TOGETHER = 1024
+_TOGETHER = 1024
 """Answers handed over at a time."""
 
 
@@ -38,8 +38,8 @@ class Sentinel:
         )
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
-        for start in range(0, len(sources), TOGETHER):
-            several = enumerate(sources[start : start + TOGETHER], start)
+        for start in range(0, len(sources), _TOGETHER):
+            several = enumerate(sources[start : start + _TOGETHER], start)
             yield [
                 Paraphrase(position, self.rule(source, self.setting))
                 for position, source in several

@@ -16,7 +16,7 @@ from parabench.models.local import Checkpoint
 from . import options
 from .causal import INSTRUCTION, Causal
 
-BLOCK = 256
+_PROMPTS_AT_ONCE = 256
 """Prompts handed over together: their embeddings are all in memory."""
 
 
@@ -60,9 +60,10 @@ class Vllm:
         rows = self.causal.rows(model, tokenizer, sources, self.causal.adapter)
         stops = {tokenizer.eos_token_id, *tokenizer.encode("\n", add_special_tokens=False)}
         parameters = _parameters(setting, stops)
-        for start in range(0, len(rows), BLOCK):
+        for start in range(0, len(rows), _PROMPTS_AT_ONCE):
             prompts = [
-                {"prompt_embeds": embed(model, [row])} for row in rows[start : start + BLOCK]
+                {"prompt_embeds": embed(model, [row])}
+                for row in rows[start : start + _PROMPTS_AT_ONCE]
             ]
             outputs = engine.generate(prompts, parameters, use_tqdm=False)
             yield [
@@ -123,9 +124,9 @@ def _read(position: int, outputs: Sequence[Any], tokenizer: Any, stops: set[int]
     )
 
 
-def build(variant: str, setting: Setting) -> Vllm:
+def build_vllm(variant: str, setting: Setting) -> Vllm:
     """OPT and its like through vLLM: vllm for a template, vllm-softprompt-111 for a soft prompt."""
-    setting = options.check("vllm", setting, "template", "adapters")
+    setting = options.model_context("vllm", setting, "template", "adapters")
     decoding, plain = setting.decoding, Decoding()
     for name in ("num_beams", "repetition_penalty", "no_repeat_ngram_size"):
         if getattr(decoding, name) != getattr(plain, name):

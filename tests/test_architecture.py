@@ -55,7 +55,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         "report": (
             "assemble board card compare exports leaderboard page pagedata published results samples truncation"
         ),
-        "baselines": "bart causal controls endpoint options samples sentinels vllm",
+        "baselines": "causal controls endpoint options samples sentinels seq2seq vllm",
     },
     {
         "prompts": (

@@ -114,9 +114,11 @@ class Time:
 
 
 def endpoint(stub: Stub, time: Time, **options: str | float) -> Any:
-    from parabench.baselines.endpoint import build
+    from parabench.baselines.endpoint import build_endpoint
 
-    made = build("", Setting(options={"url": stub.url, "model": "served", **options}, key=KEY))
+    made = build_endpoint(
+        "", Setting(options={"url": stub.url, "model": "served", **options}, key=KEY)
+    )
     return replace(made, clock=lambda: time.now, sleep=time.sleep)
 
 

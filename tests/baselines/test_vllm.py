@@ -74,7 +74,7 @@ def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setting:
     module.LLM, module.SamplingParams = LLM, SamplingParams
     monkeypatch.setitem(sys.modules, "vllm", module)
     monkeypatch.setattr(family, "version", lambda name: "0.0")
-    monkeypatch.setattr(family, "BLOCK", 2)
+    monkeypatch.setattr(family, "_PROMPTS_AT_ONCE", 2)
     tiny.opt(tmp_path / "opt")
     from parabench.prompts import adapters
     from parabench.prompts.templates import paraphrase_template
@@ -99,14 +99,14 @@ def test_a_soft_prompt_gets_the_texts_it_gets_without_the_engine(setting: Settin
     from parabench.baselines import causal
 
     ours = answers(causal.build_softprompt("20", setting))
-    assert answers(family.build("softprompt-20", setting)) == ours
+    assert answers(family.build_vllm("softprompt-20", setting)) == ours
     assert len({done.text for done in ours.values()}) == 3
 
 
 def test_samples_are_asked_for_at_once_and_kept_in_their_order(setting: Setting) -> None:
-    alone = answers(family.build("softprompt-20", setting))
+    alone = answers(family.build_vllm("softprompt-20", setting))
     sampled = replace(setting, decoding=replace(DECODING, do_sample=True, samples=3))
-    several = answers(family.build("softprompt-20", sampled))
+    several = answers(family.build_vllm("softprompt-20", sampled))
     assert {place: done.text for place, done in several.items()} == {
         place: done.text for place, done in alone.items()
     }
@@ -117,17 +117,19 @@ def test_samples_are_asked_for_at_once_and_kept_in_their_order(setting: Setting)
 
 
 def test_the_signature_names_the_engine_and_the_adapter(setting: Setting) -> None:
-    signature = str(family.build("softprompt-20", setting).signature)
+    signature = str(family.build_vllm("softprompt-20", setting).signature)
     assert "engine:vllm-0.0" in signature
     assert "P:20" in signature
 
 
 def test_without_vllm_it_says_what_to_install() -> None:
-    system = family.build("", Setting(options={"model": "facebook/opt-1.3b"}))
+    system = family.build_vllm("", Setting(options={"model": "facebook/opt-1.3b"}))
     with pytest.raises(UserError, match="pip install vllm"):
         _ = system.signature
 
 
 def test_settings_that_it_counts_otherwise_are_refused() -> None:
     with pytest.raises(UserError, match="repetition_penalty"):
-        family.build("", Setting(decoding=Decoding(repetition_penalty=1.2), options={"model": "x"}))
+        family.build_vllm(
+            "", Setting(decoding=Decoding(repetition_penalty=1.2), options={"model": "x"})
+        )

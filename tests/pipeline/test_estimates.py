@@ -98,7 +98,9 @@ def test_a_dry_run_estimates_what_has_a_model_and_writes_nothing(tmp_path: Path)
 
 def test_an_endpoint_is_not_asked() -> None:
     options = {"url": "http://127.0.0.1:9", "model": "some/model", "rate": 30.0}
-    served = endpoint.build("", Setting(decoding=Decoding(max_new_tokens=10), options=options))
+    served = endpoint.build_endpoint(
+        "", Setting(decoding=Decoding(max_new_tokens=10), options=options)
+    )
     assert (
         served.foretell(90)
         == "90 requests, at most 900 tokens written, at least 3 min at 30 a minute"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from parabench.baselines.samples import together
+from parabench.baselines.samples import join_samples
 from parabench.scorers import selfbleu
 from sacrebleu.metrics.bleu import BLEU
 
@@ -97,7 +97,7 @@ def test_answers_are_put_together_as_the_last_of_a_source_comes() -> None:
     ]
     first = Paraphrase(1, "text 3", True, samples=("text 3", "text 4", "text 5"))
     second = Paraphrase(0, "text 0", True, samples=("text 0", "text 1", "text 2"))
-    assert list(together(batches, 3)) == [[first], [second]]
+    assert list(join_samples(batches, 3)) == [[first], [second]]
 
 
 @pytest.fixture(scope="module")

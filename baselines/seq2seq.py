@@ -14,7 +14,7 @@ from parabench.models.loading import load_seq2seq
 from parabench.models.local import Checkpoint
 
 from . import options
-from .samples import repeated, together
+from .samples import join_samples, repeat_rows
 
 if TYPE_CHECKING:
     pass
@@ -23,7 +23,7 @@ PLAIN = "{source}"
 
 
 @dataclass(frozen=True)
-class Bart:
+class Seq2Seq:
     """An encoder-decoder that reads the source and writes the paraphrase."""
 
     setting: Setting
@@ -38,7 +38,7 @@ class Bart:
         """The model by its digest, and what is written around the source."""
         items = [("model", f"{Path(self.checkpoint.path).name}@{self.checkpoint.digest[:12]}")]
         items += [("template", self.template)] if self.template != PLAIN else []
-        return Signature("bart", (*items, *options.own_dtype(self.setting)))
+        return Signature("bart", (*items, *options.dtype_item(self.setting)))
 
     @property
     def template(self) -> str:
@@ -58,7 +58,7 @@ class Bart:
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         """Yield batches as they finish; a source longer than the model can read is shortened."""
         samples = self.setting.decoding.samples
-        yield from together(self._answers(repeated(sources, samples)), samples)
+        yield from join_samples(self._answers(repeat_rows(sources, samples)), samples)
 
     def _answers(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         from parabench.inference.decoding import decode_seq2seq
@@ -87,6 +87,6 @@ class Bart:
         self.setting.models.clear()
 
 
-def build(variant: str, setting: Setting) -> Bart:
+def build_seq2seq(variant: str, setting: Setting) -> Seq2Seq:
     """A BART or T5 fine-tuned to paraphrase."""
-    return Bart(options.check("bart", setting, "template"))
+    return Seq2Seq(options.model_context("bart", setting, "template"))
