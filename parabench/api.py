@@ -57,12 +57,12 @@ class Results:
         """
         import pandas
 
-        from parabench.report.board import ordered
+        from parabench.report.board import ordered_rows
 
         names = [column.name for column in self.leaderboard.columns]
         values = {
             r.system: {name: one.value for name, one in r.scores.items()}
-            for r in ordered(self.leaderboard)
+            for r in ordered_rows(self.leaderboard)
         }
         return pandas.DataFrame.from_dict(values, orient="index", columns=names).rename_axis(
             "system"
@@ -74,18 +74,18 @@ class Results:
         """
         import pandas
 
-        from parabench.report.assemble import page
+        from parabench.report.assemble import page_data
         from parabench.report.exports import to_parquet
-        from parabench.report.results import gather
+        from parabench.report.results import load_results
 
         path = self.folder / "samples.parquet"
-        to_parquet(page(gather(self.folder), self.leaderboard, ()), path)
+        to_parquet(page_data(load_results(self.folder), self.leaderboard, ()), path)
         return pandas.read_parquet(path)
 
     def __str__(self) -> str:
-        from parabench.report.leaderboard import to_markdown
+        from parabench.report.leaderboard import board_to_markdown
 
-        return to_markdown(self.leaderboard).split("\n## ")[0]
+        return board_to_markdown(self.leaderboard).split("\n## ")[0]
 
     def _repr_markdown_(self) -> str:
         return str(self)

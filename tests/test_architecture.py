@@ -53,7 +53,7 @@ LAYERS: tuple[dict[str, str], ...] = (
             "tracking trainees trials validation"
         ),
         "report": (
-            "assemble board card compare exports leaderboard page pagedata published results samples truncation"
+            "assemble board card compare exports leaderboard page pagedata published results sample_browser truncation"
         ),
         "baselines": "causal controls endpoint options samples sentinels seq2seq vllm",
     },

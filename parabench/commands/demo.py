@@ -12,7 +12,7 @@ from parabench.commands.lists import names
 
 if TYPE_CHECKING:
     from parabench.explore.demo import Demo
-    from parabench.explore.nearest import Position
+    from parabench.explore.nearest import PromptPosition
 
 NEAREST = 3
 
@@ -31,9 +31,9 @@ def demo(
     ] = "auto",
 ) -> None:
     """Serve a page, to this machine alone, on which sentences are paraphrased and compared."""
-    from parabench.explore.demo import server
+    from parabench.explore.demo import demo_server
 
-    with server(prepared(suite, systems, scorers, device), port) as serving:
+    with demo_server(prepared(suite, systems, scorers, device), port) as serving:
         typer.echo(f"http://127.0.0.1:{serving.server_port}/   (Ctrl-C ends it)")
         serving.serve_forever()
 
@@ -60,18 +60,18 @@ def prepared(suite: str, systems: str | None, scorers: str, device: str) -> Demo
         return api.paraphrase([text], system, suite=suite, device=own)[0][0]
 
     @cache
-    def near(system: str) -> Sequence[Position]:
+    def near(system: str) -> Sequence[PromptPosition]:
         return nearest(built[system]) if getattr(built[system], "adapter", None) is not None else ()
 
     return Demo(wanted, answer, measures, near)
 
 
-def nearest(system: object) -> Sequence[Position]:
+def nearest(system: object) -> Sequence[PromptPosition]:
     """What the rows of a system's soft prompt are near, from its base model's vocabulary."""
     from parabench.contracts import Runtime
-    from parabench.explore.nearest import explain
+    from parabench.explore.nearest import nearest_tokens
     from parabench.models.loading import load_causal
     from parabench.prompts.soft import vocabulary_rows
 
     model, tokenizer = load_causal(system.checkpoint, Runtime())  # type: ignore[attr-defined]
-    return explain(system.adapter, vocabulary_rows(model), tokenizer, NEAREST)  # type: ignore[attr-defined]
+    return nearest_tokens(system.adapter, vocabulary_rows(model), tokenizer, NEAREST)  # type: ignore[attr-defined]

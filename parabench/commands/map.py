@@ -39,16 +39,16 @@ def map_(
     from parabench.suites import suite as suites
 
     found = gathered(prompts.split(","), suites.load(suite), nearest, output)
-    write_atomically(output / "prompt-map.html", mappage.to_html(found).encode())
-    write_atomically(output / "prompt-map.png", mappage.to_png(found))
-    write_atomically(output / "nearest.csv", mappage.to_csv(found).encode())
+    write_atomically(output / "prompt-map.html", mappage.map_to_html(found).encode())
+    write_atomically(output / "prompt-map.png", mappage.map_to_png(found))
+    write_atomically(output / "nearest.csv", mappage.map_to_csv(found).encode())
     typer.echo(f"{output}/prompt-map.html  prompt-map.png  nearest.csv")
 
 
 def gathered(names: list[str], suite: Suite, nearest: int, folder: Path) -> PromptMap:
     """The prompts of ``names`` on the plane of their base model, which is kept in ``folder``."""
     from parabench.contracts import Runtime
-    from parabench.explore.promptmap import PromptMap, fitted, placed
+    from parabench.explore.promptmap import PromptMap, load_or_fit_plane, place_prompt
     from parabench.models.checkpoints import locate
     from parabench.models.loading import load_causal
     from parabench.prompts import adapters
@@ -62,7 +62,7 @@ def gathered(names: list[str], suite: Suite, nearest: int, folder: Path) -> Prom
     loaded = {name: adapters.load_adapter(place, checkpoint) for name, place in folders.items()}
     model, tokenizer = load_causal(checkpoint, Runtime())
     vocabulary = vocabulary_rows(model).float().cpu()
-    plane, digest = fitted(vocabulary.numpy(), folder)
+    plane, digest = load_or_fit_plane(vocabulary.numpy(), folder)
     tokens = tokenizer.convert_ids_to_tokens(list(range(len(vocabulary))))
     return PromptMap(
         Path(checkpoint.path).name,
@@ -71,7 +71,9 @@ def gathered(names: list[str], suite: Suite, nearest: int, folder: Path) -> Prom
         plane.place(vocabulary.numpy()),
         (float(plane.shares[0]), float(plane.shares[1])),
         tuple(
-            placed(labels[name], adapter, folders[name], plane, vocabulary, tokenizer, nearest)
+            place_prompt(
+                labels[name], adapter, folders[name], plane, vocabulary, tokenizer, nearest
+            )
             for name, adapter in loaded.items()
         ),
     )

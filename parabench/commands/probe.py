@@ -11,7 +11,7 @@ from parabench.commands.lists import names
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
-    from parabench.metaeval.probes import Finding
+    from parabench.metaeval.probes import ProbeResult
 
 FORMS = (".md", ".csv")
 FIELDS = (
@@ -73,14 +73,14 @@ def probe(
         raise UserError(
             f"probe with the suite {chosen.name!r}", "it brings no data", mend="add --data FILE"
         )
-    made = probes.probes(
+    made = probes.make_probes(
         evaluation_set(read_test_set(data or Path(chosen.data)), limit, seed).examples, seed
     )
     setting = Setting(Runtime(resolve_device(device), chosen.dtype, seed=seed), chosen.decoding)
-    found: list[Finding] = []
+    found: list[ProbeResult] = []
     for name in names(scorers) if scorers else chosen.scorers:
         scorer = plan.build("scorer", name, chosen, setting)
-        found += probes.findings(scorer, made, seed, chosen.normalise)
+        found += probes.probe_scorer(scorer, made, seed, chosen.normalise)
     typer.echo(as_text(found))
     if output:
         write_atomically(
@@ -88,17 +88,17 @@ def probe(
         )
 
 
-def as_text(found: list[Finding]) -> str:
+def as_text(found: list[ProbeResult]) -> str:
     """The table as plain text, edits that change the meaning first."""
     return _tables(found, "simple")
 
 
-def as_markdown(found: list[Finding]) -> str:
+def as_markdown(found: list[ProbeResult]) -> str:
     """The table as Markdown."""
     return _tables(found, "github") + "\n"
 
 
-def as_csv(found: list[Finding]) -> str:
+def as_csv(found: list[ProbeResult]) -> str:
     """One line for each column and perturbation."""
     import csv
     import io
@@ -120,7 +120,7 @@ def as_csv(found: list[Finding]) -> str:
     return file.getvalue()
 
 
-def _tables(found: list[Finding], form: str) -> str:
+def _tables(found: list[ProbeResult], form: str) -> str:
     from tabulate import tabulate
 
     parts = []
@@ -142,6 +142,6 @@ def _tables(found: list[Finding], form: str) -> str:
     return "\n\n".join(parts)
 
 
-def _cell(f: Finding) -> str:
+def _cell(f: ProbeResult) -> str:
     digits = max(2, f.column.digits)
     return f"{f.lowered:.0%} {f.effect:+.{digits}f} [{f.low:+.{digits}f}, {f.high:+.{digits}f}]"

@@ -44,13 +44,13 @@ def import_(
     ] = None,
 ) -> None:
     """Make an adapter of a prompt trained elsewhere; nothing in it is executed."""
-    from parabench.explore.nearest import describe
+    from parabench.explore.nearest import describe_adapter
     from parabench.models.checkpoints import locate
     from parabench.prompts import templates
     from parabench.prompts.convert import import_adapter
 
     written = templates.parse_template(read_json(template)) if template else None
-    table(describe(import_adapter(source, target, locate(base), written, task)))
+    table(describe_adapter(import_adapter(source, target, locate(base), written, task)))
 
 
 @adapters.command()
@@ -111,12 +111,12 @@ def write_card(
 ) -> None:
     """The model card of an adapter beside its export, with its row of a run's leaderboard."""
     from parabench.prompts.adapters import load_adapter
-    from parabench.report.board import from_json
+    from parabench.report.board import board_from_json
     from parabench.report.card import to_card
     from parabench.store.files import read, write_atomically
 
     board = (
-        from_json(read(results / "leaderboard.json").decode("utf-8", "replace"))
+        board_from_json(read(results / "leaderboard.json").decode("utf-8", "replace"))
         if results
         else None
     )
@@ -149,10 +149,10 @@ def export_embeds(folder: Path, target: Path, base: str, data: Path) -> Path:
 @adapters.command()
 def show(folder: Folder) -> None:
     """What is known about an adapter."""
-    from parabench.explore.nearest import describe
+    from parabench.explore.nearest import describe_adapter
     from parabench.prompts.adapters import load_adapter
 
-    table(describe(load_adapter(folder)))
+    table(describe_adapter(load_adapter(folder)))
 
 
 @adapters.command()
@@ -179,7 +179,7 @@ def explain(
     near-duplicates.
     """
     from parabench.contracts import Runtime, Setting
-    from parabench.explore.nearest import explain
+    from parabench.explore.nearest import nearest_tokens
     from parabench.models.loading import load_causal
     from parabench.prompts.soft import vocabulary_rows
 
@@ -193,14 +193,14 @@ def explain(
         "position  norm   ratio  moved  twin  nearest by cosine                        nearest by distance"
     )
     for number, row in enumerate(
-        explain(built.adapter, vocabulary_rows(model), tokenizer, nearest)
+        nearest_tokens(built.adapter, vocabulary_rows(model), tokenizer, nearest)
     ):
-        moved = "-" if row.moved is None else f"{row.moved:.2f}"
-        twin = "-" if row.twin is None else str(row.twin)
+        from_init = "-" if row.distance_from_init is None else f"{row.distance_from_init:.2f}"
+        duplicate = "-" if row.near_duplicate is None else str(row.near_duplicate)
         cosine = " ".join(f"{near.token}:{near.value:.2f}" for near in row.cosine)
         distance = " ".join(f"{near.token}:{near.value:.2f}" for near in row.euclidean)
         typer.echo(
-            f"{number:>8}  {row.norm:<5.2f}  {row.relative_norm:<5.2f}  {moved:<5}  {twin:<4}  {cosine:<40} {distance}"
+            f"{number:>8}  {row.norm:<5.2f}  {row.relative_norm:<5.2f}  {from_init:<5}  {duplicate:<4}  {cosine:<40} {distance}"
         )
 
 

@@ -33,7 +33,7 @@ def sheet(
     for raters.
     """
     from parabench.metaeval import rating
-    from parabench.report.results import gather
+    from parabench.report.results import load_results
     from parabench.store.files import write_atomically
 
     if output.suffix != ".csv":
@@ -42,11 +42,13 @@ def sheet(
             "a name that does not end in .csv",
             mend="--output sheet.csv",
         )
-    items = rating.draw(gather(run), names(systems), examples, seed)
+    items = rating.draw_rating_items(load_results(run), names(systems), examples, seed)
     own_key, help_text = output.with_suffix(".key.json"), output.with_suffix(".txt")
-    write_atomically(own_key, rating.key(items, {"run": run.resolve().name, "seed": seed}).encode())
+    write_atomically(
+        own_key, rating.rating_key(items, {"run": run.resolve().name, "seed": seed}).encode()
+    )
     write_atomically(help_text, rating.INSTRUCTIONS.encode())
-    write_atomically(output, rating.sheet(items).encode())
+    write_atomically(output, rating.rating_sheet(items).encode())
     texts = sum(len(item.texts) for item in items)
     typer.echo(f"{len(items)} sources, {texts} texts")
     typer.echo(f"for raters    {output}  {help_text}")
@@ -71,11 +73,11 @@ def read_(
 
     items = rating.read_key(key)
     rated = rating.read_sheets(sheets, items)
-    write_atomically(output, rating.judgments(rated).encode())
+    write_atomically(output, rating.judgments_jsonl(rated).encode())
     asked = sum(len(item.texts) for item in items)
     given = sum(len(one.ratings) for one in rated)
     typer.echo(f"{given} ratings of {len(rated)} texts; {asked - len(rated)} texts without one")
-    for one in rating.means(rated, seed):
+    for one in rating.mean_ratings(rated, seed):
         typer.echo(
             f"{visible(one.system):<20} n={one.count:<4} {one.mean:.2f} [{one.low:.2f}, {one.high:.2f}]"
         )

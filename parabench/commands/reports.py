@@ -15,7 +15,7 @@ from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.report.board import Leaderboard
-    from parabench.report.results import Evidence
+    from parabench.report.results import RunResults
 
 Run = Annotated[Path, typer.Argument(help="A run folder.")]
 WIDTH = 160
@@ -58,20 +58,20 @@ def export(run: Path, form: str) -> Path:
     several files.
     """
     from parabench.report import assemble, exports
-    from parabench.report.results import gather
+    from parabench.report.results import load_results
     from parabench.store.files import write_atomically
     from parabench.store.records import slug
 
-    evidence = gather(run)
-    compared = assemble.comparisons(evidence)
-    board = assemble.leaderboard(evidence, compared)
+    results = load_results(run)
+    compared = assemble.pairwise_comparisons(results)
+    board = assemble.build_leaderboard(results, compared)
     if form == "latex":
         write_atomically(run / "leaderboard.tex", exports.to_latex(board).encode())
         return run / "leaderboard.tex"
     if form == "parquet":
-        statistics = {name: one.statistics for name, one in evidence.measured.items()}
+        statistics = {name: one.statistics for name, one in results.measured.items()}
         exports.to_parquet(
-            assemble.page(evidence, board, compared), run / "samples.parquet", statistics
+            assemble.page_data(results, board, compared), run / "samples.parquet", statistics
         )
         return run / "samples.parquet"
     for row in board.rows:
@@ -85,10 +85,10 @@ def show_beside(board: Leaderboard, file: Path, run: Path) -> str:
     """Write ``beside.md`` into the run folder: published numbers and the run's own; returns what it
     says.
     """
-    from parabench.report.published import beside, read_published
+    from parabench.report.published import published_comparison, read_published
     from parabench.store.files import write_atomically
 
-    text = beside(board, read_published(file))
+    text = published_comparison(board, read_published(file))
     write_atomically(run / "beside.md", text.encode())
     return f"\n{text}"
 
@@ -119,12 +119,12 @@ def compare(
     """Put runs side by side; with two, show what changed, with paired intervals."""
     from parabench.report import assemble
     from parabench.report import compare as comparing
-    from parabench.report.results import gather
+    from parabench.report.results import load_results
 
     if len(runs) < 2:
         raise UserError("compare runs", f"{len(runs)} run folder", mend="parabench compare RUN RUN")
-    found = {str(run): gather(run) for run in runs}
-    boards = {name: assemble.leaderboard(evidence, ()) for name, evidence in found.items()}
+    found = {str(run): load_results(run) for run in runs}
+    boards = {name: assemble.build_leaderboard(results, ()) for name, results in found.items()}
     show(comparing.side_by_side(boards), None)
     first, *others = found
     worse = [
@@ -136,7 +136,7 @@ def compare(
 
 
 def changed(
-    one: Evidence, other: Evidence, before: Leaderboard, after: Leaderboard, gate: str | None
+    one: RunResults, other: RunResults, before: Leaderboard, after: Leaderboard, gate: str | None
 ) -> bool:
     """Show what changed from one run to another; whether a system got significantly worse in the
     gated column.
@@ -144,7 +144,7 @@ def changed(
     from parabench.report import compare as comparing
 
     pairs = [
-        comparing.Pair(
+        comparing.PairedStatistics(
             one.measured[name].scorer,
             one.measured[name].statistics,
             other.measured[name].statistics,
@@ -152,10 +152,10 @@ def changed(
         for name in one.measured
         if name in other.measured
     ]
-    found = comparing.changes(pairs, one.seed, clusters=one.clusters)
+    found = comparing.paired_changes(pairs, one.seed, clusters=one.clusters)
     if not found:
         return False
-    show(comparing.as_board(before, after, found), None)
+    show(comparing.changes_board(before, after, found), None)
     if gate is None:
         return False
     lost = comparing.regressions(found, one.headline if gate == "headline" else gate)
@@ -192,23 +192,27 @@ def meta(
     Markdown.
     """
     from parabench.contracts import Runtime, Setting
-    from parabench.metaeval.judgments import against_source, read_judgments
-    from parabench.metaeval.table import judge
+    from parabench.metaeval.judgments import read_judgments, with_source_as_reference
+    from parabench.metaeval.table import agreement_table
     from parabench.pipeline import plan
     from parabench.suites import suite as suites
 
     chosen, items = suites.load(suite), read_judgments(file, layout)
     setting = Setting(Runtime(seed=seed))
     built = [plan.build("scorer", name, chosen, setting) for name in names(scorers)]
-    typer.echo(judge(built, against_source(items) if source else items, rival, seed, resamples))
+    typer.echo(
+        agreement_table(
+            built, with_source_as_reference(items) if source else items, rival, seed, resamples
+        )
+    )
 
 
 def show(board: Leaderboard, folder: Path | None) -> None:
     """The table on standard output, then where the files are."""
     from rich.console import Console
 
-    from parabench.report.leaderboard import to_terminal
+    from parabench.report.leaderboard import print_board
 
-    to_terminal(board, Console() if sys.stdout.isatty() else Console(width=WIDTH))
+    print_board(board, Console() if sys.stdout.isatty() else Console(width=WIDTH))
     if folder:
         typer.echo(f"\n{folder}/report.html  leaderboard.md  leaderboard.csv  leaderboard.json")

@@ -20,13 +20,13 @@ from markupsafe import Markup
 
 from parabench.contracts import Column, Example, Scorer, UserError
 from parabench.explore.mappage import near_text
-from parabench.explore.nearest import Position
-from parabench.render.diff import is_copy, runs
+from parabench.explore.nearest import PromptPosition
+from parabench.render.diff import is_copy, word_diff
 from parabench.render.escape import visible
-from parabench.render.templating import digest, part, template
+from parabench.render.templating import csp_hash, load_template, template_text
 
 ADDRESS = "127.0.0.1"
-LONGEST = 1000
+MAX_CHARACTERS = 1000
 """Characters of a sentence."""
 TRY = "The old farmer sold the horse in April."
 
@@ -43,7 +43,7 @@ class Demo:
     systems: Sequence[str]
     answer: Callable[[str, str], str]
     scorers: Sequence[Scorer]
-    near: Callable[[str], Sequence[Position]]
+    near: Callable[[str], Sequence[PromptPosition]]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Answer:
     runs: Sequence[str] = ()
     scores: Sequence[tuple[Column, float]] = ()
     copied: bool = False
-    near: Sequence[Position] = ()
+    near: Sequence[PromptPosition] = ()
 
 
 def answers(demo: Demo, text: str, systems: Sequence[str]) -> list[Answer]:
@@ -71,7 +71,7 @@ def _answer(demo: Demo, text: str, system: str) -> Answer:
         made, near = demo.answer(system, text), demo.near(system)
     except UserError as error:
         return Answer(system, error=f"cannot {error}")
-    different = runs(visible(text), visible(made))
+    different = word_diff(visible(text), visible(made))
     return Answer(system, made, "", different, _scores(demo, text, made), is_copy(text, made), near)
 
 
@@ -90,26 +90,30 @@ def _scores(demo: Demo, source: str, text: str) -> Sequence[tuple[Column, float]
     return found
 
 
-def page(
+def demo_page(
     demo: Demo, text: str, chosen: Sequence[str], found: Sequence[Answer], problem: str = ""
 ) -> tuple[str, str]:
     """The page, and the content-security policy that it is to be sent with."""
-    style = part("parabench.render", "page.css") + part("parabench.explore", "demo.css")
-    policy = f"default-src 'none'; style-src {digest(style)}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    html = template("parabench.explore", "demo.html.j2", visible=visible, near=near_text).render(
+    style = template_text("parabench.render", "page.css") + template_text(
+        "parabench.explore", "demo.css"
+    )
+    policy = f"default-src 'none'; style-src {csp_hash(style)}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    html = load_template(
+        "parabench.explore", "demo.html.j2", visible=visible, near=near_text
+    ).render(
         demo=demo,
         text=text,
         chosen=chosen,
         found=found,
         problem=problem,
-        longest=LONGEST,
+        longest=MAX_CHARACTERS,
         example=TRY,
         style=Markup(style),
     )
     return html, policy
 
 
-def server(demo: Demo, port: int) -> ThreadingHTTPServer:
+def demo_server(demo: Demo, port: int) -> ThreadingHTTPServer:
     """A server of the page on this machine's loopback; port 0 takes a free one. One request
     computes at a time.
     """
@@ -123,10 +127,10 @@ def server(demo: Demo, port: int) -> ThreadingHTTPServer:
                 self.send_error(refusal)
                 return
             text, chosen = _asked(self.path, demo)
-            problem = f"at most {LONGEST} characters" if len(text) > LONGEST else ""
+            problem = f"at most {MAX_CHARACTERS} characters" if len(text) > MAX_CHARACTERS else ""
             with turn:
                 found = answers(demo, text, chosen) if text and not problem else []
-            self._send(*page(demo, text[:LONGEST], chosen, found, problem))
+            self._send(*demo_page(demo, text[:MAX_CHARACTERS], chosen, found, problem))
 
         def _send(self, html: str, policy: str) -> None:
             body = html.encode("utf-8", "replace")

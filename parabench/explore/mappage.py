@@ -13,11 +13,17 @@ import numpy as np
 from jaxtyping import Float
 from markupsafe import Markup
 
-from parabench.explore.nearest import Neighbour, Position
-from parabench.explore.promptmap import Placed, PromptMap, shown
+from parabench.explore.nearest import Neighbour, PromptPosition
+from parabench.explore.promptmap import MappedPrompt, PromptMap, readable_token
 from parabench.render.escape import csv_text, visible
-from parabench.render.svg import series
-from parabench.render.templating import CLOSED, digest, part, script_json, template
+from parabench.render.svg import series_colors
+from parabench.render.templating import (
+    CSP_CLOSED,
+    csp_hash,
+    load_template,
+    script_json,
+    template_text,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,15 +31,17 @@ if TYPE_CHECKING:
 LANDMARKS = 18
 
 
-def to_html(found: PromptMap) -> str:
+def map_to_html(found: PromptMap) -> str:
     """The map as one HTML document; the same data gives the same bytes."""
     style, script = (
-        part("parabench.render", "page.css", "map.css"),
-        part("parabench.explore", "map.js"),
+        template_text("parabench.render", "page.css", "map.css"),
+        template_text("parabench.explore", "map.js"),
     )
-    return template("parabench.explore", "map.html.j2", visible=visible, near=near_text).render(
+    return load_template(
+        "parabench.explore", "map.html.j2", visible=visible, near=near_text
+    ).render(
         found=found,
-        colors=len(series()),
+        colors=len(series_colors()),
         moves=any(len(one.steps) > 1 for one in found.prompts),
         data=Markup(script_json(_data(found))),
         style=Markup(style),
@@ -41,9 +49,9 @@ def to_html(found: PromptMap) -> str:
         policy="; ".join(
             [
                 "default-src 'none'",
-                f"style-src {digest(style)}",
-                f"script-src {digest(script)}",
-                *CLOSED,
+                f"style-src {csp_hash(style)}",
+                f"script-src {csp_hash(script)}",
+                *CSP_CLOSED,
             ]
         ),
     )
@@ -51,14 +59,16 @@ def to_html(found: PromptMap) -> str:
 
 def near_text(neighbours: tuple[Neighbour, ...]) -> str:
     """``␣su 0.47, er 0.41``: tokens and their cosines."""
-    return ", ".join(f"{visible(shown(near.token))} {near.value:.2f}" for near in neighbours)
+    return ", ".join(
+        f"{visible(readable_token(near.token))} {near.value:.2f}" for near in neighbours
+    )
 
 
 def _data(found: PromptMap) -> dict[str, Any]:
     return {
-        "tokens": [visible(shown(token)) for token in found.tokens],
+        "tokens": [visible(readable_token(token)) for token in found.tokens],
         "anchors": _numbers(found.anchors),
-        "landmarks": spread(found.anchors, LANDMARKS),
+        "landmarks": farthest_points(found.anchors, LANDMARKS),
         "prompts": [
             {
                 "name": visible(one.name),
@@ -75,12 +85,12 @@ def _numbers(places: Float[np.ndarray, "N 2"]) -> list[list[float]]:
     return [[round(float(number), 4) for number in axis] for axis in places.T]
 
 
-def _about(position: Position) -> str:
+def _about(position: PromptPosition) -> str:
     norm = f"norm {position.norm:.2f}, {position.relative_norm:.1f} of the vocabulary's"
     return f"{norm}. Near: {near_text(position.cosine)}"
 
 
-def to_png(found: PromptMap, width: float = 9.0) -> bytes:
+def map_to_png(found: PromptMap, width: float = 9.0) -> bytes:
     """The map as a picture of ``width`` inches at 160 pixels: vocabulary grey, each prompt with its
     way.
     """
@@ -96,7 +106,7 @@ def to_png(found: PromptMap, width: float = 9.0) -> bytes:
         )
         _landmarks(axes, found)
         for place, one in enumerate(found.prompts):
-            _draw(axes, one, series()[place % len(series())][0])
+            _draw(axes, one, series_colors()[place % len(series_colors())][0])
         for name in ("x", "y"):
             axes.tick_params(axis=name, colors="#69645b", length=2)
         axes.set_xlabel(
@@ -110,7 +120,7 @@ def to_png(found: PromptMap, width: float = 9.0) -> bytes:
     return stream.getvalue()
 
 
-def _draw(axes: Axes, one: Placed, color: str) -> None:
+def _draw(axes: Axes, one: MappedPrompt, color: str) -> None:
     for way in one.path.transpose(1, 0, 2):
         axes.plot(*way.T, color=color, lw=0.6, alpha=0.3, zorder=2)
     label = f"{visible(one.name)}: {len(one.positions)} virtual tokens"
@@ -130,8 +140,8 @@ def _landmarks(axes: Axes, found: PromptMap) -> None:
     """Name some tokens that lie far from one another, so that a reader knows where on the map he
     is.
     """
-    for place in spread(found.anchors, LANDMARKS):
-        name = visible(shown(found.tokens[place]))
+    for place in farthest_points(found.anchors, LANDMARKS):
+        name = visible(readable_token(found.tokens[place]))
         axes.annotate(
             name,
             found.anchors[place],
@@ -144,7 +154,7 @@ def _landmarks(axes: Axes, found: PromptMap) -> None:
         axes.plot(*found.anchors[place], ".", color="#69645b", markersize=4, zorder=3)
 
 
-def spread(places: Float[np.ndarray, "N 2"], count: int) -> list[int]:
+def farthest_points(places: Float[np.ndarray, "N 2"], count: int) -> list[int]:
     """The numbers of ``count`` places, each as far as can be from those before it; the first is the
     most central.
     """
@@ -156,7 +166,7 @@ def spread(places: Float[np.ndarray, "N 2"], count: int) -> list[int]:
     return chosen
 
 
-def to_csv(found: PromptMap) -> str:
+def map_to_csv(found: PromptMap) -> str:
     """The nearest tokens as a table: prompt, position, norm, and one column pair a neighbour,
     highest cosine first.
     """
@@ -172,7 +182,7 @@ def to_csv(found: PromptMap) -> str:
             pairs = [
                 cell
                 for near in row.cosine
-                for cell in (csv_text(shown(near.token)), f"{near.value:.4f}")
+                for cell in (csv_text(readable_token(near.token)), f"{near.value:.4f}")
             ]
             writer.writerow(
                 [

@@ -19,7 +19,7 @@ from parabench.prompts.adapters import Adapter
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-ALIKE = 0.95
+_NEAR_DUPLICATE_COSINE = 0.95
 
 
 class Neighbour(NamedTuple):
@@ -29,29 +29,29 @@ class Neighbour(NamedTuple):
     value: float
 
 
-class Position(NamedTuple):
+class PromptPosition(NamedTuple):
     """One row of a soft prompt.
 
-    ``norm`` is Euclidean and ``relative_norm`` its ratio to the vocabulary's mean norm; ``moved``
-    the distance from the initial row (None where that was not kept); ``twin`` the most similar
+    ``norm`` is Euclidean and ``relative_norm`` its ratio to the vocabulary's mean norm; ``distance_from_init``
+    the distance from the initial row (None where that was not kept); ``near_duplicate`` the most similar
     other row, if its cosine is at least 0.95.
     """
 
     position: int
     norm: float
     relative_norm: float
-    moved: float | None
-    twin: int | None
+    distance_from_init: float | None
+    near_duplicate: int | None
     cosine: tuple[Neighbour, ...]
     euclidean: tuple[Neighbour, ...]
 
 
-def explain(
+def nearest_tokens(
     adapter: Adapter,
     vocabulary: Float[Tensor, "V H"],
     tokenizer: PreTrainedTokenizerBase,
     nearest: int = 5,
-) -> list[Position]:
+) -> list[PromptPosition]:
     """Every row of the prompt, with its ``nearest`` vocabulary tokens by cosine (highest first) and
     by distance.
     """
@@ -59,14 +59,14 @@ def explain(
     norms, mean = prompt.norm(dim=1).tolist(), vocabulary.norm(dim=1).mean().item()
     cosines, similar = (normalize(prompt) @ normalize(vocabulary).T).topk(nearest)
     distances, close = _closest(prompt, vocabulary, nearest)
-    moved, twins = _moved(adapter), _twins(prompt)
+    distances_from_init, duplicates = _distances_from_init(adapter), _near_duplicates(prompt)
     return [
-        Position(
+        PromptPosition(
             index,
             norms[index],
             norms[index] / mean,
-            moved[index],
-            twins[index],
+            distances_from_init[index],
+            duplicates[index],
             _named(tokenizer, similar[index], cosines[index]),
             _named(tokenizer, close[index], distances[index]),
         )
@@ -74,7 +74,7 @@ def explain(
     ]
 
 
-def describe(adapter: Adapter) -> list[tuple[str, str]]:
+def describe_adapter(adapter: Adapter) -> list[tuple[str, str]]:
     """What ``adapters show`` prints: one (name, value) a line."""
     facts, base = adapter.facts, adapter.facts.base
     losses = [loss for _, loss in facts.loss]
@@ -114,20 +114,20 @@ def _closest(
     return distances, rough.gather(1, order)
 
 
-def _moved(adapter: Adapter) -> list[float | None]:
+def _distances_from_init(adapter: Adapter) -> list[float | None]:
     initial = adapter.state.get("initial")
     if initial is None or initial.shape != adapter.prompt.shape:
         return [None] * len(adapter.prompt)
     return [*(adapter.prompt - initial).norm(dim=1).tolist()]
 
 
-def _twins(prompt: Float[Tensor, "P H"]) -> list[int | None]:
+def _near_duplicates(prompt: Float[Tensor, "P H"]) -> list[int | None]:
     if len(prompt) < 2:
         return [None] * len(prompt)
     cosines = (normalize(prompt) @ normalize(prompt).T).fill_diagonal_(-1)
     values, indices = cosines.max(dim=1)
     pairs = zip(values.tolist(), indices.tolist(), strict=True)
-    return [int(index) if value >= ALIKE else None for value, index in pairs]
+    return [int(index) if value >= _NEAR_DUPLICATE_COSINE else None for value, index in pairs]
 
 
 def _named(

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
-from parabench.explore.nearest import Position, explain
+from parabench.explore.nearest import PromptPosition, nearest_tokens
 from parabench.prompts import snapshots
 from parabench.store.files import read, write_atomically
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
     from parabench.prompts.adapters import Adapter
 
-PARTS = {"center", "axes", "shares"}
+_PLANE_TENSORS = {"center", "axes", "shares"}
 
 
 @dataclass(frozen=True, eq=False)
-class Plane:
+class VocabularyPlane:
     """Two orthonormal axes through the vocabulary's mean direction, and the ``shares`` of its
     variance they hold.
     """
@@ -51,18 +51,18 @@ class Plane:
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
+class MappedPrompt:
     """One prompt on the map: the way of its P rows through ``steps``, from the initial one to the
     one that was kept.
 
     ``steps`` has a label for each of the S stages of ``path``; ``positions`` are those of
-    ``reading.explain``.
+    ``nearest.nearest_tokens``.
     """
 
     name: str
     steps: tuple[str, ...]
     path: Float[np.ndarray, "S P 2"]
-    positions: Sequence[Position]
+    positions: Sequence[PromptPosition]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +76,10 @@ class PromptMap:
     tokens: Sequence[str]
     anchors: Float[np.ndarray, "V 2"]
     shares: tuple[float, float]
-    prompts: tuple[Placed, ...]
+    prompts: tuple[MappedPrompt, ...]
 
 
-def fit(vocabulary: Float[np.ndarray, "V H"]) -> Plane:
+def fit_plane(vocabulary: Float[np.ndarray, "V H"]) -> VocabularyPlane:
     """The plane of a vocabulary, by the eigenvectors of its unit rows' covariance.
 
     Each axis points to where its largest entry is positive, so that the same embedding gives the
@@ -90,17 +90,19 @@ def fit(vocabulary: Float[np.ndarray, "V H"]) -> Plane:
     values, vectors = np.linalg.eigh((units - center).T @ (units - center))
     axes = vectors[:, [-1, -2]].T
     largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
-    return Plane(center, axes * np.sign(largest), values[[-1, -2]] / values.sum())
+    return VocabularyPlane(center, axes * np.sign(largest), values[[-1, -2]] / values.sum())
 
 
-def fitted(vocabulary: Float[np.ndarray, "V H"], folder: Path) -> tuple[Plane, str]:
+def load_or_fit_plane(
+    vocabulary: Float[np.ndarray, "V H"], folder: Path
+) -> tuple[VocabularyPlane, str]:
     """The plane and the SHA-256 of the embedding, from ``folder`` where it was kept before, else
     fitted and kept.
     """
     digest = hashlib.sha256(np.ascontiguousarray(vocabulary, dtype="<f4").tobytes()).hexdigest()
     path = folder / f"plane-{digest[:12]}.safetensors"
     if (plane := _kept(path, vocabulary.shape[1])) is None:
-        plane = fit(vocabulary)
+        plane = fit_plane(vocabulary)
         write_atomically(
             path,
             safetensors.save({"center": plane.center, "axes": plane.axes, "shares": plane.shares}),
@@ -108,7 +110,7 @@ def fitted(vocabulary: Float[np.ndarray, "V H"], folder: Path) -> tuple[Plane, s
     return plane, digest
 
 
-def _kept(path: Path, width: int) -> Plane | None:
+def _kept(path: Path, width: int) -> VocabularyPlane | None:
     """A plane that can be read back whole; anything else is fitted again, since it holds nothing of
     the user's.
     """
@@ -119,12 +121,12 @@ def _kept(path: Path, width: int) -> Plane | None:
     except (SafetensorError, ValueError):
         return None
     if (
-        found.keys() != PARTS
+        found.keys() != _PLANE_TENSORS
         or found["axes"].shape != (2, width)
         or found["center"].shape != (width,)
     ):
         return None
-    return Plane(found["center"], found["axes"], found["shares"])
+    return VocabularyPlane(found["center"], found["axes"], found["shares"])
 
 
 def _units(rows: Float[np.ndarray, "N H"]) -> Float[np.ndarray, "N H"]:
@@ -133,34 +135,34 @@ def _units(rows: Float[np.ndarray, "N H"]) -> Float[np.ndarray, "N H"]:
     return exact / np.where(norms > 0, norms, 1)
 
 
-def shown(token: str) -> str:
+def readable_token(token: str) -> str:
     """A token of a byte-level vocabulary as people read it: the blank before a word as ``␣``, a
     newline as ``⏎``.
     """
     return token.replace("Ġ", "␣").replace("Ċ", "⏎")
 
 
-def placed(
+def place_prompt(
     name: str,
     adapter: Adapter,
     folder: Path,
-    plane: Plane,
+    plane: VocabularyPlane,
     vocabulary: Float[Tensor, "V H"],
     tokenizer: PreTrainedTokenizerBase,
     nearest: int,
-) -> Placed:
+) -> MappedPrompt:
     """An adapter on the map, with the way it went as far as its ``folder`` has kept it."""
-    way = stages(adapter, folder)
+    way = prompt_stages(adapter, folder)
     path = np.stack([plane.place(rows.numpy()) for _, rows in way])
-    return Placed(
+    return MappedPrompt(
         name,
         tuple(label for label, _ in way),
         path,
-        explain(adapter, vocabulary, tokenizer, nearest),
+        nearest_tokens(adapter, vocabulary, tokenizer, nearest),
     )
 
 
-def stages(adapter: Adapter, folder: Path) -> list[tuple[str, Float[Tensor, "P H"]]]:
+def prompt_stages(adapter: Adapter, folder: Path) -> list[tuple[str, Float[Tensor, "P H"]]]:
     """The prompt as it was initially, at each snapshot of its training before it was kept, and as
     it was kept.
     """

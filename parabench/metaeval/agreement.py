@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from scipy import stats
 
 from parabench.contracts import Example, Scorer, UserError
-from parabench.metaeval.judgments import Item, Judged, Preference
+from parabench.metaeval.judgments import Judgment, Preference, RatedText
 from parabench.stats.clusters import cluster_rows
 from parabench.stats.significance import BLOCK, paired_test
 
@@ -22,7 +22,7 @@ Vector = Float[np.ndarray, " N"]
 
 
 @dataclass(frozen=True)
-class Estimate:
+class IntervalEstimate:
     """A value with its 95 % interval over sources."""
 
     value: float
@@ -31,7 +31,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class ColumnAgainstPeople:
+class ColumnAgreement:
     """How one column agrees with people, measure by measure, on ``count`` items of ``clusters``
     sources.
 
@@ -41,27 +41,29 @@ class ColumnAgainstPeople:
     column: str
     count: int
     clusters: int
-    agreement: Mapping[str, Estimate]
+    column_agreement: Mapping[str, IntervalEstimate]
 
 
-def against_people(
-    scorer: Scorer, items: Sequence[Item], seed: int, resamples: int = 1000
-) -> list[ColumnAgainstPeople]:
+def scorer_agreement(
+    scorer: Scorer, items: Sequence[Judgment], seed: int, resamples: int = 1000
+) -> list[ColumnAgreement]:
     """Every column of a scorer against judged texts or against preferences; a column is turned
     where lower is better.
 
     Judged texts give the measures of ``judged_agreement``; preferences the share of pairs ordered
     as people ordered them, a tie counting half, which is .5 by chance.
     """
-    rows = zip(scorer.columns, on_items(scorer, items).T, strict=True)
-    return [agreement(column.name, values, items, seed, resamples) for column, values in rows]
+    rows = zip(scorer.columns, judgment_values(scorer, items).T, strict=True)
+    return [
+        column_agreement(column.name, values, items, seed, resamples) for column, values in rows
+    ]
 
 
-def on_items(scorer: Scorer, items: Sequence[Item]) -> Float[np.ndarray, "N C"]:
+def judgment_values(scorer: Scorer, items: Sequence[Judgment]) -> Float[np.ndarray, "N C"]:
     """Every column on every item, more being better: of a judged text its value, of a preference 1
     where the chosen text has more than the other, .5 where they have as much.
     """
-    judged = [item for item in items if isinstance(item, Judged)]
+    judged = [item for item in items if isinstance(item, RatedText)]
     preferred = [item for item in items if isinstance(item, Preference)]
     if judged and preferred:
         raise UserError(
@@ -79,9 +81,9 @@ def on_items(scorer: Scorer, items: Sequence[Item]) -> Float[np.ndarray, "N C"]:
     return np.where(np.isnan(chosen) | np.isnan(rejected), np.nan, wins)
 
 
-def agreement(
-    name: str, values: Vector, items: Sequence[Item], seed: int, resamples: int = 1000
-) -> ColumnAgainstPeople:
+def column_agreement(
+    name: str, values: Vector, items: Sequence[Judgment], seed: int, resamples: int = 1000
+) -> ColumnAgreement:
     """How one column, as ``on_items`` gives it, agrees with people; items without a value are left
     out and counted.
     """
@@ -91,20 +93,20 @@ def agreement(
         values[defined],
     )
     judged, clusters = (
-        [item for item in kept if isinstance(item, Judged)],
+        [item for item in kept if isinstance(item, RatedText)],
         [item.cluster for item in kept],
     )
     found = (
-        judged_agreement(values, judged, seed, resamples)
+        rating_agreement(values, judged, seed, resamples)
         if judged
         else {"preference": _ratio(values, np.ones(len(values)), clusters, seed, resamples)}
     )
-    return ColumnAgainstPeople(name, len(kept), len(set(clusters)), found)
+    return ColumnAgreement(name, len(kept), len(set(clusters)), found)
 
 
-def judged_agreement(
-    values: Vector, items: Sequence[Judged], seed: int, resamples: int = 1000
-) -> dict[str, Estimate]:
+def rating_agreement(
+    values: Vector, items: Sequence[RatedText], seed: int, resamples: int = 1000
+) -> dict[str, IntervalEstimate]:
     """Correlations, then ``pairs``: of two texts for one source that people rated apart, is the
     better one ahead?
 
@@ -112,7 +114,7 @@ def judged_agreement(
     """
     people, clusters = np.array([item.rating for item in items]), [item.cluster for item in items]
     found = correlations(values, people, clusters, seed, resamples)
-    alike, counts = pairwise(values, people, clusters)
+    alike, counts = pairwise_accuracy(values, people, clusters)
     if counts.any():
         found["pairs"] = _ratio(alike, counts, None, seed, resamples)
     if len({system for item in items for system in item.systems}) > 1:
@@ -131,7 +133,7 @@ def per_example(
 
 def correlations(
     values: Vector, people: Vector, clusters: Sequence[str], seed: int, resamples: int = 1000
-) -> dict[str, Estimate]:
+) -> dict[str, IntervalEstimate]:
     """Pearson, Spearman and Kendall (tau-b) over all items, and each as ``…-within``: its mean over
     single sources.
 
@@ -152,7 +154,9 @@ def correlations(
     return found
 
 
-def pairwise(values: Vector, people: Vector, clusters: Sequence[str]) -> tuple[Vector, Vector]:
+def pairwise_accuracy(
+    values: Vector, people: Vector, clusters: Sequence[str]
+) -> tuple[Vector, Vector]:
     """Of each source, how many pairs of its items are ordered as people ordered them (a tie is
     half), and of how many.
 
@@ -171,11 +175,11 @@ def pairwise(values: Vector, people: Vector, clusters: Sequence[str]) -> tuple[V
 def soft_pairwise_accuracy(
     values: Vector,
     people: Vector,
-    items: Sequence[Judged],
+    items: Sequence[RatedText],
     seed: int,
     draws: int = 1000,
     resamples: int = 200,
-) -> Estimate:
+) -> IntervalEstimate:
     """Mean over pairs of systems of 1 - |p - q|: how sure the column, and people, are that one
     beats the other.
 
@@ -202,7 +206,7 @@ def soft_pairwise_accuracy(
     )
 
 
-def _system_differences(values: Vector, items: Sequence[Judged]) -> Float[np.ndarray, "S P"]:
+def _system_differences(values: Vector, items: Sequence[RatedText]) -> Float[np.ndarray, "S P"]:
     """For each source and pair of systems, the difference of their mean values on it; 0 where one
     has none.
     """
@@ -299,7 +303,7 @@ def fleiss_kappa(counts: Int[np.ndarray, "N L"]) -> float:
     return float((agreed - expected) / (1 - expected))
 
 
-def rater_ceiling(items: Sequence[Item]) -> float:
+def rater_ceiling(items: Sequence[Judgment]) -> float:
     """How well one rater agrees with the others: about what a scorer can hope for; NaN where no
     item has two raters.
 
@@ -309,7 +313,7 @@ def rater_ceiling(items: Sequence[Item]) -> float:
     shared = [
         one
         for item in items
-        if len(one := item.ratings if isinstance(item, Judged) else item.votes) > 1
+        if len(one := item.ratings if isinstance(item, RatedText) else item.votes) > 1
     ]
     seats = range(min(map(len, shared), default=0))
     alone = [np.array([given[seat] for given in shared]) for seat in seats]
@@ -317,7 +321,7 @@ def rater_ceiling(items: Sequence[Item]) -> float:
         np.array([(sum(given) - given[seat]) / (len(given) - 1) for given in shared])
         for seat in seats
     ]
-    agree = pearson if isinstance(next(iter(items), None), Judged) else _same_side
+    agree = pearson if isinstance(next(iter(items), None), RatedText) else _same_side
     return (
         float(np.mean([agree(a, b) for a, b in zip(alone, rest, strict=True)]))
         if shared
@@ -329,8 +333,8 @@ def _same_side(votes: Vector, others: Vector) -> float:
     return float(((1 + np.sign(votes - 0.5) * np.sign(others - 0.5)) / 2).mean())
 
 
-def rivals_differ(
-    a: Vector, b: Vector, items: Sequence[Item], seed: int, draws: int = 10_000
+def agreement_difference_p(
+    a: Vector, b: Vector, items: Sequence[Judgment], seed: int, draws: int = 10_000
 ) -> float:
     """Two-sided p that two columns, as ``on_items`` gives them, agree equally with people; whole
     sources are swapped.
@@ -339,7 +343,7 @@ def rivals_differ(
     no value somewhere.
     """
     clusters = [item.cluster for item in items]
-    judged = [item.rating for item in items if isinstance(item, Judged)]
+    judged = [item.rating for item in items if isinstance(item, RatedText)]
     if np.isnan(a).any() or np.isnan(b).any():
         return np.nan
     if judged:
@@ -357,7 +361,7 @@ def _row_pearson(rows: Float[np.ndarray, "R N"], people: Vector) -> Float[np.nda
 
 def _ratio(
     parts: Vector, wholes: Vector, clusters: Sequence[str] | None, seed: int, resamples: int
-) -> Estimate:
+) -> IntervalEstimate:
     """Sum of parts over sum of wholes, with its interval over clusters."""
     rows = cluster_rows(len(parts), clusters)
     chosen = np.random.default_rng(seed).integers(len(rows), size=(resamples, len(rows)))
@@ -371,7 +375,7 @@ def _defined_mean(values: Float[np.ndarray, "*draws M"]) -> Float[np.ndarray, "*
     return np.where(count > 0, np.nansum(values, axis=-1) / np.maximum(count, 1), np.nan)
 
 
-def _estimate(value: float, draws: Vector) -> Estimate:
+def _estimate(value: float, draws: Vector) -> IntervalEstimate:
     defined = draws[~np.isnan(draws)]
     low, high = np.percentile(defined, [2.5, 97.5]) if len(defined) else (np.nan, np.nan)
-    return Estimate(float(value), float(low), float(high))
+    return IntervalEstimate(float(value), float(low), float(high))

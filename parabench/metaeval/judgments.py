@@ -21,7 +21,7 @@ from parabench.contracts import Example, UserError
 
 
 @dataclass(frozen=True)
-class Judged:
+class RatedText:
     """A text and what each rater gave it; items of one ``cluster`` share a source and are not
     independent.
 
@@ -53,10 +53,10 @@ class Preference:
     votes: tuple[float, ...] = ()
 
 
-Item = Judged | Preference
+Judgment = RatedText | Preference
 
 
-def against_source(items: Sequence[Item]) -> list[Item]:
+def with_source_as_reference(items: Sequence[Judgment]) -> list[Judgment]:
     """The items with the source in place of all references, for data that has none: likeness to the
     source.
     """
@@ -64,7 +64,7 @@ def against_source(items: Sequence[Item]) -> list[Item]:
     return [replace(item, example=example) for item, example in zip(items, examples, strict=True)]
 
 
-def read_judgments(path: Path, layout: str = "jsonl") -> list[Item]:
+def read_judgments(path: Path, layout: str = "jsonl") -> list[Judgment]:
     """All items of a file in one of ``LAYOUTS``; raises UserError naming the line that cannot be
     read.
     """
@@ -84,7 +84,7 @@ def read_judgments(path: Path, layout: str = "jsonl") -> list[Item]:
     return found
 
 
-def _general(text: str) -> Iterator[Item]:
+def _general(text: str) -> Iterator[Judgment]:
     for number, line in enumerate(_lines(text), start=1):
         try:
             row = json.loads(line)
@@ -93,7 +93,7 @@ def _general(text: str) -> Iterator[Item]:
             raise ValueError(f"line {number}: {type(error).__name__} {error}") from None
 
 
-def _item(row: Mapping[str, Any], identity: str) -> Item:
+def _item(row: Mapping[str, Any], identity: str) -> Judgment:
     example = Example(identity, row["source"], tuple(row.get("references", ())))
     cluster = row.get("cluster", row["source"])
     if "chosen" in row:
@@ -107,10 +107,10 @@ def _item(row: Mapping[str, Any], identity: str) -> Item:
     ratings = tuple(map(float, row["ratings"]))
     if not ratings:
         raise ValueError("no ratings")
-    return Judged(example, row["text"], ratings, cluster, tuple(row.get("systems", ())))
+    return RatedText(example, row["text"], ratings, cluster, tuple(row.get("systems", ())))
 
 
-def _twitter_para(text: str) -> Iterator[Item]:
+def _twitter_para(text: str) -> Iterator[Judgment]:
     """Shen et al. 2022, in JSON Lines: a source, a reference, and candidates with their mean vote,
     0 to 1.
     """
@@ -118,10 +118,10 @@ def _twitter_para(text: str) -> Iterator[Item]:
         row = json.loads(line)
         for place, candidate in enumerate(row["candidates"]):
             example = Example(f"{number}.{place}", row["source"], (row["reference"],))
-            yield Judged(example, candidate["text"], (float(candidate["human"]),), row["source"])
+            yield RatedText(example, candidate["text"], (float(candidate["human"]),), row["source"])
 
 
-def _strap(text: str) -> Iterator[Item]:
+def _strap(text: str) -> Iterator[Judgment]:
     """Krishna et al. 2020, a row a rater: system, worker, item, label, source, text. Labels above
     0: meaning kept.
     """
@@ -131,10 +131,10 @@ def _strap(text: str) -> Iterator[Item]:
         judged = list(group)
         example = Example(f"{system}.{item}", judged[0]["text1"], ())
         labels = tuple(float(int(row["label"]) > 0) for row in judged)
-        yield Judged(example, judged[0]["text2"], labels, judged[0]["text1"], (system,))
+        yield RatedText(example, judged[0]["text2"], labels, judged[0]["text1"], (system,))
 
 
-def _apty(text: str) -> Iterator[Item]:
+def _apty(text: str) -> Iterator[Judgment]:
     """Meier et al. 2024, ``apty_ranked.json``: an original, the paraphrase ranked above another
     one, and ranks.
     """
@@ -156,7 +156,7 @@ def _lines(text: str) -> list[str]:
     return text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
 
 
-LAYOUTS: Mapping[str, Callable[[str], Iterator[Item]]] = {
+LAYOUTS: Mapping[str, Callable[[str], Iterator[Judgment]]] = {
     "jsonl": _general,
     "twitter-para": _twitter_para,
     "strap": _strap,

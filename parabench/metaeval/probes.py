@@ -18,7 +18,7 @@ from parabench.stats import significance
 
 
 @dataclass(frozen=True)
-class Finding:
+class ProbeResult:
     """What one perturbation does to one column, on the ``count`` of ``total`` texts that it applies
     to.
 
@@ -49,7 +49,7 @@ class Probe:
     edits: tuple[str | None, ...]
 
 
-def probes(examples: Sequence[Example], seed: int) -> list[Probe]:
+def make_probes(examples: Sequence[Example], seed: int) -> list[Probe]:
     """One reference of every example by the seed, judged by the others; UserError if one has no
     other.
     """
@@ -73,9 +73,9 @@ def probes(examples: Sequence[Example], seed: int) -> list[Probe]:
     return made
 
 
-def findings(
+def probe_scorer(
     scorer: Scorer, made: Sequence[Probe], seed: int, plain: Normaliser, resamples: int = 1000
-) -> Iterator[Finding]:
+) -> Iterator[ProbeResult]:
     """Every perturbation against every column that has a better direction; texts are normalised as
     in a run.
     """
@@ -108,7 +108,7 @@ def _compared(
     total: int,
     seed: int,
     resamples: int,
-) -> Iterator[Finding]:
+) -> Iterator[ProbeResult]:
     clusters = [probe.example.cluster or probe.example.id for probe in made]
     effect, low, high = significance.difference(
         scorer.combine, after, before, seed, resamples, clusters=clusters
@@ -119,7 +119,7 @@ def _compared(
             sign = 1 if column.better == "up" else -1
             share = float((sign * steps[:, place] < -1e-9).mean())
             ends = (float(effect[place]), float(low[place]), float(high[place]))
-            yield Finding(column, rule, len(made), total, share, *ends)
+            yield ProbeResult(column, rule, len(made), total, share, *ends)
 
 
 def _by_example(scorer: Scorer, statistics: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N C"]:

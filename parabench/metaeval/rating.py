@@ -19,11 +19,11 @@ from typing import Any
 
 from parabench.contracts import Example, UserError
 from parabench.render.escape import csv_text
-from parabench.report.results import Evidence
+from parabench.report.results import RunResults
 from parabench.stats.leave_one_out import without
 from parabench.store.files import read
 
-FORMAT = "parabench rating key 1"
+_KEY_FORMAT = "parabench rating key 1"
 HEAD = ("item", "letter", "source", "text", "rating", "comment")
 LOWEST, HIGHEST = 1, 5
 INSTRUCTIONS = f"""\
@@ -43,7 +43,7 @@ it. Save the file as CSV.
 
 
 @dataclass(frozen=True)
-class Shown:
+class AnonymousText:
     """One text of an item, and the systems that wrote it."""
 
     letter: str
@@ -52,33 +52,35 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Item:
+class RatingItem:
     """One source with the texts to rate, in the order of the sheet."""
 
     number: int
     example: Example
-    texts: tuple[Shown, ...]
+    texts: tuple[AnonymousText, ...]
 
 
 @dataclass(frozen=True)
-class Rated:
+class CollectedRatings:
     """A text with what each rater gave it."""
 
-    item: Item
-    shown: Shown
+    item: RatingItem
+    shown: AnonymousText
     ratings: tuple[float, ...]
 
 
-def draw(evidence: Evidence, systems: Sequence[str], count: int, seed: int) -> list[Item]:
+def draw_rating_items(
+    results: RunResults, systems: Sequence[str], count: int, seed: int
+) -> list[RatingItem]:
     """``count`` examples in random order, each with its texts in random order; all of them if there
     are fewer.
 
     Only examples that every system answered are drawn. UserError for a system that the run has not.
     """
     for name in systems:
-        if name not in evidence.outputs:
+        if name not in results.outputs:
             raise UserError(
-                f"rate {name!r}", "the run has no outputs of it", sorted(evidence.outputs)
+                f"rate {name!r}", "the run has no outputs of it", sorted(results.outputs)
             )
     if not 1 <= len(systems) <= len(ascii_uppercase):
         raise UserError(
@@ -88,38 +90,39 @@ def draw(evidence: Evidence, systems: Sequence[str], count: int, seed: int) -> l
         )
     chance = random.Random(seed)
     whole = [
-        e
-        for e in evidence.examples
-        if all(e.id in evidence.outputs[name].texts for name in systems)
+        e for e in results.examples if all(e.id in results.outputs[name].texts for name in systems)
     ]
     if not whole or count < 1:
         found = f"{len(whole)} examples that all systems answered, {count} asked for"
         raise UserError("make a rating sheet", found, mend="finish the run, or name fewer systems")
     chosen = chance.sample(whole, min(count, len(whole)))
     return [
-        _item(evidence, systems, number, example, chance)
-        for number, example in enumerate(chosen, 1)
+        _item(results, systems, number, example, chance) for number, example in enumerate(chosen, 1)
     ]
 
 
 def _item(
-    evidence: Evidence, systems: Sequence[str], number: int, example: Example, chance: random.Random
-) -> Item:
+    results: RunResults,
+    systems: Sequence[str],
+    number: int,
+    example: Example,
+    chance: random.Random,
+) -> RatingItem:
     """One source; where people wrote a text for every turn, that of one turn is shown and is no
     reference.
     """
-    texts = {name: evidence.outputs[name].texts[example.id] for name in systems}
+    texts = {name: results.outputs[name].texts[example.id] for name in systems}
     turns = max(map(len, texts.values()))
     turn = chance.randrange(turns)
     by_text: dict[str, list[str]] = {}
     for name, written in texts.items():
         by_text.setdefault(written[turn % len(written)], []).append(name)
     order = zip(ascii_uppercase, chance.sample(sorted(by_text), len(by_text)), strict=False)
-    shown = tuple(Shown(letter, text, tuple(by_text[text])) for letter, text in order)
-    return Item(number, without(example, turn) if turns > 1 else example, shown)
+    shown = tuple(AnonymousText(letter, text, tuple(by_text[text])) for letter, text in order)
+    return RatingItem(number, without(example, turn) if turns > 1 else example, shown)
 
 
-def sheet(items: Sequence[Item]) -> str:
+def rating_sheet(items: Sequence[RatingItem]) -> str:
     """The sheet as CSV with a byte order mark, which tells spreadsheets that it is UTF-8; no system
     is named in it.
     """
@@ -141,7 +144,7 @@ def sheet(items: Sequence[Item]) -> str:
     return "\ufeff" + file.getvalue()
 
 
-def key(items: Sequence[Item], facts: Mapping[str, Any]) -> str:
+def rating_key(items: Sequence[RatingItem], facts: Mapping[str, Any]) -> str:
     """What the sheet hides, as JSON; ``facts`` say of what run and seed it is."""
     content = [
         {
@@ -156,21 +159,21 @@ def key(items: Sequence[Item], facts: Mapping[str, Any]) -> str:
         }
         for item in items
     ]
-    return json.dumps({"format": FORMAT, **facts, "items": content}, indent=1) + "\n"
+    return json.dumps({"format": _KEY_FORMAT, **facts, "items": content}, indent=1) + "\n"
 
 
-def read_key(path: Path) -> list[Item]:
+def read_key(path: Path) -> list[RatingItem]:
     """The items of a key; UserError where the file is none."""
     try:
         found = json.loads(read(path))
-        if found["format"] != FORMAT:
+        if found["format"] != _KEY_FORMAT:
             raise ValueError(f"format {found['format']!r}")
         return [
-            Item(
+            RatingItem(
                 one["item"],
                 Example(one["id"], one["source"], tuple(one["references"])),
                 tuple(
-                    Shown(text["letter"], text["text"], tuple(text["systems"]))
+                    AnonymousText(text["letter"], text["text"], tuple(text["systems"]))
                     for text in one["texts"]
                 ),
             )
@@ -183,7 +186,7 @@ def read_key(path: Path) -> list[Item]:
         ) from None
 
 
-def read_sheets(paths: Sequence[Path], items: Sequence[Item]) -> list[Rated]:
+def read_sheets(paths: Sequence[Path], items: Sequence[RatingItem]) -> list[CollectedRatings]:
     """All raters' sheets against their key: every text that somebody rated, with the ratings in
     order of the sheets.
 
@@ -197,7 +200,9 @@ def read_sheets(paths: Sequence[Path], items: Sequence[Item]) -> list[Rated]:
     for path in paths:
         for place, rating in _read_sheet(path, known):
             ratings[place].append(rating)
-    found = [Rated(*known[place], tuple(given)) for place, given in ratings.items() if given]
+    found = [
+        CollectedRatings(*known[place], tuple(given)) for place, given in ratings.items() if given
+    ]
     if not found:
         raise UserError(
             f"read {', '.join(map(str, paths))}",
@@ -208,7 +213,7 @@ def read_sheets(paths: Sequence[Path], items: Sequence[Item]) -> list[Rated]:
 
 
 def _read_sheet(
-    path: Path, known: Mapping[tuple[str, str], tuple[Item, Shown]]
+    path: Path, known: Mapping[tuple[str, str], tuple[RatingItem, AnonymousText]]
 ) -> Iterator[tuple[tuple[str, str], float]]:
     seen: dict[tuple[str, str], int] = {}
     for line, row in _rows(path):
@@ -282,7 +287,7 @@ def _wrong(path: Path, line: int, found: str) -> UserError:
     return UserError(f"read {path}", f"line {line}: {found}", mend=MEND)
 
 
-def judgments(rated: Sequence[Rated]) -> str:
+def judgments_jsonl(rated: Sequence[CollectedRatings]) -> str:
     """JSON Lines that ``parabench meta`` reads; ``systems`` is for those who look."""
     lines = [
         {
@@ -299,7 +304,7 @@ def judgments(rated: Sequence[Rated]) -> str:
 
 
 @dataclass(frozen=True)
-class Mean:
+class MeanRating:
     """What a system was given on average over its rated texts, with a 95 % bootstrap interval over
     the sources.
     """
@@ -311,7 +316,7 @@ class Mean:
     high: float
 
 
-def means(rated: Sequence[Rated], seed: int) -> list[Mean]:
+def mean_ratings(rated: Sequence[CollectedRatings], seed: int) -> list[MeanRating]:
     """Every system's mean rating, best first; a text's rating is its raters' mean."""
     import numpy as np
 
@@ -323,5 +328,7 @@ def means(rated: Sequence[Rated], seed: int) -> list[Mean]:
             [[sum(one.ratings) / len(one.ratings)] for one in rated if name in one.shown.systems]
         )
         low, high = interval(lambda rows: rows.mean(axis=0), values, seed)
-        found.append(Mean(name, len(values), float(values.mean()), float(low[0]), float(high[0])))
+        found.append(
+            MeanRating(name, len(values), float(values.mean()), float(low[0]), float(high[0]))
+        )
     return sorted(found, key=lambda one: -one.mean)

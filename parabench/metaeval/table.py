@@ -12,14 +12,14 @@ from jaxtyping import Float
 
 from parabench.contracts import Column, Scorer, UserError
 from parabench.metaeval.agreement import (
-    ColumnAgainstPeople,
-    Estimate,
-    agreement,
-    on_items,
+    ColumnAgreement,
+    IntervalEstimate,
+    agreement_difference_p,
+    column_agreement,
+    judgment_values,
     rater_ceiling,
-    rivals_differ,
 )
-from parabench.metaeval.judgments import Item
+from parabench.metaeval.judgments import Judgment
 from parabench.render.escape import markdown
 from parabench.stats.significance import benjamini_hochberg
 
@@ -36,9 +36,9 @@ HEADS = {
 }
 
 
-def judge(
+def agreement_table(
     scorers: Sequence[Scorer],
-    items: Sequence[Item],
+    items: Sequence[Judgment],
     rival: str = "",
     seed: int = 0,
     resamples: int = 1000,
@@ -49,9 +49,9 @@ def judge(
     Raises UserError where the rival is no column of these scorers.
     """
     columns = [column for scorer in scorers for column in scorer.columns]
-    values = np.hstack([on_items(scorer, items) for scorer in scorers])
+    values = np.hstack([judgment_values(scorer, items) for scorer in scorers])
     found = [
-        agreement(c.name, row, items, seed, resamples)
+        column_agreement(c.name, row, items, seed, resamples)
         for c, row in zip(columns, values.T, strict=True)
     ]
     tests = _against_rival(columns, values, items, rival, seed) if rival else {}
@@ -61,7 +61,7 @@ def judge(
 def _against_rival(
     columns: Sequence[Column],
     values: Float[np.ndarray, "N C"],
-    items: Sequence[Item],
+    items: Sequence[Judgment],
     rival: str,
     seed: int,
 ) -> dict[str, float]:
@@ -73,7 +73,7 @@ def _against_rival(
         raise UserError(f"compare with the column {rival!r}", "no such column here", names)
     one = values[:, names.index(rival)]
     found = {
-        name: rivals_differ(row, one, items, seed)
+        name: agreement_difference_p(row, one, items, seed)
         for name, row in zip(names, values.T, strict=True)
     }
     known = [name for name, p in found.items() if name != rival and not math.isnan(p)]
@@ -82,7 +82,7 @@ def _against_rival(
     )
 
 
-def _heading(items: Sequence[Item], found: Sequence[ColumnAgainstPeople]) -> str:
+def _heading(items: Sequence[Judgment], found: Sequence[ColumnAgreement]) -> str:
     sources, ceiling = len({item.cluster for item in items}), rater_ceiling(items)
     raters = (
         "no item has two raters"
@@ -96,7 +96,7 @@ def _heading(items: Sequence[Item], found: Sequence[ColumnAgainstPeople]) -> str
 
 def _table(
     columns: Sequence[Column],
-    found: Sequence[ColumnAgainstPeople],
+    found: Sequence[ColumnAgreement],
     tests: Mapping[str, float],
     rival: str,
 ) -> str:
@@ -125,7 +125,7 @@ def _table(
     )
 
 
-def _estimate(one: Estimate | None) -> str:
+def _estimate(one: IntervalEstimate | None) -> str:
     if one is None or math.isnan(one.value):
         return "–"
     return f"{_number(one.value)} [{_number(one.low)}, {_number(one.high)}]"

@@ -54,13 +54,13 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "path.simplify_threshold": 0.2,
 }
-NAME = 24
+_MAX_NAME_LENGTH = 24
 """How many characters of a name a figure shows."""
 SVG = "http://www.w3.org/2000/svg"
 
 
 @dataclass(frozen=True)
-class Point:
+class PlanePoint:
     """One system in the plane of change and quality."""
 
     name: str
@@ -69,29 +69,31 @@ class Point:
     control: bool
 
 
-def pareto(points: Sequence[Point], change: Column, quality: Column) -> list[Point]:
+def pareto_front(points: Sequence[PlanePoint], change: Column, quality: Column) -> list[PlanePoint]:
     """The points that no other beats in one column without losing in the other, from most change to
     least.
     """
     signs = tuple(-1.0 if column.better == "down" else 1.0 for column in (change, quality))
 
-    def goods(point: Point) -> tuple[float, float]:
+    def goods(point: PlanePoint) -> tuple[float, float]:
         return signs[0] * point.change.value, signs[1] * point.quality.value
 
-    front: list[Point] = []
+    front: list[PlanePoint] = []
     for point in sorted(points, key=goods, reverse=True):
         if not front or goods(point)[1] > goods(front[-1])[1]:
             front.append(point)
     return front
 
 
-def plane(points: Sequence[Point], change: Column, quality: Column, width: float) -> str:
+def plane_figure(
+    points: Sequence[PlanePoint], change: Column, quality: Column, width: float
+) -> str:
     """Quality against change with both intervals, the controls as fixed points and the Pareto front
     of the systems.
 
     Both axes run so that better is up and to the right; ``width`` in inches at 100 pixels.
     """
-    front = pareto([point for point in points if not point.control], change, quality)
+    front = pareto_front([point for point in points if not point.control], change, quality)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, min(0.72 * width, 4.6)), layout="constrained")
         axes = figure.add_subplot(xlabel=_axis(change), ylabel=_axis(quality))
@@ -109,23 +111,23 @@ def plane(points: Sequence[Point], change: Column, quality: Column, width: float
         axes.xaxis.set_inverted(change.better == "down")
         axes.yaxis.set_inverted(quality.better == "down")
         _place(figure, axes, points)
-        return svg(figure, f"plane{width}")
+        return figure_to_svg(figure, f"plane{width}")
 
 
-def short(name: str) -> str:
+def shorten_name(name: str) -> str:
     """A name as a figure has room for it."""
     shown = visible(name)
-    return shown if len(shown) <= NAME else shown[: NAME - 1] + "…"
+    return shown if len(shown) <= _MAX_NAME_LENGTH else shown[: _MAX_NAME_LENGTH - 1] + "…"
 
 
 def _axis(column: Column) -> str:
     return (
-        short(column.name)
+        shorten_name(column.name)
         + {"up": " (higher is better)", "down": " (lower is better)", "none": ""}[column.better]
     )
 
 
-def _mark(axes: Axes, point: Point, on_front: bool) -> None:
+def _mark(axes: Axes, point: PlanePoint, on_front: bool) -> None:
     x, y = point.change, point.quality
     spans = np.array([[[s.value - s.low], [s.high - s.value]] for s in (x, y)])
     spans = np.nan_to_num(np.maximum(spans, 0))
@@ -152,7 +154,7 @@ def _mark(axes: Axes, point: Point, on_front: bool) -> None:
     )
 
 
-def _place(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
+def _place(figure: Figure, axes: Axes, points: Sequence[PlanePoint]) -> None:
     """Write each name beside its point, on the first side where it covers no point and no name."""
     sides = [
         (9, 0),
@@ -176,10 +178,10 @@ def _place(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
         taken.append(_extent(label))
 
 
-def _label(axes: Axes, point: Point, side: tuple[int, int]) -> Annotation:
+def _label(axes: Axes, point: PlanePoint, side: tuple[int, int]) -> Annotation:
     x, y = side
     return axes.annotate(
-        short(point.name),
+        shorten_name(point.name),
         (point.change.value, point.quality.value),
         xytext=side,
         textcoords="offset points",
@@ -222,7 +224,7 @@ def _around(center: np.ndarray) -> mpl.transforms.Bbox:
     return mpl.transforms.Bbox([center - 5, center + 5])
 
 
-def distribution(
+def distribution_figure(
     column: Column, values: Mapping[str, Sequence[float]], controls: frozenset[str]
 ) -> str:
     """How one column spreads over the examples, a violin for each system with its quartiles,
@@ -235,13 +237,13 @@ def distribution(
         for place, name in enumerate(reversed(names)):
             data = np.asarray(values[name], float)
             _violin(axes, place, data[np.isfinite(data)], MUTED if name in controls else ACCENT)
-        axes.set_yticks(range(len(names)), [short(name) for name in reversed(names)])
+        axes.set_yticks(range(len(names)), [shorten_name(name) for name in reversed(names)])
         axes.tick_params(length=0)
         axes.spines["left"].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.grid(True, axis="x", linewidth=0.6)
         axes.set_axisbelow(True)
-        return svg(figure, visible(f"distribution-{column.name}"))
+        return figure_to_svg(figure, visible(f"distribution-{column.name}"))
 
 
 def _violin(axes: Axes, place: int, data: np.ndarray, color: str) -> None:
@@ -255,7 +257,7 @@ def _violin(axes: Axes, place: int, data: np.ndarray, color: str) -> None:
     axes.plot(middle, place, "o", color=color, markerfacecolor=PAPER, markersize=4.5)
 
 
-def svg(figure: Figure, salt: str) -> str:
+def figure_to_svg(figure: Figure, salt: str) -> str:
     """The figure as an SVG element without styles, scripts or links, sized by the page;
     deterministic.
     """

@@ -14,10 +14,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-CLOSED = ("base-uri 'none'", "form-action 'none'")
+CSP_CLOSED = ("base-uri 'none'", "form-action 'none'")
 
 
-def template(package: str, name: str, **filters: Callable[..., object]) -> Template:
+def load_template(package: str, name: str, **filters: Callable[..., object]) -> Template:
     """The page ``templates/name`` of a package, with these filters."""
     environment = Environment(
         loader=PackageLoader(package),
@@ -30,28 +30,28 @@ def template(package: str, name: str, **filters: Callable[..., object]) -> Templ
     return environment.get_template(name)
 
 
-def part(package: str, *names: str) -> str:
+def template_text(package: str, *names: str) -> str:
     """Files of a package's ``templates/`` as they are, joined."""
     return "".join((files(package) / "templates" / name).read_text("utf-8") for name in names)
 
 
-def digest(text: str) -> str:
+def csp_hash(text: str) -> str:
     """The source expression by which a content-security policy admits this inline text."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def script_json(value: Any) -> str:
     """JSON that stays inside its script element whatever its strings hold."""
-    text = json.dumps(finite(value), separators=(",", ":"), allow_nan=False)
+    text = json.dumps(json_ready(value), separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def finite(value: Any) -> Any:
+def json_ready(value: Any) -> Any:
     """The value as JSON holds it: sequences as lists, undefined numbers as null."""
     if isinstance(value, Mapping):
-        return {str(key): finite(item) for key, item in value.items()}
+        return {str(key): json_ready(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [finite(item) for item in value]
+        return [json_ready(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parabench.contracts import Score
-from parabench.report.board import Comparison, Leaderboard, Row, to_json
-from parabench.report.leaderboard import to_csv, to_markdown
-from parabench.report.page import to_html
+from parabench.report.board import Comparison, Leaderboard, LeaderboardRow, board_to_json
+from parabench.report.leaderboard import board_to_csv, board_to_markdown
+from parabench.report.page import page_html
 from parabench.report.pagedata import PageData
-from parabench.report.results import Evidence, Measured, gather
+from parabench.report.results import RunResults, ScorerResults, load_results
 from parabench.stats.arrays import each, pooled, together
 from parabench.stats.significance import (
     benjamini_hochberg,
@@ -34,8 +34,8 @@ from parabench.store.files import write_atomically
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-LEVEL = 0.95
-SHOWN = 2_000
+CONFIDENCE_LEVEL = 0.95
+_MAX_PAGE_EXAMPLES = 2_000
 """Examples that the page holds at most, drawn by the seed."""
 
 
@@ -43,77 +43,77 @@ def write_reports(folder: Path) -> Leaderboard:
     """Write ``leaderboard.md``, ``.csv``, ``.json`` and ``report.html`` into a run folder, and
     return the board.
     """
-    evidence = gather(folder, SHOWN)
-    compared = comparisons(evidence)
-    board = leaderboard(evidence, compared)
+    results = load_results(folder, _MAX_PAGE_EXAMPLES)
+    compared = pairwise_comparisons(results)
+    board = build_leaderboard(results, compared)
     for name, text in (
-        ("leaderboard.md", to_markdown(board)),
-        ("leaderboard.csv", to_csv(board)),
-        ("leaderboard.json", to_json(board)),
-        ("report.html", to_html(page(evidence, board, compared))),
+        ("leaderboard.md", board_to_markdown(board)),
+        ("leaderboard.csv", board_to_csv(board)),
+        ("leaderboard.json", board_to_json(board)),
+        ("report.html", page_html(page_data(results, board, compared))),
     ):
         write_atomically(folder / name, text.encode())
     return board
 
 
-def leaderboard(evidence: Evidence, compared: tuple[Comparison, ...]) -> Leaderboard:
+def build_leaderboard(results: RunResults, compared: tuple[Comparison, ...]) -> Leaderboard:
     """Everything measured as one table, ranked by the suite's headline column."""
-    suite, ranks, draws = evidence.facts["suite"], _ranks(evidence, compared), evidence.resamples
+    suite, ranks, draws = results.facts["suite"], _ranks(results, compared), results.resamples
     names = {
         column.name: one.signature
-        for one in evidence.measured.values()
+        for one in results.measured.values()
         for column in one.scorer.columns
     }
-    systems = {f"system {name}": output.signature for name, output in evidence.outputs.items()}
-    sampled = f"clusters:{len(evidence.clusters)}|draws:{draws}|seed:{evidence.seed}"
-    scores = dict(_scores(evidence))
+    systems = {f"system {name}": output.signature for name, output in results.outputs.items()}
+    sampled = f"clusters:{len(results.clusters)}|draws:{draws}|seed:{results.seed}"
+    scores = dict(_scores(results))
     rows = tuple(
-        _row(evidence, name, ranks.get(name), scores.get(name, {})) for name in evidence.outputs
+        _row(results, name, ranks.get(name), scores.get(name, {})) for name in results.outputs
     )
-    broken = invalid(evidence, {row.system: row for row in rows})
-    if evidence.headline in broken:
+    broken = invalid_columns(results, {row.system: row for row in rows})
+    if results.headline in broken:
         rows = tuple(replace(row, rank=None) for row in rows)
     return Leaderboard(
         title=suite["title"],
         note=suite["note"],
-        headline=evidence.headline,
+        headline=results.headline,
         main=tuple(suite.get("table", ())),
-        columns=evidence.columns,
+        columns=results.columns,
         rows=rows,
         invalid=broken,
         signatures=names,
         provenance={
-            **evidence.facts,
-            "interval": f"percentile bootstrap|level:{LEVEL}|{sampled}",
+            **results.facts,
+            "interval": f"percentile bootstrap|level:{CONFIDENCE_LEVEL}|{sampled}",
             "ranks": f"paired randomisation|holm|{sampled}",
             **systems,
         },
         comparisons=compared,
-        detectable=_detectable(evidence),
+        detectable=_detectable(results),
     )
 
 
 def _row(
-    evidence: Evidence, system: str, rank: tuple[int, int] | None, scores: Mapping[str, Score]
-) -> Row:
-    output, asked = evidence.outputs[system], len(evidence.examples)
+    results: RunResults, system: str, rank: tuple[int, int] | None, scores: Mapping[str, Score]
+) -> LeaderboardRow:
+    output, asked = results.outputs[system], len(results.examples)
     if output.role != "system":
-        return Row(system, rank, scores, output.answered, asked, control=True)
+        return LeaderboardRow(system, rank, scores, output.answered, asked, control=True)
     known = sum("seen" in facts for facts in output.training)
     seeds = known or len(output.training) * (len(output.training) > 1)
     seen = ", ".join(dict.fromkeys(str(facts.get("seen", "unknown")) for facts in output.training))
-    return Row(system, rank, scores, output.answered, asked, False, seeds, seen)
+    return LeaderboardRow(system, rank, scores, output.answered, asked, False, seeds, seen)
 
 
-def _scores(evidence: Evidence) -> Iterator[tuple[str, dict[str, Score]]]:
+def _scores(results: RunResults) -> Iterator[tuple[str, dict[str, Score]]]:
     """The cells of every row."""
     found: dict[str, dict[str, Score]] = {}
-    for name, one in evidence.measured.items():
+    for name, one in results.measured.items():
         for (system, statistics), draws in zip(
-            one.statistics.items(), evidence.samples[name], strict=True
+            one.statistics.items(), results.bootstrap_draws[name], strict=True
         ):
             values, lost = together(one.scorer.combine, statistics), counts(one.scorer, statistics)
-            numbers = zip(values, *ends(draws, LEVEL), lost, strict=True)
+            numbers = zip(values, *ends(draws, CONFIDENCE_LEVEL), lost, strict=True)
             why = one.reasons(system)
             cells = [
                 Score(float(v), float(a), float(b), one.signature, n, why if n else "")
@@ -125,15 +125,15 @@ def _scores(evidence: Evidence) -> Iterator[tuple[str, dict[str, Score]]]:
     yield from found.items()
 
 
-def invalid(evidence: Evidence, rows: Mapping[str, Row]) -> dict[str, str]:
+def invalid_columns(results: RunResults, rows: Mapping[str, LeaderboardRow]) -> dict[str, str]:
     """The columns in which a sentinel does as well as the human, and which one; none where there is
     no human.
     """
-    roles = {name: output.role for name, output in evidence.outputs.items()}
+    roles = {name: output.role for name, output in results.outputs.items()}
     human = next((rows[name] for name, role in roles.items() if role == "human"), None)
     if human is None:
         return {}
-    columns = [column for column in evidence.columns if column.name in human.scores]
+    columns = [column for column in results.columns if column.name in human.scores]
     bad = {name: rows[name].scores for name, role in roles.items() if role == "sentinel"}
     bad = {
         name: scores
@@ -156,36 +156,36 @@ def invalid(evidence: Evidence, rows: Mapping[str, Row]) -> dict[str, str]:
     }
 
 
-def comparisons(evidence: Evidence) -> tuple[Comparison, ...]:
+def pairwise_comparisons(results: RunResults) -> tuple[Comparison, ...]:
     """All pairs of systems, the human among them, in every column that has a better way, the
     headline first.
 
     Sentinels are left out: they are there to test the columns, not to compete.
     """
-    found = [one for name in evidence.measured for one in _compared(evidence, name)]
-    headline = [one for one in found if one.column == evidence.headline]
-    others = [one for one in found if one.column != evidence.headline]
+    found = [one for name in results.measured for one in _compared(results, name)]
+    headline = [one for one in found if one.column == results.headline]
+    others = [one for one in found if one.column != results.headline]
     return (*_adjusted(headline, holm), *_adjusted(others, benjamini_hochberg))
 
 
-def _compared(evidence: Evidence, name: str) -> Iterator[Comparison]:
+def _compared(results: RunResults, name: str) -> Iterator[Comparison]:
     """Every pair in every column of one scorer, p-values as they are."""
-    one, samples = evidence.measured[name], evidence.samples[name]
-    systems, order = _competing(evidence, one, "system", "human"), list(one.statistics)
+    one, bootstrap = results.measured[name], results.bootstrap_draws[name]
+    systems, order = _competing(results, one, "system", "human"), list(one.statistics)
     pairs = list(combinations(range(len(systems)), 2))
     if not pairs or all(column.better == "none" for column in one.scorer.columns):
         return
     rows = [one.statistics[system] for system in systems]
     values = [together(one.scorer.combine, row) for row in rows]
     tests = paired_tests(
-        one.scorer.combine, rows, pairs, evidence.seed, evidence.resamples, evidence.clusters
+        one.scorer.combine, rows, pairs, results.seed, results.resamples, results.clusters
     )
     for (a, b), p in zip(pairs, tests, strict=True):
-        drawn = [samples[order.index(systems[place])] for place in (a, b)]
+        drawn = [bootstrap[order.index(systems[place])] for place in (a, b)]
         numbers = zip(
             one.scorer.columns,
             values[a] - values[b],
-            *ends(drawn[0] - drawn[1], LEVEL),
+            *ends(drawn[0] - drawn[1], CONFIDENCE_LEVEL),
             p,
             strict=True,
         )
@@ -211,76 +211,78 @@ def _adjusted(
     return [replace(one, p=float(number)) for one, number in zip(found, p, strict=True)]
 
 
-def _detectable(evidence: Evidence) -> float | None:
+def _detectable(results: RunResults) -> float | None:
     """The median over pairs of systems of the difference on the headline that would be found four
     times in five.
     """
-    if evidence.ranking is None:
+    if results.ranking is None:
         return None
-    name, place = evidence.ranking
-    one = evidence.measured[name]
-    samples = dict(zip(one.statistics, evidence.samples[name], strict=True))
-    pairs = combinations(_competing(evidence, one, "system"), 2)
-    found = [detectable((samples[a] - samples[b])[:, [place]])[0] for a, b in pairs]
+    name, place = results.ranking
+    one = results.measured[name]
+    bootstrap = dict(zip(one.statistics, results.bootstrap_draws[name], strict=True))
+    pairs = combinations(_competing(results, one, "system"), 2)
+    found = [detectable((bootstrap[a] - bootstrap[b])[:, [place]])[0] for a, b in pairs]
     return float(np.median(found)) if found and np.isfinite(found).all() else None
 
 
-def _ranks(evidence: Evidence, compared: tuple[Comparison, ...]) -> dict[str, tuple[int, int]]:
-    if evidence.ranking is None:
+def _ranks(results: RunResults, compared: tuple[Comparison, ...]) -> dict[str, tuple[int, int]]:
+    if results.ranking is None:
         return {}
-    name, place = evidence.ranking
-    one = evidence.measured[name]
-    systems, better = _competing(evidence, one, "system"), one.scorer.columns[place].better
+    name, place = results.ranking
+    one = results.measured[name]
+    systems, better = _competing(results, one, "system"), one.scorer.columns[place].better
     values = np.array(
         [together(one.scorer.combine, one.statistics[name])[place] for name in systems]
     )
     worse = np.zeros((len(systems), len(systems)), dtype=bool)
     for pair in compared:
         real = (
-            pair.p < 1 - LEVEL and not pair.low <= 0 <= pair.high
+            pair.p < 1 - CONFIDENCE_LEVEL and not pair.low <= 0 <= pair.high
         )  # the interval draws training seeds, the test none
-        if real and pair.column == evidence.headline and {pair.first, pair.second} <= set(systems):
+        if real and pair.column == results.headline and {pair.first, pair.second} <= set(systems):
             first, second = systems.index(pair.first), systems.index(pair.second)
             loses = pair.difference < 0 if better == "up" else pair.difference > 0
             worse[(first, second) if loses else (second, first)] = True
     return dict(zip(systems, rank_clusters(values, worse, better), strict=True))
 
 
-def _competing(evidence: Evidence, one: Measured, *roles: str) -> list[str]:
-    return sorted(name for name in one.statistics if evidence.outputs[name].role in roles)
+def _competing(results: RunResults, one: ScorerResults, *roles: str) -> list[str]:
+    return sorted(name for name in one.statistics if results.outputs[name].role in roles)
 
 
-def page(evidence: Evidence, board: Leaderboard, compared: tuple[Comparison, ...]) -> PageData:
+def page_data(
+    results: RunResults, board: Leaderboard, compared: tuple[Comparison, ...]
+) -> PageData:
     """What the HTML page shows besides the table: examples, texts, and every column on every
     example.
     """
-    examples = tuple(evidence.examples[place] for place in evidence.shown)
+    examples = tuple(results.examples[place] for place in results.shown)
     ids = [example.id for example in examples]
     return PageData(
         board=board,
         examples=examples,
-        total=len(evidence.examples),
+        total=len(results.examples),
         texts={
-            name: [output.shown(key) for key in ids] for name, output in evidence.outputs.items()
+            name: [output.shown(key) for key in ids] for name, output in results.outputs.items()
         },
-        values={name: dict(_values(evidence, name)) for name in evidence.outputs},
-        comparisons=tuple(one for one in compared if one.column == evidence.headline),
+        values={name: dict(_values(results, name)) for name in results.outputs},
+        comparisons=tuple(one for one in compared if one.column == results.headline),
         anchors=[
             name
-            for name, output in evidence.outputs.items()
+            for name, output in results.outputs.items()
             if output.role == "human" or name == "copy"
         ],
         cut={
             name: [place for place, key in enumerate(ids) if key in o.cut]
-            for name, o in evidence.outputs.items()
+            for name, o in results.outputs.items()
         },
     )
 
 
-def _values(evidence: Evidence, system: str) -> Iterator[tuple[str, list[float]]]:
-    for one in evidence.measured.values():
+def _values(results: RunResults, system: str) -> Iterator[tuple[str, list[float]]]:
+    for one in results.measured.values():
         if system in one.statistics:
-            rows = each(one.scorer.combine, pooled(one.statistics[system], evidence.shown))
+            rows = each(one.scorer.combine, pooled(one.statistics[system], results.shown))
             yield from (
                 (column.name, rows[:, place].tolist())
                 for place, column in enumerate(one.scorer.columns)

@@ -13,10 +13,10 @@ from itertools import product
 from typing import Any
 
 from parabench.contracts import Column, Decoding, Score, UserError
-from parabench.render.templating import finite
-from parabench.report.truncation import NAME as CUT_OFF
+from parabench.render.templating import json_ready
+from parabench.report.truncation import TRUNCATION_COLUMN
 
-FORMAT = "parabench leaderboard 1"
+_BOARD_FORMAT = "parabench leaderboard 1"
 ARROWS = {"up": " ↑", "down": " ↓", "none": ""}
 AGAINST = {
     "reference": "references",
@@ -30,7 +30,7 @@ MAIN_WIDTH = 8
 
 
 @dataclass(frozen=True)
-class Row:
+class LeaderboardRow:
     """One system: the first and last rank it may hold (None: unranked), its scores, how many
     examples have them.
 
@@ -81,7 +81,7 @@ class Leaderboard:
     note: str
     headline: str
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[LeaderboardRow, ...]
     invalid: Mapping[str, str]
     signatures: Mapping[str, str]
     provenance: Mapping[str, Any]
@@ -90,7 +90,7 @@ class Leaderboard:
     detectable: float | None = None
 
 
-def ordered(board: Leaderboard) -> tuple[Row, ...]:
+def ordered_rows(board: Leaderboard) -> tuple[LeaderboardRow, ...]:
     """The rows by the headline column, best first: complete ones, then partial ones, undefined
     values last in each.
     """
@@ -98,7 +98,7 @@ def ordered(board: Leaderboard) -> tuple[Row, ...]:
         board.headline, False
     )
 
-    def key(row: Row) -> tuple[bool, bool, float, str]:
+    def key(row: LeaderboardRow) -> tuple[bool, bool, float, str]:
         score = row.scores.get(board.headline)
         defined = score is not None and math.isfinite(score.value)
         value = score.value if score and defined else 0.0
@@ -124,7 +124,9 @@ def main_columns(board: Leaderboard) -> tuple[Column, ...]:
     known = {column.name: column for column in board.columns}
     told = {board.signatures.get(name) for name in names if name in known}
     unnamed = [
-        name for name in firsts if board.signatures.get(name) not in told and name != CUT_OFF
+        name
+        for name in firsts
+        if board.signatures.get(name) not in told and name != TRUNCATION_COLUMN
     ]
     return tuple(
         known[name]
@@ -133,7 +135,7 @@ def main_columns(board: Leaderboard) -> tuple[Column, ...]:
     )
 
 
-def rank_text(row: Row) -> str:
+def rank_text(row: LeaderboardRow) -> str:
     """``"1-3"``: the ranks a system may hold; ``"2"`` where they are one; empty where it is not
     ranked.
     """
@@ -143,23 +145,23 @@ def rank_text(row: Row) -> str:
     return str(low) if low == high else f"{low}-{high}"
 
 
-def count_text(row: Row) -> str:
+def count_text(row: LeaderboardRow) -> str:
     """``"500"``, or ``"312/500"`` where not every example has a score."""
     return str(row.scored) if row.scored == row.asked else f"{row.scored}/{row.asked}"
 
 
-def seeds_text(row: Row) -> str:
+def seeds_text(row: LeaderboardRow) -> str:
     """How many trainings stand behind a row; ``"1*"`` warns that nothing is known of another
     seed.
     """
     return "" if not row.seeds else "1*" if row.seeds == 1 else str(row.seeds)
 
 
-def row_facts(board: Leaderboard) -> dict[str, Callable[[Row], str]]:
+def row_facts(board: Leaderboard) -> dict[str, Callable[[LeaderboardRow], str]]:
     """What stands before the scores of every row, by its heading: how many examples, and what was
     learned from what.
     """
-    facts: dict[str, Callable[[Row], str]] = {"n": count_text}
+    facts: dict[str, Callable[[LeaderboardRow], str]] = {"n": count_text}
     facts |= {"seeds": seeds_text} if any(row.seeds for row in board.rows) else {}
     return facts | (
         {"seen": lambda row: row.seen}
@@ -168,14 +170,14 @@ def row_facts(board: Leaderboard) -> dict[str, Callable[[Row], str]]:
     )
 
 
-def reading(board: Leaderboard) -> list[str]:
+def reader_notes(board: Leaderboard) -> list[str]:
     """What has to be known to read the table, sentence by sentence."""
     ranked = any(row.rank for row in board.rows)
     ranks = "A rank is the range that the paired tests leave open; the first cluster is bold."
     found = [ranks if ranked else "Nothing here ranks."]
-    if made := made_text(board):
+    if made := decoding_note(board):
         found.append(f"Texts: {made}.")
-    if cut := cut_text(board):
+    if cut := truncation_note(board):
         found.append(f"The length limit ended some of them: {cut}.")
     if (references := _references(board)) > 1:
         found.append(
@@ -190,7 +192,7 @@ def reading(board: Leaderboard) -> list[str]:
         found.append(
             f"Samples of a source are compared with one another{people}; all else is about the first sample."
         )
-    if power := power_text(board):
+    if power := detectable_text(board):
         found.append(
             f"These examples show a difference of {power} {board.headline} four times in five."
         )
@@ -205,7 +207,7 @@ def reading(board: Leaderboard) -> list[str]:
     return found
 
 
-def made_text(board: Leaderboard) -> str:
+def decoding_note(board: Leaderboard) -> str:
     """How the texts were made, ``"beam 4, at most 64 new tokens, seed 0"``; empty where that is not
     known.
     """
@@ -236,10 +238,12 @@ def _apart(board: Leaderboard) -> Iterator[str]:
             yield f"{key.removeprefix('system ')} in {found[1]}"
 
 
-def cut_text(board: Leaderboard) -> str:
+def truncation_note(board: Leaderboard) -> str:
     """Which systems' outputs the length limit ended, ``"bart 12.5 %"``; empty where none were."""
     scores = [
-        (row.system, row.scores[CUT_OFF].value) for row in ordered(board) if CUT_OFF in row.scores
+        (row.system, row.scores[TRUNCATION_COLUMN].value)
+        for row in ordered_rows(board)
+        if TRUNCATION_COLUMN in row.scores
     ]
     return ", ".join(f"{system} {value:.1f} %" for system, value in scores if value > 0)
 
@@ -257,7 +261,7 @@ def _samples(board: Leaderboard) -> int:
     return count if isinstance(count, int) and count > 1 else 0
 
 
-def power_text(board: Leaderboard) -> str:
+def detectable_text(board: Leaderboard) -> str:
     """What the examples can show on the headline, ``"1.9"``; empty where there are no two systems
     to tell apart.
     """
@@ -269,12 +273,12 @@ def power_text(board: Leaderboard) -> str:
     )
 
 
-def gaps_text(board: Leaderboard) -> str:
+def missing_values_note(board: Leaderboard) -> str:
     """Which cells leave examples out, and why: ``"copy rouge1: 3 of 500 (no reference …)"``; empty
     where none does.
     """
     found: dict[str, list[str]] = {}
-    for row, column in product(ordered(board), board.columns):
+    for row, column in product(ordered_rows(board), board.columns):
         if (score := row.scores.get(column.name)) and score.undefined:
             gap = (
                 f"{column.name}: {row.scored - score.undefined} of {row.scored}"
@@ -301,45 +305,49 @@ def _number(number: float, digits: int) -> str:
     return f"{number:.{digits}f}" if abs(number) < 1e7 else f"{number:.3g}"
 
 
-def label(board: Leaderboard, column: Column) -> str:
+def column_label(board: Leaderboard, column: Column) -> str:
     """The column's name with its direction and, where it does not rank here, a warning sign."""
     return column.name + ARROWS[column.better] + (" ⚠" if column.name in board.invalid else "")
 
 
-def is_top(board: Leaderboard, row: Row, column: Column) -> bool:
+def is_top(board: Leaderboard, row: LeaderboardRow, column: Column) -> bool:
     """Whether the cell belongs to the headline's first cluster, the only thing printed bold."""
     return column.name == board.headline and row.rank is not None and row.rank[0] == 1
 
 
-def to_json(board: Leaderboard) -> str:
+def board_to_json(board: Leaderboard) -> str:
     """The whole board, keys sorted, undefined numbers as null; the same board gives the same
     bytes.
     """
-    content = {"format": FORMAT, **asdict(board), "rows": [asdict(row) for row in ordered(board)]}
-    return json.dumps(finite(content), sort_keys=True, allow_nan=False, indent=1) + "\n"
+    content = {
+        "format": _BOARD_FORMAT,
+        **asdict(board),
+        "rows": [asdict(row) for row in ordered_rows(board)],
+    }
+    return json.dumps(json_ready(content), sort_keys=True, allow_nan=False, indent=1) + "\n"
 
 
-def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+def flatten_facts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """Nested mappings as ``("versions.torch", "2.13.0")`` pairs, keys sorted; anything else as
     text.
     """
     if isinstance(value, Mapping):
         for key in sorted(value, key=str):
-            yield from flat(value[key], f"{path}.{key}" if path else str(key))
+            yield from flatten_facts(value[key], f"{path}.{key}" if path else str(key))
     elif value is not None:
         yield (
             path,
             value
             if isinstance(value, str)
-            else json.dumps(finite(value), ensure_ascii=False, default=str),
+            else json.dumps(json_ready(value), ensure_ascii=False, default=str),
         )
 
 
-def from_json(text: str) -> Leaderboard:
+def board_from_json(text: str) -> Leaderboard:
     """Read what ``to_json`` wrote; UserError where it is something else."""
     try:
         content = json.loads(text)
-        if content.pop("format") != FORMAT:
+        if content.pop("format") != _BOARD_FORMAT:
             raise ValueError("another format")
         columns = tuple(Column(**column) for column in content.pop("columns"))
         rows = tuple(_row(row) for row in content.pop("rows"))
@@ -348,14 +356,16 @@ def from_json(text: str) -> Leaderboard:
         return Leaderboard(**kept, columns=columns, rows=rows, comparisons=compared)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
-            "read a leaderboard", str(error), [FORMAT], "parabench report RUN"
+            "read a leaderboard", str(error), [_BOARD_FORMAT], "parabench report RUN"
         ) from None
 
 
-def _row(content: dict[str, Any]) -> Row:
+def _row(content: dict[str, Any]) -> LeaderboardRow:
     scores = {name: _score(score) for name, score in content.pop("scores").items()}
     rank = content.pop("rank")
-    return Row(**content, scores=scores, rank=None if rank is None else (rank[0], rank[1]))
+    return LeaderboardRow(
+        **content, scores=scores, rank=None if rank is None else (rank[0], rank[1])
+    )
 
 
 def _score(content: dict[str, Any]) -> Score:

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 
 from parabench.contracts import Signature, UserError
 from parabench.render.escape import markdown, visible
-from parabench.report.board import AGAINST, Leaderboard, Row, main_columns, rank_text, score_text
+from parabench.report.board import (
+    AGAINST,
+    Leaderboard,
+    LeaderboardRow,
+    main_columns,
+    rank_text,
+    score_text,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -72,7 +79,7 @@ def to_card(
     return f"---\n{data.to_yaml()}\n---\n\n{body}\n"
 
 
-def _row(board: Leaderboard, name: str, adapter: Adapter) -> Row:
+def _row(board: Leaderboard, name: str, adapter: Adapter) -> LeaderboardRow:
     for row in board.rows:
         if row.system == name:
             scored = dict(
@@ -93,7 +100,7 @@ def _row(board: Leaderboard, name: str, adapter: Adapter) -> Row:
     )
 
 
-def _results(board: Leaderboard, row: Row) -> list[EvalResult]:
+def _results(board: Leaderboard, row: LeaderboardRow) -> list[EvalResult]:
     """One for each main column that is defined; the value is that of the table, unrounded."""
     from huggingface_hub import EvalResult
 
@@ -171,7 +178,7 @@ def _training(adapter: Adapter, licence: str, data_licence: str) -> str:
     )
 
 
-def _table(board: Leaderboard, row: Row) -> str:
+def _table(board: Leaderboard, row: LeaderboardRow) -> str:
     lines = []
     for column in main_columns(board):
         value, interval = score_text(row.scores.get(column.name), column)

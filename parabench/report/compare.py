@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parabench.contracts import Column, Score, Scorer, UserError
-from parabench.report.board import Leaderboard, Row, flat
+from parabench.report.board import Leaderboard, LeaderboardRow, flatten_facts
 from parabench.stats.arrays import Pooled, Rows, together
 from parabench.stats.significance import Clusters, difference, holm, paired_test
 
@@ -27,7 +27,7 @@ MUST_AGREE = ("data", "decoding", "normalise", "protocol", "signature")
 
 
 @dataclass(frozen=True)
-class Pair:
+class PairedStatistics:
     """What one scorer measured in two runs: statistics by system, one row per example in the same
     order.
     """
@@ -66,11 +66,11 @@ class Change:
         )
 
 
-def differing(first: Leaderboard, second: Leaderboard) -> dict[str, tuple[str, str]]:
+def differing_fields(first: Leaderboard, second: Leaderboard) -> dict[str, tuple[str, str]]:
     """All fields in which two boards differ, by dotted name; the signature of a column only where
     both have it.
     """
-    facts = [dict(flat(_facts(board))) for board in (first, second)]
+    facts = [dict(flatten_facts(_facts(board))) for board in (first, second)]
     names = sorted(facts[0].keys() | facts[1].keys())
     pairs = {name: (facts[0].get(name, "absent"), facts[1].get(name, "absent")) for name in names}
     one_sided = {f"signature.{name}" for name in first.signatures.keys() ^ second.signatures.keys()}
@@ -83,11 +83,11 @@ def _facts(board: Leaderboard) -> dict[str, object]:
     return {**board.provenance, "headline": board.headline, "signature": board.signatures}
 
 
-def forbidding(first: Leaderboard, second: Leaderboard) -> dict[str, tuple[str, str]]:
+def blocking_differences(first: Leaderboard, second: Leaderboard) -> dict[str, tuple[str, str]]:
     """The fields of ``differing`` that make a comparison of the two meaningless."""
     return {
         name: pair
-        for name, pair in differing(first, second).items()
+        for name, pair in differing_fields(first, second).items()
         if name.split(".")[0] in MUST_AGREE
     }
 
@@ -95,7 +95,7 @@ def forbidding(first: Leaderboard, second: Leaderboard) -> dict[str, tuple[str, 
 def check_comparable(boards: Mapping[str, Leaderboard]) -> None:
     """UserError that names every differing field, unless any two of the runs may be compared."""
     for (name, board), (other_name, other) in combinations(boards.items(), 2):
-        if fields := forbidding(board, other):
+        if fields := blocking_differences(board, other):
             found = "; ".join(
                 f"{field}: {one} in {name}, {two} in {other_name}"
                 for field, (one, two) in fields.items()
@@ -134,8 +134,8 @@ def side_by_side(boards: Mapping[str, Leaderboard]) -> Leaderboard:
     )
 
 
-def changes(
-    pairs: Sequence[Pair],
+def paired_changes(
+    pairs: Sequence[PairedStatistics],
     seed: int,
     resamples: int = 10_000,
     draws: int = 10_000,
@@ -154,7 +154,7 @@ def changes(
 
 
 def _changes(
-    pair: Pair, system: str, seed: int, resamples: int, draws: int, clusters: Clusters
+    pair: PairedStatistics, system: str, seed: int, resamples: int, draws: int, clusters: Clusters
 ) -> Iterator[Change]:
     combine, before, after = pair.scorer.combine, pair.before[system], pair.after[system]
     one, other = Pooled(before), Pooled(after)
@@ -170,7 +170,7 @@ def _changes(
         yield Change(system, column, *(float(number) for number in row))
 
 
-def as_board(before: Leaderboard, after: Leaderboard, found: Sequence[Change]) -> Leaderboard:
+def changes_board(before: Leaderboard, after: Leaderboard, found: Sequence[Change]) -> Leaderboard:
     """The changes as a table: every cell is after minus before, with its paired interval."""
     columns = tuple(
         column for column in after.columns if any(change.column == column for change in found)
@@ -192,7 +192,9 @@ def as_board(before: Leaderboard, after: Leaderboard, found: Sequence[Change]) -
     )
 
 
-def _row(row: Row, found: Sequence[Change], signatures: Mapping[str, str]) -> Row:
+def _row(
+    row: LeaderboardRow, found: Sequence[Change], signatures: Mapping[str, str]
+) -> LeaderboardRow:
     scores = {
         c.column.name: Score(c.difference, c.low, c.high, signatures.get(c.column.name, ""))
         for c in found

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from parabench.contracts import Score, UserError
 from parabench.render.escape import latex
-from parabench.render.templating import finite
+from parabench.render.templating import json_ready
 from parabench.report.board import (
     Leaderboard,
-    Row,
+    LeaderboardRow,
     count_text,
     is_top,
     main_columns,
-    ordered,
+    ordered_rows,
     rank_text,
-    reading,
+    reader_notes,
     score_text,
 )
 from parabench.stats.arrays import Rows, pooled
@@ -70,10 +70,10 @@ def to_lm_eval(
         "model_name_sanitized": "".join(c if c.isalnum() or c in "-_." else "__" for c in system),
         **({} if date is None else {"date": date}),
     }
-    return json.dumps(finite(content), indent=2, sort_keys=True, allow_nan=False) + "\n"
+    return json.dumps(json_ready(content), indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
-def _lm_eval_metrics(row: Row) -> Iterator[tuple[str, float]]:
+def _lm_eval_metrics(row: LeaderboardRow) -> Iterator[tuple[str, float]]:
     for name, score in row.scores.items():
         if math.isfinite(score.value):
             yield f"{name},none", score.value
@@ -112,10 +112,10 @@ def to_latex(board: Leaderboard) -> str:
             )
             for c in columns
         ]
-        for row in ordered(board)
+        for row in ordered_rows(board)
     ]
     frame = pandas.DataFrame(rows, columns=range(len(heads))).set_axis(heads, axis=1)
-    told = ["Values with 95 % bootstrap intervals.", *reading(board)]
+    told = ["Values with 95 % bootstrap intervals.", *reader_notes(board)]
     caption = latex(" ".join([f"{board.title}. {board.note}", *told]))
     alignment = "rlr" + "r" * len(columns)
     table = frame.style.hide(axis="index").to_latex(
@@ -129,7 +129,7 @@ def to_latex(board: Leaderboard) -> str:
     )
 
 
-def _latex_name(row: Row) -> str:
+def _latex_name(row: LeaderboardRow) -> str:
     return rf"\textit{{{latex(row.system)}}}" if row.control else latex(row.system)
 
 
@@ -154,11 +154,11 @@ def to_parquet(
 
     parts = [
         pyarrow.Table.from_pydict(_columns(data, row, statistics or {}))
-        for row in ordered(data.board)
+        for row in ordered_rows(data.board)
         if row.system in data.texts
     ]
     facts = {"signatures": dict(data.board.signatures), "provenance": data.board.provenance}
-    metadata = {"parabench": json.dumps(finite(facts), sort_keys=True, allow_nan=False)}
+    metadata = {"parabench": json.dumps(json_ready(facts), sort_keys=True, allow_nan=False)}
     table = pyarrow.concat_tables(parts, promote_options="permissive").replace_schema_metadata(
         metadata
     )
@@ -166,7 +166,7 @@ def to_parquet(
 
 
 def _columns(
-    data: PageData, row: Row, statistics: Mapping[str, Mapping[str, Rows]]
+    data: PageData, row: LeaderboardRow, statistics: Mapping[str, Mapping[str, Rows]]
 ) -> dict[str, Sequence[Any]]:
     count, values = len(data.examples), data.values.get(row.system, {})
     found: dict[str, Sequence[Any]] = {

@@ -17,19 +17,17 @@ from parabench.report.board import (
     AGAINST,
     MAIN_WIDTH,
     Leaderboard,
-    Row,
-    flat,
-    from_json,
-    gaps_text,
+    LeaderboardRow,
+    column_label,
+    flatten_facts,
     is_top,
-    label,
     main_columns,
-    ordered,
+    missing_values_note,
+    ordered_rows,
     rank_text,
-    reading,
+    reader_notes,
     row_facts,
     score_text,
-    to_json,
 )
 
 if TYPE_CHECKING:
@@ -37,12 +35,10 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-__all__ = ["Leaderboard", "Row", "from_json", "to_csv", "to_json", "to_markdown", "to_terminal"]
-
 GAPS = "Cells that leave out examples without a value, and why:"
 
 
-def to_csv(board: Leaderboard) -> str:
+def board_to_csv(board: Leaderboard) -> str:
     """One line a system: ``name``, ``name.low``, ``name.high`` in full, all ``name.signature``,
     ``name.undefined``.
     """
@@ -54,11 +50,11 @@ def to_csv(board: Leaderboard) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(_csv_row(row, names) for row in ordered(board))
+    writer.writerows(_csv_row(row, names) for row in ordered_rows(board))
     return stream.getvalue()
 
 
-def _csv_row(row: Row, names: Sequence[str]) -> list[str | int | bool]:
+def _csv_row(row: LeaderboardRow, names: Sequence[str]) -> list[str | int | bool]:
     scores = [row.scores.get(name) for name in names]
     numbers = [
         [score.value, score.low, score.high] if score else [math.nan] * 3 for score in scores
@@ -75,7 +71,7 @@ def _csv_row(row: Row, names: Sequence[str]) -> list[str | int | bool]:
     return [*facts, *cells, row.seeds or "", csv_text(row.seen), *signatures, *gaps]
 
 
-def to_markdown(board: Leaderboard) -> str:
+def board_to_markdown(board: Leaderboard) -> str:
     """GitHub-flavoured Markdown: the main table, the other columns by what they compare, signatures
     and provenance.
     """
@@ -90,7 +86,7 @@ def to_markdown(board: Leaderboard) -> str:
         f"**{markdown(name)} does not rank here:** {markdown(why)}"
         for name, why in sorted(board.invalid.items())
     ]
-    lines += [markdown(f"{GAPS} {gaps}")] if (gaps := gaps_text(board)) else []
+    lines += [markdown(f"{GAPS} {gaps}")] if (gaps := missing_values_note(board)) else []
     for heading, columns in _other_tables(board, main):
         lines += [f"## {heading}", _markdown_table(board, columns)]
     signatures = [
@@ -98,7 +94,7 @@ def to_markdown(board: Leaderboard) -> str:
         for name, text in sorted(board.signatures.items())
     ]
     provenance = [
-        f"- {markdown(key)}: {markdown_code(text)}" for key, text in flat(board.provenance)
+        f"- {markdown(key)}: {markdown_code(text)}" for key, text in flatten_facts(board.provenance)
     ]
     lines += ["## Signatures", "\n".join(signatures)] if signatures else []
     lines += ["## Provenance", "\n".join(provenance)] if provenance else []
@@ -110,7 +106,7 @@ def _reading(board: Leaderboard) -> str:
     warned = " ⚠ marks a column that does not rank here." if board.invalid else ""
     return (
         f"Ordered by **{markdown(board.headline)}**. Each value stands with its 95 % bootstrap interval."
-        f"{controls}{warned} " + " ".join(map(markdown, reading(board)))
+        f"{controls}{warned} " + " ".join(map(markdown, reader_notes(board)))
     )
 
 
@@ -135,7 +131,9 @@ def _other_tables(
 def _markdown_table(board: Leaderboard, columns: Sequence[Column]) -> str:
     from tabulate import tabulate
 
-    heads = [f"{markdown(label(board, column))} ({AGAINST[column.against]})" for column in columns]
+    heads = [
+        f"{markdown(column_label(board, column))} ({AGAINST[column.against]})" for column in columns
+    ]
     facts = row_facts(board)
     rows = [
         [
@@ -143,7 +141,7 @@ def _markdown_table(board: Leaderboard, columns: Sequence[Column]) -> str:
             *(markdown(text(row)) for text in facts.values()),
             *_markdown_scores(board, row, columns),
         ]
-        for row in ordered(board)
+        for row in ordered_rows(board)
     ]
     align = ["right", "left", *["right"] * (len(facts) + len(columns))]
     return tabulate(
@@ -151,18 +149,20 @@ def _markdown_table(board: Leaderboard, columns: Sequence[Column]) -> str:
     )
 
 
-def _markdown_name(row: Row) -> str:
+def _markdown_name(row: LeaderboardRow) -> str:
     return markdown(row.system) + (" †" if row.control else "")
 
 
-def _markdown_scores(board: Leaderboard, row: Row, columns: Sequence[Column]) -> Iterator[str]:
+def _markdown_scores(
+    board: Leaderboard, row: LeaderboardRow, columns: Sequence[Column]
+) -> Iterator[str]:
     for column in columns:
         value, interval = score_text(row.scores.get(column.name), column)
         value = f"**{value}**" if is_top(board, row, column) else value
         yield f"{value} {interval}".strip()
 
 
-def to_terminal(board: Leaderboard, console: Console) -> None:
+def print_board(board: Leaderboard, console: Console) -> None:
     """Print the main table, as many columns as the console is wide, then the note and what does not
     rank.
     """
@@ -184,9 +184,9 @@ def to_terminal(board: Leaderboard, console: Console) -> None:
         console.print(
             Text(visible(f"⚠ nor do these, for reasons in the files: {', '.join(others)}"))
         )
-    if gaps := gaps_text(board):
+    if gaps := missing_values_note(board):
         console.print(Text(visible(f"{GAPS} {gaps}")))
-    for sentence in reading(board):
+    for sentence in reader_notes(board):
         console.print(Text(visible(sentence), style="dim"))
     if hidden := [column.name for column in board.columns if column.name not in shown]:
         console.print(
@@ -209,11 +209,11 @@ def _terminal_table(board: Leaderboard, columns: Sequence[Column]) -> Table:
         table.add_column(head, justify="right", no_wrap=True)
     for column in columns:
         table.add_column(
-            Text(f"{visible(label(board, column))}\n{AGAINST[column.against]}"),
+            Text(f"{visible(column_label(board, column))}\n{AGAINST[column.against]}"),
             justify="right",
             no_wrap=True,
         )
-    for row in ordered(board):
+    for row in ordered_rows(board):
         cells = [_terminal_cell(board, row, column) for column in columns]
         name = Text(
             visible(row.system) + (" †" if row.control else ""),
@@ -225,7 +225,7 @@ def _terminal_table(board: Leaderboard, columns: Sequence[Column]) -> Table:
     return table
 
 
-def _terminal_cell(board: Leaderboard, row: Row, column: Column) -> Text:
+def _terminal_cell(board: Leaderboard, row: LeaderboardRow, column: Column) -> Text:
     from rich.text import Text
 
     value, interval = score_text(row.scores.get(column.name), column)

@@ -16,21 +16,30 @@ from markupsafe import Markup
 
 from parabench.contracts import Column, Score
 from parabench.render.escape import visible
-from parabench.render.templating import CLOSED, digest, part, script_json, template
+from parabench.render.templating import (
+    CSP_CLOSED,
+    csp_hash,
+    load_template,
+    script_json,
+    template_text,
+)
 from parabench.report import board as boards
-from parabench.report.board import Leaderboard, Row, flat
+from parabench.report.board import Leaderboard, LeaderboardRow, flatten_facts
 from parabench.report.pagedata import PageData
-from parabench.report.samples import samples
+from parabench.report.sample_browser import sample_browser_data
 
-LEVEL = 0.05
+SIGNIFICANCE_LEVEL = 0.05
 """A pair of systems whose adjusted p-value is below this is told apart."""
 
 
-def to_html(data: PageData) -> str:
+def page_html(data: PageData) -> str:
     """The page as one HTML document; the same data gives the same bytes."""
-    style, script = part("parabench.render", "page.css"), part("parabench.report", "page.js")
+    style, script = (
+        template_text("parabench.render", "page.css"),
+        template_text("parabench.report", "page.js"),
+    )
     signatures = data.board.signatures
-    return template(
+    return load_template(
         "parabench.report",
         "page.html.j2",
         visible=visible,
@@ -39,17 +48,17 @@ def to_html(data: PageData) -> str:
     ).render(
         data=data,
         board=data.board,
-        rows=boards.ordered(data.board),
+        rows=boards.ordered_rows(data.board),
         main={column.name for column in boards.main_columns(data.board)},
         groups=column_groups(data.board),
         ids={column.name: f"about-{place}" for place, column in enumerate(data.board.columns)},
-        cell=lambda row, column: cell(data.board, row, column),
-        figures=drawings(data),
-        matrix=matrix(data),
-        level=LEVEL,
-        gaps=boards.gaps_text(data.board),
+        cell=lambda row, column: table_cell(data.board, row, column),
+        figures=page_figures(data),
+        matrix=pairwise_matrix(data),
+        level=SIGNIFICANCE_LEVEL,
+        gaps=boards.missing_values_note(data.board),
         facts=boards.row_facts(data.board),
-        reading=boards.reading(data.board),
+        reading=boards.reader_notes(data.board),
         undefined={
             column.name: sum(
                 row.scores[column.name].undefined
@@ -63,18 +72,18 @@ def to_html(data: PageData) -> str:
             (name, list(group))
             for name, group in groupby(data.board.columns, lambda c: signatures.get(c.name, ""))
         ],
-        provenance=list(flat(data.board.provenance)),
+        provenance=list(flatten_facts(data.board.provenance)),
         against=boards.AGAINST,
         arrows=boards.ARROWS,
-        samples=Markup(script_json(samples(data))),
+        samples=Markup(script_json(sample_browser_data(data))),
         style=Markup(style),
         script=Markup(script),
         policy="; ".join(
             [
                 "default-src 'none'",
-                f"style-src {digest(style)}",
-                f"script-src {digest(script)}",
-                *CLOSED,
+                f"style-src {csp_hash(style)}",
+                f"script-src {csp_hash(script)}",
+                *CSP_CLOSED,
             ]
         ),
     )
@@ -94,7 +103,7 @@ def column_groups(board: Leaderboard) -> list[tuple[str, list[Column]]]:
     return [(name, columns) for name, columns in groups if columns]
 
 
-def cell(board: Leaderboard, row: Row, column: Column) -> dict[str, Any]:
+def table_cell(board: Leaderboard, row: LeaderboardRow, column: Column) -> dict[str, Any]:
     """One cell: text, sorting key, and the ends and middle of its whisker in percent of the
     column's range.
     """
@@ -131,16 +140,16 @@ def _ends(score: Score) -> list[float]:
 # ---- figures
 
 
-def drawings(data: PageData) -> dict[str, Any]:
+def page_figures(data: PageData) -> dict[str, Any]:
     """The plane, wide and narrow (None without such values), and a distribution for every column
     that has values.
     """
-    from parabench.render.figures import distribution
+    from parabench.render.figures import distribution_figure
 
     controls = frozenset(row.system for row in data.board.rows if row.control)
     names = [
         row.system
-        for row in boards.ordered(data.board)
+        for row in boards.ordered_rows(data.board)
         if row.system in data.values and data.shows(row)
     ]
     main = boards.main_columns(data.board)
@@ -149,19 +158,21 @@ def drawings(data: PageData) -> dict[str, Any]:
     for column in columns:
         values = {name: data.values[name].get(column.name, ()) for name in names}
         if any(np.isfinite(np.asarray(numbers, float)).any() for numbers in values.values()):
-            drawn.append((column, Markup(distribution(column, values, controls)), column in main))
+            drawn.append(
+                (column, Markup(distribution_figure(column, values, controls)), column in main)
+            )
     return {"plane": _plane(data), "distributions": drawn}
 
 
 def _plane(data: PageData) -> dict[str, Any] | None:
-    from parabench.render.figures import Point, pareto, plane
+    from parabench.render.figures import PlanePoint, pareto_front, plane_figure
 
-    change, quality = axes(data)
+    change, quality = plane_axes(data)
     if change is None or quality is None:
         return None
     points = [
-        Point(row.system, row.scores[change.name], row.scores[quality.name], row.control)
-        for row in boards.ordered(data.board)
+        PlanePoint(row.system, row.scores[change.name], row.scores[quality.name], row.control)
+        for row in boards.ordered_rows(data.board)
         if row.scored == row.asked
         and data.shows(row)
         and all(
@@ -170,8 +181,8 @@ def _plane(data: PageData) -> dict[str, Any] | None:
     ]
     if not points:
         return None
-    front = pareto([point for point in points if not point.control], change, quality)
-    drawn = [Markup(plane(points, change, quality, width)) for width in (6.6, 4.2)]
+    front = pareto_front([point for point in points if not point.control], change, quality)
+    drawn = [Markup(plane_figure(points, change, quality, width)) for width in (6.6, 4.2)]
     return {
         "change": change,
         "quality": quality,
@@ -180,7 +191,7 @@ def _plane(data: PageData) -> dict[str, Any] | None:
     }
 
 
-def axes(data: PageData) -> tuple[Column | None, Column | None]:
+def plane_axes(data: PageData) -> tuple[Column | None, Column | None]:
     """The columns of change and of quality: those named, else the first against the source and
     against references.
 
@@ -202,7 +213,7 @@ def axes(data: PageData) -> tuple[Column | None, Column | None]:
 # ---- pairs
 
 
-def matrix(data: PageData) -> list[tuple[str, list[dict[str, Any] | None]]]:
+def pairwise_matrix(data: PageData) -> list[tuple[str, list[dict[str, Any] | None]]]:
     """For every system against every other: the difference on the headline, its interval, p and the
     verdict.
     """
@@ -213,7 +224,7 @@ def matrix(data: PageData) -> list[tuple[str, list[dict[str, Any] | None]]]:
     pairs |= {(c.second, c.first): (-c.difference, -c.high, -c.low, c.p) for c in data.comparisons}
     names = [
         row.system
-        for row in boards.ordered(data.board)
+        for row in boards.ordered_rows(data.board)
         if any(row.system in pair for pair in pairs)
     ]
     return [(name, [_pair(pairs.get((name, other)), column) for other in names]) for name in names]
@@ -224,7 +235,7 @@ def _pair(pair: tuple[float, float, float, float] | None, column: Column) -> dic
         return None
     difference, low, high, p = pair
     ahead = difference < 0 if column.better == "down" else difference > 0
-    verdict = "even" if p >= LEVEL else "ahead" if ahead else "behind"
+    verdict = "even" if p >= SIGNIFICANCE_LEVEL else "ahead" if ahead else "behind"
     value, interval = boards.score_text(Score(difference, low, high, ""), column)
     return {
         "value": value if difference < 0 else f"+{value}",

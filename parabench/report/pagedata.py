@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from parabench.contracts import Example
-from parabench.report.board import Comparison, Leaderboard, Row
+from parabench.report.board import Comparison, Leaderboard, LeaderboardRow
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,6 @@ class PageData:
     anchors: Collection[str] | None = None
     total: int = 0
 
-    def shows(self, row: Row) -> bool:
+    def shows(self, row: LeaderboardRow) -> bool:
         """Whether a system stands in the figures: every one that is no control, and the anchors."""
         return not row.control or self.anchors is None or row.system in self.anchors

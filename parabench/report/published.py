@@ -9,13 +9,13 @@ from pathlib import Path
 
 from parabench.contracts import Score, UserError
 from parabench.render.escape import markdown
-from parabench.report.board import Leaderboard, ordered, score_text
+from parabench.report.board import Leaderboard, ordered_rows, score_text
 
 LAYOUT = "column,SYSTEM,…  then  examples,N,…  then one line a column, its values as printed"
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedTable:
     """A printed table: its systems, how many examples each was scored on, and each column's values
     as printed.
     """
@@ -26,7 +26,7 @@ class Published:
     columns: Mapping[str, tuple[str, ...]]
 
 
-def read_published(path: Path) -> Published:
+def read_published(path: Path) -> PublishedTable:
     """Read a CSV file laid out as ``LAYOUT``; raises UserError where it is something else."""
     try:
         (head, *systems), (_, *examples), *lines = list(
@@ -46,10 +46,10 @@ def read_published(path: Path) -> Published:
         raise UserError(
             f"read published numbers from {path}", found, mend=f"lay it out as {LAYOUT}"
         )
-    return Published(path.name, tuple(systems), tuple(examples), columns)
+    return PublishedTable(path.name, tuple(systems), tuple(examples), columns)
 
 
-def beside(board: Leaderboard, published: Published) -> str:
+def published_comparison(board: Leaderboard, published: PublishedTable) -> str:
     """A Markdown table of every published column that the run has: the published systems, then the
     run's rows.
     """
@@ -62,7 +62,7 @@ def beside(board: Leaderboard, published: Published) -> str:
             sorted(published.columns),
             "parabench run --scorers paraphrase-opt",
         )
-    rows = ordered(board)
+    rows = ordered_rows(board)
     names = [
         *(f"{name} ‡" for name in published.systems),
         *(row.system + " †" * row.control for row in rows),
@@ -77,12 +77,12 @@ def beside(board: Leaderboard, published: Published) -> str:
     return f"# {markdown(board.title)}, beside {markdown(published.source)}\n\n{table}\n\n{note}\n"
 
 
-def _lines(board: Leaderboard, published: Published) -> Iterator[list[str]]:
+def _lines(board: Leaderboard, published: PublishedTable) -> Iterator[list[str]]:
     for column in board.columns:
         if column.name in published.columns:
             printed = [
                 Score(float(value), float("nan"), float("nan"), "")
                 for value in published.columns[column.name]
             ]
-            scores = [*printed, *(row.scores.get(column.name) for row in ordered(board))]
+            scores = [*printed, *(row.scores.get(column.name) for row in ordered_rows(board))]
             yield [markdown(column.name), *(score_text(score, column)[0] for score in scores)]

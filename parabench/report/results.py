@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from parabench import registry
 from parabench.contracts import Column, Example, Scorer, Setting, UserError
-from parabench.report.truncation import NAME as CUT_OFF
-from parabench.report.truncation import CutOff
-from parabench.report.truncation import Rows as CutOffRows
+from parabench.report.truncation import TRUNCATION_COLUMN, TruncationScorer, TruncationStatistics
 from parabench.sequences import LazyMap, text_hash64
 from parabench.stats import leave_one_out, seeds
 from parabench.stats.arrays import MANY, Rows
@@ -33,13 +31,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Output:
+class SystemOutput:
     """What one row wrote, by example id: one text, or one for each turn or training seed; and the
     row's role.
 
     ``cut`` holds the ids of outputs that the length limit ended. A role is ``system``, ``sentinel``
     or ``human``. ``training`` is what is known of the data that each of the row's systems learned
-    from. ``samples`` are all texts of an example where there are several samples; the first of each
+    from. ``sampled_texts`` are all texts of an example where there are several samples; the first of each
     system is its text. ``count`` says how many examples were answered where texts are held of some
     only.
     """
@@ -49,7 +47,7 @@ class Output:
     role: str
     signature: str
     training: tuple[Mapping[str, Any], ...] = ()
-    samples: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    sampled_texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     count: int | None = None
 
     @property
@@ -59,11 +57,11 @@ class Output:
 
     def shown(self, example: str) -> Sequence[str]:
         """All that was written for an example; nothing where it has not been reached."""
-        return self.samples.get(example) or self.texts.get(example, ())
+        return self.sampled_texts.get(example) or self.texts.get(example, ())
 
 
 @dataclass(frozen=True)
-class Measured:
+class ScorerResults:
     """What one scorer left behind: an array for each row of the table, and the settings that made
     them.
 
@@ -87,23 +85,23 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class RunResults:
     """A run folder, of which examples and statistics may stay on disk; everything reported is a
     function of this alone.
 
-    ``most`` is the number of examples whose texts are held at most; None is all.
+    ``max_texts`` is the number of examples whose texts are held at most; None is all.
     """
 
     facts: Mapping[str, Any]
     examples: Sequence[Example]
-    outputs: Mapping[str, Output]
-    measured: Mapping[str, Measured]
-    most: int | None = None
+    outputs: Mapping[str, SystemOutput]
+    measured: Mapping[str, ScorerResults]
+    max_texts: int | None = None
 
     @cached_property
     def shown(self) -> Int[np.ndarray, " S"]:
         """The places of the examples whose texts are held, in order."""
-        return shown(len(self.examples), self.most, self.seed)
+        return shown_positions(len(self.examples), self.max_texts, self.seed)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -141,7 +139,7 @@ class Evidence:
         return 10_000 if len(self.examples) <= MANY else 1_000
 
     @cached_property
-    def samples(self) -> Mapping[str, Float[np.ndarray, "S R C"]]:
+    def bootstrap_draws(self) -> Mapping[str, Float[np.ndarray, "S R C"]]:
         """Every scorer's columns on bootstrap samples, all rows sampled alike, rows in the order of
         its statistics.
         """
@@ -163,44 +161,55 @@ class Evidence:
         return None
 
 
-def gather(folder: Path, most: int | None = None) -> Evidence:
-    """Read a run folder, the texts of ``most`` examples (None: of all); UserError where it is none,
+def load_results(folder: Path, max_texts: int | None = None) -> RunResults:
+    """Read a run folder, the texts of ``max_texts`` examples (None: of all); UserError where it is none,
     or damaged.
     """
     facts, examples = _facts(folder), LazyMap(_example, read_examples(folder))
-    held = {examples[place].id for place in shown(len(examples), most, facts["runtime"]["seed"])}
+    held = {
+        examples[place].id
+        for place in shown_positions(len(examples), max_texts, facts["runtime"]["seed"])
+    }
     found = {
         name: _output(folder, name, facts, held) for (name,) in log_names(folder, "predictions")
     }
     rows = seeds.rows(found)
     outputs = {row: _merged([found[name][0] for name in names]) for row, names in rows.items()}
     arrays = {
-        name: CutOffRows(cut) for name, (_, cut) in found.items() if len(cut) == len(examples)
+        name: TruncationStatistics(cut)
+        for name, (_, cut) in found.items()
+        if len(cut) == len(examples)
     }
-    harness = Measured(CutOff(), str(CutOff().signature), _stacked(arrays, rows))
-    return Evidence(
-        facts, examples, outputs, _all_measured(folder, rows) | {CUT_OFF: harness}, most
+    harness = ScorerResults(
+        TruncationScorer(), str(TruncationScorer().signature), _stacked(arrays, rows)
+    )
+    return RunResults(
+        facts,
+        examples,
+        outputs,
+        _all_measured(folder, rows) | {TRUNCATION_COLUMN: harness},
+        max_texts,
     )
 
 
-def shown(count: int, most: int | None, seed: int) -> Int[np.ndarray, " S"]:
-    """Which of ``count`` examples are shown: all, or ``most`` by the seed."""
+def shown_positions(count: int, max_texts: int | None, seed: int) -> Int[np.ndarray, " S"]:
+    """Which of ``count`` examples are shown: all, or ``max_texts`` by the seed."""
     import numpy as np
 
-    if most is None or count <= most:
+    if max_texts is None or count <= max_texts:
         return np.arange(count)
-    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
+    return np.sort(np.random.default_rng(seed).choice(count, max_texts, replace=False))
 
 
-def _merged(outputs: Sequence[Output]) -> Output:
+def _merged(outputs: Sequence[SystemOutput]) -> SystemOutput:
     """The outputs of a row's systems as one."""
-    return Output(
+    return SystemOutput(
         _pooled([output.texts for output in outputs]),
         frozenset[str]().union(*(output.cut for output in outputs)),
         outputs[0].role,
         " and ".join(output.signature for output in outputs),
         tuple(facts for output in outputs for facts in output.training),
-        _pooled([output.samples for output in outputs]),
+        _pooled([output.sampled_texts for output in outputs]),
         max(output.answered for output in outputs),
     )
 
@@ -245,7 +254,7 @@ def _example(record: Mapping[str, Any]) -> Example:
 
 def _output(
     folder: Path, name: str, facts: Mapping[str, Any], held: Container[str]
-) -> tuple[Output, bytearray]:
+) -> tuple[SystemOutput, bytearray]:
     """What a system wrote, its texts for the examples that are held, and which of all outputs were
     cut.
     """
@@ -256,7 +265,7 @@ def _output(
         if example in held:
             kept[example] = record
     key, training = contents.identity["key"], facts.get("training", {}).get(name, {})
-    output = Output(
+    output = SystemOutput(
         {example: leave_one_out.texts(record) for example, record in kept.items()},
         frozenset(example for example, record in kept.items() if not record["finished"]),
         key["role"],
@@ -268,7 +277,7 @@ def _output(
     return output, cut
 
 
-def _all_measured(folder: Path, rows: Mapping[str, Sequence[str]]) -> dict[str, Measured]:
+def _all_measured(folder: Path, rows: Mapping[str, Sequence[str]]) -> dict[str, ScorerResults]:
     """By scorer, in the order of the table; UserError where one measured systems under different
     settings.
     """
@@ -288,7 +297,7 @@ def _all_measured(folder: Path, rows: Mapping[str, Sequence[str]]) -> dict[str, 
 
 
 def _reasons(
-    folder: Path, name: str, one: Measured, rows: Mapping[str, Sequence[str]]
+    folder: Path, name: str, one: ScorerResults, rows: Mapping[str, Sequence[str]]
 ) -> dict[str, list[str]]:
     return {
         row: [w for s in rows[row] for w in load_reasons(folder, s, name).values()]
@@ -298,7 +307,7 @@ def _reasons(
 
 def _measured(
     name: str, keys: Mapping[str, Mapping[str, Any]], statistics: Mapping[str, Any]
-) -> Measured:
+) -> ScorerResults:
     signatures = {key["signature"] for key in keys.values()}
     if len(signatures) > 1:
         raise UserError(
@@ -307,7 +316,7 @@ def _measured(
             mend="run the same command with all of these systems, so that they are measured alike",
         )
     family, variant = next(iter(keys.values())).get("built") or registry.split("scorer", name)
-    return Measured(
+    return ScorerResults(
         registry.builder("scorer", family)(variant, Setting()), signatures.pop(), statistics
     )
 

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
-NAME = "cut-off"
+TRUNCATION_COLUMN = "cut-off"
 
 
 @dataclass(frozen=True)
-class CutOff:
+class TruncationScorer:
     """The share of outputs, in percent, that had not come to their end when the limit was reached.
 
     ``cut`` holds the ids of the examples whose outputs were cut; a text alone does not tell.
@@ -26,16 +26,20 @@ class CutOff:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        return (Column(NAME, "none", "output", 1, "% of outputs that the length limit ended"),)
+        return (
+            Column(
+                TRUNCATION_COLUMN, "none", "output", 1, "% of outputs that the length limit ended"
+            ),
+        )
 
     @property
     def signature(self) -> Signature:
-        return Signature(NAME, (("by", "no-end-token"),))
+        return Signature(TRUNCATION_COLUMN, (("by", "no-end-token"),))
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 2"]:
-        return Rows(bytes(example.id in self.cut for example in examples))[:]
+        return TruncationStatistics(bytes(example.id in self.cut for example in examples))[:]
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 2"]) -> Float[np.ndarray, "*draws 1"]:
@@ -43,7 +47,7 @@ class CutOff:
         return 100 * sums[..., :1] / sums[..., 1:]
 
 
-class Rows:
+class TruncationStatistics:
     """Statistics from whether each output was cut, a byte each: rows of that and of 1, made when
     asked for.
     """

@@ -18,8 +18,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from parabench.contracts import UserError
-from parabench.render.figures import MUTED, STYLE, short
-from parabench.render.svg import document, series
+from parabench.render.figures import MUTED, STYLE, shorten_name
+from parabench.render.svg import series_colors, svg_file
 from parabench.store.files import read
 
 if TYPE_CHECKING:
@@ -108,17 +108,19 @@ def draw(courses: Sequence[Course]) -> bytes:
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             axes.set_xlabel("updates")
             axes.set_title(
-                f"{short(name)} (nats a target token)" if name == "loss" else short(name),
+                f"{shorten_name(name)} (nats a target token)"
+                if name == "loss"
+                else shorten_name(name),
                 loc="left",
             )
             for one, (color, _) in zip(courses, _colors(len(courses)), strict=True):
                 _course(axes, one, name, color)
         _key(figure, courses)
-        return document(figure, "training", f"Training of {', '.join(one.name for one in courses)}")
+        return svg_file(figure, "training", f"Training of {', '.join(one.name for one in courses)}")
 
 
 def _colors(count: int) -> list[tuple[str, str]]:
-    return [series()[place % len(series())] for place in range(count)]
+    return [series_colors()[place % len(series_colors())] for place in range(count)]
 
 
 def _course(axes: Axes, one: Course, name: str, color: str) -> None:
@@ -139,7 +141,7 @@ def _key(figure: Figure, courses: Sequence[Course]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=color, lw=2, label=short(one.name))
+        Line2D([], [], color=color, lw=2, label=shorten_name(one.name))
         for one, (color, _) in zip(courses, _colors(len(courses)), strict=True)
     ]
     handles.append(Line2D([], [], color=MUTED, lw=1.3, label="batches, smoothed"))

@@ -48,7 +48,7 @@ def plot(measures: Mapping[str, Sequence[Point]]) -> bytes:
     from matplotlib.figure import Figure
 
     from parabench.render.figures import ACCENT, MUTED, STYLE
-    from parabench.render.svg import document
+    from parabench.render.svg import svg_file
 
     rows = (len(measures) + 1) // 2
     with mpl.rc_context(STYLE):
@@ -76,4 +76,4 @@ def plot(measures: Mapping[str, Sequence[Point]]) -> bytes:
                     marker="s",
                     markersize=4,
                 )
-        return document(figure, "lengths", "What trials measure against the length of the prompt")
+        return svg_file(figure, "lengths", "What trials measure against the length of the prompt")

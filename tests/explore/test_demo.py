@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from parabench.contracts import Column, Signature, UserError
-from parabench.explore.demo import LONGEST, Demo, server
-from parabench.explore.nearest import Neighbour, Position
+from parabench.explore.demo import MAX_CHARACTERS, Demo, demo_server
+from parabench.explore.nearest import Neighbour, PromptPosition
 from tests.support.pages import PAYLOADS
 
 pytestmark = pytest.mark.loopback
@@ -52,7 +52,11 @@ def answer(system, text):
 
 def near(system):
     tokens = (Neighbour("Ġcat", 0.5), Neighbour("<script>", 0.25))
-    return [Position(0, 1.0, 1.0, None, None, tokens, tokens)] if system == "softprompt-1" else ()
+    return (
+        [PromptPosition(0, 1.0, 1.0, None, None, tokens, tokens)]
+        if system == "softprompt-1"
+        else ()
+    )
 
 
 DEMO = Demo(("softprompt-1", "copy", "hostile", "empty", "broken"), answer, (Length(),), near)
@@ -60,7 +64,7 @@ DEMO = Demo(("softprompt-1", "copy", "hostile", "empty", "broken"), answer, (Len
 
 @contextmanager
 def serving():
-    with server(DEMO, 0) as running:
+    with demo_server(DEMO, 0) as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -145,18 +149,18 @@ def test_nobody_else_is_answered():
 
 
 def test_it_listens_on_the_loopback_alone():
-    with server(DEMO, 0) as running:
+    with demo_server(DEMO, 0) as running:
         assert running.socket.getsockname()[0] == "127.0.0.1"
         with pytest.raises(UserError, match="serve on port"):
-            server(DEMO, running.server_port)
+            demo_server(DEMO, running.server_port)
     with pytest.raises(UserError, match="serve on port 70000"):
-        server(DEMO, 70000)
+        demo_server(DEMO, 70000)
 
 
 def test_too_long_a_sentence_and_too_many_fields_compute_nothing():
     with serving() as port:
-        _, _, body = get(port, ask("x" * (LONGEST + 1), "copy"))
-        assert f"at most {LONGEST} characters" in body
+        _, _, body = get(port, ask("x" * (MAX_CHARACTERS + 1), "copy"))
+        assert f"at most {MAX_CHARACTERS} characters" in body
         assert "<article>" not in body
         assert get(port, "/?" + "&".join("system=copy" for _ in range(200)))[0] == 200
         assert "Choose a system." in get(port, ask("the cat"))[2]

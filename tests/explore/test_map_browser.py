@@ -4,7 +4,7 @@ nothing loaded.
 
 import pytest
 
-from parabench.explore.mappage import to_html
+from parabench.explore.mappage import map_to_html
 from tests.support.maps import small
 from tests.support.pages import PAYLOADS
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 def open_map(browser, folder, text="", **context):
     file = folder / "map.html"
-    file.write_text(to_html(small(text)), encoding="utf-8")
+    file.write_text(map_to_html(small(text)), encoding="utf-8")
     tab = browser.new_context(**{"viewport": {"width": 1280, "height": 1400}, **context}).new_page()
     tab.set_default_timeout(60_000)
     tab.heard = []

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from parabench.explore.nearest import describe, explain
+from parabench.explore.nearest import describe_adapter, nearest_tokens
 from parabench.prompts import adapters
 from parabench.prompts.adapters import Adapter
 from parabench.prompts.facts import AdapterFacts, BaseIdentity
@@ -27,14 +27,14 @@ def token(identifier):
 
 
 def test_a_copied_row_is_nearest_to_its_token():
-    first = explain(adapter(), VOCABULARY, TOKENIZER)[0]
+    first = nearest_tokens(adapter(), VOCABULARY, TOKENIZER)[0]
     assert first.cosine[0] == (token(300), pytest.approx(1.0, abs=1e-6))
     assert first.euclidean[0] == (token(300), 0.0)
     assert [value for _, value in first.euclidean] == sorted(value for _, value in first.euclidean)
 
 
 def test_cosine_ignores_length_and_distance_does_not():
-    second = explain(adapter(), VOCABULARY, TOKENIZER, nearest=3)[1]
+    second = nearest_tokens(adapter(), VOCABULARY, TOKENIZER, nearest=3)[1]
     assert second.cosine[0].token == token(301)
     distances = torch.cdist(PROMPT[1:2].double(), VOCABULARY.double())[0]
     assert [name for name, _ in second.euclidean] == [
@@ -46,7 +46,9 @@ def test_cosine_ignores_length_and_distance_does_not():
 
 
 def test_near_duplicates_are_found_in_pairs():
-    assert [position.twin for position in explain(adapter(), VOCABULARY, TOKENIZER)] == [
+    assert [
+        position.near_duplicate for position in nearest_tokens(adapter(), VOCABULARY, TOKENIZER)
+    ] == [
         None,
         2,
         1,
@@ -58,20 +60,21 @@ def test_distance_from_the_start_where_it_was_kept():
     initial = PROMPT.clone()
     initial[3, :2] = torch.tensor([3.0, 4.0])
     moved = [
-        position.moved for position in explain(adapter(initial=initial), VOCABULARY, TOKENIZER)
+        position.distance_from_init
+        for position in nearest_tokens(adapter(initial=initial), VOCABULARY, TOKENIZER)
     ]
     assert moved == [0.0, 0.0, 0.0, 5.0]
-    assert explain(adapter(), VOCABULARY, TOKENIZER)[0].moved is None
+    assert nearest_tokens(adapter(), VOCABULARY, TOKENIZER)[0].distance_from_init is None
 
 
 @pytest.mark.parametrize("length", [0, 1])
 def test_short_prompts_can_be_read(length):
     one = Adapter(PROMPT[:length], FACTS, "d")
-    assert len(explain(one, VOCABULARY, TOKENIZER)) == length
+    assert len(nearest_tokens(one, VOCABULARY, TOKENIZER)) == length
 
 
 def test_facts_are_told(tmp_path):
-    told = dict(describe(adapters.save_adapter(tmp_path, PROMPT, FACTS)))
+    told = dict(describe_adapter(adapters.save_adapter(tmp_path, PROMPT, FACTS)))
     assert told["loss"] == "3.0000 to 2.5000 in 20 steps"
     assert told["splits"] == "4"
     assert (told["seed"], told["origin"]) == ("4", "trained here")

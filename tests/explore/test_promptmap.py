@@ -17,7 +17,13 @@ from parabench import cli
 from parabench.commands.map import distinct
 from parabench.contracts import UserError
 from parabench.explore import mappage
-from parabench.explore.promptmap import fit, fitted, placed, shown, stages
+from parabench.explore.promptmap import (
+    fit_plane,
+    load_or_fit_plane,
+    place_prompt,
+    readable_token,
+    prompt_stages,
+)
 from parabench.models.checkpoints import locate
 from parabench.prompts import adapters, snapshots
 from parabench.prompts.adapters import Adapter
@@ -34,14 +40,14 @@ def test_the_axes_are_the_first_right_singular_vectors():
     words = vocabulary()
     units = words / np.linalg.norm(words, axis=1, keepdims=True)
     _, values, vectors = np.linalg.svd(units - units.mean(axis=0))
-    plane = fit(words)
+    plane = fit_plane(words)
     assert np.abs((plane.axes * vectors[:2]).sum(axis=1)) == pytest.approx([1, 1])
     assert plane.shares == pytest.approx(values[:2] ** 2 / (values**2).sum())
 
 
 def test_a_prompt_of_vocabulary_rows_stands_on_their_tokens_at_any_length():
     words = vocabulary()
-    plane = fit(words)
+    plane = fit_plane(words)
     assert plane.place(words[[4, 7]] * [[3.0], [0.1]]) == pytest.approx(plane.place(words)[[4, 7]])
     assert np.isfinite(plane.place(np.zeros((1, 5)))).all()
 
@@ -49,7 +55,7 @@ def test_a_prompt_of_vocabulary_rows_stands_on_their_tokens_at_any_length():
 def test_the_sign_does_not_depend_on_the_solver():
     assert (
         np.take_along_axis(
-            fit(vocabulary()).axes, np.abs(fit(vocabulary()).axes).argmax(1)[:, None], 1
+            fit_plane(vocabulary()).axes, np.abs(fit_plane(vocabulary()).axes).argmax(1)[:, None], 1
         )
         > 0
     ).all()
@@ -57,16 +63,16 @@ def test_the_sign_does_not_depend_on_the_solver():
 
 def test_a_plane_is_kept_by_the_hash_of_the_embedding(tmp_path):
     words = vocabulary().astype(np.float32)
-    first, digest = fitted(words, tmp_path)
+    first, digest = load_or_fit_plane(words, tmp_path)
     (kept,) = tmp_path.glob("plane-*.safetensors")
     assert kept.stem == f"plane-{digest[:12]}"
     before = kept.stat().st_mtime_ns
-    again, _ = fitted(words, tmp_path)
+    again, _ = load_or_fit_plane(words, tmp_path)
     assert (again.axes == first.axes).all()
     assert kept.stat().st_mtime_ns == before
     kept.write_bytes(b"no plane")
-    assert fitted(words, tmp_path)[0].axes == pytest.approx(first.axes)
-    assert fitted(words * 2, tmp_path)[1] != digest
+    assert load_or_fit_plane(words, tmp_path)[0].axes == pytest.approx(first.axes)
+    assert load_or_fit_plane(words * 2, tmp_path)[1] != digest
     assert len(list(tmp_path.glob("plane-*"))) == 2
 
 
@@ -84,7 +90,7 @@ def test_the_way_of_a_prompt(tmp_path):
     made = adapter(initial=torch.zeros(3, 5))
     for step in (10, 20, 30):
         snapshots.save_snapshot(tmp_path, step, torch.full((3, 5), float(step)))
-    assert [label for label, _ in stages(made, tmp_path)] == [
+    assert [label for label, _ in prompt_stages(made, tmp_path)] == [
         "initial",
         "step 10",
         "step 20",
@@ -92,10 +98,10 @@ def test_the_way_of_a_prompt(tmp_path):
         "kept",
     ]
     (tmp_path / "training" / "finished.json").write_text('{"kept": 20}')
-    assert [label for label, _ in stages(made, tmp_path)] == ["initial", "step 10", "kept"]
-    assert stages(made, tmp_path)[1][1].eq(10).all()
+    assert [label for label, _ in prompt_stages(made, tmp_path)] == ["initial", "step 10", "kept"]
+    assert prompt_stages(made, tmp_path)[1][1].eq(10).all()
     assert [
-        label for label, _ in stages(adapter(initial=torch.zeros(9, 5)), tmp_path / "none")
+        label for label, _ in prompt_stages(adapter(initial=torch.zeros(9, 5)), tmp_path / "none")
     ] == ["kept"]
 
 
@@ -109,7 +115,7 @@ def test_a_damaged_snapshot_is_refused(tmp_path):
 def test_a_placed_adapter_has_exact_neighbours():
     words = torch.from_numpy(vocabulary(384, 5)).float()
     made, tokenizer = adapter(), tiny_tokenizer()
-    found = placed("a", made, Path("nowhere"), fit(words.numpy()), words, tokenizer, 2)
+    found = place_prompt("a", made, Path("nowhere"), fit_plane(words.numpy()), words, tokenizer, 2)
     cosines = torch.cosine_similarity(made.prompt[:, None], words[None], dim=2)
     best = tokenizer.convert_ids_to_tokens(cosines.argmax(dim=1).tolist())
     assert [row.cosine[0].token for row in found.positions] == best
@@ -118,7 +124,7 @@ def test_a_placed_adapter_has_exact_neighbours():
 
 def test_the_page_holds_every_point_and_loads_nothing():
     found = small()
-    page = mappage.to_html(found)
+    page = mappage.map_to_html(found)
     data = json.loads(
         re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1]
     )
@@ -130,26 +136,26 @@ def test_the_page_holds_every_point_and_loads_nothing():
     )
     assert "default-src &#39;none&#39;" in page
     assert not re.search(r"https?://|\bsrc=|@import|url\(", page)
-    assert mappage.to_html(small()) == page
+    assert mappage.map_to_html(small()) == page
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_hostile_names_stay_text(payload):
     html5lib = pytest.importorskip("html5lib")
-    tree = html5lib.parse(mappage.to_html(small(payload)), namespaceHTMLElements=False)
-    plain = html5lib.parse(mappage.to_html(small()), namespaceHTMLElements=False)
+    tree = html5lib.parse(mappage.map_to_html(small(payload)), namespaceHTMLElements=False)
+    plain = html5lib.parse(mappage.map_to_html(small()), namespaceHTMLElements=False)
     assert [element.tag for element in tree.iter()] == [element.tag for element in plain.iter()]
-    mappage.to_png(small(payload))
+    mappage.map_to_png(small(payload))
 
 
 def test_the_picture_is_a_picture_and_the_same_twice():
-    drawn = mappage.to_png(small(), 4.0)
+    drawn = mappage.map_to_png(small(), 4.0)
     assert drawn.startswith(b"\x89PNG")
-    assert drawn == mappage.to_png(small(), 4.0)
+    assert drawn == mappage.map_to_png(small(), 4.0)
 
 
 def test_the_table_is_safe_in_a_spreadsheet():
-    rows = list(csv.DictReader(io.StringIO(mappage.to_csv(small()))))
+    rows = list(csv.DictReader(io.StringIO(mappage.map_to_csv(small()))))
     assert len(rows) == 6
     assert (rows[0]["prompt"], rows[0]["token 1"], rows[0]["cosine 1"]) == (
         "softprompt-3",
@@ -161,12 +167,12 @@ def test_the_table_is_safe_in_a_spreadsheet():
 
 def test_landmarks_lie_apart():
     places = np.array([[0, 0], [0.1, 0], [5, 0], [-5.5, 0], [0, 3]], float)
-    assert mappage.spread(places, 4) == [0, 3, 2, 4]
-    assert mappage.spread(places, 9) == [0, 3, 2, 4, 1]
+    assert mappage.farthest_points(places, 4) == [0, 3, 2, 4]
+    assert mappage.farthest_points(places, 9) == [0, 3, 2, 4, 1]
 
 
 def test_tokens_are_shown_as_people_read_them():
-    assert [shown(token) for token in ("Ġthe", "Ċ", "a")] == ["␣the", "⏎", "a"]
+    assert [readable_token(token) for token in ("Ġthe", "Ċ", "a")] == ["␣the", "⏎", "a"]
 
 
 def test_prompts_are_called_by_what_tells_them_apart():

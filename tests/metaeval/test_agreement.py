@@ -13,8 +13,13 @@ import scipy.stats
 
 from parabench.contracts import Column, Example, UserError
 from parabench.metaeval import agreement
-from parabench.metaeval.judgments import Judged, Preference, against_source, read_judgments
-from parabench.metaeval.table import judge
+from parabench.metaeval.judgments import (
+    Preference,
+    RatedText,
+    read_judgments,
+    with_source_as_reference,
+)
+from parabench.metaeval.table import agreement_table
 
 DATA = Path(__file__).parents[2] / "../shared/data"
 
@@ -33,7 +38,7 @@ class Lengths:
 
 def judged(lengths, ratings, clusters):
     return [
-        Judged(Example(str(i), c, ()), "x" * n, (r,), c)
+        RatedText(Example(str(i), c, ()), "x" * n, (r,), c)
         for i, (n, r, c) in enumerate(zip(lengths, ratings, clusters, strict=True))
     ]
 
@@ -52,7 +57,7 @@ def test_within_sources_by_hand():
     """One source ordered as people do, one the other way round, one with a single item: mean of 1
     and -1.
     """
-    found = agreement.against_people(
+    found = agreement.scorer_agreement(
         Lengths(), judged([1, 2, 9, 8, 5], [1, 2, 1, 2, 3], ["a", "a", "b", "b", "c"]), 0, 50
     )
     assert [row.column for row in found] == ["long", "short"]
@@ -61,7 +66,7 @@ def test_within_sources_by_hand():
 
 
 def test_a_column_where_lower_is_better_is_turned():
-    found = agreement.against_people(
+    found = agreement.scorer_agreement(
         Lengths(), judged([1, 2, 3], [1, 2, 3], ["a", "b", "c"]), 0, 20
     )
     assert found[0].agreement["pearson"].value == pytest.approx(1)
@@ -71,7 +76,7 @@ def test_a_column_where_lower_is_better_is_turned():
 def test_preferences_are_a_share_and_ties_count_half():
     pairs = [("xx", "x"), ("x", "xx"), ("x", "x"), ("xxx", "x")]
     items = [Preference(Example(str(i), "s", ()), c, r, str(i)) for i, (c, r) in enumerate(pairs)]
-    estimate = agreement.against_people(Lengths(), items, 0, 200)[0].agreement["preference"]
+    estimate = agreement.scorer_agreement(Lengths(), items, 0, 200)[0].agreement["preference"]
     assert estimate.value == pytest.approx(2.5 / 4)
     assert 0 <= estimate.low < estimate.high <= 1
 
@@ -82,9 +87,9 @@ def test_pairs_of_one_source_by_hand():
     """
     items = judged([1, 2, 2, 9, 8], [1, 2, 1, 1, 2], ["a", "a", "a", "b", "b"])
     values, people = np.array([1.0, 2, 2, 9, 8]), np.array([i.rating for i in items])
-    alike, counts = agreement.pairwise(values, people, [i.cluster for i in items])
+    alike, counts = agreement.pairwise_accuracy(values, people, [i.cluster for i in items])
     assert (alike.tolist(), counts.tolist()) == ([1.5, 0], [2, 1])
-    found = agreement.against_people(Lengths(), items, 0, 50)[0].agreement["pairs"]
+    found = agreement.scorer_agreement(Lengths(), items, 0, 50)[0].agreement["pairs"]
     assert found.value == pytest.approx(1.5 / 3)
 
 
@@ -93,7 +98,7 @@ def two_systems(gap, noise, seed=0):
     draw = np.random.default_rng(seed)
     ratings = {"good": gap + noise * draw.normal(size=40), "bad": noise * draw.normal(size=40)}
     return [
-        Judged(Example(f"{name}{i}", str(i), ()), "x", (float(rating),), str(i), (name,))
+        RatedText(Example(f"{name}{i}", str(i), ()), "x", (float(rating),), str(i), (name,))
         for name, of in ratings.items()
         for i, rating in enumerate(of)
     ]
@@ -118,7 +123,7 @@ def test_soft_pairwise_accuracy():
 
 
 def test_soft_pairwise_accuracy_needs_shared_sources():
-    items = [Judged(Example(n, n, ()), "x", (1.0,), n, (f"s{n}",)) for n in "abcd"]
+    items = [RatedText(Example(n, n, ()), "x", (1.0,), n, (f"s{n}",)) for n in "abcd"]
     assert np.isnan(
         agreement.soft_pairwise_accuracy(np.arange(4.0), np.arange(4.0), items, 0, 10, 5).value
     )
@@ -129,7 +134,7 @@ def test_one_rater_against_the_others():
     undefined, or -1.
     """
     rows = [(1.0, 1.0, 3.0), (2.0, 2.0, 2.5), (3.0, 3.0, 1.0)]
-    items = [Judged(Example(str(i), "s", ()), "x", r, str(i)) for i, r in enumerate(rows)]
+    items = [RatedText(Example(str(i), "s", ()), "x", r, str(i)) for i, r in enumerate(rows)]
     rest = [(np.array(rows)[:, [1, 2]]).mean(axis=1), (np.array(rows)[:, [0, 1]]).mean(axis=1)]
     first, last = (
         np.corrcoef(np.array(rows)[:, seat], other)[0, 1]
@@ -149,36 +154,36 @@ def test_one_rater_against_the_others():
 def test_rivals_on_preferences():
     items = [Preference(Example(str(i), "s", ()), "a", "b", str(i)) for i in range(60)]
     sure, even = np.ones(60), np.tile([1.0, 0.0], 30)
-    assert agreement.rivals_differ(sure, even, items, 0, 500) < 0.01
-    assert agreement.rivals_differ(even, even, items, 0, 500) == 1.0
+    assert agreement.agreement_difference_p(sure, even, items, 0, 500) < 0.01
+    assert agreement.agreement_difference_p(even, even, items, 0, 500) == 1.0
 
 
 def test_items_without_a_value_are_left_out_and_counted():
     items = judged([1, 2, 3, 4], [1, 2, 3, 4], "abcd")
-    found = agreement.agreement("column", np.array([1.0, 2.0, np.nan, 4.0]), items, 0, 20)
+    found = agreement.column_agreement("column", np.array([1.0, 2.0, np.nan, 4.0]), items, 0, 20)
     assert (found.count, found.agreement["pearson"].value) == (3, pytest.approx(1))
 
 
 def test_ratings_and_preferences_are_not_pooled():
     items = [*judged([1], [1], "a"), Preference(Example("b", "s", ()), "a", "b", "c")]
     with pytest.raises(UserError, match="two files"):
-        agreement.against_people(Lengths(), items, 0, 20)
+        agreement.scorer_agreement(Lengths(), items, 0, 20)
 
 
 def test_the_source_in_place_of_references():
-    item = Judged(Example("a", "source", ()), "x", (1.0,), "a")
-    assert against_source([item])[0].example == Example("a", "source", ("source",))
+    item = RatedText(Example("a", "source", ()), "x", (1.0,), "a")
+    assert with_source_as_reference([item])[0].example == Example("a", "source", ("source",))
 
 
 def test_the_table_of_columns_against_people():
     items = judged([1, 2, 3, 5, 4, 9], [1, 2, 3, 4, 5, 6], "aabbcc")
-    lines = judge([Lengths()], items, "short").splitlines()
+    lines = agreement_table([Lengths()], items, "short").splitlines()
     assert lines[0] == "6 items of 3 sources; no item has two raters."
     assert [cell.strip() for cell in lines[2].split("|")[1:3]] == ["column", "Pearson"]
     assert lines[5].startswith("| short (turned)")
     assert lines[4].split("|")[-2].strip() == "1.0000"
     with pytest.raises(UserError, match="no such column"):
-        judge([Lengths()], items, "bleu")
+        agreement_table([Lengths()], items, "bleu")
 
 
 def test_williams():
@@ -355,7 +360,7 @@ def test_twitter_para_rouge():
             for agree in (agreement.pearson, agreement.spearman)
         ]
         np.testing.assert_allclose(found, expected, rtol=0, atol=5.1e-5)
-    ours = agreement.on_items(rouge.build("", Setting()), test)[:, 0]
+    ours = agreement.judgment_values(rouge.build("", Setting()), test)[:, 0]
     assert agreement.pearson(ours, people) > 1.5 * 0.2711
 
 
@@ -415,6 +420,6 @@ def test_apty_preferences():
     assert {len(item.votes) for item in items} == {5}
     found = {
         row.column: row
-        for row in agreement.against_people(divergence.build("", Setting()), items, 0, 200)
+        for row in agreement.scorer_agreement(divergence.build("", Setting()), items, 0, 200)
     }
     assert 1 - found["ned"].agreement["preference"].value == pytest.approx(0.538, abs=0.005)

@@ -42,10 +42,10 @@ EXAMPLES = [
 
 
 def found(seed=0):
-    made = probes.probes(EXAMPLES, seed)
+    made = probes.make_probes(EXAMPLES, seed)
     return {
         (f.column.name, f.perturbation.name): f
-        for f in probes.findings(Letters(), made, seed, Normaliser())
+        for f in probes.probe_scorer(Letters(), made, seed, Normaliser())
     }
 
 
@@ -68,10 +68,10 @@ def test_a_column_without_a_direction_and_an_edit_that_applies_nowhere_are_left_
 
 
 def test_a_reference_is_judged_by_the_others_alone():
-    made = probes.probes([Example("1", "s", ("a", "b", "c"))], 0)[0]
+    made = probes.make_probes([Example("1", "s", ("a", "b", "c"))], 0)[0]
     assert sorted((made.text, *made.example.references)) == ["a", "b", "c"]
     with pytest.raises(UserError, match="two or more"):
-        probes.probes([Example("1", "s", ("a",))], 0)
+        probes.make_probes([Example("1", "s", ("a",))], 0)
 
 
 def test_the_command_prints_a_table_and_writes_it(tmp_path):

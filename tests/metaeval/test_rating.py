@@ -11,14 +11,14 @@ from typer.testing import CliRunner
 
 from parabench.contracts import Example, UserError
 from parabench.metaeval import rating
-from parabench.metaeval.judgments import Judged, read_judgments
-from parabench.report.results import Evidence, Output
+from parabench.metaeval.judgments import RatedText, read_judgments
+from parabench.report.results import RunResults, SystemOutput
 from tests.support.pages import PAYLOADS
 
 SYSTEMS = ("bart", "human", "softprompt-111")
 
 
-def evidence(text: str = "", count: int = 6) -> Evidence:
+def run_results(text: str = "", count: int = 6) -> RunResults:
     """Six examples; all systems answer all but the last, and two of them say the same to e1."""
     examples = tuple(
         Example(f"e{n}", f"Source {n}.{text}", (f"Reference {n}.",)) for n in range(count)
@@ -32,14 +32,16 @@ def evidence(text: str = "", count: int = 6) -> Evidence:
         texts["e1"] = ["=HYPERLINK(1)"] if name != "human" else ["-2"]
         if name == "bart":
             del texts["e5"]
-        outputs[name] = Output(texts, frozenset(), "system", name)
-    return Evidence({}, examples, outputs, {})
+        outputs[name] = SystemOutput(texts, frozenset(), "system", name)
+    return RunResults({}, examples, outputs, {})
 
 
 def written(folder, text: str = ""):
-    items = rating.draw(evidence(text), SYSTEMS, 50, seed=3)
-    (folder / "key.json").write_text(rating.key(items, {"run": "r", "seed": 3}), encoding="utf-8")
-    return items, rating.sheet(items)
+    items = rating.draw_rating_items(run_results(text), SYSTEMS, 50, seed=3)
+    (folder / "key.json").write_text(
+        rating.rating_key(items, {"run": "r", "seed": 3}), encoding="utf-8"
+    )
+    return items, rating.rating_sheet(items)
 
 
 def filled(content: str, rate) -> str:
@@ -58,8 +60,12 @@ def test_the_sheet_is_blind_and_in_random_order(tmp_path):
     assert {item.example.id for item in items} == {"e0", "e1", "e2", "e3", "e4"}
     orders = {tuple(one.systems[0] for one in item.texts) for item in items if len(item.texts) == 3}
     assert len(orders) > 1
-    assert rating.sheet(rating.draw(evidence(), SYSTEMS, 50, seed=3)) == content
-    assert rating.sheet(rating.draw(evidence(), SYSTEMS, 50, seed=4)) != content
+    assert (
+        rating.rating_sheet(rating.draw_rating_items(run_results(), SYSTEMS, 50, seed=3)) == content
+    )
+    assert (
+        rating.rating_sheet(rating.draw_rating_items(run_results(), SYSTEMS, 50, seed=4)) != content
+    )
 
 
 def test_a_text_of_two_systems_is_shown_once_and_no_cell_is_a_formula(tmp_path):
@@ -81,14 +87,14 @@ def test_there_and_back(tmp_path, text):
     rated = rating.read_sheets(
         [tmp_path / "one.csv", tmp_path / "two.csv"], rating.read_key(tmp_path / "key.json")
     )
-    (tmp_path / "people.jsonl").write_text(rating.judgments(rated), encoding="utf-8")
+    (tmp_path / "people.jsonl").write_text(rating.judgments_jsonl(rated), encoding="utf-8")
     judged = read_judgments(tmp_path / "people.jsonl")
     assert len(judged) == sum(len(item.texts) for item in items)
     wanted = {
         (i.example.source, one.text): "ABC".index(one.letter) + 1 for i in items for one in i.texts
     }
     for item in judged:
-        assert isinstance(item, Judged)
+        assert isinstance(item, RatedText)
         first = wanted[item.example.source, item.text]
         assert item.ratings == (first, first + 1)
         assert item.cluster == item.example.source
@@ -165,11 +171,13 @@ def test_what_people_wrote_is_no_reference_beside_it():
     leaderboard.
     """
     example = Example("e", "S.", ("one", "two", "three"))
-    outputs = {"human": Output({"e": ["one", "two", "three"]}, frozenset(), "human", "human"),
-               "bart": Output({"e": ["two"]}, frozenset(), "system", "bart")}  # fmt: skip
+    outputs = {"human": SystemOutput({"e": ["one", "two", "three"]}, frozenset(), "human", "human"),
+               "bart": SystemOutput({"e": ["two"]}, frozenset(), "system", "bart")}  # fmt: skip
     turns = set()
     for seed in range(12):
-        (item,) = rating.draw(Evidence({}, (example,), outputs, {}), ["human", "bart"], 1, seed)
+        (item,) = rating.draw_rating_items(
+            RunResults({}, (example,), outputs, {}), ["human", "bart"], 1, seed
+        )
         (human,) = [one.text for one in item.texts if "human" in one.systems]
         assert set(item.example.references) == {"one", "two", "three"} - {human}
         turns.add(human)
@@ -179,7 +187,7 @@ def test_what_people_wrote_is_no_reference_beside_it():
 def test_requests_that_cannot_be_met():
     for systems, count in ((["nobody"], 5), ([], 5), (["bart"], 0)):
         with pytest.raises(UserError):
-            rating.draw(evidence(), systems, count, 0)
+            rating.draw_rating_items(run_results(), systems, count, 0)
 
 
 def test_means_are_of_whole_sources(tmp_path):
@@ -191,7 +199,7 @@ def test_means_are_of_whole_sources(tmp_path):
         filled(content, lambda row: "ABC".index(row[1]) + 1), "utf-8"
     )
     rated = rating.read_sheets([tmp_path / "sheet.csv"], items)
-    found = {one.system: one for one in rating.means(rated, 0)}
+    found = {one.system: one for one in rating.mean_ratings(rated, 0)}
     for name in SYSTEMS:
         own = ["ABC".index(t.letter) + 1 for item in items for t in item.texts if name in t.systems]
         assert found[name].mean == pytest.approx(sum(own) / 5)
@@ -203,7 +211,7 @@ def test_the_commands_from_sheet_to_meta(tmp_path, monkeypatch):
     from parabench import cli
     from parabench.report import results as reading
 
-    monkeypatch.setattr(reading, "gather", lambda run: evidence())
+    monkeypatch.setattr(reading, "load_results", lambda run: run_results())
     monkeypatch.chdir(tmp_path)
     runner = CliRunner()
     done = runner.invoke(

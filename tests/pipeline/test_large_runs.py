@@ -17,7 +17,7 @@ from parabench.data import examples, spill
 from parabench.pipeline import plan as planning
 from parabench.pipeline import runner
 from parabench.report import assemble
-from parabench.report.results import shown
+from parabench.report.results import shown_positions
 from parabench.stats import arrays
 from parabench.stats.clusters import Groups, cluster_rows
 from parabench.store import positions
@@ -108,12 +108,12 @@ def test_the_page_holds_a_sample_and_says_so(
     made = planning.plan(planning.Request(suite, device="cpu", output=tmp_path / "run"))
     board = runner.run(made)
     whole = (tmp_path / "run/report.html").read_text()
-    monkeypatch.setattr(assemble, "SHOWN", 5)
+    monkeypatch.setattr(assemble, "_MAX_PAGE_EXAMPLES", 5)
     assert assemble.write_reports(tmp_path / "run") == board
     page = (tmp_path / "run/report.html").read_text()
     assert "5 of 12 examples" in page
     assert "of 12 examples" not in whole
-    chosen = [str(place + 1) for place in shown(12, 5, 0)]
+    chosen = [str(place + 1) for place in shown_positions(12, 5, 0)]
     assert [one for one in map(str, range(1, 13)) if f'"id":"{one}"' in page] == sorted(
         chosen, key=int
     )

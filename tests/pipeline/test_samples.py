@@ -20,7 +20,7 @@ from parabench.contracts import Decoding, Example, Paraphrase, Setting, Signatur
 from parabench.pipeline import plan as planning
 from parabench.pipeline import runner
 from parabench.pipeline.plan import Plan, Request
-from parabench.report.leaderboard import to_markdown
+from parabench.report.leaderboard import board_to_markdown
 from parabench.stats import leave_one_out
 from parabench.store.log import read_log
 from parabench.store.run_folder import verify
@@ -227,7 +227,7 @@ def test_the_table_shows_it_where_it_is_and_says_why_not_elsewhere(
     assert cells["wordy"].low <= expected <= cells["wordy"].high
     assert np.isfinite(cells["human"].value)
     assert cells["copy"].undefined == 12
-    shown = to_markdown(board)
+    shown = board_to_markdown(board)
     assert "copy self\\_bleu: 0 of 12 \\(one text of each source" in shown
     assert "self\\_bleu (other samples)" in shown
     assert "3 samples a source, at most 8 new tokens, top\\_p 0.9" in shown

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz.distance import LCSseq
 
-from parabench.render.diff import is_copy, runs, words
+from parabench.render.diff import is_copy, split_words, word_diff
 from tests.support.boards import PATIENT
 
 TEXTS = st.lists(
@@ -13,7 +13,7 @@ TEXTS = st.lists(
 
 
 def test_added_removed_and_kept_words_stand_in_reading_order():
-    assert runs("The cat sat on the mat.", "the cat was sitting on a mat.") == [
+    assert word_diff("The cat sat on the mat.", "the cat was sitting on a mat.") == [
         " the cat ",
         "-sat ",
         "+was sitting ",
@@ -21,7 +21,7 @@ def test_added_removed_and_kept_words_stand_in_reading_order():
         "-the ",
         "+a ",
         " mat.",
-    ] or runs("The cat sat on the mat.", "the cat was sitting on a mat.") == [
+    ] or word_diff("The cat sat on the mat.", "the cat was sitting on a mat.") == [
         " the cat ",
         "+was sitting ",
         "-sat ",
@@ -35,10 +35,10 @@ def test_added_removed_and_kept_words_stand_in_reading_order():
 @PATIENT
 @given(TEXTS, TEXTS)
 def test_runs_join_to_the_text_and_keep_a_longest_common_subsequence(source, text):
-    found = runs(source, text)
+    found = word_diff(source, text)
     assert "".join(run[1:] for run in found if run[0] != "-") == text
-    kept = sum(len(words(run[1:])) for run in found if run[0] == " ")
-    keys = [[word.strip().casefold() for word in words(each)] for each in (source, text)]
+    kept = sum(len(split_words(run[1:])) for run in found if run[0] == " ")
+    keys = [[word.strip().casefold() for word in split_words(each)] for each in (source, text)]
     assert kept == LCSseq.similarity(*keys)
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from parabench.contracts import Column, Example, Score, Signature, UserError, additive
 from parabench.report import assemble, board
-from parabench.report.results import Evidence, Measured, Output
-from parabench.report.truncation import CutOff
+from parabench.report.results import RunResults, ScorerResults, SystemOutput
+from parabench.report.truncation import TruncationScorer
 from parabench.stats import seeds
 
 COUNT = 120
@@ -38,7 +38,7 @@ def rows(values) -> np.ndarray:
     return np.column_stack([values, values, np.ones_like(values)])
 
 
-def evidence(statistics, cluster=lambda n: str(n), **changes) -> Evidence:
+def run_results(statistics, cluster=lambda n: str(n), **changes) -> RunResults:
     """A run of systems whose statistics are given, by name."""
     facts = {
         "suite": {"title": "T", "note": "", "headline": "quality"},
@@ -47,15 +47,15 @@ def evidence(statistics, cluster=lambda n: str(n), **changes) -> Evidence:
     }
     examples = tuple(Example(str(n), f"s{n}", (f"r{n}",), cluster(n)) for n in range(COUNT))
     texts = {one.id: ["text"] for one in examples}
-    outputs = {name: Output(texts, frozenset(), "system", name, ({},)) for name in statistics}
+    outputs = {name: SystemOutput(texts, frozenset(), "system", name, ({},)) for name in statistics}
     outputs |= changes.pop("outputs", {})
-    return Evidence(
-        facts | changes, examples, outputs, {"means": Measured(Means(), "means", statistics)}
+    return RunResults(
+        facts | changes, examples, outputs, {"means": ScorerResults(Means(), "means", statistics)}
     )
 
 
-def made(found: Evidence) -> board.Leaderboard:
-    return assemble.leaderboard(found, assemble.comparisons(found))
+def made(found: RunResults) -> board.Leaderboard:
+    return assemble.build_leaderboard(found, assemble.pairwise_comparisons(found))
 
 
 def draws(seed: int = 0, shift: float = 0.0, size: int = COUNT) -> np.ndarray:
@@ -71,7 +71,7 @@ def test_intervals_and_tests_go_by_clusters():
         for seed, (name, shift) in enumerate([("a", 0), ("b", 0.5)])
     }
     singly, together = (
-        made(evidence(repeated, cluster)) for cluster in (str, lambda n: str(n // 12))
+        made(run_results(repeated, cluster)) for cluster in (str, lambda n: str(n // 12))
     )
     width = [
         one.high - one.low for one in (b.rows[0].scores["quality"] for b in (singly, together))
@@ -88,10 +88,10 @@ def test_the_smallest_difference_is_that_of_theory():
     """
     noise = draws(1)
     noise = (noise - noise.mean()) / noise.std(ddof=1)
-    found = made(evidence({"a": rows(draws()), "b": rows(draws() + noise)}))
+    found = made(run_results({"a": rows(draws()), "b": rows(draws() + noise)}))
     assert found.detectable == pytest.approx(0.256, rel=0.05)
-    assert "a difference of 0.2" in " ".join(board.reading(found))
-    assert made(evidence({"a": rows(draws())})).detectable is None
+    assert "a difference of 0.2" in " ".join(board.reader_notes(found))
+    assert made(run_results({"a": rows(draws())})).detectable is None
 
 
 def test_training_seeds_are_one_row_whose_interval_draws_them_too():
@@ -100,10 +100,10 @@ def test_training_seeds_are_one_row_whose_interval_draws_them_too():
     """
     spread = np.stack([rows(draws() + shift) for shift in (-1.0, 0.0, 1.0)])
     found = {"prompt": spread, "other": rows(draws(5))}
-    output = Output(
+    output = SystemOutput(
         {str(n): ["x", "y", "z"] for n in range(COUNT)}, frozenset(), "system", "", ({}, {}, {})
     )
-    both = {row.system: row for row in made(evidence(found, outputs={"prompt": output})).rows}
+    both = {row.system: row for row in made(run_results(found, outputs={"prompt": output})).rows}
     wide, narrow = (both[name].scores["quality"] for name in ("prompt", "other"))
     assert (both["prompt"].seeds, both["other"].seeds) == (3, 0)
     assert wide.value == pytest.approx(draws().mean())
@@ -116,7 +116,7 @@ def test_what_the_seeds_leave_open_is_not_ranked_apart():
     """
     base = draws()
     spread = np.stack([rows(base + 0.3 + shift) for shift in (-1.0, 0.0, 1.0)])
-    one, several = (made(evidence({"a": a, "b": rows(base)})) for a in (spread[1], spread))
+    one, several = (made(run_results({"a": a, "b": rows(base)})) for a in (spread[1], spread))
     assert [row.rank for row in one.rows] == [(1, 1), (2, 2)]
     assert [row.rank for row in several.rows] == [(1, 2), (1, 2)]
     assert next(c for c in several.comparisons if c.column == "quality").p < 0.05
@@ -140,7 +140,7 @@ def test_every_column_that_has_a_better_way_is_tested_and_the_headline_by_itself
     (hand-worked orders).
     """
     found = made(
-        evidence(
+        run_results(
             {
                 name: rows(draws(seed, shift))
                 for seed, (name, shift) in enumerate([("a", 0), ("b", 0), ("c", 0.4)])
@@ -157,30 +157,32 @@ def test_every_column_that_has_a_better_way_is_tested_and_the_headline_by_itself
 
 
 def test_outputs_that_the_limit_ended_are_a_column():
-    cut = CutOff({"1", "3"})
+    cut = TruncationScorer({"1", "3"})
     statistics = cut.measure(tuple(Example(str(n), "s", ()) for n in range(8)), ())
     assert cut.combine(statistics) == pytest.approx([25.0])
 
 
 def test_what_was_cut_and_how_many_references_count_stand_above_the_table():
-    found = made(evidence({"a": rows(draws())}, data={"references": 3}))
-    told = " ".join(board.reading(found))
+    found = made(run_results({"a": rows(draws())}, data={"references": 3}))
+    told = " ".join(board.reader_notes(found))
     assert "Scored against 2 of 3 references, each left out in turn." in told
     assert "length limit" not in told
     (row,) = found.rows
     cut = replace(row, scores={**row.scores, "cut-off": Score(12.5, 0.0, 20.0, "")})
-    assert "The length limit ended some of them: a 12.5 %." in board.reading(
+    assert "The length limit ended some of them: a 12.5 %." in board.reader_notes(
         replace(found, rows=(cut,))
     )
 
 
 def test_the_table_says_how_texts_were_made_and_who_computes_otherwise():
-    found = made(evidence({"a": rows(draws())}))
-    assert "Texts: beam 4, at most 64 new tokens, seed 0." in board.reading(found)
+    found = made(run_results({"a": rows(draws())}))
+    assert "Texts: beam 4, at most 64 new tokens, seed 0." in board.reader_notes(found)
     apart = replace(
         found, provenance={**found.provenance, "system a": "bart|model:x@1|dtype:float16"}
     )
-    assert "Texts: beam 4, at most 64 new tokens, seed 0, a in float16." in board.reading(apart)
+    assert "Texts: beam 4, at most 64 new tokens, seed 0, a in float16." in board.reader_notes(
+        apart
+    )
 
 
 @pytest.mark.parametrize(
@@ -192,16 +194,18 @@ def test_the_table_says_how_texts_were_made_and_who_computes_otherwise():
     ],
 )
 def test_what_is_known_of_the_training_stands_in_the_row(training, seen, seeds_shown, column):
-    output = Output({str(n): ["x"] for n in range(COUNT)}, frozenset(), "system", "", training)
-    found = made(evidence({"a": rows(draws())}, outputs={"a": output}))
+    output = SystemOutput(
+        {str(n): ["x"] for n in range(COUNT)}, frozenset(), "system", "", training
+    )
+    found = made(run_results({"a": rows(draws())}, outputs={"a": output}))
     (row,) = found.rows
     assert (row.seen, board.seeds_text(row)) == (seen, seeds_shown)
     assert ("seen" in board.row_facts(found)) == column
-    assert ("Whether these examples were trained on is unknown." in board.reading(found)) == (
+    assert ("Whether these examples were trained on is unknown." in board.reader_notes(found)) == (
         not column
     )
 
 
 def test_a_board_with_comparisons_reads_back():
-    text = board.to_json(made(evidence({"a": rows(draws()), "b": rows(draws(1))})))
-    assert board.to_json(board.from_json(text)) == text
+    text = board.board_to_json(made(run_results({"a": rows(draws()), "b": rows(draws(1))})))
+    assert board.board_to_json(board.board_from_json(text)) == text

@@ -4,7 +4,7 @@ barrier found.
 
 import pytest
 
-from parabench.report.page import to_html
+from parabench.report.page import page_html
 from tests.support.pages import PAYLOADS, page
 
 pytestmark = pytest.mark.slow
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 def open_page(browser, folder, text="", **context):
     file = folder / "report.html"
-    file.write_text(to_html(page(text)), encoding="utf-8")
+    file.write_text(page_html(page(text)), encoding="utf-8")
     tab = browser.new_context(**context).new_page()
     tab.set_default_timeout(60_000)
     tab.heard = []

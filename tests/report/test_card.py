@@ -18,7 +18,7 @@ from parabench.prompts import adapters
 from parabench.prompts.adapters import Adapter
 from parabench.prompts.facts import AdapterFacts, BaseIdentity
 from parabench.prompts.templates import paraphrase_template
-from parabench.report.board import main_columns, to_json
+from parabench.report.board import main_columns, board_to_json
 from parabench.report.card import to_card
 from tests.support import tiny
 from tests.support.boards import small
@@ -145,7 +145,7 @@ def test_the_command_writes_it_beside_the_export(tmp_path):
     folder = tmp_path / NAME
     facts = AdapterFacts(paraphrase_template(4), BaseIdentity("toy", 32, 384, 1, 1))
     adapters.save_adapter(folder, torch.randn(4, 32), facts)
-    (tmp_path / "leaderboard.json").write_text(to_json(small()))
+    (tmp_path / "leaderboard.json").write_text(board_to_json(small()))
     runner, common = CliRunner(), ["adapters", "export", str(folder), str(tmp_path / "out")]
     done = runner.invoke(
         cli.app, [*common, "--card", "--results", str(tmp_path), "--license", "mit"]

@@ -9,7 +9,7 @@ import pytest
 
 from parabench.contracts import Column, UserError
 from parabench.report import compare
-from parabench.report.leaderboard import to_markdown
+from parabench.report.leaderboard import board_to_markdown
 from tests.support.boards import small
 
 
@@ -22,20 +22,20 @@ class Mean:
         return statistics.mean(axis=-2)
 
 
-def pair(shift: float, seed: int = 0) -> compare.Pair:
+def pair(shift: float, seed: int = 0) -> compare.PairedStatistics:
     before = np.random.default_rng(seed).normal(50, 10, (200, 2))
     noise = np.random.default_rng(1).normal(0, 1, (200, 2))
-    return compare.Pair(
+    return compare.PairedStatistics(
         Mean(), {"bart": before, "gone": before}, {"bart": before + noise + shift, "new": before}
     )
 
 
 def found(shift: float) -> tuple[compare.Change, ...]:
-    return compare.changes([pair(shift)], seed=0, resamples=200, draws=400)
+    return compare.paired_changes([pair(shift)], seed=0, resamples=200, draws=400)
 
 
 def test_equal_boards_differ_in_nothing():
-    assert compare.differing(small(), small()) == {}
+    assert compare.differing_fields(small(), small()) == {}
     compare.check_comparable({"a": small(), "b": small(), "c": small()})
 
 
@@ -56,12 +56,12 @@ def test_what_is_not_comparable_is_refused_by_name(field, change):
 
 def test_other_versions_are_named_but_do_not_forbid():
     newer = small(provenance={**small().provenance, "versions": {"torch": "9.9"}})
-    assert compare.differing(small(), newer) == {"versions.torch": ("2.13.0", "9.9")}
-    assert compare.forbidding(small(), newer) == {}
+    assert compare.differing_fields(small(), newer) == {"versions.torch": ("2.13.0", "9.9")}
+    assert compare.blocking_differences(small(), newer) == {}
 
 
 def test_a_column_that_one_run_lacks_does_not_forbid():
-    assert compare.forbidding(small(), small(signatures={})) == {}
+    assert compare.blocking_differences(small(), small(signatures={})) == {}
 
 
 def test_one_table_holds_the_rows_of_all_runs():
@@ -91,7 +91,9 @@ def test_the_gate_closes_on_significant_losses_only():
     assert [change.system for change in compare.regressions(found(2.0), "ter")] == ["bart"]
     assert compare.regressions(found(-2.0), "ter") == ()
     same = pair(0.0)
-    unchanged = compare.changes([compare.Pair(Mean(), same.before, same.before)], 0, 100, 100)
+    unchanged = compare.paired_changes(
+        [compare.PairedStatistics(Mean(), same.before, same.before)], 0, 100, 100
+    )
     assert compare.regressions(unchanged, "bleu") == ()
 
 
@@ -110,13 +112,16 @@ def test_a_column_that_nobody_measured_is_an_error():
 def test_runs_of_other_lengths_are_refused():
     short = pair(0.0)
     with pytest.raises(UserError, match="200 examples in one, 199"):
-        compare.changes(
-            [compare.Pair(Mean(), short.before, {"bart": short.after["bart"][:199]})], 0, 10, 10
+        compare.paired_changes(
+            [compare.PairedStatistics(Mean(), short.before, {"bart": short.after["bart"][:199]})],
+            0,
+            10,
+            10,
         )
 
 
 def test_changes_print_like_any_board():
-    text = to_markdown(compare.as_board(small(), small(), found(2.0)))
+    text = board_to_markdown(compare.changes_board(small(), small(), found(2.0)))
     assert "what changed" in text
     assert "| bart" in text
     assert "zeroshot" not in text

@@ -15,8 +15,8 @@ from rich.console import Console
 from parabench.contracts import Column, UserError
 from parabench.render.escape import csv_text, markdown, markdown_code, visible
 from parabench.report import board as boards
-from parabench.report.board import from_json, to_json
-from parabench.report.leaderboard import to_csv, to_markdown, to_terminal
+from parabench.report.board import board_from_json, board_to_json
+from parabench.report.leaderboard import board_to_csv, board_to_markdown, print_board
 from tests.support.boards import COLUMNS, HOSTILE, PATIENT, hostile_boards, small
 
 READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -48,18 +48,18 @@ def tables(text: str) -> list[list[list[str]]]:
 
 def terminal(board, width: int = 200, force_terminal: bool = True) -> str:
     stream = io.StringIO()
-    to_terminal(board, Console(file=stream, width=width, force_terminal=force_terminal))
+    print_board(board, Console(file=stream, width=width, force_terminal=force_terminal))
     return stream.getvalue()
 
 
 def test_rows_stand_best_first_and_partial_runs_last():
-    assert [row.system for row in boards.ordered(small())] == [
+    assert [row.system for row in boards.ordered_rows(small())] == [
         "softprompt-111",
         "bart",
         "copy",
         "zeroshot",
     ]
-    assert [row.system for row in boards.ordered(small(headline="self-bleu"))][:2] == [
+    assert [row.system for row in boards.ordered_rows(small(headline="self-bleu"))][:2] == [
         "softprompt-111",
         "bart",
     ]
@@ -67,7 +67,8 @@ def test_rows_stand_best_first_and_partial_runs_last():
 
 def test_undefined_headline_stands_after_every_defined_one():
     rows = [
-        row.system for row in boards.ordered(small(headline="length", rows=tuple(small().rows)))
+        row.system
+        for row in boards.ordered_rows(small(headline="length", rows=tuple(small().rows)))
     ]
     assert rows == ["bart", "softprompt-111", "copy", "zeroshot"]
 
@@ -106,7 +107,7 @@ def test_every_scorer_has_a_main_column_before_any_has_two():
 
 
 def test_markdown_of_a_small_board():
-    first, second = tables(to_markdown(small()))
+    first, second = tables(board_to_markdown(small()))
     assert first[0] == [
         "rank",
         "system",
@@ -139,7 +140,7 @@ def test_markdown_of_a_small_board():
 
 
 def test_markdown_names_what_does_not_rank_and_how_it_was_made():
-    text = to_markdown(small())
+    text = board_to_markdown(small())
     assert "> Proves the pipeline." in text
     assert "**bleu does not rank here:** copy beats human" in text
     assert "- bleu: `bleu|refs:4|tok:13a`" in text
@@ -149,19 +150,20 @@ def test_markdown_names_what_does_not_rank_and_how_it_was_made():
 @PATIENT
 @given(hostile_boards())
 def test_markdown_shows_foreign_text_and_nothing_else(board):
-    text = to_markdown(board)
+    text = board_to_markdown(board)
     inlines = [token for token in READER.parse(text) if token.type == "inline"]
     texts = [shown(token) for token in inlines]
     assert texts[0] == visible(board.title).strip()
     systems = [row[1] for row in tables(text)[0][1:]]
     expected = [
-        visible(row.system).strip() + (" †" if row.control else "") for row in boards.ordered(board)
+        visible(row.system).strip() + (" †" if row.control else "")
+        for row in boards.ordered_rows(board)
     ]
     assert systems == [name.strip() for name in expected]
     assert all(len(row) == len(table[0]) for table in tables(text) for row in table)
     for column in board.columns:
         assert any(
-            visible(boards.label(board, column)).strip() in head
+            visible(boards.column_label(board, column)).strip() in head
             for table in tables(text)
             for head in table[0]
         )
@@ -198,7 +200,7 @@ def test_addresses_do_not_become_links_on_github():
 
 
 def test_csv_reads_back_equal_in_pandas_without_options():
-    frame = pandas.read_csv(io.StringIO(to_csv(small()))).set_index("system")
+    frame = pandas.read_csv(io.StringIO(board_to_csv(small()))).set_index("system")
     for row in small().rows:
         for name, score in row.scores.items():
             got = frame.loc[row.system, [name, f"{name}.low", f"{name}.high"]].tolist()
@@ -213,12 +215,12 @@ def test_csv_reads_back_equal_in_pandas_without_options():
 @PATIENT
 @given(hostile_boards())
 def test_csv_keeps_numbers_and_protects_text(board):
-    header, *lines = csv.reader(io.StringIO(to_csv(board)))
+    header, *lines = csv.reader(io.StringIO(board_to_csv(board)))
     frame = pandas.read_csv(
-        io.StringIO(to_csv(board)), header=None, skiprows=1, skip_blank_lines=False
+        io.StringIO(board_to_csv(board)), header=None, skiprows=1, skip_blank_lines=False
     )
     assert frame.shape == (len(board.rows), len(header))
-    for line, row in zip(lines, boards.ordered(board), strict=True):
+    for line, row in zip(lines, boards.ordered_rows(board), strict=True):
         numbers = line[6 : 6 + 3 * len(board.columns)]
         scores = [row.scores[column.name] for column in board.columns]
         expected = [number for score in scores for number in (score.value, score.low, score.high)]
@@ -241,20 +243,20 @@ def test_csv_text_keeps_the_text(text):
 @PATIENT
 @given(hostile_boards())
 def test_json_reads_back_as_the_same_board(board):
-    text = to_json(board)
+    text = board_to_json(board)
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert text.endswith("\n")
     assert text.isascii()
-    assert to_json(from_json(text)) == text
+    assert board_to_json(board_from_json(text)) == text
 
 
 def test_json_does_not_depend_on_the_order_of_rows_or_keys():
     one = small()
     other = small(rows=one.rows[::-1], provenance=dict(reversed(one.provenance.items())))
-    assert to_json(one) == to_json(other)
-    back = from_json(to_json(one))
+    assert board_to_json(one) == board_to_json(other)
+    back = board_from_json(board_to_json(one))
     assert back.columns == COLUMNS
-    assert back.rows[:3] == boards.ordered(one)[:3]
+    assert back.rows[:3] == boards.ordered_rows(one)[:3]
 
 
 @pytest.mark.parametrize(
@@ -262,7 +264,7 @@ def test_json_does_not_depend_on_the_order_of_rows_or_keys():
 )
 def test_json_of_something_else_is_refused(text):
     with pytest.raises(UserError, match="read a leaderboard"):
-        from_json(text)
+        board_from_json(text)
 
 
 def test_terminal_shows_as_many_columns_as_fit_and_names_the_rest():
@@ -278,7 +280,7 @@ def test_terminal_shows_as_many_columns_as_fit_and_names_the_rest():
 def test_terminal_leaks_no_control_character(board):
     plain = terminal(board, width=500, force_terminal=False)
     names = [row.system for row in board.rows] + [
-        boards.label(board, column) for column in boards.main_columns(board)
+        boards.column_label(board, column) for column in boards.main_columns(board)
     ]
     assert all(visible(name).strip() in plain for name in names)
     assert not any(unicodedata.category(c) == "Cc" and c != "\n" for c in plain)

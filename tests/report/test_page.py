@@ -11,8 +11,8 @@ import pytest
 
 from parabench.contracts import Column, Score
 from parabench.render.escape import visible
-from parabench.render.figures import Point, pareto
-from parabench.report.page import axes, to_html
+from parabench.render.figures import PlanePoint, pareto_front
+from parabench.report.page import page_html, plane_axes
 from tests.support.pages import PAYLOADS, page
 
 
@@ -30,7 +30,7 @@ def structure(html: str) -> list[tuple[str, tuple[str, ...]]]:
 
 @pytest.fixture(scope="module")
 def plain():
-    return to_html(page())
+    return page_html(page())
 
 
 def words_of(element) -> str:
@@ -39,7 +39,7 @@ def words_of(element) -> str:
 
 @pytest.fixture(scope="module", params=PAYLOADS)
 def hostile(request):
-    return request.param, to_html(page(request.param))
+    return request.param, page_html(page(request.param))
 
 
 def test_foreign_text_adds_no_element_and_no_attribute(plain, hostile):
@@ -91,13 +91,13 @@ def test_a_run_without_a_single_score_has_a_page():
         rows=tuple(replace(row, scores={}) for row in data.board.rows),
         invalid={},
     )
-    document = parsed(to_html(replace(data, board=board, values={}, comparisons=())))
+    document = parsed(page_html(replace(data, board=board, values={}, comparisons=())))
     assert words_of(document.find(".//h1")) == "A title"
     assert document.find(".//*[@id='plane']") is None
 
 
 def test_the_same_data_give_the_same_bytes(plain):
-    assert to_html(page()) == plain
+    assert page_html(page()) == plain
 
 
 def test_the_leaderboard_shows_order_intervals_and_what_does_not_rank(plain):
@@ -151,7 +151,7 @@ def test_the_pairs_are_told_from_both_sides(plain):
 
 
 def test_figures_leave_out_controls_that_are_no_anchors(plain):
-    html = to_html(replace(page(), anchors=["human"]))
+    html = page_html(replace(page(), anchors=["human"]))
     assert "copy" in parts(plain, "text")
     assert "copy" not in parts(html, "text")
     table = next(t for t in parsed(html).iter("table") if t.get("class") == "board")
@@ -167,13 +167,13 @@ def parts(html: str, tag: str) -> set[str]:
 
 
 def test_axes_are_the_first_columns_of_each_kind_or_those_named():
-    change, quality = axes(page())
+    change, quality = plane_axes(page())
     assert (change.name, quality.name) == ("self-bleu", "bleu")
 
 
 def test_the_front_holds_the_points_that_nothing_beats():
-    def point(name: str, change: float, quality: float) -> Point:
-        return Point(
+    def point(name: str, change: float, quality: float) -> PlanePoint:
+        return PlanePoint(
             name, Score(change, change, change, ""), Score(quality, quality, quality, ""), False
         )
 
@@ -184,5 +184,7 @@ def test_the_front_holds_the_points_that_nothing_beats():
         point("d", 50, 50),
         point("e", 60, 50),
     ]
-    front = pareto(points, Column("overlap", "down", "source"), Column("bleu", "up", "reference"))
+    front = pareto_front(
+        points, Column("overlap", "down", "source"), Column("bleu", "up", "reference")
+    )
     assert [each.name for each in front] == ["a", "b", "d"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from parabench.contracts import UserError
-from parabench.report.published import beside, read_published
+from parabench.report.published import published_comparison, read_published
 from tests.support.boards import small
 
 TABLE = Path(__file__).parents[2] / "results/published/paraphrase-opt-2022.csv"
@@ -36,7 +36,7 @@ def published(folder, text):
 
 
 def test_shared_columns_stand_side_by_side(tmp_path):
-    shown = beside(
+    shown = published_comparison(
         small(), published(tmp_path, "column,theirs | 1\nexamples,7\nibleu,12.25\nelsewhere,1\n")
     )
     lines = shown.splitlines()[2:]
@@ -64,4 +64,4 @@ def test_another_layout_is_refused(tmp_path, text):
 
 def test_a_run_without_its_columns_is_told_how_to_get_them(tmp_path):
     with pytest.raises(UserError, match="--scorers paraphrase-opt"):
-        beside(small(), published(tmp_path, "column,a\nexamples,5\nelsewhere,1\n"))
+        published_comparison(small(), published(tmp_path, "column,a\nexamples,5\nelsewhere,1\n"))

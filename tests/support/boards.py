@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from parabench.contracts import Column, Score
-from parabench.report.board import Leaderboard, Row
+from parabench.report.board import Leaderboard, LeaderboardRow
 
 PATIENT = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 COLUMNS = (
@@ -30,10 +30,10 @@ def cells(*values: float) -> dict[str, Score]:
 
 def small(**changes: object) -> Leaderboard:
     rows = (
-        Row("copy", None, cells(20.5, 50.25, 100, 0.75, 1), 500, 500, True),
-        Row("softprompt-111", (1, 2), cells(30.25, 40, 24, 0.5, 1.1), 500, 500, False),
-        Row("bart", (1, 2), cells(29.5, 41, 27, 0.5, 1.2), 500, 500, False),
-        Row("zeroshot", None, cells(99, 1, 2, 0.1, math.nan), 312, 500, False),
+        LeaderboardRow("copy", None, cells(20.5, 50.25, 100, 0.75, 1), 500, 500, True),
+        LeaderboardRow("softprompt-111", (1, 2), cells(30.25, 40, 24, 0.5, 1.1), 500, 500, False),
+        LeaderboardRow("bart", (1, 2), cells(29.5, 41, 27, 0.5, 1.2), 500, 500, False),
+        LeaderboardRow("zeroshot", None, cells(99, 1, 2, 0.1, math.nan), 312, 500, False),
     )
     content = {
         "title": "parabench mini",
@@ -112,12 +112,12 @@ def hostile_boards(draw: st.DrawFn) -> Leaderboard:
     )
 
 
-def _row(draw: st.DrawFn, system: str, names: list[str]) -> Row:
+def _row(draw: st.DrawFn, system: str, names: list[str]) -> LeaderboardRow:
     scores = {
         name: Score(draw(NUMBERS), draw(NUMBERS), draw(NUMBERS), draw(HOSTILE)) for name in names
     }
     scored = draw(st.integers(0, 5))
-    return Row(
+    return LeaderboardRow(
         system,
         draw(st.sampled_from([None, (1, 1), (2, 5)])),
         scores,

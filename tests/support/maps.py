@@ -4,8 +4,8 @@ asked for.
 
 import numpy as np
 
-from parabench.explore.nearest import Neighbour, Position
-from parabench.explore.promptmap import Placed, PromptMap, fit
+from parabench.explore.nearest import Neighbour, PromptPosition
+from parabench.explore.promptmap import MappedPrompt, PromptMap, fit_plane
 
 
 def vocabulary(rows: int = 12, width: int = 5) -> np.ndarray:
@@ -14,12 +14,12 @@ def vocabulary(rows: int = 12, width: int = 5) -> np.ndarray:
 
 def small(text: str = "") -> PromptMap:
     words, draw = vocabulary(), np.random.default_rng(4)
-    plane = fit(words)
+    plane = fit_plane(words)
     tokens = ["Ġcat", "=1+2", "Ċ", *(f"tok{number}{text}" for number in range(9))]
     near = (Neighbour(f"Ġcat{text}", 0.5), Neighbour("=1+2", 0.25))
-    positions = [Position(row, 2.0, 1.5, 0.5, None, near, near) for row in range(3)]
+    positions = [PromptPosition(row, 2.0, 1.5, 0.5, None, near, near) for row in range(3)]
     prompts = tuple(
-        Placed(
+        MappedPrompt(
             f"{name}{text}",
             steps,
             np.stack([plane.place(draw.normal(size=(3, 5))) for _ in steps]),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from parabench.contracts import UserError
-from parabench.render.svg import series
+from parabench.render.svg import series_colors
 from parabench.training.figures import course, draw, smooth
 
 
@@ -76,7 +76,7 @@ def test_the_drawing_is_one_file_for_both_schemes(tmp_path):
         assert re.search(rf"--{name}: #", light.split("</style>")[0]), name
         assert re.search(rf"--{name}: #", dark.split("</style>")[0]), name
     assert {"paper", "ink", "series0", "series1"} <= used
-    assert not re.search(rf'="{series()[0][0]}"|url\((?!#)|https?://(?!www\.w3\.org)', text)
+    assert not re.search(rf'="{series_colors()[0][0]}"|url\((?!#)|https?://(?!www\.w3\.org)', text)
     assert text.count("ibleu") == 1
     assert draw([course(folder) for folder in folders]) == drawn
 

@@ -20,7 +20,7 @@ from parabench.data.examples import read_test_set
 from parabench.data.predictions import read_predictions
 from parabench.pipeline import plan as planning
 from parabench.pipeline import runner
-from parabench.report.results import gather
+from parabench.report.results import load_results
 from parabench.stats.arrays import pooled
 from parabench.store.run_folder import verify
 from parabench.suites import suite as suites
@@ -213,16 +213,16 @@ def test_a_loader_that_lets_texts_slip_is_caught(tmp_path, monkeypatch):
 
 def contents(folder: Path):
     """All that a report is made of."""
-    evidence = gather(folder)
+    results = load_results(folder)
     outputs = {
-        name: (dict(output.texts), output.signature) for name, output in evidence.outputs.items()
+        name: (dict(output.texts), output.signature) for name, output in results.outputs.items()
     }
-    measured = {name: one.statistics.items() for name, one in evidence.measured.items()}
+    measured = {name: one.statistics.items() for name, one in results.measured.items()}
     arrays = {
         name: {system: pooled(rows).tobytes() for system, rows in items}
         for name, items in measured.items()
     }
-    return evidence.examples, outputs, arrays
+    return results.examples, outputs, arrays
 
 
 def mangled(run: Path, number: int) -> Counter[str]:

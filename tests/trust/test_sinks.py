@@ -18,9 +18,9 @@ from rich.console import Console
 
 from parabench.contracts import Column, Example, Score
 from parabench.render.escape import csv_text, markdown, markdown_code, visible
-from parabench.report.board import Leaderboard, Row, to_json
-from parabench.report.leaderboard import to_csv, to_markdown, to_terminal
-from parabench.report.page import to_html
+from parabench.report.board import Leaderboard, LeaderboardRow, board_to_json
+from parabench.report.leaderboard import board_to_csv, board_to_markdown, print_board
+from parabench.report.page import page_html
 from parabench.report.pagedata import PageData
 
 PIECES = (
@@ -147,7 +147,10 @@ def page(texts: list[str]) -> PageData:
         Column("change", "down", "source"),
     )
     scores = {c.name: Score(1.0, 0.5, 1.5, signature) for c in columns}
-    rows = (Row(f"1{one}", (1, 2), scores, 3, 3, False), Row(f"2{two}", None, scores, 2, 3, True))
+    rows = (
+        LeaderboardRow(f"1{one}", (1, 2), scores, 3, 3, False),
+        LeaderboardRow(f"2{two}", None, scores, 2, 3, True),
+    )
     facts = {"command": fact, "packages": {f"torch{fact}": why}}
     board = Leaderboard(
         title,
@@ -183,14 +186,14 @@ def pages(number: int, size: int, seed: int = 0):
     """Hostile pages that hold so many payloads together, each with the structure of a harmless
     one.
     """
-    expected = structure(to_html(page([f"w{n}" for n in range(size)])))
+    expected = structure(page_html(page([f"w{n}" for n in range(size)])))
     texts = payloads(number, seed)
     for start in range(0, len(texts) - size + 1, size):
         yield texts[start : start + size], expected
 
 
 def check_page(texts: list[str], expected) -> None:
-    html = to_html(page(texts))
+    html = page_html(page(texts))
     assert structure(html) == expected
     (block,) = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', html, re.DOTALL)
     assert [example["source"] for example in json.loads(block)["examples"]] == [
@@ -211,7 +214,7 @@ def test_pages_of_five_thousand_foreign_texts():
 
 
 def test_a_page_that_does_not_escape_is_caught(monkeypatch):
-    monkeypatch.setattr("parabench.render.templating.script_json", json.dumps)
+    monkeypatch.setattr("parabench.report.page.script_json", json.dumps)
     with pytest.raises((AssertionError, ValueError)):
         check_page([*["w"] * 10, "</script><b>x</b>"], next(pages(200, 11))[1])
 
@@ -221,12 +224,12 @@ def test_whole_tables_keep_their_cells():
         board = page(texts).board
         tables = [
             token
-            for token in READER.parse(to_markdown(board))
+            for token in READER.parse(board_to_markdown(board))
             if token.type in ("th_open", "td_open")
         ]
         assert len(tables) == 3 * 5
-        assert {len(line) for line in csv.reader(io.StringIO(to_csv(board)))} == {8 + 5 * 2}
-        assert json.loads(to_json(board))["title"] == board.title
+        assert {len(line) for line in csv.reader(io.StringIO(board_to_csv(board)))} == {8 + 5 * 2}
+        assert json.loads(board_to_json(board))["title"] == board.title
         stream = io.StringIO()
-        to_terminal(board, Console(file=stream, width=300))
+        print_board(board, Console(file=stream, width=300))
         assert not CONTROLS.search(stream.getvalue())

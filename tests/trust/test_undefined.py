@@ -16,9 +16,9 @@ from rich.console import Console
 from parabench.contracts import Column, Signature
 from parabench.pipeline import runner
 from parabench.report import assemble
-from parabench.report.board import from_json, to_json
-from parabench.report.leaderboard import to_csv, to_markdown, to_terminal
-from parabench.report.results import Measured
+from parabench.report.board import board_from_json, board_to_json
+from parabench.report.leaderboard import board_to_csv, board_to_markdown, print_board
+from parabench.report.results import ScorerResults
 from parabench.stats import undefined
 from parabench.store.log import load_reasons, load_statistics
 from parabench.store.run_folder import verify
@@ -69,19 +69,19 @@ def test_every_table_says_how_many_examples_a_cell_leaves_out(tmp_path, where, c
     faulty = Faulty(math.nan, frozenset(where))
     rows = faulty.measure(plan.data.examples, [example.source for example in plan.data.examples])
     runner.run(plan)
-    evidence = assemble.gather(plan.folder)
-    measured = {"length": Measured(faulty, "length", {"copy": rows})}
-    board = assemble.leaderboard(
-        type(evidence)(evidence.facts, evidence.examples, evidence.outputs, measured), ()
+    results = assemble.load_results(plan.folder)
+    measured = {"length": ScorerResults(faulty, "length", {"copy": rows})}
+    board = assemble.build_leaderboard(
+        type(results)(results.facts, results.examples, results.outputs, measured), ()
     )
     text = f"copy length: {6 - count} of 6"
     console = Console(width=300, record=True, file=io.StringIO())
-    to_terminal(board, console)
-    for shown in (to_markdown(board), console.export_text()):
+    print_board(board, console)
+    for shown in (board_to_markdown(board), console.export_text()):
         assert (text in shown) == (count > 0)
-    assert to_csv(board).splitlines()[1].endswith(f",{count}")
-    assert json.loads(to_json(board))["rows"][0]["scores"]["length"]["undefined"] == count
-    assert to_json(from_json(to_json(board))) == to_json(board)
+    assert board_to_csv(board).splitlines()[1].endswith(f",{count}")
+    assert json.loads(board_to_json(board))["rows"][0]["scores"]["length"]["undefined"] == count
+    assert board_to_json(board_from_json(board_to_json(board))) == board_to_json(board)
     value = board.rows[0].scores["length"].value
     kept = [len(e.source) for e in plan.data.examples if e.id not in where]
     assert value == pytest.approx(np.mean(kept)) if kept else math.isnan(value)
@@ -112,19 +112,23 @@ def test_rouge_says_why_an_example_has_no_value(tmp_path):
     plan = replace(plan, data=replace(plan.data, examples=examples))
     runner.run(plan)
     text = "copy rouge1: 5 of 6 (no reference holds a letter a-z or a digit)"
-    board = assemble.leaderboard(assemble.gather(plan.folder), ())
+    board = assemble.build_leaderboard(assemble.load_results(plan.folder), ())
     console = Console(width=300, record=True, file=io.StringIO())
-    to_terminal(board, console)
+    print_board(board, console)
     assert text in console.export_text()
-    assert text.replace("(", "\\(").replace(")", "\\)").replace("-z", "-z") in to_markdown(board)
+    assert text.replace("(", "\\(").replace(")", "\\)").replace("-z", "-z") in board_to_markdown(
+        board
+    )
     assert text in html.unescape((plan.folder / "report.html").read_text())
     assert board.rows[0].scores["rouge1"].why == "no reference holds a letter a-z or a digit"
-    assert to_json(from_json(to_json(board))) == to_json(board)
+    assert board_to_json(board_from_json(board_to_json(board))) == board_to_json(board)
 
 
 def test_several_reasons_are_told_with_their_counts():
     why = {"copy": ["one reason", "another", "one reason"]}
-    assert Measured(Faulty(math.nan), "x", {}, why).reasons("copy") == "2 one reason, 1 another"
+    assert (
+        ScorerResults(Faulty(math.nan), "x", {}, why).reasons("copy") == "2 one reason, 1 another"
+    )
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])

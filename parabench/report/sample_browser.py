@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from parabench.contracts import Column
-from parabench.render.diff import is_copy, runs
+from parabench.render.diff import is_copy, word_diff
 from parabench.render.escape import visible
 from parabench.report import board as boards
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from parabench.report.pagedata import PageData
 
 
-def samples(data: PageData) -> dict[str, Any]:
+def sample_browser_data(data: PageData) -> dict[str, Any]:
     """All of it as one JSON-ready object; systems in leaderboard order, numbers one digit finer
     than shown.
     """
-    rows = [row for row in boards.ordered(data.board) if row.system in data.texts]
+    rows = [row for row in boards.ordered_rows(data.board) if row.system in data.texts]
     return {
         "headline": data.board.headline,
         "columns": [
@@ -49,7 +49,7 @@ def _example(data: PageData, place: int, systems: Sequence[str]) -> dict[str, An
     return {
         "id": visible(example.id),
         "source": source,
-        "references": [runs(source, visible(reference)) for reference in example.references],
+        "references": [word_diff(source, visible(reference)) for reference in example.references],
         "outputs": [
             _output(source, data.texts[name][place], place in data.cut.get(name, ()))
             for name in systems
@@ -61,7 +61,7 @@ def _output(source: str, texts: Sequence[str], cut: bool) -> dict[str, Any]:
     shown = [visible(text) for text in texts if text.strip()]
     flag = "missing" if not texts else "empty" if len(shown) < len(texts) else "cut" if cut else ""
     flag = flag or ("copy" if all(is_copy(source, text) for text in shown) else "")
-    return {"texts": [runs(source, text) for text in shown], "flag": flag}
+    return {"texts": [word_diff(source, text) for text in shown], "flag": flag}
 
 
 def _rounded(data: PageData, system: str, column: Column) -> list[float]:
