@@ -41,7 +41,7 @@ class ColumnAgreement:
     column: str
     count: int
     clusters: int
-    column_agreement: Mapping[str, IntervalEstimate]
+    agreement: Mapping[str, IntervalEstimate]
 
 
 def scorer_agreement(

@@ -21,8 +21,8 @@ from parabench.explore.promptmap import (
     fit_plane,
     load_or_fit_plane,
     place_prompt,
-    readable_token,
     prompt_stages,
+    readable_token,
 )
 from parabench.models.checkpoints import locate
 from parabench.prompts import adapters, snapshots

@@ -18,7 +18,7 @@ from parabench.prompts import adapters
 from parabench.prompts.adapters import Adapter
 from parabench.prompts.facts import AdapterFacts, BaseIdentity
 from parabench.prompts.templates import paraphrase_template
-from parabench.report.board import main_columns, board_to_json
+from parabench.report.board import board_to_json, main_columns
 from parabench.report.card import to_card
 from tests.support import tiny
 from tests.support.boards import small
