@@ -68,7 +68,7 @@ def asked(arguments: list[str], *what: str) -> tuple[float, int]:
 def cell(chosen: argparse.Namespace, kind: str, name: str, how: str) -> tuple[float, int]:
     """Seconds, and bytes of memory, foretold or taken."""
     systems, scorers = ((name,), ("bleu",)) if kind == "system" else (("copy",), (name,))
-    suite = suites.load(chosen.suite).model_copy(update={"controls": ()})
+    suite = suites.load_suite(chosen.suite).model_copy(update={"controls": ()})
     plan = planning.plan(
         planning.Request(suite, systems, scorers, chosen.data, output=chosen.output)
     )

@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> None:
 def command(which: str, folder: Path, count: int, system: str = "copy") -> list[str]:
     """What to start, once its input is written."""
     data, suite = folder / "rows.tsv", folder / "many.toml"
-    pairs = list(islice(language.pairs("train", 0), min(count, SENTENCES)))
+    pairs = list(islice(language.paraphrase_pairs("train", 0), min(count, SENTENCES)))
     with data.open("w", encoding="utf-8") as file:
         for number in range(count):
             source, reference = pairs[number % len(pairs)]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from parabench.report.board import Leaderboard
 
 File = str | PathLike[str]
-Record = Mapping[str, Any]
+_Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def run(
     *,
     suite: str = "mini",
     scorers: Sequence[str] | None = None,
-    data: File | Sequence[Example | Record] | None = None,
+    data: File | Sequence[Example | _Record] | None = None,
     limit: int | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -126,7 +126,7 @@ def run(
 
 def score(
     predictions: Sequence[str] | Mapping[str, Sequence[str]],
-    examples: File | Sequence[Example | Record],
+    examples: File | Sequence[Example | _Record],
     *,
     suite: str = "overlap",
     scorers: Sequence[str] | None = None,
@@ -190,7 +190,7 @@ def paraphrase(
     from parabench.pipeline import plan as planning
     from parabench.suites import suite as suites
 
-    chosen = suites.load(suite)
+    chosen = suites.load_suite(suite)
     decoding = planning.sampling(chosen, n).decoding
     setting = Setting(
         Runtime(resolve_device(device), chosen.dtype, seed=seed), decoding, sources=tuple(texts)
@@ -215,7 +215,7 @@ def _request(
     from parabench.suites import suite as suites
 
     return planning.Request(
-        suites.load(suite),
+        suites.load_suite(suite),
         systems,
         scorers,
         None,
@@ -228,7 +228,7 @@ def _request(
     )
 
 
-def _examples(given: Sequence[Example | Record]) -> list[Example]:
+def _examples(given: Sequence[Example | _Record]) -> list[Example]:
     from parabench.data.examples import example_from_json
 
     where = Path("examples")

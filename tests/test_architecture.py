@@ -32,8 +32,8 @@ LAYERS: tuple[dict[str, str], ...] = (
     {"cli": ""},
     {
         "commands": (
-            "data demo doctor figures filter listing lists map models probe progress "
-            "prompts rating reports run selftest signals training"
+            "data demo doctor figures filter invariance listing lists map models probe progress "
+            "prompts rating reports run signals training"
         ),
     },
     {

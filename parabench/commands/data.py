@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from parabench.suites.suite import Suite
     from parabench.training.requests import Data
 
-data = typer.Typer(help="Training corpora: look into them, fetch them.", no_args_is_help=True)
+data_commands = typer.Typer(
+    help="Training corpora: look into them, fetch them.", no_args_is_help=True
+)
 
 SuiteName = Annotated[
     str, typer.Option(help="The suite that names base models, data and test set.")
@@ -37,8 +39,8 @@ TestFile = Annotated[
 ]
 
 
-@data.command()
-def inspect(
+@data_commands.command("inspect")
+def inspect_data_command(
     spec: Annotated[str, typer.Argument(metavar="SPEC", help="FORMAT:PATH?option=value=SHARE,…")],
     suite: SuiteName = "mini",
     dev: Annotated[int, typer.Option(help="About how many pairs a training would hold out.")] = 200,
@@ -56,9 +58,9 @@ def inspect(
     from parabench.data.training_set import count_duplicates
     from parabench.suites import suite as suites
 
-    parsed = specs.parse_corpora(fetched(spec))
+    parsed = specs.parse_corpora(fetch_addresses(spec))
     found = training_set.prepare_training_set(
-        parsed, test_sentences(suites.load(suite), test), dev, seed
+        parsed, barred_sentences(suites.load_suite(suite), test), dev, seed
     )
     for part, tally in zip(parsed, found.tallies, strict=True):
         typer.echo(f"{part.form} {part.path}  share {part.share:.2f}")
@@ -80,31 +82,31 @@ def inspect(
     typer.echo(f"data      {found.fingerprint}")
 
 
-@data.command()
-def fetch(
+@data_commands.command("fetch")
+def fetch_data_command(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="parabank2, paranmt, or an https address.")
     ],
     folder: Annotated[Path, typer.Option(help="Where to put it.")] = Path("data"),
 ) -> None:
     """Download a corpus, going on where an earlier download stopped."""
-    from parabench.commands.progress import bars
+    from parabench.commands.progress import progress_bars
     from parabench.data import fetching
 
-    with bars() as advance:
+    with progress_bars() as advance:
         path = fetching.fetch_corpus(
             fetching.find_corpus(name), folder, lambda done, total: advance(name, done, total)
         )
     typer.echo(path)
 
 
-def fetched(text: str) -> str:
+def fetch_addresses(text: str) -> str:
     """The specification again, once the files of all https addresses in it lie here."""
-    from parabench.commands.progress import bars
+    from parabench.commands.progress import progress_bars
     from parabench.data import fetching
 
     for address in fetching.addresses(text):
-        with bars() as advance:
+        with progress_bars() as advance:
             fetching.fetch_corpus(
                 fetching.find_corpus(address),
                 fetching.DOWNLOAD_FOLDER,
@@ -113,7 +115,7 @@ def fetched(text: str) -> str:
     return text
 
 
-def training_data(
+def load_training_data(
     asked: str | None, suite: Suite, dev: int, seed: int, test: Path | None = None
 ) -> Data:
     """The pairs to train on, cleared of the suite's test set; ``mini`` are those of the embedded
@@ -131,16 +133,18 @@ def training_data(
             "train", f"the suite {suite.name} names no training data", mend="--data FORMAT:PATH"
         )
     if text == "mini":
-        held_out = tuple(islice(language.pairs("dev", seed), dev))
+        held_out = tuple(islice(language.paraphrase_pairs("dev", seed), dev))
         facts = {
             "data": f"embedded language, split train, seed {seed}",
             "dev": len(held_out),
             "removed": 0,
         }
-        return Data(Endless(lambda: language.pairs("train", seed)), held_out, facts)
-    barred = test_sentences(suite, test)
-    found = training_set.prepare_training_set(specs.parse_corpora(fetched(text)), barred, dev, seed)
-    tell_left_out(found.tallies)
+        return Data(EndlessPairs(lambda: language.paraphrase_pairs("train", seed)), held_out, facts)
+    barred = barred_sentences(suite, test)
+    found = training_set.prepare_training_set(
+        specs.parse_corpora(fetch_addresses(text)), barred, dev, seed
+    )
+    _report_left_out(found.tallies)
     kept = sum(tally.kept for tally in found.tallies)
     facts = {
         "data": found.fingerprint,
@@ -151,7 +155,7 @@ def training_data(
     return Data(found.pairs, found.dev, facts, cleared=barred.keys)
 
 
-def task_data(
+def load_task_data(
     path: Path, length: int, suite: Suite, dev: int, seed: int, test: Path | None = None
 ) -> Data:
     """The pairs of the tasks in a file, cleared of the suite's test set."""
@@ -159,19 +163,19 @@ def task_data(
 
     read = tasks.read(path)
     for task in read.values():
-        fetched(task.data)
-    found, tallies = tasks.prepare(read, length, test_sentences(suite, test), dev, seed)
-    tell_left_out(tallies)
+        fetch_addresses(task.data)
+    found, tallies = tasks.prepare(read, length, barred_sentences(suite, test), dev, seed)
+    _report_left_out(tallies)
     return found
 
 
-def tell_left_out(tallies: Sequence[SkipCounts]) -> None:
+def _report_left_out(tallies: Sequence[SkipCounts]) -> None:
     """How many pairs of all corpora were left out, by reason, on stderr."""
     for reason, count in sum((tally.reasons for tally in tallies), Counter[str]()).most_common():
         typer.echo(f"left out  {count:>9,} {reason}", err=True)
 
 
-def test_sentences(suite: Suite, more: Path | None) -> TestSentences:
+def barred_sentences(suite: Suite, more: Path | None) -> TestSentences:
     """What no training may see: the sentences of the suite's test set, and of a file of the
     user's.
     """
@@ -183,7 +187,7 @@ def test_sentences(suite: Suite, more: Path | None) -> TestSentences:
 
 
 @dataclass(frozen=True)
-class Endless:
+class EndlessPairs:
     """Pairs that can be read again from the start."""
 
     begin: Callable[[], Iterator[tuple[str, str]]]

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parabench.commands.lists import names
+from parabench.commands.lists import split_names
 
 if TYPE_CHECKING:
     from parabench.explore.demo import Demo
     from parabench.explore.nearest import PromptPosition
 
-NEAREST = 3
+_NEAREST = 3
 
 
-def demo(
+def demo_command(
     suite: Annotated[str, typer.Option(help="The suite that says where models are.")] = "mini",
     systems: Annotated[
         str | None, typer.Option(metavar="A,B,…", help="Instead of the suite's own.")
@@ -33,12 +33,12 @@ def demo(
     """Serve a page, to this machine alone, on which sentences are paraphrased and compared."""
     from parabench.explore.demo import demo_server
 
-    with demo_server(prepared(suite, systems, scorers, device), port) as serving:
+    with demo_server(load_demo(suite, systems, scorers, device), port) as serving:
         typer.echo(f"http://127.0.0.1:{serving.server_port}/   (Ctrl-C ends it)")
         serving.serve_forever()
 
 
-def prepared(suite: str, systems: str | None, scorers: str, device: str) -> Demo:
+def load_demo(suite: str, systems: str | None, scorers: str, device: str) -> Demo:
     """The systems and scorers of a suite behind the page; a sentence that was asked before is
     answered at once.
     """
@@ -49,11 +49,11 @@ def prepared(suite: str, systems: str | None, scorers: str, device: str) -> Demo
     from parabench.pipeline import plan
     from parabench.suites import suite as suites
 
-    chosen, own = suites.load(suite), resolve_device(device)
+    chosen, own = suites.load_suite(suite), resolve_device(device)
     setting = Setting(Runtime(own, chosen.dtype), chosen.decoding)
-    wanted = names(systems) if systems else (*chosen.systems, "copy")
+    wanted = split_names(systems) if systems else (*chosen.systems, "copy")
     built = {name: plan.build("system", name, chosen, setting) for name in wanted}
-    measures = [plan.build("scorer", name, chosen, setting) for name in names(scorers)]
+    measures = [plan.build("scorer", name, chosen, setting) for name in split_names(scorers)]
 
     @lru_cache(maxsize=1000)
     def answer(system: str, text: str) -> str:
@@ -61,12 +61,14 @@ def prepared(suite: str, systems: str | None, scorers: str, device: str) -> Demo
 
     @cache
     def near(system: str) -> Sequence[PromptPosition]:
-        return nearest(built[system]) if getattr(built[system], "adapter", None) is not None else ()
+        return (
+            _nearest(built[system]) if getattr(built[system], "adapter", None) is not None else ()
+        )
 
     return Demo(wanted, answer, measures, near)
 
 
-def nearest(system: object) -> Sequence[PromptPosition]:
+def _nearest(system: object) -> Sequence[PromptPosition]:
     """What the rows of a system's soft prompt are near, from its base model's vocabulary."""
     from parabench.contracts import Runtime
     from parabench.explore.nearest import nearest_tokens
@@ -74,4 +76,4 @@ def nearest(system: object) -> Sequence[PromptPosition]:
     from parabench.prompts.soft import vocabulary_rows
 
     model, tokenizer = load_causal(system.checkpoint, Runtime())  # type: ignore[attr-defined]
-    return nearest_tokens(system.adapter, vocabulary_rows(model), tokenizer, NEAREST)  # type: ignore[attr-defined]
+    return nearest_tokens(system.adapter, vocabulary_rows(model), tokenizer, _NEAREST)  # type: ignore[attr-defined]

@@ -10,20 +10,20 @@ from parabench.pipeline import plan
 from parabench.pipeline.provenance import versions
 from parabench.suites import suite as suites
 
-Finding = tuple[str, bool, str]
+_Check = tuple[str, bool, str]
 
 
-def findings() -> Iterator[Finding]:
+def check_installation() -> Iterator[_Check]:
     """Each thing checked: its name, whether it is fine, and what was found."""
     yield "python", True, platform.python_version()
     for name, number in versions().items():
         yield name, number != "absent", number
-    yield device()
-    for name in suites.built_in():
-        yield suite(name)
+    yield _check_device()
+    for name in suites.built_in_suites():
+        yield _check_suite(name)
 
 
-def device() -> Finding:
+def _check_device() -> _Check:
     """The accelerator that ``--device auto`` would take."""
     from parabench.models.loading import resolve_device
 
@@ -31,10 +31,10 @@ def device() -> Finding:
     return "device", True, found if found != "cpu" else "cpu (no CUDA device found)"
 
 
-def suite(name: str) -> Finding:
+def _check_suite(name: str) -> _Check:
     """Whether everything a suite needs is here and intact."""
     try:
-        chosen = suites.load(name)
+        chosen = suites.load_suite(name)
         if not chosen.data:
             return f"suite {name}", True, "; ".join(["give it your --data", *_needs(name)])
         faults = plan.faults(plan.plan(plan.Request(chosen)))

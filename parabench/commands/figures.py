@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 
-def figures(
+def figures_command(
     folders: Annotated[
         list[Path], typer.Argument(help="Folders of checkpoints; several are drawn together.")
     ],

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parabench.commands.data import fetched
-from parabench.commands.lists import names
+from parabench.commands.data import fetch_addresses
+from parabench.commands.lists import split_names
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from parabench.suites.suite import Suite
 
 
-def filter_(
+def filter_command(
     rows: Annotated[
         str,
         typer.Argument(
@@ -57,33 +57,33 @@ def filter_(
     """Score a corpus of any size in flat memory, every row with its columns, and keep the good
     ones.
     """
-    from parabench.commands.progress import bars
+    from parabench.commands.progress import progress_bars
     from parabench.contracts import Runtime
     from parabench.filtering import scoring, writing
     from parabench.filtering.source import Source, part_of
     from parabench.models import downloads
     from parabench.models.loading import resolve_device
-    from parabench.suites.suite import load
+    from parabench.suites.suite import load_suite
 
     if form not in writing.OUTPUT_FORMATS:
         raise UserError(f"write rows as {form!r}", "no such format", writing.OUTPUT_FORMATS)
-    chosen = load(suite)
+    chosen = load_suite(suite)
     runtime = Runtime(resolve_device(device), dtype or chosen.dtype, None, seed)
-    built = scoring.build_scorers(chosen, names(scorers) if scorers else None, runtime)
+    built = scoring.build_scorers(chosen, split_names(scorers) if scorers else None, runtime)
     conditions = writing.conditions(
         keep, [column.name for scorer in built.values() for column in scorer.columns]
     )
-    maker = built_system(system, chosen, runtime) if system else None
-    source = Source(fetched(rows), seed, *part_of(part))
+    maker = _built_system(system, chosen, runtime) if system else None
+    source = Source(fetch_addresses(rows), seed, *part_of(part))
     job = scoring.Filter(source, built, chosen.normalise, runtime, output, maker, conditions, form)
     downloads.fetch_models(
         [*built.values(), *filter(None, [maker])], lambda text: typer.echo(text, err=True)
     )
-    with bars(spoken=True) as advance:
-        show(scoring.run_filter(job, advance))
+    with progress_bars(spoken=True) as advance:
+        _show_outcome(scoring.run_filter(job, advance))
 
 
-def built_system(name: str, suite: Suite, runtime: Runtime) -> System:
+def _built_system(name: str, suite: Suite, runtime: Runtime) -> System:
     """The system that paraphrases the sources first."""
     from parabench.contracts import Setting
     from parabench.pipeline import plan
@@ -91,7 +91,7 @@ def built_system(name: str, suite: Suite, runtime: Runtime) -> System:
     return plan.build("system", name, suite, Setting(runtime, plan.sampling(suite, 1).decoding))
 
 
-def show(outcome: FilterOutcome) -> None:
+def _show_outcome(outcome: FilterOutcome) -> None:
     """The columns of the whole corpus, and where its rows are."""
     for reason, count in outcome.left_out.items():
         typer.echo(f"left out  {count:>12,} {reason}", err=True)

@@ -14,10 +14,10 @@ from parabench.contracts import UserError
 from parabench.suites import suite
 
 
-def rows(kind: str) -> list[tuple[str, str]]:
+def list_rows(kind: str) -> list[tuple[str, str]]:
     """Name and description of everything of a kind (``systems``, ``scorers`` or ``suites``)."""
     if kind == "suites":
-        return [(name, suite.load(name).title) for name in suite.built_in()]
+        return [(name, suite.load_suite(name).title) for name in suite.built_in_suites()]
     if kind not in ("systems", "scorers"):
         raise UserError(
             f"list {kind!r}",
@@ -28,12 +28,12 @@ def rows(kind: str) -> list[tuple[str, str]]:
     kinds: dict[str, registry.Kind] = {"systems": "system", "scorers": "scorer"}
     table = registry.table(kinds[kind])
     return [
-        (name, describe(target, whole_module=kind == "scorers"))
+        (name, _describe(target, whole_module=kind == "scorers"))
         for name, target in sorted(table.items())
     ]
 
 
-def describe(target: str, whole_module: bool) -> str:
+def _describe(target: str, whole_module: bool) -> str:
     """The first docstring line of a builder ``module:function``, or of its module, read from the
     source.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from parabench.contracts import UserError
 
 
-def names(text: str) -> tuple[str, ...]:
+def split_names(text: str) -> tuple[str, ...]:
     """``a,b`` as a tuple; UserError where a name stands twice, or there is none."""
     parts = tuple(part.strip() for part in text.split(",") if part.strip())
     if not parts or len(set(parts)) < len(parts):
@@ -15,6 +15,6 @@ def names(text: str) -> tuple[str, ...]:
     return parts
 
 
-def given(text: str | None) -> tuple[str, ...] | None:
+def optional_names(text: str | None) -> tuple[str, ...] | None:
     """The names of an option, or None where it was not given."""
-    return None if text is None else names(text)
+    return None if text is None else split_names(text)

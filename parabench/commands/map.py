@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from parabench.explore.promptmap import PromptMap
     from parabench.suites.suite import Suite
 
-CHECKPOINTS = Path("results/checkpoints")
+_CHECKPOINTS = Path("results/checkpoints")
 
 
-def map_(
+def map_command(
     prompts: Annotated[
         str,
         typer.Argument(
@@ -38,14 +38,14 @@ def map_(
     from parabench.store.files import write_atomically
     from parabench.suites import suite as suites
 
-    found = gathered(prompts.split(","), suites.load(suite), nearest, output)
+    found = _prompt_map(prompts.split(","), suites.load_suite(suite), nearest, output)
     write_atomically(output / "prompt-map.html", mappage.map_to_html(found).encode())
     write_atomically(output / "prompt-map.png", mappage.map_to_png(found))
     write_atomically(output / "nearest.csv", mappage.map_to_csv(found).encode())
     typer.echo(f"{output}/prompt-map.html  prompt-map.png  nearest.csv")
 
 
-def gathered(names: list[str], suite: Suite, nearest: int, folder: Path) -> PromptMap:
+def _prompt_map(names: list[str], suite: Suite, nearest: int, folder: Path) -> PromptMap:
     """The prompts of ``names`` on the plane of their base model, which is kept in ``folder``."""
     from parabench.contracts import Runtime
     from parabench.explore.promptmap import PromptMap, load_or_fit_plane, place_prompt
@@ -57,8 +57,8 @@ def gathered(names: list[str], suite: Suite, nearest: int, folder: Path) -> Prom
     checkpoint = locate(
         str(suite.options("system", names[0], "softprompt").get("model") or suite.train.causal)
     )
-    folders = {name: folder_of(name, suite) for name in names}
-    labels = dict(zip(names, distinct(names), strict=True))
+    folders = {name: _adapter_folder(name, suite) for name in names}
+    labels = dict(zip(names, distinct_labels(names), strict=True))
     loaded = {name: adapters.load_adapter(place, checkpoint) for name, place in folders.items()}
     model, tokenizer = load_causal(checkpoint, Runtime())
     vocabulary = vocabulary_rows(model).float().cpu()
@@ -79,7 +79,7 @@ def gathered(names: list[str], suite: Suite, nearest: int, folder: Path) -> Prom
     )
 
 
-def distinct(names: list[str]) -> list[str]:
+def distinct_labels(names: list[str]) -> list[str]:
     """The last parts of the names, where these tell them apart; UserError where one stands
     twice.
     """
@@ -89,12 +89,12 @@ def distinct(names: list[str]) -> list[str]:
     return last if len(set(last)) == len(last) else names
 
 
-def folder_of(name: str, suite: Suite) -> Path:
+def _adapter_folder(name: str, suite: Suite) -> Path:
     """An adapter's folder: the one named, the suite's of that system, or where ``parabench train``
     leaves it.
     """
     own = suite.options("system", name, name.partition("-")[0]).get("adapters")
-    places = [Path(name), *([Path(str(own)) / name] if own else []), CHECKPOINTS / name]
+    places = [Path(name), *([Path(str(own)) / name] if own else []), _CHECKPOINTS / name]
     for place in places:
         if (place / "adapter_config.json").is_file():
             return place

@@ -13,16 +13,16 @@ from parabench.contracts import UserError
 if TYPE_CHECKING:
     from parabench.models.hub import Pin
 
-models = typer.Typer(help="Models of a hub: lock, fetch, verify.", no_args_is_help=True)
+models_commands = typer.Typer(help="Models of a hub: lock, fetch, verify.", no_args_is_help=True)
 
-SuiteName = Annotated[
+_SuiteName = Annotated[
     str, typer.Option(help="A built-in suite, or the path of a suite's TOML file.")
 ]
 
 
-@models.command()
-def lock(
-    suite: SuiteName,
+@models_commands.command("lock")
+def lock_models_command(
+    suite: _SuiteName,
     update: Annotated[
         bool, typer.Option("--update", help="Take what the hub has now, not what is locked.")
     ] = False,
@@ -34,37 +34,39 @@ def lock(
     from parabench.suites import lock as locks
     from parabench.suites import suite as suites
 
-    path = locks.beside(suites.path_of(suite))
-    before, after = locks.read(path), locks.Lock()
-    for name in references(suite):
+    path = locks.lock_path(suites.suite_path(suite))
+    before, after = locks.read_lock(path), locks.LockFile()
+    for name in _hub_references(suite):
         if name in before and not update:
             after[name] = before[name]
         else:
             model, _, revision = name.partition("@")
             after[name] = hub.pin(model, hub.resolve_commit(model, revision or None, fresh=update))
-        typer.echo(f"{name:<40} {after[name].commit[:12]}  {change(before.get(name), after[name])}")
-    locks.write(path, after)
+        typer.echo(
+            f"{name:<40} {after[name].commit[:12]}  {_change_note(before.get(name), after[name])}"
+        )
+    locks.write_lock_file(path, after)
     typer.echo(path)
 
 
-@models.command()
-def fetch(suite: SuiteName) -> None:
+@models_commands.command("fetch")
+def fetch_models_command(suite: _SuiteName) -> None:
     """Get every hub model of a suite, exactly the locked files where there is a lock; later runs
     need no network.
     """
     from parabench.models import hub
 
-    for name, pin in pins(suite).items():
+    for name, pin in _pins(suite).items():
         hub.fetch_pinned(pin)
         typer.echo(f"{name:<40} {pin.commit[:12]}  {len(pin.files)} files verified")
 
 
-@models.command()
-def verify(suite: SuiteName) -> None:
+@models_commands.command("verify")
+def verify_models_command(suite: _SuiteName) -> None:
     """Check every file of a suite's hub models against lock and record; asks no hub."""
     from parabench.models import hub
 
-    problems = {name: hub.pin_problems(pin) for name, pin in pins(suite).items()}
+    problems = {name: hub.pin_problems(pin) for name, pin in _pins(suite).items()}
     for name, found in problems.items():
         typer.echo(f"{name:<40} {'intact' if not found else '; '.join(found)}")
     if any(problems.values()):
@@ -74,7 +76,7 @@ def verify(suite: SuiteName) -> None:
         )
 
 
-def references(suite: str) -> list[str]:
+def _hub_references(suite: str) -> list[str]:
     """The hub models that a suite's file names; UserError where it names none."""
     from parabench.suites import suite as suites
 
@@ -88,15 +90,15 @@ def references(suite: str) -> list[str]:
     return names
 
 
-def pins(suite: str) -> dict[str, Pin]:
+def _pins(suite: str) -> dict[str, Pin]:
     """Each hub model of a suite as locked, or as this computer once resolved it."""
     from parabench.models import hub
     from parabench.suites import lock as locks
     from parabench.suites import suite as suites
 
-    locked = locks.read(locks.beside(suites.path_of(suite)))
+    locked = locks.read_lock(locks.lock_path(suites.suite_path(suite)))
     found = {}
-    for name in references(suite):
+    for name in _hub_references(suite):
         model, _, revision = name.partition("@")
         found[name] = (
             locked[name]
@@ -106,7 +108,7 @@ def pins(suite: str) -> dict[str, Pin]:
     return found
 
 
-def change(before: Pin | None, after: Pin) -> str:
+def _change_note(before: Pin | None, after: Pin) -> str:
     """What a lock's new entry is to its old one."""
     if before is None:
         return "new"

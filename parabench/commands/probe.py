@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parabench.commands.lists import names
+from parabench.commands.lists import split_names
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.metaeval.probes import ProbeResult
 
-FORMS = (".md", ".csv")
-FIELDS = (
+_FILE_TYPES = (".md", ".csv")
+_FIELDS = (
     "column",
     "better",
     "against",
@@ -29,7 +29,7 @@ FIELDS = (
 )
 
 
-def probe(
+def probe_command(
     scorers: Annotated[
         str | None, typer.Option(metavar="A,B,…", help="Scorers to probe; the suite's otherwise.")
     ] = None,
@@ -61,14 +61,14 @@ def probe(
     from parabench.store.files import write_atomically
     from parabench.suites import suite as suites
 
-    if output and output.suffix not in FORMS:
+    if output and output.suffix not in _FILE_TYPES:
         raise UserError(
             f"write the table to {output}",
             f"the ending {output.suffix!r}",
-            FORMS,
+            _FILE_TYPES,
             "--output FILE.md",
         )
-    chosen = suites.load(suite)
+    chosen = suites.load_suite(suite)
     if data is None and not chosen.data:
         raise UserError(
             f"probe with the suite {chosen.name!r}", "it brings no data", mend="add --data FILE"
@@ -78,34 +78,35 @@ def probe(
     )
     setting = Setting(Runtime(resolve_device(device), chosen.dtype, seed=seed), chosen.decoding)
     found: list[ProbeResult] = []
-    for name in names(scorers) if scorers else chosen.scorers:
+    for name in split_names(scorers) if scorers else chosen.scorers:
         scorer = plan.build("scorer", name, chosen, setting)
         found += probes.probe_scorer(scorer, made, seed, chosen.normalise)
-    typer.echo(as_text(found))
+    typer.echo(_as_text(found))
     if output:
         write_atomically(
-            output, (as_csv(found) if output.suffix == ".csv" else as_markdown(found)).encode()
+            output,
+            (_as_csv(found) if output.suffix == ".csv" else probes_to_markdown(found)).encode(),
         )
 
 
-def as_text(found: list[ProbeResult]) -> str:
+def _as_text(found: list[ProbeResult]) -> str:
     """The table as plain text, edits that change the meaning first."""
     return _tables(found, "simple")
 
 
-def as_markdown(found: list[ProbeResult]) -> str:
+def probes_to_markdown(found: list[ProbeResult]) -> str:
     """The table as Markdown."""
     return _tables(found, "github") + "\n"
 
 
-def as_csv(found: list[ProbeResult]) -> str:
+def _as_csv(found: list[ProbeResult]) -> str:
     """One line for each column and perturbation."""
     import csv
     import io
 
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(FIELDS)
+    writer.writerow(_FIELDS)
     for f in found:
         meaning = "kept" if f.perturbation.keeps_meaning else "changed"
         names = (f.column.name, f.column.better, f.column.against, f.perturbation.name, meaning)

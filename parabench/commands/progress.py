@@ -24,19 +24,19 @@ from rich.progress import (
 if TYPE_CHECKING:
     from parabench.contracts import Advance
 
-EVERY = 30.0
+_SECONDS_BETWEEN_LINES = 30.0
 """Seconds between two lines about the same thing."""
 
 
 @contextmanager
-def bars(spoken: bool = False) -> Iterator[Advance]:
+def progress_bars(spoken: bool = False) -> Iterator[Advance]:
     """One bar for each thing being done, made when it is first heard of; lines if ``spoken`` and on
     no terminal.
     """
     columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn())
     console = Console(stderr=True)
     if spoken and not console.is_terminal:
-        yield Lines()
+        yield ProgressLines()
         return
     with Progress(
         *columns,
@@ -55,7 +55,7 @@ def bars(spoken: bool = False) -> Iterator[Advance]:
         yield advance
 
 
-class Lines:
+class ProgressLines:
     """Tells every ``EVERY`` seconds how far something is, how fast it goes, and how long it will
     take.
     """
@@ -70,7 +70,7 @@ class Lines:
         """One thing is so far."""
         now = self.clock()
         start, before = self.begun.setdefault(what, (now, done))
-        if now - self.told.setdefault(what, start) < EVERY and done < total:
+        if now - self.told.setdefault(what, start) < _SECONDS_BETWEEN_LINES and done < total:
             return
         self.told[what] = now
         rate = (done - before) / (now - start) if now > start else 0.0

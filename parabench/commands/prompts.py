@@ -16,20 +16,20 @@ from parabench.contracts import UserError
 if TYPE_CHECKING:
     from parabench.contracts import Setting
 
-adapters = typer.Typer(
+prompt_commands = typer.Typer(
     help="Soft prompts on disk: import, export, show, verify.", no_args_is_help=True
 )
 
-Folder = Annotated[Path, typer.Argument(help="An adapter's folder.")]
-Model = Annotated[str, typer.Option(help="The base model: a folder or a hub id.")]
-SuiteName = Annotated[str, typer.Option(help="The suite that says where models and adapters are.")]
-SystemName = Annotated[
+_Folder = Annotated[Path, typer.Argument(help="An adapter's folder.")]
+_Model = Annotated[str, typer.Option(help="The base model: a folder or a hub id.")]
+_SuiteName = Annotated[str, typer.Option(help="The suite that says where models and adapters are.")]
+_SystemName = Annotated[
     str, typer.Argument(metavar="SYSTEM", help="A system with a soft prompt, as softprompt-111.")
 ]
 
 
-@adapters.command("import")
-def import_(
+@prompt_commands.command("import")
+def import_prompt_command(
     source: Annotated[
         Path,
         typer.Argument(help="A PEFT folder, a Paraphrase-OPT .ckpt, a .nemo or a .safetensors."),
@@ -37,7 +37,7 @@ def import_(
     target: Annotated[
         Path, typer.Argument(help="The folder to make; its name is the system's name.")
     ],
-    base: Model,
+    base: _Model,
     task: Annotated[str, typer.Option(help="Which prompt, where the source holds several.")] = "",
     template: Annotated[
         Path | None, typer.Option(help="The task template it was trained in, as JSON.")
@@ -49,13 +49,13 @@ def import_(
     from parabench.prompts import templates
     from parabench.prompts.convert import import_adapter
 
-    written = templates.parse_template(read_json(template)) if template else None
-    table(describe_adapter(import_adapter(source, target, locate(base), written, task)))
+    written = templates.parse_template(_read_template(template)) if template else None
+    _print_pairs(describe_adapter(import_adapter(source, target, locate(base), written, task)))
 
 
-@adapters.command()
-def export(
-    folder: Folder,
+@prompt_commands.command("export")
+def export_prompt_command(
+    folder: _Folder,
     target: Annotated[Path, typer.Argument(help="Where to write it.")],
     form: Annotated[
         str, typer.Option(metavar="peft|safetensors|prompt_embeds", help="What to write.")
@@ -93,7 +93,7 @@ def export(
     if form != "prompt_embeds":
         typer.echo(export_adapter(load_adapter(folder), target, form))
         if card:
-            write_card(
+            _write_card(
                 folder, target, results, system or folder.resolve().name, licence, data_licence
             )
     elif base is None or data is None:
@@ -103,10 +103,10 @@ def export(
             mend="add --base MODEL --data FILE",
         )
     else:
-        typer.echo(export_embeds(folder, target, base, data))
+        typer.echo(_export_embeds(folder, target, base, data))
 
 
-def write_card(
+def _write_card(
     folder: Path, target: Path, results: Path | None, name: str, licence: str, data_licence: str
 ) -> None:
     """The model card of an adapter beside its export, with its row of a run's leaderboard."""
@@ -127,7 +127,7 @@ def write_card(
     typer.echo(target / "README.md")
 
 
-def export_embeds(folder: Path, target: Path, base: str, data: Path) -> Path:
+def _export_embeds(folder: Path, target: Path, base: str, data: Path) -> Path:
     """One line of input embeddings for each sentence of a file, soft prompt included."""
     from parabench.contracts import Runtime
     from parabench.data.examples import json_record, read_lines
@@ -146,18 +146,18 @@ def export_embeds(folder: Path, target: Path, base: str, data: Path) -> Path:
     )
 
 
-@adapters.command()
-def show(folder: Folder) -> None:
+@prompt_commands.command("show")
+def show_prompt_command(folder: _Folder) -> None:
     """What is known about an adapter."""
     from parabench.explore.nearest import describe_adapter
     from parabench.prompts.adapters import load_adapter
 
-    table(describe_adapter(load_adapter(folder)))
+    _print_pairs(describe_adapter(load_adapter(folder)))
 
 
-@adapters.command()
-def verify(
-    folder: Folder,
+@prompt_commands.command("verify")
+def verify_prompt_command(
+    folder: _Folder,
     base: Annotated[str | None, typer.Option(help="Check that it was made for this.")] = None,
 ) -> None:
     """Check an adapter's checksum, shape and numbers, and its base."""
@@ -168,9 +168,9 @@ def verify(
     typer.echo(f"intact: {len(adapter.prompt)} virtual tokens, sha256 {adapter.digest}")
 
 
-def explain(
-    system: SystemName,
-    suite: SuiteName = "mini",
+def explain_command(
+    system: _SystemName,
+    suite: _SuiteName = "mini",
     nearest: Annotated[
         int, typer.Option(help="How many vocabulary tokens to show for each position.")
     ] = 5,
@@ -183,7 +183,7 @@ def explain(
     from parabench.models.loading import load_causal
     from parabench.prompts.soft import vocabulary_rows
 
-    built = system_of(system, suite, Setting())
+    built = _system_of_suite(system, suite, Setting())
     if getattr(built, "adapter", None) is None:
         raise UserError(
             f"explain {system!r}", "it has no soft prompt", mend="name one as softprompt-111"
@@ -204,7 +204,7 @@ def explain(
         )
 
 
-def paraphrase(
+def paraphrase_command(
     texts: Annotated[
         list[str] | None,
         typer.Argument(help="Sentences; standard input's lines if there are none."),
@@ -213,7 +213,7 @@ def paraphrase(
     n: Annotated[
         int, typer.Option(min=1, help="How many of each; more than one are sampled (top-p 0.9).")
     ] = 1,
-    suite: SuiteName = "mini",
+    suite: _SuiteName = "mini",
     seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
     device: Annotated[
         str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where the model runs.")
@@ -234,15 +234,15 @@ def paraphrase(
             typer.echo(printable(text))
 
 
-def system_of(name: str, suite: str, setting: Setting) -> Any:
+def _system_of_suite(name: str, suite: str, setting: Setting) -> Any:
     """A system as its suite defines it."""
     from parabench.pipeline import plan
     from parabench.suites import suite as suites
 
-    return plan.build("system", name, suites.load(suite), setting)
+    return plan.build("system", name, suites.load_suite(suite), setting)
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def _read_template(path: Path) -> dict[str, Any]:
     """A JSON object from a file of the user's."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -264,7 +264,7 @@ def printable(text: str) -> str:
     )
 
 
-def table(rows: list[tuple[str, str]]) -> None:
+def _print_pairs(rows: list[tuple[str, str]]) -> None:
     """Names and values, one pair a line."""
     for name, value in rows:
         typer.echo(f"{name:<12} {printable(value)}")

@@ -9,16 +9,16 @@ from typing import Annotated
 
 import typer
 
-from parabench.commands.lists import names
+from parabench.commands.lists import split_names
 from parabench.contracts import UserError
 
-rate = typer.Typer(
+rate_commands = typer.Typer(
     help="Blind ratings by people: make a sheet, read it back.", no_args_is_help=True
 )
 
 
-@rate.command()
-def sheet(
+@rate_commands.command("sheet")
+def sheet_command(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     systems: Annotated[
         str, typer.Option(metavar="A,B,…", help="Whose texts to rate, controls included.")
@@ -42,7 +42,7 @@ def sheet(
             "a name that does not end in .csv",
             mend="--output sheet.csv",
         )
-    items = rating.draw_rating_items(load_results(run), names(systems), examples, seed)
+    items = rating.draw_rating_items(load_results(run), split_names(systems), examples, seed)
     own_key, help_text = output.with_suffix(".key.json"), output.with_suffix(".txt")
     write_atomically(
         own_key, rating.rating_key(items, {"run": run.resolve().name, "seed": seed}).encode()
@@ -55,8 +55,8 @@ def sheet(
     typer.echo(f"keep away     {own_key}")
 
 
-@rate.command("read")
-def read_(
+@rate_commands.command("read")
+def read_ratings_command(
     sheets: Annotated[list[Path], typer.Argument(help="Filled-in sheets, one a rater.")],
     key: Annotated[Path, typer.Option(help="The key that was written with the sheet.")],
     output: Annotated[Path, typer.Option(help="Where to put the judgments.")] = Path(

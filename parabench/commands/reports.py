@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parabench.commands.lists import names
+from parabench.commands.lists import split_names
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.report.board import Leaderboard
     from parabench.report.results import RunResults
 
-Run = Annotated[Path, typer.Argument(help="A run folder.")]
-WIDTH = 160
+_RunFolder = Annotated[Path, typer.Argument(help="A run folder.")]
+_WIDTH = 160
 """Of a table that is not printed on a terminal."""
 
-LM_EVAL = "results_parabench.json"
+_LM_EVAL = "results_parabench.json"
 """lm-evaluation-harness finds results by how the name begins; the rest, a time there, would differ
 each time.
 """
 
-FORMATS = ("latex", "lm-eval", "parquet")
+_REPORT_FORMATS = ("latex", "lm-eval", "parquet")
 
 
-def report(
-    run: Run,
+def report_command(
+    run: _RunFolder,
     also: Annotated[
         str | None, typer.Option(metavar="latex,lm-eval,parquet", help="Further formats.")
     ] = None,
@@ -41,19 +41,19 @@ def report(
     """Write and print the leaderboard and the page of a run folder again."""
     from parabench.report.assemble import write_reports
 
-    wanted = names(also) if also else ()
+    wanted = split_names(also) if also else ()
     for name in wanted:
-        if name not in FORMATS:
-            raise UserError(f"report as {name!r}", "no such format", FORMATS)
+        if name not in _REPORT_FORMATS:
+            raise UserError(f"report as {name!r}", "no such format", _REPORT_FORMATS)
     board = write_reports(run)
-    show(board, run)
+    show_leaderboard(board, run)
     for name in wanted:
-        typer.echo(export(run, name))
+        typer.echo(export_report(run, name))
     if beside:
-        typer.echo(show_beside(board, beside, run))
+        typer.echo(_show_published(board, beside, run))
 
 
-def export(run: Path, form: str) -> Path:
+def export_report(run: Path, form: str) -> Path:
     """Write one further format into the run folder; returns its path, or its folder where there are
     several files.
     """
@@ -75,13 +75,13 @@ def export(run: Path, form: str) -> Path:
         )
         return run / "samples.parquet"
     for row in board.rows:
-        path = run / "lm-eval" / slug(row.system) / LM_EVAL
+        path = run / "lm-eval" / slug(row.system) / _LM_EVAL
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, exports.to_lm_eval(board, row.system).encode())
     return run / "lm-eval"
 
 
-def show_beside(board: Leaderboard, file: Path, run: Path) -> str:
+def _show_published(board: Leaderboard, file: Path, run: Path) -> str:
     """Write ``beside.md`` into the run folder: published numbers and the run's own; returns what it
     says.
     """
@@ -93,7 +93,7 @@ def show_beside(board: Leaderboard, file: Path, run: Path) -> str:
     return f"\n{text}"
 
 
-def verify(run: Run) -> None:
+def verify_command(run: _RunFolder) -> None:
     """Recompute every checksum and count of a run folder; exit code 1 unless it is complete and
     true.
     """
@@ -104,7 +104,7 @@ def verify(run: Run) -> None:
     raise SystemExit(1 if problems else 0)
 
 
-def compare(
+def compare_command(
     runs: Annotated[
         list[Path],
         typer.Argument(help="Two run folders or more; the first is what the others changed."),
@@ -125,17 +125,17 @@ def compare(
         raise UserError("compare runs", f"{len(runs)} run folder", mend="parabench compare RUN RUN")
     found = {str(run): load_results(run) for run in runs}
     boards = {name: assemble.build_leaderboard(results, ()) for name, results in found.items()}
-    show(comparing.side_by_side(boards), None)
+    show_leaderboard(comparing.side_by_side(boards), None)
     first, *others = found
     worse = [
         name
         for name in others
-        if changed(found[first], found[name], boards[first], boards[name], fail_if_worse)
+        if _show_changes(found[first], found[name], boards[first], boards[name], fail_if_worse)
     ]
     raise SystemExit(1 if worse else 0)
 
 
-def changed(
+def _show_changes(
     one: RunResults, other: RunResults, before: Leaderboard, after: Leaderboard, gate: str | None
 ) -> bool:
     """Show what changed from one run to another; whether a system got significantly worse in the
@@ -155,7 +155,7 @@ def changed(
     found = comparing.paired_changes(pairs, one.seed, clusters=one.clusters)
     if not found:
         return False
-    show(comparing.changes_board(before, after, found), None)
+    show_leaderboard(comparing.changes_board(before, after, found), None)
     if gate is None:
         return False
     lost = comparing.regressions(found, one.headline if gate == "headline" else gate)
@@ -166,7 +166,7 @@ def changed(
     return bool(lost)
 
 
-def meta(
+def agreement_command(
     file: Annotated[Path, typer.Argument(help="What people said about paraphrases.")],
     layout: Annotated[
         str, typer.Option(metavar="jsonl|twitter-para|strap|apty", help="How the file is laid out.")
@@ -197,9 +197,9 @@ def meta(
     from parabench.pipeline import plan
     from parabench.suites import suite as suites
 
-    chosen, items = suites.load(suite), read_judgments(file, layout)
+    chosen, items = suites.load_suite(suite), read_judgments(file, layout)
     setting = Setting(Runtime(seed=seed))
-    built = [plan.build("scorer", name, chosen, setting) for name in names(scorers)]
+    built = [plan.build("scorer", name, chosen, setting) for name in split_names(scorers)]
     typer.echo(
         agreement_table(
             built, with_source_as_reference(items) if source else items, rival, seed, resamples
@@ -207,12 +207,12 @@ def meta(
     )
 
 
-def show(board: Leaderboard, folder: Path | None) -> None:
+def show_leaderboard(board: Leaderboard, folder: Path | None) -> None:
     """The table on standard output, then where the files are."""
     from rich.console import Console
 
     from parabench.report.leaderboard import print_board
 
-    print_board(board, Console() if sys.stdout.isatty() else Console(width=WIDTH))
+    print_board(board, Console() if sys.stdout.isatty() else Console(width=_WIDTH))
     if folder:
         typer.echo(f"\n{folder}/report.html  leaderboard.md  leaderboard.csv  leaderboard.json")

@@ -11,32 +11,32 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parabench.commands import reports, signals
-from parabench.commands.lists import given
+from parabench.commands.lists import optional_names
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.pipeline.plan import Plan
     from parabench.pipeline.processes import Share
 
-SuiteName = Annotated[
+_SuiteName = Annotated[
     str, typer.Option(help="A built-in suite, or the path of a suite's TOML file.")
 ]
-Names = Annotated[
+_Names = Annotated[
     str | None, typer.Option(metavar="A,B,…", help="Instead of the suite's own; comma-separated.")
 ]
-DataFile = Annotated[
+_DataFile = Annotated[
     Path | None, typer.Option(help="Your own examples, JSONL or TSV, instead of the suite's.")
 ]
-Limit = Annotated[int | None, typer.Option(help="Use a seeded sample of this many examples.")]
-Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")]
-DataType = Annotated[
+_Limit = Annotated[int | None, typer.Option(help="Use a seeded sample of this many examples.")]
+_Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
+_Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")]
+_DataType = Annotated[
     str | None, typer.Option(metavar="float32|bfloat16|float16", help="Arithmetic of the models.")
 ]
-BatchSize = Annotated[
+_BatchSize = Annotated[
     str, typer.Option(metavar="auto|N", help="Rows at once; auto probes the memory.")
 ]
-Samples = Annotated[
+_Samples = Annotated[
     int | None,
     typer.Option(
         min=1,
@@ -44,25 +44,27 @@ Samples = Annotated[
         help="Texts a source; several are sampled (top-p 0.9, or as the suite says).",
     ),
 ]
-Output = Annotated[Path | None, typer.Option(help="Folder of the run; the same folder is resumed.")]
-DryRun = Annotated[
+_Output = Annotated[
+    Path | None, typer.Option(help="Folder of the run; the same folder is resumed.")
+]
+_DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the plan, with time and memory, and stop.")
 ]
 
 
-def run(
-    suite: SuiteName = "mini",
-    systems: Names = None,
-    scorers: Names = None,
-    data: DataFile = None,
-    limit: Limit = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    dtype: DataType = None,
-    batch_size: BatchSize = "auto",
-    samples: Samples = None,
-    output: Output = None,
-    dry_run: DryRun = False,
+def run_command(
+    suite: _SuiteName = "mini",
+    systems: _Names = None,
+    scorers: _Names = None,
+    data: _DataFile = None,
+    limit: _Limit = None,
+    seed: _Seed = 0,
+    device: _Device = "auto",
+    dtype: _DataType = None,
+    batch_size: _BatchSize = "auto",
+    samples: _Samples = None,
+    output: _Output = None,
+    dry_run: _DryRun = False,
 ) -> None:
     """Generate, measure and report; run again to resume. Under torchrun, each process takes its
     share.
@@ -72,8 +74,8 @@ def run(
     from parabench.suites import suite as suites
 
     share = processes.from_environment(os.environ)
-    chosen, own = suites.load(suite), processes.own_device(device, os.environ)
-    chosen_names = given(systems), given(scorers)
+    chosen, own = suites.load_suite(suite), processes.own_device(device, os.environ)
+    chosen_names = optional_names(systems), optional_names(scorers)
     request = planning.Request(
         chosen,
         *chosen_names,
@@ -82,67 +84,67 @@ def run(
         seed,
         own,
         dtype,
-        rows(batch_size),
+        _batch_size(batch_size),
         output,
-        key(),
+        _api_key(),
         samples,
     )
     plan = planning.plan(request)
     if dry_run:
-        show_plan(plan)
+        _show_plan(plan)
     elif share.rank:
         runner.assist(plan, share)
     else:
-        execute(plan, share)
+        execute_plan(plan, share)
 
 
-def score(
+def score_command(
     file: Annotated[
         Path,
         typer.Argument(help="Predictions: JSONL or TSV with references, or text beside --data."),
     ],
-    data: DataFile = None,
-    scorers: Names = None,
-    suite: SuiteName = "overlap",
-    seed: Seed = 0,
-    device: Device = "auto",
-    output: Output = None,
+    data: _DataFile = None,
+    scorers: _Names = None,
+    suite: _SuiteName = "overlap",
+    seed: _Seed = 0,
+    device: _Device = "auto",
+    output: _Output = None,
 ) -> None:
     """Score anyone's predictions beside copy, human and the other controls."""
     from parabench.pipeline import plan as planning
     from parabench.suites import suite as suites
 
     request = planning.Request(
-        suites.load(suite),
-        scorers=given(scorers),
+        suites.load_suite(suite),
+        scorers=optional_names(scorers),
         data=data,
         seed=seed,
         device=device,
         output=output,
     )
-    execute(planning.plan_predictions(request, file))
+    execute_plan(planning.plan_predictions(request, file))
 
 
-def list_(kind: Annotated[str, typer.Argument(metavar="systems|scorers|suites")]) -> None:
+def list_command(kind: Annotated[str, typer.Argument(metavar="systems|scorers|suites")]) -> None:
     """What there is to choose from."""
     from parabench.commands import listing
 
-    for name, text in listing.rows(kind):
+    for name, text in listing.list_rows(kind):
         typer.echo(f"{name:<16} {text}")
 
 
-def doctor() -> None:
+def doctor_command() -> None:
     """Check the installation: versions, device, models, suites."""
     from parabench.commands import doctor
 
     healthy = True
-    for name, fine, text in doctor.findings():
+    for name, fine, text in doctor.check_installation():
         healthy &= fine
         typer.echo(f"{'ok  ' if fine else 'FAIL'}  {name:<14} {text}")
     raise SystemExit(0 if healthy else 1)
 
 
-def rows(text: str) -> int | None:
+def _batch_size(text: str) -> int | None:
     """``auto`` as None, a positive number as itself."""
     if text == "auto":
         return None
@@ -153,14 +155,14 @@ def rows(text: str) -> int | None:
     return int(text)
 
 
-def key() -> str:
+def _api_key() -> str:
     """What an endpoint asks for: a variable that is meant for it, so that no suite can name
     another.
     """
     return os.environ.get("PARABENCH_API_KEY", "")
 
 
-def execute(plan: Plan, share: Share | None = None) -> None:
+def execute_plan(plan: Plan, share: Share | None = None) -> None:
     """Run a plan with a progress bar on stderr, then print the table on stdout."""
     from parabench.commands import progress
     from parabench.models import downloads
@@ -168,13 +170,15 @@ def execute(plan: Plan, share: Share | None = None) -> None:
     from parabench.pipeline import runner
 
     planning.check(plan)
-    downloads.fetch_models([*plan.systems.values(), *plan.scorers.values()], say)
-    with signals.telling(), progress.bars() as advance:
-        board = runner.run(plan, advance, lambda text: say(f"note: {text}"), share or runner.WHOLE)
-    reports.show(board, plan.folder)
+    downloads.fetch_models([*plan.systems.values(), *plan.scorers.values()], print_message)
+    with signals.resume_hint(), progress.progress_bars() as advance:
+        board = runner.run(
+            plan, advance, lambda text: print_message(f"note: {text}"), share or runner.WHOLE
+        )
+    reports.show_leaderboard(board, plan.folder)
 
 
-def show_plan(plan: Plan) -> None:
+def _show_plan(plan: Plan) -> None:
     """Everything a run would do, and what stands in its way."""
     from parabench.pipeline import estimates, runner
     from parabench.pipeline import plan as planning
@@ -198,12 +202,12 @@ def show_plan(plan: Plan) -> None:
             cost = str(estimates.of_scorer(plan, name, total * len(plan.systems) - measured))
         typer.echo(f"scorer    {name:<16} {state:<22} {cost}".rstrip())
     for text in faults.values():
-        say(f"\n{text}")
+        print_message(f"\n{text}")
     if faults:
         raise SystemExit(2)
 
 
-def say(text: str) -> None:
+def print_message(text: str) -> None:
     """A message on stderr, in which names and file contents can move no cursor and ring no bell."""
     from parabench.render.escape import visible
 

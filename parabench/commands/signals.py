@@ -14,31 +14,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-SIGNALS = signal.SIGINT, signal.SIGTERM
-SHOW_CURSOR = b"\x1b[?25h"
+_SIGNALS = signal.SIGINT, signal.SIGTERM
+_SHOW_CURSOR = b"\x1b[?25h"
 """ECMA-48's DECTCEM: progress bars hide the cursor."""
 
 
-def at_once() -> None:
+def reset_handlers() -> None:
     """From here on let signals end the program without a word."""
-    for number in SIGNALS:
+    for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager
-def telling() -> Iterator[None]:
+def resume_hint() -> Iterator[None]:
     """While open, a signal also says on stderr how to go on."""
-    before = [signal.signal(number, _stop) for number in SIGNALS]
+    before = [signal.signal(number, _stop) for number in _SIGNALS]
     try:
         yield
     finally:
-        for number, handler in zip(SIGNALS, before, strict=True):
+        for number, handler in zip(_SIGNALS, before, strict=True):
             signal.signal(number, handler)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    for each in SIGNALS:  # a second one does not wait for this one
+    for each in _SIGNALS:  # a second one does not wait for this one
         signal.signal(each, signal.SIG_DFL)
     with suppress(OSError):
-        os.write(2, SHOW_CURSOR * os.isatty(2) + b"\nstopped; the same command goes on from here\n")
+        os.write(
+            2, _SHOW_CURSOR * os.isatty(2) + b"\nstopped; the same command goes on from here\n"
+        )
     os.kill(os.getpid(), number)

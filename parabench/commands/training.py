@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parabench.commands import signals
-from parabench.commands.data import DataSpec, SuiteName, TestFile, task_data, training_data
+from parabench.commands.data import (
+    DataSpec,
+    SuiteName,
+    TestFile,
+    load_task_data,
+    load_training_data,
+)
 from parabench.contracts import Runtime, Scorer, UserError
 
 if TYPE_CHECKING:
@@ -25,70 +31,74 @@ if TYPE_CHECKING:
     from parabench.training.requests import Request
     from parabench.training.resumable import Outcome
 
-CHECKPOINTS = Path("results/checkpoints")
+_CHECKPOINTS = Path("results/checkpoints")
 
 
-NAMES = "softprompt-N, ptuning-N, ptuning-mlp-N, finetuned, bart"
-Name = Annotated[str, typer.Argument(metavar="NAME", help=NAMES)]
-Family = Annotated[
+_SYSTEM_NAMES = "softprompt-N, ptuning-N, ptuning-mlp-N, finetuned, bart"
+_Name = Annotated[str, typer.Argument(metavar="NAME", help=_SYSTEM_NAMES)]
+_Family = Annotated[
     str, typer.Argument(metavar="FAMILY", help="softprompt, ptuning or ptuning-mlp.")
 ]
-Tasks = Annotated[
+_Tasks = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Several tasks at once, a TOML table for each.")
 ]
-Base = Annotated[str | None, typer.Option(help="The model to start from, instead of the suite's.")]
-Rate = Annotated[float | None, typer.Option(help="The highest rate of the schedule.")]
-BatchSize = Annotated[int | None, typer.Option(help="Rows in a batch.")]
-Optimizer = Annotated[str | None, typer.Option(metavar="adamw|adam|sgd|adafactor")]
-Schedule = Annotated[str | None, typer.Option(metavar="constant|linear|cosine|plateau")]
-Dev = Annotated[int, typer.Option(help="About how many pairs to hold out for validation.")]
-Samples = Annotated[
+_Base = Annotated[str | None, typer.Option(help="The model to start from, instead of the suite's.")]
+_Rate = Annotated[float | None, typer.Option(help="The highest rate of the schedule.")]
+_BatchSize = Annotated[int | None, typer.Option(help="Rows in a batch.")]
+_Optimizer = Annotated[str | None, typer.Option(metavar="adamw|adam|sgd|adafactor")]
+_Schedule = Annotated[str | None, typer.Option(metavar="constant|linear|cosine|plateau")]
+_Dev = Annotated[int, typer.Option(help="About how many pairs to hold out for validation.")]
+_Samples = Annotated[
     int, typer.Option(help="How many held-out sentences to paraphrase at each validation.")
 ]
-Scorers = Annotated[
+_Scorers = Annotated[
     str | None,
     typer.Option(metavar="A,B,…", help="By which they are scored; the headline's if not."),
 ]
-Snapshots = Annotated[
+_Snapshots = Annotated[
     int, typer.Option(help="Updates between copies of the prompt, for its map; 0: none.")
 ]
-Recompute = Annotated[
+_Recompute = Annotated[
     bool, typer.Option("--recompute", help="Whole models: less memory for more time.")
 ]
-Initialiser = Annotated[
+_Initialiser = Annotated[
     str | None, typer.Option(help="Where a prompt starts: sampled:1000, text:…, uniform.")
 ]
-Preset = Annotated[str | None, typer.Option(metavar="origin", help="Settings of a published run.")]
-Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where to train.")]
-DataType = Annotated[str, typer.Option(metavar="float32|bfloat16", help="Arithmetic of the model.")]
-Output = Annotated[
+_Preset = Annotated[str | None, typer.Option(metavar="origin", help="Settings of a published run.")]
+_Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
+_Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where to train.")]
+_DataType = Annotated[
+    str, typer.Option(metavar="float32|bfloat16", help="Arithmetic of the model.")
+]
+_Output = Annotated[
     Path | None, typer.Option(help="Folder of the result; the same folder is resumed.")
 ]
-Track = Annotated[str | None, typer.Option(metavar="tensorboard|wandb|trackio")]
-Lengths = Annotated[str, typer.Option(metavar="A,B,…", help="Prompt lengths to choose from.")]
-Rates = Annotated[str, typer.Option(metavar="A,B,…|LOW-HIGH", help="Rates, or a range.")]
-Initialisers = Annotated[str | None, typer.Option(metavar="A;B;…", help="Where prompts start.")]
-Optimizers = Annotated[str | None, typer.Option(metavar="A,B,…", help="Optimisers to choose from.")]
-Goal = Annotated[str, typer.Option("--objective", metavar="loss|COLUMN", help="What decides.")]
-Sampler = Annotated[str, typer.Option(metavar="tpe|random|grid", help="How settings are chosen.")]
-Pruner = Annotated[
+_Track = Annotated[str | None, typer.Option(metavar="tensorboard|wandb|trackio")]
+_Lengths = Annotated[str, typer.Option(metavar="A,B,…", help="Prompt lengths to choose from.")]
+_Rates = Annotated[str, typer.Option(metavar="A,B,…|LOW-HIGH", help="Rates, or a range.")]
+_Initialisers = Annotated[str | None, typer.Option(metavar="A;B;…", help="Where prompts start.")]
+_Optimizers = Annotated[
+    str | None, typer.Option(metavar="A,B,…", help="Optimisers to choose from.")
+]
+_Goal = Annotated[str, typer.Option("--objective", metavar="loss|COLUMN", help="What decides.")]
+_Sampler = Annotated[str, typer.Option(metavar="tpe|random|grid", help="How settings are chosen.")]
+_Pruner = Annotated[
     str, typer.Option(metavar="median|hyperband|none", help="Which trials are stopped.")
 ]
 
 
-def train(
-    name: Name,
+def train_command(
+    name: _Name,
     suite: SuiteName = "mini",
     data: DataSpec = None,
-    tasks: Tasks = None,
-    base: Base = None,
+    tasks: _Tasks = None,
+    base: _Base = None,
     steps: Annotated[int | None, typer.Option(help="Updates to make.")] = None,
-    learning_rate: Rate = None,
-    batch_size: BatchSize = None,
+    learning_rate: _Rate = None,
+    batch_size: _BatchSize = None,
     accumulation: Annotated[int | None, typer.Option(help="Batches in an update.")] = None,
-    optimizer: Optimizer = None,
-    schedule: Schedule = None,
+    optimizer: _Optimizer = None,
+    schedule: _Schedule = None,
     warmup: Annotated[int | None, typer.Option(help="Updates over which the rate rises.")] = None,
     validate_every: Annotated[
         int | None, typer.Option(help="Updates between validations; 0: at the end.")
@@ -97,19 +107,19 @@ def train(
     patience: Annotated[
         int | None, typer.Option(help="Validations without a better one before the end.")
     ] = None,
-    dev: Dev = 200,
+    dev: _Dev = 200,
     test: TestFile = None,
-    samples: Samples = 0,
-    scorers: Scorers = None,
-    snapshots: Snapshots = 0,
-    recompute: Recompute = False,
-    initialiser: Initialiser = None,
-    preset: Preset = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    dtype: DataType = "float32",
-    output: Output = None,
-    track: Track = None,
+    samples: _Samples = 0,
+    scorers: _Scorers = None,
+    snapshots: _Snapshots = 0,
+    recompute: _Recompute = False,
+    initialiser: _Initialiser = None,
+    preset: _Preset = None,
+    seed: _Seed = 0,
+    device: _Device = "auto",
+    dtype: _DataType = "float32",
+    output: _Output = None,
+    track: _Track = None,
 ) -> None:
     """Train a system; the same command goes on where it was stopped."""
     from parabench.models.loading import resolve_device
@@ -117,7 +127,7 @@ def train(
     from parabench.training import kinds, requests
     from parabench.training.ranks import joined
 
-    chosen, kind = suites.load(suite), kinds.parse(name)
+    chosen, kind = suites.load_suite(suite), kinds.parse(name)
     config = requests.configured(
         kind, preset, seed=seed, steps=steps, learning_rate=learning_rate, batch_size=batch_size,
         accumulation=accumulation, optimizer=optimizer, schedule=schedule, warmup=warmup,
@@ -125,7 +135,7 @@ def train(
         bf16=dtype == "bfloat16" and kind.family in ("finetuned", "bart"),
     )  # fmt: skip
     checkpoint = requests.base_of(kind, chosen.train.model_dump(), base)
-    folder = output or looked_for(chosen, name, kind.family)
+    folder = output or _default_folder(chosen, name, kind.family)
     with joined(resolve_device(device)) as ranks:
         runtime = Runtime(ranks.device(resolve_device(device)), dtype, seed=seed)
         if tasks and data:
@@ -135,59 +145,59 @@ def train(
                 mend="leave --data out",
             )
         if tasks:
-            pairs = task_data(tasks, kind.length, chosen, dev, seed, test)
+            pairs = load_task_data(tasks, kind.length, chosen, dev, seed, test)
         else:
-            pairs = training_data(data, chosen, dev, seed, test)
-        judges = judging(chosen, runtime, scorers) if samples else ()
+            pairs = load_training_data(data, chosen, dev, seed, test)
+        judges = _validation_scorers(chosen, runtime, scorers) if samples else ()
         request = requests.Request(
             kind, checkpoint, pairs, config, runtime, folder, initialiser, chosen.decoding, samples, judges,
             recompute, snapshots,
         )  # fmt: skip
-        followed(request, ranks, track)
+        _train_with_progress(request, ranks, track)
 
 
-def followed(request: Request, ranks: Ranks, track: str | None) -> None:
+def _train_with_progress(request: Request, ranks: Ranks, track: str | None) -> None:
     """Carry a training out before the user's eyes."""
     from parabench.store.files import write_atomically
     from parabench.training import curve, requests, tracking
 
     name, folder = request.kind.name, request.folder
     if ranks.first:
-        announce(request, ranks.count)
-    watched = watching(name, request.config.steps, ranks.first)
+        _announce(request, ranks.count)
+    watched = _training_progress(name, request.config.steps, ranks.first)
     with watched as watch, tracking.tracker(track if ranks.first else None, folder) as note:
         outcome = requests.carry_out(request, lambda log: (watch(log), note(log)), ranks)
     if ranks.first:
         write_atomically(folder / "training" / "loss.svg", curve.plot(outcome.history))
-        report(request, outcome)
+        _report_outcome(request, outcome)
 
 
-def search(
-    name: Family = "softprompt",
+def search_command(
+    name: _Family = "softprompt",
     suite: SuiteName = "mini",
     data: DataSpec = None,
-    lengths: Lengths = "5,20,59,111",
-    learning_rates: Rates = "0.001-0.1",
-    initialisers: Initialisers = None,
-    optimizers: Optimizers = None,
+    lengths: _Lengths = "5,20,59,111",
+    learning_rates: _Rates = "0.001-0.1",
+    initialisers: _Initialisers = None,
+    optimizers: _Optimizers = None,
     seeds: Annotated[int, typer.Option(help="How many seeds to try each setting with.")] = 1,
     trials: Annotated[int, typer.Option(help="Trials in all, by all workers.")] = 20,
-    goal: Goal = "loss",
-    samples: Samples = 0,
-    scorers: Scorers = None,
+    goal: _Goal = "loss",
+    samples: _Samples = 0,
+    scorers: _Scorers = None,
     steps: Annotated[
         int, typer.Option(help="Updates of every trial that is not stopped early.")
     ] = 500,
     validate_every: Annotated[int, typer.Option(help="Updates between validations.")] = 50,
-    batch_size: BatchSize = None,
-    sampler: Sampler = "tpe",
-    pruner: Pruner = "median",
-    dev: Dev = 200,
-    base: Base = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    dtype: DataType = "float32",
-    output: Output = None,
+    batch_size: _BatchSize = None,
+    sampler: _Sampler = "tpe",
+    pruner: _Pruner = "median",
+    dev: _Dev = 200,
+    base: _Base = None,
+    seed: _Seed = 0,
+    device: _Device = "auto",
+    dtype: _DataType = "float32",
+    output: _Output = None,
 ) -> None:
     """Search a prompt's length and what goes with it, by the loss on held-out pairs or by a score
     of texts.
@@ -202,29 +212,32 @@ def search(
     except ModuleNotFoundError as error:
         raise UserError("search", str(error), mend="pip install 'parabench[train]'") from None
 
-    chosen, kind = suites.load(suite), kinds.parse(f"{name}-1")
+    chosen, kind = suites.load_suite(suite), kinds.parse(f"{name}-1")
     runtime = Runtime(resolve_device(device), dtype, seed=seed)
-    judges = judging(chosen, runtime, scorers) if samples else ()
+    judges = _validation_scorers(chosen, runtime, scorers) if samples else ()
     choices, ranges = trying.space(
         lengths, learning_rates, initialisers, optimizers, range(seed, seed + seeds)
     )
     wanted = searching.Search(
         choices, ranges, trials, steps, validate_every, sampler, pruner,  # type: ignore[arg-type]
-        seed=seed, goal=goal, upwards=rises(goal, judges),
+        seed=seed, goal=goal, upwards=_higher_is_better(goal, judges),
     )  # fmt: skip
     folder = output or Path("results/searches") / name
     common = requests.Request(
-        kind, requests.base_of(kind, chosen.train.model_dump(), base), training_data(data, chosen, dev, seed),
+        kind, requests.base_of(kind, chosen.train.model_dump(), base), load_training_data(data, chosen, dev, seed),
         kind.defaults, runtime, folder, None, chosen.decoding, samples, judges,
     )  # fmt: skip
     fixed = {"steps": steps, "batch_size": batch_size, "validate_every": validate_every}
     searching.search(
-        wanted, folder, trying.objective(name, common, fixed), lambda trial: told(trial, goal)
+        wanted,
+        folder,
+        trying.objective(name, common, fixed),
+        lambda trial: _print_trial(trial, goal),
     )
     typer.echo(f"{folder}/trials.csv  importance.json  length.svg")
 
 
-def told(trial: FrozenTrial, goal: str) -> None:
+def _print_trial(trial: FrozenTrial, goal: str) -> None:
     """One line for a trial that has ended."""
     shown = " ".join(f"{key}={value}" for key, value in trial.params.items())
     end = trial.user_attrs.get("error") or (
@@ -233,7 +246,7 @@ def told(trial: FrozenTrial, goal: str) -> None:
     typer.echo(f"trial {trial.number:>3} {trial.state.name.lower():<8} {shown}  {end}")
 
 
-def looked_for(suite: Suite, name: str, family: str) -> Path:
+def _default_folder(suite: Suite, name: str, family: str) -> Path:
     """Where a run of the suite looks for the checkpoint if that is the user's own, or
     ``results/checkpoints/NAME``.
     """
@@ -243,10 +256,12 @@ def looked_for(suite: Suite, name: str, family: str) -> Path:
         if "adapters" in options
         else Path(str(options.get("model", "")))
     )
-    return place if place.is_relative_to(CHECKPOINTS) else CHECKPOINTS / name
+    return place if place.is_relative_to(_CHECKPOINTS) else _CHECKPOINTS / name
 
 
-def judging(suite: Suite, runtime: Runtime, names: str | None = None) -> tuple[Scorer, ...]:
+def _validation_scorers(
+    suite: Suite, runtime: Runtime, names: str | None = None
+) -> tuple[Scorer, ...]:
     """The scorers for the texts generated at validations: those named, or that of the suite's
     headline column.
     """
@@ -259,7 +274,7 @@ def judging(suite: Suite, runtime: Runtime, names: str | None = None) -> tuple[S
     )
 
 
-def rises(goal: str, judges: Iterable[Scorer]) -> bool:
+def _higher_is_better(goal: str, judges: Iterable[Scorer]) -> bool:
     """Whether more of a measure is better."""
     better = {"loss": "down"} | {
         column.name: column.better for judge in judges for column in judge.columns
@@ -271,7 +286,7 @@ def rises(goal: str, judges: Iterable[Scorer]) -> bool:
     return better[goal] == "up"
 
 
-def announce(request: Request, processes: int) -> None:
+def _announce(request: Request, processes: int) -> None:
     """What is about to be done, on stderr."""
     config, facts = (
         request.config,
@@ -288,7 +303,7 @@ def announce(request: Request, processes: int) -> None:
 
 
 @contextmanager
-def watching(name: str, steps: int, shown: bool) -> Iterator[Callable[[StepLog], object]]:
+def _training_progress(name: str, steps: int, shown: bool) -> Iterator[Callable[[StepLog], object]]:
     """A bar with the loss on a terminal, and nothing elsewhere: the log has every update."""
     from rich.console import Console
     from rich.progress import (
@@ -309,7 +324,7 @@ def watching(name: str, steps: int, shown: bool) -> Iterator[Callable[[StepLog],
     )
     hidden = not (shown and console.is_terminal)
     bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=hidden)
-    with signals.telling(), bar as progress:
+    with signals.resume_hint(), bar as progress:
         task = progress.add_task(name, total=steps)
 
         def watch(log: StepLog) -> None:
@@ -319,7 +334,7 @@ def watching(name: str, steps: int, shown: bool) -> Iterator[Callable[[StepLog],
         yield watch
 
 
-def report(request: Request, outcome: Outcome) -> None:
+def _report_outcome(request: Request, outcome: Outcome) -> None:
     """How it ended, and where the result lies."""
     from parabench.training.keeping import folders
 

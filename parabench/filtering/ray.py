@@ -27,7 +27,7 @@ class ScoreRows:
         self, scorers: Sequence[str], suite: str = "overlap", device: str = "auto"
     ) -> None:
         """``scorers`` as the suite defines them; models are loaded with the first batch."""
-        self.suite = suites.load(suite)
+        self.suite = suites.load_suite(suite)
         self.scorers = build_scorers(
             self.suite, scorers, Runtime(resolve_device(device), self.suite.dtype)
         )

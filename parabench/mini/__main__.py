@@ -18,13 +18,13 @@ from rich.progress import (
 )
 
 from parabench.contracts import UserError
-from parabench.mini.recipe import Stage, stages
+from parabench.mini.recipe import Stage, training_stages
 from parabench.training.loop import StepLog
 
 
-def main(names: list[str]) -> None:
+def _main(names: list[str]) -> None:
     """Make every stage asked for, with a bar on a terminal and a line for each when it is done."""
-    every = {stage.name: stage for stage in stages()}
+    every = {stage.name: stage for stage in training_stages()}
     unknown = [name for name in names if name not in every]
     if unknown:
         raise UserError(
@@ -44,10 +44,10 @@ def main(names: list[str]) -> None:
         *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
     ) as progress:
         for name in names or every:
-            make(every[name], progress)
+            _make_stage(every[name], progress)
 
 
-def make(stage: Stage, progress: Progress) -> None:
+def _make_stage(stage: Stage, progress: Progress) -> None:
     """One stage, with its loss beside its bar."""
     task, started, last = progress.add_task(stage.name, total=stage.steps), time.monotonic(), ""
 
@@ -71,6 +71,6 @@ def make(stage: Stage, progress: Progress) -> None:
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1:])
+        _main(sys.argv[1:])
     except UserError as error:
         sys.exit(f"cannot {error}")

@@ -22,10 +22,10 @@ from parabench.mini.language import (
     rewrite,
     split_of,
 )
-from parabench.mini.speech import say
+from parabench.mini.speech import realise_sentence
 
 PARAPHRASE_SHARE = 0.37
-SHORTEST, LONGEST = 10, 120
+SHORTEST, _LONGEST = 10, 120
 
 CUES = (
     "{a} In other words: {b}",
@@ -206,7 +206,7 @@ def _say(meaning: Meaning, pattern: Pattern, source: Realisation, generator: ran
     for point, options in points(frame, pattern, slots).items():
         sayable = [option.word for option in options]
         words[point] = kept[point] if kept.get(point) in sayable else generator.choice(sayable)
-    return say(frame, pattern, slots, words)
+    return realise_sentence(frame, pattern, slots, words)
 
 
 def _asked(meaning: Meaning) -> bool:
@@ -296,7 +296,7 @@ WRITERS: Sequence[tuple[Callable[[_Desk], str], float]] = (
 )
 
 
-def documents(seed: int) -> Iterator[str]:
+def pretraining_documents(seed: int) -> Iterator[str]:
     """Plain-text documents of 10 to 120 words without end, the same for the same seed."""
     desk = _Desk(seed)
     writers, weights = zip(*WRITERS, strict=True)
@@ -304,6 +304,6 @@ def documents(seed: int) -> Iterator[str]:
         paraphrase = desk.generator.random() < PARAPHRASE_SHARE
         write = _paraphrase if paraphrase else desk.generator.choices(writers, weights)[0]
         document = write(desk)
-        while not SHORTEST <= len(document.split()) <= LONGEST:
+        while not SHORTEST <= len(document.split()) <= _LONGEST:
             document = write(desk)
         yield document

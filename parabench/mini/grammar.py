@@ -60,7 +60,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Option:
+class WordOption:
     """One way to say a point, and the operation it uses when it is not the commonest."""
 
     word: str
@@ -121,9 +121,9 @@ def frames() -> Mapping[str, Frame]:
     }
 
 
-def _ranked(words: tuple[str, ...], operation: str = "synonym") -> tuple[Option, ...]:
+def _ranked(words: tuple[str, ...], operation: str = "synonym") -> tuple[WordOption, ...]:
     return tuple(
-        Option(
+        WordOption(
             word,
             "" if rank == 0 else "negated antonym" if re.match(r"not |no ", word) else operation,
         )
@@ -144,7 +144,7 @@ def _clock(value: str) -> tuple[str, ...]:
     return (value, *spoken[minutes])
 
 
-def _time(tense: str, value: str) -> tuple[Option, ...]:
+def _time(tense: str, value: str) -> tuple[WordOption, ...]:
     if value.isdigit():
         return _ranked((f"in {value}", f"in the year {value}"), "number")
     if "/" not in value:
@@ -164,13 +164,13 @@ def _time(tense: str, value: str) -> tuple[Option, ...]:
 
 
 @lru_cache(maxsize=100_000)
-def _noun_points(slot: str, value: str) -> Mapping[str, tuple[Option, ...]]:
+def _noun_points(slot: str, value: str) -> Mapping[str, tuple[WordOption, ...]]:
     determiner, adjective, noun = value.split("/")
     article = lexicon.determiners()[determiner]
     kind = "number" if determiner in lexicon.concepts("number") else "quantifier"
     found = {f"{slot}:determiner": _ranked(article.words, kind)}
     if article.restricted:
-        found[f"{slot}:determiner"] += tuple(Option(word, kind) for word in article.restricted)
+        found[f"{slot}:determiner"] += tuple(WordOption(word, kind) for word in article.restricted)
     if adjective:
         found[f"{slot}:adjective"] = _ranked(lexicon.adjectives()[adjective].words)
     return {**found, f"{slot}:noun": _ranked(lexicon.nouns()[noun][1].words)}
@@ -179,7 +179,7 @@ def _noun_points(slot: str, value: str) -> Mapping[str, tuple[Option, ...]]:
 @lru_cache(maxsize=100_000)
 def _slot_points(
     frame: str, slot: str, form: str, value: str, negated: bool, passive: bool
-) -> Mapping[str, tuple[Option, ...]]:
+) -> Mapping[str, tuple[WordOption, ...]]:
     kind, _, group = frames()[frame].slots[slot].partition(" ")
     if "/" in value:
         return _noun_points(slot, value)
@@ -205,7 +205,7 @@ def _slot_points(
         phrases = lexicon.concepts("situation")[value].words
         return {
             f"{slot}:word": tuple(
-                Option(
+                WordOption(
                     phrase,
                     "" if rank == 0 else "negated antonym" if " not " in phrase else "synonym",
                 )
@@ -236,26 +236,28 @@ def usable_patterns(frame: Frame, slots: Mapping[str, str]) -> tuple[int, ...]:
 
 def _position_points(
     pattern: Pattern, slots: Mapping[str, str]
-) -> Mapping[str, tuple[Option, ...]]:
+) -> Mapping[str, tuple[WordOption, ...]]:
     points = {}
     if "source" in slots:
-        points["source:position"] = tuple(Option(word, "attribution") for word in FACING["source"])
+        points["source:position"] = tuple(
+            WordOption(word, "attribution") for word in FACING["source"]
+        )
         points["source:said"] = _ranked(lexicon.concepts("function")["said"].words)
         points["source:word"] = _ranked(lexicon.concepts("source")[slots["source"]].words)
     if "time" in slots:
         fixed = {"cleft", "clause order"} & set(pattern.operations) or "source" in slots
         places = 1 if fixed else 3 if slots["tense"] == "past" else 2
         names = ("", "clause order", "cleft")
-        points["time:position"] = tuple(map(Option, FACING["time"][:places], names[:places]))
+        points["time:position"] = tuple(map(WordOption, FACING["time"][:places], names[:places]))
         points["time:word"] = _time(slots["tense"], slots["time"])
     return points
 
 
 def points(
     frame: Frame, pattern: Pattern, slots: Mapping[str, str]
-) -> Mapping[str, tuple[Option, ...]]:
+) -> Mapping[str, tuple[WordOption, ...]]:
     """Every choice that a pattern leaves open for a meaning, by name."""
-    found = dict[str, tuple[Option, ...]]()
+    found = dict[str, tuple[WordOption, ...]]()
     negate = _can_negate(slots)
     for piece in pattern.pieces:
         if piece.slot in frame.slots:

@@ -13,8 +13,8 @@ from hashlib import blake2b
 from typing import Literal
 
 from parabench.mini import lexicon
-from parabench.mini.grammar import Frame, Option, frames, points, usable_patterns
-from parabench.mini.speech import say
+from parabench.mini.grammar import Frame, WordOption, frames, points, usable_patterns
+from parabench.mini.speech import realise_sentence
 
 Split = Literal["train", "dev", "test"]
 LIGHT, MEDIUM, THOROUGH = 1, 3, 99
@@ -193,7 +193,7 @@ def meanings(split: Split, seed: int) -> Iterator[Meaning]:
 # ---- sentences ----
 
 
-def _choose(options: Sequence[Option], generator: random.Random, avoid: str = "") -> Option:
+def _choose(options: Sequence[WordOption], generator: random.Random, avoid: str = "") -> WordOption:
     pairs = [
         (option, weight)
         for option, weight in zip(options, RANK_WEIGHTS, strict=False)
@@ -225,7 +225,7 @@ def _realise(
         option = same if same and point not in changed else _choose(options, generator, before)
         words[point] = option.word
         operations.add(option.operation)
-    text = say(frame, frame.patterns[pattern], slots, words)
+    text = realise_sentence(frame, frame.patterns[pattern], slots, words)
     return Realisation(text, tuple(sorted(operations - {""})), pattern, tuple(words.items()))
 
 
@@ -289,7 +289,7 @@ def _references(
     return None
 
 
-def examples(
+def test_examples(
     split: Split, count: int, seed: int, references: int = 5
 ) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """`count` triples of id, source sentence, and thorough rewrites of it, pairwise distinct."""
@@ -306,7 +306,7 @@ def examples(
             made += 1
 
 
-def pairs(
+def paraphrase_pairs(
     split: Split, seed: int, mixture: tuple[float, float, float] = (0.3, 0.35, 0.35)
 ) -> Iterator[tuple[str, str]]:
     """Sentence pairs without end for training: light, medium and thorough rewrites in the shares of

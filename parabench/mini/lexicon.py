@@ -197,7 +197,7 @@ def inflect(verb: str, form: str) -> str:
 
 
 @cache
-def finite(verb: str, tense: str, many: bool) -> str:
+def finite_form(verb: str, tense: str, many: bool) -> str:
     """A verb in the sentence's tense: past, future, or present for `habit` and `routine`."""
     if tense == "future":
         return "will " + verb

@@ -76,7 +76,7 @@ class Stream:
         return self.begin()
 
 
-def stages() -> tuple[Stage, ...]:
+def training_stages() -> tuple[Stage, ...]:
     """Everything ``make mini`` makes, in the order in which it depends on each other."""
     return (
         Stage("tokenizer", 0, make_tokenizer),
@@ -89,7 +89,7 @@ def stages() -> tuple[Stage, ...]:
     )
 
 
-def config(stage: Stage, rate: float, tokens: int, weight_decay: float = 0.01) -> TrainingConfig:
+def _config(stage: Stage, rate: float, tokens: int, weight_decay: float = 0.01) -> TrainingConfig:
     """AdamW, warm-up and cosine decay; ``tokens`` padded positions a batch."""
     batching = Batching(rows=ROWS, tokens=tokens, window=2048, longest=400)
     return TrainingConfig(
@@ -107,16 +107,18 @@ def make_tokenizer(stage: Stage, watch: Watch) -> None:
     """One byte-level BPE for all models, learned from documents and paraphrases of the training
     split.
     """
-    texts = [*islice(documents.documents(seed=1), 12_000)]
-    texts += [side for pair in islice(language.pairs("train", seed=1), 12_000) for side in pair]
-    backend = tokenizer.learn(texts, VOCABULARY)
+    texts = [*islice(documents.pretraining_documents(seed=1), 12_000)]
+    texts += [
+        side for pair in islice(language.paraphrase_pairs("train", seed=1), 12_000) for side in pair
+    ]
+    backend = tokenizer.train_bpe(texts, VOCABULARY)
     MODELS.mkdir(parents=True, exist_ok=True)
     backend.save(str(MODELS / "bpe.json"))
 
 
 def make_test_set(stage: Stage, watch: Watch) -> None:
     """The suite's examples: sources of the test split with five thorough rewrites each."""
-    rows = language.examples("test", EXAMPLES, seed=2022, references=5)
+    rows = language.test_examples("test", EXAMPLES, seed=2022, references=5)
     lines = [
         json.dumps({"id": name, "source": text, "references": list(others)})
         for name, text, others in rows
@@ -129,12 +131,12 @@ def backend() -> Tokenizer:
     return Tokenizer.from_file(str(MODELS / "bpe.json"))
 
 
-def packed(seed: int, words: int = 170) -> Iterator[str]:
+def packed_documents(seed: int, words: int = 170) -> Iterator[str]:
     """Documents joined by ``</s>`` up to about ``words`` words, so that all positions are
     trained.
     """
     joined: list[str] = []
-    for document in documents.documents(seed):
+    for document in documents.pretraining_documents(seed):
         joined.append(document)
         if sum(text.count(" ") for text in joined) > words:
             yield "</s>".join(joined)
@@ -159,19 +161,21 @@ def make_base(stage: Stage, watch: Watch) -> None:
         pad_token_id=1,
     )
     model, words = OPTForCausalLM(shape), tokenizer.for_opt(backend())
-    pretrain(model, words, Stream(lambda: packed(seed=0)), config(stage, 2e-3, 4096), watch)
-    store(model, words, "opt")
-    remember(MODELS / "opt", map(sentences, packed(seed=0)), 24 * stage.steps)
+    pretrain(
+        model, words, Stream(lambda: packed_documents(seed=0)), _config(stage, 2e-3, 4096), watch
+    )
+    store_model(model, words, "opt")
+    _remember(MODELS / "opt", map(split_sentences, packed_documents(seed=0)), 24 * stage.steps)
 
 
 def make_finetuned(stage: Stage, watch: Watch) -> None:
     """All weights of the base, fine-tuned on paraphrase pairs."""
-    model, words = base()
+    model, words = load_embedded_base()
     model.requires_grad_(True)
-    pairs = Stream(lambda: language.pairs("train", seed=3))
-    finetune_causal(model, words, pairs, config(stage, 1e-3, 4096), watch=watch)
-    store(model, words, "opt-finetuned")
-    remember(MODELS / "opt-finetuned", pairs, ROWS * stage.steps, MODELS / "opt")
+    pairs = Stream(lambda: language.paraphrase_pairs("train", seed=3))
+    finetune_causal(model, words, pairs, _config(stage, 1e-3, 4096), watch=watch)
+    store_model(model, words, "opt-finetuned")
+    _remember(MODELS / "opt-finetuned", pairs, ROWS * stage.steps, MODELS / "opt")
 
 
 def make_prompt(stage: Stage, watch: Watch) -> None:
@@ -184,8 +188,8 @@ def make_prompt(stage: Stage, watch: Watch) -> None:
             history.append(log._asdict())
         watch(log)
 
-    pairs = Stream(lambda: language.pairs("train", seed=6))
-    run(learner.trainee, pairs, config(stage, 0.03, 3072, weight_decay=0.0), note)
+    pairs = Stream(lambda: language.paraphrase_pairs("train", seed=6))
+    run(learner.trainee, pairs, _config(stage, 0.03, 3072, weight_decay=0.0), note)
     facts = {
         "seed": 0,
         "data": "the train split of the embedded language, seed 6",
@@ -197,16 +201,19 @@ def make_prompt(stage: Stage, watch: Watch) -> None:
         facts,
         Outcome(stage.steps, stage.steps, math.inf, {}, tuple(history)),
     )
-    remember(ADAPTERS / stage.name, pairs, ROWS * stage.steps, MODELS / "opt")
+    _remember(ADAPTERS / stage.name, pairs, ROWS * stage.steps, MODELS / "opt")
 
 
 def make_paraphraser(stage: Stage, watch: Watch) -> None:
     """A small BART trained on paraphrase pairs."""
     words = tokenizer.for_bart(backend())
-    model, pairs = copying_bart(words, seed=1), Stream(lambda: language.pairs("train", seed=4))
-    finetune_seq2seq(model, words, pairs, config(stage, 1e-3, 4096), watch)
-    store(model, words, "bart-paraphrase")
-    remember(MODELS / "bart-paraphrase", pairs, ROWS * stage.steps)
+    model, pairs = (
+        copying_bart(words, seed=1),
+        Stream(lambda: language.paraphrase_pairs("train", seed=4)),
+    )
+    finetune_seq2seq(model, words, pairs, _config(stage, 1e-3, 4096), watch)
+    store_model(model, words, "bart-paraphrase")
+    _remember(MODELS / "bart-paraphrase", pairs, ROWS * stage.steps)
 
 
 def make_likelihood(stage: Stage, watch: Watch) -> None:
@@ -215,11 +222,11 @@ def make_likelihood(stage: Stage, watch: Watch) -> None:
     """
     words = tokenizer.for_bart(backend())
     model, pairs = copying_bart(words, seed=2), Stream(lambda: restorations(seed=5))
-    finetune_seq2seq(model, words, pairs, config(stage, 1e-3, 4096), watch)
-    store(model, words, "bart-likelihood")
+    finetune_seq2seq(model, words, pairs, _config(stage, 1e-3, 4096), watch)
+    store_model(model, words, "bart-likelihood")
 
 
-def remember(
+def _remember(
     folder: Path, texts: Iterable[tuple[str, ...]], most: int, base: Path | None = None
 ) -> None:
     """Record what a stage may have read, ``most`` rows of it, and which test sentences neither it
@@ -243,7 +250,7 @@ def remember(
     )
 
 
-def sentences(text: str) -> tuple[str, ...]:
+def split_sentences(text: str) -> tuple[str, ...]:
     """What may be a sentence in documents: between line breaks, colons, and the ends of
     sentences.
     """
@@ -252,9 +259,9 @@ def sentences(text: str) -> tuple[str, ...]:
 
 def copying_bart(words: PreTrainedTokenizerFast, seed: int) -> BartForConditionalGeneration:
     """A BART that has learned to copy, which teaches its cross-attention where the source is."""
-    model, first = bart(seed), Stage("copying", 250, make_paraphraser)
-    copies = Stream(lambda: ((text, text) for text, _ in language.pairs("train", seed)))
-    finetune_seq2seq(model, words, copies, config(first, 1.5e-3, 4096))
+    model, first = train_embedded_bart(seed), Stage("copying", 250, make_paraphraser)
+    copies = Stream(lambda: ((text, text) for text, _ in language.paraphrase_pairs("train", seed)))
+    finetune_seq2seq(model, words, copies, _config(first, 1.5e-3, 4096))
     return model
 
 
@@ -263,7 +270,7 @@ def restorations(seed: int) -> Iterator[tuple[str, str]]:
     sentence itself.
     """
     draw = random.Random(f"restorations-{seed}")
-    for source, target in language.pairs("train", seed):
+    for source, target in language.paraphrase_pairs("train", seed):
         yield (spoil(target, draw), target) if draw.random() < 0.5 else (source, target)
 
 
@@ -277,7 +284,7 @@ def spoil(text: str, draw: random.Random) -> str:
     return " ".join(words)
 
 
-def bart(seed: int) -> BartForConditionalGeneration:
+def train_embedded_bart(seed: int) -> BartForConditionalGeneration:
     """A random BART of the embedded size."""
     warm_up_mkl()
     torch.manual_seed(seed)
@@ -302,12 +309,12 @@ def bart(seed: int) -> BartForConditionalGeneration:
     return BartForConditionalGeneration(shape)
 
 
-def base() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+def load_embedded_base() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """The stored base model in float32, as every user of it loads it."""
     return load_causal(locate(str(MODELS / "opt")), Runtime())  # type: ignore[return-value]
 
 
-def store(model: PreTrainedModel, words: PreTrainedTokenizerFast, name: str) -> None:
+def store_model(model: PreTrainedModel, words: PreTrainedTokenizerFast, name: str) -> None:
     """Write a model in float16 with its tokenizer, and the lock over all models."""
     folder = MODELS / name
     model.half().save_pretrained(folder)

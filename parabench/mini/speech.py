@@ -46,7 +46,7 @@ class _Speaker:
         if piece.slot == "it":
             return "it was" if past else "it is"
         if piece.slot == "eq":
-            return lexicon.finite("be", self.tense if past else "habit", many)
+            return lexicon.finite_form("be", self.tense if past else "habit", many)
         if piece.slot == "who":
             noun = self.slots[piece.agrees].split("/")[2]
             return "who" if lexicon.nouns()[noun][0] in lexicon.listed("human") else "that"
@@ -56,7 +56,7 @@ class _Speaker:
             return (
                 lexicon.inflect(verb, piece.form)
                 if piece.form
-                else lexicon.finite(verb, self.tense, many)
+                else lexicon.finite_form(verb, self.tense, many)
             )
         return word
 
@@ -77,7 +77,7 @@ class _Speaker:
             verb = self.words[f"{slot}:word"]
             if form in ("base", "ing", "participle"):
                 return lexicon.inflect(verb, form)
-            return lexicon.finite(
+            return lexicon.finite_form(
                 verb, self.tense, bool(piece.agrees) and not self.singular(piece.agrees)
             )
         if kind in ("place", "nature", "city", "country"):
@@ -105,7 +105,9 @@ def _attributed(core: str, words: Mapping[str, str]) -> str:
     }[words["source:position"]]
 
 
-def say(frame: Frame, pattern: Pattern, slots: Mapping[str, str], words: Mapping[str, str]) -> str:
+def realise_sentence(
+    frame: Frame, pattern: Pattern, slots: Mapping[str, str], words: Mapping[str, str]
+) -> str:
     """The sentence that a pattern makes with a word chosen for each of its points."""
     speaker = _Speaker(frame, slots, words)
     core = "".join(speaker.say(piece) for piece in pattern.pieces)

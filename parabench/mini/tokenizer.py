@@ -12,17 +12,17 @@ from collections.abc import Iterable
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
+SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
 
 
-def learn(texts: Iterable[str], size: int) -> Tokenizer:
+def train_bpe(texts: Iterable[str], size: int) -> Tokenizer:
     """A byte-level BPE of ``size`` tokens, the same for the same texts."""
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=size,
-        special_tokens=list(SPECIALS),
+        special_tokens=list(SPECIAL_TOKENS),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
@@ -42,7 +42,7 @@ def for_bart(backend: Tokenizer) -> PreTrainedTokenizerFast:
 
 def _wrap(backend: Tokenizer, template: str, **tokens: str) -> PreTrainedTokenizerFast:
     copy = Tokenizer.from_str(backend.to_str())
-    numbered = [(token, number) for number, token in enumerate(SPECIALS)]
+    numbered = [(token, number) for number, token in enumerate(SPECIAL_TOKENS)]
     copy.post_processor = processors.TemplateProcessing(single=template, special_tokens=numbered)
     return PreTrainedTokenizerFast(
         tokenizer_object=copy,

@@ -16,16 +16,16 @@ from parabench.models.checkpoints import hub_name
 from parabench.models.hub import Pin
 from parabench.store.files import write_atomically
 
-Lock = dict[str, Pin]
+LockFile = dict[str, Pin]
 """Hub references as the suite writes them, and what they stand for."""
 
 
-def beside(suite: Path) -> Path:
+def lock_path(suite: Path) -> Path:
     """Where the lock of a suite's file is."""
     return suite.with_name(f"{suite.name.removesuffix('.toml')}.lock.json")
 
 
-def read(path: Path) -> Lock:
+def read_lock(path: Path) -> LockFile:
     """A lock file, empty where there is none; UserError where it is not one."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -42,13 +42,13 @@ def read(path: Path) -> Lock:
         ) from None
 
 
-def write(path: Path, lock: Lock) -> None:
+def write_lock_file(path: Path, lock: LockFile) -> None:
     """Write a lock file, whole or not at all; UserError where its folder cannot be written."""
     entries = {name: {"commit": pin.commit, "files": dict(pin.files)} for name, pin in lock.items()}
     write_atomically(path, (json.dumps(entries, indent=1, sort_keys=True) + "\n").encode())
 
 
-def pinned(value: Any, lock: Lock) -> Any:
+def pinned(value: Any, lock: LockFile) -> Any:
     """A suite's table with every locked hub name replaced by its pinned name."""
     if isinstance(value, dict):
         return {key: pinned(item, lock) for key, item in value.items()}

@@ -17,10 +17,10 @@ from parabench.data.normalise import Normaliser
 from parabench.registry import unknown
 from parabench.suites import lock
 
-Option = str | int | float | bool
+OptionValue = str | int | float | bool
 
 
-class Training(BaseModel):
+class TrainingDefaults(BaseModel):
     """What ``parabench train`` starts from: pairs (a data specification), and a base model of each
     architecture.
     """
@@ -54,9 +54,9 @@ class Suite(BaseModel):
     dtype: str = "float32"
     decoding: Decoding = Decoding()
     normalise: Normaliser = Normaliser()
-    system: Mapping[str, Mapping[str, Option]] = {}
-    scorer: Mapping[str, Mapping[str, Option]] = {}
-    train: Training = Training()
+    system: Mapping[str, Mapping[str, OptionValue]] = {}
+    scorer: Mapping[str, Mapping[str, OptionValue]] = {}
+    train: TrainingDefaults = TrainingDefaults()
 
     @field_validator("systems", "controls", "scorers")
     @classmethod
@@ -65,13 +65,13 @@ class Suite(BaseModel):
             raise ValueError("a name stands twice")
         return names
 
-    def options(self, kind: str, name: str, family: str) -> Mapping[str, Option]:
+    def options(self, kind: str, name: str, family: str) -> Mapping[str, OptionValue]:
         """The table of a plug-in: that of its family, then what its full name overrides."""
         tables = self.system if kind == "system" else self.scorer
         return {**tables.get(family, {}), **tables.get(name, {})}
 
 
-def built_in() -> list[str]:
+def built_in_suites() -> list[str]:
     """The names of the suites that come with the package."""
     return sorted(
         entry.name[:-5]
@@ -80,13 +80,13 @@ def built_in() -> list[str]:
     )
 
 
-def load(name: str) -> Suite:
+def load_suite(name: str) -> Suite:
     """A built-in suite by name, or any suite by the path of its TOML file; its hub models as its
     lock pins them.
     """
-    path = path_of(name)
+    path = suite_path(name)
     try:
-        return Suite.model_validate(lock.pinned(_read(path), lock.read(lock.beside(path))))
+        return Suite.model_validate(lock.pinned(_read(path), lock.read_lock(lock.lock_path(path))))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -99,20 +99,20 @@ def hub_models(name: str) -> list[str]:
     """The hub models of a suite as its file names them, each once; those that training starts from
     come last.
     """
-    load(name)  # refuses a malformed one
-    raw = _read(path_of(name))
+    load_suite(name)  # refuses a malformed one
+    raw = _read(suite_path(name))
     tables = [table for kind in ("system", "scorer") for table in raw.get(kind, {}).values()]
     bases = [raw.get("train", {}).get(kind) for kind in ("causal", "seq2seq")]
     named = [*(table.get("model") for table in tables), *bases]
     return [name for name in dict.fromkeys(named) if lock.is_hub_model(name)]
 
 
-def path_of(name: str) -> Path:
+def suite_path(name: str) -> Path:
     """The TOML file of a built-in suite, or of one that is given by its path."""
     if name.endswith(".toml"):
         return Path(name)
-    if name not in built_in():
-        raise unknown("suite", name, built_in())
+    if name not in built_in_suites():
+        raise unknown("suite", name, built_in_suites())
     return Path(str(files("parabench.suites"))) / f"{name}.toml"
 
 
@@ -122,7 +122,7 @@ def _read(path: Path) -> dict[str, Any]:
         return {key: _resolve(value, path.resolve().parent) for key, value in raw.items()}
     except OSError as error:
         raise UserError(
-            f"read the suite {path}", error.strerror or str(error), built_in()
+            f"read the suite {path}", error.strerror or str(error), built_in_suites()
         ) from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"read the suite {path}", str(error), mend=f"correct {path.name}") from None

@@ -211,7 +211,7 @@ def test_a_run_resumes_counts_tokens_and_writes_the_key_nowhere(stub: Stub, tmp_
         + f'[system.served]\nfamily = "endpoint"\nurl = "{stub.url}"\nmodel = "m"\n'
     )
     request = plan.Request(
-        suites.load(str(suite)),
+        suites.load_suite(str(suite)),
         ("served",),
         ("ibleu",),
         device="cpu",

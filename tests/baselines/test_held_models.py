@@ -38,7 +38,7 @@ def test_systems_on_one_base_load_it_once(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(causal, "load_causal", lambda *given: loaded.append(given) or load(*given))
     names = ("softprompt-20", "softprompt-111", "zeroshot")
     request = planning.Request(
-        suite.load("mini"), names, ("bleu",), limit=2, output=tmp_path / "run", device="cpu"
+        suite.load_suite("mini"), names, ("bleu",), limit=2, output=tmp_path / "run", device="cpu"
     )
     plan = planning.plan(request)
     model = plan.systems["softprompt-20"].setting.models  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from parabench.data.filters import jaccard, lower_words, sentence_key
 from parabench.data.leakage import TestSentences
 from parabench.suites import suite
 
-FILE = Path(suite.load("parabench-en").data)
+FILE = Path(suite.load_suite("parabench-en").data)
 ROWS = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
 NEWS = Path(__file__).parents[2] / "../shared/data/newstest2019-human-paraphrases"
 

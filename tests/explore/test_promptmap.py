@@ -14,7 +14,7 @@ import torch
 from typer.testing import CliRunner
 
 from parabench import cli
-from parabench.commands.map import distinct
+from parabench.commands.map import distinct_labels
 from parabench.contracts import UserError
 from parabench.explore import mappage
 from parabench.explore.promptmap import (
@@ -176,10 +176,13 @@ def test_tokens_are_shown_as_people_read_them():
 
 
 def test_prompts_are_called_by_what_tells_them_apart():
-    assert distinct(["softprompt-3", "runs/seed-1/"]) == ["softprompt-3", "seed-1"]
-    assert distinct(["a/softprompt-3", "b/softprompt-3"]) == ["a/softprompt-3", "b/softprompt-3"]
+    assert distinct_labels(["softprompt-3", "runs/seed-1/"]) == ["softprompt-3", "seed-1"]
+    assert distinct_labels(["a/softprompt-3", "b/softprompt-3"]) == [
+        "a/softprompt-3",
+        "b/softprompt-3",
+    ]
     with pytest.raises(UserError, match="stands twice"):
-        distinct(["softprompt-3", "softprompt-3"])
+        distinct_labels(["softprompt-3", "softprompt-3"])
 
 
 def test_the_command_on_a_small_suite(tmp_path, monkeypatch):

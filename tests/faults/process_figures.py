@@ -25,7 +25,7 @@ from parabench.contracts import UserError
 from parabench.pipeline import provenance, runner
 from parabench.pipeline.plan import Plan, Request, plan
 from parabench.pipeline.processes import Share
-from parabench.suites.suite import load
+from parabench.suites.suite import load_suite
 from tests.support import tiny_suite
 
 EXAMPLES = 80
@@ -54,7 +54,7 @@ def planned(world: Path, output: Path) -> Plan:
     """One system that answers in capitals, and two controls."""
     made = plan(
         Request(
-            load(str(world / "tiny.toml")),
+            load_suite(str(world / "tiny.toml")),
             ("copy", "human"),
             ("ibleu",),
             device="cpu",

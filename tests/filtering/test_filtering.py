@@ -17,7 +17,7 @@ from pyarrow import parquet
 from typer.testing import CliRunner
 
 from parabench.cli import app
-from parabench.commands.progress import Lines
+from parabench.commands.progress import ProgressLines
 from parabench.contracts import (
     Column,
     Decoding,
@@ -49,7 +49,7 @@ def corpus(path: Path, rows: int) -> Path:
 
 
 def job(folder: Path, source: object, *names: str, **changes: object) -> scoring.Filter:
-    suite = suites.load("overlap")
+    suite = suites.load_suite("overlap")
     scorers = {name: build("scorer", name, suite, Setting()) for name in names}
     made = scoring.Filter(Source(str(source)), scorers, suite.normalise, Runtime(), folder)
     return replace(made, **changes)
@@ -267,7 +267,7 @@ def test_rows_come_from_every_format(tmp_path: Path) -> None:
 
 def test_long_work_says_now_and_then_how_fast_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     now = [0.0]
-    lines = Lines(lambda: now[0])
+    lines = ProgressLines(lambda: now[0])
     for second in range(0, 100, 10):
         now[0] = float(second)
         lines("bleu", 100 * second // 10, 2000)

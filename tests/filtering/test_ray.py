@@ -23,7 +23,7 @@ BATCH = {
 
 
 def expected() -> np.ndarray:
-    suite = suites.load("overlap")
+    suite = suites.load_suite("overlap")
     scorer = build_scorers(suite, ["bleu"], Runtime())["bleu"]
     rows = [
         FilterRow(Example(str(at), str(source), tuple(map(str, references))), str(text))

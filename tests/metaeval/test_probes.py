@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from parabench.cli import app
-from parabench.commands.probe import as_markdown
+from parabench.commands.probe import probes_to_markdown
 from parabench.contracts import Column, Example, Signature, UserError
 from parabench.data.normalise import Normaliser
 from parabench.metaeval import probes
@@ -88,7 +88,7 @@ def test_the_command_prints_a_table_and_writes_it(tmp_path):
 
 
 def test_markdown_says_share_effect_interval_and_to_how_many_an_edit_applies():
-    table = as_markdown([one for one in found().values() if one.column.name == "long"])
+    table = probes_to_markdown([one for one in found().values() if one.column.name == "long"])
     assert "negation (2 of 3)" in table
     assert "| long ↑   | 50% +0.50 [-3.00, +4.00] |" in table
 

@@ -14,7 +14,7 @@ from typing import get_args
 import pytest
 
 from parabench.mini import language, lexicon
-from parabench.mini.documents import documents
+from parabench.mini.documents import pretraining_documents
 from parabench.mini.grammar import frames
 
 OPERATIONS = {
@@ -32,8 +32,8 @@ OPERATIONS = {
 PROGRAM = """
 from itertools import islice
 from parabench.mini import documents, language
-print(list(language.examples("dev", 20, seed=3)), list(islice(language.pairs("train", 3), 20)))
-print(list(islice(documents.documents(3), 20)))
+print(list(language.test_examples("dev", 20, seed=3)), list(islice(language.paraphrase_pairs("train", 3), 20)))
+print(list(islice(documents.pretraining_documents(3), 20)))
 """
 
 
@@ -138,7 +138,7 @@ def test_most_sentences_are_of_readable_length(texts):
 
 
 def test_examples_have_distinct_references_unlike_the_source():
-    rows = list(language.examples("test", 300, seed=1))
+    rows = list(language.test_examples("test", 300, seed=1))
     assert len({identifier for identifier, _, _ in rows}) == len(rows) == 300
     for _, source, references in rows:
         assert len({source, *references}) == 6
@@ -160,8 +160,8 @@ def test_more_changes_change_more():
 
 
 def test_pairs_are_never_identical_and_the_mixture_is_obeyed():
-    light = list(islice(language.pairs("train", 1, mixture=(1, 0, 0)), 300))
-    thorough = list(islice(language.pairs("train", 1, mixture=(0, 0, 1)), 300))
+    light = list(islice(language.paraphrase_pairs("train", 1, mixture=(1, 0, 0)), 300))
+    thorough = list(islice(language.paraphrase_pairs("train", 1, mixture=(0, 0, 1)), 300))
     assert all(source != target for source, target in light + thorough)
     assert sum(word_edits(*pair) for pair in light) < 0.6 * sum(
         word_edits(*pair) for pair in thorough
@@ -169,12 +169,12 @@ def test_pairs_are_never_identical_and_the_mixture_is_obeyed():
 
 
 def test_documents_never_say_the_instruction():
-    found = list(islice(documents(1), 1500))
+    found = list(islice(pretraining_documents(1), 1500))
     assert all(10 <= len(document.split()) <= 120 for document in found)
     assert not any("paraphrase the following" in document.lower() for document in found)
     held_out = {
         text
-        for _, source, references in language.examples("test", 300, 1)
+        for _, source, references in language.test_examples("test", 300, 1)
         for text in (source, *references)
     }
     assert not any(sentence in document for document in found for sentence in held_out)

@@ -25,7 +25,7 @@ from parabench.pipeline.processes import Share, from_environment
 from parabench.store import log as journal
 from parabench.store.log import Log, read_log
 from parabench.store.run_folder import join_run, open_run, standing, verify
-from parabench.suites.suite import load
+from parabench.suites.suite import load_suite
 from tests.faults import process_figures
 from tests.support import tiny_suite
 
@@ -47,7 +47,7 @@ def light(world: Path, output: Path, batches: int | None = None, pause: float = 
     """
     made = plan(
         Request(
-            load(str(world / "tiny.toml")),
+            load_suite(str(world / "tiny.toml")),
             ("copy", "human"),
             ("ibleu",),
             device="cpu",

@@ -27,7 +27,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_plan(world: Path, output: Path, **changes: object) -> Plan:
-    request = Request(suites.load(str(world / "tiny.toml")), device="cpu", output=output)
+    request = Request(suites.load_suite(str(world / "tiny.toml")), device="cpu", output=output)
     return planning.plan(replace(request, **changes))  # type: ignore[arg-type]
 
 
@@ -134,7 +134,7 @@ def test_without_references_only_scorers_that_read_none_are_taken(
 
 def test_rows_measured_under_other_settings_share_no_table(world: Path, tmp_path: Path) -> None:
     runner.run(light(world, tmp_path / "run", tiny_suite.Upper()))
-    suite = suites.load(str(world / "tiny.toml")).model_copy(
+    suite = suites.load_suite(str(world / "tiny.toml")).model_copy(
         update={"scorer": {"ibleu": {"lowercase": True}}}
     )
     changed = replace(
@@ -152,7 +152,7 @@ def test_a_scorer_with_a_name_of_its_own_is_reported_again_without_the_suite(
     world: Path, tmp_path: Path
 ) -> None:
     options = {"mine": {"family": "bleu", "lowercase": True}}
-    suite = suites.load(str(world / "tiny.toml")).model_copy(
+    suite = suites.load_suite(str(world / "tiny.toml")).model_copy(
         update={"scorer": options, "headline": "bleu"}
     )
     runner.run(

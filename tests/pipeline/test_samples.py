@@ -87,7 +87,7 @@ def test_samples_need_chance_and_a_number(samples: int, tmp_path: Path) -> None:
         path.read_text().replace("max_new_tokens = 8", f"max_new_tokens = 8, samples = {samples}")
     )
     with pytest.raises(UserError, match=f"write {samples} samples"):
-        suites.load(str(path))
+        suites.load_suite(str(path))
 
 
 def test_answers_are_put_together_as_the_last_of_a_source_comes() -> None:
@@ -109,7 +109,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def planned(world: Path, output: Path, **changes: Any) -> Plan:
-    request = Request(suites.load(str(world / "tiny.toml")), device="cpu", output=output, samples=3)
+    request = Request(
+        suites.load_suite(str(world / "tiny.toml")), device="cpu", output=output, samples=3
+    )
     return planning.plan(replace(request, **changes))
 
 
@@ -187,7 +189,7 @@ def test_one_text_a_source_is_recorded_and_declared_as_ever(world: Path, tmp_pat
 
 
 def test_how_the_suite_samples_is_kept(world: Path) -> None:
-    suite = suites.load(str(world / "tiny.toml"))
+    suite = suites.load_suite(str(world / "tiny.toml"))
     own = suite.model_copy(
         update={"decoding": Decoding(do_sample=True, temperature=0.7, samples=5)}
     )

@@ -9,7 +9,7 @@ from tests.support import tiny_suite
 
 def test_a_headline_without_a_better_end_ranks_nobody(tmp_path):
     changes = {"headline": "copies", "scorers": ("side",), "controls": ("human", "copy")}
-    suite = suites.load("overlap").model_copy(update=changes)
+    suite = suites.load_suite("overlap").model_copy(update=changes)
     data = tiny_suite.examples_file(tmp_path)
     asked = plan.Request(
         suite, systems=("near-copy", "shuffled"), data=data, output=tmp_path / "run"

@@ -103,7 +103,7 @@ def test_a_local_script_by_its_path_in_a_whole_run(tmp_path, monkeypatch):
     monkeypatch.setattr(library.config, "HF_MODULES_CACHE", str(tmp_path / "cache"))
     (tmp_path / "overlap.py").write_text(SCRIPT)
     name = f"evaluate:{tmp_path / 'overlap.py'}"
-    suite = suites.load("overlap").model_copy(update={"controls": ("human", "copy")})
+    suite = suites.load_suite("overlap").model_copy(update={"controls": ("human", "copy")})
     data = tiny_suite.examples_file(tmp_path)
     asked = plan.Request(suite, ("shuffled",), ("bleu", name), data, output=tmp_path / "run")
     board = runner.run(plan.plan(asked))

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from parabench.commands.data import training_data
+from parabench.commands.data import load_training_data
 from parabench.contracts import Runtime
 from parabench.models.checkpoints import locate
 from parabench.pipeline import plan as planning
@@ -37,7 +37,7 @@ def older(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 
 def planned(folder: Path) -> Plan:
     """What the older runs were asked for."""
-    suite = suites.load("mini")
+    suite = suites.load_suite("mini")
     systems, scorers = ("softprompt-20", "copy"), ("ibleu", "bartscore")
     if folder.name == "run-answering":
         systems, scorers = ("softprompt-20",), ("ibleu",)
@@ -101,7 +101,7 @@ def test_an_older_unfinished_run_resumes(older: Path) -> None:
 @pytest.mark.parametrize("older", ["adapter"], indirect=True)
 def test_an_older_adapter_loads(older: Path) -> None:
     base = requests.base_of(
-        kinds.parse("softprompt-4"), suites.load("mini").train.model_dump(), None
+        kinds.parse("softprompt-4"), suites.load_suite("mini").train.model_dump(), None
     )
     adapter = adapters.load(older, locate(str(base.reference)))
     assert adapter.prompt.shape == (4, 192)
@@ -112,8 +112,8 @@ def test_an_older_adapter_loads(older: Path) -> None:
 def training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> requests.Request:
     """What the older trainings were asked for."""
     monkeypatch.chdir(MADE)
-    suite, kind = suites.load("mini"), kinds.parse("softprompt-4")
-    pairs = training_data("tsv:pairs.tsv", suite, 8, 0, None)
+    suite, kind = suites.load_suite("mini"), kinds.parse("softprompt-4")
+    pairs = load_training_data("tsv:pairs.tsv", suite, 8, 0, None)
     config = requests.configured(kind, steps=6, save_every=2, validate_every=2, batch_size=4)
     base = requests.base_of(kind, suite.train.model_dump(), None)
     return requests.Request(kind, base, pairs, config, Runtime(), folder)

@@ -22,9 +22,9 @@ from tests.support import local_hub, tiny, tiny_suite
 HUB_SUITES = ("opt-1.3b", "opt-125m", "opt-350m")
 
 
-@pytest.mark.parametrize("name", suites.built_in())
+@pytest.mark.parametrize("name", suites.built_in_suites())
 def test_every_shipped_suite_is_valid_and_its_names_are_known(name: str) -> None:
-    suite = suites.load(name)
+    suite = suites.load_suite(name)
     for system in (*suite.systems, *suite.controls):
         plan.build("system", system, suite, Setting())
     columns = [
@@ -37,7 +37,7 @@ def test_every_shipped_suite_is_valid_and_its_names_are_known(name: str) -> None
 @pytest.mark.parametrize("name", HUB_SUITES)
 def test_a_suite_without_data_says_how_to_give_some(name: str) -> None:
     with pytest.raises(UserError, match="--data FILE"):
-        plan.plan(plan.Request(suites.load(name), device="cpu"))
+        plan.plan(plan.Request(suites.load_suite(name), device="cpu"))
     assert f"facebook/{name}" in suites.hub_models(name)
 
 
@@ -55,7 +55,9 @@ def test_a_misspelt_option_is_refused(tmp_path: Path, line: str, says: str) -> N
     path.write_text(path.read_text().replace("[system.zeroshot]", f"[system.zeroshot]\n{line}"))
     with pytest.raises(UserError, match=says):
         list(
-            plan.build("system", "zeroshot", suites.load(str(path)), Setting()).paraphrase(["a b"])
+            plan.build("system", "zeroshot", suites.load_suite(str(path)), Setting()).paraphrase(
+                ["a b"]
+            )
         )
 
 
@@ -78,7 +80,7 @@ role = "sentinel"
 template = "Rewrite: {source}\\nRewritten:"
 """
     )
-    made = plan.build("system", "gpt2-here", suites.load(str(path)), Setting())
+    made = plan.build("system", "gpt2-here", suites.load_suite(str(path)), Setting())
     assert "dtype:bfloat16" in str(made.signature)
     assert made.role == "sentinel"
     answers = [
@@ -135,7 +137,9 @@ def test_the_suite_runs_whole_from_the_hub_with_the_numbers_of_the_same_weights_
     data = tiny_suite.examples_file(tmp_path, 4)
     own = Path("own.toml")
     text = (
-        suites.path_of("opt-1.3b").read_text().replace("max_new_tokens = 64", "max_new_tokens = 6")
+        suites.suite_path("opt-1.3b")
+        .read_text()
+        .replace("max_new_tokens = 64", "max_new_tokens = 6")
     )
     own.write_text(text)
     for owner in ("facebook", "FacebookAI", "eugenesiow"):
@@ -170,20 +174,22 @@ def test_a_lock_keeps_a_suite_where_it_was_until_it_is_updated(
 ) -> None:
     hub, _ = world
     own = Path("own.toml")
-    own.write_text(suites.path_of("opt-125m").read_text())
+    own.write_text(suites.suite_path("opt-125m").read_text())
     call("models", "lock", "--suite", own)
     first = hub["facebook/opt-125m"].main
     files = hub["facebook/opt-125m"].commits[first]
     hub["facebook/opt-125m"].push({**files, "config.json": files["config.json"] + b" "})
     assert "as it was" in call("models", "lock", "--suite", own)
     assert (
-        suites.load(str(own)).system["zeroshot"]["model"].startswith(f"facebook/opt-125m@{first}#")
+        suites.load_suite(str(own))
+        .system["zeroshot"]["model"]
+        .startswith(f"facebook/opt-125m@{first}#")
     )
     assert f"was {first[:12]}" in call("models", "lock", "--suite", own, "--update")
-    assert hub["facebook/opt-125m"].main in suites.load(str(own)).system["zeroshot"]["model"]
+    assert hub["facebook/opt-125m"].main in suites.load_suite(str(own)).system["zeroshot"]["model"]
     Path("own.lock.json").write_text("[")
     with pytest.raises(UserError, match="lock --update"):
-        suites.load(str(own))
+        suites.load_suite(str(own))
 
 
 @pytest.mark.loopback
@@ -193,11 +199,11 @@ def test_what_training_starts_from_is_locked_fetched_and_verified_too(
     hub, _ = world
     base = "facebook/bart-large"
     own = Path("own.toml")
-    own.write_text(suites.path_of("opt-125m").read_text())
+    own.write_text(suites.suite_path("opt-125m").read_text())
     assert "new" in next(
         line for line in call("models", "lock", "--suite", own).splitlines() if f"{base} " in line
     )
-    assert suites.load(str(own)).train.seq2seq.startswith(f"{base}@{hub[base].main}#")
+    assert suites.load_suite(str(own)).train.seq2seq.startswith(f"{base}@{hub[base].main}#")
     call("models", "fetch", "--suite", own)
     hub.status = 500  # from here on nobody may ask the hub
     assert (

@@ -31,7 +31,7 @@ from parabench.pipeline import plan as planning
 from parabench.pipeline import runner
 from parabench.pipeline.plan import Request
 from parabench.store.log import Log
-from parabench.suites.suite import Suite, Training
+from parabench.suites.suite import Suite, TrainingDefaults
 from tests.support import light
 
 CLASSES = {
@@ -59,7 +59,7 @@ CLASSES = {
         "signature": {"options"},
         "circumstance": {"key", "models"},
     },
-    Training: {"circumstance": {"data", "causal", "seq2seq"}},
+    TrainingDefaults: {"circumstance": {"data", "causal", "seq2seq"}},
     EvaluationSet: {"content": {"examples", "dropped"}},
     Example: {"content": {"id", "source", "references", "cluster"}, "signature": {"samples"}},
 }

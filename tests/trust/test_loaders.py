@@ -78,7 +78,7 @@ def predictions_in_order(path: Path) -> None:
 
 
 def suite(path: Path) -> None:
-    read, raw = suites.load(str(path)), tomllib.loads(path.read_text(encoding="utf-8"))
+    read, raw = suites.load_suite(str(path)), tomllib.loads(path.read_text(encoding="utf-8"))
     assert read.title == raw["title"] or raw["title"].startswith(
         ("./", "../")
     )  # taken for a path beside the file
@@ -184,7 +184,7 @@ def test_ten_thousand_inputs_are_taken_exactly_or_refused(tmp_path, name):
 def test_a_suite_with_an_impossible_path_is_refused(tmp_path, text):
     (tmp_path / "s.toml").write_bytes(TOML.replace(b'data = "./data.jsonl"', text.encode()))
     with pytest.raises(UserError):
-        planning.plan(planning.Request(suites.load(str(tmp_path / "s.toml")), device="cpu"))
+        planning.plan(planning.Request(suites.load_suite(str(tmp_path / "s.toml")), device="cpu"))
 
 
 def test_a_name_that_stands_twice_in_a_record_is_refused(tmp_path):

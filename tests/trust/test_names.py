@@ -55,12 +55,12 @@ def test_systems_and_scorers_of_any_name_stay_in_their_folder(tmp_path):
 def test_exports_stay_in_the_run(tmp_path, name):
     plan = light.plan(tmp_path)
     copy = plan.systems["copy"]
-    from parabench.commands.reports import export
+    from parabench.commands.reports import export_report
     from parabench.pipeline import runner
 
     runner.run(replace(plan, systems={name: copy}))
     before = set(tmp_path.rglob("*"))
-    export(plan.folder, "lm-eval")
+    export_report(plan.folder, "lm-eval")
     assert all(
         path.is_relative_to(plan.folder / "lm-eval") for path in set(tmp_path.rglob("*")) - before
     )

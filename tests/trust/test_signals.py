@@ -23,13 +23,13 @@ cli.main()
 """
 TOLD = "\nstopped; the same command goes on from here\n"
 WORKS = {
-    "in a run": ("with signals.telling():\n ready()\n time.sleep(600)", TOLD),
+    "in a run": ("with signals.resume_hint():\n ready()\n time.sleep(600)", TOLD),
     "with clearing up that hangs": (
-        "with signals.telling():\n try:\n  ready()\n  time.sleep(600)\n finally:\n  time.sleep(600)",
+        "with signals.resume_hint():\n try:\n  ready()\n  time.sleep(600)\n finally:\n  time.sleep(600)",
         TOLD,
     ),
     "with code that swallows every end": (
-        "with signals.telling():\n while True:\n  try: ready(), time.sleep(600)\n  except BaseException: pass",
+        "with signals.resume_hint():\n while True:\n  try: ready(), time.sleep(600)\n  except BaseException: pass",
         TOLD,
     ),
     "in a library being loaded, which holds the interpreter": (

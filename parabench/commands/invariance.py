@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 
-def selftest(
+def batch_invariance_command(
     suite: Annotated[
         str, typer.Option(help="A built-in suite, or the path of a suite's TOML file.")
     ] = "mini",
@@ -37,7 +37,7 @@ def selftest(
     from parabench.suites import suite as suites
 
     planned = plans(
-        plan.Request(suites.load(suite), data=data, limit=limit, device=device, dtype=dtype)
+        plan.Request(suites.load_suite(suite), data=data, limit=limit, device=device, dtype=dtype)
     )
     runtime = planned[1].runtime
     sizes = ", ".join(map(str, SIZES[1:]))
