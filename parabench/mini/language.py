@@ -289,7 +289,7 @@ def _references(
     return None
 
 
-def test_examples(
+def example_triples(
     split: Split, count: int, seed: int, references: int = 5
 ) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """`count` triples of id, source sentence, and thorough rewrites of it, pairwise distinct."""

@@ -118,7 +118,7 @@ def make_tokenizer(stage: Stage, watch: Watch) -> None:
 
 def make_test_set(stage: Stage, watch: Watch) -> None:
     """The suite's examples: sources of the test split with five thorough rewrites each."""
-    rows = language.test_examples("test", EXAMPLES, seed=2022, references=5)
+    rows = language.example_triples("test", EXAMPLES, seed=2022, references=5)
     lines = [
         json.dumps({"id": name, "source": text, "references": list(others)})
         for name, text, others in rows

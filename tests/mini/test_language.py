@@ -32,7 +32,7 @@ OPERATIONS = {
 PROGRAM = """
 from itertools import islice
 from parabench.mini import documents, language
-print(list(language.test_examples("dev", 20, seed=3)), list(islice(language.paraphrase_pairs("train", 3), 20)))
+print(list(language.example_triples("dev", 20, seed=3)), list(islice(language.paraphrase_pairs("train", 3), 20)))
 print(list(islice(documents.pretraining_documents(3), 20)))
 """
 
@@ -138,7 +138,7 @@ def test_most_sentences_are_of_readable_length(texts):
 
 
 def test_examples_have_distinct_references_unlike_the_source():
-    rows = list(language.test_examples("test", 300, seed=1))
+    rows = list(language.example_triples("test", 300, seed=1))
     assert len({identifier for identifier, _, _ in rows}) == len(rows) == 300
     for _, source, references in rows:
         assert len({source, *references}) == 6
@@ -174,7 +174,7 @@ def test_documents_never_say_the_instruction():
     assert not any("paraphrase the following" in document.lower() for document in found)
     held_out = {
         text
-        for _, source, references in language.test_examples("test", 300, 1)
+        for _, source, references in language.example_triples("test", 300, 1)
         for text in (source, *references)
     }
     assert not any(sentence in document for document in found for sentence in held_out)
