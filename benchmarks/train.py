@@ -16,10 +16,10 @@ import torch
 from benchmarks import peers, worlds
 from benchmarks.options import Options, Race
 from benchmarks.race import Contender, Work
-from parabench.training.batches import START, Batch
+from parabench.training.batches import STREAM_START, Batch
 from parabench.training.config import TrainingConfig
-from parabench.training.loop import begin, train
-from parabench.training.steps import Row, prompt_loss
+from parabench.training.loop import run_updates, start_progress
+from parabench.training.losses import TrainingRow, prompt_loss
 
 BATCH = 32
 RATE = 1e-3
@@ -39,9 +39,9 @@ def races(options: Options) -> list[Race]:
     return [Race("train", f"{options.rows} pairs, batches of {BATCH}", contenders)]
 
 
-def _batches(rows: int) -> list[list[Row]]:
+def _batches(rows: int) -> list[list[TrainingRow]]:
     pairs = zip(worlds.sentences(rows, 0), worlds.sentences(rows, 1), strict=True)
-    made = [Row(list(source), list(target[1:])) for source, target in pairs]
+    made = [TrainingRow(list(source), list(target[1:])) for source, target in pairs]
     return [made[start : start + BATCH] for start in range(0, rows, BATCH)]
 
 
@@ -64,15 +64,18 @@ def _ours(options: Options, dtype: torch.dtype) -> Work:
     return ours(worlds.opt(options, dtype), worlds.prompt(options), _batches(options.rows))
 
 
-def ours(model: Any, start: torch.Tensor, rows: list[list[Row]]) -> Work:
+def ours(model: Any, start: torch.Tensor, rows: list[list[TrainingRow]]) -> Work:
     """The loss of each batch before its update, by parabench."""
-    batches = [Batch(batch, START) for batch in rows]
+    batches = [Batch(batch, STREAM_START) for batch in rows]
     config = TrainingConfig(steps=len(batches), learning_rate=RATE, schedule="constant", clip=0.0)
 
     def run() -> np.ndarray:
         prompt = torch.nn.Parameter(start.clone())
-        logs = train(
-            lambda rows: prompt_loss(model, prompt, rows), begin([prompt], config), batches, config
+        logs = run_updates(
+            lambda rows: prompt_loss(model, prompt, rows),
+            start_progress([prompt], config),
+            batches,
+            config,
         )
         return np.array([log.loss for log in logs])
 

@@ -48,9 +48,9 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {
         "training": (
-            "batches config curve encoding figures history keeping kinds lengths loop "
-            "prefix ranks recipes requests resumable schedules search state steps tasks "
-            "tracking trainees trials validation"
+            "batches config encoding export figures loop loss_log losses objectives "
+            "prefix ranks recipes requests resumable schedules search setup state tasks "
+            "tracking trials validation"
         ),
         "report": (
             "assemble board card compare exports leaderboard page pagedata published results sample_browser truncation"

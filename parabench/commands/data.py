@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from parabench.data.leakage import TestSentences
     from parabench.data.text_files import SkipCounts
     from parabench.suites.suite import Suite
-    from parabench.training.requests import Data
+    from parabench.training.requests import TrainingData
 
 data_commands = typer.Typer(
     help="Training corpora: look into them, fetch them.", no_args_is_help=True
@@ -117,7 +117,7 @@ def fetch_addresses(text: str) -> str:
 
 def load_training_data(
     asked: str | None, suite: Suite, dev: int, seed: int, test: Path | None = None
-) -> Data:
+) -> TrainingData:
     """The pairs to train on, cleared of the suite's test set; ``mini`` are those of the embedded
     language.
     """
@@ -125,7 +125,7 @@ def load_training_data(
 
     from parabench.data import specs, training_set
     from parabench.mini import language
-    from parabench.training.requests import Data
+    from parabench.training.requests import TrainingData
 
     text = asked or suite.train.data
     if not text:
@@ -139,7 +139,9 @@ def load_training_data(
             "dev": len(held_out),
             "removed": 0,
         }
-        return Data(EndlessPairs(lambda: language.paraphrase_pairs("train", seed)), held_out, facts)
+        return TrainingData(
+            EndlessPairs(lambda: language.paraphrase_pairs("train", seed)), held_out, facts
+        )
     barred = barred_sentences(suite, test)
     found = training_set.prepare_training_set(
         specs.parse_corpora(fetch_addresses(text)), barred, dev, seed
@@ -152,19 +154,19 @@ def load_training_data(
         "dev": len(found.dev),
         "removed": found.removed,
     }
-    return Data(found.pairs, found.dev, facts, cleared=barred.keys)
+    return TrainingData(found.pairs, found.dev, facts, cleared=barred.keys)
 
 
 def load_task_data(
     path: Path, length: int, suite: Suite, dev: int, seed: int, test: Path | None = None
-) -> Data:
+) -> TrainingData:
     """The pairs of the tasks in a file, cleared of the suite's test set."""
     from parabench.training import tasks
 
-    read = tasks.read(path)
+    read = tasks.read_tasks(path)
     for task in read.values():
         fetch_addresses(task.data)
-    found, tallies = tasks.prepare(read, length, barred_sentences(suite, test), dev, seed)
+    found, tallies = tasks.prepare_tasks(read, length, barred_sentences(suite, test), dev, seed)
     _report_left_out(tallies)
     return found
 

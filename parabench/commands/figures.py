@@ -20,8 +20,8 @@ def figures_command(
     light and dark.
     """
     from parabench.store.files import write_atomically
-    from parabench.training.figures import course, draw
+    from parabench.training.figures import draw_training, read_curves
 
     path = output or folders[0] / "training.svg"
-    write_atomically(path, draw([course(folder) for folder in folders]))
+    write_atomically(path, draw_training([read_curves(folder) for folder in folders]))
     typer.echo(path)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from parabench.suites.suite import Suite
     from parabench.training.loop import StepLog
     from parabench.training.ranks import Ranks
-    from parabench.training.requests import Request
-    from parabench.training.resumable import Outcome
+    from parabench.training.requests import TrainingRequest
+    from parabench.training.resumable import TrainingOutcome
 
 _CHECKPOINTS = Path("results/checkpoints")
 
@@ -124,19 +124,19 @@ def train_command(
     """Train a system; the same command goes on where it was stopped."""
     from parabench.models.loading import resolve_device
     from parabench.suites import suite as suites
-    from parabench.training import kinds, requests
-    from parabench.training.ranks import joined
+    from parabench.training import requests, setup
+    from parabench.training.ranks import join_processes
 
-    chosen, kind = suites.load_suite(suite), kinds.parse(name)
-    config = requests.configured(
+    chosen, kind = suites.load_suite(suite), setup.parse_kind(name)
+    config = requests.make_config(
         kind, preset, seed=seed, steps=steps, learning_rate=learning_rate, batch_size=batch_size,
         accumulation=accumulation, optimizer=optimizer, schedule=schedule, warmup=warmup,
         validate_every=validate_every, save_every=save_every, patience=patience,
         bf16=dtype == "bfloat16" and kind.family in ("finetuned", "bart"),
     )  # fmt: skip
-    checkpoint = requests.base_of(kind, chosen.train.model_dump(), base)
+    checkpoint = requests.base_checkpoint(kind, chosen.train.model_dump(), base)
     folder = output or _default_folder(chosen, name, kind.family)
-    with joined(resolve_device(device)) as ranks:
+    with join_processes(resolve_device(device)) as ranks:
         runtime = Runtime(ranks.device(resolve_device(device)), dtype, seed=seed)
         if tasks and data:
             raise UserError(
@@ -149,26 +149,27 @@ def train_command(
         else:
             pairs = load_training_data(data, chosen, dev, seed, test)
         judges = _validation_scorers(chosen, runtime, scorers) if samples else ()
-        request = requests.Request(
+        request = requests.TrainingRequest(
             kind, checkpoint, pairs, config, runtime, folder, initialiser, chosen.decoding, samples, judges,
             recompute, snapshots,
         )  # fmt: skip
         _train_with_progress(request, ranks, track)
 
 
-def _train_with_progress(request: Request, ranks: Ranks, track: str | None) -> None:
+def _train_with_progress(request: TrainingRequest, ranks: Ranks, track: str | None) -> None:
     """Carry a training out before the user's eyes."""
     from parabench.store.files import write_atomically
-    from parabench.training import curve, requests, tracking
+    from parabench.training import figures, requests, tracking
 
     name, folder = request.kind.name, request.folder
     if ranks.first:
         _announce(request, ranks.count)
     watched = _training_progress(name, request.config.steps, ranks.first)
-    with watched as watch, tracking.tracker(track if ranks.first else None, folder) as note:
-        outcome = requests.carry_out(request, lambda log: (watch(log), note(log)), ranks)
+    with watched as watch, tracking.open_tracker(track if ranks.first else None, folder) as note:
+        outcome = requests.run_training(request, lambda log: (watch(log), note(log)), ranks)
     if ranks.first:
-        write_atomically(folder / "training" / "loss.svg", curve.plot(outcome.history))
+        drawn = figures.draw_training([figures.read_curves(folder)])
+        write_atomically(folder / "training" / "loss.svg", drawn)
         _report_outcome(request, outcome)
 
 
@@ -204,7 +205,7 @@ def search_command(
     """
     from parabench.models.loading import resolve_device
     from parabench.suites import suite as suites
-    from parabench.training import kinds, requests
+    from parabench.training import requests, setup
 
     try:
         from parabench.training import search as searching
@@ -212,26 +213,26 @@ def search_command(
     except ModuleNotFoundError as error:
         raise UserError("search", str(error), mend="pip install 'parabench[train]'") from None
 
-    chosen, kind = suites.load_suite(suite), kinds.parse(f"{name}-1")
+    chosen, kind = suites.load_suite(suite), setup.parse_kind(f"{name}-1")
     runtime = Runtime(resolve_device(device), dtype, seed=seed)
     judges = _validation_scorers(chosen, runtime, scorers) if samples else ()
-    choices, ranges = trying.space(
+    choices, ranges = trying.search_space(
         lengths, learning_rates, initialisers, optimizers, range(seed, seed + seeds)
     )
-    wanted = searching.Search(
+    wanted = searching.SearchPlan(
         choices, ranges, trials, steps, validate_every, sampler, pruner,  # type: ignore[arg-type]
         seed=seed, goal=goal, upwards=_higher_is_better(goal, judges),
     )  # fmt: skip
     folder = output or Path("results/searches") / name
-    common = requests.Request(
-        kind, requests.base_of(kind, chosen.train.model_dump(), base), load_training_data(data, chosen, dev, seed),
+    common = requests.TrainingRequest(
+        kind, requests.base_checkpoint(kind, chosen.train.model_dump(), base), load_training_data(data, chosen, dev, seed),
         kind.defaults, runtime, folder, None, chosen.decoding, samples, judges,
     )  # fmt: skip
     fixed = {"steps": steps, "batch_size": batch_size, "validate_every": validate_every}
-    searching.search(
+    searching.run_search(
         wanted,
         folder,
-        trying.objective(name, common, fixed),
+        trying.trial_function(name, common, fixed),
         lambda trial: _print_trial(trial, goal),
     )
     typer.echo(f"{folder}/trials.csv  importance.json  length.svg")
@@ -286,7 +287,7 @@ def _higher_is_better(goal: str, judges: Iterable[Scorer]) -> bool:
     return better[goal] == "up"
 
 
-def _announce(request: Request, processes: int) -> None:
+def _announce(request: TrainingRequest, processes: int) -> None:
     """What is about to be done, on stderr."""
     config, facts = (
         request.config,
@@ -334,9 +335,9 @@ def _training_progress(name: str, steps: int, shown: bool) -> Iterator[Callable[
         yield watch
 
 
-def _report_outcome(request: Request, outcome: Outcome) -> None:
+def _report_outcome(request: TrainingRequest, outcome: TrainingOutcome) -> None:
     """How it ended, and where the result lies."""
-    from parabench.training.keeping import folders
+    from parabench.training.export import result_folders
 
     judged = (
         f", held-out loss {outcome.loss:.4f} nats a token" if outcome.loss < float("inf") else ""
@@ -347,5 +348,5 @@ def _report_outcome(request: Request, outcome: Outcome) -> None:
     for reason, count in outcome.skipped.items():
         if count:
             typer.echo(f"left out  {count} rows {reason}")
-    for place in folders(request.folder, request.data.tasks):
+    for place in result_folders(request.folder, request.data.tasks):
         typer.echo(f"{place}")

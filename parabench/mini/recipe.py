@@ -39,13 +39,19 @@ from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal, warm_up_mkl
 from parabench.models.local import write_lock
 from parabench.prompts.convert import package_versions
-from parabench.training import kinds
 from parabench.training.batches import Batching
 from parabench.training.config import TrainingConfig
-from parabench.training.keeping import keep
+from parabench.training.export import export_result
 from parabench.training.loop import StepLog
-from parabench.training.recipes import Watch, finetune_causal, finetune_seq2seq, pretrain, run
-from parabench.training.resumable import Outcome
+from parabench.training.recipes import (
+    StepCallback,
+    finetune_causal,
+    finetune_seq2seq,
+    pretrain,
+    train_in_memory,
+)
+from parabench.training.resumable import TrainingOutcome
+from parabench.training.setup import load_setup, parse_kind
 
 HOME = Path(__file__).parent
 MODELS, ADAPTERS = HOME / "models", HOME / "adapters"
@@ -63,7 +69,7 @@ class Stage:
 
     name: str
     steps: int
-    make: Callable[[Stage, Watch], None]
+    make: Callable[[Stage, StepCallback], None]
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,7 @@ def _config(stage: Stage, rate: float, tokens: int, weight_decay: float = 0.01) 
     )
 
 
-def make_tokenizer(stage: Stage, watch: Watch) -> None:
+def make_tokenizer(stage: Stage, watch: StepCallback) -> None:
     """One byte-level BPE for all models, learned from documents and paraphrases of the training
     split.
     """
@@ -116,7 +122,7 @@ def make_tokenizer(stage: Stage, watch: Watch) -> None:
     backend.save(str(MODELS / "bpe.json"))
 
 
-def make_test_set(stage: Stage, watch: Watch) -> None:
+def make_test_set(stage: Stage, watch: StepCallback) -> None:
     """The suite's examples: sources of the test split with five thorough rewrites each."""
     rows = language.example_triples("test", EXAMPLES, seed=2022, references=5)
     lines = [
@@ -143,7 +149,7 @@ def packed_documents(seed: int, words: int = 170) -> Iterator[str]:
             joined = []
 
 
-def make_base(stage: Stage, watch: Watch) -> None:
+def make_base(stage: Stage, watch: StepCallback) -> None:
     """A small OPT, pre-trained on documents."""
     warm_up_mkl()
     torch.manual_seed(0)
@@ -168,7 +174,7 @@ def make_base(stage: Stage, watch: Watch) -> None:
     _remember(MODELS / "opt", map(split_sentences, packed_documents(seed=0)), 24 * stage.steps)
 
 
-def make_finetuned(stage: Stage, watch: Watch) -> None:
+def make_finetuned(stage: Stage, watch: StepCallback) -> None:
     """All weights of the base, fine-tuned on paraphrase pairs."""
     model, words = load_embedded_base()
     model.requires_grad_(True)
@@ -178,9 +184,9 @@ def make_finetuned(stage: Stage, watch: Watch) -> None:
     _remember(MODELS / "opt-finetuned", pairs, ROWS * stage.steps, MODELS / "opt")
 
 
-def make_prompt(stage: Stage, watch: Watch) -> None:
+def make_prompt(stage: Stage, watch: StepCallback) -> None:
     """A soft prompt in front of the frozen base, begun as rows of its most frequent words."""
-    learner = kinds.load(kinds.parse(stage.name), locate(str(MODELS / "opt")), Runtime())
+    setup = load_setup(parse_kind(stage.name), locate(str(MODELS / "opt")), Runtime())
     history = list[dict[str, Any]]()
 
     def note(log: StepLog) -> None:
@@ -189,22 +195,22 @@ def make_prompt(stage: Stage, watch: Watch) -> None:
         watch(log)
 
     pairs = Stream(lambda: language.paraphrase_pairs("train", seed=6))
-    run(learner.trainee, pairs, _config(stage, 0.03, 3072, weight_decay=0.0), note)
+    train_in_memory(setup.objective, pairs, _config(stage, 0.03, 3072, weight_decay=0.0), note)
     facts = {
         "seed": 0,
         "data": "the train split of the embedded language, seed 6",
         "versions": package_versions(),
     }
-    keep(
-        learner,
+    export_result(
+        setup,
         ADAPTERS / stage.name,
         facts,
-        Outcome(stage.steps, stage.steps, math.inf, {}, tuple(history)),
+        TrainingOutcome(stage.steps, stage.steps, math.inf, {}, tuple(history)),
     )
     _remember(ADAPTERS / stage.name, pairs, ROWS * stage.steps, MODELS / "opt")
 
 
-def make_paraphraser(stage: Stage, watch: Watch) -> None:
+def make_paraphraser(stage: Stage, watch: StepCallback) -> None:
     """A small BART trained on paraphrase pairs."""
     words = tokenizer.for_bart(backend())
     model, pairs = (
@@ -216,7 +222,7 @@ def make_paraphraser(stage: Stage, watch: Watch) -> None:
     _remember(MODELS / "bart-paraphrase", pairs, ROWS * stage.steps)
 
 
-def make_likelihood(stage: Stage, watch: Watch) -> None:
+def make_likelihood(stage: Stage, watch: StepCallback) -> None:
     """A small BART that restores spoiled sentences and paraphrases; its likelihood serves
     BARTScore.
     """

@@ -37,11 +37,11 @@ def read_snapshots(folder: Path) -> list[tuple[int, Float[Tensor, "P H"]]]:
         if list(tensors) != [PEFT_TENSOR_KEY] or not path.stem.isdecimal():
             raise UserError(f"read the snapshot {path}", "not one prompt", mend="delete it")
         found.append((int(path.stem), check_matrix(path, tensors[PEFT_TENSOR_KEY])))
-    last = _kept(folder)
+    last = kept_step(folder)
     return [(step, prompt) for step, prompt in found if last is None or step < last]
 
 
-def _kept(folder: Path) -> int | None:
+def kept_step(folder: Path) -> int | None:
     """Which step's prompt the training kept, if it has ended."""
     path = folder / FINISHED_FILE
     return int(json.loads(read(path))["kept"]) if path.exists() else None

@@ -16,10 +16,10 @@ from itertools import count, islice
 from typing import NamedTuple, TypeVar
 
 from parabench.contracts import UserError
-from parabench.training.steps import Row
+from parabench.training.losses import TrainingRow
 
-Text = TypeVar("Text")
-Encode = Callable[[Sequence[Text]], Sequence[Row]]
+_Item = TypeVar("_Item")
+RowEncoder = Callable[[Sequence[_Item]], Sequence[TrainingRow]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Batching:
     seed: int = 0
 
 
-class Position(NamedTuple):
+class StreamPosition(NamedTuple):
     """The next batch of a stream."""
 
     epoch: int = 0
@@ -47,21 +47,21 @@ class Position(NamedTuple):
     batch: int = 0
 
 
-START = Position()
+STREAM_START = StreamPosition()
 
 
 class Batch(NamedTuple):
     """Rows to train on, and where the stream goes on after them."""
 
-    rows: list[Row]
-    then: Position
+    rows: list[TrainingRow]
+    then: StreamPosition
 
 
-def batches(
-    items: Iterable[Text],
-    encode: Encode[Text],
+def iterate_batches(
+    items: Iterable[_Item],
+    encode: RowEncoder[_Item],
     config: Batching,
-    start: Position = START,
+    start: StreamPosition = STREAM_START,
     skipped: Counter[str] | None = None,
 ) -> Iterator[Batch]:
     """Batches of ``items`` from ``start`` on; items that can be read only once give one epoch.
@@ -78,7 +78,7 @@ def batches(
             texts = list(islice(stream, config.window))
             if not texts:
                 break
-            here = Position(epoch, window)
+            here = StreamPosition(epoch, window)
             done = start.batch if here == start._replace(batch=0) else 0
             plan = _plan(encode(texts), config, here, None if done or epoch else skipped)
             empty = empty and not plan
@@ -91,8 +91,11 @@ def batches(
 
 
 def _plan(
-    rows: Sequence[Row], config: Batching, here: Position, skipped: Counter[str] | None
-) -> list[list[Row]]:
+    rows: Sequence[TrainingRow],
+    config: Batching,
+    here: StreamPosition,
+    skipped: Counter[str] | None,
+) -> list[list[TrainingRow]]:
     """A window's batches: alike in length within, in random order, each row in exactly one."""
     draw = random.Random(f"{config.seed}-{here.epoch}-{here.window}")
     kept = [row for row in rows if len(row.source) + len(row.target) <= config.longest]
@@ -105,8 +108,8 @@ def _plan(
     return plan
 
 
-def _cut(rows: Sequence[Row], config: Batching) -> Iterator[list[Row]]:
-    batch: list[Row] = []
+def _cut(rows: Sequence[TrainingRow], config: Batching) -> Iterator[list[TrainingRow]]:
+    batch: list[TrainingRow] = []
     for row in rows:
         length = len(row.source) + len(row.target)
         if batch and (len(batch) == config.rows or (len(batch) + 1) * length > config.tokens):

@@ -7,8 +7,8 @@ from typing import Literal
 
 from parabench.training.batches import Batching
 
-Optimizer = Literal["adamw", "adam", "sgd", "adafactor"]
-Schedule = Literal["constant", "linear", "cosine", "plateau"]
+OptimizerName = Literal["adamw", "adam", "sgd", "adafactor"]
+ScheduleName = Literal["constant", "linear", "cosine", "plateau"]
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class TrainingConfig:
     """
 
     steps: int = 1000
-    optimizer: Optimizer = "adamw"
+    optimizer: OptimizerName = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
-    schedule: Schedule = "linear"
+    schedule: ScheduleName = "linear"
     warmup: int = 0
     plateau_patience: int = 2
     plateau_factor: float = 0.5

@@ -12,16 +12,15 @@ from itertools import groupby
 from transformers import PreTrainedTokenizerBase
 
 from parabench.contracts import UserError
+from parabench.data.filters import TextPair
 from parabench.prompts.rendering import leading_specials
 from parabench.prompts.table import prompt_offsets
 from parabench.prompts.templates import Template, TemplatePart, virtual_ranges
-from parabench.training.batches import Encode
-from parabench.training.steps import Row
-
-Pair = tuple[str, str]
+from parabench.training.batches import RowEncoder
+from parabench.training.losses import TrainingRow
 
 
-def documents(tokenizer: PreTrainedTokenizerBase) -> Encode[str]:
+def document_encoder(tokenizer: PreTrainedTokenizerBase) -> RowEncoder[str]:
     """Every token of a document and EOS are targets; BOS alone (EOS, for a tokenizer without BOS)
     is given.
 
@@ -31,22 +30,22 @@ def documents(tokenizer: PreTrainedTokenizerBase) -> Encode[str]:
     end = tokenizer.eos_token_id
     start = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
 
-    def encode(texts: Sequence[str]) -> list[Row]:
+    def encode(texts: Sequence[str]) -> list[TrainingRow]:
         return [
-            Row([start], [*ids, end])
+            TrainingRow([start], [*ids, end])
             for ids in tokenizer(list(texts), add_special_tokens=False).input_ids
         ]
 
     return encode
 
 
-TaskPair = tuple[str, Pair]
+TaskPair = tuple[str, TextPair]
 """A pair behind the name of its task."""
 
 
-def causal_pairs(
+def causal_encoder(
     tokenizer: PreTrainedTokenizerBase, template: Template, start: int | None = None
-) -> Encode[Pair]:
+) -> RowEncoder[TextPair]:
     """Given: the template with the source in it, less the virtual tokens that lead. Target: the
     answer and EOS.
 
@@ -68,7 +67,7 @@ def causal_pairs(
         tokenizer.eos_token_id,
     )
 
-    def encode(pairs: Sequence[Pair]) -> list[Row]:
+    def encode(pairs: Sequence[TextPair]) -> list[TrainingRow]:
         given: list[list[int]] = [[] for _ in pairs]
         waiting = specials
         for run in runs:
@@ -85,25 +84,26 @@ def causal_pairs(
             )
         answers = _ids(tokenizer, [template.answer_prefix + target for _, target in pairs])
         return [
-            Row(ids + waiting, [*answer, end]) for ids, answer in zip(given, answers, strict=True)
+            TrainingRow(ids + waiting, [*answer, end])
+            for ids, answer in zip(given, answers, strict=True)
         ]
 
     return encode
 
 
-def task_pairs(
+def task_encoder(
     tokenizer: PreTrainedTokenizerBase, templates: Sequence[Template]
-) -> Encode[TaskPair]:
+) -> RowEncoder[TaskPair]:
     """Pairs of several tasks, in any order, with rows of the matrix that stacks the tasks' prompts.
 
     Equal, for records that fit, to ``prompts.table.render_tasks``.
     """
     starts = prompt_offsets(templates)
     encoders = {
-        one.taskname: causal_pairs(tokenizer, one, starts[one.taskname]) for one in templates
+        one.taskname: causal_encoder(tokenizer, one, starts[one.taskname]) for one in templates
     }
 
-    def encode(items: Sequence[TaskPair]) -> list[Row]:
+    def encode(items: Sequence[TaskPair]) -> list[TrainingRow]:
         present = {task for task, _ in items}
         done = {
             task: iter(encoders[task]([pair for name, pair in items if name == task]))
@@ -114,7 +114,7 @@ def task_pairs(
     return encode
 
 
-def leading(template: Template) -> int:
+def leading_virtual_tokens(template: Template) -> int:
     """How many rows of the prompt stand before everything else of a row, and so are computed once a
     batch.
     """
@@ -122,24 +122,26 @@ def leading(template: Template) -> int:
     return template.virtual_token_splits[0] if first == ("marker", "0") else 0
 
 
-def seq2seq_pairs(tokenizer: PreTrainedTokenizerBase) -> Encode[Pair]:
+def seq2seq_encoder(tokenizer: PreTrainedTokenizerBase) -> RowEncoder[TextPair]:
     """Both sides as the tokenizer writes them; for BART ``<s> … </s>``, all of it target on the
     decoder's side.
     """
 
-    def encode(pairs: Sequence[Pair]) -> list[Row]:
+    def encode(pairs: Sequence[TextPair]) -> list[TrainingRow]:
         sources = tokenizer([source for source, _ in pairs], split_special_tokens=True).input_ids
         targets = tokenizer([target for _, target in pairs], split_special_tokens=True).input_ids
-        return [Row(source, target) for source, target in zip(sources, targets, strict=True)]
+        return [
+            TrainingRow(source, target) for source, target in zip(sources, targets, strict=True)
+        ]
 
     return encode
 
 
 def _parts(template: Template) -> tuple[TemplatePart, ...]:
-    return template.prompt_parts[1:] if leading(template) else template.prompt_parts
+    return template.prompt_parts[1:] if leading_virtual_tokens(template) else template.prompt_parts
 
 
-def _compose(run: list[TemplatePart], template: Template, pair: Pair) -> str:
+def _compose(run: list[TemplatePart], template: Template, pair: TextPair) -> str:
     """The run's text: its one field that is not the answer is the source."""
     return "".join(pair[0] if part.kind == "field" else part.value for part in run)
 

@@ -1,37 +1,46 @@
-"""What a training did, from its log: its loss, the held-out loss and the scores of texts, update by
-update.
-"""
+"""Figures of trainings: loss curves read from a loss log, and quality against prompt length."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from parabench.contracts import UserError
-from parabench.render.figures import MUTED, STYLE, shorten_name
+from parabench.prompts.snapshots import kept_step
+from parabench.render.figures import ACCENT, MUTED, STYLE, shorten_name
 from parabench.render.svg import series_colors, svg_file
 from parabench.store.files import read
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LOG, FINISHED = Path("training/log.jsonl"), Path("training/finished.json")
+_LOG = Path("training/log.jsonl")
+_HELD_OUT_DASHES = (0, (4, 3))
+_PANEL_WIDTH, _PANEL_HEIGHT = 4.6, 2.9  # inches
+_LENGTH_PANEL_HEIGHT = 2.6  # inches
+
+LengthPoint = tuple[int, float]
+"""The length of a prompt in virtual tokens, and what one training of that length measures."""
 
 
 @dataclass(frozen=True)
-class Course:
-    """One training: (update, loss in nats a target token), (update, value) of every held-out
-    measure, the step kept.
+class TrainingCurves:
+    """What one training measured, update by update.
+
+    ``losses`` are (update, loss in nats a target token) of every update; ``measures`` has the
+    (update, value) pairs of every held-out measure by its name; ``kept`` is the update whose state
+    was exported, None while the training is unfinished.
     """
 
     name: str
@@ -40,17 +49,15 @@ class Course:
     kept: int | None
 
 
-def course(folder: Path) -> Course:
-    """The course of the training in a checkpoint's folder; UserError where it has no log, or a
-    damaged one.
+def read_curves(folder: Path) -> TrainingCurves:
+    """Read the curves of the training in a checkpoint's folder from its loss log.
+
+    Raises UserError where the folder has no log, or a damaged one.
     """
-    path = folder / LOG
+    asked = f"draw the training of {folder}"
+    path = folder / _LOG
     if not path.exists():
-        raise UserError(
-            f"draw the training of {folder}",
-            f"no {LOG}",
-            mend="name a folder that parabench train made",
-        )
+        raise UserError(asked, f"no {_LOG}", mend="name a folder that parabench train made")
     losses: list[tuple[int, float]] = []
     measures: dict[str, list[tuple[int, float]]] = {}
     for number, line in enumerate(read(path).splitlines(), 1):
@@ -63,10 +70,8 @@ def course(folder: Path) -> Course:
             else:
                 losses.append((step, float(record["loss"])))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise UserError(
-                f"draw the training of {folder}", f"line {number} of {LOG} is damaged"
-            ) from None
-    return Course(folder.resolve().name, tuple(losses), measures, _kept(folder))
+            raise UserError(asked, f"line {number} of {_LOG} is damaged") from None
+    return TrainingCurves(folder.resolve().name, tuple(losses), measures, kept_step(folder))
 
 
 def _numbers(validation: dict[str, Any]) -> list[tuple[str, float]]:
@@ -77,78 +82,137 @@ def _numbers(validation: dict[str, Any]) -> list[tuple[str, float]]:
     ]
 
 
-def _kept(folder: Path) -> int | None:
-    path = folder / FINISHED
-    return int(json.loads(read(path))["kept"]) if path.exists() else None
-
-
-def smooth(values: Float[np.ndarray, " N"], width: int) -> Float[np.ndarray, " N"]:
-    """The mean of up to ``width`` values before and with each."""
+def moving_average(values: Float[np.ndarray, " N"], width: int) -> Float[np.ndarray, " N"]:
+    """The mean of each value and of those before it, ``width`` values at most."""
+    # sums[i] is the sum of the first i values, so a window's sum is one subtraction.
     sums = np.cumsum(np.concatenate([[0.0], values]))
     ends = np.arange(1, len(values) + 1)
     starts = np.maximum(ends - width, 0)
     return (sums[ends] - sums[starts]) / (ends - starts)
 
 
-def draw(courses: Sequence[Course]) -> bytes:
-    """An SVG in both colour schemes: a panel for the loss, and one for each measure of the held-out
-    pairs' texts.
+def draw_training(curves: Sequence[TrainingCurves]) -> bytes:
+    """Draw trainings as an SVG in both colour schemes.
+
+    There is a panel for the loss, and one for each measure of the texts generated from held-out
+    sources.
     """
-    names = list(dict.fromkeys(name for one in courses for name in one.measures if name != "loss"))
-    columns = 1 if not names else 2
-    rows = (1 + len(names) + columns - 1) // columns
+    measures: dict[str, None] = {}  # an ordered set
+    for one in curves:
+        measures.update(dict.fromkeys(one.measures))
+    measures.pop("loss", None)
+    panels = ["loss", *measures]
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
     with mpl.rc_context(STYLE):
         figure = Figure(
-            figsize=(4.6 * columns + 0.6, 2.9 * rows),
+            figsize=(_PANEL_WIDTH * columns + 0.6, _PANEL_HEIGHT * rows),
             layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1),
         )
-        for place, name in enumerate(["loss", *names], 1):
+        for place, name in enumerate(panels, 1):
             axes = figure.add_subplot(rows, columns, place)
-            axes.grid(True, linewidth=0.6)
-            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-            axes.set_xlabel("updates")
-            axes.set_title(
-                f"{shorten_name(name)} (nats a target token)"
-                if name == "loss"
-                else shorten_name(name),
-                loc="left",
-            )
-            for one, (color, _) in zip(courses, _colors(len(courses)), strict=True):
-                _course(axes, one, name, color)
-        _key(figure, courses)
-        return svg_file(figure, "training", f"Training of {', '.join(one.name for one in courses)}")
+            _style_panel(axes, name)
+            for one, color in zip(curves, _colors(len(curves)), strict=True):
+                _draw_curves(axes, one, name, color)
+        _add_legend(figure, curves)
+        names = ", ".join(one.name for one in curves)
+        return svg_file(figure, "training", f"Training of {names}")
 
 
-def _colors(count: int) -> list[tuple[str, str]]:
-    return [series_colors()[place % len(series_colors())] for place in range(count)]
+def _style_panel(axes: Axes, name: str) -> None:
+    title = shorten_name(name)
+    if name == "loss":
+        title += " (nats a target token)"
+    axes.grid(True, linewidth=0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.set_xlabel("updates")
+    axes.set_title(title, loc="left")
 
 
-def _course(axes: Axes, one: Course, name: str, color: str) -> None:
-    """One training in one panel: the loss of batches as a smoothed line, held-out values as dots,
-    the step kept.
-    """
+def _colors(count: int) -> list[str]:
+    palette = series_colors()
+    return [palette[place % len(palette)][0] for place in range(count)]
+
+
+def _draw_curves(axes: Axes, one: TrainingCurves, name: str, color: str) -> None:
+    """Draw one training in one panel: smoothed losses, held-out values, the step that was kept."""
     if name == "loss" and one.losses:
         steps, losses = np.array(one.losses).T
+        width = max(1, len(losses) // 20)
         axes.plot(steps, losses, color=color, lw=0.6, alpha=0.25)
-        axes.plot(steps, smooth(losses, max(1, len(losses) // 20)), color=color, lw=1.3)
+        axes.plot(steps, moving_average(losses, width), color=color, lw=1.3)
     if points := one.measures.get(name):
-        axes.plot(*np.array(points).T, color=color, lw=1, ls=(0, (4, 3)), marker="o", markersize=4)
+        steps, values = np.array(points).T
+        axes.plot(steps, values, color=color, lw=1, ls=_HELD_OUT_DASHES, marker="o", markersize=4)
     if one.kept:
         axes.axvline(one.kept, color=color, lw=1, ls=":", zorder=0)
 
 
-def _key(figure: Figure, courses: Sequence[Course]) -> None:
-    from matplotlib.lines import Line2D
-
+def _add_legend(figure: Figure, curves: Sequence[TrainingCurves]) -> None:
     handles = [
         Line2D([], [], color=color, lw=2, label=shorten_name(one.name))
-        for one, (color, _) in zip(courses, _colors(len(courses)), strict=True)
+        for one, color in zip(curves, _colors(len(curves)), strict=True)
     ]
+    held_out: dict[str, Any] = {"ls": _HELD_OUT_DASHES, "marker": "o", "markersize": 4}
     handles.append(Line2D([], [], color=MUTED, lw=1.3, label="batches, smoothed"))
-    handles.append(
-        Line2D(
-            [], [], color=MUTED, lw=1, ls=(0, (4, 3)), marker="o", markersize=4, label="held out"
-        )
-    )
+    handles.append(Line2D([], [], color=MUTED, lw=1, label="held out", **held_out))
     handles.append(Line2D([], [], color=MUTED, lw=1, ls=":", label="kept"))
     figure.legend(handles=handles, loc="outside lower left", ncols=4, frameon=False)
+
+
+class LengthSummary(NamedTuple):
+    """The trials of one prompt length: their mean, and half the width of its 95 % interval.
+
+    The interval is Student's t over the trials; ``half_width`` is 0 for a single trial.
+    """
+
+    length: int
+    mean: float
+    half_width: float
+
+
+def summarise_lengths(points: Sequence[LengthPoint]) -> list[LengthSummary]:
+    """Summarise trials by prompt length, one summary for each length, in order."""
+    from scipy.stats import t
+
+    summaries = []
+    for length in sorted({length for length, _ in points}):
+        values = np.array([value for other, value in points if other == length])
+        half_width = 0.0
+        if len(values) > 1:
+            freedom = len(values) - 1
+            standard_error = values.std(ddof=1) / len(values) ** 0.5
+            half_width = float(t.ppf(0.975, freedom) * standard_error)
+        summaries.append(LengthSummary(length, float(values.mean()), half_width))
+    return summaries
+
+
+def draw_lengths(measures: Mapping[str, Sequence[LengthPoint]]) -> bytes:
+    """Draw quality against prompt length as an SVG with a panel for each of ``measures``.
+
+    Every trial is a dot, and each length has its mean with the interval over trials. The model
+    without a prompt is far off, so its mean stands above the panel.
+    """
+    columns = min(2, len(measures))
+    rows = (len(measures) + 1) // 2
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9, _LENGTH_PANEL_HEIGHT * rows), layout="constrained")
+        for number, (name, points) in enumerate(measures.items(), 1):
+            axes = figure.add_subplot(rows, columns, number, xlabel="virtual tokens", ylabel=name)
+            _draw_lengths(axes, points)
+        return svg_file(figure, "lengths", "What trials measure against the length of the prompt")
+
+
+def _draw_lengths(axes: Axes, points: Sequence[LengthPoint]) -> None:
+    summaries = summarise_lengths(points)
+    if summaries and summaries[0].length == 0:
+        bare_model = summaries.pop(0)
+        title = f"without a prompt {bare_model.mean:.3f}"
+        axes.set_title(title, loc="left", fontsize="small")
+    prompted = [point for point in points if point[0]]
+    if prompted:
+        axes.plot(*zip(*prompted, strict=True), "o", color=MUTED, markersize=2.5, zorder=3)
+    if summaries:
+        lengths, means, half_widths = zip(*summaries, strict=True)
+        line: dict[str, Any] = {"color": ACCENT, "lw": 1.2, "marker": "s", "markersize": 4}
+        axes.errorbar(lengths, means, half_widths, capsize=3, **line)

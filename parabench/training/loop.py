@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from parabench.contracts import UserError
-from parabench.training.batches import START, Batch, Position
+from parabench.training.batches import STREAM_START, Batch, StreamPosition
 from parabench.training.config import TrainingConfig
-from parabench.training.ranks import ALONE, Ranks
-from parabench.training.schedules import Plateau, factor
-from parabench.training.steps import Row, target_tokens
+from parabench.training.losses import TrainingRow, target_tokens
+from parabench.training.ranks import SINGLE_PROCESS, Ranks
+from parabench.training.schedules import PlateauState, rate_factor
 
-Loss = Callable[[Sequence[Row]], Tensor]
+LossFunction = Callable[[Sequence[TrainingRow]], Tensor]
 
 
 class StepLog(NamedTuple):
@@ -40,19 +40,19 @@ class StepLog(NamedTuple):
     tokens: int = 0
 
 
-class Trend(NamedTuple):
+class LossTrend(NamedTuple):
     """A running mean of the loss and the lowest it has been."""
 
     mean: float = math.nan
     lowest: float = math.inf
 
-    def after(self, loss: float) -> Trend:
+    def after(self, loss: float) -> LossTrend:
         """The trend with one more loss, over about the last fifty."""
         mean = loss if math.isnan(self.mean) else self.mean + (loss - self.mean) / 50
-        return Trend(mean, min(mean, self.lowest))
+        return LossTrend(mean, min(mean, self.lowest))
 
 
-class Best(NamedTuple):
+class BestValidation(NamedTuple):
     """The lowest validation loss, after which step it was, and how many validations since have not
     beaten it.
     """
@@ -61,13 +61,17 @@ class Best(NamedTuple):
     step: int = 0
     waited: int = 0
 
-    def after(self, loss: float, step: int) -> Best:
+    def after(self, loss: float, step: int) -> BestValidation:
         """The state after one more validation."""
-        return Best(loss, step) if loss < self.loss else self._replace(waited=self.waited + 1)
+        return (
+            BestValidation(loss, step)
+            if loss < self.loss
+            else self._replace(waited=self.waited + 1)
+        )
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """Where a run stands: with the weights, all that is needed to go on exactly.
 
     ``rows`` is how many rows are computed at once, less than a batch after memory ran out (0: the
@@ -76,23 +80,25 @@ class Progress:
 
     optimizer: torch.optim.Optimizer
     step: int = 0
-    position: Position = START
-    plateau: Plateau = field(default_factory=Plateau)
-    trend: Trend = field(default_factory=Trend)
-    best: Best = field(default_factory=Best)
+    position: StreamPosition = STREAM_START
+    plateau: PlateauState = field(default_factory=PlateauState)
+    trend: LossTrend = field(default_factory=LossTrend)
+    best: BestValidation = field(default_factory=BestValidation)
     rows: int = 0
     validated: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
 
 
-def begin(parameters: Iterable[torch.nn.Parameter], config: TrainingConfig) -> Progress:
+def start_progress(
+    parameters: Iterable[torch.nn.Parameter], config: TrainingConfig
+) -> TrainingProgress:
     """A run at its start; weight decay is for matrices only."""
     trained = [p for p in parameters if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return Progress(_optimizer([group for group in groups if group["params"]], config))
+    return TrainingProgress(_optimizer([group for group in groups if group["params"]], config))
 
 
 def _optimizer(groups: list[dict[str, object]], config: TrainingConfig) -> torch.optim.Optimizer:
@@ -112,12 +118,12 @@ def _optimizer(groups: list[dict[str, object]], config: TrainingConfig) -> torch
     )
 
 
-def train(
-    loss: Loss,
-    progress: Progress,
+def run_updates(
+    loss: LossFunction,
+    progress: TrainingProgress,
     batches: Iterable[Batch],
     config: TrainingConfig,
-    ranks: Ranks = ALONE,
+    ranks: Ranks = SINGLE_PROCESS,
 ) -> Iterator[StepLog]:
     """Update until ``config.steps`` updates are made or the batches end; ``progress`` is kept up to
     date.
@@ -131,7 +137,7 @@ def train(
     while progress.step < config.steps and (group := list(islice(supply, size))):
         value, norm = _gradients(loss, progress, group, config, ranks)
         _check(value, norm, progress, config)
-        rate = config.learning_rate * factor(config, progress.step) * progress.plateau.scale
+        rate = config.learning_rate * rate_factor(config, progress.step) * progress.plateau.scale
         for parameters in progress.optimizer.param_groups:
             parameters["lr"] = rate
         progress.optimizer.step()
@@ -144,7 +150,11 @@ def train(
 
 
 def _gradients(
-    loss: Loss, progress: Progress, group: list[Batch], config: TrainingConfig, ranks: Ranks
+    loss: LossFunction,
+    progress: TrainingProgress,
+    group: list[Batch],
+    config: TrainingConfig,
+    ranks: Ranks,
 ) -> tuple[float, float]:
     """Leave the gradient of the group's mean loss in the parameters; give that loss and the
     gradient's norm.
@@ -159,8 +169,8 @@ def _gradients(
 
 
 def _backward(
-    loss: Loss,
-    progress: Progress,
+    loss: LossFunction,
+    progress: TrainingProgress,
     batches: Sequence[Batch],
     tokens: int,
     config: TrainingConfig,
@@ -191,7 +201,7 @@ def _backward(
     return total
 
 
-def _halve(progress: Progress, batches: Sequence[Batch]) -> None:
+def _halve(progress: TrainingProgress, batches: Sequence[Batch]) -> None:
     """Compute half as many rows at once from now on; the batch, and so the update, stays what it
     was.
     """
@@ -218,7 +228,7 @@ def _seeded(place: str, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _check(value: float, norm: float, progress: Progress, config: TrainingConfig) -> None:
+def _check(value: float, norm: float, progress: TrainingProgress, config: TrainingConfig) -> None:
     trend = progress.trend.after(value)
     if not (math.isfinite(value) and math.isfinite(norm)):
         found = f"at step {progress.step + 1} the loss is {value} and the gradient's norm {norm}"

@@ -22,7 +22,7 @@ from parabench.inference.kv_cache import forward_flat
 from parabench.inference.prefix_attention import PrefixAttention
 
 
-class Prefix:
+class PromptPrefix:
     """Keys and values of the leading positions ``leading``, which may be none, of every layer of a
     frozen model.
     """
@@ -90,7 +90,7 @@ class _Alone:
 class _Following:
     """Attention of each row's tokens to the whole prefix, and causally to their own row."""
 
-    def __init__(self, prefix: Prefix, lengths: Sequence[int]) -> None:
+    def __init__(self, prefix: PromptPrefix, lengths: Sequence[int]) -> None:
         self.prefix, self.behind = prefix, PrefixAttention(lengths, prefix.model.device)
 
     def __call__(

@@ -15,7 +15,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Ranks:
             else asked
         )
 
-    def share(self, items: Sequence[Item]) -> Sequence[Item]:
+    def share(self, items: Sequence[_Item]) -> Sequence[_Item]:
         """What of a list is this process's."""
         return items[self.rank :: self.count]
 
@@ -65,16 +65,16 @@ class Ranks:
             dist.barrier()
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = Ranks()
 
 
 @contextmanager
-def joined(device: str) -> Iterator[Ranks]:
+def join_processes(device: str) -> Iterator[Ranks]:
     """The processes that torchrun started, or this one alone; left together once everything is on
     disk.
     """
     if not dist.is_torchelastic_launched():
-        yield ALONE
+        yield SINGLE_PROCESS
         return
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     ranks = Ranks(dist.get_rank(), dist.get_world_size())

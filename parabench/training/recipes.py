@@ -14,17 +14,17 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from parabench.data.filters import TextPair
 from parabench.prompts.initialisers import PromptInit
 from parabench.prompts.soft import SoftPrompt, vocabulary_rows
 from parabench.prompts.templates import Template, paraphrase_template
-from parabench.training import trainees
-from parabench.training.batches import batches
+from parabench.training import objectives
+from parabench.training.batches import iterate_batches
 from parabench.training.config import TrainingConfig
-from parabench.training.encoding import Pair
-from parabench.training.loop import Progress, StepLog, begin, train
-from parabench.training.trainees import Trainee
+from parabench.training.loop import StepLog, TrainingProgress, run_updates, start_progress
+from parabench.training.objectives import Objective
 
-Watch = Callable[[StepLog], object]
+StepCallback = Callable[[StepLog], object]
 
 
 def pretrain(
@@ -32,55 +32,62 @@ def pretrain(
     tokenizer: PreTrainedTokenizerBase,
     documents: Iterable[str],
     config: TrainingConfig,
-    watch: Watch = id,
-) -> Progress:
+    watch: StepCallback = id,
+) -> TrainingProgress:
     """Train every weight on whole documents, from wherever the weights stand."""
-    return run(trainees.on_documents(model, tokenizer), documents, config, watch)
+    return train_in_memory(
+        objectives.document_objective(model, tokenizer), documents, config, watch
+    )
 
 
 def finetune_causal(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    pairs: Iterable[Pair],
+    pairs: Iterable[TextPair],
     config: TrainingConfig,
     template: Template | None = None,
-    watch: Watch = id,
-) -> Progress:
+    watch: StepCallback = id,
+) -> TrainingProgress:
     """Train every weight of a decoder-only model to say the target after the template with the
     source in it.
     """
-    return run(
-        trainees.causal(model, tokenizer, template or paraphrase_template(0)), pairs, config, watch
+    return train_in_memory(
+        objectives.causal_objective(model, tokenizer, template or paraphrase_template(0)),
+        pairs,
+        config,
+        watch,
     )
 
 
 def finetune_seq2seq(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    pairs: Iterable[Pair],
+    pairs: Iterable[TextPair],
     config: TrainingConfig,
-    watch: Watch = id,
-) -> Progress:
+    watch: StepCallback = id,
+) -> TrainingProgress:
     """Train every weight of a BART to say the target when its encoder reads the source."""
-    return run(trainees.seq2seq(model, tokenizer), pairs, config, watch)
+    return train_in_memory(objectives.seq2seq_objective(model, tokenizer), pairs, config, watch)
 
 
 def tune_prompt(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    pairs: Iterable[Pair],
+    pairs: Iterable[TextPair],
     length: int,
     initialiser: PromptInit,
     config: TrainingConfig,
     template: Template | None = None,
-    watch: Watch = id,
+    watch: StepCallback = id,
 ) -> SoftPrompt:
     """A soft prompt of ``length`` rows trained in front of the model, which is frozen and without
     dropout.
     """
     prompt = SoftPrompt(initialiser(vocabulary_rows(model), length)).to(model.device)
-    run(
-        trainees.prompted(model, tokenizer, prompt, template or paraphrase_template(length)),
+    train_in_memory(
+        objectives.prompt_objective(
+            model, tokenizer, prompt, template or paraphrase_template(length)
+        ),
         pairs,
         config,
         watch,
@@ -88,20 +95,23 @@ def tune_prompt(
     return prompt
 
 
-def run(
-    trainee: Trainee, items: Iterable[Any], config: TrainingConfig, watch: Watch = id
-) -> Progress:
+def train_in_memory(
+    objective: Objective, items: Iterable[Any], config: TrainingConfig, watch: StepCallback = id
+) -> TrainingProgress:
     """Train from the start to the end, in memory alone."""
-    progress, config = begin(trainee.module.parameters(), config), fitted(config, trainee)
-    supply = batches(items, trainee.encode, config.batching, skipped=progress.skipped)
-    for log in train(trainee.loss, progress, supply, config):
+    progress, config = (
+        start_progress(objective.module.parameters(), config),
+        limit_row_length(config, objective),
+    )
+    supply = iterate_batches(items, objective.encode, config.batching, skipped=progress.skipped)
+    for log in run_updates(objective.loss, progress, supply, config):
         watch(log)
     return progress
 
 
-def fitted(config: TrainingConfig, trainee: Trainee) -> TrainingConfig:
+def limit_row_length(config: TrainingConfig, objective: Objective) -> TrainingConfig:
     """The settings with rows kept inside the model's positions, which fail beyond as an index
     error.
     """
-    longest = min(config.batching.longest, trainee.room)
+    longest = min(config.batching.longest, objective.room)
     return replace(config, batching=replace(config.batching, longest=longest))

@@ -14,27 +14,28 @@ from typing import Any
 
 from parabench.contracts import Decoding, Runtime, Scorer, UserError
 from parabench.data import sketches
+from parabench.data.filters import TextPair
 from parabench.models.checkpoints import locate
 from parabench.models.local import Checkpoint
 from parabench.prompts import encoders, snapshots
 from parabench.prompts.templates import Template
-from parabench.training import keeping, kinds, validation
+from parabench.training import export, validation
 from parabench.training.batches import Batching
 from parabench.training.config import TrainingConfig
-from parabench.training.encoding import Pair, TaskPair
-from parabench.training.kinds import Kind, Learner
+from parabench.training.encoding import TaskPair
 from parabench.training.loop import StepLog
-from parabench.training.ranks import ALONE, Ranks
-from parabench.training.recipes import Watch
-from parabench.training.resumable import Job, Outcome, follow
+from parabench.training.ranks import SINGLE_PROCESS, Ranks
+from parabench.training.recipes import StepCallback
+from parabench.training.resumable import TrainingJob, TrainingOutcome, train_resumable
+from parabench.training.setup import TrainingKind, TrainingSetup, load_setup
 
-Report = Callable[[int, Mapping[str, Any]], object]
-SHOWN = 3
-PACKAGES = ("torch", "transformers", "tokenizers", "parabench")
+ValidationCallback = Callable[[int, Mapping[str, Any]], object]
+_LOGGED_SAMPLES = 3
+_RECORDED_PACKAGES = ("torch", "transformers", "tokenizers", "parabench")
 
 
 @dataclass(frozen=True)
-class Data:
+class TrainingData:
     """Pairs to learn from and pairs to be judged by; ``facts`` says which they are, for the
     checkpoint.
 
@@ -42,7 +43,7 @@ class Data:
     test sentences that were taken out.
     """
 
-    pairs: Iterable[Pair] | Iterable[TaskPair]
+    pairs: Iterable[TextPair] | Iterable[TaskPair]
     dev: Sequence[Any]
     facts: Mapping[str, Any]
     tasks: tuple[Template, ...] = ()
@@ -50,7 +51,7 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Request:
+class TrainingRequest:
     """One training as asked for; ``base`` is the model it starts from, ``initialiser`` None the
     kind's own.
 
@@ -59,9 +60,9 @@ class Request:
     (0: none).
     """
 
-    kind: Kind
+    kind: TrainingKind
     base: Checkpoint
-    data: Data
+    data: TrainingData
     config: TrainingConfig
     runtime: Runtime
     folder: Path
@@ -73,7 +74,7 @@ class Request:
     snapshots: int = 0
 
 
-def spec(request: Request, ranks: Ranks) -> dict[str, Any]:
+def training_identity(request: TrainingRequest, ranks: Ranks) -> dict[str, Any]:
     """All that two runs must share to be one training."""
     return {
         "name": request.kind.name,
@@ -86,12 +87,12 @@ def spec(request: Request, ranks: Ranks) -> dict[str, Any]:
     }
 
 
-def carry_out(
-    request: Request,
-    watch: Watch = id,
-    ranks: Ranks = ALONE,
-    report: Report = lambda step, measured: None,
-) -> Outcome:
+def run_training(
+    request: TrainingRequest,
+    watch: StepCallback = id,
+    ranks: Ranks = SINGLE_PROCESS,
+    report: ValidationCallback = lambda step, measured: None,
+) -> TrainingOutcome:
     """Train, from the beginning or from where the folder stands, and store the result in the
     folder.
 
@@ -104,31 +105,41 @@ def carry_out(
             "it has no prompt",
             mend="leave --snapshots out",
         )
-    learner = load(request)
+    setup = load_request(request)
 
     def watched(log: StepLog) -> None:
         if request.snapshots and ranks.first and log.step % request.snapshots == 0:
             snapshots.save_snapshot(
-                request.folder, log.step, encoders.evaluate_prompt(learner.trainee.module)
+                request.folder, log.step, encoders.evaluate_prompt(setup.objective.module)
             )
         watch(log)
 
     def validate(step: int) -> dict[str, Any]:
-        measured = measure(request, learner, ranks)
+        measured = measure_setup(request, setup, ranks)
         report(step, measured)
         return measured
 
     judged = validate if request.data.dev else None
-    job = Job(learner.trainee, request.data.pairs, request.config, spec(request, ranks), judged)
+    job = TrainingJob(
+        setup.objective,
+        request.data.pairs,
+        request.config,
+        training_identity(request, ranks),
+        judged,
+    )
     facts = {
         "seed": request.config.seed,
         "data": "; ".join(f"{name}: {value}" for name, value in request.data.facts.items()),
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": {name: version(name) for name in _RECORDED_PACKAGES},
     }
-    outcome = follow(
-        job, request.folder, partial(keeping.keep, learner, request.folder, facts), watched, ranks
+    outcome = train_resumable(
+        job,
+        request.folder,
+        partial(export.export_result, setup, request.folder, facts),
+        watched,
+        ranks,
     )
-    places = keeping.folders(request.folder, request.data.tasks) if ranks.first else ()
+    places = export.result_folders(request.folder, request.data.tasks) if ranks.first else ()
     for place in (one for one in places if not (one / sketches.SKETCH_FILE).exists()):
         sketches.write_sketch(
             place, _met(request, ranks), request.data.cleared, request.config.seed
@@ -136,7 +147,7 @@ def carry_out(
     return outcome
 
 
-def _met(request: Request, ranks: Ranks) -> Iterator[Pair]:
+def _met(request: TrainingRequest, ranks: Ranks) -> Iterator[TextPair]:
     """The pairs that were trained on, to the end of the last window of them."""
     config, batching = request.config, request.config.batching
     rows = config.steps * config.accumulation * batching.rows * ranks.count
@@ -144,54 +155,60 @@ def _met(request: Request, ranks: Ranks) -> Iterator[Pair]:
         yield item[1] if request.data.tasks else item  # type: ignore[misc]
 
 
-def load(request: Request) -> Learner:
-    """The learner at its start."""
+def load_request(request: TrainingRequest) -> TrainingSetup:
+    """The setup at its start."""
     asked = request
-    return kinds.load(
+    return load_setup(
         asked.kind, asked.base, asked.runtime, asked.initialiser, asked.recompute, asked.data.tasks
     )
 
 
-def measure(request: Request, learner: Learner, ranks: Ranks = ALONE) -> dict[str, Any]:
+def measure_setup(
+    request: TrainingRequest, setup: TrainingSetup, ranks: Ranks = SINGLE_PROCESS
+) -> dict[str, Any]:
     """The held-out loss; and, where asked for, scores of generated texts and a few of the texts
     themselves.
 
     Of several tasks the loss is the mean of theirs, and what each measures follows behind its name.
     """
-    if not learner.several:
+    if not setup.several:
         dev = request.data.dev
-        return _measure(request, learner, learner.templates[0], dev, dev, ranks)
+        return _measure(request, setup, setup.templates[0], dev, dev, ranks)
     measured: dict[str, Any] = {"loss": 0.0}
-    for template in learner.templates:
+    for template in setup.templates:
         task = template.taskname
         mine = [item for item in request.data.dev if item[0] == task]
-        found = _measure(request, learner, template, mine, [pair for _, pair in mine], ranks)
+        found = _measure(request, setup, template, mine, [pair for _, pair in mine], ranks)
         measured |= {f"{task} {name}": value for name, value in found.items()}
-        measured["loss"] += found["loss"] / len(learner.templates)
+        measured["loss"] += found["loss"] / len(setup.templates)
     return measured
 
 
 def _measure(
-    request: Request,
-    learner: Learner,
+    request: TrainingRequest,
+    setup: TrainingSetup,
     template: Template,
     items: Sequence[Any],
-    pairs: Sequence[Pair],
+    pairs: Sequence[TextPair],
     ranks: Ranks,
 ) -> dict[str, Any]:
-    """One task's; ``items`` are the pairs as the trainee encodes them."""
-    measured: dict[str, Any] = {"loss": validation.mean_loss(learner.trainee, items, ranks=ranks)}
+    """One task's; ``items`` are the pairs as the objective encodes them."""
+    measured: dict[str, Any] = {"loss": validation.mean_loss(setup.objective, items, ranks=ranks)}
     if request.samples:
-        examples = validation.examples(pairs, request.samples)
+        examples = validation.validation_examples(pairs, request.samples)
         sources = [example.source for example in examples]
-        texts = validation.generate(learner, template, sources, request.decoding, request.runtime)
+        texts = validation.generate_texts(
+            setup, template, sources, request.decoding, request.runtime
+        )
         for judge in request.judges:
-            measured |= validation.scores(judge, examples, texts)
-        measured["samples"] = list(zip(sources[:SHOWN], texts[:SHOWN], strict=True))
+            measured |= validation.score_texts(judge, examples, texts)
+        measured["samples"] = list(
+            zip(sources[:_LOGGED_SAMPLES], texts[:_LOGGED_SAMPLES], strict=True)
+        )
     return measured
 
 
-PRESETS: Mapping[str, Mapping[str, Any]] = {
+TRAINING_PRESETS: Mapping[str, Mapping[str, Any]] = {
     "origin": {
         "steps": 30 * 8000,
         "batch_size": 32,
@@ -208,14 +225,14 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 """
 
 
-def configured(kind: Kind, preset: str | None = None, **given: Any) -> TrainingConfig:
+def make_config(kind: TrainingKind, preset: str | None = None, **given: Any) -> TrainingConfig:
     """The kind's defaults, a preset's settings over them, and what was given over those (None: not
     given).
     """
-    if preset is not None and preset not in PRESETS:
-        raise UserError(f"use the preset {preset!r}", "no such preset", list(PRESETS))
+    if preset is not None and preset not in TRAINING_PRESETS:
+        raise UserError(f"use the preset {preset!r}", "no such preset", list(TRAINING_PRESETS))
     chosen = {
-        **PRESETS.get(preset or "", {}),
+        **TRAINING_PRESETS.get(preset or "", {}),
         **{name: value for name, value in given.items() if value is not None},
     }
     rows = chosen.pop("batch_size", None)
@@ -241,7 +258,7 @@ def configured(kind: Kind, preset: str | None = None, **given: Any) -> TrainingC
     return replace(config, batching=batching)
 
 
-def base_of(kind: Kind, models: Mapping[str, str], asked: str | None) -> Checkpoint:
+def base_checkpoint(kind: TrainingKind, models: Mapping[str, str], asked: str | None) -> Checkpoint:
     """The model a kind starts from: the one asked for, or the suite's of its architecture."""
     reference = asked or models.get(kind.base, "")
     if not reference:

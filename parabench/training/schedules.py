@@ -9,7 +9,7 @@ from parabench.contracts import UserError
 from parabench.training.config import TrainingConfig
 
 
-def factor(config: TrainingConfig, step: int) -> float:
+def rate_factor(config: TrainingConfig, step: int) -> float:
     """What the learning rate is multiplied by in the update after ``step`` updates: 0 to 1."""
     if step < config.warmup:
         return (step + 1) / (config.warmup + 1)
@@ -26,7 +26,7 @@ def factor(config: TrainingConfig, step: int) -> float:
     )
 
 
-class Plateau(NamedTuple):
+class PlateauState(NamedTuple):
     """The best loss reported so far, for how many reports it has not been beaten, and the rate's
     present scale.
     """
@@ -35,12 +35,12 @@ class Plateau(NamedTuple):
     waited: int = 0
     scale: float = 1.0
 
-    def after(self, loss: float, config: TrainingConfig) -> Plateau:
+    def after(self, loss: float, config: TrainingConfig) -> PlateauState:
         """The state after one more reported loss; the scale falls only under the plateau
         schedule.
         """
         if loss < self.best:
-            return Plateau(loss, 0, self.scale)
+            return PlateauState(loss, 0, self.scale)
         if config.schedule != "plateau" or self.waited < config.plateau_patience:
-            return Plateau(self.best, self.waited + 1, self.scale)
-        return Plateau(self.best, 0, self.scale * config.plateau_factor)
+            return PlateauState(self.best, self.waited + 1, self.scale)
+        return PlateauState(self.best, 0, self.scale * config.plateau_factor)

@@ -26,20 +26,20 @@ from optuna.trial import FrozenTrial, TrialState
 
 from parabench.contracts import UserError
 from parabench.store.files import make_folder, write_atomically
-from parabench.training import lengths
+from parabench.training.figures import draw_lengths
 
-Pruner = Literal["median", "hyperband", "none"]
-Sampler = Literal["tpe", "random", "grid"]
-Settings = Mapping[str, Any]
-Measured = Mapping[str, Any]
-Objective = Callable[[Settings, Path, Callable[[int, Measured], None]], Measured]
+PrunerName = Literal["median", "hyperband", "none"]
+SamplerName = Literal["tpe", "random", "grid"]
+TrialSettings = Mapping[str, Any]
+TrialMeasures = Mapping[str, Any]
+TrialFunction = Callable[[TrialSettings, Path, Callable[[int, TrialMeasures], None]], TrialMeasures]
 """Trains with settings in a folder, reports what it measures as it goes, and gives what was kept
 measures.
 """
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchPlan:
     """What is varied and how: a choice among values for each name, or a (low, high) range of
     logarithmic scale.
 
@@ -52,16 +52,19 @@ class Search:
     trials: int
     steps: int
     interval: int
-    sampler: Sampler = "tpe"
-    pruner: Pruner = "median"
+    sampler: SamplerName = "tpe"
+    pruner: PrunerName = "median"
     startup: int = 4
     seed: int = 0
     goal: str = "loss"
     upwards: bool = False
 
 
-def search(
-    search: Search, folder: Path, objective: Objective, told: Callable[[FrozenTrial], object] = id
+def run_search(
+    search: SearchPlan,
+    folder: Path,
+    objective: TrialFunction,
+    told: Callable[[FrozenTrial], object] = id,
 ) -> None:
     """Make trials until the study has ``search.trials`` that ended; run it again, or beside itself,
     for more hands.
@@ -78,13 +81,13 @@ def search(
             settings[name] = trial.suggest_float(name, low, high, log=True)
         trial.set_user_attr("process", os.getpid())
 
-        def report(step: int, measured: Measured) -> None:
+        def report(step: int, measured: TrialMeasures) -> None:
             trial.report(measured[search.goal], step)
             if trial.should_prune():
                 raise optuna.TrialPruned
 
         try:
-            measured = objective(settings, folder / "trials" / digest(settings), report)
+            measured = objective(settings, folder / "trials" / trial_folder_name(settings), report)
         except (
             UserError
         ) as error:  # a training that diverges is a result, not the end of the search
@@ -97,25 +100,25 @@ def search(
 
     def after(study: optuna.Study, trial: FrozenTrial) -> None:
         told(trial)
-        if len(ended(study)) >= search.trials:
+        if len(ended_trials(study)) >= search.trials:
             study.stop()
 
-    if len(ended(study)) < search.trials:
+    if len(ended_trials(study)) < search.trials:
         study.optimize(attempt, callbacks=[after])
-    write_tables(study, search.goal, folder)
+    write_search_tables(study, search.goal, folder)
 
 
-def ended(study: optuna.Study) -> list[FrozenTrial]:
+def ended_trials(study: optuna.Study) -> list[FrozenTrial]:
     """Trials that gave a result: completed or stopped early."""
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
 
 
-def digest(settings: Settings) -> str:
+def trial_folder_name(settings: TrialSettings) -> str:
     """The folder's name of a trial: the same settings find the same training again."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _study(search: Search, folder: Path) -> optuna.Study:
+def _study(search: SearchPlan, folder: Path) -> optuna.Study:
     """The study in the folder, or a new one; UserError where it is of another search but for the
     number of trials.
     """
@@ -142,7 +145,7 @@ def _study(search: Search, folder: Path) -> optuna.Study:
     return study
 
 
-def _sampler(search: Search) -> optuna.samplers.BaseSampler:
+def _sampler(search: SearchPlan) -> optuna.samplers.BaseSampler:
     if search.sampler == "grid":
         if search.ranges:
             raise UserError(
@@ -162,7 +165,7 @@ def _sampler(search: Search) -> optuna.samplers.BaseSampler:
     )
 
 
-def _pruner(search: Search) -> optuna.pruners.BasePruner:
+def _pruner(search: SearchPlan) -> optuna.pruners.BasePruner:
     """Pruners count in training steps, as the reports do; a warm-up beyond the budget could never
     fire.
     """
@@ -199,19 +202,19 @@ def _alive(process: int) -> bool:
     return False
 
 
-def write_tables(study: optuna.Study, goal: str, folder: Path) -> None:
+def write_search_tables(study: optuna.Study, goal: str, folder: Path) -> None:
     """``trials.csv`` with every trial, ``importance.json``, and where lengths were varied
     ``length.svg``.
     """
     trials = study.get_trials(deepcopy=False)
     names = sorted({name for trial in trials for name in trial.params})
-    measures = [goal, *sorted({name for trial in trials for name in measured(trial)} - {goal})]
+    measures = [goal, *sorted({name for trial in trials for name in measures_of(trial)} - {goal})]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["trial", "state", *names, *measures, "steps", "error"])
     for trial in trials:
         steps = max(trial.intermediate_values, default=0)
-        found = {goal: trial.intermediate_values.get(steps, ""), **measured(trial)}
+        found = {goal: trial.intermediate_values.get(steps, ""), **measures_of(trial)}
         values = [trial.params.get(name, "") for name in names] + [
             found.get(name, "") for name in measures
         ]
@@ -225,22 +228,26 @@ def write_tables(study: optuna.Study, goal: str, folder: Path) -> None:
             ]
         )
     write_atomically(folder / "trials.csv", file.getvalue().encode())
-    write_atomically(folder / "importance.json", json.dumps(importance(study), indent=1).encode())
+    write_atomically(
+        folder / "importance.json", json.dumps(setting_importance(study), indent=1).encode()
+    )
     if "length" in names:
         ended = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         points = {
-            name: [(t.params["length"], measured(t)[name]) for t in ended if name in measured(t)]
+            name: [
+                (t.params["length"], measures_of(t)[name]) for t in ended if name in measures_of(t)
+            ]
             for name in measures
         }
-        write_atomically(folder / "length.svg", lengths.plot(points))
+        write_atomically(folder / "length.svg", draw_lengths(points))
 
 
-def measured(trial: FrozenTrial) -> Mapping[str, float]:
+def measures_of(trial: FrozenTrial) -> Mapping[str, float]:
     """What a completed trial's checkpoint measures, by name."""
     return trial.user_attrs.get("measured", {})
 
 
-def importance(study: optuna.Study) -> dict[str, float]:
+def setting_importance(study: optuna.Study) -> dict[str, float]:
     """How much each setting matters for being among the best (PED-ANOVA, Watanabe et al. 2023);
     empty if unknown.
     """

@@ -19,17 +19,17 @@ from torch import Tensor, nn
 
 from parabench.contracts import UserError
 from parabench.prompts.files import pack_tensors
-from parabench.training.batches import Position
-from parabench.training.loop import Best, Progress, Trend
-from parabench.training.schedules import Plateau
+from parabench.training.batches import StreamPosition
+from parabench.training.loop import BestValidation, LossTrend, TrainingProgress
+from parabench.training.schedules import PlateauState
 
-RECORD = "parabench"
+_RECORD = "parabench"
 
 
-def freeze(module: nn.Module, progress: Progress, notes: Mapping[str, Any]) -> bytes:
+def to_bytes(module: nn.Module, progress: TrainingProgress, notes: Mapping[str, Any]) -> bytes:
     """The state as a file's content; ``notes`` are further values to be given back by ``thaw``."""
     state = progress.optimizer.state_dict()
-    tensors = {f"module.{name}": value for name, value in learned(module).items()}
+    tensors = {f"module.{name}": value for name, value in trainable_parameters(module).items()}
     scalars: dict[str, dict[str, Any]] = {}
     for index, values in state["state"].items():
         for name, value in values.items():
@@ -49,10 +49,10 @@ def freeze(module: nn.Module, progress: Progress, notes: Mapping[str, Any]) -> b
         "optimizer": {"state": scalars, "groups": state["param_groups"]},
         "notes": notes,
     }
-    return pack_tensors(tensors, {RECORD: json.dumps(record)})
+    return pack_tensors(tensors, {_RECORD: json.dumps(record)})
 
 
-def thaw(path: Path, module: nn.Module, progress: Progress) -> dict[str, Any]:
+def load_into(path: Path, module: nn.Module, progress: TrainingProgress) -> dict[str, Any]:
     """Put a stored state into ``module`` and ``progress``; gives back the notes. UserError where it
     is damaged.
     """
@@ -62,7 +62,7 @@ def thaw(path: Path, module: nn.Module, progress: Progress) -> dict[str, Any]:
         for name, value in tensors.items()
         if name.startswith("module.")
     }
-    restore(module, weights)
+    load_parameters(module, weights)
     state: dict[int, dict[str, Any]] = {
         int(index): dict(values) for index, values in record["optimizer"]["state"].items()
     }
@@ -78,25 +78,28 @@ def thaw(path: Path, module: nn.Module, progress: Progress) -> dict[str, Any]:
         record["rows"],
         record["validated"],
     )
-    progress.position, progress.plateau = Position(*record["position"]), Plateau(*record["plateau"])
-    progress.trend, progress.best = Trend(*record["trend"]), Best(*record["best"])
+    progress.position, progress.plateau = (
+        StreamPosition(*record["position"]),
+        PlateauState(*record["plateau"]),
+    )
+    progress.trend, progress.best = LossTrend(*record["trend"]), BestValidation(*record["best"])
     progress.skipped.clear()
     progress.skipped.update(record["skipped"])
     return record["notes"]
 
 
-def learned(module: nn.Module) -> dict[str, Tensor]:
+def trainable_parameters(module: nn.Module) -> dict[str, Tensor]:
     """The parameters that learn, each once where two share their weights."""
     return {
         name: value.detach() for name, value in module.named_parameters() if value.requires_grad
     }
 
 
-def restore(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+def load_parameters(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Put stored parameters back; UserError unless they are those of the module, in name and
     shape.
     """
-    parameters = learned(module)
+    parameters = trainable_parameters(module)
     if {name: value.shape for name, value in weights.items()} != {
         n: value.shape for n, value in parameters.items()
     }:
@@ -108,7 +111,7 @@ def restore(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
             parameters[name].copy_(value)
 
 
-def weights_of(path: Path) -> dict[str, Tensor]:
+def read_parameters(path: Path) -> dict[str, Tensor]:
     """The trained parameters of a stored state."""
     tensors, _ = _read(path)
     return {
@@ -123,7 +126,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, "pt") as file:
             names = list(file.keys())  # the open file itself cannot be iterated over
             tensors = {name: file.get_tensor(name) for name in names}
-            return tensors, json.loads(file.metadata()[RECORD])
+            return tensors, json.loads(file.metadata()[_RECORD])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         found = f"{type(error).__name__}: {error}"
         raise UserError(

@@ -25,18 +25,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from parabench.contracts import UserError
 from parabench.data import specs, training_set
+from parabench.data.filters import TextPair
 from parabench.data.leakage import TestSentences
 from parabench.data.specs import CorpusSpec
 from parabench.data.text_files import SkipCounts
 from parabench.data.training_set import Mix
 from parabench.prompts.templates import Template
-from parabench.training.encoding import Pair, TaskPair
-from parabench.training.requests import Data
+from parabench.training.encoding import TaskPair
+from parabench.training.requests import TrainingData
 
-EXAMPLE = 'a table [NAME] for each task, with data = "FORMAT:PATH"'
+_EXAMPLE = 'a table [NAME] for each task, with data = "FORMAT:PATH"'
 
 
-class Task(BaseModel):
+class TrainingTask(BaseModel):
     """One table of the file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,31 +49,31 @@ class Task(BaseModel):
 
 
 @dataclass(frozen=True)
-class Tagged:
+class TaggedPairs:
     """Pairs of one task, each behind the task's name; iterating begins anew."""
 
     task: str
-    pairs: Iterable[Pair]
+    pairs: Iterable[TextPair]
 
     def __iter__(self) -> Iterator[TaskPair]:
         return ((self.task, pair) for pair in self.pairs)
 
 
-def read(path: Path) -> Mapping[str, Task]:
+def read_tasks(path: Path) -> Mapping[str, TrainingTask]:
     """The tasks of a file by name; UserError for names that cannot be part of a folder's, and
     whatever else is off.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        tasks = {name: Task.model_validate(table) for name, table in tables.items()}
+        tasks = {name: TrainingTask.model_validate(table) for name, table in tables.items()}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(
-            f"read the tasks {path}", getattr(error, "strerror", None) or str(error), mend=EXAMPLE
+            f"read the tasks {path}", getattr(error, "strerror", None) or str(error), mend=_EXAMPLE
         ) from None
     except ValidationError as error:
         first = error.errors()[0]
         found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise UserError(f"read the tasks {path}", found, mend=EXAMPLE) from None
+        raise UserError(f"read the tasks {path}", found, mend=_EXAMPLE) from None
     for name in tasks:
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
             raise UserError(
@@ -81,11 +82,11 @@ def read(path: Path) -> Mapping[str, Task]:
                 mend="lower-case letters and digits",
             )
     if not tasks:
-        raise UserError(f"read the tasks {path}", "no task", mend=EXAMPLE)
+        raise UserError(f"read the tasks {path}", "no task", mend=_EXAMPLE)
     return tasks
 
 
-def templates(tasks: Mapping[str, Task], length: int) -> tuple[Template, ...]:
+def task_templates(tasks: Mapping[str, TrainingTask], length: int) -> tuple[Template, ...]:
     """The tasks' templates, their virtual tokens in front: ``length`` of them where a task does not
     say.
     """
@@ -99,9 +100,9 @@ def templates(tasks: Mapping[str, Task], length: int) -> tuple[Template, ...]:
     return tuple(found)
 
 
-def prepare(
-    tasks: Mapping[str, Task], length: int, test: TestSentences, dev: int, seed: int
-) -> tuple[Data, Sequence[SkipCounts]]:
+def prepare_tasks(
+    tasks: Mapping[str, TrainingTask], length: int, test: TestSentences, dev: int, seed: int
+) -> tuple[TrainingData, Sequence[SkipCounts]]:
     """The pairs of all tasks mixed by their shares, and about ``dev`` held out of each.
 
     They are split and cleared as one data set, so no sentence held out of one task is trained on in
@@ -119,7 +120,7 @@ def prepare(
                 mend="--dev 0",
             )
     pairs = Mix(
-        tuple(Tagged(name, corpus) for name, corpus, _ in dealt),
+        tuple(TaggedPairs(name, corpus) for name, corpus, _ in dealt),
         tuple(s.share for _, s in corpora),
         seed,
     )
@@ -133,10 +134,12 @@ def prepare(
         "dev": len(held_out),
         "removed": found.removed,
     }
-    return Data(pairs, held_out, facts, templates(tasks, length), test.keys), found.tallies
+    return TrainingData(
+        pairs, held_out, facts, task_templates(tasks, length), test.keys
+    ), found.tallies
 
 
-def _corpora(tasks: Mapping[str, Task]) -> Iterator[tuple[str, CorpusSpec]]:
+def _corpora(tasks: Mapping[str, TrainingTask]) -> Iterator[tuple[str, CorpusSpec]]:
     """Every corpus with its task; its share of the rows is its share of the task's."""
     total = sum(task.share for task in tasks.values())
     for name, task in tasks.items():

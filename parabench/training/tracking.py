@@ -11,12 +11,12 @@ from typing import Any
 from parabench.contracts import UserError
 from parabench.training.loop import StepLog
 
-NAMES = ("tensorboard", "trackio", "wandb")
-Note = Callable[[StepLog], object]
+TRACKERS = ("tensorboard", "trackio", "wandb")
+Tracker = Callable[[StepLog], object]
 
 
 @contextmanager
-def tracker(name: str | None, folder: Path) -> Iterator[Note]:
+def open_tracker(name: str | None, folder: Path) -> Iterator[Tracker]:
     """Report every update to the tracker of that name, or to nobody; what it keeps locally is under
     ``folder``.
     """
@@ -26,18 +26,18 @@ def tracker(name: str | None, folder: Path) -> Iterator[Note]:
         writer = _module("torch.utils.tensorboard", name).SummaryWriter(str(folder / "tracking"))
         try:
             yield lambda log: [
-                writer.add_scalar(key, value, log.step) for key, value in numbers(log).items()
+                writer.add_scalar(key, value, log.step) for key, value in step_metrics(log).items()
             ]
         finally:
             writer.close()
-    elif name in NAMES:
+    elif name in TRACKERS:
         with _session(name, folder) as send:
-            yield lambda log: send(numbers(log), step=log.step)
+            yield lambda log: send(step_metrics(log), step=log.step)
     else:
-        raise UserError(f"track with {name!r}", "no such tracker", NAMES, "--track tensorboard")
+        raise UserError(f"track with {name!r}", "no such tracker", TRACKERS, "--track tensorboard")
 
 
-def numbers(log: StepLog) -> dict[str, float]:
+def step_metrics(log: StepLog) -> dict[str, float]:
     """What is reported of an update."""
     return {key: float(value) for key, value in log._asdict().items() if key != "step"}
 

@@ -11,11 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from parabench.contracts import UserError
-from parabench.training import kinds
-from parabench.training.requests import Report, Request, carry_out, configured, load, measure
+from parabench.training import setup
+from parabench.training.requests import (
+    TrainingRequest,
+    ValidationCallback,
+    load_request,
+    make_config,
+    measure_setup,
+    run_training,
+)
 
 
-def space(
+def search_space(
     lengths: str, rates: str, initialisers: str | None, optimizers: str | None, seeds: Iterable[int]
 ) -> tuple[dict[str, list[Any]], dict[str, tuple[float, float]]]:
     """What a search chooses from, as typed: values joined by commas (initialisers by semicolons),
@@ -43,9 +50,9 @@ def _numbers(text: str, kind: type) -> list[Any]:
         ) from None
 
 
-def objective(
-    family: str, common: Request, fixed: Mapping[str, Any]
-) -> Callable[[Mapping[str, Any], Path, Report], Mapping[str, Any]]:
+def trial_function(
+    family: str, common: TrainingRequest, fixed: Mapping[str, Any]
+) -> Callable[[Mapping[str, Any], Path, ValidationCallback], Mapping[str, Any]]:
     """A function that trains a prompt with a trial's settings, all else as in ``common``, and gives
     what the kept checkpoint measures: the held-out loss and, where ``common`` has samples, its
     judges' columns.
@@ -54,12 +61,12 @@ def objective(
     """
 
     def train_and_measure(
-        settings: Mapping[str, Any], folder: Path, report: Report
+        settings: Mapping[str, Any], folder: Path, report: ValidationCallback
     ) -> Mapping[str, Any]:
         varied = dict(settings)
-        kind, seed = kinds.parse(f"{family}-{varied.pop('length')}"), varied.pop("seed")
+        kind, seed = setup.parse_kind(f"{family}-{varied.pop('length')}"), varied.pop("seed")
         initialiser, runtime = varied.pop("initialiser", None), replace(common.runtime, seed=seed)
-        config = configured(kind, seed=seed, **fixed, **varied)
+        config = make_config(kind, seed=seed, **fixed, **varied)
         request = replace(
             common,
             kind=kind,
@@ -69,8 +76,8 @@ def objective(
             initialiser=initialiser,
         )
         if not kind.length:
-            return measure(request, load(request))
-        outcome = carry_out(request, report=report)
+            return measure_setup(request, load_request(request))
+        outcome = run_training(request, report=report)
         records = (line for line in outcome.history if "validation" in line)
         return next(line["validation"] for line in records if line["step"] == outcome.kept)
 

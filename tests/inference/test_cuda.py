@@ -19,7 +19,7 @@ from parabench.inference.likelihood import causal_log_likelihood, seq2seq_log_li
 from parabench.inference.prompt_ids import PromptIds
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal, load_seq2seq
-from parabench.training import steps
+from parabench.training import losses
 from tests.support import tiny
 
 pytestmark = [
@@ -111,15 +111,15 @@ def test_a_prompt_tuning_step_is_that_of_the_cpu(
     folders: dict[str, Path], dtype: str, error: float
 ) -> None:
     examples = [
-        steps.Row([2, 40, 41, 42, 7], [50, 51, 52, 2]),
-        steps.Row([2, 9], [60, 2]),
-        steps.Row([2, 30], [2]),
+        losses.TrainingRow([2, 40, 41, 42, 7], [50, 51, 52, 2]),
+        losses.TrainingRow([2, 9], [60, 2]),
+        losses.TrainingRow([2, 30], [2]),
     ]
 
     def step(runtime: Runtime) -> tuple[float, torch.Tensor]:
         model, _ = load_causal(locate(str(folders["opt"])), runtime)
         prompt = PROMPT.to(model.device).requires_grad_()
-        loss = steps.prompt_loss(model, prompt, examples)
+        loss = losses.prompt_loss(model, prompt, examples)
         (gradient,) = torch.autograd.grad(loss, prompt)
         return loss.item(), gradient.cpu()
 

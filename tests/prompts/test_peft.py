@@ -16,8 +16,8 @@ from parabench.prompts import adapters, convert, encoders
 from parabench.prompts.rendering import labels, render
 from parabench.prompts.soft import SoftPrompt, embedding_width, vocabulary_rows
 from parabench.prompts.templates import paraphrase_template
-from parabench.training.steps import Row as TrainingRow
-from parabench.training.steps import prompt_loss
+from parabench.training.losses import TrainingRow as TrainingRow
+from parabench.training.losses import prompt_loss
 from tests.support import tiny
 
 peft = pytest.importorskip("peft", reason="the peft extra is not installed")

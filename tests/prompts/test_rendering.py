@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from parabench.contracts import UserError
 from parabench.prompts.rendering import TooLongError, labels, render, render_all
 from parabench.prompts.templates import Template, paraphrase_template, parse_template
-from parabench.training.encoding import causal_pairs
+from parabench.training.encoding import causal_encoder
 from tests.support.tiny import tokenizer as tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer("</s> $A")
@@ -221,7 +221,7 @@ def test_the_trainers_rows_are_the_renderers_with_an_end_of_text_token_inside():
     template = Template(
         "t", "<|VIRTUAL_PROMPT_0|>{source}<|EOS|>to: {target}", 2, (2,), None, "target", True
     )
-    (row,) = causal_pairs(TOKENIZER, template)([("The rain", "Rain")])
+    (row,) = causal_encoder(TOKENIZER, template)([("The rain", "Rain")])
     whole = render(template, {"source": "The rain", "target": "Rain"}, TOKENIZER, 99, training=True)
     assert (row.source, row.target) == (
         list(whole.ids[2 : whole.answer_start]),

@@ -19,8 +19,8 @@ from parabench.prompts.initialisers import sampled_vocabulary
 from parabench.prompts.rendering import labels, render
 from parabench.prompts.soft import SoftPrompt, embedding_width, vocabulary_rows
 from parabench.prompts.templates import Template, parse_template, templates_by_name
-from parabench.training.steps import Row as TrainingRow
-from parabench.training.steps import prompt_loss
+from parabench.training.losses import TrainingRow as TrainingRow
+from parabench.training.losses import prompt_loss
 from tests.support import tiny
 
 HERE = Path(__file__).parent / "demonstrations"

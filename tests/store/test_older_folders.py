@@ -23,7 +23,7 @@ from parabench.prompts import adapters
 from parabench.report.assemble import write_reports
 from parabench.store.run_folder import verify
 from parabench.suites import suite as suites
-from parabench.training import kinds, requests
+from parabench.training import requests, setup
 
 MADE = Path(__file__).parent.parent / "support" / "made_by_65248aa"
 FINISHED = MADE / "run-finished"
@@ -100,8 +100,8 @@ def test_an_older_unfinished_run_resumes(older: Path) -> None:
 
 @pytest.mark.parametrize("older", ["adapter"], indirect=True)
 def test_an_older_adapter_loads(older: Path) -> None:
-    base = requests.base_of(
-        kinds.parse("softprompt-4"), suites.load_suite("mini").train.model_dump(), None
+    base = requests.base_checkpoint(
+        setup.parse_kind("softprompt-4"), suites.load_suite("mini").train.model_dump(), None
     )
     adapter = adapters.load(older, locate(str(base.reference)))
     assert adapter.prompt.shape == (4, 192)
@@ -109,20 +109,20 @@ def test_an_older_adapter_loads(older: Path) -> None:
     assert torch.equal(adapter.prompt, stored["prompt_embeddings"])
 
 
-def training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> requests.Request:
+def training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> requests.TrainingRequest:
     """What the older trainings were asked for."""
     monkeypatch.chdir(MADE)
-    suite, kind = suites.load_suite("mini"), kinds.parse("softprompt-4")
+    suite, kind = suites.load_suite("mini"), setup.parse_kind("softprompt-4")
     pairs = load_training_data("tsv:pairs.tsv", suite, 8, 0, None)
-    config = requests.configured(kind, steps=6, save_every=2, validate_every=2, batch_size=4)
-    base = requests.base_of(kind, suite.train.model_dump(), None)
-    return requests.Request(kind, base, pairs, config, Runtime(), folder)
+    config = requests.make_config(kind, steps=6, save_every=2, validate_every=2, batch_size=4)
+    base = requests.base_checkpoint(kind, suite.train.model_dump(), None)
+    return requests.TrainingRequest(kind, base, pairs, config, Runtime(), folder)
 
 
 @pytest.mark.parametrize("older", ["training-unfinished"], indirect=True)
 def test_an_older_checkpoint_is_trained_on(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = list[int]()
-    requests.carry_out(training(older, monkeypatch), lambda log: steps.append(log.step))
+    requests.run_training(training(older, monkeypatch), lambda log: steps.append(log.step))
     assert steps == [5, 6]
     made, expected = (
         load_file(folder / "adapter_model.safetensors")["prompt_embeddings"]
@@ -133,5 +133,7 @@ def test_an_older_checkpoint_is_trained_on(older: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("older", ["adapter"], indirect=True)
 def test_an_older_finished_training_is_left(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    outcome = requests.carry_out(training(older, monkeypatch), lambda log: pytest.fail("trained"))
+    outcome = requests.run_training(
+        training(older, monkeypatch), lambda log: pytest.fail("trained")
+    )
     assert outcome.steps == 6

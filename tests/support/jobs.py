@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 
 from parabench.contracts import Runtime
 from parabench.models.checkpoints import locate
-from parabench.training import kinds, requests
-from parabench.training.requests import Data, Request
+from parabench.training import requests, setup
+from parabench.training.requests import TrainingData, TrainingRequest
 from tests.support import tiny
 
 PAIRS = [(a, b) for a in tiny.SENTENCES for b in tiny.SENTENCES if a != b]
@@ -37,11 +37,13 @@ def base(name: str, folder: Path) -> Path:
     return folder / "base" if (folder / "base").exists() else build(folder / "base", dropout=0.1)
 
 
-def request(name: str, folder: Path, output: str, **changes: Any) -> Request:
-    kind = kinds.parse(name)
-    config = requests.configured(kind, **{**QUICK, **changes})
-    data = Data(PAIRS[:20], PAIRS[20:24], {"data": "tiny"})
-    return Request(kind, locate(str(base(name, folder))), data, config, Runtime(), folder / output)
+def request(name: str, folder: Path, output: str, **changes: Any) -> TrainingRequest:
+    kind = setup.parse_kind(name)
+    config = requests.make_config(kind, **{**QUICK, **changes})
+    data = TrainingData(PAIRS[:20], PAIRS[20:24], {"data": "tiny"})
+    return TrainingRequest(
+        kind, locate(str(base(name, folder))), data, config, Runtime(), folder / output
+    )
 
 
 def contents(folder: Path) -> dict[str, Any]:

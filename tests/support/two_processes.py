@@ -9,10 +9,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from parabench.training.ranks import joined
-from parabench.training.requests import carry_out
+from parabench.training.ranks import join_processes
+from parabench.training.requests import run_training
 from tests.support import jobs
 
 torch.set_num_threads(1)
-with joined("cpu") as ranks:
-    carry_out(jobs.request("finetuned", Path(sys.argv[1]), "two"), ranks=ranks)
+with join_processes("cpu") as ranks:
+    run_training(jobs.request("finetuned", Path(sys.argv[1]), "two"), ranks=ranks)

@@ -10,26 +10,32 @@ import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, ReduceLROnPlateau
 
 from parabench.contracts import UserError
-from parabench.training.batches import START, Batch, Batching, Position, batches
+from parabench.training.batches import (
+    STREAM_START,
+    Batch,
+    Batching,
+    StreamPosition,
+    iterate_batches,
+)
 from parabench.training.config import TrainingConfig
-from parabench.training.loop import begin, train
-from parabench.training.schedules import Plateau, factor
-from parabench.training.steps import Row
+from parabench.training.loop import run_updates, start_progress
+from parabench.training.losses import TrainingRow
+from parabench.training.schedules import PlateauState, rate_factor
 
 
-def rows(*sizes: int) -> list[Row]:
-    return [Row([size], list(range(size))) for size in sizes]
+def rows(*sizes: int) -> list[TrainingRow]:
+    return [TrainingRow([size], list(range(size))) for size in sizes]
 
 
-def encode(sizes: Sequence[int]) -> list[Row]:
+def encode(sizes: Sequence[int]) -> list[TrainingRow]:
     return rows(*sizes)
 
 
-def stream(config: Batching, start: Position = START) -> Iterator[Batch]:
-    return batches(range(1, 51), encode, config, start)
+def stream(config: Batching, start: StreamPosition = STREAM_START) -> Iterator[Batch]:
+    return iterate_batches(range(1, 51), encode, config, start)
 
 
-def seen(config: Batching, start: Position = START) -> list[Batch]:
+def seen(config: Batching, start: StreamPosition = STREAM_START) -> list[Batch]:
     assert config.epochs, "an endless stream makes no list"
     return list(stream(config, start))
 
@@ -39,7 +45,7 @@ def mean_size(weight: torch.nn.Parameter):
     weighted.
     """
 
-    def loss(batch: Sequence[Row]) -> torch.Tensor:
+    def loss(batch: Sequence[TrainingRow]) -> torch.Tensor:
         tokens = [len(row.target) for row in batch]
         return (
             weight * torch.tensor([float(n) for n in tokens]) * torch.tensor(tokens)
@@ -50,7 +56,7 @@ def mean_size(weight: torch.nn.Parameter):
 
 def one_step(config: TrainingConfig, supply: list[Batch]) -> tuple[float, float]:
     weight = torch.nn.Parameter(torch.ones(1))
-    (log,) = train(mean_size(weight), begin([weight], config), supply, config)
+    (log,) = run_updates(mean_size(weight), start_progress([weight], config), supply, config)
     return log.loss, weight.item()
 
 
@@ -62,8 +68,8 @@ def test_accumulated_batches_equal_one_big_batch() -> None:
         "schedule": "constant",
         "clip": 0.0,
     }
-    big = one_step(TrainingConfig(**settings), [Batch(rows(1, 2, 9, 4), Position())])
-    parts = [Batch(rows(1, 2, 9), Position()), Batch(rows(4), Position(batch=1))]
+    big = one_step(TrainingConfig(**settings), [Batch(rows(1, 2, 9, 4), StreamPosition())])
+    parts = [Batch(rows(1, 2, 9), StreamPosition()), Batch(rows(4), StreamPosition(batch=1))]
     split = one_step(TrainingConfig(**settings, accumulation=2), parts)
     assert big == pytest.approx(split)
     assert big[0] == pytest.approx((1 + 4 + 81 + 16) / 16)
@@ -75,7 +81,12 @@ def test_every_optimiser_moves_the_weights_the_right_way(optimizer: str) -> None
     matrix = torch.nn.Parameter(torch.ones(3, 3))
     config = TrainingConfig(steps=3, optimizer=optimizer, learning_rate=0.1)
     list(
-        train(lambda _: matrix.square().mean(), begin([matrix], config), stream(Batching()), config)
+        run_updates(
+            lambda _: matrix.square().mean(),
+            start_progress([matrix], config),
+            stream(Batching()),
+            config,
+        )
     )
     assert (matrix < 1).all()
 
@@ -89,9 +100,9 @@ def test_schedules_equal_torchs(schedule: str) -> None:
         else CosineAnnealingLR(optimizer, 20)
     )
     config = TrainingConfig(steps=24, schedule=schedule, warmup=4)
-    assert [factor(config, step) for step in range(4)] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert [rate_factor(config, step) for step in range(4)] == pytest.approx([0.2, 0.4, 0.6, 0.8])
     for step in range(4, 24):
-        assert factor(config, step) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-9)
+        assert rate_factor(config, step) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-9)
         optimizer.step()
         theirs.step()
 
@@ -99,7 +110,7 @@ def test_schedules_equal_torchs(schedule: str) -> None:
 def test_plateau_equals_torchs() -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
     theirs = ReduceLROnPlateau(optimizer, factor=0.5, patience=2, threshold=0.0)
-    config, plateau = TrainingConfig(schedule="plateau"), Plateau()
+    config, plateau = TrainingConfig(schedule="plateau"), PlateauState()
     for loss in [5, 4, 4, 4, 4, 3, 3, 3, 3, 3, 3, 2, 9, 9, 9, 9, 9, 9, 9]:
         theirs.step(loss)
         plateau = plateau.after(loss, config)
@@ -110,15 +121,15 @@ def test_a_loss_that_is_not_a_number_stops_before_the_update() -> None:
     weight = torch.nn.Parameter(torch.ones(2, 2))
     config = TrainingConfig(steps=10, schedule="constant")
     bad = iter([1.0, 1.0, float("nan")])
-    progress = begin([weight], config)
+    progress = start_progress([weight], config)
     good: list[torch.Tensor] = []
 
-    def loss(_: Sequence[Row]) -> torch.Tensor:
+    def loss(_: Sequence[TrainingRow]) -> torch.Tensor:
         return weight.sum() * next(bad)
 
     with pytest.raises(UserError, match="at step 3 the loss is nan"):
         good.extend(
-            weight.detach().clone() for _ in train(loss, progress, stream(Batching()), config)
+            weight.detach().clone() for _ in run_updates(loss, progress, stream(Batching()), config)
         )
     assert progress.step == 2
     assert torch.equal(weight, good[-1])
@@ -131,8 +142,11 @@ def test_a_rising_loss_stops() -> None:
     )
     with pytest.raises(UserError, match="the loss rose from"):
         list(
-            train(
-                lambda _: weight.square().sum(), begin([weight], config), stream(Batching()), config
+            run_updates(
+                lambda _: weight.square().sum(),
+                start_progress([weight], config),
+                stream(Batching()),
+                config,
             )
         )
 
@@ -160,12 +174,17 @@ def test_the_stream_goes_on_from_any_batch() -> None:
 
 def test_rows_that_do_not_fit_are_counted_and_none_left_is_an_error() -> None:
     skipped: Counter[str] = Counter()
-    kept = list(batches(range(1, 51), encode, Batching(longest=11, epochs=1), skipped=skipped))
+    kept = list(
+        iterate_batches(range(1, 51), encode, Batching(longest=11, epochs=1), skipped=skipped)
+    )
     assert sum(len(batch.rows) for batch in kept) == 10
     assert skipped == {"longer than the limit": 40}
     with pytest.raises(UserError, match="no row of at most 1 tokens"):
-        list(batches(range(1, 51), encode, Batching(longest=1)))
+        list(iterate_batches(range(1, 51), encode, Batching(longest=1)))
 
 
 def test_an_iterator_gives_one_epoch() -> None:
-    assert sum(len(batch.rows) for batch in batches(iter(range(1, 51)), encode, Batching())) == 50
+    assert (
+        sum(len(batch.rows) for batch in iterate_batches(iter(range(1, 51)), encode, Batching()))
+        == 50
+    )

@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import load_file
 
 from parabench.contracts import Runtime
-from parabench.training.batches import Batch, Position
+from parabench.training.batches import Batch, StreamPosition
 from parabench.training.config import TrainingConfig
-from parabench.training.kinds import load
-from parabench.training.loop import begin, train
-from parabench.training.requests import carry_out, replace
-from parabench.training.steps import Row
+from parabench.training.loop import run_updates, start_progress
+from parabench.training.losses import TrainingRow
+from parabench.training.requests import replace, run_training
+from parabench.training.setup import load_setup
 from tests.support import jobs
 
 
@@ -24,10 +24,10 @@ def test_a_prompt_learns_in_float32_before_a_base_in_bfloat16(name: str, tmp_pat
     asked = replace(
         jobs.request(name, tmp_path, "out", learning_rate=1e-5), runtime=Runtime(dtype="bfloat16")
     )
-    learner = load(asked.kind, asked.base, asked.runtime)
-    assert {value.dtype for value in learner.model.parameters()} == {torch.bfloat16}
-    assert {value.dtype for value in learner.trainee.module.parameters()} == {torch.float32}
-    carry_out(asked)
+    setup = load_setup(asked.kind, asked.base, asked.runtime)
+    assert {value.dtype for value in setup.model.parameters()} == {torch.bfloat16}
+    assert {value.dtype for value in setup.objective.module.parameters()} == {torch.float32}
+    run_training(asked)
     prompt = load_file(tmp_path / "out" / "adapter_model.safetensors")["prompt_embeddings"]
     start = load_file(tmp_path / "out" / "parabench_state.safetensors")["initial"]
     moved = (prompt - start).abs()
@@ -37,8 +37,10 @@ def test_a_prompt_learns_in_float32_before_a_base_in_bfloat16(name: str, tmp_pat
 
 @pytest.mark.parametrize("name", ["finetuned", "bart"])
 def test_whole_models_compute_in_bfloat16_and_learn_in_float32(name: str, tmp_path: Path) -> None:
-    whole = carry_out(jobs.request(name, tmp_path, "whole", steps=3, learning_rate=1e-4))
-    half = carry_out(jobs.request(name, tmp_path, "half", steps=3, learning_rate=1e-4, bf16=True))
+    whole = run_training(jobs.request(name, tmp_path, "whole", steps=3, learning_rate=1e-4))
+    half = run_training(
+        jobs.request(name, tmp_path, "half", steps=3, learning_rate=1e-4, bf16=True)
+    )
     losses = [
         [line["loss"] for line in outcome.history if "loss" in line] for outcome in (whole, half)
     ]
@@ -53,12 +55,19 @@ def test_whole_models_compute_in_bfloat16_and_learn_in_float32(name: str, tmp_pa
 def test_the_loss_is_computed_under_autocast_only_if_asked() -> None:
     weight, seen = torch.nn.Parameter(torch.ones(2, 2)), list[torch.dtype]()
 
-    def loss(_: Sequence[Row]) -> torch.Tensor:
+    def loss(_: Sequence[TrainingRow]) -> torch.Tensor:
         product = weight @ weight
         seen.append(product.dtype)
         return product.float().sum()
 
     for bf16 in (False, True):
         config = TrainingConfig(steps=1, bf16=bf16)
-        list(train(loss, begin([weight], config), [Batch([Row([1], [2])], Position())], config))
+        list(
+            run_updates(
+                loss,
+                start_progress([weight], config),
+                [Batch([TrainingRow([1], [2])], StreamPosition())],
+                config,
+            )
+        )
     assert seen == [torch.float32, torch.bfloat16]

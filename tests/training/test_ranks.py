@@ -18,12 +18,12 @@ import torch
 from safetensors.torch import load_file
 
 from parabench.contracts import UserError
-from parabench.training.batches import Batching, batches
+from parabench.training.batches import Batching, iterate_batches
 from parabench.training.config import TrainingConfig
-from parabench.training.loop import Progress, begin, train
+from parabench.training.loop import TrainingProgress, run_updates, start_progress
+from parabench.training.losses import TrainingRow
 from parabench.training.ranks import Ranks
-from parabench.training.requests import carry_out
-from parabench.training.steps import Row
+from parabench.training.requests import run_training
 from tests.support import jobs
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -40,14 +40,14 @@ class Unconnected(Ranks):
         pass
 
 
-def encode(numbers: Sequence[int]) -> list[Row]:
-    return [Row([number], [number] * (1 + number % 5)) for number in numbers]
+def encode(numbers: Sequence[int]) -> list[TrainingRow]:
+    return [TrainingRow([number], [number] * (1 + number % 5)) for number in numbers]
 
 
 def seen(rank: int, count: int, accumulation: int = 2) -> Counter[int]:
     weight, found = torch.nn.Parameter(torch.ones(1)), Counter[int]()
 
-    def loss(rows: Sequence[Row]) -> torch.Tensor:
+    def loss(rows: Sequence[TrainingRow]) -> torch.Tensor:
         found.update(row.source[0] for row in rows)
         return weight.sum()
 
@@ -55,10 +55,10 @@ def seen(rank: int, count: int, accumulation: int = 2) -> Counter[int]:
         accumulation=accumulation, optimizer="sgd", batching=Batching(rows=3, window=16, epochs=1)
     )
     list(
-        train(
+        run_updates(
             loss,
-            begin([weight], config),
-            batches(range(50), encode, config.batching),
+            start_progress([weight], config),
+            iterate_batches(range(50), encode, config.batching),
             config,
             Unconnected(rank, count),
         )
@@ -120,7 +120,7 @@ def test_two_processes_end_where_twice_the_accumulation_does(tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr[-2000:]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    one = carry_out(jobs.request("finetuned", tmp_path, "one", accumulation=2))
+    one = run_training(jobs.request("finetuned", tmp_path, "one", accumulation=2))
     torch.set_num_threads(threads)
     log = (tmp_path / "two" / "training" / "log.jsonl").read_text()
     assert log == (tmp_path / "one" / "training" / "log.jsonl").read_text()
@@ -128,16 +128,16 @@ def test_two_processes_end_where_twice_the_accumulation_does(tmp_path: Path) -> 
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
     assert one.steps == 7
     with pytest.raises(UserError, match="processes"):
-        carry_out(jobs.request("finetuned", tmp_path, "two"))
+        run_training(jobs.request("finetuned", tmp_path, "two"))
 
 
 def test_memory_that_does_not_suffice_halves_the_rows_and_keeps_the_update() -> None:
     """A loss that can hold three rows: the update equals that of a loss without a limit."""
 
-    def run(limit: int) -> tuple[float, float, Progress]:
+    def run(limit: int) -> tuple[float, float, TrainingProgress]:
         weight = torch.nn.Parameter(torch.ones(2, 2))
 
-        def loss(rows: Sequence[Row]) -> torch.Tensor:
+        def loss(rows: Sequence[TrainingRow]) -> torch.Tensor:
             if len(rows) > limit:
                 raise torch.OutOfMemoryError
             tokens = sum(len(row.target) for row in rows)
@@ -146,8 +146,12 @@ def test_memory_that_does_not_suffice_halves_the_rows_and_keeps_the_update() -> 
         config = TrainingConfig(
             steps=3, optimizer="sgd", learning_rate=1e-4, clip=0.0, batching=Batching(rows=16)
         )
-        progress = begin([weight], config)
-        logs = list(train(loss, progress, batches(range(1, 50), encode, config.batching), config))
+        progress = start_progress([weight], config)
+        logs = list(
+            run_updates(
+                loss, progress, iterate_batches(range(1, 50), encode, config.batching), config
+            )
+        )
         return logs[-1].loss, weight.sum().item(), progress
 
     small, whole = run(3), run(99)

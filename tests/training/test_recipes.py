@@ -63,12 +63,12 @@ def test_rows_are_the_templates_own_rendering(marked: str, tmp_path: Path) -> No
     text = f"{marked}Say {{source}} again<|VIRTUAL_PROMPT_{1 if marked else 0}|>: {{target}}"
     splits = (3, 2) if marked else (2,)
     template = templates.Template("task", text, sum(splits), splits, None, "target", True)
-    rows = encoding.causal_pairs(tokenizer, template)(PAIRS)
+    rows = encoding.causal_encoder(tokenizer, template)(PAIRS)
     for row, (source, target) in zip(rows, PAIRS, strict=True):
         rendered = render(
             template, {"source": source, "target": target}, tokenizer, 128, training=True
         )
-        lead = encoding.leading(template)
+        lead = encoding.leading_virtual_tokens(template)
         assert lead == (3 if marked else 0)
         assert row.source == list(rendered.ids[lead : rendered.answer_start])
         assert row.target == list(rendered.ids[rendered.answer_start :])
@@ -79,11 +79,13 @@ def test_documents_may_be_packed_and_pairs_may_not_smuggle_special_tokens(tmp_pa
     one, two = (
         tokenizer(text, add_special_tokens=False).input_ids for text in ("A river.", "A dog.")
     )
-    assert encoding.documents(tokenizer)(["A river.</s>A dog."]) == [([2], [*one, 2, *two, 2])]
+    assert encoding.document_encoder(tokenizer)(["A river.</s>A dog."]) == [
+        ([2], [*one, 2, *two, 2])
+    ]
     smuggler = [("A</s>B", "C</s>D")]
-    (row,) = encoding.causal_pairs(tokenizer, templates.paraphrase_template(0))(smuggler)
+    (row,) = encoding.causal_encoder(tokenizer, templates.paraphrase_template(0))(smuggler)
     assert 2 not in [*row.source[1:], *row.target[:-1]]
-    (row,) = encoding.seq2seq_pairs(tiny.tokenizer("<s> $A </s>"))(smuggler)
+    (row,) = encoding.seq2seq_encoder(tiny.tokenizer("<s> $A </s>"))(smuggler)
     assert 2 not in [*row.source[1:-1], *row.target[1:-1]]
 
 
@@ -91,7 +93,7 @@ def test_a_loss_on_the_question_is_refused(tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny.opt(tmp_path))
     asking = dataclasses.replace(templates.paraphrase_template(3), answer_only_loss=False)
     with pytest.raises(UserError, match="answer_only_loss"):
-        encoding.causal_pairs(tokenizer, asking)
+        encoding.causal_encoder(tokenizer, asking)
 
 
 def test_rows_beyond_the_models_positions_are_counted(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from parabench.cli import app
 from parabench.contracts import Runtime, UserError
 from parabench.models.checkpoints import locate
-from parabench.training import kinds, requests, tracking
+from parabench.training import requests, setup, tracking
 from parabench.training.loop import StepLog
-from parabench.training.requests import carry_out
+from parabench.training.requests import run_training
 from tests.support import jobs, tiny
 
 
@@ -33,7 +33,7 @@ from tests.support import jobs, tiny
     ],
 )
 def test_names(name: str, family: str, length: int, encoder: str) -> None:
-    assert kinds.parse(name) == kinds.Kind(name, family, length, encoder)  # type: ignore[arg-type]
+    assert setup.parse_kind(name) == setup.TrainingKind(name, family, length, encoder)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -41,19 +41,19 @@ def test_names(name: str, family: str, length: int, encoder: str) -> None:
 )
 def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(UserError, match="train"):
-        kinds.parse(name)
+        setup.parse_kind(name)
 
 
 def test_the_origins_settings() -> None:
     """Paraphrase-OPT at 1777b40, config-defaults.yaml: Adam, 1e-3, 32 rows, 30 epochs of 8000
     steps, plateau.
     """
-    config = requests.configured(kinds.parse("softprompt-111"), preset="origin")
+    config = requests.make_config(setup.parse_kind("softprompt-111"), preset="origin")
     assert (config.optimizer, config.learning_rate, config.schedule) == ("adam", 1e-3, "plateau")
     assert (config.batching.rows, config.steps, config.validate_every) == (32, 240_000, 8000)
-    assert requests.configured(kinds.parse("bart"), preset="origin", steps=5).steps == 5
+    assert requests.make_config(setup.parse_kind("bart"), preset="origin", steps=5).steps == 5
     with pytest.raises(UserError, match="no such preset"):
-        requests.configured(kinds.parse("bart"), preset="other")
+        requests.make_config(setup.parse_kind("bart"), preset="other")
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def test_the_origins_settings() -> None:
 )
 def test_settings_that_train_nothing_are_refused(wrong: dict) -> None:
     with pytest.raises(UserError, match="train with"):
-        requests.configured(kinds.parse("bart"), **wrong)
+        requests.make_config(setup.parse_kind("bart"), **wrong)
 
 
 def test_whole_models_learn_more_slowly_than_prompts() -> None:
     rates = {
-        name: kinds.parse(name).defaults.learning_rate
+        name: setup.parse_kind(name).defaults.learning_rate
         for name in ("softprompt-5", "finetuned", "bart")
     }
     assert rates["softprompt-5"] > 100 * rates["finetuned"]
@@ -76,14 +76,17 @@ def test_recomputed_activations_change_no_bit(tmp_path: Path) -> None:
     ends = []
     for recompute in (False, True):
         asked = jobs.request("finetuned", tmp_path, f"out-{recompute}", steps=2)
-        carry_out(requests.replace(asked, recompute=recompute))
+        run_training(requests.replace(asked, recompute=recompute))
         ends.append(jobs.contents(tmp_path / f"out-{recompute}"))
     assert torch.equal(
         *(end["model.safetensors:model.decoder.embed_tokens.weight"] for end in ends)
     )
     with pytest.raises(UserError, match="recompute"):
-        kinds.load(
-            kinds.parse("softprompt-3"), locate(str(tmp_path / "base")), Runtime(), recompute=True
+        setup.load_setup(
+            setup.parse_kind("softprompt-3"),
+            locate(str(tmp_path / "base")),
+            Runtime(),
+            recompute=True,
         )
 
 
@@ -95,7 +98,7 @@ def test_trackers_are_told_every_update(
     run = SimpleNamespace(log=lambda numbers, step: told.append((numbers, step)))
     fake = SimpleNamespace(init=lambda **settings: run, finish=lambda: told.append(({}, -1)))
     monkeypatch.setattr(tracking, "import_module", lambda wanted: {name: fake}[wanted])
-    with tracking.tracker(name, tmp_path) as note:
+    with tracking.open_tracker(name, tmp_path) as note:
         note(StepLog(1, 2.5, 10.0, 0.1, 0.5, 30))
     assert told[0][1] == 1
     assert told[0][0]["loss"] == 2.5
@@ -111,10 +114,13 @@ def test_an_absent_or_unknown_tracker_is_named(
     monkeypatch.setattr(tracking, "import_module", absent)
     with (
         pytest.raises(UserError, match="pip install tensorboard"),
-        tracking.tracker("tensorboard", tmp_path),
+        tracking.open_tracker("tensorboard", tmp_path),
     ):
         pass
-    with pytest.raises(UserError, match="no such tracker"), tracking.tracker("paper", tmp_path):
+    with (
+        pytest.raises(UserError, match="no such tracker"),
+        tracking.open_tracker("paper", tmp_path),
+    ):
         pass
 
 
@@ -162,7 +168,7 @@ def test_the_command_trains_says_so_and_does_it_once(
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     validations = [line["validation"] for line in lines if "validation" in line]
     assert [sorted(found) for found in validations] == [["bleu", "loss", "samples"]] * 2
-    assert (log.parent / "loss.svg").read_text().startswith("<?xml")
+    assert "nats a target token" in (log.parent / "loss.svg").read_text()
     before = log.read_bytes()
     again = CliRunner().invoke(app, command, catch_exceptions=False)
     assert again.stdout == first.stdout

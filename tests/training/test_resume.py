@@ -17,25 +17,25 @@ from transformers import AutoModelForCausalLM
 from parabench.contracts import UserError
 from parabench.models.checkpoints import locate
 from parabench.prompts import adapters
-from parabench.training.requests import carry_out
-from parabench.training.resumable import finished
+from parabench.training.requests import run_training
+from parabench.training.resumable import finished_outcome
 from tests.support import jobs
 
 
 def work(name: str, folder: Path, output: str, event: Callable[[], object]) -> None:
-    carry_out(jobs.request(name, folder, output), lambda _: event())
+    run_training(jobs.request(name, folder, output), lambda _: event())
 
 
 def killed_at(name: str, folder: Path, events: int) -> bool:
     """Kill once at the event, then run the command again to the end."""
     died = jobs.dies(work, name, folder, f"killed-{events}", events=events)
-    carry_out(jobs.request(name, folder, f"killed-{events}"))
+    run_training(jobs.request(name, folder, f"killed-{events}"))
     return died
 
 
 @pytest.mark.parametrize("name", jobs.KINDS)
 def test_a_killed_training_ends_as_an_uninterrupted_one(name: str, tmp_path: Path) -> None:
-    carry_out(jobs.request(name, tmp_path, "whole"))
+    run_training(jobs.request(name, tmp_path, "whole"))
     for events in (9, 40):
         assert killed_at(name, tmp_path, events)
         jobs.assert_identical(tmp_path / "whole", tmp_path / f"killed-{events}")
@@ -44,7 +44,7 @@ def test_a_killed_training_ends_as_an_uninterrupted_one(name: str, tmp_path: Pat
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["softprompt-4", "finetuned", "bart"])
 def test_thirty_kills(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    carry_out(jobs.request(name, tmp_path, "whole"))
+    run_training(jobs.request(name, tmp_path, "whole"))
     died = 0
     for events in range(0, 60, 2):
         died += killed_at(name, tmp_path, events)
@@ -55,30 +55,30 @@ def test_thirty_kills(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_a_finished_training_is_left_alone_and_another_one_refused(tmp_path: Path) -> None:
-    first = carry_out(jobs.request("softprompt-4", tmp_path, "one"))
+    first = run_training(jobs.request("softprompt-4", tmp_path, "one"))
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*.safetensors")}
-    assert carry_out(jobs.request("softprompt-4", tmp_path, "one"), pytest.fail) == first
+    assert run_training(jobs.request("softprompt-4", tmp_path, "one"), pytest.fail) == first
     assert before == {
         path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*.safetensors")
     }
     with pytest.raises(UserError, match="learning_rate"):
-        carry_out(jobs.request("softprompt-4", tmp_path, "one", learning_rate=0.5))
+        run_training(jobs.request("softprompt-4", tmp_path, "one", learning_rate=0.5))
 
 
 def test_the_adapter_says_where_it_comes_from(tmp_path: Path) -> None:
-    outcome = carry_out(jobs.request("ptuning-3", tmp_path, "one"))
+    outcome = run_training(jobs.request("ptuning-3", tmp_path, "one"))
     adapter = adapters.load_adapter(tmp_path / "one", locate(str(tmp_path / "base")))
     assert adapter.prompt.shape == (3, 32)
     assert adapter.facts.encoder["kind"] == "lstm"
     assert adapter.facts.data == "data: tiny"
     assert [step for step, _ in adapter.facts.loss] == list(range(1, 8))
     assert {"torch", "parabench"} <= adapter.facts.versions.keys()
-    assert finished(tmp_path / "one") == outcome
+    assert finished_outcome(tmp_path / "one") == outcome
 
 
 def test_the_best_state_is_kept_not_the_last(tmp_path: Path) -> None:
     """A rate that ruins the prompt after a good start: the lowest validation loss decides."""
-    outcome = carry_out(
+    outcome = run_training(
         jobs.request("softprompt-4", tmp_path, "one", steps=12, patience=2, schedule="constant")
     )
     losses = {
@@ -90,7 +90,7 @@ def test_the_best_state_is_kept_not_the_last(tmp_path: Path) -> None:
 
 def test_a_diverging_training_keeps_its_last_good_state(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"the loss (is|rose)"):
-        carry_out(
+        run_training(
             jobs.request(
                 "finetuned", tmp_path, "one", steps=200, learning_rate=1e4, schedule="constant"
             )
@@ -100,7 +100,7 @@ def test_a_diverging_training_keeps_its_last_good_state(tmp_path: Path) -> None:
 
 
 def test_a_fine_tuned_model_is_a_plain_checkpoint(tmp_path: Path) -> None:
-    carry_out(jobs.request("finetuned", tmp_path, "one"))
+    run_training(jobs.request("finetuned", tmp_path, "one"))
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "one")
     start = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
     assert not torch.equal(model.lm_head.weight, start.lm_head.weight)
@@ -114,7 +114,7 @@ def test_a_fine_tuned_model_is_a_plain_checkpoint(tmp_path: Path) -> None:
 def test_a_full_disk_is_said_and_costs_nothing_that_was_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    carry_out(jobs.request("softprompt-4", tmp_path, "whole"))
+    run_training(jobs.request("softprompt-4", tmp_path, "whole"))
     real, left = os.write, [12]
 
     def write(file: int, data: bytes) -> int:
@@ -126,7 +126,7 @@ def test_a_full_disk_is_said_and_costs_nothing_that_was_stored(
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", write)
         with pytest.raises(UserError, match="No space left on device"):
-            carry_out(jobs.request("softprompt-4", tmp_path, "full"))
+            run_training(jobs.request("softprompt-4", tmp_path, "full"))
     assert left[0] < 0
-    carry_out(jobs.request("softprompt-4", tmp_path, "full"))
+    run_training(jobs.request("softprompt-4", tmp_path, "full"))
     jobs.assert_identical(tmp_path / "whole", tmp_path / "full")

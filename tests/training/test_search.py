@@ -16,23 +16,29 @@ import pytest
 
 from parabench.contracts import Column, Example, Signature, UserError
 from parabench.training import requests, trials
-from parabench.training.lengths import summaries
-from parabench.training.resumable import finished
-from parabench.training.search import Measured, Search, Settings, digest, search
+from parabench.training.figures import summarise_lengths
+from parabench.training.resumable import finished_outcome
+from parabench.training.search import (
+    SearchPlan,
+    TrialMeasures,
+    TrialSettings,
+    run_search,
+    trial_folder_name,
+)
 from tests.support import jobs
 
-Report = Callable[[int, Measured], None]
+Report = Callable[[int, TrialMeasures], None]
 CHOICES = {"length": [1, 2, 3, 4, 5, 6, 7, 8]}
 
 
-def falling(settings: Settings, folder: Path, report: Report) -> Measured:
+def falling(settings: TrialSettings, folder: Path, report: Report) -> TrialMeasures:
     """Curves that never cross: what is behind at the first report is behind at the last."""
     for step in range(10, 101, 10):
         report(step, measured(settings["length"] + 10 / step))
     return measured(settings["length"] + 0.1)
 
 
-def measured(loss: float) -> Measured:
+def measured(loss: float) -> TrialMeasures:
     """A score that rises as the loss falls, and texts, which are no measure."""
     return {"loss": loss, "bleu": 100 - loss, "samples": [["a", "b"]]}
 
@@ -57,7 +63,7 @@ def table(folder: Path) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("pruner", ["median", "hyperband", "none"])
 def test_trials_that_fall_behind_are_stopped(pruner: str, tmp_path: Path) -> None:
-    search(Search(CHOICES, {}, 24, 100, 10, "random", pruner, startup=4), tmp_path, falling)
+    run_search(SearchPlan(CHOICES, {}, 24, 100, 10, "random", pruner, startup=4), tmp_path, falling)
     rows = table(tmp_path)
     stopped = [row for row in rows if row["state"] == "pruned"]
     assert len(rows) == 24
@@ -74,51 +80,51 @@ def test_trials_that_fall_behind_are_stopped(pruner: str, tmp_path: Path) -> Non
 
 def test_a_grid_tries_everything_once(tmp_path: Path) -> None:
     grid = {"length": [1, 2, 3], "seed": [0, 1]}
-    search(Search(grid, {}, 6, 100, 10, "grid", "none"), tmp_path, falling)
+    run_search(SearchPlan(grid, {}, 6, 100, 10, "grid", "none"), tmp_path, falling)
     assert sorted((row["length"], row["seed"]) for row in table(tmp_path)) == [
         (a, b) for a in "123" for b in "01"
     ]
     with pytest.raises(UserError, match="a range for learning_rate"):
-        search(
-            Search(grid, {"learning_rate": (0.1, 1.0)}, 6, 100, 10, "grid"),
+        run_search(
+            SearchPlan(grid, {"learning_rate": (0.1, 1.0)}, 6, 100, 10, "grid"),
             tmp_path / "other",
             falling,
         )
 
 
 def test_a_folder_of_another_search_is_refused_and_more_trials_are_not(tmp_path: Path) -> None:
-    search(Search(CHOICES, {}, 2, 100, 10, "random", "none"), tmp_path, falling)
-    search(Search(CHOICES, {}, 3, 100, 10, "random", "none"), tmp_path, falling)
+    run_search(SearchPlan(CHOICES, {}, 2, 100, 10, "random", "none"), tmp_path, falling)
+    run_search(SearchPlan(CHOICES, {}, 3, 100, 10, "random", "none"), tmp_path, falling)
     assert len(table(tmp_path)) == 3
     with pytest.raises(UserError, match="goal was loss, not bleu"):
-        search(
-            Search(CHOICES, {}, 4, 100, 10, "random", "none", goal="bleu", upwards=True),
+        run_search(
+            SearchPlan(CHOICES, {}, 4, 100, 10, "random", "none", goal="bleu", upwards=True),
             tmp_path,
             falling,
         )
 
 
 def test_a_worker_that_died_is_taken_over_with_the_same_settings(tmp_path: Path) -> None:
-    plan, seen = Search(CHOICES, {}, 6, 100, 10, "random", "none"), list[str]()
+    plan, seen = SearchPlan(CHOICES, {}, 6, 100, 10, "random", "none"), list[str]()
 
-    def dying(settings: Settings, folder: Path, report: Report) -> Measured:
+    def dying(settings: TrialSettings, folder: Path, report: Report) -> TrialMeasures:
         if len(list(tmp_path.glob("begun-*"))) == 3:
-            (tmp_path / "died").write_text(digest(settings))
+            (tmp_path / "died").write_text(trial_folder_name(settings))
             os.kill(os.getpid(), signal.SIGKILL)
         (tmp_path / f"begun-{len(list(tmp_path.glob('begun-*')))}").touch()
         return falling(settings, folder, report)
 
-    def noting(settings: Settings, folder: Path, report: Report) -> Measured:
-        seen.append(digest(settings))
+    def noting(settings: TrialSettings, folder: Path, report: Report) -> TrialMeasures:
+        seen.append(trial_folder_name(settings))
         return falling(settings, folder, report)
 
     child = os.fork()
     if child == 0:
-        search(plan, tmp_path, dying)
+        run_search(plan, tmp_path, dying)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status)
-    search(plan, tmp_path, noting)
+    run_search(plan, tmp_path, noting)
     assert seen[0] == (tmp_path / "died").read_text()
     states = [row["state"] for row in table(tmp_path)]
     assert states.count("complete") == 6
@@ -126,22 +132,22 @@ def test_a_worker_that_died_is_taken_over_with_the_same_settings(tmp_path: Path)
 
 
 def test_two_workers_share_the_trials(tmp_path: Path) -> None:
-    plan = Search(CHOICES, {}, 8, 100, 10, "random", "none")
+    plan = SearchPlan(CHOICES, {}, 8, 100, 10, "random", "none")
     child = os.fork()
     if child == 0:
-        search(plan, tmp_path, falling)
+        run_search(plan, tmp_path, falling)
         os._exit(0)
-    search(plan, tmp_path, falling)
+    run_search(plan, tmp_path, falling)
     os.waitpid(child, 0)
-    search(plan, tmp_path, pytest.fail)
+    run_search(plan, tmp_path, pytest.fail)
     assert 8 <= len(table(tmp_path)) <= 9
 
 
 def test_a_score_that_is_to_rise_decides_and_stands_in_the_table(tmp_path: Path) -> None:
-    plan = Search(
+    plan = SearchPlan(
         CHOICES, {}, 12, 100, 10, "random", "median", startup=2, goal="bleu", upwards=True
     )
-    search(plan, tmp_path, falling)
+    run_search(plan, tmp_path, falling)
     rows = table(tmp_path)
     complete = [row for row in rows if row["state"] == "complete"]
     assert 0 < len(complete) < len(rows)
@@ -153,10 +159,10 @@ def test_a_score_that_is_to_rise_decides_and_stands_in_the_table(tmp_path: Path)
 
 def test_intervals_over_seeds_are_students() -> None:
     """NIST/SEMATECH e-Handbook 1.3.6.7.2: t of 0.975 at 2 degrees of freedom is 4.303."""
-    found = summaries([(5, 1.0), (20, 7.0), (5, 2.0), (5, 3.0)])
+    found = summarise_lengths([(5, 1.0), (20, 7.0), (5, 2.0), (5, 3.0)])
     assert [(one.length, one.mean) for one in found] == [(5, 2.0), (20, 7.0)]
-    assert found[0].half == pytest.approx(4.303 / 3**0.5, rel=1e-3)
-    assert found[1].half == 0
+    assert found[0].half_width == pytest.approx(4.303 / 3**0.5, rel=1e-3)
+    assert found[1].half_width == 0
 
 
 def test_prompts_are_trained_and_measured(tmp_path: Path) -> None:
@@ -164,22 +170,22 @@ def test_prompts_are_trained_and_measured(tmp_path: Path) -> None:
         jobs.request("softprompt-1", tmp_path, "none"), samples=2, judges=(Words(),)
     )
     fixed = {"steps": 3, "batch_size": 4, "validate_every": 1}
-    choices, ranges = trials.space("0,2", "0.01,0.02", None, None, [0])
-    plan = Search(choices, ranges, 4, 3, 1, "grid", "none")
-    search(plan, tmp_path / "search", trials.objective("softprompt", common, fixed))
+    choices, ranges = trials.search_space("0,2", "0.01,0.02", None, None, [0])
+    plan = SearchPlan(choices, ranges, 4, 3, 1, "grid", "none")
+    run_search(plan, tmp_path / "search", trials.trial_function("softprompt", common, fixed))
     rows = table(tmp_path / "search")
     assert len({(row["loss"], row["words"]) for row in rows if row["length"] == "0"}) == 1
     assert {row["steps"] for row in rows if row["length"] == "2"} == {"3"}
     for row in rows:
         if row["length"] == "2":
             settings = {"length": 2, "seed": 0, "learning_rate": float(row["learning_rate"])}
-            outcome = finished(tmp_path / "search" / "trials" / digest(settings))
+            outcome = finished_outcome(tmp_path / "search" / "trials" / trial_folder_name(settings))
             assert outcome is not None
             best = min(
                 (line["validation"] for line in outcome.history if "validation" in line),
                 key=itemgetter("loss"),
             )
             assert [str(best[name]) for name in ("loss", "words")] == [row["loss"], row["words"]]
-    assert trials.space("5", "1e-4-0.1", "a;b", "sgd,adam", [0])[1] == {
+    assert trials.search_space("5", "1e-4-0.1", "a;b", "sgd,adam", [0])[1] == {
         "learning_rate": (1e-4, 0.1)
     }

@@ -15,9 +15,9 @@ from tests.support.jobs import request
 
 @pytest.mark.parametrize("name", ["softprompt-4", "ptuning-3"])
 def test_copies_lie_on_the_way_and_change_nothing(tmp_path, name):
-    without = requests.carry_out(request(name, tmp_path, "without"))
+    without = requests.run_training(request(name, tmp_path, "without"))
     asked = dataclasses.replace(request(name, tmp_path, "with"), snapshots=2)
-    assert requests.carry_out(asked).history == without.history
+    assert requests.run_training(asked).history == without.history
     files = sorted((tmp_path / "with" / snapshots.SNAPSHOTS_FOLDER).iterdir())
     assert [path.stem for path in files] == ["00000002", "00000004", "00000006"]
     assert [step for step, _ in snapshots.read_snapshots(tmp_path / "with")] == [
@@ -32,4 +32,4 @@ def test_copies_lie_on_the_way_and_change_nothing(tmp_path, name):
 
 def test_a_whole_model_has_none(tmp_path):
     with pytest.raises(UserError, match="it has no prompt"):
-        requests.carry_out(dataclasses.replace(request("finetuned", tmp_path, "a"), snapshots=2))
+        requests.run_training(dataclasses.replace(request("finetuned", tmp_path, "a"), snapshots=2))

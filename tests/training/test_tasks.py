@@ -22,10 +22,10 @@ from parabench.prompts.records import TaskRecord
 from parabench.prompts.rendering import labels
 from parabench.prompts.table import render_tasks
 from parabench.training import encoding, tasks
-from parabench.training.kinds import Kind, load, parse
-from parabench.training.recipes import run
-from parabench.training.requests import Request, carry_out, configured
-from parabench.training.steps import Row, prompt_loss
+from parabench.training.losses import TrainingRow, prompt_loss
+from parabench.training.recipes import train_in_memory
+from parabench.training.requests import TrainingRequest, make_config, run_training
+from parabench.training.setup import TrainingKind, load_setup, parse_kind
 from tests.support import jobs
 
 FILE = """
@@ -50,14 +50,16 @@ def written(folder: Path) -> Path:
     return path
 
 
-def request(folder: Path, output: str, name: str = "ptuning-11") -> Request:
-    data, _ = tasks.prepare(tasks.read(written(folder)), 11, NOTHING, 12, 0)
-    kind, base = parse(name), locate(str(jobs.base(name, folder)))
-    return Request(kind, base, data, configured(kind, **jobs.QUICK), Runtime(), folder / output)
+def request(folder: Path, output: str, name: str = "ptuning-11") -> TrainingRequest:
+    data, _ = tasks.prepare_tasks(tasks.read_tasks(written(folder)), 11, NOTHING, 12, 0)
+    kind, base = parse_kind(name), locate(str(jobs.base(name, folder)))
+    return TrainingRequest(
+        kind, base, data, make_config(kind, **jobs.QUICK), Runtime(), folder / output
+    )
 
 
 def test_rows_are_those_of_the_task_table(tmp_path: Path) -> None:
-    templates = tasks.templates(tasks.read(written(tmp_path)), 11)
+    templates = tasks.task_templates(tasks.read_tasks(written(tmp_path)), 11)
     _, words = load_causal(locate(str(jobs.base("opt", tmp_path))), Runtime())
     items = [
         ("short", ("one two", "two")),
@@ -69,27 +71,29 @@ def test_rows_are_those_of_the_task_table(tmp_path: Path) -> None:
         for i, (task, (a, b)) in enumerate(items)
     ]
     rendered, _ = render_tasks(templates, records, words, 100, training=True)
-    rows = encoding.task_pairs(words, templates)(items)
+    rows = encoding.task_encoder(words, templates)(items)
     assert [(*row.source, *row.target) for row in rows] == [one.ids for one in rendered]
     assert [row.target for row in rows] == [[x for x in labels(one) if x >= 0] for one in rendered]
     assert min(min(row.source) for row in rows) == -20
 
 
 def test_a_mixed_batch_has_the_loss_and_gradient_of_each_task_alone(tmp_path: Path) -> None:
-    templates = tasks.templates(tasks.read(written(tmp_path)), 11)
+    templates = tasks.task_templates(tasks.read_tasks(written(tmp_path)), 11)
     base = locate(str(jobs.base("opt", tmp_path)))
-    learner = load(Kind("softprompt-11", "softprompt", 11), base, Runtime(), tasks=templates)
+    setup = load_setup(
+        TrainingKind("softprompt-11", "softprompt", 11), base, Runtime(), tasks=templates
+    )
     pairs = [("one two", "two"), ("three", "four five six")]
-    prompts = learner.trainee.module()
-    learner.trainee.loss(
-        learner.trainee.encode([("long", pairs[0]), ("short", pairs[1])])
+    prompts = setup.objective.module()
+    setup.objective.loss(
+        setup.objective.encode([("long", pairs[0]), ("short", pairs[1])])
     ).backward()
-    mixed = learner.trainee.module.embedding.grad
+    mixed = setup.objective.module.embedding.grad
     alone, counts, losses = [], [], []
     for template, part, pair in zip(templates, prompts.detach().split([11, 9]), pairs, strict=True):
         part = part.clone().requires_grad_(True)
-        rows: list[Row] = list(encoding.causal_pairs(learner.tokenizer, template)([pair]))
-        losses.append(prompt_loss(learner.model, part, rows))
+        rows: list[TrainingRow] = list(encoding.causal_encoder(setup.tokenizer, template)([pair]))
+        losses.append(prompt_loss(setup.model, part, rows))
         counts.append(len(rows[0].target))
         (losses[-1] * counts[-1]).backward()
         alone.append(part.grad)
@@ -97,20 +101,20 @@ def test_a_mixed_batch_has_the_loss_and_gradient_of_each_task_alone(tmp_path: Pa
 
 
 def work(folder: Path, output: str, event: Callable[[], object]) -> None:
-    carry_out(request(folder, output), lambda _: event())
+    run_training(request(folder, output), lambda _: event())
 
 
 def test_a_killed_training_of_tasks_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
-    carry_out(request(tmp_path, "whole"))
+    run_training(request(tmp_path, "whole"))
     for events in (12, 45):
         assert jobs.dies(work, tmp_path, f"cut-{events}", events=events)
-        carry_out(request(tmp_path, f"cut-{events}"))
+        run_training(request(tmp_path, f"cut-{events}"))
         for part in ("", "-long", "-short"):
             jobs.assert_identical(tmp_path / f"whole{part}", tmp_path / f"cut-{events}{part}")
 
 
 def test_each_task_is_an_adapter_that_stands_alone(tmp_path: Path) -> None:
-    outcome = carry_out(request(tmp_path, "two"))
+    outcome = run_training(request(tmp_path, "two"))
     base = locate(str(tmp_path / "base"))
     found = {
         name: adapters.load_adapter(tmp_path / f"two-{name}", base) for name in ("long", "short")
@@ -136,13 +140,13 @@ def test_a_small_task_beside_a_large_one_has_held_out_pairs(tmp_path: Path) -> N
     (tmp_path / "a.tsv").write_text(
         "".join(f"large {i} row\trow {i} of many\n" for i in range(3000))
     )
-    data, _ = tasks.prepare(tasks.read(path), 11, NOTHING, 8, 0)
+    data, _ = tasks.prepare_tasks(tasks.read_tasks(path), 11, NOTHING, 8, 0)
     counts = Counter(task for task, _ in data.dev)
     assert counts == {"long": 8, "short": 8}
 
 
 def test_what_is_held_out_of_one_task_is_trained_on_in_none(tmp_path: Path) -> None:
-    data, _ = tasks.prepare(tasks.read(written(tmp_path)), 11, NOTHING, 12, 0)
+    data, _ = tasks.prepare_tasks(tasks.read_tasks(written(tmp_path)), 11, NOTHING, 12, 0)
     taken = [item for _, item in zip(range(300), data.pairs, strict=False)]
     held = {source for _, (source, _) in data.dev}
     assert {task for task, _ in data.dev} == {task for task, _ in taken} == {"long", "short"}
@@ -166,15 +170,15 @@ def test_what_is_held_out_of_one_task_is_trained_on_in_none(tmp_path: Path) -> N
 def test_files_that_are_no_tasks_are_refused(text: str, found: str, tmp_path: Path) -> None:
     (tmp_path / "t.toml").write_text(text)
     with pytest.raises(UserError, match=found):
-        tasks.read(tmp_path / "t.toml")
+        tasks.read_tasks(tmp_path / "t.toml")
 
 
 def test_only_prompts_learn_tasks(tmp_path: Path) -> None:
     asked = request(tmp_path, "none")
     with pytest.raises(UserError, match="it has no prompt"):
-        load(parse("finetuned"), asked.base, Runtime(), tasks=asked.data.tasks)
-    learner = load(parse("ptuning-11"), asked.base, Runtime(), tasks=asked.data.tasks)
-    assert run(learner.trainee, asked.data.pairs, asked.config).step == 7
+        load_setup(parse_kind("finetuned"), asked.base, Runtime(), tasks=asked.data.tasks)
+    setup = load_setup(parse_kind("ptuning-11"), asked.base, Runtime(), tasks=asked.data.tasks)
+    assert train_in_memory(setup.objective, asked.data.pairs, asked.config).step == 7
 
 
 def test_the_command_names_what_it_leaves(tmp_path: Path) -> None:

@@ -18,27 +18,29 @@ from parabench.prompts.encoders import PromptEncoder
 from parabench.prompts.facts import AdapterFacts, BaseIdentity
 from parabench.prompts.table import split_prompts
 from parabench.prompts.templates import Template
-from parabench.training.kinds import Learner
-from parabench.training.resumable import Outcome, loss_curve
+from parabench.training.resumable import TrainingOutcome, loss_curve
+from parabench.training.setup import TrainingSetup
 
 
-def keep(learner: Learner, folder: Path, facts: Mapping[str, Any], outcome: Outcome) -> None:
+def export_result(
+    setup: TrainingSetup, folder: Path, facts: Mapping[str, Any], outcome: TrainingOutcome
+) -> None:
     """Store what was learned in ``folder``; of several tasks, each beside it in ``folder-task``."""
-    if learner.kind.family in ("finetuned", "bart"):
-        _keep_model(learner, folder)
+    if setup.kind.family in ("finetuned", "bart"):
+        _keep_model(setup, folder)
         return
-    base = BaseIdentity.of(learner.checkpoint)
+    base = BaseIdentity.of(setup.checkpoint)
     base = replace(base, name=Path(base.name).name if Path(base.name).is_dir() else base.name)
-    places = folders(folder, learner.templates if learner.several else ())
-    for place, (template, prompt, settings, state) in zip(places, _parts(learner), strict=True):
+    places = result_folders(folder, setup.templates if setup.several else ())
+    for place, (template, prompt, settings, state) in zip(places, _parts(setup), strict=True):
         known = AdapterFacts(
-            template, base, settings, learner.initialiser, loss=loss_curve(outcome), **facts
+            template, base, settings, setup.initialiser, loss=loss_curve(outcome), **facts
         )
         _clear(place)
         adapters.save_adapter(place, prompt, known, state)
 
 
-def folders(folder: Path, tasks: Sequence[Template]) -> list[Path]:
+def result_folders(folder: Path, tasks: Sequence[Template]) -> list[Path]:
     """Where results are stored: in the training's own folder, or beside it for each of the tasks
     that were named.
     """
@@ -48,14 +50,14 @@ def folders(folder: Path, tasks: Sequence[Template]) -> list[Path]:
 
 
 def _parts(
-    learner: Learner,
+    setup: TrainingSetup,
 ) -> Iterator[tuple[Template, Tensor, Mapping[str, Any], Mapping[str, Tensor]]]:
     """For each task: its template and prompt, its encoder's settings, and the state from which
     training could go on.
     """
-    module, templates = learner.trainee.module, learner.templates
+    module, templates = setup.objective.module, setup.templates
     prompts = split_prompts(encoders.evaluate_prompt(module), templates)
-    initial = {} if learner.initial is None else split_prompts(learner.initial, templates)
+    initial = {} if setup.initial is None else split_prompts(setup.initial, templates)
     settings, tensors = (
         encoders.encoder_state(module) if isinstance(module, PromptEncoder) else ({}, {})
     )
@@ -81,13 +83,13 @@ def _alone(tensors: Mapping[str, Tensor], task: int, length: int) -> dict[str, T
     }
 
 
-def _keep_model(learner: Learner, folder: Path) -> None:
+def _keep_model(setup: TrainingSetup, folder: Path) -> None:
     """A transformers folder; its configuration is put there last, so that half a model is never
     taken for one.
     """
     fresh = folder / "training" / "model"
-    learner.model.save_pretrained(fresh)
-    learner.tokenizer.save_pretrained(fresh)
+    setup.model.save_pretrained(fresh)
+    setup.tokenizer.save_pretrained(fresh)
     for path in sorted(fresh.iterdir(), key=lambda path: path.name == "config.json"):
         os.replace(path, folder / path.name)
     fresh.rmdir()

@@ -14,83 +14,83 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from parabench.prompts.templates import Template
 from parabench.training import encoding
-from parabench.training.batches import Encode
-from parabench.training.loop import Loss
-from parabench.training.steps import Row, causal_loss, prompt_loss, seq2seq_loss
+from parabench.training.batches import RowEncoder
+from parabench.training.loop import LossFunction
+from parabench.training.losses import TrainingRow, causal_loss, prompt_loss, seq2seq_loss
 
 
 @dataclass(frozen=True)
-class Trainee:
+class Objective:
     """One thing to train; ``module`` holds what learns, ``room`` is the longest row the model
     reads, in tokens.
     """
 
-    loss: Loss
+    loss: LossFunction
     module: nn.Module
-    encode: Encode[Any]
+    encode: RowEncoder[Any]
     room: int
 
 
-def on_documents(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Trainee:
+def document_objective(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Objective:
     """All weights, on whole documents."""
-    return Trainee(
+    return Objective(
         partial(causal_loss, _trainable(model)),
         model,
-        encoding.documents(tokenizer),
+        encoding.document_encoder(tokenizer),
         _positions(model),
     )
 
 
-def causal(
+def causal_objective(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, template: Template
-) -> Trainee:
+) -> Objective:
     """All weights of a decoder-only model, on pairs in a template."""
-    encode = encoding.causal_pairs(tokenizer, template)
-    return Trainee(partial(causal_loss, _trainable(model)), model, encode, _positions(model))
+    encode = encoding.causal_encoder(tokenizer, template)
+    return Objective(partial(causal_loss, _trainable(model)), model, encode, _positions(model))
 
 
-def seq2seq(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Trainee:
+def seq2seq_objective(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Objective:
     """All weights of an encoder-decoder, on pairs."""
-    encode = encoding.seq2seq_pairs(tokenizer)
-    return Trainee(partial(seq2seq_loss, _trainable(model)), model, encode, _positions(model))
+    encode = encoding.seq2seq_encoder(tokenizer)
+    return Objective(partial(seq2seq_loss, _trainable(model)), model, encode, _positions(model))
 
 
-def prompted(
+def prompt_objective(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     prompt: nn.Module,
     template: Template,
-) -> Trainee:
+) -> Objective:
     """A soft prompt, or the encoder that writes one, in front of a model that is frozen and without
     dropout.
     """
-    lead = encoding.leading(template)
+    lead = encoding.leading_virtual_tokens(template)
     model.requires_grad_(False).eval()
 
-    def loss(rows: Sequence[Row]) -> Tensor:
+    def loss(rows: Sequence[TrainingRow]) -> Tensor:
         return prompt_loss(model, prompt(), rows, lead)
 
-    return Trainee(
-        loss, prompt.train(), encoding.causal_pairs(tokenizer, template), _positions(model) - lead
+    return Objective(
+        loss, prompt.train(), encoding.causal_encoder(tokenizer, template), _positions(model) - lead
     )
 
 
-def on_tasks(
+def task_objective(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     prompts: nn.Module,
     templates: Sequence[Template],
-) -> Trainee:
+) -> Objective:
     """The prompts of several tasks, one under the other, in front of one frozen model; batches mix
     the tasks.
     """
     model.requires_grad_(False).eval()
 
-    def loss(rows: Sequence[Row]) -> Tensor:
+    def loss(rows: Sequence[TrainingRow]) -> Tensor:
         return prompt_loss(model, prompts(), rows, lead=0)
 
-    return Trainee(
-        loss, prompts.train(), encoding.task_pairs(tokenizer, templates), _positions(model)
+    return Objective(
+        loss, prompts.train(), encoding.task_encoder(tokenizer, templates), _positions(model)
     )
 
 

@@ -17,15 +17,15 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from parabench.inference.attention import has_plain_attention, spans
-from parabench.training.prefix import Prefix
+from parabench.training.prefix import PromptPrefix
 
-CHUNK_ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 28}
+_CHUNK_ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 28}
 """Logits that exist at once."""
 GROUP_TOKENS = {"cpu": 192, "cuda": 16384}
 """Text tokens whose activations exist at once behind a soft prompt."""
 
 
-class Row(NamedTuple):
+class TrainingRow(NamedTuple):
     """One training row as token ids: what the model is given, and what it must say (EOS
     included).
     """
@@ -34,7 +34,7 @@ class Row(NamedTuple):
     target: list[int]
 
 
-def causal_loss(model: PreTrainedModel, rows: Sequence[Row]) -> Float[Tensor, ""]:
+def causal_loss(model: PreTrainedModel, rows: Sequence[TrainingRow]) -> Float[Tensor, ""]:
     """Loss of a decoder-only model: fine-tuning, and pre-training when the source is BOS alone."""
     ids, where, targets = _causal_layout(rows, model.device)
     hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
@@ -44,7 +44,7 @@ def causal_loss(model: PreTrainedModel, rows: Sequence[Row]) -> Float[Tensor, ""
 def prompt_loss(
     model: PreTrainedModel,
     prompt: Float[Tensor, "P E"],
-    rows: Sequence[Row],
+    rows: Sequence[TrainingRow],
     lead: int | None = None,
 ) -> Float[Tensor, ""]:
     """Loss of a frozen decoder-only model with a soft prompt (Lester et al. 2021, section 2).
@@ -57,7 +57,7 @@ def prompt_loss(
     _check(rows)
     lead = len(prompt[:lead])
     if not has_plain_attention(model):
-        rows = [Row([*range(-1, -1 - lead, -1), *row.source], row.target) for row in rows]
+        rows = [TrainingRow([*range(-1, -1 - lead, -1), *row.source], row.target) for row in rows]
         ids, where, targets = _causal_layout(rows, model.device)
         embedded = _embedded(model, prompt.to(model.dtype), ids)
         hidden = model.base_model(inputs_embeds=embedded, use_cache=False).last_hidden_state
@@ -69,11 +69,11 @@ def prompt_loss(
 
 
 def _prompt_gradient(
-    model: PreTrainedModel, prompt: Float[Tensor, "P E"], rows: Sequence[Row], lead: int
+    model: PreTrainedModel, prompt: Float[Tensor, "P E"], rows: Sequence[TrainingRow], lead: int
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "P E"] | None]:
     """The loss, and its gradient in the prompt where the prompt asks for one."""
     table, device = prompt.to(model.dtype), model.device
-    prefix = Prefix(model, table[:lead])
+    prefix = PromptPrefix(model, table[:lead])
     loss, exact = torch.zeros((), device=device), torch.autocast(device.type, enabled=False)
     for group in _groups(rows, GROUP_TOKENS[device.type]):
         ids = torch.tensor(
@@ -100,9 +100,9 @@ def _prompt_gradient(
     return loss, prompt.grad
 
 
-def _groups(rows: Sequence[Row], tokens: int) -> Iterator[list[Row]]:
+def _groups(rows: Sequence[TrainingRow], tokens: int) -> Iterator[list[TrainingRow]]:
     """The rows, alike in length, in groups of at most so many tokens or of one row."""
-    group: list[Row] = []
+    group: list[TrainingRow] = []
     for row in sorted(rows, key=lambda row: -len(row.source) - len(row.target)):
         if group and sum(len(part) for row in (*group, row) for part in row) > tokens:
             yield group
@@ -119,7 +119,7 @@ def _embedded(
     return torch.where(virtual[..., None], prompt[(-1 - ids).clamp(min=0)], embedded)
 
 
-def seq2seq_loss(model: PreTrainedModel, rows: Sequence[Row]) -> Float[Tensor, ""]:
+def seq2seq_loss(model: PreTrainedModel, rows: Sequence[TrainingRow]) -> Float[Tensor, ""]:
     """Loss of an encoder-decoder of BART's family."""
     device, start = model.device, model.config.decoder_start_token_id
     sources, mask = _padded([row.source for row in rows], device)
@@ -131,7 +131,7 @@ def seq2seq_loss(model: PreTrainedModel, rows: Sequence[Row]) -> Float[Tensor, "
     return _head_nll(model, outputs.last_hidden_state[mask_out.bool()], targets) / len(targets)
 
 
-def target_tokens(rows: Sequence[Row]) -> int:
+def target_tokens(rows: Sequence[TrainingRow]) -> int:
     """How many tokens the loss is a mean of."""
     return sum(len(row.target) for row in rows)
 
@@ -142,7 +142,7 @@ class _Layout(NamedTuple):
     targets: Int[Tensor, " M"]
 
 
-def _causal_layout(rows: Sequence[Row], device: torch.device) -> _Layout:
+def _causal_layout(rows: Sequence[TrainingRow], device: torch.device) -> _Layout:
     """Right-padded inputs, the positions that predict a target token, and those tokens.
 
     Right padding needs no mask: attention is causal, so no real position sees a pad.
@@ -155,7 +155,7 @@ def _causal_layout(rows: Sequence[Row], device: torch.device) -> _Layout:
     return _Layout(ids, (lines, torch.tensor(places, device=device)), targets)
 
 
-def _check(rows: Sequence[Row]) -> None:
+def _check(rows: Sequence[TrainingRow]) -> None:
     if not all(row.source and row.target for row in rows):
         raise ValueError(
             "a causal row needs at least one source token (BOS) and one target token (EOS)"
@@ -200,7 +200,7 @@ class _HeadNLL(torch.autograd.Function):
         wanted = zip((hidden, weight, bias), ctx.needs_input_grad, strict=False)
         grads = [torch.zeros_like(x) if x is not None and needed else None for x, needed in wanted]
         total = torch.zeros((), device=hidden.device)
-        size = max(1, CHUNK_ELEMENTS[hidden.device.type] // len(weight))
+        size = max(1, _CHUNK_ELEMENTS[hidden.device.type] // len(weight))
         for start in range(0, len(targets), size):
             chunk = slice(start, start + size)
             total += _chunk_nll(hidden[chunk], weight, bias, targets[chunk], grads, chunk)

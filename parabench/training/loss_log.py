@@ -11,7 +11,7 @@ from typing import Any
 from parabench.store.files import append, read, write_atomically
 
 
-class History:
+class LossLog:
     """A file of JSON lines that only grows; what ``add`` has returned from is on disk."""
 
     def __init__(self, path: Path, size: int = 0) -> None:

@@ -17,22 +17,22 @@ from parabench.prompts import encoders, initialisers
 from parabench.prompts.encoders import PromptEncoder
 from parabench.prompts.soft import SoftPrompt, vocabulary_rows
 from parabench.prompts.templates import Template, paraphrase_template
-from parabench.training import trainees
+from parabench.training import objectives
 from parabench.training.config import TrainingConfig
-from parabench.training.trainees import Trainee
+from parabench.training.objectives import Objective
 
-Family = Literal["softprompt", "ptuning", "finetuned", "bart"]
-CHOICES = ("softprompt-N", "ptuning-N", "ptuning-mlp-N", "finetuned", "bart")
+KindFamily = Literal["softprompt", "ptuning", "finetuned", "bart"]
+KIND_CHOICES = ("softprompt-N", "ptuning-N", "ptuning-mlp-N", "finetuned", "bart")
 
 
 @dataclass(frozen=True)
-class Kind:
+class TrainingKind:
     """What a name asks for; ``length`` counts virtual tokens, ``encoder`` writes them in
     p-tuning.
     """
 
     name: str
-    family: Family
+    family: KindFamily
     length: int = 0
     encoder: str = ""
 
@@ -58,51 +58,55 @@ class Kind:
         )
 
 
-def parse(name: str) -> Kind:
+def parse_kind(name: str) -> TrainingKind:
     """The kind of ``softprompt-111``, ``ptuning-mlp-20``, ``finetuned`` or ``bart``; UserError
     lists the choices.
     """
     if name in ("finetuned", "bart"):
-        return Kind(name, name)  # type: ignore[arg-type]
+        return TrainingKind(name, name)  # type: ignore[arg-type]
     match = re.fullmatch(r"(softprompt|ptuning)(?:-(lstm|mlp|tpmlp))?-(\d{1,5})", name)
     if match is None or (match[1] == "softprompt" and match[2]) or int(match[3]) > 10_000:
         raise UserError(
-            f"train {name!r}", "no such kind of system", CHOICES, "parabench train softprompt-20"
+            f"train {name!r}",
+            "no such kind of system",
+            KIND_CHOICES,
+            "parabench train softprompt-20",
         )
     if match[1] == "ptuning" and not int(match[3]):
         raise UserError(
             f"train {name!r}", "an encoder with nothing to write", mend="parabench train ptuning-20"
         )
-    return Kind(name, match[1], int(match[3]), (match[2] or "lstm") * (match[1] == "ptuning"))  # type: ignore[arg-type]
+    encoder = (match[2] or "lstm") if match[1] == "ptuning" else ""
+    return TrainingKind(name, match[1], int(match[3]), encoder)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
-class Learner:
+class TrainingSetup:
     """A loaded model with what learns on it, and all that has to be known to store the result.
 
     ``templates`` has one for each task; ``several`` where the tasks were named, and so each is
     stored by itself.
     """
 
-    kind: Kind
+    kind: TrainingKind
     checkpoint: Checkpoint
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    trainee: Trainee
+    objective: Objective
     templates: tuple[Template, ...]
     several: bool = False
     initialiser: str = ""
     initial: torch.Tensor | None = None
 
 
-def load(
-    kind: Kind,
+def load_setup(
+    kind: TrainingKind,
     checkpoint: Checkpoint,
     runtime: Runtime,
     initialiser: str | None = None,
     recompute: bool = False,
     tasks: tuple[Template, ...] = (),
-) -> Learner:
+) -> TrainingSetup:
     """Load the base model and build what is to be trained, from ``runtime.seed``: for paraphrase,
     or for ``tasks``.
 
@@ -122,10 +126,10 @@ def load(
                 "it has no prompt",
                 mend="parabench train ptuning-20",
             )
-        learner = _whole(kind, checkpoint, replace(runtime, dtype="float32"))
+        setup = _whole(kind, checkpoint, replace(runtime, dtype="float32"))
         if recompute:
-            learner.model.gradient_checkpointing_enable()
-        return learner
+            setup.model.gradient_checkpointing_enable()
+        return setup
     if recompute:
         raise UserError(
             f"train {kind.name!r} with --recompute", "its rows share the prompt's activations"
@@ -137,30 +141,40 @@ def load(
     )
     prompt = _prompt(kind, templates, model, tokenizer, name, runtime.seed).to(model.device)
     if tasks:
-        trainee = trainees.on_tasks(model, tokenizer, prompt, tasks)
+        objective = objectives.task_objective(model, tokenizer, prompt, tasks)
     else:
-        trainee = trainees.prompted(model, tokenizer, prompt, templates[0])
+        objective = objectives.prompt_objective(model, tokenizer, prompt, templates[0])
     initial = encoders.evaluate_prompt(prompt)
-    return Learner(
-        kind, checkpoint, model, tokenizer, trainee, templates, bool(tasks), name, initial
+    return TrainingSetup(
+        kind, checkpoint, model, tokenizer, objective, templates, bool(tasks), name, initial
     )
 
 
-def _whole(kind: Kind, checkpoint: Checkpoint, runtime: Runtime) -> Learner:
+def _whole(kind: TrainingKind, checkpoint: Checkpoint, runtime: Runtime) -> TrainingSetup:
     template = paraphrase_template(0)
     if kind.family == "bart":
         model, tokenizer = load_seq2seq(checkpoint, runtime)
-        return Learner(
-            kind, checkpoint, model, tokenizer, trainees.seq2seq(model, tokenizer), (template,)
+        return TrainingSetup(
+            kind,
+            checkpoint,
+            model,
+            tokenizer,
+            objectives.seq2seq_objective(model, tokenizer),
+            (template,),
         )
     model, tokenizer = load_causal(checkpoint, runtime)
-    return Learner(
-        kind, checkpoint, model, tokenizer, trainees.causal(model, tokenizer, template), (template,)
+    return TrainingSetup(
+        kind,
+        checkpoint,
+        model,
+        tokenizer,
+        objectives.causal_objective(model, tokenizer, template),
+        (template,),
     )
 
 
 def _prompt(
-    kind: Kind,
+    kind: TrainingKind,
     templates: tuple[Template, ...],
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,

@@ -10,18 +10,22 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-from parabench.training import steps
-from parabench.training.steps import Row, causal_loss, prompt_loss, seq2seq_loss
+from parabench.training import losses
+from parabench.training.losses import TrainingRow, causal_loss, prompt_loss, seq2seq_loss
 from tests.support import tiny
 
-ROWS = [Row([2, 40, 41, 42, 7], [50, 51, 52, 2]), Row([2, 9], [60, 2]), Row([2, 30, 31], [2])]
+ROWS = [
+    TrainingRow([2, 40, 41, 42, 7], [50, 51, 52, 2]),
+    TrainingRow([2, 9], [60, 2]),
+    TrainingRow([2, 30, 31], [2]),
+]
 
 
 def causal(kind: str, folder: Path) -> torch.nn.Module:
     return AutoModelForCausalLM.from_pretrained(tiny.CAUSAL[kind](folder), dtype=torch.float32)
 
 
-def labelled(rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def labelled(rows: list[TrainingRow]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Right-padded ids, mask and labels as the transformers documentation has them."""
     longest = max(len(row.source) + len(row.target) for row in rows)
     pads = [longest - len(row.source) - len(row.target) for row in rows]
@@ -57,7 +61,7 @@ def assert_equal_gradients(
 def test_causal_loss_and_gradients_equal_transformers(
     kind: str, chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(steps.CHUNK_ELEMENTS, "cpu", chunk)
+    monkeypatch.setitem(losses._CHUNK_ELEMENTS, "cpu", chunk)
     model = causal(kind, tmp_path)
     ids, mask, labels = labelled(ROWS)
     assert_equal_gradients(
@@ -99,9 +103,9 @@ def test_groups_of_rows_and_chunks_of_targets_leave_loss_and_gradient(
     prompt = torch.nn.Parameter(torch.randn(7, width, generator=torch.Generator().manual_seed(0)))
     whole = prompt_loss(model, prompt, ROWS)
     (gradient,) = torch.autograd.grad(whole, prompt)
-    monkeypatch.setitem(steps.GROUP_TOKENS, "cpu", 1)
-    monkeypatch.setitem(steps.CHUNK_ELEMENTS, "cpu", 1)
-    assert [len(group) for group in steps._groups(ROWS, 1)] == [1, 1, 1]
+    monkeypatch.setitem(losses.GROUP_TOKENS, "cpu", 1)
+    monkeypatch.setitem(losses._CHUNK_ELEMENTS, "cpu", 1)
+    assert [len(group) for group in losses._groups(ROWS, 1)] == [1, 1, 1]
     parts = prompt_loss(model, prompt, ROWS)
     torch.testing.assert_close(parts, whole)
     torch.testing.assert_close(torch.autograd.grad(2 * parts, prompt)[0], 2 * gradient)
@@ -126,7 +130,7 @@ def test_attention_of_another_kind_takes_the_plain_path(
     model = causal("opt", tmp_path).requires_grad_(False).eval()
     prompt = torch.nn.Parameter(torch.randn(7, 32, generator=torch.Generator().manual_seed(0)))
     shared = prompt_loss(model, prompt, ROWS)
-    monkeypatch.setattr(steps, "has_plain_attention", lambda model: False)
+    monkeypatch.setattr(losses, "has_plain_attention", lambda model: False)
     assert_equal_gradients(
         torch.nn.ParameterList([prompt]), prompt_loss(model, prompt, ROWS), shared
     )
@@ -144,9 +148,11 @@ def test_autocast_in_bf16_stays_near(tmp_path: Path) -> None:
 
 def test_virtual_tokens_inside_the_text_equal_embeddings_put_there(tmp_path: Path) -> None:
     model = causal("opt", tmp_path).requires_grad_(False).eval()
-    rows = [Row([2, 40, -2, -3, 7], [50, 51, 2]), Row([2, 9, -2, -3], [60, 2])]
+    rows = [TrainingRow([2, 40, -2, -3, 7], [50, 51, 2]), TrainingRow([2, 9, -2, -3], [60, 2])]
     prompt = torch.nn.Parameter(torch.randn(3, 32, generator=torch.Generator().manual_seed(0)))
-    plain = [Row([7 if token < 0 else token for token in row.source], row.target) for row in rows]
+    plain = [
+        TrainingRow([7 if token < 0 else token for token in row.source], row.target) for row in rows
+    ]
     ids, mask, labels = labelled(plain)
     embedded = model.get_input_embeddings()(ids)
     for line, row in enumerate(rows):
@@ -174,7 +180,10 @@ def test_a_prompt_of_no_rows_leaves_the_loss_unchanged(tmp_path: Path) -> None:
 
 def test_seq2seq_loss_and_gradients_equal_transformers(tmp_path: Path) -> None:
     model = AutoModelForSeq2SeqLM.from_pretrained(tiny.bart(tmp_path), dtype=torch.float32)
-    rows = [Row([0, 40, 41, 42, 2], [0, 50, 51, 2]), Row([0, 9, 2], [0, 60, 61, 62, 63, 2])]
+    rows = [
+        TrainingRow([0, 40, 41, 42, 2], [0, 50, 51, 2]),
+        TrainingRow([0, 9, 2], [0, 60, 61, 62, 63, 2]),
+    ]
     model.final_logits_bias.normal_(generator=torch.Generator().manual_seed(0))
     sources = torch.tensor([[0, 40, 41, 42, 2], [0, 9, 2, 1, 1]])
     labels = torch.tensor([[0, 50, 51, 2, -100, -100], [0, 60, 61, 62, 63, 2]])
@@ -184,6 +193,6 @@ def test_seq2seq_loss_and_gradients_equal_transformers(tmp_path: Path) -> None:
 
 def test_a_row_without_source_or_target_is_refused(tmp_path: Path) -> None:
     model = causal("opt", tmp_path)
-    for row in (Row([], [5, 2]), Row([2], [])):
+    for row in (TrainingRow([], [5, 2]), TrainingRow([2], [])):
         with pytest.raises(ValueError, match="at least one"):
             causal_loss(model, [row])
