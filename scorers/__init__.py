@@ -1,6 +1,7 @@
 """The table of built-in scorers: a new one is one file here and one line below."""
 
 SCORERS = {
+    "answers": "parabench.scorers.answers:build_answers",
     "bartscore": "parabench.scorers.bartscore:build",
     "bertibleu": "parabench.scorers.bertibleu:build",
     "bertscore": "parabench.scorers.bertscore:build",
@@ -10,6 +11,8 @@ SCORERS = {
     "evaluate": "parabench.scorers.evaluate:build",
     "fluency": "parabench.scorers.fluency:build",
     "ibleu": "parabench.scorers.ibleu:build",
+    "intent-slot": "parabench.scorers.intentslot:build",
+    "labels": "parabench.scorers.answers:build_labels",
     "nli": "parabench.scorers.nli:build",
     "paraphrase-opt": "parabench.scorers.paraphraseopt:build",
     "parascore": "parabench.scorers.parascore:build",

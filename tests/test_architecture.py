@@ -60,12 +60,12 @@ LAYERS: tuple[dict[str, str], ...] = (
     {
         "prompts": (
             "adapters convert encoders facts files importers initialisers nemo peft_format "
-            "records rendering snapshots soft table templates validation"
+            "records rendering snapshots soft table task_file templates validation"
         ),
         "suites": "lock suite",
         "scorers": (
-            "aggregation bartscore bertibleu bertscore bleu chrf diagnostics divergence edits "
-            "evaluate fluency ibleu matching nli overlap parallel paraphraseopt parascore "
+            "aggregation answers bartscore bertibleu bertscore bleu chrf diagnostics divergence edits "
+            "evaluate fluency ibleu intentslot matching nli overlap parallel paraphraseopt parascore "
             "pretrained rouge sari scorer_options segment selfbleu ter"
         ),
     },
@@ -73,7 +73,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         "models": "checkpoints downloads hub loading local pickles",
         "data": (
             "components corpora examples fetching filters leakage normalise perturbations "
-            "predictions sketches specs spill text_files training_set"
+            "predictions sketches specs spill task_data text_files training_set"
         ),
     },
     {

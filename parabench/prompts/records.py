@@ -1,9 +1,9 @@
-"""Task records from JSON Lines: every line checked against its task's template before any model
+"""Task records from JSON or JSON Lines, each checked against its task's template before any model
 sees it.
 
 The rules are NeMo's (``gpt_prompt_learning_dataset.py`` v1.10, rules 2, 7 and 8) and those it
-lacks: missing fields, unknown tasks, values that are no text, and values that hold a marker or a
-slot. Each error names file and line.
+lacks: missing fields, unknown tasks, values that are not text, and values that hold a marker or a
+slot. Each error names the file and line, and the task.
 """
 
 from __future__ import annotations
@@ -16,10 +16,19 @@ from pathlib import Path
 from parabench.contracts import UserError
 from parabench.prompts.templates import BRACKET, PIECES, Template
 
+RECORD_FILE_FORMATS = (".jsonl", ".json")
+WHITESPACE = " \t\r\n"
+"""What JSON allows between values."""
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 
 @dataclass(frozen=True)
 class TaskRecord:
-    """One checked example of a task; ``id`` is ``file:line``."""
+    """One checked example of a task.
+
+    ``id`` is ``file:line``, or ``record:number`` for records in memory; ``fields`` are the values
+    by the names of the template's slots.
+    """
 
     id: str
     taskname: str
@@ -29,22 +38,26 @@ class TaskRecord:
 def read_records(
     path: Path, templates: Mapping[str, Template], training: bool
 ) -> Iterator[TaskRecord]:
-    """The records of a JSON Lines file, in order; UserError at the first line that breaks a
-    rule.
+    """Yield the records of a file in order: one object a line, or one array of objects.
+
+    With ``training`` every record needs its answer; without, the answer may be absent. Raises
+    UserError at the first line that breaks a rule, and where the file cannot be read.
     """
-    try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                where = f"{path.name}:{number}"
-                yield check_record(_parse(line, where), where, templates, training)
-    except OSError as error:
-        raise UserError(f"read the records {path}", str(error.strerror)) from None
+    if path.suffix not in RECORD_FILE_FORMATS:
+        found = f"a {path.suffix or 'nameless'} file"
+        raise UserError(f"read the records {path}", found, RECORD_FILE_FORMATS)
+    numbered = _array_items(path) if _begins_as_array(path) else _json_lines(path)
+    for number, content in numbered:
+        yield check_record(content, f"{path.name}:{number}", templates, training)
 
 
 def check_records(
     records: Iterable[Mapping[str, object]], templates: Mapping[str, Template], training: bool
 ) -> Iterator[TaskRecord]:
-    """The same for records that are in memory; ``id`` is ``record:number``."""
+    """The same for records in memory; ``id`` is ``record:number``.
+
+    Raises UserError at the first record that breaks a rule.
+    """
     for number, record in enumerate(records, start=1):
         yield check_record(record, f"record:{number}", templates, training)
 
@@ -52,27 +65,48 @@ def check_records(
 def check_record(
     record: object, where: str, templates: Mapping[str, Template], training: bool
 ) -> TaskRecord:
-    """One record against its template; in training the answer is required, at inference it may be
-    absent.
+    """One record against the template of its task; ``where`` names it in errors.
+
+    In training the answer is required; at inference it may be absent. Raises UserError for a record
+    that is not an object of texts, an unknown task, a field too many or missing, and a value that
+    holds a marker, a slot or half a character.
     """
-    if not isinstance(record, Mapping) or not all(
-        isinstance(value, str) for value in record.values()
-    ):
-        raise _error(
-            where, "not an object whose values are all text", "write numbers and lists as text"
-        )
-    fields = {str(name): str(value) for name, value in record.items() if name != "taskname"}
+    if not isinstance(record, Mapping):
+        found = f"a {type(record).__name__}, not an object"
+        raise _error(where, found, "write one JSON object for each record")
     task = record.get("taskname")
-    if task not in templates:
-        raise UserError(f"use the record {where}", f"the taskname {task!r}", sorted(templates))
-    template = templates[str(task)]
-    _check_names(where, template, fields, training)
+    if not isinstance(task, str) or task not in templates:
+        found = "no taskname" if task is None else f"the taskname {task!r}"
+        raise UserError(f"use the record {where}", found, sorted(templates))
+    template = templates[task]
+    where_and_task = f"{where} of task {task!r}"
+    fields: dict[str, str] = {}
+    for name, value in record.items():
+        if not isinstance(value, str):
+            found = f"the field {name!r} is not text but {json.dumps(value, default=str)[:40]}"
+            raise _error(where_and_task, found, "write numbers and lists as text")
+        if name != "taskname":
+            fields[str(name)] = value
+    _check_names(where_and_task, template, fields, training)
     for name, value in fields.items():
-        _check_value(where, template, name, value)
+        _check_value(where_and_task, template, name, value)
     return TaskRecord(where, template.taskname, fields)
 
 
+def check_every_task_has_records(
+    records: Iterable[TaskRecord], templates: Iterable[Template], what: str
+) -> None:
+    """Refuse, with UserError, a task without a single record; ``what`` says which records."""
+    present = {record.taskname for record in records}
+    missing = [template.taskname for template in templates if template.taskname not in present]
+    if missing:
+        found = f"no record of the task {missing[0]!r}"
+        mend = f"add records with the taskname {missing[0]!r}, or leave the task out"
+        raise UserError(f"use the {what}", found, sorted(present), mend)
+
+
 def _check_names(where: str, template: Template, fields: Mapping[str, str], training: bool) -> None:
+    slots = ", ".join(template.fields) or "none"
     extra = [name for name in fields if name not in template.fields]
     if extra:
         bracketed = extra[0] in BRACKET.findall(template.prompt_template)
@@ -81,22 +115,17 @@ def _check_names(where: str, template: Template, fields: Mapping[str, str], trai
             if bracketed
             else "leave it out, or name it in the template"
         )
-        raise _error(
-            where,
-            f"the field {extra[0]!r}, which the template of {template.taskname!r} has not",
-            mend,
-        )
+        found = f"the field {extra[0]!r}, for which the template has no slot; slots: {slots}"
+        raise _error(where, found, mend)
     optional = () if training else (template.answer_field,)
     missing = [name for name in template.fields if name not in fields and name not in optional]
     if missing:
-        raise _error(
-            where,
-            f"no field {missing[0]!r}, which the template of {template.taskname!r} has",
-            "add it",
-        )
+        found = f"no field {missing[0]!r}, for which the template has a slot; slots: {slots}"
+        raise _error(where, found, f"add {missing[0]!r} to the record")
 
 
 def _check_value(where: str, template: Template, name: str, value: str) -> None:
+    """Refuse text that NeMo would have expanded: markers, and the slots of this template."""
     slots = {f"{{{field}}}" for field in template.fields}
     inside = [
         piece for piece in PIECES.findall(value) if piece in slots or not piece.startswith("{")
@@ -106,16 +135,64 @@ def _check_value(where: str, template: Template, name: str, value: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise _error(
-            where, f"half a character in the field {name!r} ({error.reason})", "write it as UTF-8"
-        ) from None
+        found = f"half a character in the field {name!r} ({error.reason})"
+        raise _error(where, found, "write it as UTF-8") from None
 
 
-def _parse(line: bytes, where: str) -> object:
+def _json_lines(path: Path) -> Iterator[tuple[int, object]]:
+    """The line number and the value of every line."""
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                yield number, _parse_line(line, f"{path.name}:{number}")
+    except OSError as error:
+        raise UserError(f"read the records {path}", str(error.strerror)) from None
+
+
+def _parse_line(line: bytes, where: str) -> object:
     try:
         return json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _error(where, f"not JSON ({error})", "write one JSON object on each line") from None
+
+
+def _begins_as_array(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(4096)
+    except OSError as error:
+        raise UserError(f"read the records {path}", str(error.strerror)) from None
+    return beginning.removeprefix(BYTE_ORDER_MARK).lstrip(WHITESPACE.encode()).startswith(b"[")
+
+
+def _array_items(path: Path) -> Iterator[tuple[int, object]]:
+    """The items of the file's one array, each with the number of the line on which it begins."""
+    asked, mend = f"read the records {path}", "write one array of objects, or JSON Lines"
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(asked, str(error.strerror)) from None
+    except UnicodeDecodeError as error:
+        raise UserError(asked, f"not UTF-8 ({error.reason})", mend="save it as UTF-8") from None
+    try:
+        items = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(asked, f"not JSON ({error})", mend=mend) from None
+    return zip(_item_lines(text, len(items)), items, strict=True)
+
+
+def _item_lines(text: str, count: int) -> Iterator[int]:
+    """The line on which each of ``count`` items of a valid JSON array begins, counted from 1."""
+    decoder = json.JSONDecoder()
+    place, line, counted_to = text.index("[") + 1, 1, 0
+    for _ in range(count):
+        # Between two items there is whitespace and one comma.
+        while text[place] in WHITESPACE + ",":
+            place += 1
+        line += text.count("\n", counted_to, place)
+        counted_to = place
+        yield line
+        place = decoder.raw_decode(text, place)[1]
 
 
 def _error(where: str, found: str, mend: str) -> UserError:

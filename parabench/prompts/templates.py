@@ -41,7 +41,9 @@ class Template:
     ``virtual_token_splits[i]`` virtual tokens stand where ``<|VIRTUAL_PROMPT_i|>`` does, and the
     tokenizer's EOS where ``<|EOS|>`` does. ``truncate_field`` is shortened when a record is too
     long. ``answer_field`` stands last and is what the model learns to write; with
-    ``answer_only_loss`` nothing else enters the loss. Source: NeMo v1.10
+    ``answer_only_loss`` nothing else enters the loss. An answer ends at EOS or before the first of
+    the strings in ``stop``, and has at most ``max_new_tokens`` tokens (None: what the caller
+    decodes with). Source: NeMo v1.10
     ``megatron_gpt_prompt_learning_model.py``.
     """
 
@@ -54,6 +56,8 @@ class Template:
     truncate_field: str | None = None
     answer_field: str | None = None
     answer_only_loss: bool = False
+    stop: tuple[str, ...] = ()
+    max_new_tokens: int | None = None
 
     def __post_init__(self) -> None:
         for found, mend in _faults(self):
@@ -88,6 +92,11 @@ class Template:
             else ""
         )
         return before[len(before.rstrip(" ")) :]
+
+
+def template_slots(text: str) -> list[str]:
+    """The names in the slots of a template's text, in order, as often as they stand there."""
+    return SLOT.findall(text)
 
 
 def parse_template(settings: Mapping[str, object]) -> Template:
@@ -179,6 +188,10 @@ def _faults(template: Template) -> Iterator[tuple[str, str]]:
         yield f"the answer {{{answer}}} stands in the prompt too", "keep the last one"
     if answer is None and template.answer_only_loss:
         yield "answer_only_loss without an answer_field", "set answer_field"
+    if not all(template.stop):
+        yield "an empty string among the stop strings", "leave it out; EOS always ends an answer"
+    if template.max_new_tokens is not None and template.max_new_tokens < 1:
+        yield f"max_new_tokens {template.max_new_tokens}", "use a number of 1 or more"
     if answer is not None and cut == answer:
         yield f"truncate_field is the answer {answer!r}", "truncate another field"
 

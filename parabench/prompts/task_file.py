@@ -1,0 +1,119 @@
+"""Tasks files: the templates of several tasks as a list, in TOML, YAML or JSON.
+
+The shape is that of NeMo's notebook ``Multitask_Prompt_and_PTuning.ipynb``: a list of tables with
+``taskname``, ``prompt_template``, ``total_virtual_tokens``, ``virtual_token_splits`` and
+``truncate_field``; ``answer_field``, ``answer_only_loss``, ``stop`` and ``max_new_tokens`` may be
+left out. In TOML each table is headed ``[[task]]``; in YAML and JSON the list may stand by itself or
+under ``task_templates``, as in NeMo's configuration files.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from parabench.contracts import UserError
+from parabench.prompts.templates import (
+    Template,
+    parse_template,
+    template_slots,
+    templates_by_name,
+)
+
+TASK_FILE_FORMATS = (".toml", ".yaml", ".yml", ".json")
+LIST_KEYS = ("task_templates", "tasks", "task")
+EXAMPLE = "see docs/tasks.md for a tasks file in each format"
+
+
+def read_tasks(path: Path) -> tuple[Template, ...]:
+    """Read the templates of a tasks file, in its order.
+
+    Raises UserError, naming the file and the task, for an unreadable file, a list that is missing
+    or empty, an unknown or missing key, a rule of ``Template`` that is broken, and a name that is
+    used twice.
+    """
+    templates = tuple(
+        _read_entry(path, number, entry) for number, entry in enumerate(_entries(path), start=1)
+    )
+    if not templates:
+        raise UserError(f"read the tasks file {path}", "no task", mend=EXAMPLE)
+    try:
+        templates_by_name(templates)
+    except UserError as error:
+        mend = "give each task a name of its own"
+        raise UserError(f"read the tasks file {path}", error.found, mend=mend) from None
+    return templates
+
+
+def with_answer(settings: Mapping[str, object]) -> dict[str, object]:
+    """The settings with ``answer_field`` filled in: the last slot, where the template ends with it.
+
+    NeMo's notebook leaves the key out where ``answer_only_loss`` is false; the field is then still
+    what the model is to write, and is absent from test records.
+    """
+    text = settings.get("prompt_template")
+    if "answer_field" in settings or not isinstance(text, str):
+        return dict(settings)
+    slots = template_slots(text)
+    # A slot that stands earlier too is part of the question, so it cannot be the answer.
+    ends_with_slot = bool(slots) and text.endswith(f"{{{slots[-1]}}}")
+    if not ends_with_slot or slots.count(slots[-1]) > 1:
+        return dict(settings)
+    return {**settings, "answer_field": slots[-1]}
+
+
+def _entries(path: Path) -> list[object]:
+    """The list of tables in a file, whichever way it is written down."""
+    asked = f"read the tasks file {path}"
+    content = _parse_file(path)
+    if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
+        content = content["model"]  # NeMo's whole configuration file
+    if isinstance(content, Mapping):
+        present = [key for key in LIST_KEYS if key in content]
+        if len(present) != 1:
+            found = f"the keys {', '.join(map(str, content)) or 'none'}"
+            raise UserError(asked, found, LIST_KEYS, "name the list of tasks by one of these keys")
+        content = content[present[0]]
+    if not isinstance(content, list):
+        found = f"a {type(content).__name__} where the list of tasks belongs"
+        raise UserError(asked, found, mend=EXAMPLE)
+    return content
+
+
+def _parse_file(path: Path) -> object:
+    asked = f"read the tasks file {path}"
+    if path.suffix not in TASK_FILE_FORMATS:
+        raise UserError(asked, f"a {path.suffix or 'nameless'} file", TASK_FILE_FORMATS)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(asked, str(error.strerror), mend=EXAMPLE) from None
+    except UnicodeDecodeError as error:
+        raise UserError(asked, f"not UTF-8 ({error.reason})", mend="save it as UTF-8") from None
+    try:
+        if path.suffix == ".toml":
+            return tomllib.loads(text)
+        if path.suffix == ".json":
+            return json.loads(text)
+        return yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        found = f"not {path.suffix[1:].upper()} ({' '.join(str(error).split())})"
+        raise UserError(asked, found, mend=EXAMPLE) from None
+
+
+def _read_entry(path: Path, number: int, entry: object) -> Template:
+    """One entry as a template; an error names the file and the entry besides the task."""
+    where = f"read entry {number} of the tasks file {path}"
+    if not isinstance(entry, Mapping):
+        found = f"a {type(entry).__name__} where a table of settings belongs"
+        raise UserError(where, found, mend=EXAMPLE)
+    settings = {str(key): value for key, value in entry.items()}
+    try:
+        return parse_template(with_answer(settings))
+    except UserError as error:
+        asked = f"{where}, task {settings.get('taskname')!r}"
+        raise UserError(asked, error.found, error.choices, error.mend) from None

@@ -1,0 +1,106 @@
+"""Intent and slots in one text, ``Intent: NAME`` and ``Slots: name(words), …``, one line each.
+
+The form of NeMo's notebook ``Multitask_Prompt_and_PTuning.ipynb``; slots are scored as CoNLL scores
+names: right where name and words are both right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from parabench.contracts import Column, Example, Scorer, Setting, Signature, UserError, additive
+
+from . import scorer_options
+from .aggregation import need_references
+
+FORM = re.compile(r"\s*Intent:[ \t]*(\S+)\s+Slots:[ \t]*(\S.*?)\s*", re.DOTALL)
+SPAN = re.compile(r"\s*(\w+)\(([^()]*)\)\s*")
+
+
+class Frame(NamedTuple):
+    """An intent and its slots, as often as each occurs."""
+
+    intent: str
+    slots: Counter[tuple[str, str]]
+
+
+def parse_frame(text: str) -> Frame | None:
+    """The intent and slots of a text; None where it has another form."""
+    match = FORM.fullmatch(text)
+    if match is None:
+        return None
+    slots: Counter[tuple[str, str]] = Counter()
+    if match[2] != "None":
+        # Commas occur inside words too, so only one that follows a closing bracket separates.
+        for part in re.split(r"(?<=\)),", match[2]):
+            span = SPAN.fullmatch(part)
+            if span is None:
+                return None
+            slots[span[1], " ".join(span[2].split())] += 1
+    return Frame(match[1], slots)
+
+
+@dataclass(frozen=True)
+class IntentSlot:
+    """Intent accuracy and slot F1 over all slots of all texts, 0 to 100.
+
+    A text of another form has no intent and no slots, and is counted in ``unparsed``. Statistics:
+    intent right, slots right, slots given, slots wanted, text unparsed, one.
+    """
+
+    columns: tuple[Column, ...] = (
+        Column("intent_accuracy", "up", "reference", 1, "intents that are the reference's"),
+        Column("slot_f1", "up", "reference", 1, "micro F1 of slots, name and words right"),
+        Column("unparsed", "down", "output", 1, "texts that are no intent and slots"),
+    )
+    signature: Signature = Signature("intent-slot", (("slots", "micro"), ("words", "exact")))
+
+    def measure(
+        self, examples: Sequence[Example], texts: Sequence[str]
+    ) -> Float[np.ndarray, "N 6"]:
+        """One row of counts per example, against its first reference.
+
+        UserError where an example has no reference, or one of another form.
+        """
+        need_references("intent-slot", examples)
+        statistics = np.empty((len(examples), 6))
+        for place, (example, text) in enumerate(zip(examples, texts, strict=True)):
+            wanted = parse_frame(example.references[0])
+            if wanted is None:
+                found = f"the reference {example.references[0][:60]!r}"
+                mend = "write it as 'Intent: NAME', a line break, 'Slots: name(words), …' or 'None'"
+                raise UserError(f"score example {example.id!r} with intent-slot", found, mend=mend)
+            given = parse_frame(text)
+            slots = given.slots if given else Counter()
+            statistics[place] = (
+                given is not None and given.intent == wanted.intent,
+                (slots & wanted.slots).total(),
+                slots.total(),
+                wanted.slots.total(),
+                given is None,
+                1,
+            )
+        return statistics
+
+    @additive
+    def combine(self, statistics: Float[np.ndarray, "*draws N 6"]) -> Float[np.ndarray, "*draws C"]:
+        """The columns in percent; slot F1 is NaN where neither side has any slot."""
+        sums = statistics.sum(axis=-2)
+        intent, right, given, wanted, unparsed, texts = np.moveaxis(sums, -1, 0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            f1 = 2 * right / (given + wanted)
+            return 100 * np.stack([intent / texts, f1, unparsed / texts], axis=-1)
+
+
+def build(variant: str, setting: Setting) -> Scorer:
+    """The scorer of the name ``intent-slot``; it has no options."""
+    scorer_options.no_variant("intent-slot", variant)
+    scorer_options.read_options("intent-slot", setting)
+    return IntentSlot()
