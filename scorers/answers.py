@@ -57,7 +57,10 @@ class Answers:
         Column("exact_match", "up", "reference", 1, "answers equal to a reference, normalised"),
         Column("token_f1", "up", "reference", 1, "F1 of the words shared with the best reference"),
     )
-    signature: Signature = Signature("answers", (("normalise", "squad"), ("references", "best")))
+
+    @property
+    def signature(self) -> Signature:
+        return Signature("answers", (("normalise", "squad"), ("references", "best")))
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
@@ -91,7 +94,10 @@ class Labels:
         Column("accuracy", "up", "reference", 1, "labels that are the reference's"),
         Column("macro_f1", "up", "reference", 1, "mean F1 over the references' classes"),
     )
-    signature: Signature = Signature("labels", (("case", "ignored"), ("classes", "references")))
+
+    @property
+    def signature(self) -> Signature:
+        return Signature("labels", (("case", "ignored"), ("classes", "references")))
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]

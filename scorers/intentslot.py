@@ -60,7 +60,10 @@ class IntentSlot:
         Column("slot_f1", "up", "reference", 1, "micro F1 of slots, name and words right"),
         Column("unparsed", "down", "output", 1, "texts that are no intent and slots"),
     )
-    signature: Signature = Signature("intent-slot", (("slots", "micro"), ("words", "exact")))
+
+    @property
+    def signature(self) -> Signature:
+        return Signature("intent-slot", (("slots", "micro"), ("words", "exact")))
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]

@@ -76,7 +76,7 @@ def test_an_array_of_records_names_their_lines(tmp_path):
     assert [record.id for record in found] == ["data.json:3", "data.json:5"]
     assert found[0].fields["x"] == "a\nb"
     path.write_text('[{"taskname": "t", "x": "rain", "y": "wet"},\n\n{"taskname": "u"}]')
-    with pytest.raises(UserError, match="record data.json:3"):
+    with pytest.raises(UserError, match=r"record data\.json:3"):
         list(records.read_records(path, TASKS, True))
 
 
