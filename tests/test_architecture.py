@@ -83,7 +83,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         ),
         "store": "blocks files index log positions records run_folder tables",
         "stats": "arrays clusters leave_one_out seeds significance streaming undefined validity",
-        "render": "diff escape figures svg templating",
+        "render": "diff escape figures labels svg templating",
         "registry": "",
     },
     {

@@ -1,4 +1,4 @@
-"""Word-level differences of a text from its source, as runs that a page can show."""
+"""Word-level differences of a text from its source, as marked runs that a page can show."""
 
 from __future__ import annotations
 
@@ -11,40 +11,46 @@ _WORD = re.compile(r"\s+|\w+(?:['’]\w+)*\s*|[^\w\s]\s*")
 
 
 def split_words(text: str) -> list[str]:
-    """The text cut into words and punctuation marks, each with the blanks that follow it; joined
-    they are the text.
+    """Split a text into words and punctuation marks, each with the blanks that follow it.
+
+    Joined, the parts are the text again.
     """
     return _WORD.findall(text)
 
 
 def word_diff(source: str, text: str) -> list[str]:
-    """What a text keeps of its source, adds and removes: strings led by a blank, ``+`` or ``-``, in
-    reading order.
+    """Find which words of its source a text keeps, adds and removes.
 
-    The fewest words are added and removed, case and blanks apart (longest common subsequence).
-    Without the ``-`` runs and the leading marks the strings join to the text.
+    Returns runs in reading order, each a string whose first character is its mark: a blank for
+    kept, ``+`` for added, ``-`` for removed. Without the ``-`` runs and without the marks they
+    join to ``text``. The fewest words are added and removed (longest common subsequence); case and
+    surrounding blanks do not count.
     """
     before, after = split_words(source), split_words(text)
-    found: list[str] = []
-    for step in Indel.opcodes([_key(word) for word in before], [_key(word) for word in after]):
-        if step.tag == "insert":
-            found.append(_ADDED + "".join(after[step.dest_start : step.dest_end]))
-        elif step.tag == "delete":
-            found.append(_REMOVED + "".join(before[step.src_start : step.src_end]))
+    steps = Indel.opcodes(_comparable(before), _comparable(after))
+    runs: list[str] = []
+    for step in steps:
+        if step.tag == "delete":
+            # Removed words are in the source alone, so they are shown as the source writes them.
+            removed = before[step.src_start : step.src_end]
+            runs.append(_REMOVED + "".join(removed))
         else:
-            found.append(_KEPT + "".join(after[step.dest_start : step.dest_end]))
-    return found
+            # Kept words are shown in the spelling of the text, which is what is displayed.
+            mark = _ADDED if step.tag == "insert" else _KEPT
+            runs.append(mark + "".join(after[step.dest_start : step.dest_end]))
+    return runs
 
 
 def is_copy(source: str, text: str) -> bool:
-    """Whether the text has the words of the source and no others, in its order; case, blanks and
-    marks apart.
+    """Whether a text has the words of its source, in order, and no others.
+
+    Case, blanks and punctuation do not count.
     """
     return _bare(source) == _bare(text)
 
 
-def _key(word: str) -> str:
-    return word.strip().casefold()
+def _comparable(words: list[str]) -> list[str]:
+    return [word.strip().casefold() for word in words]
 
 
 def _bare(text: str) -> list[str]:

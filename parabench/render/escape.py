@@ -1,7 +1,7 @@
-"""Escaping, one function for each place where foreign text is written: terminal, Markdown, CSV.
+"""Escaping, one function for each output format: terminal, Markdown, CSV and LaTeX.
 
-Names, notes and model outputs are text nobody controls. What each function returns shows that text
-there and does nothing else.
+Names, notes and model outputs are untrusted text. What each function returns displays that text in
+its format and cannot change anything around it.
 """
 
 from __future__ import annotations
@@ -9,14 +9,21 @@ from __future__ import annotations
 import re
 import unicodedata
 
+# Characters that reorder the text around them. Unicode counts most of them as format characters
+# (Cf), as it does the joiners of emoji, which must stay; so they are listed one by one.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+# Controls, lone surrogates, line and paragraph separators.
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
-# The last three keep GitHub from making links of addresses; the group before them starts a list or
-# a heading.
+
+# In order: characters that have a meaning anywhere; those that begin a list or a heading at the
+# start of a text; and the last three, of which GitHub makes links of addresses by itself.
 _MARKDOWN = re.compile(
     r"[\\`*_{}\[\]<>()#!|~$&]|^[-+=]|(?<=^\d)[.)]|(?<=^\d\d)[.)]|:(?=//)|@|(?<=www)\.",
     re.IGNORECASE,
 )
+
+# Quotes and hyphens are here because LaTeX joins "--" to a dash and "``" to a quotation mark.
 _LATEX = {
     "\\": r"\textbackslash{}",
     "^": r"\textasciicircum{}",
@@ -29,17 +36,22 @@ _LATEX = {
     "`": r"\textasciigrave{}",
     "-": "-{}",
 }
+
+# Full-width forms too: some spreadsheets take them for the ASCII ones.
 _FORMULA = tuple("=+-@＝＋－＠")
 
 
 def visible(text: str) -> str:
-    r"""The text on one line, nothing hidden: newlines as ``⏎``, controls, bidi marks, lone
-    surrogates as ``\x1b``.
+    r"""Put a text on one line with nothing hidden, for a terminal or a page.
+
+    Line breaks become ``⏎``; controls, bidirectional marks and lone surrogates become escapes such
+    as ``\x1b``. Everything else, whatever its script, stays as it is.
     """
     joined = re.sub(r"\r\n|\n|\r", "⏎", text)
-    return (
-        "".join(map(_seen, joined)) if not joined.isascii() or not joined.isprintable() else joined
-    )
+    # Most texts are plain ASCII: they need no look at each character.
+    if joined.isascii() and joined.isprintable():
+        return joined
+    return "".join(map(_seen, joined))
 
 
 def _seen(character: str) -> str:
@@ -48,36 +60,45 @@ def _seen(character: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """The text as GitHub Markdown that renders as itself in a table cell, a heading, a list item or
-    a paragraph.
+    """Escape a text for GitHub Markdown.
+
+    It renders as itself in a table cell, a heading, a list item and a paragraph.
     """
     return _MARKDOWN.sub(r"\\\g<0>", visible(text).strip())
 
 
 def markdown_code(text: str) -> str:
-    """The text as an inline code span outside of tables, fenced by more backticks than it holds
-    anywhere.
+    """Make an inline code span of a text, for use outside of tables.
+
+    It is fenced by one backtick more than its longest run of backticks (CommonMark 0.31, 6.1).
     """
     shown = visible(text)
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
-    pad = " " if shown.strip(" ") and (shown[0] in "` " or shown[-1] in "` ") else ""
+    runs = re.findall("`+", shown)
+    fence = "`" * (1 + max(map(len, runs), default=0))
+    # CommonMark takes one blank away at each end where both ends have one, so that a span may
+    # begin or end with a backtick. A span of blanks alone keeps them.
+    touches_fence = shown.strip(" ") and (shown[0] in "` " or shown[-1] in "` ")
+    pad = " " if touches_fence else ""
     return f"{fence}{pad}{shown}{pad}{fence}"
 
 
 def csv_text(text: str) -> str:
-    """The text as a CSV cell that no spreadsheet takes for a formula: an apostrophe stands before
-    ``= + - @``.
+    """Make a CSV cell that no spreadsheet takes for a formula.
+
+    Where a text begins with ``= + - @``, an apostrophe is put before it (OWASP, CSV injection).
     """
     shown = visible(text)
     return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
 
 
 def latex(text: str) -> str:
-    """The text as LaTeX that typesets it: the ten special characters by their commands, quotes and
-    dashes unjoined.
+    """Escape a text for LaTeX, outside of mathematics.
+
+    The ten special characters become commands; quotation marks and dashes are not joined.
     """
-    return re.sub(
-        r"[\\{}$&#%_^~<>|\"'`-]",
-        lambda match: _LATEX.get(match.group(), f"\\{match.group()}"),
-        visible(text),
-    )
+
+    def command(match: re.Match[str]) -> str:
+        character = match.group()
+        return _LATEX.get(character, f"\\{character}")
+
+    return re.sub(r"[\\{}$&#%_^~<>|\"'`-]", command, visible(text))

@@ -1,6 +1,4 @@
-"""A figure as an SVG file of its own, which takes light or dark from whoever looks at it; colours
-are the page's.
-"""
+"""A figure as an SVG file of its own, in the page's colours, light or dark as its viewer is set."""
 
 from __future__ import annotations
 
@@ -22,15 +20,18 @@ _OWN = re.compile(r"\.color\d+ { --own: light-dark\((#\w+), (#\w+)\)")
 
 @cache
 def series_colors() -> tuple[tuple[str, str], ...]:
-    """The colours of things that stand beside one another, on a light ground and on a dark one."""
-    return tuple(_OWN.findall(_template("map.css")))
+    """Colours of the series of a figure, each as a pair: on a light and on a dark background."""
+    return tuple(_OWN.findall(_stylesheet("map.css")))
 
 
 def svg_file(figure: Figure, salt: str, title: str) -> bytes:
-    """The figure with its ground, a title for those who cannot see it, and both colour schemes;
-    deterministic.
+    """Render a figure as a complete SVG file; the same figure gives the same bytes.
 
-    Lines in the light colours of ``series`` get their partners in the dark.
+    Args:
+        figure: drawn in the stand-in colours of ``figures`` and the light ones of
+            ``series_colors``; a dark viewer shows the partners of both.
+        salt: makes ids of elements differ between figures.
+        title: text for those who cannot see the figure.
     """
     root = ElementTree.fromstring(figure_to_svg(figure, salt))
     width, height = root.attrib["viewBox"].split()[2:]
@@ -40,12 +41,15 @@ def svg_file(figure: Figure, salt: str, title: str) -> bytes:
         "height": height,
         "role": "img",
     }
-    ground = ElementTree.Element(
-        f"{{{SVG}}}rect", {"width": width, "height": height, "fill": "var(--paper)"}
-    )
-    named, style = ElementTree.Element(f"{{{SVG}}}title"), ElementTree.Element(f"{{{SVG}}}style")
-    named.text, style.text = title, _style()
-    for place, element in enumerate((named, style, ground)):
+    background = ElementTree.Element(f"{{{SVG}}}rect")
+    background.attrib = {"width": width, "height": height, "fill": "var(--paper)"}
+    heading = ElementTree.Element(f"{{{SVG}}}title")
+    heading.text = title
+    style = ElementTree.Element(f"{{{SVG}}}style")
+    style.text = _color_schemes()
+    # The title must be the first child to count as the file's own (SVG 2, 5.7); the background
+    # comes before everything drawn, since later elements are painted over earlier ones.
+    for place, element in enumerate((heading, style, background)):
         root.insert(place, element)
     text = ElementTree.tostring(root, encoding="unicode")
     for number, (light, _) in enumerate(series_colors()):
@@ -53,12 +57,21 @@ def svg_file(figure: Figure, salt: str, title: str) -> bytes:
     return f"{text}\n".encode()
 
 
-def _style() -> str:
-    pairs = _PAIR.findall(_template("page.css"))
+def _color_schemes() -> str:
+    """CSS variables for a light and for a dark viewer.
+
+    The page writes ``light-dark()``, which few viewers of SVG files know, so here each scheme has
+    its own rule.
+    """
+    pairs = _PAIR.findall(_stylesheet("page.css"))
     pairs += [(f"series{number}", *pair) for number, pair in enumerate(series_colors())]
-    light, dark = (" ".join(f"--{pair[0]}: {pair[which]};" for pair in pairs) for which in (1, 2))
-    return f"svg {{ {light} font-family: {FONT}; }} @media (prefers-color-scheme: dark) {{ svg {{ {dark} }} }}"
+    light = " ".join(f"--{name}: {color};" for name, color, _ in pairs)
+    dark = " ".join(f"--{name}: {color};" for name, _, color in pairs)
+    return (
+        f"svg {{ {light} font-family: {FONT}; }} "
+        f"@media (prefers-color-scheme: dark) {{ svg {{ {dark} }} }}"
+    )
 
 
-def _template(name: str) -> str:
+def _stylesheet(name: str) -> str:
     return (files("parabench.render") / "templates" / name).read_text("utf-8")
