@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parabench.contracts import Paraphrase, Setting, Signature, UserError
+from parabench.contracts import BuildContext, Paraphrase, Signature, UserError
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 from parabench.models.local import Checkpoint
@@ -38,7 +38,7 @@ class Causal:
 
     family: str
     name: str
-    setting: Setting
+    setting: BuildContext
     template: str = ""
 
     @cached_property
@@ -159,19 +159,19 @@ def find_adapter(name: str, folder: Path) -> Path:
     )
 
 
-def build_zeroshot(variant: str, setting: Setting) -> Causal:
+def build_zeroshot(variant: str, setting: BuildContext) -> Causal:
     """OPT as it is, told by an instruction what to do."""
     setting = options.model_context("zeroshot", setting, "template")
     return Causal("zeroshot", "", setting, str(setting.options.get("template", INSTRUCTION)))
 
 
-def build_finetuned(variant: str, setting: Setting) -> Causal:
+def build_finetuned(variant: str, setting: BuildContext) -> Causal:
     """OPT with all of its weights fine-tuned on paraphrase pairs."""
     setting = options.model_context("finetuned", setting, "template")
     return Causal("finetuned", "", setting, str(setting.options.get("template", SEPARATOR)))
 
 
-def build_softprompt(variant: str, setting: Setting) -> Causal:
+def build_softprompt(variant: str, setting: BuildContext) -> Causal:
     """Frozen OPT behind a learned prompt of the given length: softprompt-111."""
     return Causal(
         "softprompt",
@@ -180,7 +180,7 @@ def build_softprompt(variant: str, setting: Setting) -> Causal:
     )
 
 
-def build_ptuning(variant: str, setting: Setting) -> Causal:
+def build_ptuning(variant: str, setting: BuildContext) -> Causal:
     """Frozen OPT behind a prompt written by a learned encoder: ptuning-20, ptuning-mlp-20."""
     return Causal(
         "ptuning", _named("ptuning", variant), options.model_context("ptuning", setting, "adapters")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from parabench.contracts import Paraphrase, Setting, Signature, UserError
+from parabench.contracts import BuildContext, Paraphrase, Signature, UserError
 
 _TOGETHER = 1024
 """Answers handed over at a time."""
@@ -35,24 +35,24 @@ class Human:
     scored against.
     """
 
-    setting: Setting
+    setting: BuildContext
     role: str = "human"
 
     @property
     def signature(self) -> Signature:
         """Needs at least two references for every example; UserError otherwise."""
-        if not self.setting.human:
+        if not self.setting.human_answers:
             raise UserError(
                 "use the system 'human'",
                 "an example with a single reference, so none can be left out to be the human's answer",
                 mend="leave human out of --systems, or give every example two references or more",
             )
         return Signature(
-            "human", (("reference", "left-out"), ("turns", str(len(self.setting.human[0]))))
+            "human", (("reference", "left-out"), ("turns", str(len(self.setting.human_answers[0]))))
         )
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
-        answers = dict(zip(self.setting.sources, self.setting.human, strict=True))
+        answers = dict(zip(self.setting.sources, self.setting.human_answers, strict=True))
         for start in range(0, len(sources), _TOGETHER):
             turns = enumerate(
                 (answers[source] for source in sources[start : start + _TOGETHER]), start
@@ -60,11 +60,11 @@ class Human:
             yield [Paraphrase(position, texts[0], turns=texts) for position, texts in turns]
 
 
-def build_copy(variant: str, setting: Setting) -> Copy:
+def build_copy(variant: str, setting: BuildContext) -> Copy:
     """The system that changes nothing."""
     return Copy()
 
 
-def build_human(variant: str, setting: Setting) -> Human:
+def build_human(variant: str, setting: BuildContext) -> Human:
     """People as a system."""
     return Human(setting)

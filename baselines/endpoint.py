@@ -15,7 +15,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
 
-from parabench.contracts import Decoding, Paraphrase, Setting, Signature, UserError
+from parabench.contracts import BuildContext, Decoding, Paraphrase, Signature, UserError
 
 from . import options
 
@@ -228,7 +228,7 @@ def _first_line(text: str) -> str:
     return next(filter(None, map(str.strip, text.splitlines())), "")
 
 
-def build_endpoint(variant: str, setting: Setting) -> Endpoint:
+def build_endpoint(variant: str, setting: BuildContext) -> Endpoint:
     """Any model behind an OpenAI-compatible endpoint; its key is in PARABENCH_API_KEY."""
     numbers = {"rate": 0.0, "concurrency": 1, "deadline": 300.0}
     given = {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from parabench.contracts import Setting, UserError
+from parabench.contracts import BuildContext, UserError
 
 ROLES = ("system", "sentinel")
 
 
-def model_context(system: str, setting: Setting, *known: str) -> Setting:
+def model_context(system: str, setting: BuildContext, *known: str) -> BuildContext:
     """The setting, its arithmetic replaced by the option ``dtype`` if given; UserError where an
     option is not known.
 
@@ -36,7 +36,7 @@ def model_context(system: str, setting: Setting, *known: str) -> Setting:
 
 
 def read_options(
-    system: str, setting: Setting, *texts: str, **numbers: float
+    system: str, setting: BuildContext, *texts: str, **numbers: float
 ) -> dict[str, str | float]:
     """The options given, texts and numbers by their names; UserError where one is unknown, mistyped
     or missing.
@@ -60,7 +60,7 @@ def read_options(
     return given
 
 
-def dtype_item(setting: Setting) -> tuple[tuple[str, str], ...]:
+def dtype_item(setting: BuildContext) -> tuple[tuple[str, str], ...]:
     """The signature's item for a system that computes in another arithmetic than its run, else
     none.
     """

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from parabench.contracts import Paraphrase, Setting, Signature, UserError
-from parabench.store.positions import Places
+from parabench.contracts import BuildContext, Paraphrase, Signature, UserError
+from parabench.store.positions import IdPositions
 
-Rule = Callable[[str, Setting], str]
+Rule = Callable[[str, BuildContext], str]
 
 _TOGETHER = 1024
 """Answers handed over at a time."""
@@ -24,7 +24,7 @@ class Sentinel:
 
     name: str
     rule: Rule
-    setting: Setting
+    setting: BuildContext
     seeded: bool = False
     role: str = "sentinel"
 
@@ -46,38 +46,38 @@ class Sentinel:
             ]
 
 
-def build_near_copy(variant: str, setting: Setting) -> Sentinel:
+def build_near_copy(variant: str, setting: BuildContext) -> Sentinel:
     """The source and three dots."""
     return Sentinel("near-copy", lambda source, _: f"{source} ...", setting)
 
 
-def build_drop_last(variant: str, setting: Setting) -> Sentinel:
+def build_drop_last(variant: str, setting: BuildContext) -> Sentinel:
     """The source without its last word."""
     return Sentinel("drop-last", lambda source, _: " ".join(source.split()[:-1]), setting)
 
 
-def build_first_half(variant: str, setting: Setting) -> Sentinel:
+def build_first_half(variant: str, setting: BuildContext) -> Sentinel:
     """The first half of the source's words."""
     return Sentinel("first-half", _first_half, setting)
 
 
-def build_shuffled(variant: str, setting: Setting) -> Sentinel:
+def build_shuffled(variant: str, setting: BuildContext) -> Sentinel:
     """The source's words in a random order."""
     return Sentinel("shuffled", _shuffled, setting, seeded=True)
 
 
-def build_source_twice(variant: str, setting: Setting) -> Sentinel:
+def build_source_twice(variant: str, setting: BuildContext) -> Sentinel:
     """The source, and the source again."""
     return Sentinel("source-twice", lambda source, _: f"{source} {source}", setting)
 
 
-def build_other_sentence(variant: str, setting: Setting) -> Sentinel:
+def build_other_sentence(variant: str, setting: BuildContext) -> Sentinel:
     """Another example's source: fluent, and about something else."""
-    places = Places()
+    places = IdPositions()
     return Sentinel("other-sentence", partial(_other_sentence, places=places), setting, seeded=True)
 
 
-def build_negated(variant: str, setting: Setting) -> Sentinel:
+def build_negated(variant: str, setting: BuildContext) -> Sentinel:
     """The source denied: nearly all of its words, the opposite meaning."""
     return Sentinel(
         "negated",
@@ -86,23 +86,23 @@ def build_negated(variant: str, setting: Setting) -> Sentinel:
     )
 
 
-def build_empty(variant: str, setting: Setting) -> Sentinel:
+def build_empty(variant: str, setting: BuildContext) -> Sentinel:
     """Nothing at all."""
     return Sentinel("empty", lambda source, _: "", setting)
 
 
-def _first_half(source: str, setting: Setting) -> str:
+def _first_half(source: str, setting: BuildContext) -> str:
     words = source.split()
     return " ".join(words[: max(1, len(words) // 2)])
 
 
-def _shuffled(source: str, setting: Setting) -> str:
+def _shuffled(source: str, setting: BuildContext) -> str:
     words = source.split()
     random.Random(f"{setting.runtime.seed}-{source}").shuffle(words)
     return " ".join(words)
 
 
-def _other_sentence(source: str, setting: Setting, places: Places) -> str:
+def _other_sentence(source: str, setting: BuildContext, places: IdPositions) -> str:
     """The source a fixed number of places on, so that nobody gets his own; ``places`` is filled
     when first asked.
     """

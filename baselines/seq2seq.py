@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parabench.contracts import Paraphrase, Setting, Signature
+from parabench.contracts import BuildContext, Paraphrase, Signature
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_seq2seq
 from parabench.models.local import Checkpoint
@@ -26,7 +26,7 @@ PLAIN = "{source}"
 class Seq2Seq:
     """An encoder-decoder that reads the source and writes the paraphrase."""
 
-    setting: Setting
+    setting: BuildContext
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -87,6 +87,6 @@ class Seq2Seq:
         self.setting.models.clear()
 
 
-def build_seq2seq(variant: str, setting: Setting) -> Seq2Seq:
+def build_seq2seq(variant: str, setting: BuildContext) -> Seq2Seq:
     """A BART or T5 fine-tuned to paraphrase."""
     return Seq2Seq(options.model_context("bart", setting, "template"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from parabench.contracts import Decoding, Paraphrase, Runtime, Setting, Signature, UserError
+from parabench.contracts import BuildContext, Decoding, Paraphrase, Runtime, Signature, UserError
 from parabench.models.checkpoints import checkpoint_folder
 from parabench.models.loading import load_causal
 from parabench.models.local import Checkpoint
@@ -87,7 +87,7 @@ def _started(checkpoint: Checkpoint, runtime: Runtime) -> tuple[Any, Any, Any]:
     return model, tokenizer, engine
 
 
-def _parameters(setting: Setting, stops: set[int]) -> Any:
+def _parameters(setting: BuildContext, stops: set[int]) -> Any:
     from vllm import SamplingParams
 
     decoding, runtime = setting.decoding, setting.runtime
@@ -124,7 +124,7 @@ def _read(position: int, outputs: Sequence[Any], tokenizer: Any, stops: set[int]
     )
 
 
-def build_vllm(variant: str, setting: Setting) -> Vllm:
+def build_vllm(variant: str, setting: BuildContext) -> Vllm:
     """OPT and its like through vLLM: vllm for a template, vllm-softprompt-111 for a soft prompt."""
     setting = options.model_context("vllm", setting, "template", "adapters")
     decoding, plain = setting.decoding, Decoding()

@@ -19,10 +19,10 @@ from jaxtyping import Float
 from parabench.scorers import bleu
 from parabench.scorers.aggregation import mean_of_defined, values_and_counts
 
-from parabench.contracts import Setting, additive
+from parabench.contracts import BuildContext, additive
 from parabench.data.examples import read_test_set
 from parabench.stats import significance as sig
-from parabench.stats.leave_one_out import without
+from parabench.stats.leave_one_out import without_reference
 
 TRIALS, DRAWS = 1000, 999
 SOURCES, ITEMS = 40, 5
@@ -39,12 +39,12 @@ def mean(statistics: Float[np.ndarray, "*draws N 2"]) -> Float[np.ndarray, "*dra
     return mean_of_defined(statistics)
 
 
-BLEU = bleu.build("", Setting())
+BLEU = bleu.build("", BuildContext())
 
 
 def people() -> Pair:
     """BLEU's counts of each example's first and second reference, both against the third."""
-    examples = [without(without(one, 0), 0) for one in read_test_set(ENGLISH)]
+    examples = [without_reference(without_reference(one, 0), 0) for one in read_test_set(ENGLISH)]
     texts = [one.references for one in read_test_set(ENGLISH)]
     return BLEU.measure(examples, [two[0] for two in texts]), BLEU.measure(
         examples, [two[1] for two in texts]

@@ -69,23 +69,23 @@ def cell(chosen: argparse.Namespace, kind: str, name: str, how: str) -> tuple[fl
     """Seconds, and bytes of memory, foretold or taken."""
     systems, scorers = ((name,), ("bleu",)) if kind == "system" else (("copy",), (name,))
     suite = suites.load_suite(chosen.suite).model_copy(update={"controls": ()})
-    plan = planning.plan(
-        planning.Request(suite, systems, scorers, chosen.data, output=chosen.output)
+    plan = planning.make_plan(
+        planning.RunRequest(suite, systems, scorers, chosen.data, output=chosen.output)
     )
     count = len(plan.data.examples)
     if how == "foretell":
         if kind == "system":
-            made = estimates.of_system(plan, name, plan.data.examples)
+            made = estimates.estimate_system(plan, name, plan.data.examples)
         else:
-            made = estimates.of_scorer(plan, name, count * len(systems))
+            made = estimates.estimate_scorer(plan, name, count * len(systems))
         if isinstance(made, str):
             raise SystemExit(f"{name}: {made}")
         return made.seconds, made.most
     with open_run(plan.folder, plan.identity) as folder:
         if kind == "scorer":
-            runner.generate(folder, plan, "copy", lambda *_: None, lambda _: None)
+            runner.generate_answers(folder, plan, "copy", lambda *_: None, lambda _: None)
         with Watch() as watch:
-            work = runner.generate if kind == "system" else runner.measure
+            work = runner.generate_answers if kind == "system" else runner.measure_answers
             work(folder, plan, name, lambda *_: None, lambda _: None)
     return watch.seconds, watch.most
 

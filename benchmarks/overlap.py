@@ -104,9 +104,9 @@ def ours(name: str, examples: Sequence[Example], texts: Sequence[str]) -> np.nda
     Lsum.
     """
     from parabench import registry
-    from parabench.contracts import Setting
+    from parabench.contracts import BuildContext
 
-    scorer = registry.builder("scorer", name)("", Setting())
+    scorer = registry.plugin_builder("scorer", name)("", BuildContext())
     count = {"chrf": 2, "rouge": 3}.get(name, 1)
     return scorer.combine(scorer.measure(examples, texts))[:count]
 

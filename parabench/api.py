@@ -14,13 +14,13 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parabench.contracts import Example, Runtime, Setting, UserError
+from parabench.contracts import BuildContext, Example, Runtime, UserError
 
 if TYPE_CHECKING:
     import pandas
 
     from parabench.contracts import Score
-    from parabench.pipeline.plan import Plan, Request
+    from parabench.pipeline.plan import RunPlan, RunRequest
     from parabench.report.board import Leaderboard
 
 File = str | PathLike[str]
@@ -120,8 +120,8 @@ def run(
         _request(suite, systems, scorers, seed, device, dtype, output, limit), samples=samples
     )
     if data is None or isinstance(data, (str, PathLike)):
-        return _execute(planning.plan(replace(request, data=Path(data) if data else None)))
-    return _execute(planning.assemble(request, _examples(data)))
+        return _execute(planning.make_plan(replace(request, data=Path(data) if data else None)))
+    return _execute(planning.plan_examples(request, _examples(data)))
 
 
 def score(
@@ -191,12 +191,12 @@ def paraphrase(
     from parabench.suites import suite as suites
 
     chosen = suites.load_suite(suite)
-    decoding = planning.sampling(chosen, n).decoding
-    setting = Setting(
+    decoding = planning.with_samples(chosen, n).decoding
+    setting = BuildContext(
         Runtime(resolve_device(device), chosen.dtype, seed=seed), decoding, sources=tuple(texts)
     )
     made = dict[int, list[str]]()
-    for batch in planning.build("system", system, chosen, setting).paraphrase(texts):
+    for batch in planning.build_plugin("system", system, chosen, setting).paraphrase(texts):
         made |= {one.position: list(one.samples) or [one.text] * n for one in batch}
     return [made[place] for place in range(len(texts))]
 
@@ -210,11 +210,11 @@ def _request(
     dtype: str | None,
     output: File | None,
     limit: int | None,
-) -> Request:
+) -> RunRequest:
     from parabench.pipeline import plan as planning
     from parabench.suites import suite as suites
 
-    return planning.Request(
+    return planning.RunRequest(
         suites.load_suite(suite),
         systems,
         scorers,
@@ -238,7 +238,7 @@ def _examples(given: Sequence[Example | _Record]) -> list[Example]:
     ]
 
 
-def _execute(plan: Plan) -> Results:
+def _execute(plan: RunPlan) -> Results:
     from parabench.pipeline import runner
 
-    return Results(plan.folder, runner.run(plan))
+    return Results(plan.folder, runner.run_plan(plan))

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 Better = Literal["up", "down", "none"]
-Made = TypeVar("Made")
+_Made = TypeVar("_Made")
 Against = Literal["reference", "source", "both", "output", "samples"]
 
 NOT_FINITE = "not a finite number"
 """Why a number is undefined where nothing more is known: the scorer gave NaN or an infinity."""
-Advance = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 """Told what is being done, how many are done, and of how many."""
 
 
@@ -134,7 +134,7 @@ class Runtime:
     seed: int = 0
 
 
-class Held:
+class ModelCache:
     """One dear thing at a time, such as a model: kept for whoever wants it next, let go of before
     another comes.
     """
@@ -142,12 +142,12 @@ class Held:
     def __init__(self) -> None:
         self._made: tuple[Any, Any] | None = None
 
-    def get(self, make: Callable[..., Made], *given: Any) -> Made:
+    def get(self, make: Callable[..., _Made], *given: Any) -> _Made:
         """``make(*given)``, or what that gave before if nothing else was asked for since."""
         if self._made is None or self._made[0] != (make, *given):
             self.clear()
             self._made = (make, *given), make(*given)
-        made: Made = self._made[1]
+        made: _Made = self._made[1]
         return made
 
     def clear(self) -> None:
@@ -156,11 +156,11 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Setting:
+class BuildContext:
     """All that a builder of systems or scorers is handed; nothing is read from globals or the
     environment.
 
-    ``options`` is the suite's table for this plug-in (model paths, templates, layers). ``human``
+    ``options`` is the suite's table for this plug-in (model paths, templates, layers). ``human_answers``
     is, for each of ``sources``, what people wrote, one text a turn, for the control ``human``
     alone; empty where there are no turns. ``key`` is what an endpoint asks for; it is never printed
     and never written. ``models`` is where systems get their model from, so that one that several
@@ -171,9 +171,9 @@ class Setting:
     decoding: Decoding = Decoding()
     options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     sources: Sequence[str] = ()
-    human: Sequence[tuple[str, ...]] = ()
+    human_answers: Sequence[tuple[str, ...]] = ()
     key: str = field(default="", repr=False)
-    models: Held = field(default_factory=Held, repr=False, compare=False)
+    models: ModelCache = field(default_factory=ModelCache, repr=False, compare=False)
 
 
 class Paraphrase(NamedTuple):
@@ -244,17 +244,17 @@ class Scorer(Protocol):
     def combine(self, statistics: Float[np.ndarray, "N K"]) -> Float[np.ndarray, " C"]: ...
 
 
-def release(*parts: object) -> None:
+def release_models(*parts: object) -> None:
     """Let systems and scorers go of the models that they hold."""
     for part in parts:
         if let_go := getattr(part, "release", None):
             let_go()
 
 
-Combine = TypeVar("Combine", bound=Callable[..., Any])
+_Combine = TypeVar("_Combine", bound=Callable[..., Any])
 
 
-def additive(combine: Combine) -> Combine:
+def additive(combine: _Combine) -> _Combine:
     """Promise that a combine reads only ``statistics.sum(axis=-2)`` and keeps any axes before the
     last two.
 
@@ -279,7 +279,7 @@ class Score:
     why: str = ""
 
 
-SystemBuilder = Callable[[str, Setting], System]
+SystemBuilder = Callable[[str, BuildContext], System]
 """Called with the variant, ``"111"`` of ``softprompt-111`` (empty when there is none)."""
 
-ScorerBuilder = Callable[[str, Setting], Scorer]
+ScorerBuilder = Callable[[str, BuildContext], Scorer]

@@ -16,11 +16,11 @@ from typing import Any, Literal
 
 from parabench.contracts import UserError
 
-Kind = Literal["system", "scorer"]
+PluginKind = Literal["system", "scorer"]
 
 
 @cache
-def table(kind: Kind) -> dict[str, str]:
+def plugin_table(kind: PluginKind) -> dict[str, str]:
     """All families of a kind, name to ``module:function``; two tables with one name are an error
     that names both.
     """
@@ -35,26 +35,26 @@ def table(kind: Kind) -> dict[str, str]:
     return merged
 
 
-def split(kind: Kind, name: str) -> tuple[str, str]:
+def split_name(kind: PluginKind, name: str) -> tuple[str, str]:
     """Family and variant of a name: the longest registered family that is it or stands before ``-``
     or ``:``.
     """
-    families = [f for f in table(kind) if name == f or name.startswith((f"{f}-", f"{f}:"))]
+    families = [f for f in plugin_table(kind) if name == f or name.startswith((f"{f}-", f"{f}:"))]
     if not families:
-        raise unknown(kind, name, sorted(table(kind)))
+        raise unknown_name(kind, name, sorted(plugin_table(kind)))
     family = max(families, key=len)
     return family, name[len(family) + 1 :]
 
 
-def builder(kind: Kind, family: str) -> Any:
+def plugin_builder(kind: PluginKind, family: str) -> Any:
     """The build function of a family, imported now."""
-    if family not in table(kind):
-        raise unknown(kind, family, sorted(table(kind)))
-    module, function = table(kind)[family].split(":")
+    if family not in plugin_table(kind):
+        raise unknown_name(kind, family, sorted(plugin_table(kind)))
+    module, function = plugin_table(kind)[family].split(":")
     return getattr(import_module(module), function)
 
 
-def unknown(kind: str, name: str, choices: list[str]) -> UserError:
+def unknown_name(kind: str, name: str, choices: list[str]) -> UserError:
     """The error for a name that nobody registered, with the nearest registered one."""
     near = difflib.get_close_matches(name, choices, n=1)
     found = f"no such {kind}" + (f"; did you mean {near[0]}?" if near else "")

@@ -16,7 +16,7 @@ from hashlib import sha256
 import numpy as np
 from jaxtyping import Float
 
-from parabench.contracts import Column, Example, Scorer, Setting, Signature, additive
+from parabench.contracts import BuildContext, Column, Example, Scorer, Signature, additive
 
 from . import scorer_options
 from .aggregation import need_references
@@ -144,14 +144,14 @@ def _number(label: str) -> int:
     return int.from_bytes(sha256(label.encode("utf-8", "replace")).digest()[:7], "big") >> 4
 
 
-def build_answers(variant: str, setting: Setting) -> Scorer:
+def build_answers(variant: str, setting: BuildContext) -> Scorer:
     """The scorer of the name ``answers``; it has no options."""
     scorer_options.no_variant("answers", variant)
     scorer_options.read_options("answers", setting)
     return Answers()
 
 
-def build_labels(variant: str, setting: Setting) -> Scorer:
+def build_labels(variant: str, setting: BuildContext) -> Scorer:
     """The scorer of the name ``labels``; it has no options."""
     scorer_options.no_variant("labels", variant)
     scorer_options.read_options("labels", setting)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from parabench.contracts import Column, Example, Runtime, Scorer, Setting, Signature
+from parabench.contracts import BuildContext, Column, Example, Runtime, Scorer, Signature
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_seq2seq
 
@@ -117,7 +117,7 @@ def _pairs(example: Example, text: str) -> list[SourceTarget]:
     return [(example.source, text), *both_ways]
 
 
-def build(variant: str, setting: Setting) -> Scorer:
+def build(variant: str, setting: BuildContext) -> Scorer:
     """Build ``bartscore``; options: ``model`` (folder or hub id), ``references`` (mean or max)."""
     scorer_options.no_variant("bartscore", variant)
     given = scorer_options.read_options("bartscore", setting, model=str, references=str)

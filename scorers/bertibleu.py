@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from sacrebleu.metrics.bleu import BLEU
 
-from parabench.contracts import Column, Example, Scorer, Setting, Signature
+from parabench.contracts import BuildContext, Column, Example, Scorer, Signature
 
 from . import scorer_options
 from .aggregation import additive, mean_of_defined, values_and_counts
@@ -74,7 +74,7 @@ class BertIBleu:
         self.matcher.release()
 
 
-def build(variant: str, setting: Setting) -> Scorer:
+def build(variant: str, setting: BuildContext) -> Scorer:
     """Build ``bertibleu``; options as for bertscore."""
     scorer_options.no_variant("bertibleu", variant)
     return BertIBleu(build_matcher("bertibleu", setting))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from parabench.contracts import Column, Example, Scorer, Setting, Signature
+from parabench.contracts import BuildContext, Column, Example, Scorer, Signature
 
 from . import scorer_options
 from .aggregation import additive, mean_of_defined, need_references, values_and_counts
@@ -65,7 +65,7 @@ class BertScore:
         self.matcher.release()
 
 
-def build(variant: str, setting: Setting) -> Scorer:
+def build(variant: str, setting: BuildContext) -> Scorer:
     """Build ``bertscore``; options: ``model`` with its ``layers``, ``idf``, ``baseline``."""
     scorer_options.no_variant("bertscore", variant)
     return BertScore(build_matcher("bertscore", setting))

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from sacrebleu.metrics.bleu import BLEU
 
-from parabench.contracts import Column, Example, Scorer, Setting, Signature
+from parabench.contracts import BuildContext, Column, Example, Scorer, Signature
 
 from . import scorer_options
 from .aggregation import additive, need_references
@@ -54,7 +54,7 @@ class Bleu:
         return corpus_bleu(statistics.sum(axis=-2))[..., None]
 
 
-def build(variant: str, setting: Setting) -> Scorer:
+def build(variant: str, setting: BuildContext) -> Scorer:
     """Build ``bleu``; options: ``tokenize`` (sacrebleu's names), ``lowercase``."""
     scorer_options.no_variant("bleu", variant)
     return Bleu(**bleu_options("bleu", setting))

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from sacrebleu.metrics.chrf import CHRF
 
-from parabench.contracts import Column, Example, Scorer, Setting, Signature
+from parabench.contracts import BuildContext, Column, Example, Scorer, Signature
 
 from . import scorer_options
 from .aggregation import additive, need_references
@@ -101,7 +101,7 @@ def _f_score(counts: Float[np.ndarray, "*draws O 3"]) -> Float[np.ndarray, "*dra
         return np.nan_to_num(100 * 5 * precision * recall / (4 * precision + recall))
 
 
-def build(variant: str, setting: Setting) -> Scorer:
+def build(variant: str, setting: BuildContext) -> Scorer:
     """Build ``chrf``; option: ``lowercase``."""
     scorer_options.no_variant("chrf", variant)
     return Chrf(**scorer_options.read_options("chrf", setting, lowercase=bool))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from parabench.contracts import Against, Column, Example, Scorer, Setting, Signature
+from parabench.contracts import Against, BuildContext, Column, Example, Scorer, Signature
 
 from . import scorer_options
 from .aggregation import additive
@@ -159,7 +159,7 @@ def _distinct(tokens: Sequence[str], order: int) -> float:
     return len(set(grams)) / len(grams) if grams else 1.0
 
 
-def build(variant: str, setting: Setting) -> Scorer:
+def build(variant: str, setting: BuildContext) -> Scorer:
     """Build ``side``; it has no options."""
     scorer_options.no_variant("side", variant)
     return Diagnostics(**scorer_options.read_options("side", setting))

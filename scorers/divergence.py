@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from parabench.contracts import Column, Example, Scorer, Setting, Signature
+from parabench.contracts import BuildContext, Column, Example, Scorer, Signature
 
 from . import scorer_options
 from .aggregation import additive, mean_of_defined, values_and_counts
@@ -88,7 +88,7 @@ def _novelty(before: Sequence[str], after: Sequence[str], order: int) -> float:
     return len(new - old) / len(new) if new else 0.0
 
 
-def build(variant: str, setting: Setting) -> Scorer:
+def build(variant: str, setting: BuildContext) -> Scorer:
     """Build ``divergence``; option: ``tokenize`` (13a or none)."""
     scorer_options.no_variant("divergence", variant)
     given = scorer_options.read_options("divergence", setting, tokenize=str)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from parabench.contracts import Column, Example, Scorer, Setting, Signature, UserError
+from parabench.contracts import BuildContext, Column, Example, Scorer, Signature, UserError
 
 from . import scorer_options
 from .aggregation import additive, mean_of_defined, need_references, values_and_counts
@@ -126,7 +126,7 @@ def as_metric(scorer: Scorer) -> Any:
     return ScorerMetric(keep_in_memory=True)
 
 
-def build(variant: str, setting: Setting) -> Scorer:
+def build(variant: str, setting: BuildContext) -> Scorer:
     """Build ``evaluate:NAME``; option: ``field``, which number of its result to take."""
     if not variant:
         raise UserError(

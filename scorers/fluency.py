@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from parabench.contracts import Column, Example, Runtime, Scorer, Setting, Signature
+from parabench.contracts import BuildContext, Column, Example, Runtime, Scorer, Signature
 from parabench.inference.likelihood import causal_log_likelihood
 from parabench.inference.prompt_ids import PromptIds
 from parabench.models.checkpoints import locate
@@ -84,7 +84,7 @@ class Fluency:
         return load_causal(locate(self.model), self.runtime)
 
 
-def build(variant: str, setting: Setting) -> Scorer:
+def build(variant: str, setting: BuildContext) -> Scorer:
     """Build ``fluency``; option: ``model`` (folder or hub id of a decoder-only model)."""
     scorer_options.no_variant("fluency", variant)
     return Fluency(setting.runtime, **scorer_options.read_options("fluency", setting, model=str))

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from sacrebleu.metrics.bleu import BLEU
 
-from parabench.contracts import Column, Example, Scorer, Setting, Signature, UserError
+from parabench.contracts import BuildContext, Column, Example, Scorer, Signature, UserError
 
 from .aggregation import additive, need_references
 from .overlap import BLEU_STATISTICS, bleu_counter, bleu_options, corpus_bleu, sacrebleu_items
@@ -81,7 +81,7 @@ class IBleu:
         return np.stack([mixed, copied][: len(self.columns)], axis=-1)
 
 
-def build(variant: str, setting: Setting) -> Scorer:
+def build(variant: str, setting: BuildContext) -> Scorer:
     """Build ``ibleu`` (alpha 0.8) or ``ibleu-0.7``; options: ``tokenize``, ``lowercase``."""
     given = bleu_options("ibleu", setting)
     return IBleu(**given) if not variant else IBleu(_alpha(variant), f"ibleu-{variant}", **given)

@@ -15,7 +15,15 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from parabench.contracts import Column, Example, Scorer, Setting, Signature, UserError, additive
+from parabench.contracts import (
+    BuildContext,
+    Column,
+    Example,
+    Scorer,
+    Signature,
+    UserError,
+    additive,
+)
 
 from . import scorer_options
 from .aggregation import need_references
@@ -102,7 +110,7 @@ class IntentSlot:
             return 100 * np.stack([intent / texts, f1, unparsed / texts], axis=-1)
 
 
-def build(variant: str, setting: Setting) -> Scorer:
+def build(variant: str, setting: BuildContext) -> Scorer:
     """The scorer of the name ``intent-slot``; it has no options."""
     scorer_options.no_variant("intent-slot", variant)
     scorer_options.read_options("intent-slot", setting)

@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from parabench.contracts import Runtime, Setting, UserError
+from parabench.contracts import BuildContext, Runtime, UserError
 from parabench.inference.batching import by_length, in_batches
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_encoder
@@ -207,7 +207,7 @@ def _baseline(name: str, layers: int) -> Float[np.ndarray, "3"]:
     return np.array(found[0], dtype=float)
 
 
-def build_matcher(scorer: str, setting: Setting) -> Matcher:
+def build_matcher(scorer: str, setting: BuildContext) -> Matcher:
     """The matcher of a suite's options ``model``, ``layers``, ``idf`` and ``baseline``; a model
     needs its layer.
     """

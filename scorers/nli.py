@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from parabench.contracts import Column, Example, Runtime, Scorer, Setting, Signature, UserError
+from parabench.contracts import BuildContext, Column, Example, Runtime, Scorer, Signature, UserError
 from parabench.inference.batching import by_length, in_batches
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_classifier
@@ -127,7 +127,7 @@ def _entailing_class(name: str, labels: Mapping[int, str]) -> int:
     return found[0]
 
 
-def build(variant: str, setting: Setting) -> Scorer:
+def build(variant: str, setting: BuildContext) -> Scorer:
     """Build ``nli``; option: ``model`` (folder or hub id)."""
     scorer_options.no_variant("nli", variant)
     return Nli(setting.runtime, **scorer_options.read_options("nli", setting, model=str))

@@ -14,7 +14,7 @@ from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.helpers import extract_all_word_ngrams
 
-from parabench.contracts import Setting
+from parabench.contracts import BuildContext
 
 from . import scorer_options
 from .parallel import CACHED_TEXTS, Count
@@ -26,7 +26,7 @@ BLEU_STATISTICS = 10
 """
 
 
-def bleu_options(scorer: str, setting: Setting) -> dict[str, Any]:
+def bleu_options(scorer: str, setting: BuildContext) -> dict[str, Any]:
     """The options ``tokenize`` and ``lowercase``, checked; only sacrebleu's tokenizers that need no
     download.
     """

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
 from rouge_score.rouge_scorer import RougeScorer
 
-from parabench.contracts import Column, Example, Runtime, Scorer, Setting, Signature
+from parabench.contracts import BuildContext, Column, Example, Runtime, Scorer, Signature
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_seq2seq
 
@@ -154,7 +154,7 @@ def _sentences() -> PunktSentenceTokenizer:
     return PunktSentenceTokenizer(rules)
 
 
-def build(variant: str, setting: Setting) -> Scorer:
+def build(variant: str, setting: BuildContext) -> Scorer:
     """Build ``paraphrase-opt``; option: ``model`` (folder or hub id of the BART that scores)."""
     scorer_options.no_variant("paraphrase-opt", variant)
     return ParaphraseOpt(

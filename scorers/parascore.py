@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from parabench.contracts import Column, Example, Scorer, Setting, Signature
+from parabench.contracts import BuildContext, Column, Example, Scorer, Signature
 
 from . import scorer_options
 from .aggregation import additive, mean_of_defined, need_references, values_and_counts
@@ -84,7 +84,7 @@ class ParaScore:
         self.matcher.release()
 
 
-def build(variant: str, setting: Setting) -> Scorer:
+def build(variant: str, setting: BuildContext) -> Scorer:
     """Build ``parascore``; options as for bertscore."""
     scorer_options.no_variant("parascore", variant)
     return ParaScore(build_matcher("parascore", setting))

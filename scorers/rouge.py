@@ -15,7 +15,7 @@ from rouge_score import rouge_scorer
 from rouge_score.scoring import Score, fmeasure
 from rouge_score.tokenizers import DefaultTokenizer
 
-from parabench.contracts import Column, Example, Scorer, Setting, Signature
+from parabench.contracts import BuildContext, Column, Example, Scorer, Signature
 
 from . import scorer_options, segment
 from .aggregation import additive, mean_of_defined, need_references, values_and_counts
@@ -130,7 +130,7 @@ def _longest_common(reference: Sequence[str], text: Sequence[str]) -> Score:
     return Score(precision, recall, fmeasure(precision, recall))
 
 
-def build(variant: str, setting: Setting) -> Scorer:
+def build(variant: str, setting: BuildContext) -> Scorer:
     """Build ``rouge``; option: ``stemmer`` (Porter's, as ``ROUGE-1.5.5.pl -m``)."""
     scorer_options.no_variant("rouge", variant)
     return Rouge(**scorer_options.read_options("rouge", setting, stemmer=bool))

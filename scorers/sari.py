@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from parabench.contracts import Column, Example, Scorer, Setting, Signature
+from parabench.contracts import BuildContext, Column, Example, Scorer, Signature
 
 from . import scorer_options
 from .aggregation import additive, need_references
@@ -149,7 +149,7 @@ def _grams(tokens: Sequence[str], order: int) -> Grams:
     return Counter(zip(*(tokens[start:] for start in range(order)), strict=False))
 
 
-def build(variant: str, setting: Setting) -> Scorer:
+def build(variant: str, setting: BuildContext) -> Scorer:
     """Build ``sari``; it has no options."""
     scorer_options.no_variant("sari", variant)
     return Sari(**scorer_options.read_options("sari", setting))

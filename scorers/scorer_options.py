@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from parabench.contracts import Setting, UserError
+from parabench.contracts import BuildContext, UserError
 
 
-def read_options(scorer: str, setting: Setting, **known: type) -> dict[str, Any]:
+def read_options(scorer: str, setting: BuildContext, **known: type) -> dict[str, Any]:
     """The options given for a scorer, each known by name and of its type; raises UserError where
     one is not.
     """

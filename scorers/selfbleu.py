@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from sacrebleu.metrics.bleu import BLEU
 
-from parabench.contracts import Column, Example, Scorer, Setting, Signature
+from parabench.contracts import BuildContext, Column, Example, Scorer, Signature
 
 from . import scorer_options
 from .aggregation import additive
@@ -79,7 +79,7 @@ class SelfBleu:
         return "one text of each source, and no sample beside it"
 
 
-def build(variant: str, setting: Setting) -> Scorer:
+def build(variant: str, setting: BuildContext) -> Scorer:
     """Build ``selfbleu``; options: ``tokenize`` (sacrebleu's names), ``lowercase``."""
     scorer_options.no_variant("selfbleu", variant)
     return SelfBleu(**bleu_options("selfbleu", setting))

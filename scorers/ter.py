@@ -15,7 +15,7 @@ from rapidfuzz.distance import Levenshtein
 from sacrebleu.metrics.lib_ter import translation_edit_rate
 from sacrebleu.metrics.ter import TER
 
-from parabench.contracts import Column, Example, Scorer, Setting, Signature
+from parabench.contracts import BuildContext, Column, Example, Scorer, Signature
 
 from . import scorer_options
 from .aggregation import additive, need_references
@@ -98,7 +98,7 @@ def _counter(metric: TER) -> Count:
     return count
 
 
-def build(variant: str, setting: Setting) -> Scorer:
+def build(variant: str, setting: BuildContext) -> Scorer:
     """Build ``ter``; options: ``normalized``, ``case_sensitive``."""
     scorer_options.no_variant("ter", variant)
     return Ter(**scorer_options.read_options("ter", setting, normalized=bool, case_sensitive=bool))

@@ -43,17 +43,17 @@ def load_demo(suite: str, systems: str | None, scorers: str, device: str) -> Dem
     answered at once.
     """
     from parabench import api
-    from parabench.contracts import Runtime, Setting
+    from parabench.contracts import BuildContext, Runtime
     from parabench.explore.demo import Demo
     from parabench.models.loading import resolve_device
     from parabench.pipeline import plan
     from parabench.suites import suite as suites
 
     chosen, own = suites.load_suite(suite), resolve_device(device)
-    setting = Setting(Runtime(own, chosen.dtype), chosen.decoding)
+    setting = BuildContext(Runtime(own, chosen.dtype), chosen.decoding)
     wanted = split_names(systems) if systems else (*chosen.systems, "copy")
-    built = {name: plan.build("system", name, chosen, setting) for name in wanted}
-    measures = [plan.build("scorer", name, chosen, setting) for name in split_names(scorers)]
+    built = {name: plan.build_plugin("system", name, chosen, setting) for name in wanted}
+    measures = [plan.build_plugin("scorer", name, chosen, setting) for name in split_names(scorers)]
 
     @lru_cache(maxsize=1000)
     def answer(system: str, text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from parabench.contracts import UserError
 from parabench.pipeline import plan
-from parabench.pipeline.provenance import versions
+from parabench.pipeline.provenance import package_versions
 from parabench.suites import suite as suites
 
 _Check = tuple[str, bool, str]
@@ -16,7 +16,7 @@ _Check = tuple[str, bool, str]
 def check_installation() -> Iterator[_Check]:
     """Each thing checked: its name, whether it is fine, and what was found."""
     yield "python", True, platform.python_version()
-    for name, number in versions().items():
+    for name, number in package_versions().items():
         yield name, number != "absent", number
     yield _check_device()
     for name in suites.built_in_suites():
@@ -37,7 +37,7 @@ def _check_suite(name: str) -> _Check:
         chosen = suites.load_suite(name)
         if not chosen.data:
             return f"suite {name}", True, "; ".join(["give it your --data", *_needs(name)])
-        faults = plan.faults(plan.plan(plan.Request(chosen)))
+        faults = plan.plan_problems(plan.make_plan(plan.RunRequest(chosen)))
     except UserError as error:
         return f"suite {name}", False, str(error)
     return (

@@ -85,10 +85,12 @@ def filter_command(
 
 def _built_system(name: str, suite: Suite, runtime: Runtime) -> System:
     """The system that paraphrases the sources first."""
-    from parabench.contracts import Setting
+    from parabench.contracts import BuildContext
     from parabench.pipeline import plan
 
-    return plan.build("system", name, suite, Setting(runtime, plan.sampling(suite, 1).decoding))
+    return plan.build_plugin(
+        "system", name, suite, BuildContext(runtime, plan.with_samples(suite, 1).decoding)
+    )
 
 
 def _show_outcome(outcome: FilterOutcome) -> None:

@@ -32,20 +32,26 @@ def batch_invariance_command(
     does.
     """
     from parabench.pipeline import plan
-    from parabench.pipeline.batch_invariance import SIZES, findings, plans
+    from parabench.pipeline.batch_invariance import (
+        BATCH_SIZES,
+        compare_batch_sizes,
+        plans_by_batch_size,
+    )
     from parabench.pipeline.provenance import device_name
     from parabench.suites import suite as suites
 
-    planned = plans(
-        plan.Request(suites.load_suite(suite), data=data, limit=limit, device=device, dtype=dtype)
+    planned = plans_by_batch_size(
+        plan.RunRequest(
+            suites.load_suite(suite), data=data, limit=limit, device=device, dtype=dtype
+        )
     )
     runtime = planned[1].runtime
-    sizes = ", ".join(map(str, SIZES[1:]))
+    sizes = ", ".join(map(str, BATCH_SIZES[1:]))
     typer.echo(
         f"greedy texts at batch sizes {sizes} against 1; {device_name(runtime.device)}, {runtime.dtype}"
     )
     exact, failed = (runtime.device, runtime.dtype) == ("cpu", "float32"), False
-    for found in findings(planned):
+    for found in compare_batch_sizes(planned):
         rate = f"{100 * found.differing / found.compared:.1f} %"
         vain = "" if found.control else "; the control does not differ, so this shows nothing"
         counts = f"{found.differing}/{found.compared} differ ({rate}); with a wrong mask {found.control}{vain}"

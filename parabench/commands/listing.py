@@ -25,8 +25,8 @@ def list_rows(kind: str) -> list[tuple[str, str]]:
             ["systems", "scorers", "suites"],
             "parabench list systems",
         )
-    kinds: dict[str, registry.Kind] = {"systems": "system", "scorers": "scorer"}
-    table = registry.table(kinds[kind])
+    kinds: dict[str, registry.PluginKind] = {"systems": "system", "scorers": "scorer"}
+    table = registry.plugin_table(kinds[kind])
     return [
         (name, _describe(target, whole_module=kind == "scorers"))
         for name, target in sorted(table.items())

@@ -53,7 +53,7 @@ def probe_command(
     """Does a column notice that a negation, a number, a name, a role or the word order has
     changed?
     """
-    from parabench.contracts import Runtime, Setting
+    from parabench.contracts import BuildContext, Runtime
     from parabench.data.examples import evaluation_set, read_test_set
     from parabench.metaeval import probes
     from parabench.models.loading import resolve_device
@@ -76,10 +76,12 @@ def probe_command(
     made = probes.make_probes(
         evaluation_set(read_test_set(data or Path(chosen.data)), limit, seed).examples, seed
     )
-    setting = Setting(Runtime(resolve_device(device), chosen.dtype, seed=seed), chosen.decoding)
+    setting = BuildContext(
+        Runtime(resolve_device(device), chosen.dtype, seed=seed), chosen.decoding
+    )
     found: list[ProbeResult] = []
     for name in split_names(scorers) if scorers else chosen.scorers:
-        scorer = plan.build("scorer", name, chosen, setting)
+        scorer = plan.build_plugin("scorer", name, chosen, setting)
         found += probes.probe_scorer(scorer, made, seed, chosen.normalise)
     typer.echo(_as_text(found))
     if output:

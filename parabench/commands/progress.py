@@ -22,14 +22,14 @@ from rich.progress import (
 )
 
 if TYPE_CHECKING:
-    from parabench.contracts import Advance
+    from parabench.contracts import ProgressCallback
 
 _SECONDS_BETWEEN_LINES = 30.0
 """Seconds between two lines about the same thing."""
 
 
 @contextmanager
-def progress_bars(spoken: bool = False) -> Iterator[Advance]:
+def progress_bars(spoken: bool = False) -> Iterator[ProgressCallback]:
     """One bar for each thing being done, made when it is first heard of; lines if ``spoken`` and on
     no terminal.
     """

@@ -14,7 +14,7 @@ import typer
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
-    from parabench.contracts import Setting
+    from parabench.contracts import BuildContext
 
 prompt_commands = typer.Typer(
     help="Soft prompts on disk: import, export, show, verify.", no_args_is_help=True
@@ -113,10 +113,10 @@ def _write_card(
     from parabench.prompts.adapters import load_adapter
     from parabench.report.board import board_from_json
     from parabench.report.card import to_card
-    from parabench.store.files import read, write_atomically
+    from parabench.store.files import read_bytes, write_atomically
 
     board = (
-        board_from_json(read(results / "leaderboard.json").decode("utf-8", "replace"))
+        board_from_json(read_bytes(results / "leaderboard.json").decode("utf-8", "replace"))
         if results
         else None
     )
@@ -178,12 +178,12 @@ def explain_command(
     """Read a soft prompt: the vocabulary nearest to each of its positions, norms, how far it moved,
     near-duplicates.
     """
-    from parabench.contracts import Runtime, Setting
+    from parabench.contracts import BuildContext, Runtime
     from parabench.explore.nearest import nearest_tokens
     from parabench.models.loading import load_causal
     from parabench.prompts.soft import vocabulary_rows
 
-    built = _system_of_suite(system, suite, Setting())
+    built = _system_of_suite(system, suite, BuildContext())
     if getattr(built, "adapter", None) is None:
         raise UserError(
             f"explain {system!r}", "it has no soft prompt", mend="name one as softprompt-111"
@@ -234,12 +234,12 @@ def paraphrase_command(
             typer.echo(printable(text))
 
 
-def _system_of_suite(name: str, suite: str, setting: Setting) -> Any:
+def _system_of_suite(name: str, suite: str, setting: BuildContext) -> Any:
     """A system as its suite defines it."""
     from parabench.pipeline import plan
     from parabench.suites import suite as suites
 
-    return plan.build("system", name, suites.load_suite(suite), setting)
+    return plan.build_plugin("system", name, suites.load_suite(suite), setting)
 
 
 def _read_template(path: Path) -> dict[str, Any]:

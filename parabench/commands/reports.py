@@ -97,9 +97,9 @@ def verify_command(run: _RunFolder) -> None:
     """Recompute every checksum and count of a run folder; exit code 1 unless it is complete and
     true.
     """
-    from parabench.store.run_folder import verify
+    from parabench.store.run_folder import verify_run
 
-    problems = verify(run)
+    problems = verify_run(run)
     typer.echo("\n".join(problems) or f"complete: every file of {run} is as its manifest says")
     raise SystemExit(1 if problems else 0)
 
@@ -191,15 +191,15 @@ def agreement_command(
     """Test scorers against people: correlation with ratings, or agreement with preferences; prints
     Markdown.
     """
-    from parabench.contracts import Runtime, Setting
+    from parabench.contracts import BuildContext, Runtime
     from parabench.metaeval.judgments import read_judgments, with_source_as_reference
     from parabench.metaeval.table import agreement_table
     from parabench.pipeline import plan
     from parabench.suites import suite as suites
 
     chosen, items = suites.load_suite(suite), read_judgments(file, layout)
-    setting = Setting(Runtime(seed=seed))
-    built = [plan.build("scorer", name, chosen, setting) for name in split_names(scorers)]
+    setting = BuildContext(Runtime(seed=seed))
+    built = [plan.build_plugin("scorer", name, chosen, setting) for name in split_names(scorers)]
     typer.echo(
         agreement_table(
             built, with_source_as_reference(items) if source else items, rival, seed, resamples

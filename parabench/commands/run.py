@@ -15,8 +15,8 @@ from parabench.commands.lists import optional_names
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
-    from parabench.pipeline.plan import Plan
-    from parabench.pipeline.processes import Share
+    from parabench.pipeline.plan import RunPlan
+    from parabench.pipeline.processes import WorkerRank
 
 _SuiteName = Annotated[
     str, typer.Option(help="A built-in suite, or the path of a suite's TOML file.")
@@ -73,10 +73,10 @@ def run_command(
     from parabench.pipeline import processes, runner
     from parabench.suites import suite as suites
 
-    share = processes.from_environment(os.environ)
-    chosen, own = suites.load_suite(suite), processes.own_device(device, os.environ)
+    share = processes.rank_from_environment(os.environ)
+    chosen, own = suites.load_suite(suite), processes.device_of_rank(device, os.environ)
     chosen_names = optional_names(systems), optional_names(scorers)
-    request = planning.Request(
+    request = planning.RunRequest(
         chosen,
         *chosen_names,
         data,
@@ -89,11 +89,11 @@ def run_command(
         _api_key(),
         samples,
     )
-    plan = planning.plan(request)
+    plan = planning.make_plan(request)
     if dry_run:
         _show_plan(plan)
     elif share.rank:
-        runner.assist(plan, share)
+        runner.run_worker(plan, share)
     else:
         execute_plan(plan, share)
 
@@ -114,7 +114,7 @@ def score_command(
     from parabench.pipeline import plan as planning
     from parabench.suites import suite as suites
 
-    request = planning.Request(
+    request = planning.RunRequest(
         suites.load_suite(suite),
         scorers=optional_names(scorers),
         data=data,
@@ -162,28 +162,35 @@ def _api_key() -> str:
     return os.environ.get("PARABENCH_API_KEY", "")
 
 
-def execute_plan(plan: Plan, share: Share | None = None) -> None:
+def execute_plan(plan: RunPlan, share: WorkerRank | None = None) -> None:
     """Run a plan with a progress bar on stderr, then print the table on stdout."""
     from parabench.commands import progress
     from parabench.models import downloads
     from parabench.pipeline import plan as planning
     from parabench.pipeline import runner
 
-    planning.check(plan)
+    planning.check_plan(plan)
     downloads.fetch_models([*plan.systems.values(), *plan.scorers.values()], print_message)
     with signals.resume_hint(), progress.progress_bars() as advance:
-        board = runner.run(
-            plan, advance, lambda text: print_message(f"note: {text}"), share or runner.WHOLE
+        board = runner.run_plan(
+            plan,
+            advance,
+            lambda text: print_message(f"note: {text}"),
+            share or runner.SINGLE_PROCESS,
         )
     reports.show_leaderboard(board, plan.folder)
 
 
-def _show_plan(plan: Plan) -> None:
+def _show_plan(plan: RunPlan) -> None:
     """Everything a run would do, and what stands in its way."""
     from parabench.pipeline import estimates, runner
     from parabench.pipeline import plan as planning
 
-    done, faults, total = runner.status(plan), planning.faults(plan), len(plan.data.examples)
+    done, faults, total = (
+        runner.done_counts(plan),
+        planning.plan_problems(plan),
+        len(plan.data.examples),
+    )
     typer.echo(f"suite     {plan.suite.name}: {total} examples, data {plan.data.fingerprint[:12]}")
     typer.echo(f"decoding  {planning.decoding_preset(plan.suite.decoding)}")
     typer.echo(f"runtime   {plan.runtime.device} {plan.runtime.dtype} seed={plan.runtime.seed}")
@@ -192,14 +199,14 @@ def _show_plan(plan: Plan) -> None:
         state, cost = "MISSING", ""
         if name not in faults:
             state = f"{done[(name,)]}/{total} generated"
-            cost = str(estimates.of_system(plan, name, plan.data.examples[done[(name,)] :]))
+            cost = str(estimates.estimate_system(plan, name, plan.data.examples[done[(name,)] :]))
         typer.echo(f"system    {name:<16} {state:<22} {cost}".rstrip())
     for name in plan.scorers:
         measured = sum(done[system, name] for system in plan.systems)
         state, cost = "MISSING", ""
         if name not in faults:
             state = f"{measured}/{total * len(plan.systems)} measured"
-            cost = str(estimates.of_scorer(plan, name, total * len(plan.systems) - measured))
+            cost = str(estimates.estimate_scorer(plan, name, total * len(plan.systems) - measured))
         typer.echo(f"scorer    {name:<16} {state:<22} {cost}".rstrip())
     for text in faults.values():
         print_message(f"\n{text}")

@@ -266,12 +266,13 @@ def _validation_scorers(
     """The scorers for the texts generated at validations: those named, or that of the suite's
     headline column.
     """
-    from parabench.contracts import Setting
+    from parabench.contracts import BuildContext
     from parabench.pipeline import plan
 
     wanted = (names or suite.headline.partition(".")[0]).split(",")
     return tuple(
-        plan.build("scorer", name, suite, Setting(runtime, suite.decoding)) for name in wanted
+        plan.build_plugin("scorer", name, suite, BuildContext(runtime, suite.decoding))
+        for name in wanted
     )
 
 

@@ -140,9 +140,9 @@ def merge_sources(examples: Sequence[Example]) -> Sequence[Example]:
     """Pool the references of examples that share a source, so that no answer left out stays among a
     twin's.
     """
-    from parabench.stats.clusters import Groups
+    from parabench.stats.clusters import ClusterIndex
 
-    twins = Groups(len(examples), _marks(example.source for example in examples))
+    twins = ClusterIndex(len(examples), _marks(example.source for example in examples))
 
     def merged(number: int) -> Example:
         first, *others = (examples[place] for place in twins.members(number))

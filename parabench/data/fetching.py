@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 
 from parabench.contracts import UserError
 from parabench.data.text_files import file_digest
-from parabench.store.files import make_folder, told, write_atomically
+from parabench.store.files import make_folder, os_errors_as_user_errors, write_atomically
 
 _BLOCK = 1 << 20
 DOWNLOAD_FOLDER = Path("data")
@@ -86,7 +86,7 @@ def fetch_corpus(
     if target.exists():
         _check(target, _expected(published, target))
         return target
-    with told(folder):
+    with os_errors_as_user_errors(folder):
         make_folder(folder)
     try:
         _download(published.url, part, advance, open_)
@@ -96,7 +96,7 @@ def fetch_corpus(
         mend = f"the same command goes on from {have:,} bytes where there is a network; or put the file at {target}"
         raise UserError(f"fetch {published.url}", found, mend=mend) from None
     _check(part, _expected(published, target))
-    with told(target):
+    with os_errors_as_user_errors(target):
         os.replace(part, target)
     write_atomically(
         target.with_name(f"{target.name}.sha256"), f"{file_digest(str(target))}\n".encode()
@@ -117,7 +117,11 @@ def _download(url: str, part: Path, advance: _Advance, open_: _Open) -> None:
         raise
     if str(response.headers.get("Content-Type")).startswith("text/html"):
         raise ConnectionError("the server sent a web page instead of the file")
-    with response, told(part), part.open("ab" if response.status == 206 else "wb") as file:
+    with (
+        response,
+        os_errors_as_user_errors(part),
+        part.open("ab" if response.status == 206 else "wb") as file,
+    ):
         done = file.tell()
         total = done + int(response.headers.get("Content-Length") or 0)
         while block := response.read(_BLOCK):

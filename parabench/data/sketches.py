@@ -19,7 +19,7 @@ from typing import Any
 
 from parabench.contracts import Example, UserError
 from parabench.data.filters import lower_words, sentence_key
-from parabench.store.files import read, write_atomically
+from parabench.store.files import read_bytes, write_atomically
 
 SKETCH_FILE = "training-data.json"
 _FORMAT = "parabench training data 1"
@@ -88,7 +88,7 @@ def read_sketch(folder: Path) -> Sketch | None:
     if not path.is_file():
         return None
     try:
-        facts = json.loads(read(path))
+        facts = json.loads(read_bytes(path))
         if facts["format"] != _FORMAT:
             raise ValueError(facts["format"])
         keys, cleared = (frozenset(_unpacked(facts[name])) for name in ("keys", "cleared"))

@@ -14,7 +14,7 @@ from typing import Any
 
 from parabench.contracts import Example
 from parabench.sequences import FileLines, LazyMap
-from parabench.store.files import told
+from parabench.store.files import os_errors_as_user_errors
 
 HELD_IN_MEMORY = 20_000
 """Examples that are held."""
@@ -32,7 +32,7 @@ class SpilledExamples(Sequence[Example]):
 
     def __init__(self, examples: Iterable[Example]) -> None:
         """Writes them all."""
-        with told(Path(gettempdir())), TemporaryFile() as file:
+        with os_errors_as_user_errors(Path(gettempdir())), TemporaryFile() as file:
             self._lines = FileLines(os.dup(file.fileno()))
             for one in examples:
                 line = (

@@ -22,7 +22,7 @@ from safetensors import numpy as safetensors
 
 from parabench.explore.nearest import PromptPosition, nearest_tokens
 from parabench.prompts import snapshots
-from parabench.store.files import read, write_atomically
+from parabench.store.files import read_bytes, write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -117,7 +117,7 @@ def _kept(path: Path, width: int) -> VocabularyPlane | None:
     if not path.exists():
         return None
     try:
-        found = safetensors.load(read(path))
+        found = safetensors.load(read_bytes(path))
     except (SafetensorError, ValueError):
         return None
     if (

@@ -14,7 +14,7 @@ from parabench.contracts import Example, Runtime
 from parabench.filtering.scoring import build_scorers, measure_rows
 from parabench.filtering.source import ROWS_PER_BLOCK, FilterRow
 from parabench.models.loading import resolve_device
-from parabench.stats.arrays import each
+from parabench.stats.arrays import per_example
 from parabench.suites import suite as suites
 
 
@@ -45,7 +45,7 @@ class ScoreRows:
         ]
         found = dict(batch)
         for scorer in self.scorers.values():
-            values = each(scorer.combine, measure_rows(scorer, rows, self.suite.normalise)).T
+            values = per_example(scorer.combine, measure_rows(scorer, rows, self.suite.normalise)).T
             found |= {column.name: row for column, row in zip(scorer.columns, values, strict=True)}
         return found
 

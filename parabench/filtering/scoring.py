@@ -17,16 +17,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from parabench.contracts import Column, Runtime, Scorer, Setting, System, UserError, release
+from parabench.contracts import (
+    BuildContext,
+    Column,
+    Runtime,
+    Scorer,
+    System,
+    UserError,
+    release_models,
+)
 from parabench.data.normalise import Normaliser
 from parabench.filtering import writing
 from parabench.filtering.source import ROWS_PER_BLOCK, FilterRow, Source
 from parabench.pipeline import plan
-from parabench.stats.arrays import each
-from parabench.stats.streaming import corpus_columns, interval
-from parabench.store.blocks import Growing, in_blocks
+from parabench.stats.arrays import per_example
+from parabench.stats.streaming import streamed_columns, streamed_interval
+from parabench.store.blocks import BlockFile, in_blocks
 from parabench.store.files import write_atomically
-from parabench.store.records import canonical, slug
+from parabench.store.records import canonical_json, slug
 from parabench.store.run_folder import open_run
 from parabench.suites.suite import Suite
 
@@ -115,7 +123,9 @@ def build_scorers(suite: Suite, names: Sequence[str] | None, runtime: Runtime) -
     """The scorers of these names, or the suite's own, as a suite defines them; nothing is
     loaded.
     """
-    return plan.scorers_of(suite, names, Setting(runtime, plan.sampling(suite, 1).decoding))
+    return plan.plan_scorers(
+        suite, names, BuildContext(runtime, plan.with_samples(suite, 1).decoding)
+    )
 
 
 def measure_rows(
@@ -142,11 +152,13 @@ def _count(job: Filter) -> int:
             f"{count} {reason}" for reason, count in job.source.tally.reasons.items()
         )
         raise UserError(f"filter {job.source.name}", f"no row is left: {reasons or 'it is empty'}")
-    write_atomically(path, canonical({"rows": total, "left out": dict(job.source.tally.reasons)}))
+    write_atomically(
+        path, canonical_json({"rows": total, "left out": dict(job.source.tally.reasons)})
+    )
     return total
 
 
-def _rows(job: Filter, texts: Growing | None, start: int = 0) -> Iterator[FilterRow]:
+def _rows(job: Filter, texts: BlockFile | None, start: int = 0) -> Iterator[FilterRow]:
     """The rows from ``start`` on, with the texts that are measured."""
     if texts is None:
         yield from job.source.rows(start)
@@ -158,37 +170,37 @@ def _rows(job: Filter, texts: Growing | None, start: int = 0) -> Iterator[Filter
 
 def _paraphrase(
     job: Filter, identity: Mapping[str, Any], total: int, advance: _Advance
-) -> Growing | None:
+) -> BlockFile | None:
     if job.system is None:
         return None
-    texts = Growing(job.folder / "texts.json", identity)
+    texts = BlockFile(job.folder / "texts.json", identity)
     for block in in_blocks(job.source.rows(texts.rows), GENERATED):
         sources = [row.example.source for row in block]
         answers = {
             done.position: done.text for batch in job.system.paraphrase(sources) for done in batch
         }
         texts.append(
-            canonical([answers[position] for position in range(len(sources))]), len(sources)
+            canonical_json([answers[position] for position in range(len(sources))]), len(sources)
         )
         advance("paraphrasing", texts.rows, total)
-    release(job.system)
+    release_models(job.system)
     return texts
 
 
 def _measure(
     job: Filter,
     name: str,
-    texts: Growing | None,
+    texts: BlockFile | None,
     identity: Mapping[str, Any],
     total: int,
     advance: _Advance,
-) -> Growing:
+) -> BlockFile:
     scorer = job.scorers[name]
     signature = str(scorer.signature)
     path = (
         job.folder / "statistics" / f"{slug(name)}-{sha256(signature.encode()).hexdigest()[:8]}.f64"
     )
-    done = Growing(path, {**identity, "scorer": name, "signature": signature})
+    done = BlockFile(path, {**identity, "scorer": name, "signature": signature})
     for block in in_blocks(_rows(job, texts, done.rows), getattr(scorer, "block", ROWS_PER_BLOCK)):
         found = measure_rows(scorer, block, job.normalise)
         for start in range(
@@ -197,11 +209,11 @@ def _measure(
             part = found[start : start + ROWS_PER_BLOCK]
             done.append(part.tobytes(), len(part))
         advance(name, done.rows, total)
-    release(scorer)
+    release_models(scorer)
     return done
 
 
-def arrays(statistics: Growing) -> Iterator[Float[np.ndarray, "B K"]]:
+def arrays(statistics: BlockFile) -> Iterator[Float[np.ndarray, "B K"]]:
     """The statistics of a scorer, block by block."""
     for data, rows in statistics.blocks():
         yield np.frombuffer(data, dtype=np.float64).reshape(rows, -1)
@@ -209,8 +221,8 @@ def arrays(statistics: Growing) -> Iterator[Float[np.ndarray, "B K"]]:
 
 def _write(
     job: Filter,
-    texts: Growing | None,
-    statistics: Mapping[str, Growing],
+    texts: BlockFile | None,
+    statistics: Mapping[str, BlockFile],
     total: int,
     advance: _Advance,
 ) -> tuple[Path, int, Counter[str]]:
@@ -226,7 +238,7 @@ def _write(
                 "text": [row.text for row in rows],
             }
             for scorer, stream in zip(job.scorers.values(), blocks, strict=True):
-                values = each(scorer.combine, next(stream)).T
+                values = per_example(scorer.combine, next(stream)).T
                 block |= {
                     column.name: writing.defined(v.tolist())
                     for column, v in zip(scorer.columns, values, strict=True)
@@ -240,12 +252,15 @@ def _write(
 
 
 def _cells(
-    job: Filter, statistics: Mapping[str, Growing], undefined: Mapping[str, int], advance: _Advance
+    job: Filter,
+    statistics: Mapping[str, BlockFile],
+    undefined: Mapping[str, int],
+    advance: _Advance,
 ) -> Iterator[CorpusScore]:
     for number, (name, scorer) in enumerate(job.scorers.items(), 1):
         one = statistics[name]
-        values = corpus_columns(scorer, lambda one=one: arrays(one))  # type: ignore[misc]
-        ends = interval(scorer, lambda one=one: arrays(one), job.runtime.seed)  # type: ignore[misc]
+        values = streamed_columns(scorer, lambda one=one: arrays(one))  # type: ignore[misc]
+        ends = streamed_interval(scorer, lambda one=one: arrays(one), job.runtime.seed)  # type: ignore[misc]
         for column, value, low, high in zip(scorer.columns, values, *ends, strict=True):
             yield CorpusScore(
                 column,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from parabench.contracts import UserError
-from parabench.store.files import sync, told
+from parabench.store.files import os_errors_as_user_errors, sync_folder
 
 _Columns = Mapping[str, list[Any]]
 """Names and values of one block of rows."""
@@ -81,11 +81,11 @@ def table_writer(
     """
     temporary = path.with_name(f".{path.name}.tmp")
     opened = _parquet if path.suffix == ".parquet" else _lines
-    with told(path):
+    with os_errors_as_user_errors(path):
         with opened(temporary, texts, numbers) as write:
             yield write
         os.replace(temporary, path)
-        sync(path.parent)
+        sync_folder(path.parent)
 
 
 @contextmanager

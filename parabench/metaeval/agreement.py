@@ -16,7 +16,7 @@ from scipy import stats
 from parabench.contracts import Example, Scorer, UserError
 from parabench.metaeval.judgments import Judgment, Preference, RatedText
 from parabench.stats.clusters import cluster_rows
-from parabench.stats.significance import BLOCK, paired_test
+from parabench.stats.significance import DRAWS_IN_MEMORY, paired_test
 
 Vector = Float[np.ndarray, " N"]
 
@@ -285,8 +285,10 @@ def swap_test(
     a, b = stats.zscore(a), stats.zscore(b)
     observed = abs(pearson(a, people) - pearson(b, people))
     generator, beaten = np.random.default_rng(seed), 0
-    for start in range(0, draws, BLOCK):
-        swapped = generator.random((min(BLOCK, draws - start), len(rows)))[:, of_row] < 0.5
+    for start in range(0, draws, DRAWS_IN_MEMORY):
+        swapped = (
+            generator.random((min(DRAWS_IN_MEMORY, draws - start), len(rows)))[:, of_row] < 0.5
+        )
         first, second = np.where(swapped, b, a), np.where(swapped, a, b)
         drawn = np.abs(_row_pearson(first, people) - _row_pearson(second, people))
         beaten += int((drawn >= observed - 1e-12).sum())

@@ -20,8 +20,8 @@ from typing import Any
 from parabench.contracts import Example, UserError
 from parabench.render.escape import csv_text
 from parabench.report.results import RunResults
-from parabench.stats.leave_one_out import without
-from parabench.store.files import read
+from parabench.stats.leave_one_out import without_reference
+from parabench.store.files import read_bytes
 
 _KEY_FORMAT = "parabench rating key 1"
 HEAD = ("item", "letter", "source", "text", "rating", "comment")
@@ -119,7 +119,7 @@ def _item(
         by_text.setdefault(written[turn % len(written)], []).append(name)
     order = zip(ascii_uppercase, chance.sample(sorted(by_text), len(by_text)), strict=False)
     shown = tuple(AnonymousText(letter, text, tuple(by_text[text])) for letter, text in order)
-    return RatingItem(number, without(example, turn) if turns > 1 else example, shown)
+    return RatingItem(number, without_reference(example, turn) if turns > 1 else example, shown)
 
 
 def rating_sheet(items: Sequence[RatingItem]) -> str:
@@ -165,7 +165,7 @@ def rating_key(items: Sequence[RatingItem], facts: Mapping[str, Any]) -> str:
 def read_key(path: Path) -> list[RatingItem]:
     """The items of a key; UserError where the file is none."""
     try:
-        found = json.loads(read(path))
+        found = json.loads(read_bytes(path))
         if found["format"] != _KEY_FORMAT:
             raise ValueError(f"format {found['format']!r}")
         return [
@@ -249,7 +249,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     between cells.
     """
     try:
-        text = read(path).decode("utf-8-sig")
+        text = read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"read {path}", str(error), mend="save it as CSV in UTF-8") from None
     first = text.partition("\n")[0]

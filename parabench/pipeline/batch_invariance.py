@@ -16,13 +16,13 @@ from typing import Any
 
 from parabench.contracts import System
 from parabench.pipeline import plan as planning
-from parabench.pipeline.plan import Plan, Request
+from parabench.pipeline.plan import RunPlan, RunRequest
 
-SIZES = (1, 2, 7, 16)
+BATCH_SIZES = (1, 2, 7, 16)
 
 
 @dataclass(frozen=True)
-class Finding:
+class BatchComparison:
     """One system: how many texts of how many differ from those of batch size 1, and how many by a
     wrong mask.
     """
@@ -33,28 +33,30 @@ class Finding:
     control: int
 
 
-def plans(request: Request) -> dict[int, Plan]:
+def plans_by_batch_size(request: RunRequest) -> dict[int, RunPlan]:
     """The same greedy plan for every batch size."""
     decoding = replace(request.suite.decoding, do_sample=False, num_beams=1, samples=1)
     greedy = replace(request, suite=request.suite.model_copy(update={"decoding": decoding}))
-    return {size: planning.plan(replace(greedy, batch_size=size)) for size in SIZES}
+    return {size: planning.make_plan(replace(greedy, batch_size=size)) for size in BATCH_SIZES}
 
 
-def findings(planned: dict[int, Plan]) -> Iterator[Finding]:
+def compare_batch_sizes(planned: dict[int, RunPlan]) -> Iterator[BatchComparison]:
     """Each system that is no control, compared; UserError where a file that it needs is missing."""
     alone, *larger = planned.values()
     sources = [example.source for example in alone.data.examples]
     for name, system in alone.systems.items():
         if getattr(system, "role", "system") != "system":
             continue
-        expected = texts(system, sources)
-        differing = sum(_differing(expected, texts(plan.systems[name], sources)) for plan in larger)
+        expected = _texts(system, sources)
+        differing = sum(
+            _differing(expected, _texts(plan.systems[name], sources)) for plan in larger
+        )
         with neighbours_mask():
-            control = _differing(texts(system, sources), texts(larger[-1].systems[name], sources))
-        yield Finding(name, differing, len(larger) * len(sources), control)
+            control = _differing(_texts(system, sources), _texts(larger[-1].systems[name], sources))
+        yield BatchComparison(name, differing, len(larger) * len(sources), control)
 
 
-def texts(system: System, sources: Sequence[str]) -> list[str]:
+def _texts(system: System, sources: Sequence[str]) -> list[str]:
     """All answers in the order of the sources."""
     answers = {
         answer.position: answer.text for batch in system.paraphrase(sources) for answer in batch

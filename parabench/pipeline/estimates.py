@@ -17,30 +17,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parabench.contracts import Example, Setting, System, release
+from parabench.contracts import BuildContext, Example, System, release_models
 from parabench.models.checkpoints import checkpoint_folder
 from parabench.models.downloads import checkpoints_of, format_bytes, missing_files
 from parabench.models.local import Checkpoint
-from parabench.pipeline.plan import Plan, build
+from parabench.pipeline.plan import RunPlan, build_plugin
 from parabench.stats import leave_one_out
 
 if TYPE_CHECKING:
     from parabench.contracts import Runtime
 
 FEW, MORE = 4, 16
-TOGETHER = 64
+_ANSWERS_TOGETHER = 64
 """Answers that a scorer measures together at least."""
 TEMPLATE_TOKENS = 32
 LIBRARIES = 100 << 20
 """Bytes that what loads and runs a model takes itself, where it shares the memory."""
 ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
-Timed = Callable[[int], float]
+_Timed = Callable[[int], float]
 """Seconds that so many examples take."""
 
 
 @dataclass(frozen=True)
-class Estimate:
+class CostEstimate:
     """Seconds for what is missing, bytes of memory for one row and for all rows in flight, and
     bytes there are.
     """
@@ -63,7 +63,7 @@ class Estimate:
         return f"about {duration(self.seconds)}, {format_bytes(self.most)} of {format_bytes(self.room)}: {fits}"
 
 
-def of_system(plan: Plan, name: str, examples: Sequence[Example]) -> Estimate | str:
+def estimate_system(plan: RunPlan, name: str, examples: Sequence[Example]) -> CostEstimate | str:
     """What a system takes for the examples it has not answered yet, or why that is not known."""
     system = plan.systems[name]
     if not examples:
@@ -72,7 +72,7 @@ def of_system(plan: Plan, name: str, examples: Sequence[Example]) -> Estimate | 
         return str(foretold(len(examples)))
     if not (models := checkpoints_of(system)):
         return "no model"
-    if absent := to_fetch(models):
+    if absent := fetch_note(models):
         return absent
     sources = [example.source for example in examples]
     load = _seconds_to_load(plan, name, sources[0])
@@ -84,7 +84,7 @@ def of_system(plan: Plan, name: str, examples: Sequence[Example]) -> Estimate | 
     return _estimate(seconds, models, row, min(len(sources), flying), runtime)
 
 
-def of_scorer(plan: Plan, name: str, answers: int) -> Estimate | str:
+def estimate_scorer(plan: RunPlan, name: str, answers: int) -> CostEstimate | str:
     """What a scorer takes for so many answers that it has not measured yet, or why that is not
     known.
     """
@@ -92,24 +92,24 @@ def of_scorer(plan: Plan, name: str, answers: int) -> Estimate | str:
     if not answers:
         return "nothing to do"
     models = checkpoints_of(scorer)
-    if absent := to_fetch(models):
+    if absent := fetch_note(models):
         return absent
 
     def measure(count: int) -> float:
         chosen = _some(plan.data.examples, count)
         return _clocked(
-            lambda: leave_one_out.measure(
+            lambda: leave_one_out.measure_leave_one_out(
                 scorer, chosen, [[example.references[0]] for example in chosen]
             )
         )
 
     begin = measure(1)
-    seconds = begin + _extrapolated(measure, answers, TOGETHER)
-    release(scorer)
+    seconds = begin + _extrapolated(measure, answers, _ANSWERS_TOGETHER)
+    release_models(scorer)
     return _estimate(seconds, models, 0, 0, plan.runtime)
 
 
-def to_fetch(models: Sequence[Checkpoint]) -> str:
+def fetch_note(models: Sequence[Checkpoint]) -> str:
     """``2.6 GB to fetch first`` where files are not here yet, else nothing."""
     needed = sum(sum(missing_files(checkpoint).values()) for checkpoint in models)
     return f"{format_bytes(needed)} to fetch first: parabench models fetch" if needed else ""
@@ -154,12 +154,12 @@ def cache_bytes(config: Any, tokens: int, item: int) -> int:
     )
 
 
-def _seconds_to_load(plan: Plan, name: str, source: str) -> float:
+def _seconds_to_load(plan: RunPlan, name: str, source: str) -> float:
     """From nothing to one token, with imports, which the first system of a run pays too."""
     decoding = replace(plan.suite.decoding, max_new_tokens=1, min_new_tokens=1)
-    short: System = build("system", name, plan.suite, Setting(plan.runtime, decoding))
+    short: System = build_plugin("system", name, plan.suite, BuildContext(plan.runtime, decoding))
     seconds = _clocked(lambda: list(short.paraphrase([source])))
-    release(short)
+    release_models(short)
     return seconds
 
 
@@ -175,11 +175,11 @@ def _seconds_of_answers(
         return _clocked(lambda: list(system.paraphrase(_some(sources, count)))) - again
 
     seconds = _extrapolated(answer, len(sources), together)
-    release(system)
+    release_models(system)
     return seconds
 
 
-def _extrapolated(timed: Timed, count: int, together: int) -> float:
+def _extrapolated(timed: _Timed, count: int, together: int) -> float:
     """Seconds for ``count`` from those for few: so much a batch of ``together``, and so much an
     example.
     """
@@ -191,12 +191,12 @@ def _extrapolated(timed: Timed, count: int, together: int) -> float:
 
 def _estimate(
     seconds: float, models: Sequence[Checkpoint], row: int, count: int, runtime: Runtime
-) -> Estimate:
+) -> CostEstimate:
     weights = sum(
         weight_bytes(checkpoint_folder(model), ITEM_BYTES[runtime.dtype]) for model in models
     )
     weights += LIBRARIES if models and runtime.device == "cpu" else 0
-    return Estimate(
+    return CostEstimate(
         seconds, weights + row, max(weights + row * count, _peak(runtime)), _room(runtime)
     )
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from parabench import registry
 from parabench.contracts import (
+    BuildContext,
     Decoding,
     Example,
     Paraphrase,
     Runtime,
     Scorer,
-    Setting,
     Signature,
     System,
     UserError,
@@ -25,12 +25,12 @@ from parabench.data.examples import EvaluationSet, evaluation_set, read_test_set
 from parabench.data.predictions import read_predictions
 from parabench.sequences import LazyMap
 from parabench.stats import leave_one_out, seeds
-from parabench.store.records import canonical, slug
+from parabench.store.records import canonical_json, slug
 from parabench.suites.suite import Suite
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """One run, fully decided: what is compared on what, how text is made, and where the results
     go.
     """
@@ -48,10 +48,10 @@ class Plan:
         """All that two runs must share to be one run; systems and scorers are keyed one by one
         beside it.
         """
-        return identity(self.suite, self.data, self.runtime)
+        return run_identity(self.suite, self.data, self.runtime)
 
 
-def identity(suite: Suite, data: EvaluationSet, runtime: Runtime) -> dict[str, Any]:
+def run_identity(suite: Suite, data: EvaluationSet, runtime: Runtime) -> dict[str, Any]:
     """What a run folder is about: the suite, the examples, the decoding and the arithmetic."""
     return {
         "suite": {
@@ -65,9 +65,9 @@ def identity(suite: Suite, data: EvaluationSet, runtime: Runtime) -> dict[str, A
             "references": data.references,
             "fingerprint": data.fingerprint,
         },
-        "decoding": declared(suite.decoding),
+        "decoding": decoding_identity(suite.decoding),
         "normalise": str(suite.normalise.signature),
-        "protocol": str(leave_one_out.signature(data.references)),
+        "protocol": str(leave_one_out.protocol_signature(data.references)),
         "runtime": {
             "device": runtime.device.split(":")[0],
             "dtype": runtime.dtype,
@@ -77,7 +77,7 @@ def identity(suite: Suite, data: EvaluationSet, runtime: Runtime) -> dict[str, A
 
 
 @dataclass(frozen=True)
-class Request:
+class RunRequest:
     """What a person asks of a run; None means what the suite says."""
 
     suite: Suite
@@ -94,23 +94,23 @@ class Request:
     samples: int | None = None
 
 
-def plan(request: Request) -> Plan:
+def make_plan(request: RunRequest) -> RunPlan:
     """Resolve a request; raises UserError for the first thing that is missing or unknown."""
     if request.data is None and not request.suite.data:
         raise UserError(
             f"run the suite {request.suite.name!r}", "it brings no data", mend="add --data FILE"
         )
-    return assemble(request, read_test_set(request.data or Path(request.suite.data)))
+    return plan_examples(request, read_test_set(request.data or Path(request.suite.data)))
 
 
-def assemble(request: Request, examples: Sequence[Example]) -> Plan:
+def plan_examples(request: RunRequest, examples: Sequence[Example]) -> RunPlan:
     """A plan for given examples: the systems asked for, then the suite's controls.
 
     The human is no control where there are no references to spare.
     """
     from parabench.models.loading import resolve_device
 
-    suite = sampling(request.suite, request.samples)
+    suite = with_samples(request.suite, request.samples)
     runtime = Runtime(
         resolve_device(request.device),
         request.dtype or suite.dtype,
@@ -119,7 +119,7 @@ def assemble(request: Request, examples: Sequence[Example]) -> Plan:
     )
     data = evaluation_set(examples, request.limit, request.seed)
     human = _each(lambda one: one.references, data.examples) if data.references > 1 else ()
-    setting = Setting(
+    setting = BuildContext(
         runtime,
         suite.decoding,
         {},
@@ -131,21 +131,21 @@ def assemble(request: Request, examples: Sequence[Example]) -> Plan:
     names = dict.fromkeys(
         [*(suite.systems if request.systems is None else request.systems), *controls]
     )
-    scorers = scorers_of(suite, request.scorers, setting)
+    scorers = plan_scorers(suite, request.scorers, setting)
     if not data.references:
         _refuse_references(scorers, examples)
-    return Plan(
+    return RunPlan(
         suite,
         data,
-        {name: build("system", name, suite, setting) for name in names},
+        {name: build_plugin("system", name, suite, setting) for name in names},
         scorers,
         runtime,
         request.output or Path("results/runs") / folder_name(suite, data, runtime),
-        command(request),
+        reproducing_command(request),
     )
 
 
-def sampling(suite: Suite, samples: int | None) -> Suite:
+def with_samples(suite: Suite, samples: int | None) -> Suite:
     """The suite with so many samples a source, of the 90 % likeliest tokens where it does not
     itself say how to sample.
 
@@ -159,11 +159,13 @@ def sampling(suite: Suite, samples: int | None) -> Suite:
     return suite.model_copy(update={"decoding": replace(decoding, samples=samples)})
 
 
-def scorers_of(suite: Suite, asked: Sequence[str] | None, setting: Setting) -> dict[str, Scorer]:
+def plan_scorers(
+    suite: Suite, asked: Sequence[str] | None, setting: BuildContext
+) -> dict[str, Scorer]:
     """The scorers asked for, else the suite's own; of these, one that compares samples only where
     there are several.
     """
-    made = {name: build("scorer", name, suite, setting) for name in asked or suite.scorers}
+    made = {name: build_plugin("scorer", name, suite, setting) for name in asked or suite.scorers}
     apart = setting.decoding.samples > 1 or asked
     return {
         name: scorer
@@ -193,7 +195,7 @@ def _refuse_references(scorers: Mapping[str, Scorer], examples: Sequence[Example
             raise UserError(f"score with {name}", f"example {bare!r} has no references", mend=mend)
 
 
-def command(request: Request) -> str:
+def reproducing_command(request: RunRequest) -> str:
     """The command that makes the same numbers again; of a file only its name is told."""
     given = {
         "suite": request.suite.name,
@@ -209,7 +211,7 @@ def command(request: Request) -> str:
     return shlex.join(["parabench", "run", *options])
 
 
-def plan_predictions(request: Request, file: Path) -> Plan:
+def plan_predictions(request: RunRequest, file: Path) -> RunPlan:
     """A plan that scores a file of predictions as the system named after it, beside the suite's
     controls.
     """
@@ -221,8 +223,8 @@ def plan_predictions(request: Request, file: Path) -> Plan:
 
 
 def plan_texts(
-    request: Request, examples: Sequence[Example], given: Mapping[str, Sequence[str]]
-) -> Plan:
+    request: RunRequest, examples: Sequence[Example], given: Mapping[str, Sequence[str]]
+) -> RunPlan:
     """A plan that scores texts, one for each example in order, as systems of these names, beside
     the controls.
     """
@@ -232,7 +234,7 @@ def plan_texts(
             "two examples share one source",
             mend="pool their references",
         )
-    made = assemble(replace(request, systems=()), examples)
+    made = plan_examples(replace(request, systems=()), examples)
     for name, texts in given.items():
         if name in made.systems:
             raise UserError(
@@ -242,16 +244,19 @@ def plan_texts(
             found = f"{len(texts)} texts for {len(examples)} examples"
             raise UserError(f"score {name}", found, mend="give one text for each example")
     sources = [example.source for example in examples]
-    systems = {name: Given(dict(zip(sources, texts, strict=True))) for name, texts in given.items()}
+    systems = {
+        name: FilePredictions(dict(zip(sources, texts, strict=True)))
+        for name, texts in given.items()
+    }
     return replace(made, systems={**systems, **made.systems}, command="parabench.score(…)")
 
 
-TOGETHER = 1024
+_ANSWERS_AT_ONCE = 1024
 """Answers handed over at a time."""
 
 
 @dataclass(frozen=True)
-class Given:
+class FilePredictions:
     """A system that answers from a file."""
 
     texts: Mapping[str, str]
@@ -260,50 +265,50 @@ class Given:
     def signature(self) -> Signature:
         """The file's content, by its SHA-256."""
         return Signature(
-            "file", (("sha256", hashlib.sha256(canonical(dict(self.texts))).hexdigest()),)
+            "file", (("sha256", hashlib.sha256(canonical_json(dict(self.texts))).hexdigest()),)
         )
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         """The given texts, all at once."""
-        for start in range(0, len(sources), TOGETHER):
-            several = enumerate(sources[start : start + TOGETHER], start)
+        for start in range(0, len(sources), _ANSWERS_AT_ONCE):
+            several = enumerate(sources[start : start + _ANSWERS_AT_ONCE], start)
             yield [Paraphrase(position, self.texts[source]) for position, source in several]
 
 
 def folder_name(suite: Suite, data: EvaluationSet, runtime: Runtime) -> str:
     """``mini-3f9a1c20``: the same request finds the same folder again."""
-    digest = hashlib.sha256(canonical(identity(suite, data, runtime))).hexdigest()
+    digest = hashlib.sha256(canonical_json(run_identity(suite, data, runtime))).hexdigest()
     return f"{slug(suite.name)}-{digest[:8]}"
 
 
-def build(kind: registry.Kind, name: str, suite: Suite, setting: Setting) -> Any:
+def build_plugin(kind: registry.PluginKind, name: str, suite: Suite, setting: BuildContext) -> Any:
     """The system or scorer of a name, with its options from the suite; nothing is loaded."""
-    family, variant = meant(kind, name, suite)
-    return registry.builder(kind, family)(
+    family, variant = resolve_name(kind, name, suite)
+    return registry.plugin_builder(kind, family)(
         variant, replace(setting, options=suite.options(kind, name, family))
     )
 
 
-def meant(kind: registry.Kind, name: str, suite: Suite) -> tuple[str, str]:
+def resolve_name(kind: registry.PluginKind, name: str, suite: Suite) -> tuple[str, str]:
     """Family and variant of a name: the family that the suite's table gives it, or those that the
     name itself says.
     """
     options = suite.options(kind, name, "")
-    return (str(options["family"]), "") if "family" in options else registry.split(kind, name)
+    return (str(options["family"]), "") if "family" in options else registry.split_name(kind, name)
 
 
-def check(plan: Plan) -> None:
+def check_plan(plan: RunPlan) -> None:
     """Read every signature, which finds and verifies every file the run will need."""
     for fault in _faults(plan).values():
         raise fault
 
 
-def faults(plan: Plan) -> dict[str, str]:
+def plan_problems(plan: RunPlan) -> dict[str, str]:
     """For a dry run: what stands in the way, by name, empty when nothing does."""
     return {name: str(fault) for name, fault in _faults(plan).items()}
 
 
-def _faults(plan: Plan) -> dict[str, UserError]:
+def _faults(plan: RunPlan) -> dict[str, UserError]:
     parts: dict[str, System | Scorer] = {**plan.systems, **plan.scorers}
     found = {}
     for name, part in parts.items():
@@ -312,11 +317,13 @@ def _faults(plan: Plan) -> dict[str, UserError]:
         except UserError as error:
             found[name] = error
     if not found:
-        seeds.check({name: str(system.signature) for name, system in plan.systems.items()})
+        seeds.check_seed_groups(
+            {name: str(system.signature) for name, system in plan.systems.items()}
+        )
     return found
 
 
-def declared(decoding: Decoding) -> dict[str, Any]:
+def decoding_identity(decoding: Decoding) -> dict[str, Any]:
     """Every setting by name; a single sample goes without saying, as in runs made before there
     could be more.
     """

@@ -16,13 +16,13 @@ from typing import TypeVar
 
 from parabench.contracts import UserError
 from parabench.store.log import Log
-from parabench.store.run_folder import standing
+from parabench.store.run_folder import worker_status
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
-class Share:
+class WorkerRank:
     """One process of ``size``: every ``size``-th unit of work from ``rank`` on is its own.
 
     ``patience`` is the seconds without any new record after which a process that still holds its
@@ -34,19 +34,19 @@ class Share:
     patience: float = 1800.0
     interval: float = 1.0
 
-    def of(self, items: Sequence[Item]) -> Sequence[Item]:
+    def of(self, items: Sequence[_Item]) -> Sequence[_Item]:
         """The items of this process."""
         return items[self.rank :: self.size]
 
 
-def from_environment(variables: Mapping[str, str]) -> Share:
+def rank_from_environment(variables: Mapping[str, str]) -> WorkerRank:
     """The share that torchrun's ``RANK`` and ``WORLD_SIZE`` mean; the whole where they are not
     set.
     """
     try:
-        share = Share(int(variables.get("RANK", "0")), int(variables.get("WORLD_SIZE", "1")))
+        share = WorkerRank(int(variables.get("RANK", "0")), int(variables.get("WORLD_SIZE", "1")))
     except ValueError:
-        share = Share(-1)
+        share = WorkerRank(-1)
     if not 0 <= share.rank < share.size:
         found = f"RANK={variables.get('RANK')} WORLD_SIZE={variables.get('WORLD_SIZE')}"
         raise UserError(
@@ -55,7 +55,7 @@ def from_environment(variables: Mapping[str, str]) -> Share:
     return share
 
 
-def own_device(device: str, variables: Mapping[str, str]) -> str:
+def device_of_rank(device: str, variables: Mapping[str, str]) -> str:
     """For ``auto`` and ``cuda``: the CUDA device of this process among those of its machine
     (``LOCAL_RANK``).
     """
@@ -68,12 +68,12 @@ def own_device(device: str, variables: Mapping[str, str]) -> str:
     return f"cuda:{int(local) % count}" if count else device
 
 
-def await_leader(folder: Path, is_done: Callable[[], bool], share: Share) -> bool:
+def await_leader(folder: Path, is_done: Callable[[], bool], share: WorkerRank) -> bool:
     """Wait until a process leads the run; False if everything is done already, as it may be before
     this one starts.
     """
     end = time.monotonic() + share.patience
-    while standing(folder, 0) != "there":
+    while worker_status(folder, 0) != "there":
         if is_done():
             return False
         if time.monotonic() > end:
@@ -86,7 +86,9 @@ def await_leader(folder: Path, is_done: Callable[[], bool], share: Share) -> boo
     return True
 
 
-def gather(log: Log, folder: Path, wanted: Sequence[Sequence[str]], share: Share) -> None:
+def await_records(
+    log: Log, folder: Path, wanted: Sequence[Sequence[str]], share: WorkerRank
+) -> None:
     """Wait until all records ``wanted`` are here, dealt out unit by unit, or until nobody is left
     to write the rest.
 
@@ -97,7 +99,7 @@ def gather(log: Log, folder: Path, wanted: Sequence[Sequence[str]], share: Share
     ]
     seen, since = -1, time.monotonic()
     while True:
-        gone = {rank for rank in range(share.size) if standing(folder, rank) == "gone"}
+        gone = {rank for rank in range(share.size) if worker_status(folder, rank) == "gone"}
         log.refresh()
         late = [rank for rank in range(1, share.size) if not log.done.keys() >= theirs[rank]]
         if gone.issuperset(late):
@@ -116,12 +118,12 @@ def gather(log: Log, folder: Path, wanted: Sequence[Sequence[str]], share: Share
         time.sleep(share.interval)
 
 
-def await_seal(log: Log, folder: Path, share: Share) -> None:
+def await_seal(log: Log, folder: Path, share: WorkerRank) -> None:
     """Wait, as one who assists, until the leading process has finished a log; UserError where it
     has ended before.
     """
     while not log.refresh():
-        if standing(folder, 0) == "gone" and not log.refresh():
+        if worker_status(folder, 0) == "gone" and not log.refresh():
             raise UserError(
                 f"go on with {folder}",
                 "the leading process has ended",

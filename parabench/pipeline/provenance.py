@@ -16,34 +16,34 @@ from typing import Any
 
 import parabench
 from parabench.data.sketches import training_facts
-from parabench.pipeline.plan import Plan, identity
+from parabench.pipeline.plan import RunPlan, run_identity
 from parabench.store.files import write_atomically
 
-PACKAGES = (
+_PACKAGES = (
     "torch", "transformers", "tokenizers", "bert-score", "sacrebleu", "rouge-score", "numpy", "scipy", "pandas",
 )  # fmt: skip
 
 
-def write(plan: Plan, folder: Path) -> None:
+def write_provenance(plan: RunPlan, folder: Path) -> None:
     """Leave ``provenance.json`` in a run folder."""
     record = {
-        **identity(plan.suite, plan.data, plan.runtime),
+        **run_identity(plan.suite, plan.data, plan.runtime),
         "command": plan.command,
         "parabench": parabench.__version__,
-        "git": revision(Path(parabench.__file__).parent),
+        "git": code_revision(Path(parabench.__file__).parent),
         "python": platform.python_version(),
-        "packages": versions(),
+        "packages": package_versions(),
         "device": device_name(plan.runtime.device),
         "tf32": tf32(plan.runtime.device),
     }
     record["suite"] |= {"table": list(plan.suite.table)}
-    record["training"] = training(plan, folder)
+    record["training"] = training_provenance(plan, folder)
     write_atomically(
         folder / "provenance.json", (json.dumps(record, indent=2, sort_keys=True) + "\n").encode()
     )
 
 
-def training(plan: Plan, folder: Path) -> dict[str, Any]:
+def training_provenance(plan: RunPlan, folder: Path) -> dict[str, Any]:
     """What is known of the data that systems learned from, those of earlier runs in the folder
     among them.
     """
@@ -58,10 +58,10 @@ def training(plan: Plan, folder: Path) -> dict[str, Any]:
     return before | {name: facts for name, facts in found.items() if facts}
 
 
-def versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
     """Installed versions of the packages that decide numbers."""
     found = {}
-    for name in PACKAGES:
+    for name in _PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -69,7 +69,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def revision(folder: Path) -> dict[str, Any]:
+def code_revision(folder: Path) -> dict[str, Any]:
     """Commit and dirtiness of the code, or nulls where it is not a git checkout."""
 
     def git(*arguments: str) -> str | None:

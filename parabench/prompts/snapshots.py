@@ -13,7 +13,7 @@ from torch import Tensor
 from parabench.contracts import UserError
 from parabench.prompts.files import check_matrix, pack_tensors, unpack_tensors
 from parabench.prompts.peft_format import PEFT_TENSOR_KEY
-from parabench.store.files import read, write_atomically
+from parabench.store.files import read_bytes, write_atomically
 
 SNAPSHOTS_FOLDER = Path("training/snapshots")
 FINISHED_FILE = Path("training/finished.json")
@@ -33,7 +33,7 @@ def read_snapshots(folder: Path) -> list[tuple[int, Float[Tensor, "P H"]]]:
     """
     found = []
     for path in sorted((folder / SNAPSHOTS_FOLDER).glob("*.safetensors")):
-        tensors = unpack_tensors(path, read(path))
+        tensors = unpack_tensors(path, read_bytes(path))
         if list(tensors) != [PEFT_TENSOR_KEY] or not path.stem.isdecimal():
             raise UserError(f"read the snapshot {path}", "not one prompt", mend="delete it")
         found.append((int(path.stem), check_matrix(path, tensors[PEFT_TENSOR_KEY])))
@@ -44,4 +44,4 @@ def read_snapshots(folder: Path) -> list[tuple[int, Float[Tensor, "P H"]]]:
 def kept_step(folder: Path) -> int | None:
     """Which step's prompt the training kept, if it has ended."""
     path = folder / FINISHED_FILE
-    return int(json.loads(read(path))["kept"]) if path.exists() else None
+    return int(json.loads(read_bytes(path))["kept"]) if path.exists() else None

@@ -18,7 +18,7 @@ from parabench.report.leaderboard import board_to_csv, board_to_markdown
 from parabench.report.page import page_html
 from parabench.report.pagedata import PageData
 from parabench.report.results import RunResults, ScorerResults, load_results
-from parabench.stats.arrays import each, pooled, together
+from parabench.stats.arrays import corpus_value, per_example, seed_mean
 from parabench.stats.significance import (
     benjamini_hochberg,
     detectable,
@@ -27,8 +27,8 @@ from parabench.stats.significance import (
     paired_tests,
     rank_clusters,
 )
-from parabench.stats.undefined import counts
-from parabench.stats.validity import broken_by, reason
+from parabench.stats.undefined import undefined_counts
+from parabench.stats.validity import invalid_columns, invalid_reason
 from parabench.store.files import write_atomically
 
 if TYPE_CHECKING:
@@ -112,7 +112,10 @@ def _scores(results: RunResults) -> Iterator[tuple[str, dict[str, Score]]]:
         for (system, statistics), draws in zip(
             one.statistics.items(), results.bootstrap_draws[name], strict=True
         ):
-            values, lost = together(one.scorer.combine, statistics), counts(one.scorer, statistics)
+            values, lost = (
+                corpus_value(one.scorer.combine, statistics),
+                undefined_counts(one.scorer, statistics),
+            )
             numbers = zip(values, *ends(draws, CONFIDENCE_LEVEL), lost, strict=True)
             why = one.reasons(system)
             cells = [
@@ -143,9 +146,11 @@ def invalid_columns(results: RunResults, rows: Mapping[str, LeaderboardRow]) -> 
     sentinels = {
         name: [scores[column.name].value for column in columns] for name, scores in bad.items()
     }
-    broken = broken_by(columns, [human.scores[column.name].value for column in columns], sentinels)
+    broken = invalid_columns(
+        columns, [human.scores[column.name].value for column in columns], sentinels
+    )
     return {
-        column.name: reason(
+        column.name: invalid_reason(
             column,
             human.scores[column.name].value,
             {name: scores[column.name].value for name, scores in bad.items()},
@@ -176,7 +181,7 @@ def _compared(results: RunResults, name: str) -> Iterator[Comparison]:
     if not pairs or all(column.better == "none" for column in one.scorer.columns):
         return
     rows = [one.statistics[system] for system in systems]
-    values = [together(one.scorer.combine, row) for row in rows]
+    values = [corpus_value(one.scorer.combine, row) for row in rows]
     tests = paired_tests(
         one.scorer.combine, rows, pairs, results.seed, results.resamples, results.clusters
     )
@@ -232,7 +237,7 @@ def _ranks(results: RunResults, compared: tuple[Comparison, ...]) -> dict[str, t
     one = results.measured[name]
     systems, better = _competing(results, one, "system"), one.scorer.columns[place].better
     values = np.array(
-        [together(one.scorer.combine, one.statistics[name])[place] for name in systems]
+        [corpus_value(one.scorer.combine, one.statistics[name])[place] for name in systems]
     )
     worse = np.zeros((len(systems), len(systems)), dtype=bool)
     for pair in compared:
@@ -282,7 +287,7 @@ def page_data(
 def _values(results: RunResults, system: str) -> Iterator[tuple[str, list[float]]]:
     for one in results.measured.values():
         if system in one.statistics:
-            rows = each(one.scorer.combine, pooled(one.statistics[system], results.shown))
+            rows = per_example(one.scorer.combine, seed_mean(one.statistics[system], results.shown))
             yield from (
                 (column.name, rows[:, place].tolist())
                 for place, column in enumerate(one.scorer.columns)

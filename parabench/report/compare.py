@@ -16,11 +16,11 @@ import numpy as np
 
 from parabench.contracts import Column, Score, Scorer, UserError
 from parabench.report.board import Leaderboard, LeaderboardRow, flatten_facts
-from parabench.stats.arrays import Pooled, Rows, together
+from parabench.stats.arrays import SeedMean, SystemStatistics, corpus_value
 from parabench.stats.significance import Clusters, difference, holm, paired_test
 
 if TYPE_CHECKING:
-    Statistics = Mapping[str, Rows]
+    Statistics = Mapping[str, SystemStatistics]
 
 MUST_AGREE = ("data", "decoding", "normalise", "protocol", "signature")
 """The first part of every field that forbids a comparison when two runs differ in it."""
@@ -157,7 +157,7 @@ def _changes(
     pair: PairedStatistics, system: str, seed: int, resamples: int, draws: int, clusters: Clusters
 ) -> Iterator[Change]:
     combine, before, after = pair.scorer.combine, pair.before[system], pair.after[system]
-    one, other = Pooled(before), Pooled(after)
+    one, other = SeedMean(before), SeedMean(after)
     if len(one) != len(other):
         raise UserError(
             f"compare {system} in two runs",
@@ -165,7 +165,9 @@ def _changes(
         )
     _, low, high = difference(combine, after, before, seed, resamples, clusters=clusters)
     p = paired_test(combine, after, before, seed, draws, clusters)
-    numbers = zip(together(combine, one), together(combine, other), low, high, p, strict=True)
+    numbers = zip(
+        corpus_value(combine, one), corpus_value(combine, other), low, high, p, strict=True
+    )
     for column, row in zip(pair.scorer.columns, numbers, strict=True):
         yield Change(system, column, *(float(number) for number in row))
 

@@ -25,7 +25,7 @@ from parabench.report.board import (
     reader_notes,
     score_text,
 )
-from parabench.stats.arrays import Rows, pooled
+from parabench.stats.arrays import SystemStatistics, seed_mean
 
 if TYPE_CHECKING:
     from parabench.report.pagedata import PageData
@@ -140,7 +140,9 @@ def _latex_score(score: Score | None, value: str, interval: str, top: bool) -> s
 
 
 def to_parquet(
-    data: PageData, path: Path, statistics: Mapping[str, Mapping[str, Rows]] | None = None
+    data: PageData,
+    path: Path,
+    statistics: Mapping[str, Mapping[str, SystemStatistics]] | None = None,
 ) -> None:
     """All samples, one row per system and example, with the value of every column and, if given,
     the raw statistics.
@@ -166,7 +168,7 @@ def to_parquet(
 
 
 def _columns(
-    data: PageData, row: LeaderboardRow, statistics: Mapping[str, Mapping[str, Rows]]
+    data: PageData, row: LeaderboardRow, statistics: Mapping[str, Mapping[str, SystemStatistics]]
 ) -> dict[str, Sequence[Any]]:
     count, values = len(data.examples), data.values.get(row.system, {})
     found: dict[str, Sequence[Any]] = {
@@ -183,7 +185,7 @@ def _columns(
     for scorer, arrays in statistics.items():
         if row.system in arrays:
             found[f"statistics.{scorer}"] = [
-                _nulls(line) for line in pooled(arrays[row.system]).tolist()
+                _nulls(line) for line in seed_mean(arrays[row.system]).tolist()
             ]
     return found
 

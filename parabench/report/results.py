@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parabench import registry
-from parabench.contracts import Column, Example, Scorer, Setting, UserError
+from parabench.contracts import BuildContext, Column, Example, Scorer, UserError
 from parabench.report.truncation import TRUNCATION_COLUMN, TruncationScorer, TruncationStatistics
 from parabench.sequences import LazyMap, text_hash64
 from parabench.stats import leave_one_out, seeds
-from parabench.stats.arrays import MANY, Rows
-from parabench.stats.clusters import Groups
+from parabench.stats.arrays import ROWS_AT_ONCE, SystemStatistics
+from parabench.stats.clusters import ClusterIndex
 from parabench.stats.significance import bootstraps
-from parabench.store.files import read
+from parabench.store.files import read_bytes
 from parabench.store.log import load_reasons, load_statistics, log_names, read_finished
-from parabench.store.run_folder import read_examples
+from parabench.store.run_folder import stored_examples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +71,7 @@ class ScorerResults:
 
     scorer: Scorer
     signature: str
-    statistics: Mapping[str, Rows]
+    statistics: Mapping[str, SystemStatistics]
     why: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def reasons(self, row: str) -> str:
@@ -122,12 +122,12 @@ class RunResults:
         return wanted if wanted in names or not names else names[0]
 
     @cached_property
-    def clusters(self) -> Groups:
+    def clusters(self) -> ClusterIndex:
         """The clusters of all examples; an example of none is one by itself."""
         import numpy as np
 
         names = (example.cluster or f"example {example.id}" for example in self.examples)
-        return Groups(
+        return ClusterIndex(
             len(self.examples), np.fromiter(map(text_hash64, names), np.uint64, len(self.examples))
         )
 
@@ -136,7 +136,7 @@ class RunResults:
         """How many samples and swaps are drawn: fewer where so many examples leave little to
         chance.
         """
-        return 10_000 if len(self.examples) <= MANY else 1_000
+        return 10_000 if len(self.examples) <= ROWS_AT_ONCE else 1_000
 
     @cached_property
     def bootstrap_draws(self) -> Mapping[str, Float[np.ndarray, "S R C"]]:
@@ -165,7 +165,7 @@ def load_results(folder: Path, max_texts: int | None = None) -> RunResults:
     """Read a run folder, the texts of ``max_texts`` examples (None: of all); UserError where it is none,
     or damaged.
     """
-    facts, examples = _facts(folder), LazyMap(_example, read_examples(folder))
+    facts, examples = _facts(folder), LazyMap(_example, stored_examples(folder))
     held = {
         examples[place].id
         for place in shown_positions(len(examples), max_texts, facts["runtime"]["seed"])
@@ -173,7 +173,7 @@ def load_results(folder: Path, max_texts: int | None = None) -> RunResults:
     found = {
         name: _output(folder, name, facts, held) for (name,) in log_names(folder, "predictions")
     }
-    rows = seeds.rows(found)
+    rows = seeds.seed_groups(found)
     outputs = {row: _merged([found[name][0] for name in names]) for row, names in rows.items()}
     arrays = {
         name: TruncationStatistics(cut)
@@ -235,7 +235,7 @@ def _facts(folder: Path) -> dict[str, Any]:
     if not path.exists():
         raise UserError(f"report {folder}", "no provenance.json", mend=mend)
     try:
-        facts = json.loads(read(path))
+        facts = json.loads(read_bytes(path))
         texts = [facts["suite"][name] for name in ("title", "note", "headline")]
         if not all(isinstance(text, str) for text in texts) or not isinstance(
             facts["runtime"]["seed"], int
@@ -266,7 +266,7 @@ def _output(
             kept[example] = record
     key, training = contents.identity["key"], facts.get("training", {}).get(name, {})
     output = SystemOutput(
-        {example: leave_one_out.texts(record) for example, record in kept.items()},
+        {example: leave_one_out.record_texts(record) for example, record in kept.items()},
         frozenset(example for example, record in kept.items() if not record["finished"]),
         key["role"],
         key["signature"],
@@ -315,14 +315,16 @@ def _measured(
             f"they were measured with different settings: {'; '.join(sorted(signatures))}",
             mend="run the same command with all of these systems, so that they are measured alike",
         )
-    family, variant = next(iter(keys.values())).get("built") or registry.split("scorer", name)
+    family, variant = next(iter(keys.values())).get("built") or registry.split_name("scorer", name)
     return ScorerResults(
-        registry.builder("scorer", family)(variant, Setting()), signatures.pop(), statistics
+        registry.plugin_builder("scorer", family)(variant, BuildContext()),
+        signatures.pop(),
+        statistics,
     )
 
 
 def _order(name: str) -> tuple[int, str]:
-    families = list(registry.table("scorer"))
+    families = list(registry.plugin_table("scorer"))
     known = [
         family
         for family in families

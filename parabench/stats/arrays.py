@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 Combine = Callable[[Float[np.ndarray, "*draws N K"]], Float[np.ndarray, "*draws C"]]
-Places = slice | Int[np.ndarray, " n"]
-Columns = Float[np.ndarray, " C"]
+_Positions = slice | Int[np.ndarray, " n"]
+ColumnValues = Float[np.ndarray, " C"]
 
 
-class Layer(Protocol):
+class StatisticsArray(Protocol):
     """An array ``[N, K]``, or what is read or made like one when rows are asked for."""
 
     @property
@@ -29,45 +29,45 @@ class Layer(Protocol):
     def __getitem__(self, at: Any, /) -> Any: ...
 
 
-Rows = Layer | Sequence[Layer]
+SystemStatistics = StatisticsArray | Sequence[StatisticsArray]
 """Statistics of one system: an array ``[N, K]``, or one for each training seed."""
 
-MANY = 20_000
+ROWS_AT_ONCE = 20_000
 """Rows that are taken together."""
-PART = 1 << 14
+ROWS_A_PART = 1 << 14
 """Rows of a part where there are more."""
 
 
-class Pooled:
+class SeedMean:
     """The mean over training seeds of every example's statistics, made when it is asked for."""
 
     ndim = 2
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: SystemStatistics) -> None:
         """Nothing is read yet."""
-        self._layers = layers(rows)
+        self._layers = per_seed(rows)
 
     def __len__(self) -> int:
         return len(self._layers[0])
 
-    def __getitem__(self, at: Places) -> Float[np.ndarray, "n K"]:
+    def __getitem__(self, at: _Positions) -> Float[np.ndarray, "n K"]:
         several = [one[at] for one in self._layers]
         return several[0] if len(several) == 1 else np.mean(several, axis=0)
 
 
-def layers(rows: Rows) -> list[Layer]:
+def per_seed(rows: SystemStatistics) -> list[StatisticsArray]:
     """The arrays of the training seeds; one where there are none."""
     return [rows] if getattr(rows, "ndim", 3) == 2 else list(rows)  # type: ignore
 
 
-def pooled(rows: Rows, at: Places = slice(None)) -> Float[np.ndarray, "n K"]:
+def seed_mean(rows: SystemStatistics, at: _Positions = slice(None)) -> Float[np.ndarray, "n K"]:
     """Every example's statistics, or those at some places; the mean over training seeds."""
-    return Pooled(rows)[at]
+    return SeedMean(rows)[at]
 
 
-def parts(count: int) -> Iterator[slice]:
+def row_slices(count: int) -> Iterator[slice]:
     """All of ``count`` rows, or one part after the other."""
-    size = max(count, 1) if count <= MANY else PART
+    size = max(count, 1) if count <= ROWS_AT_ONCE else ROWS_A_PART
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
@@ -76,16 +76,16 @@ def is_additive(combine: Combine) -> bool:
     return bool(getattr(combine, "additive", False))
 
 
-def each(combine: Combine, statistics: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N C"]:
+def per_example(combine: Combine, statistics: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N C"]:
     """Every row's own columns."""
     if is_additive(combine):
         return combine(statistics[:, None])
     return np.stack([combine(row[None]) for row in statistics])
 
 
-def together(combine: Combine, rows: Rows) -> Columns:
+def corpus_value(combine: Combine, rows: SystemStatistics) -> ColumnValues:
     """The columns of all rows, the mean over training seeds."""
-    mean = Pooled(rows)
-    if len(mean) <= MANY or not is_additive(combine):
+    mean = SeedMean(rows)
+    if len(mean) <= ROWS_AT_ONCE or not is_additive(combine):
         return combine(mean[:])
-    return combine(np.asarray(sum(mean[part].sum(axis=0) for part in parts(len(mean))))[None])
+    return combine(np.asarray(sum(mean[part].sum(axis=0) for part in row_slices(len(mean))))[None])

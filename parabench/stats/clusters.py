@@ -10,13 +10,13 @@ from jaxtyping import Float, Int
 
 from parabench.sequences import LazyMap
 from parabench.stats import arrays
-from parabench.stats.arrays import Rows
+from parabench.stats.arrays import SystemStatistics
 
-Names = Sequence[str] | Int[np.ndarray, " N"]
+ClusterLabels = Sequence[str] | Int[np.ndarray, " N"]
 """The cluster of every row, by its name or its number."""
 
 
-class Groups:
+class ClusterIndex:
     """The clusters of ``count`` rows in order of first appearance; each row by itself where none
     are given.
 
@@ -24,7 +24,7 @@ class Groups:
     several rows.
     """
 
-    def __init__(self, count: int, clusters: Names | None = None) -> None:
+    def __init__(self, count: int, clusters: ClusterLabels | None = None) -> None:
         """Arrays of 4 bytes a row are all that stays."""
         self.numbers: Int[np.ndarray, " N"] = np.arange(count, dtype=np.int32)
         if clusters is not None:
@@ -39,9 +39,9 @@ class Groups:
             self._bounds = np.flatnonzero(new).astype(np.int32)
 
     @classmethod
-    def of(cls, count: int, clusters: Groups | Names | None) -> Groups:
+    def of(cls, count: int, clusters: ClusterIndex | ClusterLabels | None) -> ClusterIndex:
         """Those that are given, or made of what is given."""
-        return clusters if isinstance(clusters, Groups) else cls(count, clusters)
+        return clusters if isinstance(clusters, ClusterIndex) else cls(count, clusters)
 
     def __len__(self) -> int:
         return len(self._bounds) - (not self._single)
@@ -61,27 +61,27 @@ class Groups:
         ends = np.cumsum(lengths)
         return self._order[np.repeat(begins - (ends - lengths), lengths) + np.arange(ends[-1])]
 
-    def sums(self, systems: Sequence[Rows]) -> Sequence[Float[np.ndarray, "S m K"]]:
+    def sums(self, systems: Sequence[SystemStatistics]) -> Sequence[Float[np.ndarray, "S m K"]]:
         """The sums of each cluster's rows, all layers of all systems, part by part of the clusters.
 
         Parts are made when they are asked for, unless there is but one.
         """
         parts = (
             [slice(0, len(self))]
-            if len(self.numbers) <= arrays.MANY
-            else list(arrays.parts(len(self)))
+            if len(self.numbers) <= arrays.ROWS_AT_ONCE
+            else list(arrays.row_slices(len(self)))
         )
         made = LazyMap(partial(self._sums, systems), parts)
         return made if len(parts) > 1 else list(made)
 
-    def _sums(self, systems: Sequence[Rows], part: slice) -> Float[np.ndarray, "S m K"]:
+    def _sums(self, systems: Sequence[SystemStatistics], part: slice) -> Float[np.ndarray, "S m K"]:
         bounds = self._bounds[part.start : part.stop + 1]
         places = part if self._single else self._order[bounds[0] : bounds[-1]]
-        rows = np.stack([layer[places] for rows in systems for layer in arrays.layers(rows)])
+        rows = np.stack([layer[places] for rows in systems for layer in arrays.per_seed(rows)])
         return rows if self._single else np.add.reduceat(rows, bounds[:-1] - bounds[0], axis=1)
 
 
-def _numbered(clusters: Names) -> Int[np.ndarray, " N"]:
+def _numbered(clusters: ClusterLabels) -> Int[np.ndarray, " N"]:
     """Names as numbers in order of first appearance."""
     if not isinstance(clusters, np.ndarray):
         places: dict[str, int] = {}
@@ -96,9 +96,9 @@ def _numbered(clusters: Names) -> Int[np.ndarray, " N"]:
     return ranks[numbers]
 
 
-def cluster_rows(count: int, clusters: Names | None) -> list[Int[np.ndarray, " _"]]:
+def cluster_rows(count: int, clusters: ClusterLabels | None) -> list[Int[np.ndarray, " _"]]:
     """The row numbers of every cluster, in order of first appearance; each row by itself where
     there are none.
     """
-    groups = Groups(count, clusters)
+    groups = ClusterIndex(count, clusters)
     return [groups.members(cluster) for cluster in range(len(groups))]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-def signature(references: int) -> Signature:
+def protocol_signature(references: int) -> Signature:
     """How examples with so many references are scored; with a single one there is none to leave
     out.
     """
@@ -33,24 +33,24 @@ def signature(references: int) -> Signature:
     )
 
 
-def texts(record: Mapping[str, Any]) -> list[str]:
+def record_texts(record: Mapping[str, Any]) -> list[str]:
     """What a record of predictions holds: one text, or one for each turn."""
     return record.get("turns") or [record["text"]]
 
 
-def given(scorer: Scorer, record: Mapping[str, Any], samples: int) -> list[str]:
+def texts_to_measure(scorer: Scorer, record: Mapping[str, Any], samples: int) -> list[str]:
     """What a scorer is to see of a record: its texts, or its samples; of what people wrote only as
     many as ``samples``.
 
     More texts repeat one another more, so that systems and people are to have equally many.
     """
     if not compares_samples(scorer):
-        return texts(record)
-    several: list[str] = record.get("samples") or texts(record)
+        return record_texts(record)
+    several: list[str] = record.get("samples") or record_texts(record)
     return several[:samples] if samples > 1 else several
 
 
-def measure(
+def measure_leave_one_out(
     scorer: Scorer, examples: Sequence[Example], texts: Sequence[Sequence[str]]
 ) -> Float[np.ndarray, "N K"]:
     """A scorer's statistics of every example, the mean over its turns; ``texts`` holds what it is
@@ -103,9 +103,9 @@ def _turns(example: Example, texts: Sequence[str]) -> list[tuple[Example, str]]:
     if len(example.references) < 2:
         return _alone(example, texts)
     turns = zip(range(len(example.references)), cycle(texts), strict=False)
-    return [(without(example, turn), text) for turn, text in turns]
+    return [(without_reference(example, turn), text) for turn, text in turns]
 
 
-def without(example: Example, turn: int) -> Example:
+def without_reference(example: Example, turn: int) -> Example:
     """The example as it is scored in a turn."""
     return replace(example, references=example.references[:turn] + example.references[turn + 1 :])

@@ -13,21 +13,29 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from parabench.stats.arrays import Columns, Combine, Pooled, Rows, is_additive, layers, together
-from parabench.stats.clusters import Groups, Names
+from parabench.stats.arrays import (
+    ColumnValues,
+    Combine,
+    SeedMean,
+    SystemStatistics,
+    corpus_value,
+    is_additive,
+    per_seed,
+)
+from parabench.stats.clusters import ClusterIndex, ClusterLabels
 
-Clusters = Groups | Names | None
+Clusters = ClusterIndex | ClusterLabels | None
 """Which rows belong together; none are given where each stands by itself."""
 
-BLOCK = 500
+DRAWS_IN_MEMORY = 500
 """Draws held in memory at once, at most,"""
-CELLS = 1 << 19
+COUNTS_IN_MEMORY = 1 << 19
 """and draws times clusters: 4 MB of counts."""
 
 
 def bootstraps(
     combine: Combine,
-    systems: Sequence[Rows],
+    systems: Sequence[SystemStatistics],
     seed: int,
     resamples: int = 1000,
     clusters: Clusters = None,
@@ -38,8 +46,8 @@ def bootstraps(
     All systems are sampled alike, so their draws may be subtracted. Training seeds are drawn too,
     for each system by itself. Efron and Tibshirani 1993, chapter 6; for corpus metrics Koehn 2004.
     """
-    several = [layers(rows) for rows in systems]
-    groups = Groups.of(len(several[0][0]), clusters)
+    several = [per_seed(rows) for rows in systems]
+    groups = ClusterIndex.of(len(several[0][0]), clusters)
     generator, seeds = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     sums = groups.sums(systems) if is_additive(combine) else None
     wholes = [np.stack([one[:] for one in of_one]) for of_one in several] if sums is None else []
@@ -95,7 +103,7 @@ def _one_by_one(
     combine: Combine,
     whole: Float[np.ndarray, "S N K"],
     weights: Float[np.ndarray, "R S"],
-    groups: Groups,
+    groups: ClusterIndex,
     chosen: Int[np.ndarray, "R M"],
 ) -> Float[np.ndarray, "R C"]:
     draws = zip(weights, chosen, strict=True)
@@ -103,7 +111,11 @@ def _one_by_one(
 
 
 def bootstrap(
-    combine: Combine, statistics: Rows, seed: int, resamples: int = 1000, clusters: Clusters = None
+    combine: Combine,
+    statistics: SystemStatistics,
+    seed: int,
+    resamples: int = 1000,
+    clusters: Clusters = None,
 ) -> Float[np.ndarray, "R C"]:
     """The draws of one system."""
     return bootstraps(combine, [statistics], seed, resamples, clusters)[0]
@@ -111,12 +123,12 @@ def bootstrap(
 
 def interval(
     combine: Combine,
-    statistics: Rows,
+    statistics: SystemStatistics,
     seed: int,
     resamples: int = 1000,
     level: float = 0.95,
     clusters: Clusters = None,
-) -> tuple[Columns, Columns]:
+) -> tuple[ColumnValues, ColumnValues]:
     """Low and high ends of the percentile bootstrap interval of every column; NaN where no sample
     is defined.
     """
@@ -125,30 +137,35 @@ def interval(
 
 def difference(
     combine: Combine,
-    a: Rows,
-    b: Rows,
+    a: SystemStatistics,
+    b: SystemStatistics,
     seed: int,
     resamples: int = 1000,
     level: float = 0.95,
     clusters: Clusters = None,
-) -> tuple[Columns, Columns, Columns]:
+) -> tuple[ColumnValues, ColumnValues, ColumnValues]:
     """Column values of ``a`` minus ``b``, and the ends of the paired bootstrap interval of that
     difference.
     """
     one, other = bootstraps(combine, [a, b], seed, resamples, clusters)
-    return together(combine, a) - together(combine, b), *ends(one - other, level)
+    return corpus_value(combine, a) - corpus_value(combine, b), *ends(one - other, level)
 
 
 def paired_test(
-    combine: Combine, a: Rows, b: Rows, seed: int, draws: int = 10_000, clusters: Clusters = None
-) -> Columns:
+    combine: Combine,
+    a: SystemStatistics,
+    b: SystemStatistics,
+    seed: int,
+    draws: int = 10_000,
+    clusters: Clusters = None,
+) -> ColumnValues:
     """The p-values of ``paired_tests`` for one pair."""
     return paired_tests(combine, [a, b], [(0, 1)], seed, draws, clusters)[0]
 
 
 def paired_tests(
     combine: Combine,
-    systems: Sequence[Rows],
+    systems: Sequence[SystemStatistics],
     pairs: Sequence[tuple[int, int]],
     seed: int,
     draws: int = 10_000,
@@ -162,9 +179,9 @@ def paired_tests(
     column is undefined for either. Statistics of several training seeds are averaged first: the
     question is about these very checkpoints.
     """
-    rows = [Pooled(one) for one in systems]
-    groups = Groups.of(len(rows[0]), clusters)
-    columns = np.stack([together(combine, one) for one in rows])
+    rows = [SeedMean(one) for one in systems]
+    groups = ClusterIndex.of(len(rows[0]), clusters)
+    columns = np.stack([corpus_value(combine, one) for one in rows])
     first, second = (columns[[pair[side] for pair in pairs]] for side in (0, 1))
     observed = np.abs(first - second)
     bar = observed - 1e-12 * (
@@ -247,14 +264,14 @@ def rank_clusters(
 
 def minimum_detectable(
     combine: Combine,
-    a: Rows,
-    b: Rows,
+    a: SystemStatistics,
+    b: SystemStatistics,
     seed: int,
     level: float = 0.95,
     power: float = 0.8,
     resamples: int = 1000,
     clusters: Clusters = None,
-) -> Columns:
+) -> ColumnValues:
     """The smallest true difference that a paired test of this many examples would find with the
     given power.
 
@@ -267,7 +284,7 @@ def minimum_detectable(
 
 def detectable(
     differences: Float[np.ndarray, "R C"], level: float = 0.95, power: float = 0.8
-) -> Columns:
+) -> ColumnValues:
     """The same from draws of the difference."""
     from statistics import NormalDist
 
@@ -277,7 +294,7 @@ def detectable(
     )
 
 
-def ends(draws: Float[np.ndarray, "R C"], level: float = 0.95) -> tuple[Columns, Columns]:
+def ends(draws: Float[np.ndarray, "R C"], level: float = 0.95) -> tuple[ColumnValues, ColumnValues]:
     """Low and high ends of the middle ``level`` of the draws of every column; NaN where none is
     defined.
     """
@@ -297,7 +314,7 @@ def _chunks(total: int, clusters: int, sums: Sequence[object] | None) -> Iterato
 
 def _blocks(total: int, width: int) -> Iterator[int]:
     """How many draws to make at a time, over so many clusters."""
-    most = max(1, min(BLOCK, CELLS // width))
+    most = max(1, min(DRAWS_IN_MEMORY, COUNTS_IN_MEMORY // width))
     most -= (
         most % 4 if most > 4 else 0
     )  # coins come in words of 32 bits: no block leaves a piece of one over

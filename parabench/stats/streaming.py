@@ -11,12 +11,12 @@ from parabench.contracts import Scorer
 from parabench.stats.arrays import is_additive
 from parabench.stats.significance import ends, resampled
 
-Rows = Float[np.ndarray, "B K"]
-Blocks = Callable[[], Iterator[Rows]]
+_Block = Float[np.ndarray, "B K"]
+_BlockReader = Callable[[], Iterator[_Block]]
 """Reads the statistics from the beginning, a block at a time; always the same blocks."""
 
 
-def corpus_columns(scorer: Scorer, blocks: Blocks) -> Float[np.ndarray, " C"]:
+def streamed_columns(scorer: Scorer, blocks: _BlockReader) -> Float[np.ndarray, " C"]:
     """The columns of all rows together; NaN where a scorer's ``combine`` needs all rows at once."""
     if not is_additive(scorer.combine):
         return np.full(len(scorer.columns), np.nan)
@@ -24,8 +24,8 @@ def corpus_columns(scorer: Scorer, blocks: Blocks) -> Float[np.ndarray, " C"]:
     return scorer.combine(np.asarray(total)[None])
 
 
-def interval(
-    scorer: Scorer, blocks: Blocks, seed: int, resamples: int = 1000, level: float = 0.95
+def streamed_interval(
+    scorer: Scorer, blocks: _BlockReader, seed: int, resamples: int = 1000, level: float = 0.95
 ) -> Float[np.ndarray, "2 C"]:
     """Low and high ends of the percentile bootstrap interval of every column; NaN where ``combine``
     is not additive.

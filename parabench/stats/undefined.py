@@ -13,33 +13,34 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parabench.contracts import NOT_FINITE, Example, Scorer
-from parabench.stats.arrays import Pooled, Rows, each, parts, together
+from parabench.stats.arrays import SeedMean, SystemStatistics, corpus_value, per_example, row_slices
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
 
-def counts(scorer: Scorer, rows: Rows) -> list[int]:
+def undefined_counts(scorer: Scorer, rows: SystemStatistics) -> list[int]:
     """How many examples have no value in each column; 0 for a column that only many examples
     together have.
     """
-    mean = Pooled(rows)
+    mean = SeedMean(rows)
     lost = sum(
-        (~np.isfinite(each(scorer.combine, mean[part]))).sum(axis=0) for part in parts(len(mean))
+        (~np.isfinite(per_example(scorer.combine, mean[part]))).sum(axis=0)
+        for part in row_slices(len(mean))
     )
-    corpus = (lost == len(mean)) & np.isfinite(together(scorer.combine, mean))
+    corpus = (lost == len(mean)) & np.isfinite(corpus_value(scorer.combine, mean))
     return np.where(corpus, 0, lost).tolist()
 
 
-def missing(scorer: Scorer, statistics: Float[np.ndarray, "N K"]) -> Bool[np.ndarray, "N C"]:
+def _undefined(scorer: Scorer, statistics: Float[np.ndarray, "N K"]) -> Bool[np.ndarray, "N C"]:
     """Which examples have no value in which columns; none in a column that only many examples
     together have.
     """
-    lost = ~np.isfinite(each(scorer.combine, statistics))
+    lost = ~np.isfinite(per_example(scorer.combine, statistics))
     return lost & ~(lost.all(axis=0) & np.isfinite(scorer.combine(statistics)))
 
 
-def reasons(
+def undefined_reasons(
     scorer: Scorer,
     examples: Sequence[Example],
     texts: Sequence[Sequence[str]],
@@ -48,7 +49,7 @@ def reasons(
     """Why examples have no value in some column, by id; ``texts`` holds one text of each, or one
     for each turn.
     """
-    lost = missing(scorer, statistics)
+    lost = _undefined(scorer, statistics)
     given = zip(examples, texts, map(any, lost.tolist()), strict=True)
     return {
         example.id: _why(scorer, example, several) for example, several, wrong in given if wrong

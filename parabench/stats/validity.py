@@ -10,7 +10,7 @@ from math import isnan
 from parabench.contracts import Column
 
 
-def broken_by(
+def invalid_columns(
     columns: Sequence[Column], human: Sequence[float], sentinels: Mapping[str, Sequence[float]]
 ) -> dict[str, tuple[str, ...]]:
     """For every column that is not valid here, the sentinels that it does not put below the human,
@@ -37,7 +37,7 @@ def broken_by(
     return found
 
 
-def reason(
+def invalid_reason(
     column: Column, human: float, sentinels: Mapping[str, float], offenders: Sequence[str]
 ) -> str:
     """One line for a reader: ``copy 50.3, near-copy 43.0 are not below human 40.0``."""

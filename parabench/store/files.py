@@ -19,7 +19,7 @@ from typing import IO
 
 from parabench.contracts import UserError
 
-CHUNK = 1 << 18
+CHUNK_BYTES = 1 << 18
 """Bytes of a long file that are held at once."""
 
 
@@ -31,11 +31,11 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     replaced, not followed. Data that come in parts are written as they come.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with told(path):
+    with os_errors_as_user_errors(path):
         make_folder(path.parent)
         try:
             with _opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
-                for chunk in [data] if isinstance(data, bytes) else gathered(data):
+                for chunk in [data] if isinstance(data, bytes) else joined_to_chunks(data):
                     _write(file, chunk)
                 os.fsync(file)
             os.replace(temporary, path)
@@ -43,15 +43,15 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
-        sync(path.parent)
+        sync_folder(path.parent)
 
 
-def append(path: Path, size: int, data: bytes) -> int:
+def append_durably(path: Path, size: int, data: bytes) -> int:
     """Add to a file that has ``size`` bytes, in one write and one fsync; returns its new size.
 
     UserError if the file has another size: somebody else writes it, or an earlier write was torn.
     """
-    with told(path), _opened(path, os.O_WRONLY | os.O_APPEND) as file:
+    with os_errors_as_user_errors(path), _opened(path, os.O_WRONLY | os.O_APPEND) as file:
         if os.fstat(file).st_size != size:
             raise UserError(
                 f"append to {path}",
@@ -63,46 +63,46 @@ def append(path: Path, size: int, data: bytes) -> int:
     return size + len(data)
 
 
-def cut(path: Path, size: int, quarantine: Path) -> Path | None:
+def quarantine_tail(path: Path, size: int, quarantine: Path) -> Path | None:
     """Move what stands after ``size`` bytes of a file into the quarantine folder; None where
     nothing does.
     """
-    tail = read(path)[size:]
+    tail = read_bytes(path)[size:]
     if not tail:
         return None
     kept = quarantine / _label(path, tail)
     write_atomically(kept, tail)
-    with told(path), _opened(path, os.O_WRONLY) as file:
+    with os_errors_as_user_errors(path), _opened(path, os.O_WRONLY) as file:
         os.ftruncate(file, size)
         os.fsync(file)
     return kept
 
 
-def set_aside(path: Path, quarantine: Path) -> Path:
+def quarantine_file(path: Path, quarantine: Path) -> Path:
     """Move a whole file into the quarantine folder."""
-    kept = quarantine / _label(path, read(path))
-    with told(path):
+    kept = quarantine / _label(path, read_bytes(path))
+    with os_errors_as_user_errors(path):
         make_folder(quarantine)
         os.replace(path, kept)
-        sync(quarantine)
-        sync(path.parent)
+        sync_folder(quarantine)
+        sync_folder(path.parent)
     return kept
 
 
-def read(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """All of a file; UserError where it cannot be read."""
-    with told(path, "read"):
+    with os_errors_as_user_errors(path, "read"):
         return path.read_bytes()
 
 
 def in_chunks(file: IO[bytes]) -> Iterator[bytes]:
     """The rest of an open file, a quarter of a megabyte at a time."""
-    return iter(partial(file.read, CHUNK), b"")
+    return iter(partial(file.read, CHUNK_BYTES), b"")
 
 
-def holds(path: Path, data: Iterable[bytes]) -> bool:
+def file_equals(path: Path, data: Iterable[bytes]) -> bool:
     """Whether a file consists of exactly these parts."""
-    with told(path, "read"), path.open("rb") as file:
+    with os_errors_as_user_errors(path, "read"), path.open("rb") as file:
         return all(file.read(len(part)) == part for part in data) and not file.read(1)
 
 
@@ -111,17 +111,17 @@ def make_folder(folder: Path) -> None:
     if not folder.exists():
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        sync(folder.parent)
+        sync_folder(folder.parent)
 
 
-def sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a power cut."""
     with _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as file:
         os.fsync(file)
 
 
 @contextmanager
-def told(path: Path, verb: str = "write") -> Iterator[None]:
+def os_errors_as_user_errors(path: Path, verb: str = "write") -> Iterator[None]:
     """Turn what the disk refuses (full, read-only, failing, absent) into a UserError with the free
     space.
     """
@@ -147,13 +147,13 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
         os.close(file)
 
 
-def gathered(parts: Iterable[bytes]) -> Iterator[bytes]:
+def joined_to_chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
     """Small parts joined to larger ones."""
     held, size = list[bytes](), 0
     for part in parts:
         held.append(part)
         size += len(part)
-        if size >= CHUNK:
+        if size >= CHUNK_BYTES:
             yield b"".join(held)
             held, size = [], 0
     yield b"".join(held)

@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from parabench.contracts import UserError
-from parabench.store.positions import Places
-from parabench.store.records import Record
-from parabench.store.tables import Lines
+from parabench.store.positions import IdPositions
+from parabench.store.records import LogRecord
+from parabench.store.tables import LogLines
 
 
-class Index(Mapping[str, Any]):
+class RecordIndex(Mapping[str, Any]):
     """Values by example id, read from the files in which they stand whenever one is asked for."""
 
     def __init__(self, path: Path) -> None:
         """``path`` is named where two records of one example disagree."""
         self._path = path
-        self._files: list[Sequence[Record]] = []
+        self._files: list[Sequence[LogRecord]] = []
         self._starts: list[int] = []
-        self._places = Places()  # numbered through all files
+        self._places = IdPositions()  # numbered through all files
 
     def __len__(self) -> int:
         return len(self._places)
@@ -44,11 +44,11 @@ class Index(Mapping[str, Any]):
     def line(self, name: str) -> bytes:
         """One record as it is written, of files of lines."""
         file, at = self._find(name)
-        if not isinstance(file, Lines):
+        if not isinstance(file, LogLines):
             raise TypeError(f"{self._path} is no file of lines")
         return file.line(at)
 
-    def take(self, records: Sequence[Record]) -> None:
+    def take(self, records: Sequence[LogRecord]) -> None:
         """Add a file; UserError where it disagrees with those that are here."""
         start = self._starts[-1] + len(self._files[-1]) if self._files else 0
         self._files.append(records)
@@ -63,7 +63,7 @@ class Index(Mapping[str, Any]):
     def grow(self, names: Sequence[str], sizes: Sequence[int]) -> None:
         """Records of these sizes were appended to the file that was added last."""
         grown = self._files[-1]
-        if not isinstance(grown, Lines):
+        if not isinstance(grown, LogLines):
             raise TypeError(f"{self._path} does not grow")
         place = self._starts[-1] + len(grown)
         grown.extend(sizes)
@@ -78,7 +78,7 @@ class Index(Mapping[str, Any]):
                 given[place] = 1
         return given.count(1) == len(names) == len(self)
 
-    def _find(self, name: str) -> tuple[Sequence[Record], int]:
+    def _find(self, name: str) -> tuple[Sequence[LogRecord], int]:
         if (place := self._places.get(name)) is None:
             raise KeyError(name)
         number = bisect_right(self._starts, place) - 1

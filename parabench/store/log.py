@@ -16,23 +16,37 @@ from typing import Any, Literal, TypeVar
 from zlib import crc32
 
 from parabench.contracts import NOT_FINITE, UserError
-from parabench.store.files import append, cut, set_aside, told, write_atomically
-from parabench.store.index import Index
-from parabench.store.records import Record, canonical, differences, encode, explained, lines, slug
+from parabench.store.files import (
+    append_durably,
+    os_errors_as_user_errors,
+    quarantine_file,
+    quarantine_tail,
+    write_atomically,
+)
+from parabench.store.index import RecordIndex
+from parabench.store.records import (
+    LogRecord,
+    canonical_json,
+    encode_line,
+    json_differences,
+    record_lines,
+    slug,
+    with_reason,
+)
 from parabench.store.tables import (
-    Contents,
-    Lines,
-    Stored,
+    LogContents,
+    LogLines,
+    StoredRows,
     identity_of,
-    load,
-    load_array,
+    load_log,
+    open_statistics,
     packed_array,
     packed_lines,
 )
 
-Kind = Literal["predictions", "statistics"]
-Found = TypeVar("Found")
-SUFFIX: dict[Kind, str] = {"predictions": "jsonl", "statistics": "npz"}
+LogKind = Literal["predictions", "statistics"]
+_Found = TypeVar("_Found")
+SUFFIX: dict[LogKind, str] = {"predictions": "jsonl", "statistics": "npz"}
 
 
 class Log:
@@ -47,7 +61,7 @@ class Log:
     def __init__(
         self,
         folder: Path,
-        kind: Kind,
+        kind: LogKind,
         names: Sequence[str],
         key: Mapping[str, Any],
         rank: int | None = None,
@@ -59,7 +73,7 @@ class Log:
         self._rank, self._first = rank, part
         self._size = 0
         self.notes: list[str] = []
-        self.done = Index(self._path)
+        self.done = RecordIndex(self._path)
         self.sealed = False
         if rank is not None:
             self.refresh()
@@ -67,14 +81,14 @@ class Log:
         self.sealed = bool(_unless_gone(self._path, self._recover))
         if self.sealed:  # killed after finishing, before the parts went
             for part in _parts(self._first):
-                set_aside(part, self._quarantine)
+                quarantine_file(part, self._quarantine)
         else:
             self._recover_parts()
 
     def refresh(self) -> bool:
         """Take over what other processes have written since; whether the log is finished."""
         if not self.sealed:
-            self.done = Index(self._path)
+            self.done = RecordIndex(self._path)
             self._recover_parts()
             # The whole last: it is in place before the parts go, so what was not among them is in
             # it.
@@ -82,7 +96,7 @@ class Log:
         return self.sealed
 
     def append(
-        self, records: Sequence[Record], why: Mapping[str, str] = MappingProxyType({})
+        self, records: Sequence[LogRecord], why: Mapping[str, str] = MappingProxyType({})
     ) -> None:
         """Add a batch; once this returns, no kill and no power cut loses it.
 
@@ -96,8 +110,8 @@ class Log:
             raise ValueError(f"records appended twice to {self._part}")
         if not self._size:
             self._begin()
-        made = list(lines(self._identity, records))
-        self._size = append(self._part, self._size, b"".join(made))
+        made = list(record_lines(self._identity, records))
+        self._size = append_durably(self._part, self._size, b"".join(made))
         self.done.grow(names, list(map(len, made)))
 
     def seal(self, order: Sequence[str]) -> None:
@@ -115,7 +129,7 @@ class Log:
         write_atomically(self._path, self._packed(order))
         self.sealed = True
         for part in _parts(self._first):
-            with told(part):
+            with os_errors_as_user_errors(part):
                 part.unlink()
 
     def _packed(self, order: Sequence[str]) -> Iterator[bytes]:
@@ -127,10 +141,10 @@ class Log:
 
     def _begin(self) -> None:
         """Make the part that this process writes."""
-        first = encode({"identity": self._identity})
+        first = encode_line({"identity": self._identity})
         write_atomically(self._part, first)
         self._size = len(first)
-        self.done.take(Lines(self._part, crc32(canonical(self._identity)), len(first)))
+        self.done.take(LogLines(self._part, crc32(canonical_json(self._identity)), len(first)))
 
     def _recover_parts(self) -> None:
         """Take over all parts, the own one last: it grows."""
@@ -144,17 +158,17 @@ class Log:
         """Take over what a file holds for this identity, cutting a torn end off; False if it is
         another's.
         """
-        contents = load(path)
-        if canonical(contents.identity) != canonical(self._identity):
+        contents = load_log(path)
+        if canonical_json(contents.identity) != canonical_json(self._identity):
             if not self._owns(path):
                 return False
-            changed = "; ".join(differences(contents.identity, self._identity))
+            changed = "; ".join(json_differences(contents.identity, self._identity))
             self.notes.append(
-                f"{path} has other settings ({changed}): moved to {set_aside(path, self._quarantine)}"
+                f"{path} has other settings ({changed}): moved to {quarantine_file(path, self._quarantine)}"
             )
             return False
         grows = path != self._path and self._owns(path)
-        if grows and (kept := cut(path, contents.size, self._quarantine)):
+        if grows and (kept := quarantine_tail(path, contents.size, self._quarantine)):
             self.notes.append(f"the torn end of {path} moved to {kept}")
         if path == self._part:
             self._size = contents.size
@@ -162,60 +176,62 @@ class Log:
         return True
 
 
-def read_log(folder: Path, kind: Kind, *names: str) -> tuple[dict[str, Any], Index]:
+def read_log(folder: Path, kind: LogKind, *names: str) -> tuple[dict[str, Any], RecordIndex]:
     """The key and the records (id to value) of a log, finished or growing, read without the lock;
     UserError if none.
     """
     path, part = _paths(folder, kind, names)
     # The parts first: whoever finishes the log meanwhile puts the whole in place before the parts
     # go.
-    found = [contents for file in [*_parts(part), path] if (contents := _unless_gone(file, load))]
-    identities = {canonical(contents.identity) for contents in found}
+    found = [
+        contents for file in [*_parts(part), path] if (contents := _unless_gone(file, load_log))
+    ]
+    identities = {canonical_json(contents.identity) for contents in found}
     if len(identities) != 1 or found[0].identity["names"] != list(names):
         wrong = "it is of several settings or another system" if found else "no such file"
         raise UserError(f"read {path}", wrong, mend="run the command that makes it again")
-    index = Index(path)
+    index = RecordIndex(path)
     for contents in found:
         index.take(contents.records)
     return found[0].identity["key"], index
 
 
-def read_finished(folder: Path, kind: Kind, *names: str) -> Contents:
+def read_finished(folder: Path, kind: LogKind, *names: str) -> LogContents:
     """A finished log, its records in example order; UserError where it is absent or of other
     names.
     """
     path = _paths(folder, kind, names)[0]
-    contents = load(path)
+    contents = load_log(path)
     if contents.identity["names"] != list(names):
         found = f"it is of {', '.join(contents.identity['names'])}"
         raise UserError(f"read {path}", found, mend="run the command that makes it again")
     return contents
 
 
-def load_statistics(folder: Path, system: str, scorer: str) -> tuple[dict[str, Any], Stored]:
+def load_statistics(folder: Path, system: str, scorer: str) -> tuple[dict[str, Any], StoredRows]:
     """The key and the rows of a finished measurement, in example order, NaN where undefined."""
-    found = load_array(_paths(folder, "statistics", (system, scorer))[0])
+    found = open_statistics(_paths(folder, "statistics", (system, scorer))[0])
     return found.header["identity"]["key"], found.values
 
 
 def load_reasons(folder: Path, system: str, scorer: str) -> dict[str, str]:
     """Why examples have no value in a finished measurement, by id."""
-    return load_array(_paths(folder, "statistics", (system, scorer))[0]).header["why"]
+    return open_statistics(_paths(folder, "statistics", (system, scorer))[0]).header["why"]
 
 
-def log_names(folder: Path, kind: Kind) -> list[tuple[str, ...]]:
+def log_names(folder: Path, kind: LogKind) -> list[tuple[str, ...]]:
     """The names of all finished logs of a kind, sorted by file."""
-    return [tuple(identity_of(path)["names"]) for path in finished(folder, kind)]
+    return [tuple(identity_of(path)["names"]) for path in finished_logs(folder, kind)]
 
 
-def finished(folder: Path, kind: Kind) -> list[Path]:
+def finished_logs(folder: Path, kind: LogKind) -> list[Path]:
     """The files of all finished logs of a kind, sorted."""
     return sorted(
         path for path in (folder / kind).glob(f"*.{SUFFIX[kind]}") if ".part" not in path.name
     )
 
 
-def _unless_gone(path: Path, read: Callable[[Path], Found]) -> Found | None:
+def _unless_gone(path: Path, read: Callable[[Path], _Found]) -> _Found | None:
     """What is read of a file; None where it is not there, or no longer, as parts are when their log
     is finished.
     """
@@ -229,13 +245,13 @@ def _unless_gone(path: Path, read: Callable[[Path], Found]) -> Found | None:
 
 def _measured(row: Sequence[float], why: str | None) -> Any:
     whole = all(map(math.isfinite, row))
-    return explained(
+    return with_reason(
         [float(x) if math.isfinite(x) else None for x in row],
         why or (None if whole else NOT_FINITE),
     )
 
 
-def _paths(folder: Path, kind: Kind, names: Sequence[str]) -> tuple[Path, Path]:
+def _paths(folder: Path, kind: LogKind, names: Sequence[str]) -> tuple[Path, Path]:
     """Where a log lies when finished, and where it grows; no slug holds a dot, so no two logs share
     a path.
     """

@@ -6,11 +6,11 @@ from typing import Any
 
 from parabench.sequences import text_hash64
 
-LATEST = 1 << 15
+_UNSORTED = 1 << 15
 """Names that are held as they are."""
 
 
-class Places:
+class IdPositions:
     """Numbers by name, in 12 bytes each: names are known by 64 bits, sorted; the latest stand in a
     table.
     """
@@ -39,7 +39,7 @@ class Places:
         if (found := self.get(name)) is not None:
             return found
         self._latest[name] = number
-        if len(self._latest) >= LATEST:
+        if len(self._latest) >= _UNSORTED:
             self._sort_in()
         return number
 

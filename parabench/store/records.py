@@ -24,47 +24,47 @@ from zlib import crc32
 
 from parabench.contracts import UserError
 
-Record = tuple[str, Any]
+LogRecord = tuple[str, Any]
 """The id of an example, and any JSON value."""
 
 
-def explained(row: Sequence[float | None], why: str | None) -> Any:
+def with_reason(row: Sequence[float | None], why: str | None) -> Any:
     """The value of a measurement: its row, and where there is one the reason for what is undefined
     in it.
     """
     return row if why is None else {"row": row, "why": why}
 
 
-def row_of(value: Any) -> Any:
+def statistics_row(value: Any) -> Any:
     """The numbers of a measurement's value."""
     return value["row"] if isinstance(value, dict) else value
 
 
-def reasons(records: Iterable[Record]) -> dict[str, str]:
+def reasons_by_id(records: Iterable[LogRecord]) -> dict[str, str]:
     """Why numbers of examples are undefined, by id; nothing of those that are whole."""
     return {name: value["why"] for name, value in records if isinstance(value, dict)}
 
 
-def lines(identity: Mapping[str, Any], records: Iterable[Record]) -> Iterator[bytes]:
+def record_lines(identity: Mapping[str, Any], records: Iterable[LogRecord]) -> Iterator[bytes]:
     """The lines that records take in the log of this identity."""
-    start = crc32(canonical(identity))
-    return (encode({"id": name, "value": value}, start) for name, value in records)
+    start = crc32(canonical_json(identity))
+    return (encode_line({"id": name, "value": value}, start) for name, value in records)
 
 
-def encode(record: Mapping[str, Any], start: int = 0) -> bytes:
+def encode_line(record: Mapping[str, Any], start: int = 0) -> bytes:
     """One line with its checksum."""
-    body = canonical(record)[:-1]
+    body = canonical_json(record)[:-1]
     return body + b',"h":"%08x"}\n' % crc32(body, start)
 
 
-def verifies(line: bytes, start: int = 0) -> bool:
+def line_verifies(line: bytes, start: int = 0) -> bool:
     """Whether a line without its newline is as it was written."""
     return line[-16:] == b',"h":"%08x"}' % crc32(line[:-16], start)
 
 
-def decode(line: bytes, start: int = 0) -> dict[str, Any] | None:
+def decode_line(line: bytes, start: int = 0) -> dict[str, Any] | None:
     """The record of a line without its newline, or None where it does not verify."""
-    if not verifies(line, start):
+    if not line_verifies(line, start):
         return None
     try:
         return json.loads(line[:-16] + b"}")
@@ -72,25 +72,25 @@ def decode(line: bytes, start: int = 0) -> dict[str, Any] | None:
         return None
 
 
-def canonical(value: Any) -> bytes:
+def canonical_json(value: Any) -> bytes:
     """The one way a value is written: ASCII JSON, sorted names, no spaces; ValueError for NaN and
     infinities.
     """
     return json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
-def differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
+def json_differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
     """The fields in which two JSON values differ, as ``a.b: 1, now 2``."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
-            yield from differences(
+            yield from json_differences(
                 old.get(key, "absent"), new.get(key, "absent"), f"{name}.{key}".lstrip(".")
             )
-    elif canonical(old) != canonical(new):
+    elif canonical_json(old) != canonical_json(new):
         yield f"{name}: {reprlib.repr(old)}, now {reprlib.repr(new)}"
 
 
-def damaged(path: Path, numbers: Sequence[int]) -> UserError:
+def damaged_log(path: Path, numbers: Sequence[int]) -> UserError:
     """The refusal of a file that was changed after it was written, at these lines (none: as a
     whole).
     """

@@ -34,46 +34,31 @@ from typing import Any, Literal
 
 from parabench.contracts import UserError
 from parabench.sequences import LazyMap
-from parabench.store.files import holds, in_chunks, make_folder, read, told, write_atomically
-from parabench.store.log import (
-    Kind,
-    Log,
-    finished,
-    load_reasons,
-    load_statistics,
-    log_names,
-    read_finished,
-    read_log,
+from parabench.store.files import (
+    file_equals,
+    in_chunks,
+    make_folder,
+    os_errors_as_user_errors,
+    read_bytes,
+    write_atomically,
 )
-from parabench.store.records import differences, lines
-from parabench.store.tables import load, load_array, packed_lines
-
-__all__ = [
-    "Kind",
-    "Log",
-    "Run",
-    "join_run",
-    "load_reasons",
-    "load_statistics",
-    "log_names",
-    "open_run",
-    "read_examples",
-    "read_finished",
-    "read_log",
-    "standing",
-    "verify",
-    "write_atomically",
-]
+from parabench.store.log import (
+    Log,
+    LogKind,
+    finished_logs,
+)
+from parabench.store.records import json_differences, record_lines
+from parabench.store.tables import load_log, open_statistics, packed_lines
 
 
 @contextmanager
-def open_run(folder: Path, spec: Mapping[str, Any]) -> Iterator[Run]:
+def open_run(folder: Path, spec: Mapping[str, Any]) -> Iterator[RunFolder]:
     """Make a run folder or reopen it, for this process alone.
 
     UserError at once if another process holds it (its number is given), if it was made for another
     spec (the differing fields are named), or if it holds something that is not a run.
     """
-    with told(folder):
+    with os_errors_as_user_errors(folder):
         make_folder(folder)
     with _locked(folder):
         _claim(folder, spec)
@@ -81,14 +66,14 @@ def open_run(folder: Path, spec: Mapping[str, Any]) -> Iterator[Run]:
             *folder.glob(".*.tmp"),
             *folder.glob("*/.*.tmp"),
         ]:  # of writers that were killed
-            with told(stray):
+            with os_errors_as_user_errors(stray):
                 stray.unlink()
         _sign(folder / "lock", str(os.getpid()))
-        yield Run(folder)
+        yield RunFolder(folder)
 
 
 @contextmanager
-def join_run(folder: Path, spec: Mapping[str, Any], rank: int) -> Iterator[Run]:
+def join_run(folder: Path, spec: Mapping[str, Any], rank: int) -> Iterator[RunFolder]:
     """Take part, as process ``rank``, in a run that another process leads.
 
     UserError if none does, if the run is of another spec, or if another process has this rank.
@@ -102,10 +87,10 @@ def join_run(folder: Path, spec: Mapping[str, Any], rank: int) -> Iterator[Run]:
     with _locked(folder, rank):
         _claim(folder, spec)
         _sign(_lock(folder, rank), _signed(folder / "lock"))
-        yield Run(folder, rank)
+        yield RunFolder(folder, rank)
 
 
-def standing(folder: Path, rank: int) -> Literal["unknown", "there", "gone"]:
+def worker_status(folder: Path, rank: int) -> Literal["unknown", "there", "gone"]:
     """Whether a process of the present run holds its lock, or has held it; what earlier runs left
     tells nothing.
     """
@@ -126,14 +111,14 @@ def _led(folder: Path) -> bool:
     signs.
     """
     for _ in range(20):
-        if standing(folder, 0) == "there":
+        if worker_status(folder, 0) == "there":
             return True
         time.sleep(0.01)
     return False
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFolder:
     """An open run folder, made by ``open_run``; with a ``rank`` where several processes write it at
     once.
     """
@@ -145,21 +130,21 @@ class Run:
         """Store the examples, each with its ``id``; UserError if others are there already."""
         identity = {"kind": "examples", "names": [], "key": {}}
         data = packed_lines(
-            identity, lambda: lines(identity, ((record["id"], record) for record in records))
+            identity, lambda: record_lines(identity, ((record["id"], record) for record in records))
         )
         path = self.folder / "examples.jsonl"
         if not path.exists():
             write_atomically(path, data)
-        elif not holds(path, data):
+        elif not file_equals(path, data):
             raise UserError(
                 f"reuse {self.folder}", "its examples are others", mend="give another --output"
             )
 
     def read_examples(self) -> Sequence[dict[str, Any]]:
         """The examples as scored, in order."""
-        return read_examples(self.folder)
+        return stored_examples(self.folder)
 
-    def log(self, kind: Kind, *names: str, key: Mapping[str, Any]) -> Log:
+    def log(self, kind: LogKind, *names: str, key: Mapping[str, Any]) -> Log:
         """The log of a system's predictions, or of a system's and a scorer's statistics."""
         return Log(self.folder, kind, names, key, self.rank)
 
@@ -168,29 +153,32 @@ class Run:
         write_atomically(self.folder / "manifest.json", _manifest(self.folder))
 
 
-def read_examples(folder: Path) -> Sequence[dict[str, Any]]:
+def stored_examples(folder: Path) -> Sequence[dict[str, Any]]:
     """The examples of a run as scored, in order, read when they are asked for."""
-    return LazyMap(itemgetter(1), load(folder / "examples.jsonl").records)
+    return LazyMap(itemgetter(1), load_log(folder / "examples.jsonl").records)
 
 
-def verify(folder: Path) -> list[str]:
+def verify_run(folder: Path) -> list[str]:
     """What keeps a run from being complete and true; empty when nothing does."""
     try:
         problems = [
             f"{path.relative_to(folder)}: unfinished"
             for path in sorted(folder.glob("*/*.part*.jsonl"))
         ]
-        ids = [record["id"] for record in read_examples(folder)]
-        predictions, statistics = finished(folder, "predictions"), finished(folder, "statistics")
+        ids = [record["id"] for record in stored_examples(folder)]
+        predictions, statistics = (
+            finished_logs(folder, "predictions"),
+            finished_logs(folder, "statistics"),
+        )
         for path in [*predictions, *statistics]:
-            records = load(path).records
+            records = load_log(path).records
             same_ids = len(records) == len(ids) and all(
                 one == name for (one, _), name in zip(records, ids, strict=True)
             )
             if not same_ids:
                 problems.append(f"{path.relative_to(folder)}: not one record for each example")
         problems += [] if predictions else ["predictions: none"]
-        if read(folder / "manifest.json") != _manifest(folder):
+        if read_bytes(folder / "manifest.json") != _manifest(folder):
             problems.append("manifest.json: does not match the files")
         return problems
     except UserError as error:
@@ -203,15 +191,15 @@ def _manifest(folder: Path) -> bytes:
         files["provenance.json"] = _entry(folder / "provenance.json")
     for path in [
         folder / "examples.jsonl",
-        *finished(folder, "predictions"),
-        *finished(folder, "statistics"),
+        *finished_logs(folder, "predictions"),
+        *finished_logs(folder, "statistics"),
     ]:
         undefined = (
-            Counter(load_array(path).header["why"].values()) if path.suffix == ".npz" else {}
+            Counter(open_statistics(path).header["why"].values()) if path.suffix == ".npz" else {}
         )
         entry = (
             _entry(path)
-            | {"records": len(load(path).records)}
+            | {"records": len(load_log(path).records)}
             | ({"undefined": undefined} if undefined else {})
         )
         files[path.relative_to(folder).as_posix()] = entry
@@ -220,7 +208,7 @@ def _manifest(folder: Path) -> bytes:
 
 def _entry(path: Path) -> dict[str, Any]:
     digest = sha256()
-    with told(path, "read"), path.open("rb") as file:
+    with os_errors_as_user_errors(path, "read"), path.open("rb") as file:
         for chunk in in_chunks(file):
             digest.update(chunk)
         return {"bytes": file.tell(), "sha256": digest.hexdigest()}
@@ -236,10 +224,10 @@ def _locked(folder: Path, rank: int = 0) -> Iterator[None]:
     is for reading.
     """
     path = _lock(folder, rank)
-    with told(path):
+    with os_errors_as_user_errors(path):
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     try:
-        with told(path):
+        with os_errors_as_user_errors(path):
             if not _taken(file):
                 mend = "wait until it ends, or give another --output"
                 found = f"process {_signed(path) or 'unknown'} is writing it"
@@ -268,7 +256,7 @@ def _lock(folder: Path, rank: int) -> Path:
 
 
 def _sign(path: Path, text: str) -> None:
-    with told(path), path.open("r+b") as file:
+    with os_errors_as_user_errors(path), path.open("r+b") as file:
         file.write(f"{text}\n".encode())
 
 
@@ -294,9 +282,11 @@ def _claim(folder: Path, spec: Mapping[str, Any]) -> None:
                 f"write a run into {folder}", found, mend="give an empty or new --output"
             )
         write_atomically(path, _pretty(spec))
-    elif read(path) != _pretty(spec):
+    elif read_bytes(path) != _pretty(spec):
         try:
-            found = "; ".join(differences(json.loads(read(path)), json.loads(_pretty(spec))))
+            found = "; ".join(
+                json_differences(json.loads(read_bytes(path)), json.loads(_pretty(spec)))
+            )
         except ValueError:
             found = "its spec.json is damaged"
         raise UserError(

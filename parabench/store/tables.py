@@ -20,31 +20,31 @@ from typing import IO, Any, NamedTuple
 from zlib import crc32
 
 from parabench.sequences import LINES_PER_OFFSET, FileLines, LazyMap
-from parabench.store.files import gathered, in_chunks, told
+from parabench.store.files import in_chunks, joined_to_chunks, os_errors_as_user_errors
 from parabench.store.records import (
-    Record,
-    canonical,
-    damaged,
-    decode,
-    encode,
-    explained,
-    reasons,
-    row_of,
-    verifies,
+    LogRecord,
+    canonical_json,
+    damaged_log,
+    decode_line,
+    encode_line,
+    line_verifies,
+    reasons_by_id,
+    statistics_row,
+    with_reason,
 )
 
 
-class Contents(NamedTuple):
+class LogContents(NamedTuple):
     """What verifies in a file: whose records they are, the records, and the bytes they take
     together with line 1.
     """
 
     identity: dict[str, Any]
-    records: Sequence[Record]
+    records: Sequence[LogRecord]
     size: int
 
 
-class Lines(Sequence[Record]):
+class LogLines(Sequence[LogRecord]):
     """The records of a file of lines after the first, each verified whenever it is read."""
 
     def __init__(self, path: Path, start: int, header: int) -> None:
@@ -52,7 +52,7 @@ class Lines(Sequence[Record]):
         first line.
         """
         self._path, self._start = path, start
-        with told(path, "read"):
+        with os_errors_as_user_errors(path, "read"):
             self._lines = FileLines(os.open(path, os.O_RDONLY), header)
 
     def __len__(self) -> int:
@@ -61,9 +61,9 @@ class Lines(Sequence[Record]):
     def __getitem__(self, at: Any) -> Any:
         if isinstance(at, slice):
             return [self[one] for one in range(len(self))[at]]
-        record = decode(self.line(at)[:-1], self._start)
+        record = decode_line(self.line(at)[:-1], self._start)
         if record is None:
-            raise damaged(self._path, [at + 2])
+            raise damaged_log(self._path, [at + 2])
         return record["id"], record["value"]
 
     @property
@@ -79,14 +79,14 @@ class Lines(Sequence[Record]):
         """One record as it is written; UserError where it is no longer what verified when the file
         was opened.
         """
-        with told(self._path, "read"):
+        with os_errors_as_user_errors(self._path, "read"):
             line = self._lines[at]
-        if not verifies(line[:-1], self._start):
-            raise damaged(self._path, [at + 2])
+        if not line_verifies(line[:-1], self._start):
+            raise damaged_log(self._path, [at + 2])
         return line
 
 
-def load(path: Path) -> Contents:
+def load_log(path: Path) -> LogContents:
     """Open and verify a log, growing or finished.
 
     Lines at the end of a growing log that do not verify are what an interrupted write leaves;
@@ -94,49 +94,49 @@ def load(path: Path) -> Contents:
     command that mends it.
     """
     if path.suffix == ".npz":
-        header, ids, rows = load_array(path)
+        header, ids, rows = open_statistics(path)
         why = header["why"]
 
-        def record(at: int) -> Record:
+        def record(at: int) -> LogRecord:
             numbers = [None if isnan(number) else number for number in rows[at].tolist()]
-            return ids[at], explained(numbers, why.get(ids[at]))
+            return ids[at], with_reason(numbers, why.get(ids[at]))
 
-        return Contents(header["identity"], LazyMap(record, range(len(ids))), 0)
-    with told(path, "read"), path.open("rb") as file:
+        return LogContents(header["identity"], LazyMap(record, range(len(ids))), 0)
+    with os_errors_as_user_errors(path, "read"), path.open("rb") as file:
         header, first = _header(path, file.readline())
-        digest, start, last = sha256(), crc32(canonical(header["identity"])), 1
-        records, wrong = Lines(path, start, first), list[int]()
+        digest, start, last = sha256(), crc32(canonical_json(header["identity"])), 1
+        records, wrong = LogLines(path, start, first), list[int]()
         for number, line in enumerate(file, start=2):
             digest.update(line)
-            if line.endswith(b"\n") and verifies(line[:-1], start):
+            if line.endswith(b"\n") and line_verifies(line[:-1], start):
                 records.extend([len(line)])
                 last = number
             else:
                 wrong.append(number)
     if header.get("sha256", digest.hexdigest()) != digest.hexdigest():
-        raise damaged(path, [])
+        raise damaged_log(path, [])
     if wrong := [number for number in wrong if number < last]:
-        raise damaged(path, wrong)
-    return Contents(header["identity"], records, records.size)
+        raise damaged_log(path, wrong)
+    return LogContents(header["identity"], records, records.size)
 
 
 def identity_of(path: Path) -> dict[str, Any]:
     """Whose records a file holds, by its header alone."""
     if path.suffix == ".npz":
         return _array_header(path)["identity"]
-    with told(path, "read"), path.open("rb") as file:
+    with os_errors_as_user_errors(path, "read"), path.open("rb") as file:
         return _header(path, file.readline())[0]["identity"]
 
 
 def _header(path: Path, first: bytes) -> tuple[dict[str, Any], int]:
     """Line 1 and its bytes."""
-    header = decode(first.removesuffix(b"\n"))
+    header = decode_line(first.removesuffix(b"\n"))
     if header is None or "identity" not in header:
-        raise damaged(path, [1])
+        raise damaged_log(path, [1])
     return header, len(first)
 
 
-class Stored:
+class StoredRows:
     """Rows of float64 ``[N, K]`` in a file, read as far as they are asked for, each time anew."""
 
     ndim = 2
@@ -170,26 +170,26 @@ class Stored:
         import numpy as np
 
         parts, width = list[bytes](), 8 * self._shape[1]
-        with told(self._path, "read"), self._path.open("rb") as file:
+        with os_errors_as_user_errors(self._path, "read"), self._path.open("rb") as file:
             for at, end in runs:
                 file.seek(self._start + at * width)
                 parts.append(file.read((end - at) * width))
                 if len(parts[-1]) != (end - at) * width:
-                    raise damaged(self._path, [])
+                    raise damaged_log(self._path, [])
         return np.frombuffer(b"".join(parts), "<f8").reshape(-1, self._shape[1])
 
 
-class Statistics(NamedTuple):
+class FinishedStatistics(NamedTuple):
     """A finished measurement: ``identity`` and ``why``, the reasons by id, are in the header; ids
     and rows on disk.
     """
 
     header: dict[str, Any]
     ids: Sequence[str]
-    values: Stored
+    values: StoredRows
 
 
-def load_array(path: Path) -> Statistics:
+def open_statistics(path: Path) -> FinishedStatistics:
     """Finished statistics, rows of float64 ``[N, K]`` in the order of their ids; UserError if
     damaged.
     """
@@ -204,7 +204,7 @@ def load_array(path: Path) -> Statistics:
                     digest.update(line)
                     names.extend([len(line)])
             with _array(stored, "statistics", "<f8", 2) as (file, shape):
-                values = Stored(
+                values = StoredRows(
                     path, _member_start(path, stored, "statistics") + file.tell(), shape
                 )
                 left = 8 * shape[0] * shape[1]
@@ -213,11 +213,11 @@ def load_array(path: Path) -> Statistics:
                     left -= len(chunk)
         if header["sha256"] != digest.hexdigest() or left or len(names) != len(values):
             raise ValueError("other bytes")
-        return Statistics(header, LazyMap(json.loads, names), values)
+        return FinishedStatistics(header, LazyMap(json.loads, names), values)
     except (
         Exception
     ) as error:  # zipfile and numpy raise a dozen kinds for bytes that are not what they wrote
-        raise damaged(path, []) from error
+        raise damaged_log(path, []) from error
 
 
 @contextmanager
@@ -238,15 +238,15 @@ def _array(
 def _array_header(path: Path) -> dict[str, Any]:
     import numpy as np
 
-    with told(path, "read"):
+    with os_errors_as_user_errors(path, "read"):
         os.stat(path)
     try:
         with np.load(path, allow_pickle=False) as stored:
-            header = decode(stored["header"].tobytes())
+            header = decode_line(stored["header"].tobytes())
     except Exception as error:
-        raise damaged(path, []) from error
+        raise damaged_log(path, []) from error
     if header is None or "identity" not in header:
-        raise damaged(path, [])
+        raise damaged_log(path, [])
     return header
 
 
@@ -275,22 +275,24 @@ def packed_array(
 
     why, digest, rows = dict[str, str](), sha256(), iter(values)
     first = next(rows)
-    width = len(row_of(first))
+    width = len(statistics_row(first))
 
     def row(name: str, value: Any) -> bytes:
-        why.update(reasons([(name, value)]))
-        if len(row_of(value)) != width:
-            raise ValueError(f"rows of {width} and of {len(row_of(value))} numbers")
-        return np.array(row_of(value), np.float64).tobytes()  # null becomes NaN
+        why.update(reasons_by_id([(name, value)]))
+        if len(statistics_row(value)) != width:
+            raise ValueError(f"rows of {width} and of {len(statistics_row(value))} numbers")
+        return np.array(statistics_row(value), np.float64).tobytes()  # null becomes NaN
 
     with TemporaryFile(dir=folder) as file:
         with zipfile.ZipFile(file, "w") as stored:
-            names = (canonical(name) + b"\n" for name in ids)
-            size = sum(len(canonical(name)) + 1 for name in ids)
+            names = (canonical_json(name) + b"\n" for name in ids)
+            size = sum(len(canonical_json(name)) + 1 for name in ids)
             _pack(stored, "ids", np.uint8, (size,), names, digest)
             numbers = (row(*pair) for pair in zip(ids, chain([first], rows), strict=True))
             _pack(stored, "statistics", np.float64, (len(ids), width), numbers, digest)
-            header = encode({"identity": identity, "sha256": digest.hexdigest(), "why": why})[:-1]
+            header = encode_line({"identity": identity, "sha256": digest.hexdigest(), "why": why})[
+                :-1
+            ]
             _pack(stored, "header", np.uint8, (len(header),), [header], sha256())
         file.seek(0)
         yield from in_chunks(file)
@@ -310,7 +312,7 @@ def _pack(
     with stored.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
         about = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": tuple(shape)}
         np.lib.format.write_array_header_1_0(member, about)
-        for part in gathered(parts):
+        for part in joined_to_chunks(parts):
             digest.update(part)
             member.write(part)
 
@@ -322,5 +324,5 @@ def packed_lines(
     digest = sha256()
     for line in lines():
         digest.update(line)
-    yield encode({"identity": identity, "sha256": digest.hexdigest()})
+    yield encode_line({"identity": identity, "sha256": digest.hexdigest()})
     yield from lines()

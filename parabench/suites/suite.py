@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from parabench.contracts import Decoding, UserError
 from parabench.data.normalise import Normaliser
-from parabench.registry import unknown
+from parabench.registry import unknown_name
 from parabench.suites import lock
 
 OptionValue = str | int | float | bool
@@ -112,7 +112,7 @@ def suite_path(name: str) -> Path:
     if name.endswith(".toml"):
         return Path(name)
     if name not in built_in_suites():
-        raise unknown("suite", name, built_in_suites())
+        raise unknown_name("suite", name, built_in_suites())
     return Path(str(files("parabench.suites"))) / f"{name}.toml"
 
 

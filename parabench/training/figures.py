@@ -20,7 +20,7 @@ from parabench.contracts import UserError
 from parabench.prompts.snapshots import kept_step
 from parabench.render.figures import ACCENT, MUTED, STYLE, shorten_name
 from parabench.render.svg import series_colors, svg_file
-from parabench.store.files import read
+from parabench.store.files import read_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +60,7 @@ def read_curves(folder: Path) -> TrainingCurves:
         raise UserError(asked, f"no {_LOG}", mend="name a folder that parabench train made")
     losses: list[tuple[int, float]] = []
     measures: dict[str, list[tuple[int, float]]] = {}
-    for number, line in enumerate(read(path).splitlines(), 1):
+    for number, line in enumerate(read_bytes(path).splitlines(), 1):
         try:
             record = json.loads(line)
             step = int(record["step"])

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from parabench.store.files import append, read, write_atomically
+from parabench.store.files import append_durably, read_bytes, write_atomically
 
 
 class LossLog:
@@ -18,13 +18,13 @@ class LossLog:
         """Open at ``size`` bytes; what was written after them belongs to updates that are about to
         be made again.
         """
-        write_atomically(path, read(path)[:size] if path.exists() else b"")
+        write_atomically(path, read_bytes(path)[:size] if path.exists() else b"")
         self.path, self.size = path, size
 
     def add(self, **record: Any) -> None:
         """One more line."""
-        self.size = append(self.path, self.size, (json.dumps(record) + "\n").encode())
+        self.size = append_durably(self.path, self.size, (json.dumps(record) + "\n").encode())
 
     def records(self) -> list[dict[str, Any]]:
         """All lines so far."""
-        return [json.loads(line) for line in read(self.path)[: self.size].splitlines()]
+        return [json.loads(line) for line in read_bytes(self.path)[: self.size].splitlines()]

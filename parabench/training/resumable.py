@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from parabench.contracts import UserError
-from parabench.store.files import read, write_atomically
+from parabench.store.files import read_bytes, write_atomically
 from parabench.store.run_folder import open_run
 from parabench.training import state
 from parabench.training.batches import iterate_batches
@@ -72,7 +72,7 @@ def finished_outcome(folder: Path) -> TrainingOutcome | None:
     path = folder / _FOLDER / _FINISHED
     if not path.exists():
         return None
-    found = json.loads(read(path))
+    found = json.loads(read_bytes(path))
     return TrainingOutcome(**{**found, "history": tuple(found["history"])})
 
 

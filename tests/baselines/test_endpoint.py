@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from parabench.contracts import Decoding, Setting, UserError
+from parabench.contracts import BuildContext, Decoding, UserError
 from parabench.pipeline import plan, runner
 from parabench.store.log import read_log
 from parabench.suites import suite as suites
@@ -117,7 +117,7 @@ def endpoint(stub: Stub, time: Time, **options: str | float) -> Any:
     from parabench.baselines.endpoint import build_endpoint
 
     made = build_endpoint(
-        "", Setting(options={"url": stub.url, "model": "served", **options}, key=KEY)
+        "", BuildContext(options={"url": stub.url, "model": "served", **options}, key=KEY)
     )
     return replace(made, clock=lambda: time.now, sleep=time.sleep)
 
@@ -210,7 +210,7 @@ def test_a_run_resumes_counts_tokens_and_writes_the_key_nowhere(stub: Stub, tmp_
         suite.read_text()
         + f'[system.served]\nfamily = "endpoint"\nurl = "{stub.url}"\nmodel = "m"\n'
     )
-    request = plan.Request(
+    request = plan.RunRequest(
         suites.load_suite(str(suite)),
         ("served",),
         ("ibleu",),
@@ -220,8 +220,8 @@ def test_a_run_resumes_counts_tokens_and_writes_the_key_nowhere(stub: Stub, tmp_
     )
     stub.faults = ["", "", "", "404"]
     with pytest.raises(UserError):
-        runner.run(plan.plan(request))
-    runner.run(plan.plan(request))
+        runner.run_plan(plan.make_plan(request))
+    runner.run_plan(plan.make_plan(request))
     assert len(stub.asked) <= 12 + 1 + 1, (
         "at most what was asked when the endpoint refused is asked again"
     )

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from parabench.baselines import causal
 
-from parabench.contracts import Held
+from parabench.contracts import ModelCache
 from parabench.pipeline import plan as planning
 from parabench.pipeline import runner
 from parabench.suites import suite
 
 
 def test_one_thing_is_held_at_a_time():
-    held, events = Held(), []
+    held, events = ModelCache(), []
 
     class Thing:
         def __init__(self, name: str) -> None:
@@ -37,15 +37,15 @@ def test_systems_on_one_base_load_it_once(tmp_path: Path, monkeypatch: pytest.Mo
     loaded, load, held = [], causal.load_causal, []
     monkeypatch.setattr(causal, "load_causal", lambda *given: loaded.append(given) or load(*given))
     names = ("softprompt-20", "softprompt-111", "zeroshot")
-    request = planning.Request(
+    request = planning.RunRequest(
         suite.load_suite("mini"), names, ("bleu",), limit=2, output=tmp_path / "run", device="cpu"
     )
-    plan = planning.plan(request)
+    plan = planning.make_plan(request)
     model = plan.systems["softprompt-20"].setting.models  # type: ignore[attr-defined]
-    measure = runner.measure
+    measure = runner.measure_answers
     monkeypatch.setattr(
-        runner, "measure", lambda *given: held.append(model._made) or measure(*given)
+        runner, "measure_answers", lambda *given: held.append(model._made) or measure(*given)
     )
-    runner.run(plan)
+    runner.run_plan(plan)
     assert len(loaded) == 1
     assert held == [None]

@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from parabench import registry
-from parabench.contracts import Runtime, Setting, UserError
+from parabench.contracts import BuildContext, Runtime, UserError
 
 SOURCES = ("The cat sat on the mat.", "Prices rose again last week.", "Nobody knew why.", "Go.")
-SETTING = Setting(sources=SOURCES)
+SETTING = BuildContext(sources=SOURCES)
 NAMES = (
     "near-copy",
     "drop-last",
@@ -25,8 +25,8 @@ NAMES = (
 )
 
 
-def answers(name: str, setting: Setting = SETTING, sources=SOURCES) -> list[str]:
-    system = registry.builder("system", name)("", setting)
+def answers(name: str, setting: BuildContext = SETTING, sources=SOURCES) -> list[str]:
+    system = registry.plugin_builder("system", name)("", setting)
     found = [paraphrase for batch in system.paraphrase(sources) for paraphrase in batch]
     assert [paraphrase.position for paraphrase in found] == list(range(len(sources)))
     return [paraphrase.text for paraphrase in found]
@@ -64,12 +64,12 @@ def test_an_interrupted_run_continues_alike(name):
 
 
 def test_chance_is_the_seeds_alone():
-    long = Setting(sources=tuple(f"{i} " + "a b c d e f g h" for i in range(40)))
+    long = BuildContext(sources=tuple(f"{i} " + "a b c d e f g h" for i in range(40)))
     other = replace(long, runtime=Runtime(seed=1))
     for name in ("shuffled", "other-sentence"):
         assert answers(name, long, long.sources) != answers(name, other, long.sources)
         signatures = [
-            str(registry.builder("system", name)("", setting).signature)
+            str(registry.plugin_builder("system", name)("", setting).signature)
             for setting in (long, other)
         ]
         assert signatures == [f"{name}|seed:0", f"{name}|seed:1"]
@@ -77,4 +77,6 @@ def test_chance_is_the_seeds_alone():
 
 def test_one_sentence_has_no_other():
     with pytest.raises(UserError, match="other-sentence"):
-        _ = registry.builder("system", "other-sentence")("", Setting(sources=("one",))).signature
+        _ = registry.plugin_builder("system", "other-sentence")(
+            "", BuildContext(sources=("one",))
+        ).signature

@@ -15,7 +15,7 @@ import torch
 from parabench.baselines import vllm as family
 from transformers import AutoModelForCausalLM
 
-from parabench.contracts import Decoding, Runtime, Setting, UserError
+from parabench.contracts import BuildContext, Decoding, Runtime, UserError
 from tests.support import tiny
 
 SOURCES = (
@@ -69,7 +69,7 @@ class LLM:
 
 
 @pytest.fixture
-def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setting:
+def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BuildContext:
     module: Any = ModuleType("vllm")
     module.LLM, module.SamplingParams = LLM, SamplingParams
     monkeypatch.setitem(sys.modules, "vllm", module)
@@ -84,7 +84,7 @@ def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setting:
         paraphrase_template(20), adapters.BaseIdentity("opt", 32, tiny.VOCABULARY, 2, 4)
     )
     adapters.save_adapter(tmp_path / "adapters" / "softprompt-20", prompt, facts)
-    return Setting(
+    return BuildContext(
         Runtime(),
         DECODING,
         {"model": str(tmp_path / "opt"), "adapters": str(tmp_path / "adapters")},
@@ -95,7 +95,7 @@ def answers(system: Any) -> dict[int, Any]:
     return {done.position: done for batch in system.paraphrase(SOURCES) for done in batch}
 
 
-def test_a_soft_prompt_gets_the_texts_it_gets_without_the_engine(setting: Setting) -> None:
+def test_a_soft_prompt_gets_the_texts_it_gets_without_the_engine(setting: BuildContext) -> None:
     from parabench.baselines import causal
 
     ours = answers(causal.build_softprompt("20", setting))
@@ -103,7 +103,7 @@ def test_a_soft_prompt_gets_the_texts_it_gets_without_the_engine(setting: Settin
     assert len({done.text for done in ours.values()}) == 3
 
 
-def test_samples_are_asked_for_at_once_and_kept_in_their_order(setting: Setting) -> None:
+def test_samples_are_asked_for_at_once_and_kept_in_their_order(setting: BuildContext) -> None:
     alone = answers(family.build_vllm("softprompt-20", setting))
     sampled = replace(setting, decoding=replace(DECODING, do_sample=True, samples=3))
     several = answers(family.build_vllm("softprompt-20", sampled))
@@ -116,14 +116,14 @@ def test_samples_are_asked_for_at_once_and_kept_in_their_order(setting: Setting)
         assert done.text.endswith(done.samples[2])
 
 
-def test_the_signature_names_the_engine_and_the_adapter(setting: Setting) -> None:
+def test_the_signature_names_the_engine_and_the_adapter(setting: BuildContext) -> None:
     signature = str(family.build_vllm("softprompt-20", setting).signature)
     assert "engine:vllm-0.0" in signature
     assert "P:20" in signature
 
 
 def test_without_vllm_it_says_what_to_install() -> None:
-    system = family.build_vllm("", Setting(options={"model": "facebook/opt-1.3b"}))
+    system = family.build_vllm("", BuildContext(options={"model": "facebook/opt-1.3b"}))
     with pytest.raises(UserError, match="pip install vllm"):
         _ = system.signature
 
@@ -131,5 +131,5 @@ def test_without_vllm_it_says_what_to_install() -> None:
 def test_settings_that_it_counts_otherwise_are_refused() -> None:
     with pytest.raises(UserError, match="repetition_penalty"):
         family.build_vllm(
-            "", Setting(decoding=Decoding(repetition_penalty=1.2), options={"model": "x"})
+            "", BuildContext(decoding=Decoding(repetition_penalty=1.2), options={"model": "x"})
         )

@@ -132,7 +132,7 @@ def test_two_plugins_with_one_name_are_both_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(
         registry, "entry_points", lambda group: [Point("ours", "a:b"), Point("theirs", "c:d")]
     )
-    registry.table.cache_clear()
+    registry.plugin_table.cache_clear()
     with pytest.raises(UserError, match="a:b and c:d"):
-        registry.table("scorer")
-    registry.table.cache_clear()
+        registry.plugin_table("scorer")
+    registry.plugin_table.cache_clear()

@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 
 from parabench.contracts import UserError
-from parabench.store.run_folder import open_run, verify
+from parabench.store.run_folder import open_run, verify_run
 from tests.faults.injection import KILLED, WRITES, Fault, Injector
 from tests.faults.small_run import TOLD, Child, files, once, run
 
@@ -39,7 +39,7 @@ class Trials:
     def ended(self, folder: Path, status: int) -> None:
         """Count what a process left that has just come to its end."""
         self.tally["tracebacks"] += status not in (0, TOLD, KILLED, -signal.SIGKILL)
-        complete = folder.exists() and not verify(folder)
+        complete = folder.exists() and not verify_run(folder)
         there = {name: data for name, data in files(folder).items() if not name.endswith(".tmp")}
         self.tally["false claims to be complete"] += complete and there != self.whole
 
@@ -53,7 +53,7 @@ class Trials:
         same, lost = files(folder) == self.whole, len(made & acknowledged)
         self.tally["acknowledged records lost"] += lost
         self.tally["final files different"] += not same
-        self.tally["recovered"] += same and not lost and not verify(folder)
+        self.tally["recovered"] += same and not lost and not verify_run(folder)
 
 
 def crashes(folder: Path, faults: Iterable[tuple[Fault, ...]]) -> Counter[str]:

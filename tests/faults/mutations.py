@@ -10,7 +10,7 @@ from typing import Any
 
 from parabench.contracts import UserError
 from parabench.store.log import Log, load_statistics, read_log
-from parabench.store.run_folder import read_examples, verify
+from parabench.store.run_folder import stored_examples, verify_run
 from tests.faults.small_run import files, run
 
 IDS = [f"example {number}" for number in range(20)]
@@ -48,7 +48,10 @@ def finished(folder: Path, number: int, seed: int = 0) -> Counter[str]:
         (folder / name).write_bytes(mutant(whole[name], random))
         _count(
             tally,
-            {"undetected": lambda: bool(verify(folder)), "misread": lambda: _read(folder) == truth},
+            {
+                "undetected": lambda: bool(verify_run(folder)),
+                "misread": lambda: _read(folder) == truth,
+            },
         )
         (folder / name).write_bytes(whole[name])
     return tally
@@ -82,7 +85,7 @@ def _read(folder: Path) -> Any:
         array.tobytes(),
         array.shape,
         read_log(folder, "predictions", "copy"),
-        read_examples(folder),
+        stored_examples(folder),
     )
 
 

@@ -23,8 +23,8 @@ from typing import Any
 
 from parabench.contracts import UserError
 from parabench.pipeline import provenance, runner
-from parabench.pipeline.plan import Plan, Request, plan
-from parabench.pipeline.processes import Share
+from parabench.pipeline.plan import RunPlan, RunRequest, make_plan
+from parabench.pipeline.processes import WorkerRank
 from parabench.suites.suite import load_suite
 from tests.support import tiny_suite
 
@@ -50,10 +50,10 @@ class Struck(tiny_suite.Upper):
             yield batch
 
 
-def planned(world: Path, output: Path) -> Plan:
+def planned(world: Path, output: Path) -> RunPlan:
     """One system that answers in capitals, and two controls."""
-    made = plan(
-        Request(
+    made = make_plan(
+        RunRequest(
             load_suite(str(world / "tiny.toml")),
             ("copy", "human"),
             ("ibleu",),
@@ -64,12 +64,12 @@ def planned(world: Path, output: Path) -> Plan:
     return replace(made, systems={**made.systems, "upper": Struck(size=1)})
 
 
-def work(world: Path, output: Path, share: Share, point: int | None, sign: int) -> None:
+def work(world: Path, output: Path, share: WorkerRank, point: int | None, sign: int) -> None:
     """One process; the leading one notes when it has given the others up."""
     made = planned(world, output)
     struck: Any = made.systems["upper"]
     struck.point, struck.sign, struck.note = point, sign, output.with_name("struck")
-    gather = runner.gather
+    gather = runner.await_records
 
     def noted(log: Any, *others: Any) -> None:
         start = time.time()
@@ -80,9 +80,9 @@ def work(world: Path, output: Path, share: Share, point: int | None, sign: int) 
                 since = max(start, float(struck.note.read_text()))
                 output.with_name("noticed").write_text(str(time.time() - since))
 
-    runner.gather = noted
+    runner.await_records = noted
     try:
-        runner.assist(made, share) if share.rank else runner.run(made, share=share)
+        runner.run_worker(made, share) if share.rank else runner.run_plan(made, share=share)
     except UserError as error:
         output.with_name(f"error-{share.rank}").write_text(str(error))
         raise SystemExit(2) from None
@@ -95,7 +95,7 @@ def start(
     fork = get_context("fork")
     made = []
     for rank in range(size):
-        share = Share(rank, size, patience, 0.05)
+        share = WorkerRank(rank, size, patience, 0.05)
         made.append(
             fork.Process(
                 target=work, args=(world, output, share, point if rank == victim else None, sign)
@@ -161,7 +161,7 @@ CASES: tuple[tuple[str, int, int, str, int], ...] = (
 
 def measured(say: Callable[[str], object], cases: Any = CASES) -> None:
     """All cases, a line each."""
-    provenance.revision = lambda folder: {
+    provenance.code_revision = lambda folder: {
         "commit": "0" * 40,
         "dirty": False,
     }  # whoever edits meanwhile changes nothing
@@ -169,7 +169,7 @@ def measured(say: Callable[[str], object], cases: Any = CASES) -> None:
         base = Path(name)
         world = tiny_suite.suite_file(base).parent
         tiny_suite.examples_file(world, EXAMPLES)
-        runner.run(planned(world, base / "alone"))
+        runner.run_plan(planned(world, base / "alone"))
         alone = digests(base / "alone")
         say(
             "| case | runs | lost | duplicated | files different | ended by another command | noticed after, longest |"

@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-from parabench.store.run_folder import verify
+from parabench.store.run_folder import verify_run
 from tests.faults.small_run import files
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def ended(folder: Path, number: int, seed: int = 0) -> Counter[str]:
         tally["not resumable"] += _start(broken).wait() != 0
         same = files(broken) == whole
         tally["final files different"] += not same
-        tally["recovered"] += same and not verify(broken)
+        tally["recovered"] += same and not verify_run(broken)
     print(
         f"a run takes {length:.1f} s; the slowest end took {1000 * slowest:.0f} ms", file=sys.stderr
     )

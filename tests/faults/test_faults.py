@@ -84,7 +84,7 @@ def remember(path, size, data):
     return size + len(data)
 
 
-def told_of_reading(path, verb="write", told=files.told):
+def told_of_reading(path, verb="write", told=files.os_errors_as_user_errors):
     return told(path, verb) if verb == "read" else nullcontext()
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from parabench.contracts import Column, Signature, additive
 from parabench.stats import significance
-from parabench.stats.arrays import each
-from parabench.stats.streaming import corpus_columns, interval
+from parabench.stats.arrays import per_example
+from parabench.stats.streaming import streamed_columns, streamed_interval
 
 ROWS = np.random.default_rng(3).normal(5, 2, (297, 1))
 
@@ -49,21 +49,23 @@ WHOLE = np.vstack(list(blocks()))
 
 
 def test_the_value_is_that_of_all_rows() -> None:
-    assert corpus_columns(Ratio(), blocks) == pytest.approx(ROWS.mean(), rel=1e-12)
-    assert each(Ratio().combine, WHOLE)[:, 0] == pytest.approx(ROWS[:, 0])
+    assert streamed_columns(Ratio(), blocks) == pytest.approx(ROWS.mean(), rel=1e-12)
+    assert per_example(Ratio().combine, WHOLE)[:, 0] == pytest.approx(ROWS[:, 0])
 
 
 def test_the_interval_is_the_bootstrap_of_all_rows() -> None:
-    low, high = interval(Ratio(), blocks, seed=1, resamples=2000)
+    low, high = streamed_interval(Ratio(), blocks, seed=1, resamples=2000)
     error = ROWS.std() / np.sqrt(len(ROWS))  # of a mean; its bootstrap is normal at this size
     assert low[0] == pytest.approx(ROWS.mean() - 1.96 * error, abs=0.2 * error)
     assert high[0] == pytest.approx(ROWS.mean() + 1.96 * error, abs=0.2 * error)
     whole = significance.interval(Ratio().combine, WHOLE, 1, 2000)
     assert np.stack([low, high]) == pytest.approx(np.stack(whole), abs=0.2 * error)
-    assert (interval(Ratio(), blocks, 1, 50) == interval(Ratio(), blocks, 1, 50)).all()
+    assert (
+        streamed_interval(Ratio(), blocks, 1, 50) == streamed_interval(Ratio(), blocks, 1, 50)
+    ).all()
 
 
 def test_a_combine_that_does_not_add_up_has_its_rows_and_no_corpus_value() -> None:
-    assert each(Middle().combine, ROWS[:3])[:, 0] == pytest.approx(ROWS[:3, 0])
-    assert np.isnan(corpus_columns(Middle(), blocks)).all()
-    assert np.isnan(interval(Middle(), blocks, 0)).all()
+    assert per_example(Middle().combine, ROWS[:3])[:, 0] == pytest.approx(ROWS[:3, 0])
+    assert np.isnan(streamed_columns(Middle(), blocks)).all()
+    assert np.isnan(streamed_interval(Middle(), blocks, 0)).all()

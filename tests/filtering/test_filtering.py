@@ -19,18 +19,18 @@ from typer.testing import CliRunner
 from parabench.cli import app
 from parabench.commands.progress import ProgressLines
 from parabench.contracts import (
+    BuildContext,
     Column,
     Decoding,
     Paraphrase,
     Runtime,
-    Setting,
     Signature,
     UserError,
     additive,
 )
 from parabench.filtering import scoring
 from parabench.filtering.source import ROWS_PER_BLOCK, FilterRow, Source, part_of
-from parabench.pipeline.plan import build
+from parabench.pipeline.plan import build_plugin
 from parabench.suites import suite as suites
 from tests.support import tiny
 
@@ -50,7 +50,7 @@ def corpus(path: Path, rows: int) -> Path:
 
 def job(folder: Path, source: object, *names: str, **changes: object) -> scoring.Filter:
     suite = suites.load_suite("overlap")
-    scorers = {name: build("scorer", name, suite, Setting()) for name in names}
+    scorers = {name: build_plugin("scorer", name, suite, BuildContext()) for name in names}
     made = scoring.Filter(Source(str(source)), scorers, suite.normalise, Runtime(), folder)
     return replace(made, **changes)
 
@@ -186,7 +186,8 @@ def test_a_model_is_loaded_once_for_all_blocks_and_then_let_go_of(
     monkeypatch.setattr(causal, "load_causal", lambda *given: loaded.append(given) or load(*given))
     tiny.opt(tmp_path / "opt")
     system = build_zeroshot(
-        "", Setting(decoding=Decoding(max_new_tokens=3), options={"model": str(tmp_path / "opt")})
+        "",
+        BuildContext(decoding=Decoding(max_new_tokens=3), options={"model": str(tmp_path / "opt")}),
     )
     scoring.run_filter(
         job(tmp_path / "out", corpus(tmp_path / "rows.tsv", 8), "bleu", system=system)

@@ -9,7 +9,7 @@ from parabench.contracts import Example, Runtime
 from parabench.filtering.ray import ScoreRows, score_dataset
 from parabench.filtering.scoring import build_scorers, measure_rows
 from parabench.filtering.source import FilterRow
-from parabench.stats.arrays import each
+from parabench.stats.arrays import per_example
 from parabench.suites import suite as suites
 
 BATCH = {
@@ -29,7 +29,7 @@ def expected() -> np.ndarray:
         FilterRow(Example(str(at), str(source), tuple(map(str, references))), str(text))
         for at, source, text, references in zip(*BATCH.values(), strict=True)
     ]
-    return each(scorer.combine, measure_rows(scorer, rows, suite.normalise))[:, 0]
+    return per_example(scorer.combine, measure_rows(scorer, rows, suite.normalise))[:, 0]
 
 
 def test_an_actor_adds_columns_to_a_batch() -> None:

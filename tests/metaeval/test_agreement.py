@@ -345,7 +345,7 @@ def test_twitter_para_rouge():
     """
     from parabench.scorers import rouge
 
-    from parabench.contracts import Setting
+    from parabench.contracts import BuildContext
 
     items = published("parascore-benchmarks/twitter-para.jsonl", "twitter-para")
     test = items[len(items) // 10 :]
@@ -360,7 +360,7 @@ def test_twitter_para_rouge():
             for agree in (agreement.pearson, agreement.spearman)
         ]
         np.testing.assert_allclose(found, expected, rtol=0, atol=5.1e-5)
-    ours = agreement.judgment_values(rouge.build("", Setting()), test)[:, 0]
+    ours = agreement.judgment_values(rouge.build("", BuildContext()), test)[:, 0]
     assert agreement.pearson(ours, people) > 1.5 * 0.2711
 
 
@@ -413,13 +413,13 @@ def test_apty_preferences():
     """
     from parabench.scorers import divergence
 
-    from parabench.contracts import Setting
+    from parabench.contracts import BuildContext
 
     items = published("apty/apty_ranked.json", "apty")
     assert (len(items), len({item.cluster for item in items})) == (367, 55)
     assert {len(item.votes) for item in items} == {5}
     found = {
         row.column: row
-        for row in agreement.scorer_agreement(divergence.build("", Setting()), items, 0, 200)
+        for row in agreement.scorer_agreement(divergence.build("", BuildContext()), items, 0, 200)
     }
     assert 1 - found["ned"].agreement["preference"].value == pytest.approx(0.538, abs=0.005)

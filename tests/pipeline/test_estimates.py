@@ -13,10 +13,10 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 from typer.testing import CliRunner
 
 from parabench.cli import app
-from parabench.contracts import Decoding, Setting
+from parabench.contracts import BuildContext, Decoding
 from parabench.models.downloads import format_bytes
 from parabench.pipeline import estimates
-from parabench.pipeline.estimates import Estimate, cache_bytes, duration, weight_bytes
+from parabench.pipeline.estimates import CostEstimate, cache_bytes, duration, weight_bytes
 from tests.support import tiny, tiny_suite
 
 
@@ -60,13 +60,13 @@ def test_times_are_said_as_people_say_them(seconds: float, said: str) -> None:
 def test_it_says_whether_the_device_is_large_enough() -> None:
     gigabyte = 10**9
     assert (
-        str(Estimate(180, gigabyte, 2 * gigabyte, 22 * gigabyte))
+        str(CostEstimate(180, gigabyte, 2 * gigabyte, 22 * gigabyte))
         == "about 3 min, 2.0 GB of 22.0 GB: fits"
     )
-    assert str(Estimate(180, gigabyte, 3 * gigabyte, 2 * gigabyte)).endswith(
+    assert str(CostEstimate(180, gigabyte, 3 * gigabyte, 2 * gigabyte)).endswith(
         "fits in smaller batches"
     )
-    assert "DOES NOT FIT" in str(Estimate(180, 3 * gigabyte, 4 * gigabyte, 2 * gigabyte))
+    assert "DOES NOT FIT" in str(CostEstimate(180, 3 * gigabyte, 4 * gigabyte, 2 * gigabyte))
     assert (format_bytes(999), format_bytes(2_600_000), format_bytes(2.63e9)) == (
         "999 B",
         "3 MB",
@@ -99,7 +99,7 @@ def test_a_dry_run_estimates_what_has_a_model_and_writes_nothing(tmp_path: Path)
 def test_an_endpoint_is_not_asked() -> None:
     options = {"url": "http://127.0.0.1:9", "model": "some/model", "rate": 30.0}
     served = endpoint.build_endpoint(
-        "", Setting(decoding=Decoding(max_new_tokens=10), options=options)
+        "", BuildContext(decoding=Decoding(max_new_tokens=10), options=options)
     )
     assert (
         served.foretell(90)

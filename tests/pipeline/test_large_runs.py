@@ -19,19 +19,19 @@ from parabench.pipeline import runner
 from parabench.report import assemble
 from parabench.report.results import shown_positions
 from parabench.stats import arrays
-from parabench.stats.clusters import Groups, cluster_rows
+from parabench.stats.clusters import ClusterIndex, cluster_rows
 from parabench.store import positions
 from parabench.store.log import Log, read_finished
-from parabench.store.records import canonical
-from parabench.store.run_folder import Run, open_run, verify
+from parabench.store.records import canonical_json
+from parabench.store.run_folder import RunFolder, open_run, verify_run
 from parabench.suites.suite import Suite
 
 COUNT, LENGTH = 200, 10_000
 
 
-def finished(folder: Path) -> Run:
+def finished(folder: Path) -> RunFolder:
     """A finished log of two megabytes."""
-    run = Run(folder)
+    run = RunFolder(folder)
     log = run.log("predictions", "copy", key={})
     for number in range(COUNT):
         log.append([(f"e{number}", {"text": f"{number} " + "x" * LENGTH})])
@@ -86,7 +86,7 @@ def test_the_digest_of_texts_is_that_of_all_of_them_in_canonical_json() -> None:
     whole = {example.id: several for example, several in zip(named, texts, strict=True)}
     assert (
         runner._digest(examples.EvaluationSet(named), texts)
-        == hashlib.sha256(canonical(whole)).hexdigest()
+        == hashlib.sha256(canonical_json(whole)).hexdigest()
     )
 
 
@@ -105,8 +105,8 @@ def test_the_page_holds_a_sample_and_says_so(
         scorers=("bleu",),
         headline="bleu",
     )
-    made = planning.plan(planning.Request(suite, device="cpu", output=tmp_path / "run"))
-    board = runner.run(made)
+    made = planning.make_plan(planning.RunRequest(suite, device="cpu", output=tmp_path / "run"))
+    board = runner.run_plan(made)
     whole = (tmp_path / "run/report.html").read_text()
     monkeypatch.setattr(assemble, "_MAX_PAGE_EXAMPLES", 5)
     assert assemble.write_reports(tmp_path / "run") == board
@@ -125,7 +125,7 @@ def test_clusters_are_numbered_by_first_appearance_whatever_names_them() -> None
     numbers = np.array([9, 4, 9, 7, 4], dtype=np.uint64)
     for given in (names, numbers):
         assert [one.tolist() for one in cluster_rows(5, given)] == [[0, 2], [1, 4], [3]]
-    sums = Groups(5, names).sums([np.arange(10.0).reshape(1, 5, 2)])
+    sums = ClusterIndex(5, names).sums([np.arange(10.0).reshape(1, 5, 2)])
     assert sums[0].tolist() == [[[0 + 4, 1 + 5], [2 + 8, 3 + 9], [6, 7]]]
 
 
@@ -157,14 +157,14 @@ def test_a_run_of_many_examples_is_that_of_few(
         if name == "kept":
             monkeypatch.setattr(spill, "HELD_IN_MEMORY", 7)
             monkeypatch.setattr(examples, "HELD_IN_MEMORY", 7)
-            monkeypatch.setattr(positions, "LATEST", 5)
-            monkeypatch.setattr(arrays, "MANY", 7)
-            monkeypatch.setattr(runner, "TOGETHER", 9)
-        plan = planning.plan(planning.Request(suite, device="cpu", output=tmp_path / name))
+            monkeypatch.setattr(positions, "_UNSORTED", 5)
+            monkeypatch.setattr(arrays, "ROWS_AT_ONCE", 7)
+            monkeypatch.setattr(runner, "SOURCES_AT_ONCE", 9)
+        plan = planning.make_plan(planning.RunRequest(suite, device="cpu", output=tmp_path / name))
         assert isinstance(plan.data.examples, spill.SpilledExamples) == (name == "kept")
-        runner.run(plan)
-        assert verify(tmp_path / name) == []
-        assert len(runner.run(plan).rows) == len(controls)
+        runner.run_plan(plan)
+        assert verify_run(tmp_path / name) == []
+        assert len(runner.run_plan(plan).rows) == len(controls)
     few, many = (
         {
             path.relative_to(tmp_path / name): path.read_bytes()
@@ -195,8 +195,8 @@ def test_a_source_or_an_id_that_comes_twice_is_found_among_many(
 def test_places_are_found_whether_they_are_sorted_in_or_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(positions, "LATEST", 4)
-    known = positions.Places()
+    monkeypatch.setattr(positions, "_UNSORTED", 4)
+    known = positions.IdPositions()
     names = [f"e{number}" for number in range(23)]
     assert [known.add(name, 100 + at) for at, name in enumerate(names)] == list(range(100, 123))
     assert [known.add(name, 0) for name in names] == list(range(100, 123))

@@ -20,11 +20,11 @@ import pytest
 
 from parabench.contracts import UserError
 from parabench.pipeline import provenance, runner
-from parabench.pipeline.plan import Plan, Request, plan
-from parabench.pipeline.processes import Share, from_environment
+from parabench.pipeline.plan import RunPlan, RunRequest, make_plan
+from parabench.pipeline.processes import WorkerRank, rank_from_environment
 from parabench.store import log as journal
 from parabench.store.log import Log, read_log
-from parabench.store.run_folder import join_run, open_run, standing, verify
+from parabench.store.run_folder import join_run, open_run, verify_run, worker_status
 from parabench.suites.suite import load_suite
 from tests.faults import process_figures
 from tests.support import tiny_suite
@@ -41,12 +41,12 @@ class Slow(tiny_suite.Upper):
             yield batch
 
 
-def light(world: Path, output: Path, batches: int | None = None, pause: float = 0.0) -> Plan:
+def light(world: Path, output: Path, batches: int | None = None, pause: float = 0.0) -> RunPlan:
     """A plan without models; its system makes two answers a batch, and dies after so many
     batches.
     """
-    made = plan(
-        Request(
+    made = make_plan(
+        RunRequest(
             load_suite(str(world / "tiny.toml")),
             ("copy", "human"),
             ("ibleu",),
@@ -70,7 +70,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _one_revision() -> Iterator[None]:
     """Whoever edits the code meanwhile changes nothing here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(provenance, "revision", lambda folder: {"commit": "0" * 40, "dirty": False})
+        patch.setattr(
+            provenance, "code_revision", lambda folder: {"commit": "0" * 40, "dirty": False}
+        )
         yield
 
 
@@ -78,7 +80,7 @@ def _one_revision() -> Iterator[None]:
 def alone(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What one process leaves."""
     folder = tmp_path_factory.mktemp("alone") / "run"
-    runner.run(light(world, folder))
+    runner.run_plan(light(world, folder))
     return digests(folder)
 
 
@@ -89,11 +91,11 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def work(world: Path, output: Path, share: Share, batches: int | None, pause: float) -> None:
+def work(world: Path, output: Path, share: WorkerRank, batches: int | None, pause: float) -> None:
     """One process; what it could not do is left in a file."""
     made = light(world, output, batches, pause)
     try:
-        runner.assist(made, share) if share.rank else runner.run(made, share=share)
+        runner.run_worker(made, share) if share.rank else runner.run_plan(made, share=share)
     except UserError as error:
         output.with_name(f"error-{share.rank}").write_text(str(error))
         raise SystemExit(2) from None
@@ -113,7 +115,7 @@ class Launch:
         pause: float = 0.0,
         patience: float = 20,
     ) -> Any:
-        share = Share(rank, size, patience, interval=0.02)
+        share = WorkerRank(rank, size, patience, interval=0.02)
         arguments = (self.world, self.output, share, batches, pause)
         self.processes.append(get_context("fork").Process(target=work, args=arguments))
         self.processes[-1].start()
@@ -141,7 +143,7 @@ def test_three_processes_leave_the_bytes_of_one(launch: Launch, alone: dict[str,
     processes = [launch.start(rank, 3) for rank in range(3)]
     assert [ended(process) for process in processes] == [0, 0, 0]
     assert digests(launch.output) == alone
-    assert verify(launch.output) == []
+    assert verify_run(launch.output) == []
 
 
 @pytest.mark.parametrize("batches", [0, 1])
@@ -234,14 +236,14 @@ def test_two_launches_do_not_mix(world: Path, tmp_path: Path) -> None:
         ):
             pass
         with join_run(tmp_path / "run", spec, 1):
-            assert standing(tmp_path / "run", 1) == "there"
+            assert worker_status(tmp_path / "run", 1) == "there"
             with (
                 pytest.raises(UserError, match="is writing it"),
                 join_run(tmp_path / "run", spec, 1),
             ):
                 pass
-        assert standing(tmp_path / "run", 1) == "gone"
-        assert standing(tmp_path / "run", 2) == "unknown"
+        assert worker_status(tmp_path / "run", 1) == "gone"
+        assert worker_status(tmp_path / "run", 2) == "unknown"
         with pytest.raises(UserError, match="a: 1, now 2"), join_run(tmp_path / "run", {"a": 2}, 1):
             pass
     with pytest.raises(UserError, match="no process leads it"), join_run(tmp_path / "run", spec, 1):
@@ -253,19 +255,19 @@ def test_one_may_join_while_the_leading_process_has_not_signed_yet(tmp_path: Pat
         lock = tmp_path / "run" / "lock"
         signature = lock.read_bytes()
         lock.write_bytes(b"")
-        assert standing(tmp_path / "run", 0) == "unknown"
+        assert worker_status(tmp_path / "run", 0) == "unknown"
         with ThreadPoolExecutor() as pool:
             pool.submit(lambda: (time.sleep(0.05), lock.write_bytes(signature)))
             with join_run(tmp_path / "run", {}, 1):
-                assert standing(tmp_path / "run", 1) == "there"
+                assert worker_status(tmp_path / "run", 1) == "there"
 
 
 def test_the_share_comes_from_what_torchrun_sets() -> None:
-    assert from_environment({}) == Share(0, 1)
-    assert from_environment({"RANK": "2", "WORLD_SIZE": "4"}).of(range(10)) == range(2, 10, 4)
+    assert rank_from_environment({}) == WorkerRank(0, 1)
+    assert rank_from_environment({"RANK": "2", "WORLD_SIZE": "4"}).of(range(10)) == range(2, 10, 4)
     for wrong in ({"RANK": "4", "WORLD_SIZE": "4"}, {"RANK": "x"}, {"RANK": "1"}):
         with pytest.raises(UserError, match="torchrun"):
-            from_environment(wrong)
+            rank_from_environment(wrong)
 
 
 def test_the_experiments_of_the_figures_lose_and_double_nothing(

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from parabench.contracts import Setting, Signature, UserError
+from parabench.contracts import BuildContext, Signature, UserError
 from parabench.pipeline import plan as planning
 from parabench.pipeline import runner
-from parabench.pipeline.plan import Plan, Request
+from parabench.pipeline.plan import RunPlan, RunRequest
 from parabench.report import assemble
 from parabench.store.log import read_log
-from parabench.store.run_folder import verify
+from parabench.store.run_folder import verify_run
 from parabench.suites import suite as suites
 from tests.support import tiny_suite
 
@@ -26,12 +26,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def make_plan(world: Path, output: Path, **changes: object) -> Plan:
-    request = Request(suites.load_suite(str(world / "tiny.toml")), device="cpu", output=output)
-    return planning.plan(replace(request, **changes))  # type: ignore[arg-type]
+def make_plan(world: Path, output: Path, **changes: object) -> RunPlan:
+    request = RunRequest(suites.load_suite(str(world / "tiny.toml")), device="cpu", output=output)
+    return planning.make_plan(replace(request, **changes))  # type: ignore[arg-type]
 
 
-def light(world: Path, output: Path, system: tiny_suite.Upper) -> Plan:
+def light(world: Path, output: Path, system: tiny_suite.Upper) -> RunPlan:
     """A plan without models: copy, human and a given system, measured by iBLEU."""
     plan = make_plan(world, output, systems=("copy", "human"), scorers=("ibleu",))
     return replace(plan, systems={**plan.systems, "upper": system})
@@ -46,8 +46,8 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def test_a_run_of_models_ends_complete_and_verifies(world: Path, tmp_path: Path) -> None:
-    board = runner.run(make_plan(world, tmp_path / "run"))
-    assert verify(tmp_path / "run") == []
+    board = runner.run_plan(make_plan(world, tmp_path / "run"))
+    assert verify_run(tmp_path / "run") == []
     assert {row.system for row in board.rows} == {"human", "copy", "zeroshot", "bart"}
     assert all(row.scored == row.asked == 12 for row in board.rows)
     names = {path.name for path in (tmp_path / "run").iterdir()}
@@ -55,39 +55,39 @@ def test_a_run_of_models_ends_complete_and_verifies(world: Path, tmp_path: Path)
 
 
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(world: Path, tmp_path: Path) -> None:
-    runner.run(light(world, tmp_path / "whole", tiny_suite.Upper()))
+    runner.run_plan(light(world, tmp_path / "whole", tiny_suite.Upper()))
     for batches in (0, 1, 3, 5):
         broken = tmp_path / f"broken-{batches}"
         with pytest.raises(KeyboardInterrupt):
-            runner.run(light(world, broken, tiny_suite.Upper(batches=batches)))
+            runner.run_plan(light(world, broken, tiny_suite.Upper(batches=batches)))
         again = tiny_suite.Upper()
-        runner.run(light(world, broken, again))
+        runner.run_plan(light(world, broken, again))
         assert again.asked == 12 - 2 * batches, "a finished batch was made again"
         assert digests(broken) == digests(tmp_path / "whole")
 
 
 def test_nothing_is_done_twice(world: Path, tmp_path: Path) -> None:
-    runner.run(light(world, tmp_path / "run", tiny_suite.Upper()))
+    runner.run_plan(light(world, tmp_path / "run", tiny_suite.Upper()))
     before, second = digests(tmp_path / "run"), tiny_suite.Upper()
-    runner.run(light(world, tmp_path / "run", second))
+    runner.run_plan(light(world, tmp_path / "run", second))
     assert second.asked == 0
     assert digests(tmp_path / "run") == before
 
 
 def test_another_signature_is_another_system(world: Path, tmp_path: Path) -> None:
-    runner.run(light(world, tmp_path / "run", tiny_suite.Upper()))
+    runner.run_plan(light(world, tmp_path / "run", tiny_suite.Upper()))
     changed = tiny_suite.Upper(signature=Signature("upper", (("weights", "other"),)))
-    runner.run(light(world, tmp_path / "run", changed))
+    runner.run_plan(light(world, tmp_path / "run", changed))
     assert changed.asked == 12
-    assert verify(tmp_path / "run") == []
+    assert verify_run(tmp_path / "run") == []
 
 
 def test_a_new_scorer_needs_no_new_generation(world: Path, tmp_path: Path) -> None:
-    runner.run(light(world, tmp_path / "run", tiny_suite.Upper()))
+    runner.run_plan(light(world, tmp_path / "run", tiny_suite.Upper()))
     second = tiny_suite.Upper()
     plan = light(world, tmp_path / "run", second)
     more = make_plan(world, tmp_path / "run", systems=("copy",), scorers=("bleu",))
-    board = runner.run(replace(plan, scorers=more.scorers))
+    board = runner.run_plan(replace(plan, scorers=more.scorers))
     assert second.asked == 0
     assert {"ibleu", "bleu"} <= {column.name for column in board.columns}
 
@@ -101,16 +101,16 @@ def test_another_run_does_not_fit_the_folder(
     world: Path, tmp_path: Path, changes: dict[str, object]
 ) -> None:
     chosen = {"systems": ("copy",), "scorers": ("bleu",)}
-    runner.run(make_plan(world, tmp_path / "run", **chosen))
+    runner.run_plan(make_plan(world, tmp_path / "run", **chosen))
     with pytest.raises(UserError):
-        runner.run(make_plan(world, tmp_path / "run", **chosen, **changes))
+        runner.run_plan(make_plan(world, tmp_path / "run", **chosen, **changes))
 
 
 def test_human_is_scored_against_as_many_references_as_everybody(
     world: Path, tmp_path: Path
 ) -> None:
     plan = make_plan(world, tmp_path / "run", systems=("human", "copy"), scorers=("bleu",))
-    runner.run(plan)
+    runner.run_plan(plan)
     human = read_log(tmp_path / "run", "predictions", "human")[1]
     assert {example.id: list(example.references) for example in plan.data.examples} == {
         key: record["turns"] for key, record in human.items()
@@ -129,11 +129,11 @@ def test_without_references_only_scorers_that_read_none_are_taken(
         make_plan(world, tmp_path / "run", data=data, scorers=("divergence", "ibleu"), systems=())
     assert "--scorers divergence" in str(caught.value)
     made = make_plan(world, tmp_path / "run", data=data, scorers=("divergence", "side"), systems=())
-    assert [row.system for row in runner.run(made).rows] == ["copy"]
+    assert [row.system for row in runner.run_plan(made).rows] == ["copy"]
 
 
 def test_rows_measured_under_other_settings_share_no_table(world: Path, tmp_path: Path) -> None:
-    runner.run(light(world, tmp_path / "run", tiny_suite.Upper()))
+    runner.run_plan(light(world, tmp_path / "run", tiny_suite.Upper()))
     suite = suites.load_suite(str(world / "tiny.toml")).model_copy(
         update={"scorer": {"ibleu": {"lowercase": True}}}
     )
@@ -141,8 +141,11 @@ def test_rows_measured_under_other_settings_share_no_table(world: Path, tmp_path
         light(world, tmp_path / "run", tiny_suite.Upper()), systems={"late": tiny_suite.Upper()}
     )
     with pytest.raises(UserError, match="different settings") as caught:
-        runner.run(
-            replace(changed, scorers={"ibleu": planning.build("scorer", "ibleu", suite, Setting())})
+        runner.run_plan(
+            replace(
+                changed,
+                scorers={"ibleu": planning.build_plugin("scorer", "ibleu", suite, BuildContext())},
+            )
         )
     assert "case:lc" in str(caught.value)
     assert "case:mixed" in str(caught.value)
@@ -155,8 +158,10 @@ def test_a_scorer_with_a_name_of_its_own_is_reported_again_without_the_suite(
     suite = suites.load_suite(str(world / "tiny.toml")).model_copy(
         update={"scorer": options, "headline": "bleu"}
     )
-    runner.run(
-        planning.plan(Request(suite, ("copy",), ("mine",), device="cpu", output=tmp_path / "run"))
+    runner.run_plan(
+        planning.make_plan(
+            RunRequest(suite, ("copy",), ("mine",), device="cpu", output=tmp_path / "run")
+        )
     )
     board = assemble.write_reports(tmp_path / "run")
     assert board.signatures["bleu"].startswith("bleu|nrefs:var|case:lc")
@@ -168,4 +173,4 @@ def test_human_is_left_out_where_an_example_has_one_reference(world: Path, tmp_p
     plan = make_plan(world, tmp_path / "run", data=data)
     assert "human" not in plan.systems
     with pytest.raises(UserError, match="single reference"):
-        planning.check(make_plan(world, tmp_path / "run", data=data, systems=("human",)))
+        planning.check_plan(make_plan(world, tmp_path / "run", data=data, systems=("human",)))

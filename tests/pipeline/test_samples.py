@@ -16,14 +16,14 @@ from parabench.scorers import selfbleu
 from sacrebleu.metrics.bleu import BLEU
 
 import parabench
-from parabench.contracts import Decoding, Example, Paraphrase, Setting, Signature, UserError
+from parabench.contracts import BuildContext, Decoding, Example, Paraphrase, Signature, UserError
 from parabench.pipeline import plan as planning
 from parabench.pipeline import runner
-from parabench.pipeline.plan import Plan, Request
+from parabench.pipeline.plan import RunPlan, RunRequest
 from parabench.report.leaderboard import board_to_markdown
 from parabench.stats import leave_one_out
 from parabench.store.log import read_log
-from parabench.store.run_folder import verify
+from parabench.store.run_folder import verify_run
 from parabench.suites import suite as suites
 from tests.support import tiny_suite
 
@@ -35,8 +35,8 @@ SAMPLES = [
 
 
 def scored(samples: Sequence[Sequence[str]], **options: Any) -> tuple[float, np.ndarray]:
-    scorer = selfbleu.build("", Setting(options=options))
-    statistics = leave_one_out.measure(scorer, EXAMPLES[: len(samples)], samples)
+    scorer = selfbleu.build("", BuildContext(options=options))
+    statistics = leave_one_out.measure_leave_one_out(scorer, EXAMPLES[: len(samples)], samples)
     return float(scorer.combine(statistics)[0]), statistics
 
 
@@ -67,14 +67,14 @@ def test_one_text_alone_is_undefined_and_no_part_of_a_sum() -> None:
     value, statistics = scored([[several[0]] for several in SAMPLES])
     assert np.isnan(value)
     both = np.concatenate([statistics, scored(SAMPLES)[1]])
-    assert selfbleu.build("", Setting()).combine(both)[0] == pytest.approx(scored(SAMPLES)[0])
+    assert selfbleu.build("", BuildContext()).combine(both)[0] == pytest.approx(scored(SAMPLES)[0])
 
 
 def test_references_are_no_samples() -> None:
     """Whoever measures a text by itself, as filters do, is told that there is nothing, not another
     BLEU.
     """
-    scorer = selfbleu.build("", Setting())
+    scorer = selfbleu.build("", BuildContext())
     assert np.isnan(scorer.combine(scorer.measure(EXAMPLES, ["r", "r"]))[0])
 
 
@@ -108,11 +108,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def planned(world: Path, output: Path, **changes: Any) -> Plan:
-    request = Request(
+def planned(world: Path, output: Path, **changes: Any) -> RunPlan:
+    request = RunRequest(
         suites.load_suite(str(world / "tiny.toml")), device="cpu", output=output, samples=3
     )
-    return planning.plan(replace(request, **changes))
+    return planning.make_plan(replace(request, **changes))
 
 
 def records(folder: Path, system: str) -> dict[str, Any]:
@@ -137,15 +137,15 @@ class Dying:
 def test_samples_are_the_same_in_any_batch_and_after_an_interruption(
     world: Path, tmp_path: Path
 ) -> None:
-    runner.run(planned(world, tmp_path / "whole"))
+    runner.run_plan(planned(world, tmp_path / "whole"))
     for size in (1, 5):
-        runner.run(planned(world, tmp_path / f"by-{size}", batch_size=size))
+        runner.run_plan(planned(world, tmp_path / f"by-{size}", batch_size=size))
     broken = planned(world, tmp_path / "broken", batch_size=5)
     for name in ("zeroshot", "bart"):
         with pytest.raises(KeyboardInterrupt):
-            runner.run(replace(broken, systems={name: Dying(broken.systems[name])}))
+            runner.run_plan(replace(broken, systems={name: Dying(broken.systems[name])}))
         assert 0 < len(records(broken.folder, name)) < 12
-    runner.run(replace(broken, runtime=replace(broken.runtime, batch_size=None)))
+    runner.run_plan(replace(broken, runtime=replace(broken.runtime, batch_size=None)))
     for name in ("zeroshot", "bart"):
         whole = records(tmp_path / "whole", name)
         assert all(
@@ -154,14 +154,14 @@ def test_samples_are_the_same_in_any_batch_and_after_an_interruption(
         )
         assert len({text for record in whole.values() for text in record["samples"]}) > 12
         assert all(records(tmp_path / other, name) == whole for other in ("by-1", "by-5", "broken"))
-    assert verify(broken.folder) == []
+    assert verify_run(broken.folder) == []
 
 
 def test_fewer_samples_are_the_first_of_more_and_another_seed_writes_others(
     world: Path, tmp_path: Path
 ) -> None:
     made = {
-        name: runner.run(planned(world, tmp_path / name, systems=("zeroshot",), **changes))
+        name: runner.run_plan(planned(world, tmp_path / name, systems=("zeroshot",), **changes))
         and {
             key: record.get("samples", [record["text"]])
             for key, record in records(tmp_path / name, "zeroshot").items()
@@ -177,7 +177,7 @@ def test_one_text_a_source_is_recorded_and_declared_as_ever(world: Path, tmp_pat
     assert plain.identity == one.identity
     assert "samples" not in plain.identity["decoding"]
     assert set(plain.scorers) == {"ibleu"}, "self-BLEU has nothing to compare"
-    runner.run(plain)
+    runner.run_plan(plain)
     assert set(records(plain.folder, "zeroshot")["e0"]) == {"text", "finished"}
     several = planned(world, tmp_path / "plain")
     assert several.identity["decoding"] == plain.identity["decoding"] | {
@@ -193,10 +193,10 @@ def test_how_the_suite_samples_is_kept(world: Path) -> None:
     own = suite.model_copy(
         update={"decoding": Decoding(do_sample=True, temperature=0.7, samples=5)}
     )
-    assert planning.sampling(own, 2).decoding == Decoding(
+    assert planning.with_samples(own, 2).decoding == Decoding(
         do_sample=True, temperature=0.7, samples=2
     )
-    assert planning.sampling(own, None) is own
+    assert planning.with_samples(own, None) is own
 
 
 class Wordy(tiny_suite.Upper):
@@ -212,7 +212,7 @@ def test_the_table_shows_it_where_it_is_and_says_why_not_elsewhere(
     world: Path, tmp_path: Path
 ) -> None:
     plan = planned(world, tmp_path / "run", systems=())
-    board = runner.run(replace(plan, systems={**plan.systems, "wordy": Wordy()}))
+    board = runner.run_plan(replace(plan, systems={**plan.systems, "wordy": Wordy()}))
     (column,) = [column for column in board.columns if column.name == "self_bleu"]
     assert (column.against, column.better) == ("samples", "none")
     cells = {row.system: row.scores["self_bleu"] for row in board.rows}
@@ -242,8 +242,13 @@ def test_the_table_shows_it_where_it_is_and_says_why_not_elsewhere(
 
 
 def test_people_are_compared_with_as_many_as_there_are_samples() -> None:
-    people, scorer = {"text": "a", "turns": ["a", "b", "c", "d"]}, selfbleu.build("", Setting())
-    assert [len(leave_one_out.given(scorer, people, samples)) for samples in (1, 2, 3, 9)] == [
+    people, scorer = (
+        {"text": "a", "turns": ["a", "b", "c", "d"]},
+        selfbleu.build("", BuildContext()),
+    )
+    assert [
+        len(leave_one_out.texts_to_measure(scorer, people, samples)) for samples in (1, 2, 3, 9)
+    ] == [
         4,
         2,
         3,
@@ -262,4 +267,4 @@ def test_a_wrong_number_of_samples_is_refused(world: Path, tmp_path: Path) -> No
             ]
 
     with pytest.raises(UserError, match="take 2 samples from upper"):
-        runner.run(replace(plan, systems={"upper": Short()}))
+        runner.run_plan(replace(plan, systems={"upper": Short()}))

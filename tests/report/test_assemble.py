@@ -123,16 +123,18 @@ def test_what_the_seeds_leave_open_is_not_ranked_apart():
 
 
 def test_names_that_end_in_a_seed_are_one_row():
-    assert seeds.row_of("softprompt-111-s2") == "softprompt-111"
-    assert [seeds.row_of(name) for name in ("bart", "bart-s", "-s1", "s1")] == [
+    assert seeds.row_name("softprompt-111-s2") == "softprompt-111"
+    assert [seeds.row_name(name) for name in ("bart", "bart-s", "-s1", "s1")] == [
         "bart",
         "bart-s",
         "-s1",
         "s1",
     ]
-    seeds.check({"p-20-s1": "p|adapter:a|P:20", "p-20-s2": "p|adapter:b|P:20", "q-s1": "q|x:1"})
+    seeds.check_seed_groups(
+        {"p-20-s1": "p|adapter:a|P:20", "p-20-s2": "p|adapter:b|P:20", "q-s1": "q|x:1"}
+    )
     with pytest.raises(UserError, match=r"P:20 and p\|P:21"):
-        seeds.check({"p-s1": "p|adapter:a|P:20", "p-s2": "p|adapter:b|P:21"})
+        seeds.check_seed_groups({"p-s1": "p|adapter:a|P:20", "p-s2": "p|adapter:b|P:21"})
 
 
 def test_every_column_that_has_a_better_way_is_tested_and_the_headline_by_itself():

@@ -17,9 +17,9 @@ from parabench.scorers import chrf, divergence, ibleu, rouge, sari, ter
 from parabench.scorers.edits import divergence as divergence_term
 
 from parabench import registry
-from parabench.contracts import Column, Example, Setting
+from parabench.contracts import BuildContext, Column, Example
 from parabench.stats import leave_one_out
-from parabench.stats.validity import broken_by
+from parabench.stats.validity import invalid_columns
 
 NEWS = Path(__file__).parents[2] / "../shared/data/newstest2019-human-paraphrases"
 pytestmark = pytest.mark.skipif(
@@ -88,10 +88,11 @@ def examples_and_texts(news, name: str) -> tuple[list[Example], list[list[str]]]
         Example(str(number), source, tuple(references))
         for number, (source, *references) in enumerate(news)
     ]
-    setting = Setting(
-        sources=tuple(e.source for e in examples), human=tuple(e.references for e in examples)
+    setting = BuildContext(
+        sources=tuple(e.source for e in examples),
+        human_answers=tuple(e.references for e in examples),
     )
-    system = registry.builder("system", name)("", setting)
+    system = registry.plugin_builder("system", name)("", setting)
     found = {
         p.position: list(p.turns or [p.text])
         for batch in system.paraphrase(setting.sources)
@@ -108,8 +109,8 @@ def combined(scorer, statistics) -> dict[str, float]:
 
 def in_turns(module, examples, texts, **options) -> dict[str, float]:
     """The columns of a scorer by the harness's own protocol."""
-    scorer = module.build("", Setting(options=options))
-    return combined(scorer, leave_one_out.measure(scorer, examples, texts))
+    scorer = module.build("", BuildContext(options=options))
+    return combined(scorer, leave_one_out.measure_leave_one_out(scorer, examples, texts))
 
 
 def divergences(news, name: str) -> dict[str, float]:
@@ -126,10 +127,10 @@ def overlaps(news, name: str) -> dict[str, float]:
     examples, texts = examples_and_texts(news, name)
     weights = {"iB.9": "0.9", "iB.8": "", "iB.7": "0.7", "BLEU": "1"}
     scorers = {
-        key: ibleu.build(weight, Setting(options={"lowercase": True}))
+        key: ibleu.build(weight, BuildContext(options={"lowercase": True}))
         for key, weight in weights.items()
     }
-    statistics = leave_one_out.measure(scorers["iB.8"], examples, texts)
+    statistics = leave_one_out.measure_leave_one_out(scorers["iB.8"], examples, texts)
     got = {key: float(scorer.combine(statistics)[0]) for key, scorer in scorers.items()}
     got["selfB"] = combined(scorers["iB.8"], statistics)["src_bleu"]
     got["chrF"] = in_turns(chrf, examples, texts)["chrf"]
@@ -158,7 +159,7 @@ def test_the_table_says_which_columns_are_valid():
     """
     up = [Column(name, "down" if name == "TER" else "up", "both") for name in HEADER]
     values = {name: list(row.values()) for name, row in EXPECTED.items()}
-    broken = broken_by(up, values.pop("human"), values)
+    broken = invalid_columns(up, values.pop("human"), values)
     assert [column.name for column in up if column.name not in broken] == [
         "iB.8",
         "iB.7",
@@ -184,10 +185,12 @@ def test_edits_in_one_turn(news, name):
     """The table has TER and SARI with the first reference left out."""
     examples, texts = examples_and_texts(news, name)
     first, said = (
-        [leave_one_out.without(example, 0) for example in examples],
+        [leave_one_out.without_reference(example, 0) for example in examples],
         [several[0] for several in texts],
     )
-    found = {key: module.build("", Setting()) for key, module in (("TER", ter), ("SARI", sari))}
+    found = {
+        key: module.build("", BuildContext()) for key, module in (("TER", ter), ("SARI", sari))
+    }
     got = {key: combined(scorer, scorer.measure(first, said)) for key, scorer in found.items()}
     check(name, {"TER": got["TER"]["ter"], "SARI": got["SARI"]["sari-sentence"]})
 

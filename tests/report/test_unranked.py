@@ -11,10 +11,10 @@ def test_a_headline_without_a_better_end_ranks_nobody(tmp_path):
     changes = {"headline": "copies", "scorers": ("side",), "controls": ("human", "copy")}
     suite = suites.load_suite("overlap").model_copy(update=changes)
     data = tiny_suite.examples_file(tmp_path)
-    asked = plan.Request(
+    asked = plan.RunRequest(
         suite, systems=("near-copy", "shuffled"), data=data, output=tmp_path / "run"
     )
-    board = runner.run(plan.plan(asked))
+    board = runner.run_plan(plan.make_plan(asked))
     assert board.headline == "copies"
     assert [row.rank for row in board.rows] == [None] * 4
     assert not board.invalid

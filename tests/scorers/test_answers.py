@@ -16,7 +16,7 @@ from tests.support.worlds import SETTING
 
 
 def scorer(name: str):
-    return registry.builder("scorer", name)("", SETTING)
+    return registry.plugin_builder("scorer", name)("", SETTING)
 
 
 def examples(*references):

@@ -10,7 +10,7 @@ import torch
 from parabench.scorers import bartscore
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from parabench.contracts import Example, Setting, UserError
+from parabench.contracts import BuildContext, Example, UserError
 from parabench.inference import likelihood
 from tests.support import tiny
 from tests.support.worlds import EXAMPLES, TEXTS, check_contract, score
@@ -41,7 +41,7 @@ def plain(folder):
 
 
 def build(folder, **options):
-    return bartscore.build("", Setting(options={"model": str(folder), **options}))
+    return bartscore.build("", BuildContext(options={"model": str(folder), **options}))
 
 
 @pytest.mark.parametrize(("rule", "over"), [("mean", np.mean), ("max", np.max)])

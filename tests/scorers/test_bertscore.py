@@ -11,7 +11,7 @@ import pytest
 from parabench.scorers import bertscore
 from transformers import AutoTokenizer
 
-from parabench.contracts import Example, Setting, UserError
+from parabench.contracts import BuildContext, Example, UserError
 from tests.support import encoders, tiny
 from tests.support.worlds import EXAMPLES, TEXTS, check_contract, score
 
@@ -29,7 +29,7 @@ def bart(tmp_path_factory) -> Path:
 def build(folder: Path, layers: int = 2, **more):
     sources = tuple(example.source for example in EXAMPLES)
     return bertscore.build(
-        "", Setting(options={"model": str(folder), "layers": layers, **more}, sources=sources)
+        "", BuildContext(options={"model": str(folder), "layers": layers, **more}, sources=sources)
     )
 
 
@@ -99,7 +99,7 @@ def test_layers_matter_and_must_exist(roberta):
     with pytest.raises(UserError, match="layer 4"):
         score(build(roberta, 4))
     with pytest.raises(UserError, match="no layer was chosen"):
-        bertscore.build("", Setting(options={"model": str(roberta)}))
+        bertscore.build("", BuildContext(options={"model": str(roberta)}))
 
 
 def test_results_do_not_depend_on_the_batch(roberta):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from parabench.scorers import bleu, ibleu
 
-from parabench.contracts import Example, Setting, UserError
+from parabench.contracts import BuildContext, Example, UserError
 from tests.support.worlds import (
     EXAMPLES,
     SETTING,
@@ -105,7 +105,7 @@ def test_signature_is_sacrebleus():
     version = sacrebleu.__version__
     expected = f"bleu|nrefs:var|case:mixed|eff:no|tok:13a|smooth:exp|version:{version}"
     assert str(bleu.build("", SETTING).signature) == expected
-    assert "case:lc" in str(bleu.build("", Setting(options={"lowercase": True})).signature)
+    assert "case:lc" in str(bleu.build("", BuildContext(options={"lowercase": True})).signature)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_contract(scorer):
 )
 def test_wrong_requests_are_refused(build, variant, options):
     with pytest.raises(UserError):
-        build(variant, Setting(options=options))
+        build(variant, BuildContext(options=options))
 
 
 def test_an_example_without_references_is_refused():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from parabench.scorers import chrf, ter
 
-from parabench.contracts import Example, Setting
+from parabench.contracts import BuildContext, Example
 from tests.support.worlds import (
     EXAMPLES,
     SETTING,
@@ -63,7 +63,7 @@ def test_signatures_are_sacrebleus():
     assert str(TER.signature).startswith(
         "ter|nrefs:var|case:lc|tok:tercom|norm:no|punct:yes|asian:no|version:"
     )
-    assert "case:lc" in str(chrf.build("", Setting(options={"lowercase": True})).signature)
+    assert "case:lc" in str(chrf.build("", BuildContext(options={"lowercase": True})).signature)
 
 
 @pytest.mark.parametrize("scorer", [CHRF, TER])

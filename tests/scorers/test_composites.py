@@ -11,7 +11,7 @@ import torch
 from parabench.scorers import bertibleu, bertscore, fluency, nli, parascore
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from parabench.contracts import Example, Setting, UserError
+from parabench.contracts import BuildContext, Example, UserError
 from tests.support import encoders, tiny
 from tests.support.worlds import EXAMPLES, TEXTS, check_contract, score
 
@@ -20,7 +20,7 @@ COPIES = [example.source for example in EXAMPLES]
 
 @pytest.fixture(scope="module")
 def options(tmp_path_factory):
-    return Setting(
+    return BuildContext(
         options={
             "model": str(encoders.roberta(tmp_path_factory.mktemp("m") / "roberta")),
             "layers": 2,
@@ -86,7 +86,7 @@ def test_nli_one_pair_at_a_time(judge):
     rows = [
         (entails(e.source, t), entails(t, e.source)) for e, t in zip(EXAMPLES, TEXTS, strict=True)
     ]
-    got = score(nli.build("", Setting(options={"model": str(judge)})))
+    got = score(nli.build("", BuildContext(options={"model": str(judge)})))
     expected = [np.mean([min(row) for row in rows]), *np.mean(rows, axis=0)]
     assert list(got.values()) == pytest.approx(expected, abs=1e-5)
     assert got["nli-s2h"] != pytest.approx(got["nli-h2s"], abs=1e-3)
@@ -95,7 +95,7 @@ def test_nli_one_pair_at_a_time(judge):
 def test_nli_refuses_a_model_without_entailment(tmp_path):
     folder = encoders.roberta(tmp_path / "topics", {0: "sport", 1: "politics"})
     with pytest.raises(UserError, match="sport, politics"):
-        score(nli.build("", Setting(options={"model": str(folder)})))
+        score(nli.build("", BuildContext(options={"model": str(folder)})))
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_fluency_is_the_models_own_loss(writer):
         return model(input_ids=ids, labels=ids).loss.item()
 
     assert tokenizer("a").input_ids[0] == 2
-    scorer = fluency.build("", Setting(options={"model": str(writer)}))
+    scorer = fluency.build("", BuildContext(options={"model": str(writer)}))
     assert score(scorer)["fluency-nll"] == pytest.approx(
         np.mean([loss(text) for text in TEXTS]), abs=1e-4
     )
@@ -125,13 +125,13 @@ def test_fluency_is_the_models_own_loss(writer):
 def test_contracts(options, judge, writer):
     check_contract(bertibleu.build("", options))
     check_contract(parascore.build("", options))
-    check_contract(nli.build("", Setting(options={"model": str(judge)})))
-    check_contract(fluency.build("", Setting(options={"model": str(writer)})))
+    check_contract(nli.build("", BuildContext(options={"model": str(judge)})))
+    check_contract(fluency.build("", BuildContext(options={"model": str(writer)})))
 
 
 def test_columns_are_known_without_a_model():
     """A finished run is reported from its arrays alone, with nothing but the scorer's name."""
     for module in (bertibleu, bertscore, fluency, nli, parascore):
-        scorer = module.build("", Setting())
+        scorer = module.build("", BuildContext())
         width = 2 * len(scorer.columns)
         assert scorer.combine(np.ones((3, width))).shape == (len(scorer.columns),)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from parabench.scorers import bleu, evaluate
 
-from parabench.contracts import Setting, UserError
+from parabench.contracts import BuildContext, UserError
 from parabench.pipeline import plan, runner
 from parabench.report.assemble import write_reports
 from parabench.suites import suite as suites
@@ -49,7 +49,7 @@ def library(monkeypatch):
 
 
 def build(**options):
-    return evaluate.build("counts", Setting(options=options))
+    return evaluate.build("counts", BuildContext(options=options))
 
 
 @pytest.mark.usefixtures("library")
@@ -105,8 +105,8 @@ def test_a_local_script_by_its_path_in_a_whole_run(tmp_path, monkeypatch):
     name = f"evaluate:{tmp_path / 'overlap.py'}"
     suite = suites.load_suite("overlap").model_copy(update={"controls": ("human", "copy")})
     data = tiny_suite.examples_file(tmp_path)
-    asked = plan.Request(suite, ("shuffled",), ("bleu", name), data, output=tmp_path / "run")
-    board = runner.run(plan.plan(asked))
+    asked = plan.RunRequest(suite, ("shuffled",), ("bleu", name), data, output=tmp_path / "run")
+    board = runner.run_plan(plan.make_plan(asked))
     assert name in {column.name for column in board.columns}
     assert all(name in row.scores for row in board.rows)
     assert write_reports(tmp_path / "run") == board

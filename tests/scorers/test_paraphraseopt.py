@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from parabench.scorers import paraphraseopt
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from parabench.contracts import Example, Setting
+from parabench.contracts import BuildContext, Example
 from tests.support import tiny
 from tests.support.worlds import EXAMPLES, TEXTS, check_contract, score, sentences
 
@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scorer(folder):
-    return paraphraseopt.build("", Setting(options={"model": str(folder)}))
+    return paraphraseopt.build("", BuildContext(options={"model": str(folder)}))
 
 
 def grams(words, order):

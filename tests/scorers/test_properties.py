@@ -15,7 +15,7 @@ from parabench.contracts import Example
 from tests.support.worlds import SETTING, examples, sentences, words
 
 CHEAP = [
-    registry.builder("scorer", name)("", SETTING)
+    registry.plugin_builder("scorer", name)("", SETTING)
     for name in ("bleu", "chrf", "ter", "rouge", "sari", "ibleu", "divergence", "side")
 ]
 LONG = " ".join(f"w{number % 97}" for number in range(2600))[:10_000]

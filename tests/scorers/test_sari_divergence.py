@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from parabench.scorers import divergence, edits, sari
 
-from parabench.contracts import Example, Setting
+from parabench.contracts import BuildContext, Example
 from tests.support.worlds import (
     EXAMPLES,
     SETTING,
@@ -116,7 +116,7 @@ def test_parascores_divergence_by_hand(source, text, expected):
 
 
 @pytest.mark.parametrize(
-    "scorer", [SARI, DIVERGENCE, divergence.build("", Setting(options={"tokenize": "none"}))]
+    "scorer", [SARI, DIVERGENCE, divergence.build("", BuildContext(options={"tokenize": "none"}))]
 )
 def test_contract(scorer):
     check_contract(scorer)

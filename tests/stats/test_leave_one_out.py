@@ -12,7 +12,7 @@ from parabench.scorers import bleu, divergence, ibleu, rouge, ter
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.ter import TER
 
-from parabench.contracts import Example, Setting, UserError
+from parabench.contracts import BuildContext, Example, UserError
 from parabench.stats import leave_one_out
 
 EXAMPLES = (
@@ -54,8 +54,8 @@ def test_the_mean_over_turns_is_sacrebleus_pooled_corpus(texts, module, outside)
     """Brevity penalty included: the copy of c is shorter than its references, the people's texts
     vary in length.
     """
-    scorer = module.build("", Setting())
-    found = scorer.combine(leave_one_out.measure(scorer, EXAMPLES, texts))
+    scorer = module.build("", BuildContext())
+    found = scorer.combine(leave_one_out.measure_leave_one_out(scorer, EXAMPLES, texts))
     assert found[0] == pytest.approx(outside.corpus_score(*pooled(texts)).score, abs=1e-9)
 
 
@@ -68,15 +68,17 @@ def test_smoothing_sees_one_corpus_and_not_one_for_each_turn():
             "a", "s", ("one two three four five", "one two three x five", "one two three y five")
         )
     ]
-    scorer, text = bleu.build("", Setting()), "one two three z five"
+    scorer, text = bleu.build("", BuildContext()), "one two three z five"
     once = BLEU().corpus_score([text], [["one two three x five"], ["one two three y five"]]).score
-    assert scorer.combine(leave_one_out.measure(scorer, lonely, [[text]]))[0] == pytest.approx(
-        once, abs=1e-9
-    )
+    assert scorer.combine(leave_one_out.measure_leave_one_out(scorer, lonely, [[text]]))[
+        0
+    ] == pytest.approx(once, abs=1e-9)
 
 
 @pytest.mark.parametrize(
-    "scorer", [rouge.build("", Setting()), ibleu.build("", Setting())], ids=["rouge", "ibleu"]
+    "scorer",
+    [rouge.build("", BuildContext()), ibleu.build("", BuildContext())],
+    ids=["rouge", "ibleu"],
 )
 def test_statistics_are_the_mean_of_every_turn_by_itself(scorer):
     singly = []
@@ -86,7 +88,9 @@ def test_statistics_are_the_mean_of_every_turn_by_itself(scorer):
         ]
         singly.append(scorer.measure(rest, [texts[turn] for texts in HUMAN]))
     np.testing.assert_allclose(
-        leave_one_out.measure(scorer, EXAMPLES, HUMAN), np.mean(singly, axis=0), atol=1e-12
+        leave_one_out.measure_leave_one_out(scorer, EXAMPLES, HUMAN),
+        np.mean(singly, axis=0),
+        atol=1e-12,
     )
 
 
@@ -103,8 +107,8 @@ class Counting:
 
 
 def test_all_turns_are_one_call_and_nobody_meets_his_own_sentence():
-    counting = Counting(bleu.build("", Setting()))
-    leave_one_out.measure(counting, EXAMPLES, HUMAN)
+    counting = Counting(bleu.build("", BuildContext()))
+    leave_one_out.measure_leave_one_out(counting, EXAMPLES, HUMAN)
     (asked,) = counting.asked
     assert len(asked) == 9
     assert all(
@@ -113,20 +117,24 @@ def test_all_turns_are_one_call_and_nobody_meets_his_own_sentence():
 
 
 def test_a_scorer_of_source_and_output_is_asked_once_a_text():
-    counting = Counting(divergence.build("", Setting()))
-    leave_one_out.measure(counting, EXAMPLES, COPY)
-    leave_one_out.measure(counting, EXAMPLES, HUMAN)
+    counting = Counting(divergence.build("", BuildContext()))
+    leave_one_out.measure_leave_one_out(counting, EXAMPLES, COPY)
+    leave_one_out.measure_leave_one_out(counting, EXAMPLES, HUMAN)
     assert [len(asked) for asked in counting.asked] == [3, 9]
 
 
 def test_with_one_reference_there_are_no_turns():
     single = [replace(example, references=example.references[:1]) for example in EXAMPLES]
-    scorer = bleu.build("", Setting())
+    scorer = bleu.build("", BuildContext())
     expected = scorer.measure(single, [example.source for example in single])
-    np.testing.assert_array_equal(leave_one_out.measure(scorer, single, COPY), expected)
-    assert str(leave_one_out.signature(1)) == "turns|references:1|left-out:none"
+    np.testing.assert_array_equal(
+        leave_one_out.measure_leave_one_out(scorer, single, COPY), expected
+    )
+    assert str(leave_one_out.protocol_signature(1)) == "turns|references:1|left-out:none"
 
 
 def test_an_array_of_the_wrong_length_is_refused():
     with pytest.raises(UserError, match="9 examples"):
-        leave_one_out.measure(Counting(bleu.build("", Setting()), rows=2), EXAMPLES, HUMAN)
+        leave_one_out.measure_leave_one_out(
+            Counting(bleu.build("", BuildContext()), rows=2), EXAMPLES, HUMAN
+        )

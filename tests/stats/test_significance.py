@@ -12,8 +12,8 @@ import scipy.stats
 
 from parabench.stats import arrays
 from parabench.stats import significance as sig
-from parabench.stats.clusters import Groups, cluster_rows
-from parabench.stats.undefined import counts
+from parabench.stats.clusters import ClusterIndex, cluster_rows
+from parabench.stats.undefined import undefined_counts
 
 
 def plain_mean(rows):
@@ -218,8 +218,8 @@ def test_minimum_detectable_effect():
 
 @pytest.fixture
 def parted(monkeypatch):
-    monkeypatch.setattr(arrays, "MANY", 50)
-    monkeypatch.setattr(arrays, "PART", 32)
+    monkeypatch.setattr(arrays, "ROWS_AT_ONCE", 50)
+    monkeypatch.setattr(arrays, "ROWS_A_PART", 32)
 
 
 CLUSTERED = np.random.default_rng(2).integers(150, size=400)
@@ -228,7 +228,7 @@ CLUSTERED = np.random.default_rng(2).integers(150, size=400)
 @pytest.mark.parametrize("clusters", [None, CLUSTERED])
 def test_parts_of_many_rows_add_up_to_the_whole(parted, clusters):
     rows = np.random.default_rng(0).normal(size=(2, 400, 3))
-    groups = Groups(400, clusters)
+    groups = ClusterIndex(400, clusters)
     parts = groups.sums([rows, rows[0]])
     assert len(parts) == -(-len(groups) // 32)
     plain = np.stack(
@@ -240,7 +240,7 @@ def test_parts_of_many_rows_add_up_to_the_whole(parted, clusters):
     np.testing.assert_allclose(np.concatenate(list(parts), axis=1), plain, atol=1e-12)
     with_weight = with_ones(rows[0])
     np.testing.assert_allclose(
-        arrays.together(marked_mean, with_weight), rows[0].mean(axis=0), atol=1e-12
+        arrays.corpus_value(marked_mean, with_weight), rows[0].mean(axis=0), atol=1e-12
     )
 
 
@@ -274,7 +274,7 @@ def test_swaps_over_parts_tell_what_swaps_of_all_tell(parted, clusters, monkeypa
     a = draw.normal(size=(400, 3))
     b = a + draw.normal([0.0, 0.08, 0.4], 1.0, size=(400, 3))
     few = sig.paired_test(marked_mean, with_ones(a), with_ones(b), 0, 4000, clusters)
-    monkeypatch.setattr(arrays, "MANY", 1000)
+    monkeypatch.setattr(arrays, "ROWS_AT_ONCE", 1000)
     whole = sig.paired_test(marked_mean, with_ones(a), with_ones(b), 0, 4000, clusters)
     np.testing.assert_allclose(few, whole, atol=0.04)
     assert few[2] == 1 / 4001
@@ -283,4 +283,4 @@ def test_swaps_over_parts_tell_what_swaps_of_all_tell(parted, clusters, monkeypa
 def test_undefined_examples_are_counted_over_parts(parted):
     rows = with_ones(np.zeros((400, 1)))
     rows[[0, 33, 399]] = np.nan
-    assert counts(SimpleNamespace(combine=marked_mean), rows) == [3]
+    assert undefined_counts(SimpleNamespace(combine=marked_mean), rows) == [3]

@@ -7,7 +7,7 @@ from math import nan
 import pytest
 
 from parabench.contracts import Column
-from parabench.stats.validity import broken_by, reason
+from parabench.stats.validity import invalid_columns, invalid_reason
 
 COLUMNS = (
     Column("bleu", "up", "reference", 1),
@@ -24,7 +24,7 @@ SENTINELS = {
 
 
 def test_a_column_that_prefers_a_sentinel_is_not_valid_and_says_which():
-    assert broken_by(COLUMNS, HUMAN, SENTINELS) == {
+    assert invalid_columns(COLUMNS, HUMAN, SENTINELS) == {
         "bleu": ("copy", "drop-last"),
         "ter": ("copy", "drop-last"),
     }
@@ -35,13 +35,14 @@ def test_a_column_that_prefers_a_sentinel_is_not_valid_and_says_which():
     [(1.0, 1.0, True), (1.0, 0.9, False), (nan, 0.1, True), (1.0, nan, False)],
 )
 def test_ties_break_and_the_undefined_breaks_only_as_human(human, sentinel, broken):
-    assert bool(broken_by(COLUMNS[:1], [human], {"copy": [sentinel]})) is broken
+    assert bool(invalid_columns(COLUMNS[:1], [human], {"copy": [sentinel]})) is broken
 
 
 def test_the_reason_is_one_readable_line():
-    assert reason(COLUMNS[0], 40.0, {"copy": 50.3, "drop-last": 46.0}, ("copy", "drop-last")) == (
-        "copy 50.3, drop-last 46.0 are not below human 40.0"
-    )
+    assert invalid_reason(
+        COLUMNS[0], 40.0, {"copy": 50.3, "drop-last": 46.0}, ("copy", "drop-last")
+    ) == ("copy 50.3, drop-last 46.0 are not below human 40.0")
     assert (
-        reason(COLUMNS[2], 55.6, {"copy": 50.1}, ("copy",)) == "copy 50.1 is not above human 55.6"
+        invalid_reason(COLUMNS[2], 55.6, {"copy": 50.1}, ("copy",))
+        == "copy 50.1 is not above human 55.6"
     )

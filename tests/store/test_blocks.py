@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from parabench.contracts import UserError
-from parabench.store.blocks import Growing, in_blocks
+from parabench.store.blocks import BlockFile, in_blocks
 
 IDENTITY = {"scorer": "x"}
 BLOCKS = [(b"first block", 3), (b"second", 2), (b"the third one", 4)]
 
 
-def written(folder: Path) -> Growing:
-    made = Growing(folder / "file", IDENTITY)
+def written(folder: Path) -> BlockFile:
+    made = BlockFile(folder / "file", IDENTITY)
     for data, rows in BLOCKS:
         made.append(data, rows)
     return made
@@ -24,7 +24,7 @@ def written(folder: Path) -> Growing:
 
 def test_what_was_appended_is_read_again(tmp_path: Path) -> None:
     assert list(written(tmp_path).blocks()) == BLOCKS
-    again = Growing(tmp_path / "file", IDENTITY)
+    again = BlockFile(tmp_path / "file", IDENTITY)
     assert (list(again.blocks()), again.rows) == (BLOCKS, 9)
 
 
@@ -37,7 +37,7 @@ def test_every_torn_end_leaves_whole_blocks_and_can_be_gone_on_with(tmp_path: Pa
     ]:
         (tmp_path / "file").write_bytes(data[:kept_data])
         (tmp_path / "file.index").write_bytes(index[:kept_index])
-        found = Growing(tmp_path / "file", IDENTITY)
+        found = BlockFile(tmp_path / "file", IDENTITY)
         whole = list(found.blocks())
         assert whole == BLOCKS[: len(whole)]
         assert len(whole) < 3
@@ -56,7 +56,7 @@ def test_a_changed_byte_is_never_read(tmp_path: Path) -> None:
         for at in range(good.index(b"\n") + 1 if name.endswith("index") else 0, len(good)):
             both = {path: (tmp_path / path).read_bytes() for path in ("file", "file.index")}
             (tmp_path / name).write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
-            whole = list(Growing(tmp_path / "file", IDENTITY).blocks())
+            whole = list(BlockFile(tmp_path / "file", IDENTITY).blocks())
             assert whole == BLOCKS[: len(whole)]
             assert len(whole) < 3
             for path, content in both.items():
@@ -66,7 +66,7 @@ def test_a_changed_byte_is_never_read(tmp_path: Path) -> None:
 def test_another_identity_is_refused(tmp_path: Path) -> None:
     written(tmp_path)
     with pytest.raises(UserError, match="other settings"):
-        Growing(tmp_path / "file", {"scorer": "y"})
+        BlockFile(tmp_path / "file", {"scorer": "y"})
 
 
 def test_items_come_in_blocks() -> None:

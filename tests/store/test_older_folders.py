@@ -18,10 +18,10 @@ from parabench.contracts import Runtime
 from parabench.models.checkpoints import locate
 from parabench.pipeline import plan as planning
 from parabench.pipeline import runner
-from parabench.pipeline.plan import Plan, Request
+from parabench.pipeline.plan import RunPlan, RunRequest
 from parabench.prompts import adapters
 from parabench.report.assemble import write_reports
-from parabench.store.run_folder import verify
+from parabench.store.run_folder import verify_run
 from parabench.suites import suite as suites
 from parabench.training import requests, setup
 
@@ -35,14 +35,14 @@ def older(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return Path(shutil.copytree(MADE / request.param, tmp_path / request.param))
 
 
-def planned(folder: Path) -> Plan:
+def planned(folder: Path) -> RunPlan:
     """What the older runs were asked for."""
     suite = suites.load_suite("mini")
     systems, scorers = ("softprompt-20", "copy"), ("ibleu", "bartscore")
     if folder.name == "run-answering":
         systems, scorers = ("softprompt-20",), ("ibleu",)
-    return planning.plan(
-        Request(suite, systems, scorers, limit=6, batch_size=2, device="cpu", output=folder)
+    return planning.make_plan(
+        RunRequest(suite, systems, scorers, limit=6, batch_size=2, device="cpu", output=folder)
     )
 
 
@@ -61,7 +61,7 @@ def test_what_is_kept_is_small_and_names_no_machine() -> None:
 
 @pytest.mark.parametrize("older", ["run-finished"], indirect=True)
 def test_an_older_run_verifies(older: Path) -> None:
-    assert verify(older) == []
+    assert verify_run(older) == []
 
 
 @pytest.mark.parametrize("older", ["run-finished"], indirect=True)
@@ -71,24 +71,24 @@ def test_an_older_run_reports_the_same_numbers(older: Path) -> None:
     now = json.loads((older / "leaderboard.json").read_text())
     assert now["comparisons"] == was["comparisons"]
     assert now["rows"] == was["rows"]
-    assert verify(older) == []
+    assert verify_run(older) == []
 
 
 @pytest.mark.parametrize("older", ["run-finished"], indirect=True)
 def test_an_older_run_given_again_makes_nothing_anew(older: Path) -> None:
     before = records(older)
-    runner.run(planned(older), advance=lambda what, *_: pytest.fail(f"made anew: {what}"))
+    runner.run_plan(planned(older), advance=lambda what, *_: pytest.fail(f"made anew: {what}"))
     assert records(older) == before
     assert not (older / "quarantine").exists()
-    assert verify(older) == []
+    assert verify_run(older) == []
 
 
 @pytest.mark.parametrize("older", ["run-answering", "run-measuring"], indirect=True)
 def test_an_older_unfinished_run_resumes(older: Path) -> None:
     finished, before, notes = records(FINISHED), records(older), list[str]()
-    runner.run(planned(older), notice=notes.append)
+    runner.run_plan(planned(older), notice=notes.append)
     now = records(older)
-    assert verify(older) == []
+    assert verify_run(older) == []
     # What was finished is as it was; what is made now, of a scorer without a model, is to the byte
     # what the older commit made.
     kept = [name for name in before if ".part" not in name]
@@ -103,7 +103,7 @@ def test_an_older_adapter_loads(older: Path) -> None:
     base = requests.base_checkpoint(
         setup.parse_kind("softprompt-4"), suites.load_suite("mini").train.model_dump(), None
     )
-    adapter = adapters.load(older, locate(str(base.reference)))
+    adapter = adapters.load_adapter(older, locate(str(base.reference)))
     assert adapter.prompt.shape == (4, 192)
     stored = load_file(older / "adapter_model.safetensors")
     assert torch.equal(adapter.prompt, stored["prompt_embeddings"])

@@ -14,7 +14,7 @@ from parabench.contracts import UserError
 from parabench.store.files import write_atomically
 from parabench.store.log import Log, load_reasons, load_statistics, read_log
 from parabench.store.records import slug
-from parabench.store.run_folder import open_run, read_examples, verify
+from parabench.store.run_folder import open_run, stored_examples, verify_run
 
 SPEC = {"suite": "toy", "decoding": {"num_beams": 1}}
 IDS = ["a", "b", "c"]
@@ -45,8 +45,8 @@ def part(folder, stem="copy"):
 
 def test_a_finished_run_verifies_and_reads_back(tmp_path):
     finished_run(tmp_path)
-    assert verify(tmp_path) == []
-    assert [record["source"] for record in read_examples(tmp_path)] == [
+    assert verify_run(tmp_path) == []
+    assert [record["source"] for record in stored_examples(tmp_path)] == [
         "source a",
         "source b",
         "source c",
@@ -354,24 +354,24 @@ def test_sealing_twice_changes_nothing(tmp_path):
 def test_a_run_with_a_missing_or_changed_file_is_not_complete(tmp_path, name):
     data = (finished_run(tmp_path) / name).read_bytes()
     (tmp_path / name).write_bytes(data.replace(b"c", b"d", 1))
-    assert verify(tmp_path)
+    assert verify_run(tmp_path)
     (tmp_path / name).unlink()
-    assert verify(tmp_path)
+    assert verify_run(tmp_path)
     (tmp_path / name).write_bytes(data)
-    assert verify(tmp_path) == []
+    assert verify_run(tmp_path) == []
 
 
 def test_partial_empty_and_unequal_runs_are_not_complete(tmp_path):
     with open_run(tmp_path, SPEC) as run:
         run.write_examples([{"id": name} for name in IDS])
         run.seal()
-        assert "predictions: none" in verify(tmp_path)
+        assert "predictions: none" in verify_run(tmp_path)
         log = run.log("predictions", "copy", key={})
         log.append([("a", 1), ("b", 2)])
-        assert "predictions/copy.part.jsonl: unfinished" in verify(tmp_path)
+        assert "predictions/copy.part.jsonl: unfinished" in verify_run(tmp_path)
         log.seal(["a", "b"])
         run.seal()
-    assert verify(tmp_path) == ["predictions/copy.jsonl: not one record for each example"]
+    assert verify_run(tmp_path) == ["predictions/copy.jsonl: not one record for each example"]
 
 
 def test_a_plain_name_is_its_own_file_name():

@@ -14,7 +14,7 @@ import torch
 from typer.testing import CliRunner
 
 from parabench.cli import app
-from parabench.contracts import Setting, UserError
+from parabench.contracts import BuildContext, UserError
 from parabench.pipeline import plan
 from parabench.suites import suite as suites
 from tests.support import local_hub, tiny, tiny_suite
@@ -26,9 +26,11 @@ HUB_SUITES = ("opt-1.3b", "opt-125m", "opt-350m")
 def test_every_shipped_suite_is_valid_and_its_names_are_known(name: str) -> None:
     suite = suites.load_suite(name)
     for system in (*suite.systems, *suite.controls):
-        plan.build("system", system, suite, Setting())
+        plan.build_plugin("system", system, suite, BuildContext())
     columns = [
-        c.name for s in suite.scorers for c in plan.build("scorer", s, suite, Setting()).columns
+        c.name
+        for s in suite.scorers
+        for c in plan.build_plugin("scorer", s, suite, BuildContext()).columns
     ]
     assert suite.headline in columns
     assert not suite.data or Path(suite.data).is_file()
@@ -37,7 +39,7 @@ def test_every_shipped_suite_is_valid_and_its_names_are_known(name: str) -> None
 @pytest.mark.parametrize("name", HUB_SUITES)
 def test_a_suite_without_data_says_how_to_give_some(name: str) -> None:
     with pytest.raises(UserError, match="--data FILE"):
-        plan.plan(plan.Request(suites.load_suite(name), device="cpu"))
+        plan.make_plan(plan.RunRequest(suites.load_suite(name), device="cpu"))
     assert f"facebook/{name}" in suites.hub_models(name)
 
 
@@ -55,9 +57,9 @@ def test_a_misspelt_option_is_refused(tmp_path: Path, line: str, says: str) -> N
     path.write_text(path.read_text().replace("[system.zeroshot]", f"[system.zeroshot]\n{line}"))
     with pytest.raises(UserError, match=says):
         list(
-            plan.build("system", "zeroshot", suites.load_suite(str(path)), Setting()).paraphrase(
-                ["a b"]
-            )
+            plan.build_plugin(
+                "system", "zeroshot", suites.load_suite(str(path)), BuildContext()
+            ).paraphrase(["a b"])
         )
 
 
@@ -80,7 +82,7 @@ role = "sentinel"
 template = "Rewrite: {source}\\nRewritten:"
 """
     )
-    made = plan.build("system", "gpt2-here", suites.load_suite(str(path)), Setting())
+    made = plan.build_plugin("system", "gpt2-here", suites.load_suite(str(path)), BuildContext())
     assert "dtype:bfloat16" in str(made.signature)
     assert made.role == "sentinel"
     answers = [

@@ -7,7 +7,7 @@ from pathlib import Path
 from parabench.contracts import UserError
 from parabench.pipeline import plan as planning
 from parabench.pipeline import runner
-from parabench.pipeline.plan import Plan, Request
+from parabench.pipeline.plan import RunPlan, RunRequest
 from parabench.report import assemble
 from parabench.suites.suite import Suite
 
@@ -33,24 +33,24 @@ def suite(folder: Path, **changes) -> Suite:
     return Suite(**{**content, "scorers": ("bleu",), "headline": "bleu", **changes})
 
 
-def request(folder: Path, **changes) -> Request:
-    return replace(Request(suite(folder), device="cpu", output=folder / "run"), **changes)
+def request(folder: Path, **changes) -> RunRequest:
+    return replace(RunRequest(suite(folder), device="cpu", output=folder / "run"), **changes)
 
 
-def plan(folder: Path, **changes) -> Plan:
-    return planning.plan(request(folder, **changes))
+def plan(folder: Path, **changes) -> RunPlan:
+    return planning.make_plan(request(folder, **changes))
 
 
-def run_with(made: Plan, scorers) -> None:
+def run_with(made: RunPlan, scorers) -> None:
     """Run a plan with scorers of the test's own; they are not registered, so nothing is
     reported.
     """
-    before = assemble.write_reports, runner.meant
-    assemble.write_reports, runner.meant = (
+    before = assemble.write_reports, runner.resolve_name
+    assemble.write_reports, runner.resolve_name = (
         (lambda folder: None),
         (lambda kind, name, suite: (name, "")),
     )
     try:
-        runner.run(replace(made, scorers=scorers))
+        runner.run_plan(replace(made, scorers=scorers))
     finally:
-        assemble.write_reports, runner.meant = before
+        assemble.write_reports, runner.resolve_name = before

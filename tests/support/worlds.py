@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from parabench.contracts import Example, Scorer, Setting
+from parabench.contracts import BuildContext, Example, Scorer
 
 EXAMPLES = (
     Example(
@@ -92,4 +92,4 @@ def check_contract(scorer: Scorer) -> None:
     assert type(scorer.signature).parse(str(scorer.signature)) == scorer.signature
 
 
-SETTING = Setting()
+SETTING = BuildContext()

@@ -16,7 +16,7 @@ LOADED, SUNK = 10_000, 5_000
 
 def changed_run(folder: Path) -> Counter[str]:
     plan = light.plan(folder)
-    runner.run(plan)
+    runner.run_plan(plan)
     return test_loaders.mangled(plan.folder, LOADED // 6)
 
 

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from parabench.contracts import (
+    BuildContext,
     Decoding,
     Example,
-    Held,
+    ModelCache,
     Paraphrase,
     Runtime,
-    Setting,
     Signature,
     UserError,
 )
@@ -29,7 +29,7 @@ from parabench.data.examples import EvaluationSet, evaluation_set
 from parabench.data.normalise import Normaliser
 from parabench.pipeline import plan as planning
 from parabench.pipeline import runner
-from parabench.pipeline.plan import Request
+from parabench.pipeline.plan import RunRequest
 from parabench.store.log import Log
 from parabench.suites.suite import Suite, TrainingDefaults
 from tests.support import light
@@ -42,7 +42,7 @@ CLASSES = {
         "selection": {"systems", "controls", "scorers"},
         "circumstance": {"train", "table"},
     },
-    Request: {
+    RunRequest: {
         "identity": {"suite", "seed", "dtype", "device", "samples"},
         "content": {"data", "limit"},
         "selection": {"systems", "scorers"},
@@ -53,7 +53,7 @@ CLASSES = {
         "identity": {field.name for field in dataclasses.fields(Decoding)}
     },  # taken over whole, see below
     Normaliser: {"identity": {"treebank", "case"}},
-    Setting: {
+    BuildContext: {
         "identity": {"runtime", "decoding"},
         "content": {"sources", "human"},
         "signature": {"options"},
@@ -96,7 +96,7 @@ def test_every_kind_of_settings_inside_of_these_is_declared_too():
         for kind in inside
         if isinstance(kind, type) and kind.__module__.startswith("parabench.")
     }
-    assert ours - {Suite, Held} <= CLASSES.keys()
+    assert ours - {Suite, ModelCache} <= CLASSES.keys()
 
 
 def test_a_new_field_is_noticed():
@@ -155,14 +155,14 @@ def accepted(folder) -> list[str]:
     """The mutants that a finished run's folder takes for its own, or shares its default name
     with.
     """
-    runner.run(light.plan(folder))
-    mine = planning.plan(light.request(folder, output=None)).folder
+    runner.run_plan(light.plan(folder))
+    mine = planning.make_plan(light.request(folder, output=None)).folder
     found = []
     for name, changes in mutants(folder):
-        if planning.plan(light.request(folder, output=None, **changes)).folder == mine:
+        if planning.make_plan(light.request(folder, output=None, **changes)).folder == mine:
             found.append(f"{name}: same folder")
         try:
-            runner.run(light.plan(folder, **changes))
+            runner.run_plan(light.plan(folder, **changes))
             found.append(name)
         except UserError as error:
             assert "reuse" in str(error)  # noqa: PT017
@@ -182,20 +182,20 @@ def test_the_mutants_cover_what_is_declared_identity():
     }
     assert (
         set(REQUESTS) | {"suite", "device", "data"}
-        == CLASSES[Request]["identity"] | CLASSES[Request]["content"]
+        == CLASSES[RunRequest]["identity"] | CLASSES[RunRequest]["content"]
     )
 
 
 @pytest.mark.parametrize("left_out", ["suite", "decoding", "normalise", "runtime", "data"])
 def test_without_one_part_of_the_identity_a_mutant_is_accepted(tmp_path, monkeypatch, left_out):
-    whole = planning.identity
+    whole = planning.run_identity
 
     def partial(*arguments):
         return {name: value for name, value in whole(*arguments).items() if name != left_out} | {
             "left": "out"
         }
 
-    monkeypatch.setattr(planning, "identity", partial)
+    monkeypatch.setattr(planning, "run_identity", partial)
     monkeypatch.setattr("parabench.report.assemble.write_reports", lambda folder: None)
     assert accepted(tmp_path)
 
@@ -203,15 +203,16 @@ def test_without_one_part_of_the_identity_a_mutant_is_accepted(tmp_path, monkeyp
 def test_the_kind_of_device_is_identity_and_its_number_is_not(tmp_path):
     suite, data = light.suite(tmp_path), EvaluationSet(())
     cpu, one, two = (
-        planning.identity(suite, data, Runtime(device)) for device in ("cpu", "cuda:0", "cuda:1")
+        planning.run_identity(suite, data, Runtime(device))
+        for device in ("cpu", "cuda:0", "cuda:1")
     )
     assert cpu != one == two
 
 
 def test_circumstances_change_nothing(tmp_path):
-    runner.run(light.plan(tmp_path))
+    runner.run_plan(light.plan(tmp_path))
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
-    runner.run(light.plan(tmp_path, batch_size=3))
+    runner.run_plan(light.plan(tmp_path, batch_size=3))
     del before[tmp_path / "run" / "lock"]
     assert all(path.read_bytes() == content for path, content in before.items())
 
@@ -275,12 +276,12 @@ def test_records_of_another_signature_or_of_other_texts_are_made_anew(tmp_path):
 
 def test_what_is_set_aside_is_said(tmp_path):
     plan, notes = light.plan(tmp_path), []
-    runner.run(plan, notice=notes.append)
+    runner.run_plan(plan, notice=notes.append)
     assert notes == []
     (plan.folder / "predictions/copy.jsonl").unlink()
     log = Log(plan.folder, "predictions", ("copy",), {"signature": "old"})
     log.append([("e0", {"text": "stale", "finished": True})])
-    runner.run(plan, notice=notes.append)
+    runner.run_plan(plan, notice=notes.append)
     assert len(notes) == 1
     assert "has other settings" in notes[0]
     assert "quarantine" in notes[0]
@@ -303,7 +304,7 @@ OPTIONS = {
 )
 def test_every_option_is_in_the_signature(tmp_path, part, option):
     kind, name = part
-    plain = planning.build(kind, name, light.suite(tmp_path), Setting())
+    plain = planning.build_plugin(kind, name, light.suite(tmp_path), BuildContext())
     values = (
         {OPTIONS[part][option], not OPTIONS[part][option]}
         if OPTIONS[part][option] is True
@@ -312,7 +313,7 @@ def test_every_option_is_in_the_signature(tmp_path, part, option):
     signatures = {str(plain.signature)}
     for value in values:
         suite = light.suite(tmp_path, **{kind: {name: {option: value}}})
-        signatures.add(str(planning.build(kind, name, suite, Setting()).signature))
+        signatures.add(str(planning.build_plugin(kind, name, suite, BuildContext()).signature))
     assert len(signatures) == 2
 
 
@@ -328,6 +329,9 @@ def test_a_suite_cannot_name_its_folder_out_of_the_results(tmp_path):
 
 
 def test_texts_that_join_alike_are_not_alike():
-    one, two = planning.Given({"a": "b\0c\0d"}), planning.Given({"a": "b", "c": "d"})
+    one, two = (
+        planning.FilePredictions({"a": "b\0c\0d"}),
+        planning.FilePredictions({"a": "b", "c": "d"}),
+    )
     assert one.signature != two.signature
     assert json.dumps(dict(one.texts)) != json.dumps(dict(two.texts))

@@ -21,8 +21,8 @@ from parabench.data.predictions import read_predictions
 from parabench.pipeline import plan as planning
 from parabench.pipeline import runner
 from parabench.report.results import load_results
-from parabench.stats.arrays import pooled
-from parabench.store.run_folder import verify
+from parabench.stats.arrays import seed_mean
+from parabench.store.run_folder import verify_run
 from parabench.suites import suite as suites
 from tests.support import light
 from tests.support.fuzzing import mutants, randomly, trials
@@ -184,7 +184,9 @@ def test_ten_thousand_inputs_are_taken_exactly_or_refused(tmp_path, name):
 def test_a_suite_with_an_impossible_path_is_refused(tmp_path, text):
     (tmp_path / "s.toml").write_bytes(TOML.replace(b'data = "./data.jsonl"', text.encode()))
     with pytest.raises(UserError):
-        planning.plan(planning.Request(suites.load_suite(str(tmp_path / "s.toml")), device="cpu"))
+        planning.make_plan(
+            planning.RunRequest(suites.load_suite(str(tmp_path / "s.toml")), device="cpu")
+        )
 
 
 def test_a_name_that_stands_twice_in_a_record_is_refused(tmp_path):
@@ -219,7 +221,7 @@ def contents(folder: Path):
     }
     measured = {name: one.statistics.items() for name, one in results.measured.items()}
     arrays = {
-        name: {system: pooled(rows).tobytes() for system, rows in items}
+        name: {system: seed_mean(rows).tobytes() for system, rows in items}
         for name, items in measured.items()
     }
     return results.examples, outputs, arrays
@@ -235,11 +237,11 @@ def mangled(run: Path, number: int) -> Counter[str]:
         original = (run / name).read_bytes()
         for data in randomly(number, original):
             (run / name).write_bytes(data)
-            assert data == original or verify(run), f"{name} verifies"
+            assert data == original or verify_run(run), f"{name} verifies"
             tally[_read_again(run, truth)] += 1
         (run / name).write_bytes(original)
     assert contents(run) == truth
-    assert verify(run) == []
+    assert verify_run(run) == []
     return tally
 
 
@@ -254,13 +256,13 @@ def _read_again(run: Path, truth) -> str:
 
 def test_a_changed_run_is_refused_or_reads_as_it_was(tmp_path):
     plan = light.plan(tmp_path)
-    runner.run(plan)
+    runner.run_plan(plan)
     assert mangled(plan.folder, 12)["refused"]
 
 
 @pytest.mark.slow
 def test_a_changed_run_is_refused_or_reads_as_it_was_ten_thousand_times(tmp_path):
     plan = light.plan(tmp_path)
-    runner.run(plan)
+    runner.run_plan(plan)
     tally = mangled(plan.folder, 2_000)
     assert tally.total() > 10_000, tally

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from parabench.cli import app
 from parabench.contracts import Signature, UserError
 from parabench.store.log import log_names
-from parabench.store.run_folder import verify
+from parabench.store.run_folder import verify_run
 from tests.support import light
 from tests.trust.test_identity import Counting
 
@@ -44,7 +44,7 @@ def test_systems_and_scorers_of_any_name_stay_in_their_folder(tmp_path):
     light.run_with(
         replace(plan, systems=systems), {name: Counting(Signature("two")) for name in NAMES}
     )
-    assert verify(plan.folder) == []
+    assert verify_run(plan.folder) == []
     assert {name for (name,) in log_names(plan.folder, "predictions")} == set(NAMES)
     assert len(log_names(plan.folder, "statistics")) == len(NAMES) ** 2
     new = [path for path in tmp_path.rglob("*") if path not in before and path != plan.folder]
@@ -58,7 +58,7 @@ def test_exports_stay_in_the_run(tmp_path, name):
     from parabench.commands.reports import export_report
     from parabench.pipeline import runner
 
-    runner.run(replace(plan, systems={name: copy}))
+    runner.run_plan(replace(plan, systems={name: copy}))
     before = set(tmp_path.rglob("*"))
     export_report(plan.folder, "lm-eval")
     assert all(
@@ -82,11 +82,11 @@ def test_a_run_is_not_written_through_a_link(tmp_path):
     plan = light.plan(tmp_path)
     from parabench.pipeline import runner
 
-    runner.run(plan)
+    runner.run_plan(plan)
     before = set(target.rglob("*"))
     for name in ("leaderboard.md", "report.html", "provenance.json"):
         (plan.folder / name).unlink()
         (plan.folder / name).symlink_to(target / name)
-    runner.run(plan)
+    runner.run_plan(plan)
     assert set(target.rglob("*")) == before
-    assert verify(plan.folder) == []
+    assert verify_run(plan.folder) == []

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from parabench import registry
-from parabench.contracts import Setting, UserError
+from parabench.contracts import BuildContext, UserError
 from parabench.prompts import adapters
 from parabench.prompts.templates import paraphrase_template
 from tests.support import tiny
@@ -43,13 +43,13 @@ KEYED = {(kind, name): {"role"} for kind, name in SIGNED if kind == "system" and
 CIRCUMSTANCE = {("system", "endpoint"): {"url", "rate", "concurrency", "deadline"}}
 """Changes no text: where, how fast and how patiently a served model is asked."""
 VARIANTS = {"evaluate": "exact_match", "softprompt": "5", "ptuning": "5"}
-FAMILIES = [(kind, name) for kind in ("scorer", "system") for name in registry.table(kind)]
+FAMILIES = [(kind, name) for kind in ("scorer", "system") for name in registry.plugin_table(kind)]
 
 
 def built(part, options, setting=None):
     kind, name = part
-    return registry.builder(kind, name)(
-        VARIANTS.get(name, ""), replace(setting or Setting(), options=options)
+    return registry.plugin_builder(kind, name)(
+        VARIANTS.get(name, ""), replace(setting or BuildContext(), options=options)
     )
 
 
@@ -149,7 +149,7 @@ def given(world, part) -> dict[str, object]:
 
 
 def signatures(world, part, option) -> set[str]:
-    setting = Setting(sources=("A source.",))
+    setting = BuildContext(sources=("A source.",))
     return {
         str(built(part, {**given(world, part), option: value}, setting).signature)
         for value in values(world, option)

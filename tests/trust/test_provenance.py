@@ -17,7 +17,7 @@ FIELDS = {"command",
 
 def test_the_fields_are_these(tmp_path):
     plan = light.plan(tmp_path, seed=3)
-    runner.run(plan)
+    runner.run_plan(plan)
     record = json.loads((plan.folder / "provenance.json").read_text())
     assert set(record) == FIELDS
     assert record["runtime"] == {"device": "cpu", "dtype": "float32", "seed": 3}
@@ -37,4 +37,4 @@ def test_tf32_is_read_where_there_is_any():
 
 
 def test_code_outside_of_git_says_so(tmp_path):
-    assert provenance.revision(tmp_path) == {"commit": None, "dirty": None}
+    assert provenance.code_revision(tmp_path) == {"commit": None, "dirty": None}

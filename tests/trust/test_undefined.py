@@ -21,7 +21,7 @@ from parabench.report.leaderboard import board_to_csv, board_to_markdown, print_
 from parabench.report.results import ScorerResults
 from parabench.stats import undefined
 from parabench.store.log import load_reasons, load_statistics
-from parabench.store.run_folder import verify
+from parabench.store.run_folder import verify_run
 from tests.support import light
 
 
@@ -56,7 +56,7 @@ def test_a_number_that_is_none_is_null_on_disk_and_counted(tmp_path, wrong):
     light.run_with(plan, {"bleu": Faulty(wrong)})
     array = load_statistics(plan.folder, "copy", "bleu")[1][:]
     assert np.isnan(array[:, 0]).sum() == 2
-    assert verify(plan.folder) == []
+    assert verify_run(plan.folder) == []
     files = json.loads((plan.folder / "manifest.json").read_text())["files"]
     assert files["statistics/copy.bleu.npz"]["undefined"] == {"not a finite number": 2}
 
@@ -68,7 +68,7 @@ def test_every_table_says_how_many_examples_a_cell_leaves_out(tmp_path, where, c
     plan = light.plan(tmp_path, systems=("copy",), scorers=("bleu",))
     faulty = Faulty(math.nan, frozenset(where))
     rows = faulty.measure(plan.data.examples, [example.source for example in plan.data.examples])
-    runner.run(plan)
+    runner.run_plan(plan)
     results = assemble.load_results(plan.folder)
     measured = {"length": ScorerResults(faulty, "length", {"copy": rows})}
     board = assemble.build_leaderboard(
@@ -110,7 +110,7 @@ def test_rouge_says_why_an_example_has_no_value(tmp_path):
         replace(e, references=("да", "нет")) if e.id == "e2" else e for e in plan.data.examples
     )
     plan = replace(plan, data=replace(plan.data, examples=examples))
-    runner.run(plan)
+    runner.run_plan(plan)
     text = "copy rouge1: 5 of 6 (no reference holds a letter a-z or a digit)"
     board = assemble.build_leaderboard(assemble.load_results(plan.folder), ())
     console = Console(width=300, record=True, file=io.StringIO())
@@ -144,7 +144,7 @@ def test_what_only_all_examples_together_have_is_not_called_undefined():
         def combine(self, statistics):
             return statistics.std(axis=0, ddof=1) if len(statistics) > 1 else np.array([math.nan])
 
-    assert undefined.counts(Spread(math.nan), np.array([[1.0], [2.0]])) == [0]
+    assert undefined.undefined_counts(Spread(math.nan), np.array([[1.0], [2.0]])) == [0]
 
 
 def test_a_row_too_few_is_refused(tmp_path):
