@@ -28,7 +28,7 @@ from parabench.stats.significance import (
     rank_clusters,
 )
 from parabench.stats.undefined import undefined_counts
-from parabench.stats.validity import invalid_columns, invalid_reason
+from parabench.stats.validity import columns_beaten_by_sentinels, invalid_reason
 from parabench.store.files import write_atomically
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def invalid_columns(results: RunResults, rows: Mapping[str, LeaderboardRow]) -> 
     sentinels = {
         name: [scores[column.name].value for column in columns] for name, scores in bad.items()
     }
-    broken = invalid_columns(
+    broken = columns_beaten_by_sentinels(
         columns, [human.scores[column.name].value for column in columns], sentinels
     )
     return {

@@ -10,7 +10,7 @@ from math import isnan
 from parabench.contracts import Column
 
 
-def invalid_columns(
+def columns_beaten_by_sentinels(
     columns: Sequence[Column], human: Sequence[float], sentinels: Mapping[str, Sequence[float]]
 ) -> dict[str, tuple[str, ...]]:
     """For every column that is not valid here, the sentinels that it does not put below the human,

@@ -19,7 +19,7 @@ from parabench.scorers.edits import divergence as divergence_term
 from parabench import registry
 from parabench.contracts import BuildContext, Column, Example
 from parabench.stats import leave_one_out
-from parabench.stats.validity import invalid_columns
+from parabench.stats.validity import columns_beaten_by_sentinels
 
 NEWS = Path(__file__).parents[2] / "../shared/data/newstest2019-human-paraphrases"
 pytestmark = pytest.mark.skipif(
@@ -159,7 +159,7 @@ def test_the_table_says_which_columns_are_valid():
     """
     up = [Column(name, "down" if name == "TER" else "up", "both") for name in HEADER]
     values = {name: list(row.values()) for name, row in EXPECTED.items()}
-    broken = invalid_columns(up, values.pop("human"), values)
+    broken = columns_beaten_by_sentinels(up, values.pop("human"), values)
     assert [column.name for column in up if column.name not in broken] == [
         "iB.8",
         "iB.7",

@@ -7,7 +7,7 @@ from math import nan
 import pytest
 
 from parabench.contracts import Column
-from parabench.stats.validity import invalid_columns, invalid_reason
+from parabench.stats.validity import columns_beaten_by_sentinels, invalid_reason
 
 COLUMNS = (
     Column("bleu", "up", "reference", 1),
@@ -24,7 +24,7 @@ SENTINELS = {
 
 
 def test_a_column_that_prefers_a_sentinel_is_not_valid_and_says_which():
-    assert invalid_columns(COLUMNS, HUMAN, SENTINELS) == {
+    assert columns_beaten_by_sentinels(COLUMNS, HUMAN, SENTINELS) == {
         "bleu": ("copy", "drop-last"),
         "ter": ("copy", "drop-last"),
     }
@@ -35,7 +35,7 @@ def test_a_column_that_prefers_a_sentinel_is_not_valid_and_says_which():
     [(1.0, 1.0, True), (1.0, 0.9, False), (nan, 0.1, True), (1.0, nan, False)],
 )
 def test_ties_break_and_the_undefined_breaks_only_as_human(human, sentinel, broken):
-    assert bool(invalid_columns(COLUMNS[:1], [human], {"copy": [sentinel]})) is broken
+    assert bool(columns_beaten_by_sentinels(COLUMNS[:1], [human], {"copy": [sentinel]})) is broken
 
 
 def test_the_reason_is_one_readable_line():
