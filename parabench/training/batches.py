@@ -1,9 +1,8 @@
-"""Batches from a stream: tokenised once, shuffled and grouped by length within a window, repeatable
-from any batch.
+"""Training batches from a stream of examples, repeatable from any batch.
 
-The order of everything follows from (seed, epoch, window), so a batch's place in the stream is
-three integers and resuming needs no stored buffer (datasets' own shuffle buffer loses rows on
-resume, huggingface/datasets#8408).
+Rows are tokenised, shuffled and grouped by length within a window. The order of everything follows
+from (seed, epoch, window), so a batch's place in the stream is three integers and resuming needs no
+stored buffer (datasets' own shuffle buffer loses rows on resume, huggingface/datasets#8408).
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from itertools import count, islice
 from typing import NamedTuple, TypeVar
 
 from parabench.contracts import UserError
-from parabench.training.losses import TrainingRow
+from parabench.training.losses import TrainingRow, row_length
 
 _Item = TypeVar("_Item")
 RowEncoder = Callable[[Sequence[_Item]], Sequence[TrainingRow]]
@@ -24,11 +23,11 @@ RowEncoder = Callable[[Sequence[_Item]], Sequence[TrainingRow]]
 
 @dataclass(frozen=True)
 class Batching:
-    """How rows become batches: ``rows`` per batch, or as many as ``tokens`` padded positions hold,
-    whichever is fewer.
+    """How rows become batches.
 
-    ``longest`` is the row length in tokens beyond which a row is left out, and counted; ``epochs``
-    None is endless.
+    A batch has ``rows`` rows, or as many as ``tokens`` padded positions hold, whichever is fewer.
+    ``window`` examples are shuffled at a time. A row of more than ``longest`` tokens is left out,
+    and counted; ``epochs`` None is endless.
     """
 
     rows: int = 32
@@ -40,7 +39,7 @@ class Batching:
 
 
 class StreamPosition(NamedTuple):
-    """The next batch of a stream."""
+    """The next batch of a stream: how many batches of this window of this epoch were taken."""
 
     epoch: int = 0
     window: int = 0
@@ -51,7 +50,7 @@ STREAM_START = StreamPosition()
 
 
 class Batch(NamedTuple):
-    """Rows to train on, and where the stream goes on after them."""
+    """Rows to train on, and the position in the stream after them."""
 
     rows: list[TrainingRow]
     then: StreamPosition
@@ -66,21 +65,26 @@ def iterate_batches(
 ) -> Iterator[Batch]:
     """Batches of ``items`` from ``start`` on; items that can be read only once give one epoch.
 
-    Rows before ``start`` are passed over unencoded. Rows longer than ``config.longest`` are counted
-    in ``skipped``, in the first epoch, each once however often the stream goes on.
+    Items before ``start`` are passed over without ``encode``. Rows longer than ``config.longest``
+    are counted in ``skipped``, in the first epoch, each once however often the stream is resumed.
+    Raises UserError where no row of a whole epoch is short enough.
     """
+    reads_once = iter(items) is items
     for epoch in count(start.epoch):
-        if epoch == config.epochs or (epoch and iter(items) is items):
+        if epoch == config.epochs or (epoch and reads_once):
             return
         first = start.window if epoch == start.epoch else 0
-        stream, empty = islice(items, first * config.window, None), True
+        stream = islice(items, first * config.window, None)
+        empty = True
         for window in count(first):
             texts = list(islice(stream, config.window))
             if not texts:
                 break
             here = StreamPosition(epoch, window)
             done = start.batch if here == start._replace(batch=0) else 0
-            plan = _plan(encode(texts), config, here, None if done or epoch else skipped)
+            # A window that is entered in its middle was counted before the stream was stopped.
+            counts = None if done or epoch else skipped
+            plan = _plan_window(encode(texts), config, here, counts)
             empty = empty and not plan
             for number, rows in enumerate(plan[done:], start=done + 1):
                 yield Batch(rows, here._replace(batch=number))
@@ -90,29 +94,31 @@ def iterate_batches(
             )
 
 
-def _plan(
+def _plan_window(
     rows: Sequence[TrainingRow],
     config: Batching,
     here: StreamPosition,
     skipped: Counter[str] | None,
 ) -> list[list[TrainingRow]]:
-    """A window's batches: alike in length within, in random order, each row in exactly one."""
-    draw = random.Random(f"{config.seed}-{here.epoch}-{here.window}")
-    kept = [row for row in rows if len(row.source) + len(row.target) <= config.longest]
+    """A window's batches: similar lengths within each, in random order, each row in exactly one."""
+    generator = random.Random(f"{config.seed}-{here.epoch}-{here.window}")
+    fitting = [row for row in rows if row_length(row) <= config.longest]
     if skipped is not None:
-        skipped["longer than the limit"] += len(rows) - len(kept)
-    draw.shuffle(kept)
-    kept.sort(key=lambda row: len(row.source) + len(row.target))
-    plan = list(_cut(kept, config))
-    draw.shuffle(plan)
+        skipped["longer than the limit"] += len(rows) - len(fitting)
+    # The sort is stable, so that the shuffle decides among rows of one length.
+    generator.shuffle(fitting)
+    fitting.sort(key=row_length)
+    plan = list(_cut(fitting, config))
+    generator.shuffle(plan)
     return plan
 
 
 def _cut(rows: Sequence[TrainingRow], config: Batching) -> Iterator[list[TrainingRow]]:
+    """Batches of rows in order of length: the newest row is the longest, so it sets the padding."""
     batch: list[TrainingRow] = []
     for row in rows:
-        length = len(row.source) + len(row.target)
-        if batch and (len(batch) == config.rows or (len(batch) + 1) * length > config.tokens):
+        padded = (len(batch) + 1) * row_length(row)
+        if batch and (len(batch) == config.rows or padded > config.tokens):
             yield batch
             batch = []
         batch.append(row)

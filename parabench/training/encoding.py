@@ -1,4 +1,4 @@
-"""From text to rows of token ids, many at a time: documents, causal pairs, encoder-decoder pairs.
+"""Row encoders: from texts to rows of token ids, many at a time.
 
 Source and target are encoded apart, so the ids a model is trained on are the ids it meets when it
 generates.
@@ -21,37 +21,35 @@ from parabench.training.losses import TrainingRow
 
 
 def document_encoder(tokenizer: PreTrainedTokenizerBase) -> RowEncoder[str]:
-    """Every token of a document and EOS are targets; BOS alone (EOS, for a tokenizer without BOS)
-    is given.
+    """Encoder of whole documents: every token and EOS are targets, given BOS alone.
 
-    The name of a special token in the text is that token, so that documents can be packed:
-    ``"one</s>two"``.
+    A tokenizer without BOS begins with EOS. The name of a special token in the text is that token,
+    so that documents can be packed: ``"one</s>two"``.
     """
     end = tokenizer.eos_token_id
     start = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
 
     def encode(texts: Sequence[str]) -> list[TrainingRow]:
-        return [
-            TrainingRow([start], [*ids, end])
-            for ids in tokenizer(list(texts), add_special_tokens=False).input_ids
-        ]
+        encoded = tokenizer(list(texts), add_special_tokens=False).input_ids
+        return [TrainingRow([start], [*ids, end]) for ids in encoded]
 
     return encode
 
 
 TaskPair = tuple[str, TextPair]
-"""A pair behind the name of its task."""
+"""A task's name, and a pair of that task."""
 
 
 def causal_encoder(
     tokenizer: PreTrainedTokenizerBase, template: Template, start: int | None = None
 ) -> RowEncoder[TextPair]:
-    """Given: the template with the source in it, less the virtual tokens that lead. Target: the
-    answer and EOS.
+    """Encoder of pairs for a decoder-only model.
 
-    With ``start`` those that lead stay, and all are rows from ``start`` on of a matrix that other
-    prompts share. Equal, for records that fit, to ``prompts.rendering.render`` one record at a
-    time.
+    Given is ``template`` with the source in it, the target is the answer and EOS. Virtual tokens
+    that lead the template are left out, as the loss computes them once a batch. With ``start`` they
+    are kept, and the template's virtual tokens are rows from ``start`` on of a matrix that stacks
+    several prompts. Equal, for records that fit, to ``prompts.rendering.render`` one record at a
+    time. Raises UserError where the template asks for a loss on more than the answer.
     """
     if not template.answer_only_loss:
         raise UserError(
@@ -59,30 +57,30 @@ def causal_encoder(
             "a loss on more than the answer",
             mend="set answer_only_loss = true",
         )
-    parts = template.prompt_parts if start is not None else _parts(template)
-    runs = [list(run) for _, run in groupby(parts, lambda part: part.kind.replace("field", "text"))]
-    rows, specials, end = (
-        virtual_ranges(template),
-        leading_specials(tokenizer),
-        tokenizer.eos_token_id,
-    )
+    parts = template.prompt_parts if start is not None else _parts_after_prompt(template)
+    # Literal text and fields that touch are tokenised as one text, as they are when generating.
+    runs = [list(run) for _, run in groupby(parts, _run_kind)]
+    ranges = virtual_ranges(template)
+    specials = leading_specials(tokenizer)
+    end = tokenizer.eos_token_id
 
     def encode(pairs: Sequence[TextPair]) -> list[TrainingRow]:
         given: list[list[int]] = [[] for _ in pairs]
+        # BOS stands before the first text, behind virtual tokens that lead.
         waiting = specials
         for run in runs:
             if run[0].kind == "marker":
-                virtual = [-1 - (start or 0) - row for part in run for row in rows[part.value]]
+                rows = [row for part in run for row in ranges[part.value]]
+                virtual = [-1 - (start or 0) - row for row in rows]
                 given = [ids + virtual for ids in given]
                 continue
-            texts = [[end] * len(run) for _ in pairs]
-            if run[0].kind != "end":
-                texts = _ids(tokenizer, [_compose(run, template, pair) for pair in pairs])
-            given, waiting = (
-                [[*ids, *waiting, *text] for ids, text in zip(given, texts, strict=True)],
-                [],
-            )
-        answers = _ids(tokenizer, [template.answer_prefix + target for _, target in pairs])
+            if run[0].kind == "end":
+                texts = [[end] * len(run) for _ in pairs]
+            else:
+                texts = _tokenize(tokenizer, [_compose(run, pair) for pair in pairs])
+            given = [[*ids, *waiting, *text] for ids, text in zip(given, texts, strict=True)]
+            waiting = []
+        answers = _tokenize(tokenizer, [template.answer_prefix + target for _, target in pairs])
         return [
             TrainingRow(ids + waiting, [*answer, end])
             for ids, answer in zip(given, answers, strict=True)
@@ -94,57 +92,63 @@ def causal_encoder(
 def task_encoder(
     tokenizer: PreTrainedTokenizerBase, templates: Sequence[Template]
 ) -> RowEncoder[TaskPair]:
-    """Pairs of several tasks, in any order, with rows of the matrix that stacks the tasks' prompts.
+    """Encoder of pairs of several tasks, in any order, for the matrix that stacks their prompts.
 
-    Equal, for records that fit, to ``prompts.table.render_tasks``.
+    ``templates`` are in the order of the prompts. Equal, for records that fit, to
+    ``prompts.table.render_tasks``.
     """
     starts = prompt_offsets(templates)
-    encoders = {
-        one.taskname: causal_encoder(tokenizer, one, starts[one.taskname]) for one in templates
-    }
+    encoders = {}
+    for template in templates:
+        task = template.taskname
+        encoders[task] = causal_encoder(tokenizer, template, starts[task])
 
     def encode(items: Sequence[TaskPair]) -> list[TrainingRow]:
-        present = {task for task, _ in items}
-        done = {
-            task: iter(encoders[task]([pair for name, pair in items if name == task]))
-            for task in present
-        }
-        return [next(done[task]) for task, _ in items]
+        pairs: dict[str, list[TextPair]] = {}
+        for task, pair in items:
+            pairs.setdefault(task, []).append(pair)
+        # Each task is tokenised in one call; its rows are then dealt out in the items' order.
+        rows = {task: iter(encoders[task](mine)) for task, mine in pairs.items()}
+        return [next(rows[task]) for task, _ in items]
 
     return encode
 
 
 def leading_virtual_tokens(template: Template) -> int:
-    """How many rows of the prompt stand before everything else of a row, and so are computed once a
-    batch.
-    """
+    """How many rows of the prompt stand before everything else, and so are computed once a batch."""
     first = template.parts[0]
     return template.virtual_token_splits[0] if first == ("marker", "0") else 0
 
 
 def seq2seq_encoder(tokenizer: PreTrainedTokenizerBase) -> RowEncoder[TextPair]:
-    """Both sides as the tokenizer writes them; for BART ``<s> … </s>``, all of it target on the
-    decoder's side.
+    """Encoder of pairs for an encoder-decoder: both sides with the tokenizer's special tokens.
+
+    For BART that is ``<s> … </s>``, all of it target on the decoder's side.
     """
 
     def encode(pairs: Sequence[TextPair]) -> list[TrainingRow]:
         sources = tokenizer([source for source, _ in pairs], split_special_tokens=True).input_ids
         targets = tokenizer([target for _, target in pairs], split_special_tokens=True).input_ids
-        return [
-            TrainingRow(source, target) for source, target in zip(sources, targets, strict=True)
-        ]
+        return [TrainingRow(ids, answer) for ids, answer in zip(sources, targets, strict=True)]
 
     return encode
 
 
-def _parts(template: Template) -> tuple[TemplatePart, ...]:
+def _parts_after_prompt(template: Template) -> tuple[TemplatePart, ...]:
+    """The parts of the prompt, without the virtual tokens that lead."""
     return template.prompt_parts[1:] if leading_virtual_tokens(template) else template.prompt_parts
 
 
-def _compose(run: list[TemplatePart], template: Template, pair: TextPair) -> str:
-    """The run's text: its one field that is not the answer is the source."""
-    return "".join(pair[0] if part.kind == "field" else part.value for part in run)
+def _run_kind(part: TemplatePart) -> str:
+    return "text" if part.kind == "field" else part.kind
 
 
-def _ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+def _compose(run: list[TemplatePart], pair: TextPair) -> str:
+    """The run's text; its one field that is not the answer is the source."""
+    source, _ = pair
+    return "".join(source if part.kind == "field" else part.value for part in run)
+
+
+def _tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    # The name of a special token in a user's text is text, and never that token.
     return tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True).input_ids

@@ -1,4 +1,4 @@
-"""One engine for every trainer: from batches to updates, a log line each, and nothing else."""
+"""The training loop: from batches to updates of the parameters, with one log record each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from parabench.contracts import UserError
 from parabench.training.batches import STREAM_START, Batch, StreamPosition
 from parabench.training.config import TrainingConfig
-from parabench.training.losses import TrainingRow, target_tokens
+from parabench.training.losses import TrainingRow, row_length, target_tokens
 from parabench.training.ranks import SINGLE_PROCESS, Ranks
 from parabench.training.schedules import PlateauState, rate_factor
 
@@ -26,10 +26,11 @@ LossFunction = Callable[[Sequence[TrainingRow]], Tensor]
 
 
 class StepLog(NamedTuple):
-    """One update: its number from 1, the mean loss in nats a target token, text tokens a second,
-    and the rate used.
+    """Record of one update.
 
-    ``tokens`` is how many text tokens the update read.
+    ``step`` counts from 1; ``loss`` is the mean in nats a target token; ``learning_rate`` is the
+    rate used and ``gradient_norm`` the norm before clipping. ``tokens`` is how many text tokens,
+    source and target, the update read, and ``tokens_per_second`` how fast.
     """
 
     step: int
@@ -41,20 +42,21 @@ class StepLog(NamedTuple):
 
 
 class LossTrend(NamedTuple):
-    """A running mean of the loss and the lowest it has been."""
+    """A running mean of the loss over about the last fifty updates, and the lowest it has been."""
 
     mean: float = math.nan
     lowest: float = math.inf
 
     def after(self, loss: float) -> LossTrend:
-        """The trend with one more loss, over about the last fifty."""
+        """The trend with one more ``loss``."""
         mean = loss if math.isnan(self.mean) else self.mean + (loss - self.mean) / 50
         return LossTrend(mean, min(mean, self.lowest))
 
 
 class BestValidation(NamedTuple):
-    """The lowest validation loss, after which step it was, and how many validations since have not
-    beaten it.
+    """The lowest validation loss, and the step it was measured after (0: none yet).
+
+    ``waited`` counts the validations since that have not been better.
     """
 
     loss: float = math.inf
@@ -62,20 +64,19 @@ class BestValidation(NamedTuple):
     waited: int = 0
 
     def after(self, loss: float, step: int) -> BestValidation:
-        """The state after one more validation."""
-        return (
-            BestValidation(loss, step)
-            if loss < self.loss
-            else self._replace(waited=self.waited + 1)
-        )
+        """The state after one more validation, of ``loss`` after ``step`` updates."""
+        if loss < self.loss:
+            return BestValidation(loss, step)
+        return self._replace(waited=self.waited + 1)
 
 
 @dataclass
 class TrainingProgress:
-    """Where a run stands: with the weights, all that is needed to go on exactly.
+    """State of a training: with the parameters, all that is needed to resume it exactly.
 
-    ``rows`` is how many rows are computed at once, less than a batch after memory ran out (0: the
-    whole batch). ``validated`` is the last step that was validated.
+    ``position`` is the next batch of the stream. ``rows`` is how many rows are computed at once,
+    less than a batch after memory ran out (0: the whole batch). ``validated`` is the last step that
+    was validated. ``skipped`` counts rows left out, by reason.
     """
 
     optimizer: torch.optim.Optimizer
@@ -92,16 +93,25 @@ class TrainingProgress:
 def start_progress(
     parameters: Iterable[torch.nn.Parameter], config: TrainingConfig
 ) -> TrainingProgress:
-    """A run at its start; weight decay is for matrices only."""
-    trained = [p for p in parameters if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return TrainingProgress(_optimizer([group for group in groups if group["params"]], config))
+    """Progress of a training at its start, with a fresh optimiser for those that need gradients.
+
+    Raises UserError where ``config`` names no optimiser.
+    """
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    # Weight decay is for matrices only: biases and norms are vectors.
+    matrices = [parameter for parameter in trained if parameter.ndim > 1]
+    vectors = [parameter for parameter in trained if parameter.ndim < 2]
+    groups: list[dict[str, object]] = []
+    if matrices:
+        groups.append({"params": matrices, "weight_decay": config.weight_decay})
+    if vectors:
+        groups.append({"params": vectors, "weight_decay": 0.0})
+    return TrainingProgress(_make_optimizer(groups, config))
 
 
-def _optimizer(groups: list[dict[str, object]], config: TrainingConfig) -> torch.optim.Optimizer:
+def _make_optimizer(
+    groups: list[dict[str, object]], config: TrainingConfig
+) -> torch.optim.Optimizer:
     rate = config.learning_rate
     match config.optimizer:
         case "adamw":
@@ -125,44 +135,50 @@ def run_updates(
     config: TrainingConfig,
     ranks: Ranks = SINGLE_PROCESS,
 ) -> Iterator[StepLog]:
-    """Update until ``config.steps`` updates are made or the batches end; ``progress`` is kept up to
-    date.
+    """Update until ``config.steps`` updates are made or the ``batches`` end.
 
     ``loss`` gives a batch's mean per target token; an update's loss is the mean over all its target
-    tokens. A loss or gradient that is not finite, or a loss far above what it was, raises
-    UserError; the former before the update, so that the weights are the last good ones.
+    tokens, whatever batches and processes (``ranks``) they came from. ``progress`` is changed in
+    place. Raises UserError, before the update, where a loss or gradient is not finite or the loss
+    is far above what it was, so that the parameters are the last good ones.
     """
-    supply, started = iter(batches), time.perf_counter()
+    supply = iter(batches)
+    started = time.perf_counter()
     size = config.accumulation * ranks.count
     while progress.step < config.steps and (group := list(islice(supply, size))):
-        value, norm = _gradients(loss, progress, group, config, ranks)
-        _check(value, norm, progress, config)
+        value, norm = _compute_gradients(loss, progress, group, config, ranks)
+        _check_loss(value, norm, progress, config)
         rate = config.learning_rate * rate_factor(config, progress.step) * progress.plateau.scale
         for parameters in progress.optimizer.param_groups:
             parameters["lr"] = rate
         progress.optimizer.step()
-        progress.step, progress.position = progress.step + 1, group[-1].then
-        read = sum(len(row.source) + len(row.target) for batch in group for row in batch.rows)
-        yield StepLog(
-            progress.step, value, read / (time.perf_counter() - started), rate, norm, read
-        )
+        progress.step += 1
+        progress.position = group[-1].then
+        tokens = sum(row_length(row) for batch in group for row in batch.rows)
+        speed = tokens / (time.perf_counter() - started)
+        yield StepLog(progress.step, value, speed, rate, norm, tokens)
+        # What the caller does with the record, a validation say, is no part of the speed.
         started = time.perf_counter()
 
 
-def _gradients(
+def _compute_gradients(
     loss: LossFunction,
     progress: TrainingProgress,
     group: list[Batch],
     config: TrainingConfig,
     ranks: Ranks,
 ) -> tuple[float, float]:
-    """Leave the gradient of the group's mean loss in the parameters; give that loss and the
-    gradient's norm.
+    """Leave the gradient of the group's mean loss in the parameters; return that loss and the norm.
+
+    The norm is that of the gradient before clipping.
     """
-    parameters = [p for group in progress.optimizer.param_groups for p in group["params"]]
-    tokens, mine = sum(target_tokens(batch.rows) for batch in group), ranks.share(group)
-    while (total := _backward(loss, progress, mine, tokens, config, parameters[0].device)) is None:
-        _halve(progress, mine)
+    groups = progress.optimizer.param_groups
+    parameters = [parameter for one in groups for parameter in one["params"]]
+    device = parameters[0].device
+    tokens = sum(target_tokens(batch.rows) for batch in group)
+    mine = ranks.share(group)
+    while (total := _backward(loss, progress, mine, tokens, config, device)) is None:
+        _halve_rows(progress, mine)
     ranks.sum_gradients(parameters)
     norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip or math.inf)
     return ranks.sum(total)[0], norm.item()
@@ -176,8 +192,9 @@ def _backward(
     config: TrainingConfig,
     device: torch.device,
 ) -> float | None:
-    """The batches' part of the mean loss, its gradient left behind; None where the memory did not
-    suffice.
+    """Accumulate the batches' part of the gradient; return their part of the mean loss.
+
+    ``tokens`` counts the target tokens of the whole update. None where memory ran out.
     """
     progress.optimizer.zero_grad()
     total = 0.0
@@ -185,14 +202,10 @@ def _backward(
         for batch in batches:
             size = progress.rows or len(batch.rows)
             for first in range(0, len(batch.rows), size):
-                rows, place = (
-                    batch.rows[first : first + size],
-                    f"{config.seed}-{batch.then}-{first}",
-                )
-                with (
-                    _seeded(place, device),
-                    torch.autocast(device.type, torch.bfloat16, config.bf16),
-                ):
+                rows = batch.rows[first : first + size]
+                place = f"{config.seed}-{batch.then}-{first}"
+                autocast = torch.autocast(device.type, torch.bfloat16, config.bf16)
+                with _seeded(place, device), autocast:
                     part = loss(rows) * (target_tokens(rows) / tokens)
                 part.backward()
                 total += part.item()
@@ -201,9 +214,10 @@ def _backward(
     return total
 
 
-def _halve(progress: TrainingProgress, batches: Sequence[Batch]) -> None:
-    """Compute half as many rows at once from now on; the batch, and so the update, stays what it
-    was.
+def _halve_rows(progress: TrainingProgress, batches: Sequence[Batch]) -> None:
+    """Compute half as many rows at once from now on; the batch, and so the update, is the same.
+
+    Raises UserError where one row at a time was too much already.
     """
     size = progress.rows or max(len(batch.rows) for batch in batches)
     if size == 1:
@@ -220,22 +234,23 @@ def _halve(progress: TrainingProgress, batches: Sequence[Batch]) -> None:
 
 @contextmanager
 def _seeded(place: str, device: torch.device) -> Iterator[None]:
-    """Dropout drawn from the batch's place in the stream, so that no generator state needs to be
-    stored.
-    """
+    """Dropout drawn from the batch's place in the stream, so that no generator state is stored."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        # PYTHONHASHSEED does not enter: random.Random hashes a string by SHA-512.
         torch.manual_seed(random.Random(place).getrandbits(63))
         yield
 
 
-def _check(value: float, norm: float, progress: TrainingProgress, config: TrainingConfig) -> None:
+def _check_loss(
+    value: float, norm: float, progress: TrainingProgress, config: TrainingConfig
+) -> None:
+    """Note the loss, or raise UserError where it shows that the training diverges."""
     trend = progress.trend.after(value)
+    step = progress.step + 1
     if not (math.isfinite(value) and math.isfinite(norm)):
-        found = f"at step {progress.step + 1} the loss is {value} and the gradient's norm {norm}"
-    elif trend.mean > 2 * trend.lowest + 1:
-        found = (
-            f"the loss rose from {trend.lowest:.2f} to {trend.mean:.2f} by step {progress.step + 1}"
-        )
+        found = f"at step {step} the loss is {value} and the gradient's norm {norm}"
+    elif trend.mean > 2 * trend.lowest + 1:  # a nat of slack, for losses that are near 0
+        found = f"the loss rose from {trend.lowest:.2f} to {trend.mean:.2f} by step {step}"
     else:
         progress.trend = trend
         return

@@ -1,6 +1,4 @@
-"""The loss log: one JSON line an update or a validation, and nothing in it that depends on the
-clock.
-"""
+"""The loss log: one JSON line for each update and each validation, and no value of the clock."""
 
 from __future__ import annotations
 
@@ -12,19 +10,24 @@ from parabench.store.files import append_durably, read_bytes, write_atomically
 
 
 class LossLog:
-    """A file of JSON lines that only grows; what ``add`` has returned from is on disk."""
+    """An append-only file of JSON lines; a line is on disk when ``add`` returns."""
 
     def __init__(self, path: Path, size: int = 0) -> None:
-        """Open at ``size`` bytes; what was written after them belongs to updates that are about to
-        be made again.
+        """Open the log at ``path``, cut back to its first ``size`` bytes.
+
+        The lines behind them are of updates after the stored state, which are made again.
         """
-        write_atomically(path, read_bytes(path)[:size] if path.exists() else b"")
-        self.path, self.size = path, size
+        kept = read_bytes(path)[:size] if path.exists() else b""
+        write_atomically(path, kept)
+        self.path = path
+        self.size = size
 
     def add(self, **record: Any) -> None:
-        """One more line."""
-        self.size = append_durably(self.path, self.size, (json.dumps(record) + "\n").encode())
+        """Append one line."""
+        line = (json.dumps(record) + "\n").encode()
+        self.size = append_durably(self.path, self.size, line)
 
     def records(self) -> list[dict[str, Any]]:
-        """All lines so far."""
-        return [json.loads(line) for line in read_bytes(self.path)[: self.size].splitlines()]
+        """All lines so far, in order."""
+        content = read_bytes(self.path)[: self.size]
+        return [json.loads(line) for line in content.splitlines()]

@@ -1,9 +1,10 @@
-"""Losses on token ids: the mean negative log-likelihood, in nats, of each target token, and of
-nothing else.
+"""Losses on token ids: the mean negative log-likelihood of each target token, in nats.
 
 Source, virtual and pad positions never count; EOS does. The output head runs on target positions
-only and in chunks, so no ``B x T x V`` array of logits ever exists. M counts the target tokens of a
-batch.
+only and in chunks, so no ``B x T x V`` array of logits ever exists.
+
+Axes: ``B`` rows, ``T`` tokens, ``P`` rows of the soft prompt, ``E`` width of an embedding, ``H``
+width of a hidden state, ``V`` vocabulary, ``M`` target tokens of the batch, ``m`` of one chunk.
 """
 
 from __future__ import annotations
@@ -20,25 +21,39 @@ from parabench.inference.attention import has_plain_attention, spans
 from parabench.training.prefix import PromptPrefix
 
 _CHUNK_ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 28}
-"""Logits that exist at once."""
+"""How many logits exist at once."""
 GROUP_TOKENS = {"cpu": 192, "cuda": 16384}
-"""Text tokens whose activations exist at once behind a soft prompt."""
+"""How many text tokens behind a soft prompt have their activations in memory at once."""
 
 
 class TrainingRow(NamedTuple):
-    """One training row as token ids: what the model is given, and what it must say (EOS
-    included).
+    """One training row as token ids: what the model is given, and what it must say (EOS included).
+
+    An id of ``-1 - k`` stands for row ``k`` of the soft prompt.
     """
 
     source: list[int]
     target: list[int]
 
 
+def row_length(row: TrainingRow) -> int:
+    """How many tokens a row has, source and target together."""
+    return len(row.source) + len(row.target)
+
+
+def target_tokens(rows: Sequence[TrainingRow]) -> int:
+    """How many tokens the loss is a mean of."""
+    return sum(len(row.target) for row in rows)
+
+
 def causal_loss(model: PreTrainedModel, rows: Sequence[TrainingRow]) -> Float[Tensor, ""]:
-    """Loss of a decoder-only model: fine-tuning, and pre-training when the source is BOS alone."""
-    ids, where, targets = _causal_layout(rows, model.device)
+    """Loss of a decoder-only model: fine-tuning, or pre-training where every source is BOS alone.
+
+    Raises ValueError where a row of ``rows`` has no source or no target.
+    """
+    ids, predicting, targets = _causal_layout(rows, model.device)
     hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-    return _head_nll(model, hidden[where], targets) / len(targets)
+    return _head_nll(model, hidden[predicting], targets) / len(targets)
 
 
 def prompt_loss(
@@ -47,130 +62,172 @@ def prompt_loss(
     rows: Sequence[TrainingRow],
     lead: int | None = None,
 ) -> Float[Tensor, ""]:
-    """Loss of a frozen decoder-only model with a soft prompt (Lester et al. 2021, section 2).
+    """Loss of a frozen decoder-only ``model`` with a soft ``prompt`` (Lester et al. 2021, section 2).
 
-    The first ``lead`` rows of the prompt (all by default) stand before everything, and are computed
-    once for all rows; the others stand where a row holds the id ``-1-k``. Rows run in groups
-    without padding, and where a gradient is wanted each group's is made at once, so that no more
-    than one group's activations exist.
+    The first ``lead`` rows of the prompt (all of them by default) stand before everything else, and
+    are computed once for all ``rows``; the other rows of the prompt stand where a row holds the id
+    ``-1 - k``. Rows run in groups without padding, and where a gradient is wanted each group's is
+    computed at once, so that no more than one group's activations exist. Raises ValueError where a
+    row has no source or no target.
     """
-    _check(rows)
+    _check_rows(rows)
     lead = len(prompt[:lead])
     if not has_plain_attention(model):
-        rows = [TrainingRow([*range(-1, -1 - lead, -1), *row.source], row.target) for row in rows]
-        ids, where, targets = _causal_layout(rows, model.device)
-        embedded = _embedded(model, prompt.to(model.dtype), ids)
-        hidden = model.base_model(inputs_embeds=embedded, use_cache=False).last_hidden_state
-        return _head_nll(model, hidden[where], targets) / len(targets)
+        return _padded_prompt_loss(model, prompt, rows, lead)
     wanted = torch.is_grad_enabled() and prompt.requires_grad
+    # The gradient is computed here, group by group, in a copy that is cut off from the graph.
+    leaf = prompt.detach().requires_grad_(wanted)
     with torch.set_grad_enabled(wanted):
-        loss, gradient = _prompt_gradient(model, prompt.detach().requires_grad_(wanted), rows, lead)
-    return loss if gradient is None else loss + (gradient * (prompt - prompt.detach())).sum()
+        loss, gradient = _grouped_prompt_loss(model, leaf, rows, lead)
+    if gradient is None:
+        return loss
+    # The added term is exactly zero; its derivative with respect to the prompt is `gradient`. So
+    # the caller's backward pass goes on from here to whatever wrote the prompt.
+    zero = (gradient * (prompt - prompt.detach())).sum()
+    return loss + zero
 
 
-def _prompt_gradient(
+def _padded_prompt_loss(
+    model: PreTrainedModel, prompt: Float[Tensor, "P E"], rows: Sequence[TrainingRow], lead: int
+) -> Float[Tensor, ""]:
+    """The same loss by the model's own attention, with the prompt repeated in each padded row."""
+    leading_ids = [-1 - k for k in range(lead)]
+    whole_rows = [TrainingRow([*leading_ids, *row.source], row.target) for row in rows]
+    ids, predicting, targets = _causal_layout(whole_rows, model.device)
+    embedded = _embed(model, prompt.to(model.dtype), ids)
+    hidden = model.base_model(inputs_embeds=embedded, use_cache=False).last_hidden_state
+    return _head_nll(model, hidden[predicting], targets) / len(targets)
+
+
+def _grouped_prompt_loss(
     model: PreTrainedModel, prompt: Float[Tensor, "P E"], rows: Sequence[TrainingRow], lead: int
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "P E"] | None]:
     """The loss, and its gradient in the prompt where the prompt asks for one."""
-    table, device = prompt.to(model.dtype), model.device
+    device = model.device
+    table = prompt.to(model.dtype)
     prefix = PromptPrefix(model, table[:lead])
-    loss, exact = torch.zeros((), device=device), torch.autocast(device.type, enabled=False)
+    loss = torch.zeros((), device=device)
+    # Backward passes run in the precision of the forward pass's results, as PyTorch's manual of
+    # autocast asks: the caller may have autocast on, and it would apply to them too.
+    no_autocast = torch.autocast(device.type, enabled=False)
     for group in _groups(rows, GROUP_TOKENS[device.type]):
-        ids = torch.tensor(
-            [token for row in group for token in (*row.source, *row.target[:-1])], device=device
-        )
-        embedded = (
-            _embedded(model, table, ids) if len(table) > lead else model.get_input_embeddings()(ids)
-        )
-        lengths = [len(row.source) + len(row.target) - 1 for row in group]
-        places = [
-            at
-            for row, span in zip(group, spans(lengths), strict=True)
-            for at in span[len(row.source) - 1 :]
-        ]
-        hidden = prefix.followed(embedded, lengths)[torch.tensor(places, device=device)]
-        targets = torch.tensor([token for row in group for token in row.target], device=device)
-        part = _head_nll(model, hidden, targets) / target_tokens(rows)
+        nll = _group_nll(model, table, prefix, group, has_inner=len(table) > lead)
+        part = nll / target_tokens(rows)
         loss += part.detach()
         if part.requires_grad:
-            with exact:
+            with no_autocast:
                 part.backward()
-    with exact:
+    with no_autocast:
         prefix.backward()
     return loss, prompt.grad
 
 
+def _group_nll(
+    model: PreTrainedModel,
+    table: Float[Tensor, "P E"],
+    prefix: PromptPrefix,
+    group: Sequence[TrainingRow],
+    has_inner: bool,
+) -> Float[Tensor, ""]:
+    """Negative log-likelihood of a group's targets, summed; its rows are laid end to end.
+
+    With ``has_inner`` some of the ids are rows of the prompt that stand inside the text.
+    """
+    device = model.device
+    # The last target token is predicted, but nothing is predicted from it: it is not an input.
+    tokens = [token for row in group for token in (*row.source, *row.target[:-1])]
+    ids = torch.tensor(tokens, device=device)
+    embedded = _embed(model, table, ids) if has_inner else model.get_input_embeddings()(ids)
+    lengths = [row_length(row) - 1 for row in group]
+    predicting: list[int] = []
+    for row, span in zip(group, spans(lengths), strict=True):
+        # The first target is predicted from the last position of the source.
+        predicting.extend(span[len(row.source) - 1 :])
+    hidden = prefix.hidden_states(embedded, lengths)
+    targets = torch.tensor([token for row in group for token in row.target], device=device)
+    return _head_nll(model, hidden[torch.tensor(predicting, device=device)], targets)
+
+
 def _groups(rows: Sequence[TrainingRow], tokens: int) -> Iterator[list[TrainingRow]]:
-    """The rows, alike in length, in groups of at most so many tokens or of one row."""
+    """The rows, of similar length in each group, in groups of at most ``tokens`` or of one row."""
     group: list[TrainingRow] = []
-    for row in sorted(rows, key=lambda row: -len(row.source) - len(row.target)):
-        if group and sum(len(part) for row in (*group, row) for part in row) > tokens:
+    total = 0
+    for row in sorted(rows, key=lambda row: -row_length(row)):
+        if group and total + row_length(row) > tokens:
             yield group
-            group = []
+            group, total = [], 0
         group.append(row)
+        total += row_length(row)
     yield group
 
 
-def _embedded(
+def _embed(
     model: PreTrainedModel, prompt: Float[Tensor, "P E"], ids: Int[Tensor, "*T"]
 ) -> Float[Tensor, "*T E"]:
-    embedded = model.get_input_embeddings()(ids.clamp(min=0))
-    virtual = ids < 0
-    return torch.where(virtual[..., None], prompt[(-1 - ids).clamp(min=0)], embedded)
+    """Embeddings of ids, of which the negative ones are rows of the prompt."""
+    # Both lookups run over all ids, each with a valid index where the other's result is taken.
+    words = model.get_input_embeddings()(ids.clamp(min=0))
+    virtual = prompt[(-1 - ids).clamp(min=0)]
+    return torch.where((ids < 0)[..., None], virtual, words)
 
 
 def seq2seq_loss(model: PreTrainedModel, rows: Sequence[TrainingRow]) -> Float[Tensor, ""]:
     """Loss of an encoder-decoder of BART's family."""
-    device, start = model.device, model.config.decoder_start_token_id
-    sources, mask = _padded([row.source for row in rows], device)
-    shifted, mask_out = _padded([[start, *row.target[:-1]] for row in rows], device)
+    device = model.device
+    start = model.config.decoder_start_token_id
+    sources, source_mask = _pad_right([row.source for row in rows], device)
+    # The decoder reads the target shifted by one: token t is predicted from those before it.
+    shifted, target_mask = _pad_right([[start, *row.target[:-1]] for row in rows], device)
     outputs = model.base_model(
-        input_ids=sources, attention_mask=mask, decoder_input_ids=shifted, use_cache=False
+        input_ids=sources, attention_mask=source_mask, decoder_input_ids=shifted, use_cache=False
     )
     targets = torch.tensor([token for row in rows for token in row.target], device=device)
-    return _head_nll(model, outputs.last_hidden_state[mask_out.bool()], targets) / len(targets)
+    hidden = outputs.last_hidden_state[target_mask.bool()]
+    return _head_nll(model, hidden, targets) / len(targets)
 
 
-def target_tokens(rows: Sequence[TrainingRow]) -> int:
-    """How many tokens the loss is a mean of."""
-    return sum(len(row.target) for row in rows)
+class _CausalLayout(NamedTuple):
+    """A padded batch: its ids, the (row, place) that predict a target token each, those tokens."""
 
-
-class _Layout(NamedTuple):
     ids: Int[Tensor, "B T"]
-    where: tuple[Int[Tensor, " M"], Int[Tensor, " M"]]
+    predicting: tuple[Int[Tensor, " M"], Int[Tensor, " M"]]
     targets: Int[Tensor, " M"]
 
 
-def _causal_layout(rows: Sequence[TrainingRow], device: torch.device) -> _Layout:
+def _causal_layout(rows: Sequence[TrainingRow], device: torch.device) -> _CausalLayout:
     """Right-padded inputs, the positions that predict a target token, and those tokens.
 
     Right padding needs no mask: attention is causal, so no real position sees a pad.
     """
-    _check(rows)
-    ids, _ = _padded([[*row.source, *row.target[:-1]] for row in rows], device)
-    lines = torch.tensor([line for line, row in enumerate(rows) for _ in row.target], device=device)
-    places = [len(row.source) - 1 + offset for row in rows for offset in range(len(row.target))]
+    _check_rows(rows)
+    ids, _ = _pad_right([[*row.source, *row.target[:-1]] for row in rows], device)
+    lines: list[int] = []
+    places: list[int] = []
+    for line, row in enumerate(rows):
+        # The first target is predicted from the last position of the source.
+        first = len(row.source) - 1
+        lines.extend([line] * len(row.target))
+        places.extend(range(first, first + len(row.target)))
     targets = torch.tensor([token for row in rows for token in row.target], device=device)
-    return _Layout(ids, (lines, torch.tensor(places, device=device)), targets)
+    predicting = (torch.tensor(lines, device=device), torch.tensor(places, device=device))
+    return _CausalLayout(ids, predicting, targets)
 
 
-def _check(rows: Sequence[TrainingRow]) -> None:
+def _check_rows(rows: Sequence[TrainingRow]) -> None:
     if not all(row.source and row.target for row in rows):
         raise ValueError(
             "a causal row needs at least one source token (BOS) and one target token (EOS)"
         )
 
 
-def _padded(
+def _pad_right(
     lists: list[list[int]], device: torch.device
 ) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
+    """The lists as one array, zeros behind the shorter ones, and the mask of what is no pad."""
     longest = max(map(len, lists))
-    ids = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in lists], device=device)
-    mask = torch.tensor(
-        [[1] * len(ids) + [0] * (longest - len(ids)) for ids in lists], device=device
-    )
-    return ids, mask
+    padded = [ids + [0] * (longest - len(ids)) for ids in lists]
+    mask = [[1] * len(ids) + [0] * (longest - len(ids)) for ids in lists]
+    return torch.tensor(padded, device=device), torch.tensor(mask, device=device)
 
 
 def _head_nll(
@@ -178,14 +235,16 @@ def _head_nll(
 ) -> Float[Tensor, ""]:
     """The negative log-likelihood of the targets, summed."""
     head = model.get_output_embeddings()
+    # BART keeps the bias of its head, of shape [1, V], beside the head.
     bias = getattr(model, "final_logits_bias", head.bias)
-    return _HeadNLL.apply(hidden, head.weight, None if bias is None else bias.view(-1), targets)
+    flat_bias = None if bias is None else bias.view(-1)
+    return _HeadNLL.apply(hidden, head.weight, flat_bias, targets)
 
 
 class _HeadNLL(torch.autograd.Function):
-    """Output head and cross-entropy in one, summed over tokens; gradients are made beside each
-    chunk of logits.
+    """Output head and cross-entropy in one, summed over tokens.
 
+    Gradients are computed beside each chunk of logits, in the forward pass, while the chunk exists.
     The construction of Liger-Kernel's fused linear cross-entropy (Hsu et al. 2024), in plain torch.
     """
 
@@ -197,23 +256,26 @@ class _HeadNLL(torch.autograd.Function):
         bias: Float[Tensor, " V"] | None,
         targets: Int[Tensor, " M"],
     ) -> Float[Tensor, ""]:
-        wanted = zip((hidden, weight, bias), ctx.needs_input_grad, strict=False)
-        grads = [torch.zeros_like(x) if x is not None and needed else None for x, needed in wanted]
+        gradients: list[Tensor | None] = []
+        inputs = (hidden, weight, bias)
+        for tensor, needed in zip(inputs, ctx.needs_input_grad, strict=False):
+            wanted = tensor is not None and needed
+            gradients.append(torch.zeros_like(tensor) if wanted else None)
         total = torch.zeros((), device=hidden.device)
         size = max(1, _CHUNK_ELEMENTS[hidden.device.type] // len(weight))
         for start in range(0, len(targets), size):
             chunk = slice(start, start + size)
-            total += _chunk_nll(hidden[chunk], weight, bias, targets[chunk], grads, chunk)
-        ctx.save_for_backward(*grads)
+            total += _chunk_nll(hidden[chunk], weight, bias, targets[chunk], gradients, chunk)
+        ctx.save_for_backward(*gradients)
         return total
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, outer: Float[Tensor, ""]) -> tuple[Tensor | None, ...]:
-        return (
-            *(None if grad is None else grad * outer.to(grad.dtype) for grad in ctx.saved_tensors),
-            None,
-        )
+        scaled: list[Tensor | None] = []
+        for gradient in ctx.saved_tensors:
+            scaled.append(None if gradient is None else gradient * outer.to(gradient.dtype))
+        return (*scaled, None)  # target ids have no gradient
 
 
 def _chunk_nll(
@@ -221,26 +283,34 @@ def _chunk_nll(
     weight: Float[Tensor, "V H"],
     bias: Float[Tensor, " V"] | None,
     targets: Int[Tensor, " m"],
-    grads: list[Tensor | None],
+    gradients: list[Tensor | None],
     chunk: slice,
 ) -> Float[Tensor, ""]:
+    """The summed loss of one chunk of tokens; its ``gradients`` (hidden, weight, bias) are added.
+
+    -log p(target) = log(sum over v of exp(logit_v)) - logit_target; its derivative in the logits is
+    softmax(logits) - onehot(target).
+    """
     logits = torch.nn.functional.linear(hidden, weight, bias)
-    dtype, at = logits.dtype, targets[:, None]
-    chances = (
-        logits.float()
-    )  # from here on in place: there is one array of this size, and a second for bf16
-    chances -= chances.amax(dim=1, keepdim=True)
-    nll = -chances.gather(1, at).sum()
-    total = chances.exp_().sum(dim=1, keepdim=True)
+    dtype = logits.dtype
+    at_target = targets[:, None]
+    # From here on in place: there is one array of this size, and a second one for bfloat16.
+    values = logits.float()
+    # The largest logit becomes 0, so that no exponential overflows; the loss does not change.
+    values -= values.amax(dim=1, keepdim=True)
+    nll = -values.gather(1, at_target).sum()
+    total = values.exp_().sum(dim=1, keepdim=True)
     nll += total.log().sum()
-    if any(grad is not None for grad in grads):
-        chances /= total
-        chances.scatter_add_(1, at, chances.new_full(at.shape, -1.0))
-        errors = chances.to(dtype)
-        if grads[0] is not None:
-            grads[0][chunk] = errors @ weight
-        if grads[1] is not None:
-            grads[1] += errors.T @ hidden
-        if grads[2] is not None:
-            grads[2] += errors.sum(0)
+    if all(gradient is None for gradient in gradients):
+        return nll
+    values /= total  # the softmax
+    values.scatter_add_(1, at_target, values.new_full(at_target.shape, -1.0))
+    errors = values.to(dtype)
+    for_hidden, for_weight, for_bias = gradients
+    if for_hidden is not None:
+        for_hidden[chunk] = errors @ weight
+    if for_weight is not None:
+        for_weight += errors.T @ hidden
+    if for_bias is not None:
+        for_bias += errors.sum(0)
     return nll

@@ -1,6 +1,4 @@
-"""What can be trained: for each kind its loss, the parameters that learn, and how texts become its
-rows.
-"""
+"""Training objectives: for each kind its loss, the parameters that learn, and its row encoder."""
 
 from __future__ import annotations
 
@@ -21,38 +19,39 @@ from parabench.training.losses import TrainingRow, causal_loss, prompt_loss, seq
 
 @dataclass(frozen=True)
 class Objective:
-    """One thing to train; ``module`` holds what learns, ``room`` is the longest row the model
-    reads, in tokens.
+    """What one training minimises.
+
+    ``loss`` gives a batch's mean loss per target token, ``module`` holds the parameters that learn,
+    ``encode`` turns texts into rows, and ``max_length`` is the longest row that the model reads, in
+    tokens.
     """
 
     loss: LossFunction
     module: nn.Module
     encode: RowEncoder[Any]
-    room: int
+    max_length: int
 
 
 def document_objective(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Objective:
-    """All weights, on whole documents."""
-    return Objective(
-        partial(causal_loss, _trainable(model)),
-        model,
-        encoding.document_encoder(tokenizer),
-        _positions(model),
-    )
+    """All weights of a decoder-only model, on whole documents."""
+    loss = partial(causal_loss, _make_trainable(model))
+    return Objective(loss, model, encoding.document_encoder(tokenizer), _max_positions(model))
 
 
 def causal_objective(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, template: Template
 ) -> Objective:
     """All weights of a decoder-only model, on pairs in a template."""
+    loss = partial(causal_loss, _make_trainable(model))
     encode = encoding.causal_encoder(tokenizer, template)
-    return Objective(partial(causal_loss, _trainable(model)), model, encode, _positions(model))
+    return Objective(loss, model, encode, _max_positions(model))
 
 
 def seq2seq_objective(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Objective:
     """All weights of an encoder-decoder, on pairs."""
+    loss = partial(seq2seq_loss, _make_trainable(model))
     encode = encoding.seq2seq_encoder(tokenizer)
-    return Objective(partial(seq2seq_loss, _trainable(model)), model, encode, _positions(model))
+    return Objective(loss, model, encode, _max_positions(model))
 
 
 def prompt_objective(
@@ -61,8 +60,9 @@ def prompt_objective(
     prompt: nn.Module,
     template: Template,
 ) -> Objective:
-    """A soft prompt, or the encoder that writes one, in front of a model that is frozen and without
-    dropout.
+    """A soft prompt, or the encoder that writes one, before a model that is frozen, dropout off.
+
+    ``prompt()`` gives the prompt's rows, of shape ``[P, E]``; ``template`` says where they stand.
     """
     lead = encoding.leading_virtual_tokens(template)
     model.requires_grad_(False).eval()
@@ -70,9 +70,9 @@ def prompt_objective(
     def loss(rows: Sequence[TrainingRow]) -> Tensor:
         return prompt_loss(model, prompt(), rows, lead)
 
-    return Objective(
-        loss, prompt.train(), encoding.causal_encoder(tokenizer, template), _positions(model) - lead
-    )
+    encode = encoding.causal_encoder(tokenizer, template)
+    # The leading virtual tokens take positions, but are no part of an encoded row.
+    return Objective(loss, prompt.train(), encode, _max_positions(model) - lead)
 
 
 def task_objective(
@@ -81,22 +81,24 @@ def task_objective(
     prompts: nn.Module,
     templates: Sequence[Template],
 ) -> Objective:
-    """The prompts of several tasks, one under the other, in front of one frozen model; batches mix
-    the tasks.
+    """The prompts of several tasks before one frozen model; batches mix the tasks.
+
+    ``prompts()`` gives the rows of all tasks, one task's under the other's in the order of
+    ``templates``.
     """
     model.requires_grad_(False).eval()
 
     def loss(rows: Sequence[TrainingRow]) -> Tensor:
+        # Rows of one batch have different prompts, so none of them is shared by all.
         return prompt_loss(model, prompts(), rows, lead=0)
 
-    return Objective(
-        loss, prompts.train(), encoding.task_encoder(tokenizer, templates), _positions(model)
-    )
+    encode = encoding.task_encoder(tokenizer, templates)
+    return Objective(loss, prompts.train(), encode, _max_positions(model))
 
 
-def _positions(model: PreTrainedModel) -> int:
+def _max_positions(model: PreTrainedModel) -> int:
     return int(model.config.max_position_embeddings)
 
 
-def _trainable(model: PreTrainedModel) -> PreTrainedModel:
+def _make_trainable(model: PreTrainedModel) -> PreTrainedModel:
     return model.requires_grad_(True).train()

@@ -1,5 +1,4 @@
-"""A soft prompt's positions computed once for all rows of a batch, and the gradient through them
-once.
+"""Keys and values of a soft prompt, computed once for all rows of a batch.
 
 The prompt stands first and attention is causal, so its keys and values are the same whatever
 follows. They are leaves of the graph: every group of rows adds to their gradients, and one backward
@@ -17,68 +16,74 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import PreTrainedModel
 
-from parabench.inference.attention import Flat
 from parabench.inference.kv_cache import forward_flat
 from parabench.inference.prefix_attention import PrefixAttention
 
+# Flat rows of one layer, head by head. Grouped-query attention has fewer heads of keys and values
+# than of queries.
+Query = Float[Tensor, "T heads width"]
+KeyValue = Float[Tensor, "T kv_heads width"]
+SharedKeyValue = Float[Tensor, "P kv_heads width"]
+
 
 class PromptPrefix:
-    """Keys and values of the leading positions ``leading``, which may be none, of every layer of a
-    frozen model.
-    """
+    """Keys and values, in every layer of a frozen model, of the positions that lead each row."""
 
     def __init__(self, model: PreTrainedModel, leading: Float[Tensor, "P E"]) -> None:
-        self.model, self.length = model, len(leading)
-        plan = _Alone()
+        """Compute them from the embeddings ``leading``, which may have no rows."""
+        self.model = model
+        self.length = len(leading)
+        attention = _RecordingAttention()
         if self.length:
-            forward_flat(model, plan, range(self.length), None, inputs_embeds=leading[None])
-        self.made = [part for layer in plan.layers for part in layer]
-        self.leaves = [part.detach().requires_grad_(part.requires_grad) for part in self.made]
+            positions = range(self.length)
+            forward_flat(model, attention, positions, None, inputs_embeds=leading[None])
+        # Keys and values of layer i stand at 2i and 2i + 1.
+        self.computed = [part for layer in attention.layers for part in layer]
+        self.leaves = [part.detach().requires_grad_(part.requires_grad) for part in self.computed]
 
-    def read(self, layer: int, key: Flat, value: Flat) -> tuple[Flat, Flat]:
-        """The keys and values of a layer; none, in the shape of the given ones, where there is no
-        prefix.
+    def layer(self, index: int, key: KeyValue) -> tuple[SharedKeyValue, SharedKeyValue]:
+        """Keys and values of the layer of this ``index``.
+
+        Where there is no prefix they have no rows, and else the shape of ``key``.
         """
-        return (
-            (self.leaves[2 * layer], self.leaves[2 * layer + 1])
-            if self.leaves
-            else (key[:0], value[:0])
-        )
+        if not self.leaves:
+            return key[:0], key[:0]
+        return self.leaves[2 * index], self.leaves[2 * index + 1]
 
-    def followed(
+    def hidden_states(
         self, embedded: Float[Tensor, "T E"], lengths: Sequence[int]
     ) -> Float[Tensor, "T H"]:
-        """The hidden states of rows laid end to end, each behind the prefix, from their
-        embeddings.
+        """Last hidden states of rows that are laid end to end, each behind the prefix.
+
+        ``embedded`` are the rows' embeddings, ``lengths`` their lengths in tokens.
         """
         positions = [self.length + place for length in lengths for place in range(length)]
-        return forward_flat(
-            self.model, _Following(self, lengths), positions, None, inputs_embeds=embedded[None]
-        )
+        attention = _PrefixedAttention(self, lengths)
+        return forward_flat(self.model, attention, positions, None, inputs_embeds=embedded[None])
 
     def backward(self) -> None:
-        """Take the gradients that the leaves have gathered back to what the prefix was made of."""
-        reached = [
-            (made, leaf)
-            for made, leaf in zip(self.made, self.leaves, strict=True)
-            if leaf.grad is not None
-        ]
-        if reached:
-            torch.autograd.backward(
-                [made for made, _ in reached], [leaf.grad for _, leaf in reached]
-            )
+        """Take the gradients that the leaves have gathered back to the prefix's embeddings."""
+        tensors: list[Tensor] = []
+        gradients: list[Tensor] = []
+        for computed, leaf in zip(self.computed, self.leaves, strict=True):
+            if leaf.grad is not None:
+                tensors.append(computed)
+                gradients.append(leaf.grad)
+        if tensors:
+            torch.autograd.backward(tensors, gradients)
 
 
-class _Alone:
-    """Causal attention of the leading positions among themselves; keeps their keys and values."""
+class _RecordingAttention:
+    """Causal attention of the leading positions; it records each layer's keys and values."""
 
     def __init__(self) -> None:
-        self.layers: list[tuple[Flat, Flat]] = []
+        self.layers: list[tuple[KeyValue, KeyValue]] = []
 
     def __call__(
-        self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None
-    ) -> Flat:
+        self, module: Any, query: Query, key: KeyValue, value: KeyValue, scaling: float | None
+    ) -> Query:
         self.layers.append((key, value))
+        # From [T, heads, width] to [1, heads, T, width], as PyTorch's attention takes it.
         queries, keys, values = (part.transpose(0, 1)[None] for part in (query, key, value))
         grouped = query.shape[1] != key.shape[1]
         out = scaled_dot_product_attention(
@@ -87,15 +92,15 @@ class _Alone:
         return out[0].transpose(0, 1)
 
 
-class _Following:
+class _PrefixedAttention:
     """Attention of each row's tokens to the whole prefix, and causally to their own row."""
 
     def __init__(self, prefix: PromptPrefix, lengths: Sequence[int]) -> None:
-        self.prefix, self.behind = prefix, PrefixAttention(lengths, prefix.model.device)
+        self.prefix = prefix
+        self.rows = PrefixAttention(lengths, prefix.model.device)
 
     def __call__(
-        self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None
-    ) -> Flat:
-        return self.behind.attend(
-            query, key, value, self.prefix.read(module.layer_idx, key, value), scaling
-        )
+        self, module: Any, query: Query, key: KeyValue, value: KeyValue, scaling: float | None
+    ) -> Query:
+        shared = self.prefix.layer(module.layer_idx, key)
+        return self.rows.attend(query, key, value, shared, scaling)

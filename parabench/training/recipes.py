@@ -1,9 +1,9 @@
-"""The trainers, each a loss, its parameters and its rows handed to the one engine.
+"""Trainings in memory: each an objective that is minimised by the training loop.
 
 Each trains in place and calls ``watch`` after every update. ``documents`` and ``pairs`` may be read
-several times (a list, or an object whose ``__iter__`` starts anew); a plain iterator gives one
-pass. Rows that do not fit into ``config.batching.longest`` or the model's positions are left out
-and counted in the Progress given back.
+several times (a list, or an object with an ``__iter__`` of its own); a plain iterator gives one
+epoch. Rows that do not fit into ``config.batching.longest`` or the model's positions are left out
+and counted in the TrainingProgress that is returned.
 """
 
 from __future__ import annotations
@@ -34,10 +34,9 @@ def pretrain(
     config: TrainingConfig,
     watch: StepCallback = id,
 ) -> TrainingProgress:
-    """Train every weight on whole documents, from wherever the weights stand."""
-    return train_in_memory(
-        objectives.document_objective(model, tokenizer), documents, config, watch
-    )
+    """Train all weights of ``model`` on ``documents``, from the weights that it has."""
+    objective = objectives.document_objective(model, tokenizer)
+    return train_in_memory(objective, documents, config, watch)
 
 
 def finetune_causal(
@@ -48,15 +47,12 @@ def finetune_causal(
     template: Template | None = None,
     watch: StepCallback = id,
 ) -> TrainingProgress:
-    """Train every weight of a decoder-only model to say the target after the template with the
-    source in it.
+    """Train all weights of a decoder-only ``model`` on ``pairs`` of (source, target).
+
+    The target follows ``template`` with the source in it; None is the source and a newline.
     """
-    return train_in_memory(
-        objectives.causal_objective(model, tokenizer, template or paraphrase_template(0)),
-        pairs,
-        config,
-        watch,
-    )
+    objective = objectives.causal_objective(model, tokenizer, template or paraphrase_template(0))
+    return train_in_memory(objective, pairs, config, watch)
 
 
 def finetune_seq2seq(
@@ -66,8 +62,9 @@ def finetune_seq2seq(
     config: TrainingConfig,
     watch: StepCallback = id,
 ) -> TrainingProgress:
-    """Train every weight of a BART to say the target when its encoder reads the source."""
-    return train_in_memory(objectives.seq2seq_objective(model, tokenizer), pairs, config, watch)
+    """Train all weights of an encoder-decoder ``model`` on ``pairs`` of (source, target)."""
+    objective = objectives.seq2seq_objective(model, tokenizer)
+    return train_in_memory(objective, pairs, config, watch)
 
 
 def tune_prompt(
@@ -80,29 +77,24 @@ def tune_prompt(
     template: Template | None = None,
     watch: StepCallback = id,
 ) -> SoftPrompt:
-    """A soft prompt of ``length`` rows trained in front of the model, which is frozen and without
-    dropout.
+    """Train a soft prompt of ``length`` rows before ``model``, which is frozen, its dropout off.
+
+    ``initialiser`` makes the first rows; ``template`` None is the paraphrasing template.
     """
-    prompt = SoftPrompt(initialiser(vocabulary_rows(model), length)).to(model.device)
-    train_in_memory(
-        objectives.prompt_objective(
-            model, tokenizer, prompt, template or paraphrase_template(length)
-        ),
-        pairs,
-        config,
-        watch,
-    )
+    rows = initialiser(vocabulary_rows(model), length)
+    prompt = SoftPrompt(rows).to(model.device)
+    chosen = template or paraphrase_template(length)
+    objective = objectives.prompt_objective(model, tokenizer, prompt, chosen)
+    train_in_memory(objective, pairs, config, watch)
     return prompt
 
 
 def train_in_memory(
     objective: Objective, items: Iterable[Any], config: TrainingConfig, watch: StepCallback = id
 ) -> TrainingProgress:
-    """Train from the start to the end, in memory alone."""
-    progress, config = (
-        start_progress(objective.module.parameters(), config),
-        limit_row_length(config, objective),
-    )
+    """Train from the start to the end, without a folder."""
+    progress = start_progress(objective.module.parameters(), config)
+    config = limit_row_length(config, objective)
     supply = iterate_batches(items, objective.encode, config.batching, skipped=progress.skipped)
     for log in run_updates(objective.loss, progress, supply, config):
         watch(log)
@@ -110,8 +102,9 @@ def train_in_memory(
 
 
 def limit_row_length(config: TrainingConfig, objective: Objective) -> TrainingConfig:
-    """The settings with rows kept inside the model's positions, which fail beyond as an index
-    error.
+    """The settings with rows kept inside the model's positions.
+
+    A longer row would end in an index error of the embedding of positions.
     """
-    longest = min(config.batching.longest, objective.room)
+    longest = min(config.batching.longest, objective.max_length)
     return replace(config, batching=replace(config.batching, longest=longest))

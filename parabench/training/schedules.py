@@ -10,8 +10,12 @@ from parabench.training.config import TrainingConfig
 
 
 def rate_factor(config: TrainingConfig, step: int) -> float:
-    """What the learning rate is multiplied by in the update after ``step`` updates: 0 to 1."""
+    """What the learning rate is multiplied by in the update after ``step`` updates: 0 to 1.
+
+    Raises UserError where ``config`` names no schedule.
+    """
     if step < config.warmup:
+        # The first update is not lost to a rate of 0, and the first after the warm-up has it whole.
         return (step + 1) / (config.warmup + 1)
     done = (step - config.warmup) / max(1, config.steps - config.warmup)
     match config.schedule:
@@ -21,14 +25,15 @@ def rate_factor(config: TrainingConfig, step: int) -> float:
             return 1.0 - done
         case "cosine":
             return 0.5 * (1.0 + math.cos(math.pi * done))
-    raise UserError(
-        f"use the schedule {config.schedule!r}", choices=("constant", "linear", "cosine", "plateau")
-    )
+    choices = ("constant", "linear", "cosine", "plateau")
+    raise UserError(f"use the schedule {config.schedule!r}", choices=choices)
 
 
 class PlateauState(NamedTuple):
-    """The best loss reported so far, for how many reports it has not been beaten, and the rate's
-    present scale.
+    """State of the plateau schedule, that of PyTorch's ReduceLROnPlateau with a threshold of 0.
+
+    ``best`` is the lowest loss reported, ``waited`` how many reports since have not beaten it, and
+    ``scale`` what the rate is multiplied by.
     """
 
     best: float = math.inf
@@ -36,9 +41,7 @@ class PlateauState(NamedTuple):
     scale: float = 1.0
 
     def after(self, loss: float, config: TrainingConfig) -> PlateauState:
-        """The state after one more reported loss; the scale falls only under the plateau
-        schedule.
-        """
+        """The state after one more reported ``loss``; the scale falls only under ``plateau``."""
         if loss < self.best:
             return PlateauState(loss, 0, self.scale)
         if config.schedule != "plateau" or self.waited < config.plateau_patience:

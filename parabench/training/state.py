@@ -1,9 +1,8 @@
-"""Where a training stands, as the bytes of one safetensors file: tensors, and beside them one JSON
-record.
+"""Checkpoints of a training, as the bytes of one safetensors file: tensors, and one JSON record.
 
-Weights or prompt, the optimiser's tensors, and in the record everything that is not a tensor: step,
-place in the data, schedule, the optimiser's settings. Generators need no state: every random choice
-follows from a place in the data.
+The tensors are the trained parameters and the optimiser's state; the record has everything that is
+not a tensor: step, place in the data, schedule, the optimiser's settings. Generators need no state:
+every random choice follows from a place in the data.
 """
 
 from __future__ import annotations
@@ -24,17 +23,23 @@ from parabench.training.loop import BestValidation, LossTrend, TrainingProgress
 from parabench.training.schedules import PlateauState
 
 _RECORD = "parabench"
+_MODULE = "module."
+_OPTIMIZER = "optimizer."
 
 
 def to_bytes(module: nn.Module, progress: TrainingProgress, notes: Mapping[str, Any]) -> bytes:
-    """The state as a file's content; ``notes`` are further values to be given back by ``thaw``."""
+    """A checkpoint file's content: ``module``'s trained parameters and ``progress``.
+
+    ``notes`` are further JSON values, which ``load_into`` returns.
+    """
+    tensors = {f"{_MODULE}{name}": value for name, value in trainable_parameters(module).items()}
     state = progress.optimizer.state_dict()
-    tensors = {f"module.{name}": value for name, value in trainable_parameters(module).items()}
+    # What of the optimiser's state is no tensor, by the number of its parameter.
     scalars: dict[str, dict[str, Any]] = {}
     for index, values in state["state"].items():
         for name, value in values.items():
             if isinstance(value, Tensor):
-                tensors[f"optimizer.{index}.{name}"] = value
+                tensors[f"{_OPTIMIZER}{index}.{name}"] = value
             else:
                 scalars.setdefault(str(index), {})[name] = value
     record = {
@@ -53,56 +58,54 @@ def to_bytes(module: nn.Module, progress: TrainingProgress, notes: Mapping[str, 
 
 
 def load_into(path: Path, module: nn.Module, progress: TrainingProgress) -> dict[str, Any]:
-    """Put a stored state into ``module`` and ``progress``; gives back the notes. UserError where it
-    is damaged.
+    """Load a checkpoint into ``module`` and ``progress``; returns its notes.
+
+    Raises UserError where the file is damaged, or of another model.
     """
-    tensors, record = _read(path)
-    weights = {
-        name.removeprefix("module."): value
-        for name, value in tensors.items()
-        if name.startswith("module.")
-    }
-    load_parameters(module, weights)
-    state: dict[int, dict[str, Any]] = {
-        int(index): dict(values) for index, values in record["optimizer"]["state"].items()
-    }
-    for name, value in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, key = name.split(".", 2)
-            state.setdefault(int(index), {})[key] = value
-    progress.optimizer.load_state_dict(
-        {"state": state, "param_groups": record["optimizer"]["groups"]}
-    )
-    progress.step, progress.rows, progress.validated = (
-        record["step"],
-        record["rows"],
-        record["validated"],
-    )
-    progress.position, progress.plateau = (
-        StreamPosition(*record["position"]),
-        PlateauState(*record["plateau"]),
-    )
-    progress.trend, progress.best = LossTrend(*record["trend"]), BestValidation(*record["best"])
+    tensors, record = _read_checkpoint(path)
+    load_parameters(module, _module_tensors(tensors))
+    _load_optimizer(progress.optimizer, tensors, record["optimizer"])
+    progress.step = record["step"]
+    progress.rows = record["rows"]
+    progress.validated = record["validated"]
+    progress.position = StreamPosition(*record["position"])
+    progress.plateau = PlateauState(*record["plateau"])
+    progress.trend = LossTrend(*record["trend"])
+    progress.best = BestValidation(*record["best"])
     progress.skipped.clear()
     progress.skipped.update(record["skipped"])
     return record["notes"]
 
 
+def _load_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], record: Mapping[str, Any]
+) -> None:
+    state: dict[int, dict[str, Any]] = {}
+    for index, values in record["state"].items():
+        state[int(index)] = dict(values)
+    for name, value in tensors.items():
+        if name.startswith(_OPTIMIZER):
+            _, index, key = name.split(".", 2)
+            state.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": record["groups"]})
+
+
 def trainable_parameters(module: nn.Module) -> dict[str, Tensor]:
-    """The parameters that learn, each once where two share their weights."""
+    """The parameters of a module that learn, each once where two share their weights."""
     return {
         name: value.detach() for name, value in module.named_parameters() if value.requires_grad
     }
 
 
 def load_parameters(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Put stored parameters back; UserError unless they are those of the module, in name and
-    shape.
+    """Copy stored ``weights`` into a module's trained parameters.
+
+    Raises UserError unless they are those of ``module``, in name and shape.
     """
     parameters = trainable_parameters(module)
-    if {name: value.shape for name, value in weights.items()} != {
-        n: value.shape for n, value in parameters.items()
-    }:
+    stored = {name: value.shape for name, value in weights.items()}
+    expected = {name: value.shape for name, value in parameters.items()}
+    if stored != expected:
         raise UserError(
             "go on training", "the checkpoint is of another model", mend="give another --output"
         )
@@ -112,16 +115,20 @@ def load_parameters(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 
 def read_parameters(path: Path) -> dict[str, Tensor]:
-    """The trained parameters of a stored state."""
-    tensors, _ = _read(path)
+    """The trained parameters of a checkpoint; raises UserError where the file is damaged."""
+    tensors, _ = _read_checkpoint(path)
+    return _module_tensors(tensors)
+
+
+def _module_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {
-        name.removeprefix("module."): value
+        name.removeprefix(_MODULE): value
         for name, value in tensors.items()
-        if name.startswith("module.")
+        if name.startswith(_MODULE)
     }
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, "pt") as file:
             names = list(file.keys())  # the open file itself cannot be iterated over

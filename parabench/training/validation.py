@@ -34,7 +34,7 @@ def mean_loss(
     encoded = [
         row
         for row in objective.encode(pairs)
-        if len(row.source) + len(row.target) <= objective.room
+        if len(row.source) + len(row.target) <= objective.max_length
     ]
     encoded.sort(key=lambda row: len(row.source) + len(row.target))
     if not encoded:
