@@ -59,7 +59,7 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {
         "prompts": (
-            "adapters convert encoders facts files importers initialisers nemo peft_format "
+            "adapters answering convert encoders facts files importers initialisers nemo peft_format "
             "records rendering snapshots soft table task_file templates validation"
         ),
         "suites": "lock suite",
