@@ -63,8 +63,10 @@ class PromptEncoder(nn.Module):
     other.
 
     ``conditions`` are the frozen word embeddings of each task's name, ``[L, H]``: they take the
-    place of the first L input rows, which are otherwise shared. The stored prompt is ``output``,
-    never a training forward.
+    place of the first L input rows, which are otherwise shared. Of a name of more tokens than its
+    prompt has rows, the first count, as in NeMo. The stored prompt is that of ``evaluate_prompt``,
+    never a training forward. Raises UserError for a structure that cannot be built, and for two
+    tasks that the encoder could not tell apart.
     """
 
     lengths: Tensor
@@ -83,8 +85,9 @@ class PromptEncoder(nn.Module):
         self.embedding = nn.Embedding(max(lengths), width)
         self.lstm_head = _lstm(config, width) if config.kind == "lstm" else None
         self.mlp_head = _mlp(config, width)
-        for task, condition in enumerate(conditions or [torch.empty(0, width)] * len(lengths)):
-            self.register_buffer(f"condition_{task}", condition.detach().clone())
+        given = conditions or [torch.empty(0, width)] * len(lengths)
+        for task, (condition, length) in enumerate(zip(given, lengths, strict=True)):
+            self.register_buffer(f"condition_{task}", condition[:length].detach().clone())
 
     def forward(self) -> Float[Tensor, "P H"]:
         return torch.cat(
@@ -184,7 +187,19 @@ def _check(config: EncoderConfig, lengths: Sequence[int], conditions: Sequence[T
         raise UserError(asked, f"{config.layers} layers", mend="use 2 layers or more")
     if not lengths or min(lengths) < 1:
         raise UserError(asked, f"prompt lengths {list(lengths)}", mend="use lengths of 1 or more")
-    for length, condition in zip(lengths, conditions, strict=bool(conditions)):
-        if len(condition) >= length:
-            found = f"a task name of {len(condition)} tokens fills its {length} virtual tokens"
-            raise UserError(asked, found, mend="use a shorter name or more virtual tokens")
+    if conditions:
+        _check_distinct(
+            asked, [one[:length] for one, length in zip(conditions, lengths, strict=True)]
+        )
+
+
+def _check_distinct(asked: str, inputs: Sequence[Float[Tensor, "_ H"]]) -> None:
+    """Refuse tasks whose names begin alike for as long as their prompts are.
+
+    From equal inputs the encoder writes equal rows, so that two prompts would be one.
+    """
+    for number, one in enumerate(inputs):
+        for other in inputs[:number]:
+            if torch.equal(one, other):
+                found = f"two tasks whose names agree in their first {len(one)} tokens"
+                raise UserError(asked, found, mend="rename one, or use more virtual tokens")

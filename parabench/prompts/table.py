@@ -1,15 +1,17 @@
 """The task table: the prompts of several tasks, of any lengths, in one file and in one batch.
 
 On disk: ``prompt_table.safetensors`` with one tensor a task, and ``prompt_table.json`` beside it.
-In a batch: one matrix with all prompts under each other, in which row ids of task t are moved by
-the lengths of the tasks before it. After NeMo's prompt table (``prompt_table.py`` v1.10), which
-wanted equal lengths of tasks trained together.
+In a batch: one matrix with all prompts under each other, in which the virtual ids of a task are
+moved by the lengths of the tasks before it. After NeMo's prompt table (``prompt_table.py`` v1.10),
+which wanted equal lengths of tasks trained together.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
@@ -22,8 +24,8 @@ from torch import Tensor
 
 from parabench.contracts import UserError
 from parabench.inference.prompt_ids import PromptIds
-from parabench.prompts.adapters import check_base
-from parabench.prompts.facts import ADAPTER_FORMAT, BaseIdentity
+from parabench.prompts.adapters import Adapter, check_base
+from parabench.prompts.facts import ADAPTER_FORMAT, AdapterFacts, BaseIdentity
 from parabench.prompts.files import (
     check_matrix,
     damaged_adapter,
@@ -35,11 +37,12 @@ from parabench.prompts.files import (
     verify_checksums,
     with_checksums,
 )
+from parabench.prompts.peft_format import PEFT_TENSOR_KEY
 from parabench.prompts.records import TaskRecord
 from parabench.prompts.rendering import Rendered, TooLongError, render
 from parabench.prompts.templates import Template, templates_by_name
 from parabench.prompts.validation import STRICT_KEYS, validate_dataclass
-from parabench.store.files import write_atomically
+from parabench.store.files import make_folder, write_atomically
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -47,13 +50,13 @@ if TYPE_CHECKING:
     from parabench.models.local import Checkpoint
 
 TABLE_TENSORS_FILE, TABLE_FACTS_FILE = "prompt_table.safetensors", "prompt_table.json"
+PENDING_FACTS_FILE = "prompt_table.next.json"
+"""Facts of the tensors that are being written; left behind only by a process that was killed."""
 
 
 @dataclass(frozen=True, eq=False)
 class TaskTable:
-    """Prompts ``[P, H]`` by task name, with their templates in the same order, for one base
-    model.
-    """
+    """Prompts ``[P, H]`` by task name, with their templates in the same order, for one base model."""
 
     base: BaseIdentity
     templates: tuple[Template, ...]
@@ -63,12 +66,12 @@ class TaskTable:
     def virtual(self) -> Float[Tensor, "P H"]:
         """All prompts under each other, in the order of the templates."""
         empty = torch.empty(0, self.base.width)
-        return torch.cat([empty, *(self.prompts[template.taskname] for template in self.templates)])
+        return torch.cat([empty, *(self.prompts[one.taskname] for one in self.templates)])
 
 
 @dataclass(frozen=True)
 class TableFacts:
-    """What stands in ``prompt_table.json``."""
+    """The content of ``prompt_table.json``."""
 
     __pydantic_config__: ClassVar = STRICT_KEYS
 
@@ -81,26 +84,25 @@ class TableFacts:
 
 
 def prompt_offsets(templates: Sequence[Template]) -> dict[str, int]:
-    """Where each task's rows begin in the matrix of all prompts."""
-    starts = accumulate((template.total_virtual_tokens for template in templates), initial=0)
-    return {template.taskname: start for template, start in zip(templates, starts, strict=False)}
+    """The row of the matrix of all prompts at which each task's prompt begins."""
+    starts = accumulate((one.total_virtual_tokens for one in templates), initial=0)
+    # The last start is the end of the matrix and belongs to no task.
+    return {one.taskname: start for one, start in zip(templates, starts, strict=False)}
 
 
 def split_prompts(
     virtual: Float[Tensor, "P H"], templates: Sequence[Template]
 ) -> dict[str, Float[Tensor, "_ H"]]:
     """The prompts of the matrix that stacks them, by task name."""
-    parts = virtual.split([template.total_virtual_tokens for template in templates])
-    return {
-        template.taskname: part.clone() for template, part in zip(templates, parts, strict=True)
-    }
+    parts = virtual.split([one.total_virtual_tokens for one in templates])
+    return {one.taskname: part.clone() for one, part in zip(templates, parts, strict=True)}
 
 
 def shift_virtual_ids(rendered: Rendered, offset: int) -> Rendered:
-    """The same record with its virtual rows taken from ``offset`` on."""
-    return replace(
-        rendered, ids=tuple(token - offset if token < 0 else token for token in rendered.ids)
-    )
+    """The same record with its virtual rows taken from row ``offset`` on."""
+    # Row k is the id -1-k, so rows further down have smaller ids.
+    ids = tuple(token - offset if token < 0 else token for token in rendered.ids)
+    return replace(rendered, ids=ids)
 
 
 def plan_new_tasks(
@@ -109,56 +111,86 @@ def plan_new_tasks(
     existing_tasks: Sequence[str],
     table: TaskTable | None,
 ) -> tuple[Template, ...]:
-    """The templates to be tuned, checked: UserError for tasks that are unknown, named twice, or in
-    both lists.
+    """The templates of the tasks to be tuned, in the order of ``new_tasks``.
+
+    Raises UserError for a task without a template among ``templates``, a new task that ``table``
+    has, an existing task that it lacks, a task that is named twice, and for no new task at all.
     """
-    known, there = templates_by_name(tuple(templates)), dict(table.prompts) if table else {}
-    for name in [*new_tasks, *existing_tasks]:
-        if [*new_tasks, *existing_tasks].count(name) > 1:
-            raise UserError(
-                f"tune the task {name!r}", "it is named twice among new_tasks and existing_tasks"
-            )
+    known = templates_by_name(tuple(templates))
+    present = set(table.prompts) if table else set()
+    named = [*new_tasks, *existing_tasks]
+    for name in named:
+        if named.count(name) > 1:
+            found = "it is named twice among the new and the existing tasks"
+            raise UserError(f"tune the task {name!r}", found, mend="name it once")
     for name in new_tasks:
+        if name in present:
+            mend = "remove it there (parabench tasks remove), or rename it"
+            raise UserError(f"tune the new task {name!r}", "it is in the table already", mend=mend)
         if name not in known:
             raise UserError(f"tune the new task {name!r}", "it has no template", sorted(known))
-        if name in there:
-            raise UserError(
-                f"tune the new task {name!r}",
-                "the table has it",
-                mend="remove it there, or rename it",
-            )
     for name in existing_tasks:
-        if name not in there:
-            raise UserError(
-                f"keep the existing task {name!r}", "the table has it not", sorted(there)
-            )
+        if name not in present:
+            asked = f"keep the existing task {name!r}"
+            raise UserError(asked, "no such task in the table", sorted(present))
     if not new_tasks:
-        raise UserError("tune new tasks", "new_tasks is empty", sorted(set(known) - set(there)))
+        raise UserError("tune new tasks", "no new task is named", sorted(set(known) - present))
     return tuple(known[name] for name in new_tasks)
 
 
 def add_task(table: TaskTable, template: Template, prompt: Float[Tensor, "P H"]) -> TaskTable:
-    """The table with one task more; every other prompt stays the same tensor."""
-    if template.taskname in table.prompts:
-        raise UserError(
-            f"add the task {template.taskname!r}",
-            "the table has it",
-            mend="remove it first, or rename it",
-        )
-    _check(Path(template.taskname), table.base, template, prompt)
-    kept = prompt.detach().to("cpu", torch.float32)
-    return TaskTable(
-        table.base, (*table.templates, template), {**table.prompts, template.taskname: kept}
-    )
+    """The table with one task more; every other prompt stays the same tensor.
+
+    Raises UserError where the table has the task, or the prompt is not ``[P, H]`` of the template's
+    virtual tokens and the base's width.
+    """
+    name = template.taskname
+    if name in table.prompts:
+        mend = "remove it first (parabench tasks remove), or rename it"
+        raise UserError(f"add the task {name!r}", "it is in the table already", mend=mend)
+    _check_shape(Path(name), table.base, template, prompt)
+    stored = prompt.detach().to("cpu", torch.float32)
+    return TaskTable(table.base, (*table.templates, template), {**table.prompts, name: stored})
 
 
 def remove_task(table: TaskTable, taskname: str) -> TaskTable:
-    """The table without a task."""
-    _known(templates_by_name(table.templates), taskname)
-    templates = tuple(template for template in table.templates if template.taskname != taskname)
-    return TaskTable(
-        table.base, templates, {t.taskname: table.prompts[t.taskname] for t in templates}
-    )
+    """The table without a task; UserError where it has no such task."""
+    find_task(table, taskname)
+    templates = tuple(one for one in table.templates if one.taskname != taskname)
+    prompts = {one.taskname: table.prompts[one.taskname] for one in templates}
+    return TaskTable(table.base, templates, prompts)
+
+
+def merge_tables(tables: Sequence[TaskTable]) -> TaskTable:
+    """One table with the tasks of several, in their order.
+
+    Raises UserError where two have a task of one name, or were made for different base models.
+    """
+    merged = tables[0]
+    for table in tables[1:]:
+        one, other = merged.base, table.base
+        if (one.digest, one.width, one.vocabulary) != (other.digest, other.width, other.vocabulary):
+            found = f"one made for {one.name} {one.digest}, one for {other.name} {other.digest}"
+            raise UserError("merge the task tables", found, mend="merge tables of one base model")
+        for template in table.templates:
+            merged = add_task(merged, template, table.prompts[template.taskname])
+    return merged
+
+
+def task_adapter(table: TaskTable, taskname: str, origin: str = "") -> Adapter:
+    """One task of a table as an adapter; ``origin`` says where the table was read.
+
+    Raises UserError where the table has no such task.
+    """
+    template, prompt = find_task(table, taskname), table.prompts[taskname]
+    digest = hashlib.sha256(pack_tensors({PEFT_TENSOR_KEY: prompt})).hexdigest()
+    facts = AdapterFacts(template, table.base, origin=origin, sha256=digest)
+    return Adapter(prompt, facts, digest)
+
+
+def find_task(table: TaskTable, taskname: str) -> Template:
+    """The template of a task; UserError lists the tasks where there is no such one."""
+    return _known(templates_by_name(table.templates), taskname)
 
 
 def render_tasks(
@@ -168,21 +200,22 @@ def render_tasks(
     max_length: int,
     training: bool = False,
 ) -> tuple[list[Rendered], list[str]]:
-    """Records of any of these tasks, with rows of the matrix that stacks their prompts; and ids of
-    those too long.
+    """Records of any of these tasks, and the ids of those that do not fit into ``max_length``.
+
+    Virtual ids are rows of the matrix that stacks the tasks' prompts. With ``training`` the answer
+    and EOS follow the prompt. Raises UserError for a record of another task.
     """
-    tasks, starts = templates_by_name(tuple(templates)), prompt_offsets(templates)
+    tasks, offsets = templates_by_name(tuple(templates)), prompt_offsets(templates)
     fitting: list[Rendered] = []
     rejected: list[str] = []
     for record in records:
+        template = _known(tasks, record.taskname)
         try:
-            rendered = render(
-                _known(tasks, record.taskname), record.fields, tokenizer, max_length, training
-            )
+            rendered = render(template, record.fields, tokenizer, max_length, training)
         except TooLongError:
             rejected.append(record.id)
             continue
-        fitting.append(shift_virtual_ids(rendered, starts[record.taskname]))
+        fitting.append(shift_virtual_ids(rendered, offsets[record.taskname]))
     return fitting, rejected
 
 
@@ -192,9 +225,7 @@ def table_prompt_ids(
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
 ) -> tuple[list[PromptIds], list[str]]:
-    """Inference rows of records of any tasks, for one batch, and the ids of records that do not
-    fit.
-    """
+    """Prompts of records of any tasks, for one batch, and the ids of records that do not fit."""
     rendered, rejected = render_tasks(table.templates, records, tokenizer, max_length)
     return [PromptIds(one.ids, table.virtual) for one in rendered], rejected
 
@@ -202,51 +233,86 @@ def table_prompt_ids(
 def save_table(
     folder: Path, table: TaskTable, origin: str = "", versions: Mapping[str, str] | None = None
 ) -> None:
-    """Write the table, each file whole or not at all; the facts with the checksum last."""
+    """Write the table so that it is found either as it was or as it is to be.
+
+    ``origin`` and ``versions`` are recorded beside the templates.
+    """
     content = pack_tensors(table.prompts)
-    facts = TableFacts(
-        table.base, table.templates, hashlib.sha256(content).hexdigest(), origin, versions or {}
-    )
+    digest = hashlib.sha256(content).hexdigest()
+    facts = TableFacts(table.base, table.templates, digest, origin, versions or {})
+    described = to_json_bytes(with_checksums(asdict(facts)))
+    # Tensors and facts are two files. Until both are new, the pending facts say what new tensors
+    # are, so that a table survives a kill between any two of these lines.
+    write_atomically(folder / PENDING_FACTS_FILE, described)
     write_atomically(folder / TABLE_TENSORS_FILE, content)
-    write_atomically(folder / TABLE_FACTS_FILE, to_json_bytes(with_checksums(asdict(facts))))
+    write_atomically(folder / TABLE_FACTS_FILE, described)
+    (folder / PENDING_FACTS_FILE).unlink()
 
 
 def load_table(folder: Path, base: Checkpoint | None = None) -> TaskTable:
-    """Read and verify a table; with ``base``, refuse one made for another model."""
-    facts = validate_dataclass(
-        TableFacts,
-        verify_checksums(folder, TABLE_FACTS_FILE, read_json_object(folder, TABLE_FACTS_FILE)),
-        f"read the task table {folder}",
-    )
+    """Read and verify a table.
+
+    Raises UserError for missing, damaged or inconsistent files; with ``base`` also for a table made
+    for another model.
+    """
     content = read_adapter_file(folder, TABLE_TENSORS_FILE)
-    if hashlib.sha256(content).hexdigest() != facts.sha256:
-        raise damaged_adapter(
-            folder, f"{TABLE_TENSORS_FILE} is not the file that {TABLE_FACTS_FILE} was written for"
-        )
-    prompts, templates = (
-        unpack_tensors(folder / TABLE_TENSORS_FILE, content),
-        templates_by_name(facts.templates),
-    )
+    digest = hashlib.sha256(content).hexdigest()
+    facts = _facts_of(folder, digest)
+    prompts = unpack_tensors(folder / TABLE_TENSORS_FILE, content)
+    templates = templates_by_name(facts.templates)
     if set(prompts) != set(templates):
-        raise damaged_adapter(
-            folder, f"tensors of {sorted(prompts)}, templates of {sorted(templates)}"
-        )
+        found = f"tensors of {sorted(prompts)}, templates of {sorted(templates)}"
+        raise damaged_adapter(folder, found)
     for name, template in templates.items():
-        _check(folder, facts.base, template, prompts[name])
+        _check_shape(folder, facts.base, template, prompts[name])
     if base is not None:
         check_base(folder, facts.base, base)
     return TaskTable(facts.base, facts.templates, prompts)
 
 
+def has_table(folder: Path) -> bool:
+    """Whether a table was saved in the folder."""
+    return (folder / TABLE_TENSORS_FILE).exists()
+
+
+@contextmanager
+def table_lock(folder: Path) -> Iterator[None]:
+    """Hold the folder for one process while it reads, changes and writes its table."""
+    make_folder(folder)
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _facts_of(folder: Path, digest: str) -> TableFacts:
+    """The facts written for the tensors with this SHA-256."""
+    pending = folder / PENDING_FACTS_FILE
+    if pending.exists():
+        facts = _read_facts(folder, PENDING_FACTS_FILE)
+        if facts.sha256 == digest:
+            return facts
+    facts = _read_facts(folder, TABLE_FACTS_FILE)
+    if facts.sha256 != digest:
+        found = f"{TABLE_TENSORS_FILE} is not the file that {TABLE_FACTS_FILE} was written for"
+        raise damaged_adapter(folder, found)
+    return facts
+
+
+def _read_facts(folder: Path, name: str) -> TableFacts:
+    content = verify_checksums(folder, name, read_json_object(folder, name))
+    return validate_dataclass(TableFacts, content, f"read the task table {folder}")
+
+
 def _known(tasks: Mapping[str, Template], taskname: str) -> Template:
     if taskname not in tasks:
-        raise UserError(f"use the task {taskname!r}", "the table has it not", sorted(tasks))
+        raise UserError(f"use the task {taskname!r}", "no such task in the table", sorted(tasks))
     return tasks[taskname]
 
 
-def _check(where: Path, base: BaseIdentity, template: Template, prompt: Tensor) -> None:
+def _check_shape(where: Path, base: BaseIdentity, template: Template, prompt: Tensor) -> None:
     wanted = (template.total_virtual_tokens, base.width)
-    if tuple(check_matrix(where, prompt).shape) != wanted:
+    found = tuple(check_matrix(where, prompt).shape)
+    if found != wanted:
         raise damaged_adapter(
-            where, f"the prompt of {template.taskname!r} is {tuple(prompt.shape)}, not {wanted}"
+            where, f"the prompt of {template.taskname!r} is {found}, not {wanted}"
         )

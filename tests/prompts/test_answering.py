@@ -17,7 +17,15 @@ from parabench.prompts.templates import Template, templates_by_name
 from tests.support import tiny
 
 NOTEBOOK = (
-    Template("sentiment", "<|VIRTUAL_PROMPT_0|> {sentence} sentiment:{label}", 10, (10,), None, "label", True),
+    Template(
+        "sentiment",
+        "<|VIRTUAL_PROMPT_0|> {sentence} sentiment:{label}",
+        10,
+        (10,),
+        None,
+        "label",
+        True,
+    ),
     Template(
         "intent_and_slot",
         "<|VIRTUAL_PROMPT_0|> Predict intent and slot <|VIRTUAL_PROMPT_1|> :\n{utterance}{label}",

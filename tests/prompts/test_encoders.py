@@ -180,8 +180,10 @@ def test_a_restored_encoder_goes_on_exactly(name):
         (lambda: PromptEncoder(EncoderConfig("mlp", 4, layers=1), 8, [4]), "1 layers"),
         (lambda: PromptEncoder(EncoderConfig("mlp", 4), 8, [0]), "prompt lengths"),
         (
-            lambda: PromptEncoder(EncoderConfig("mlp", 4), 8, [3], [torch.zeros(3, 8)]),
-            "a task name of 3 tokens fills its 3",
+            lambda: PromptEncoder(
+                EncoderConfig("mlp", 4), 8, [3, 3], [torch.zeros(3, 8), torch.zeros(4, 8)]
+            ),
+            "names agree in their first 3 tokens",
         ),
         (lambda: encoders.restore_encoder({}, {}), "keeps no encoder"),
     ],
@@ -189,3 +191,19 @@ def test_a_restored_encoder_goes_on_exactly(name):
 def test_what_cannot_be_built_is_refused(build, message):
     with pytest.raises(UserError, match=message):
         build()
+
+
+@pytest.mark.parametrize("kind", ["lstm", "mlp", "tpmlp"])
+def test_a_name_longer_than_the_prompt_trains_and_is_nemos_input(kind):
+    """NeMo v1.10 ``prompt_encoder.py:80-83``: the first min(L, P) input rows are the name's."""
+    torch.manual_seed(0)
+    names = [torch.randn(5, 8), torch.randn(2, 8)]
+    encoder = PromptEncoder(EncoderConfig(kind, 4), 8, [3, 3], names)
+    rows = torch.cat([names[0][:3]])
+    body = rows if encoder.lstm_head is None else encoder.lstm_head(rows)[0]
+    torch.testing.assert_close(encoder()[:3], encoder.mlp_head(body))
+    encoder().square().sum().backward()
+    assert all(weight.grad.abs().sum() > 0 for weight in encoder.mlp_head.parameters())
+    state = encoders.encoder_state(encoder)
+    again = encoders.restore_encoder(*state)
+    assert torch.equal(encoders.evaluate_prompt(again), encoders.evaluate_prompt(encoder))

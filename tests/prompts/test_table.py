@@ -13,12 +13,13 @@ from parabench.inference.decoding import decode_causal
 from parabench.inference.prompt_ids import PromptIds, embed
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
-from parabench.prompts import encoders, records, table
+from parabench.prompts import adapters, encoders, records, table
 from parabench.prompts.facts import BaseIdentity
 from parabench.prompts.initialisers import sampled_vocabulary
 from parabench.prompts.rendering import labels, render
 from parabench.prompts.soft import SoftPrompt, embedding_width, vocabulary_rows
 from parabench.prompts.templates import Template, parse_template, templates_by_name
+from parabench.store.files import write_atomically
 from parabench.training.losses import TrainingRow as TrainingRow
 from parabench.training.losses import prompt_loss
 from tests.support import tiny
@@ -195,12 +196,12 @@ def test_a_new_task_leaves_the_old_rows_bit_identical(tmp_path):
 @pytest.mark.parametrize(
     ("new", "existing", "message"),
     [
-        (["question"], ["t9"], "the table has it not"),
+        (["question"], ["t9"], "no such task in the table"),
         (["poem"], [], "it has no template"),
         (["question", "question"], [], "named twice"),
         (["t3"], ["t3"], "named twice"),
-        (["t3"], [], "the table has it"),
-        ([], ["t3"], "new_tasks is empty"),
+        (["t3"], [], "in the table already"),
+        ([], ["t3"], "no new task is named"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused(new, existing, message):
@@ -212,7 +213,7 @@ def test_a_plan_that_cannot_be_is_refused(new, existing, message):
 def test_tasks_and_templates_are_each_named_once():
     with pytest.raises(UserError, match="'question' is defined 2 times"):
         templates_by_name((TASKS["question"], TASKS["question"]))
-    with pytest.raises(UserError, match="the table has it"):
+    with pytest.raises(UserError, match="in the table already"):
         table.add_task(random_table(BASE, (3,)), Template("t3", "x", 0, ()), torch.zeros(0, 8))
     with pytest.raises(UserError, match=r"the prompt of 'u' is \(2, 9\), not \(2, 8\)"):
         table.add_task(
@@ -220,7 +221,7 @@ def test_tasks_and_templates_are_each_named_once():
             Template("u", "<|VIRTUAL_PROMPT_0|>", 2, (2,)),
             torch.zeros(2, 9),
         )
-    with pytest.raises(UserError, match="the table has it not"):
+    with pytest.raises(UserError, match="no such task in the table"):
         table.remove_task(random_table(BASE, (3,)), "t4")
 
 
@@ -254,3 +255,50 @@ def test_records_that_do_not_fit_are_named(loaded):
         30,
     )
     assert (len(rows), rejected) == (1, ["record:1"])
+
+
+@pytest.mark.parametrize("write", range(4))
+def test_a_table_survives_a_kill_between_its_writes(tmp_path, monkeypatch, write):
+    """Whatever file was written last, the table is the old one or the new one, whole."""
+    old = random_table(BASE, (3, 5))
+    table.save_table(tmp_path, old)
+    new = table.add_task(old, Template("new", "{x}<|VIRTUAL_PROMPT_0|>", 2, (2,)), torch.ones(2, 8))
+    done = []
+
+    def killed(path, data):
+        if len(done) == write:
+            raise KeyboardInterrupt
+        done.append(path)
+        write_atomically(path, data)
+
+    monkeypatch.setattr(table, "write_atomically", killed)
+    try:
+        table.save_table(tmp_path, new)
+    except KeyboardInterrupt:
+        pass
+    found = table.load_table(tmp_path)
+    assert set(found.prompts) == set(old.prompts if write < 2 else new.prompts)
+    monkeypatch.undo()
+    table.save_table(tmp_path, new)
+    assert set(table.load_table(tmp_path).prompts) == set(new.prompts)
+    assert not (tmp_path / table.PENDING_FACTS_FILE).exists()
+
+
+def test_tables_of_one_base_are_merged():
+    one, other = random_table(BASE, (3,)), random_table(BASE, (5,), seed=1)
+    merged = table.merge_tables([one, other])
+    assert [template.taskname for template in merged.templates] == ["t3", "t5"]
+    assert torch.equal(merged.prompts["t5"], other.prompts["t5"])
+    with pytest.raises(UserError, match="in the table already"):
+        table.merge_tables([one, one])
+    with pytest.raises(UserError, match="merge tables of one base model"):
+        table.merge_tables([one, random_table(BaseIdentity("other", 8, 21, 1, 1), (5,))])
+
+
+def test_one_task_of_a_table_is_an_adapter(tmp_path):
+    whole = random_table(BASE, (3, 5))
+    adapter = table.task_adapter(whole, "t5")
+    adapters.save_adapter(tmp_path, adapter.prompt, adapter.facts)
+    assert torch.equal(adapters.load_adapter(tmp_path).prompt, whole.prompts["t5"])
+    with pytest.raises(UserError, match="no such task in the table"):
+        table.task_adapter(whole, "t9")
