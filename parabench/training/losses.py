@@ -29,7 +29,8 @@ GROUP_TOKENS = {"cpu": 192, "cuda": 16384}
 class TrainingRow(NamedTuple):
     """One training row as token ids: what the model is given, and what it must say (EOS included).
 
-    An id of ``-1 - k`` stands for row ``k`` of the soft prompt.
+    An id of ``-1 - k`` stands for row ``k`` of the soft prompt. In a target, where a template has
+    virtual tokens inside the text that is learned, such an id is read and never predicted.
     """
 
     source: list[int]
@@ -43,7 +44,12 @@ def row_length(row: TrainingRow) -> int:
 
 def target_tokens(rows: Sequence[TrainingRow]) -> int:
     """How many tokens the loss is a mean of."""
-    return sum(len(row.target) for row in rows)
+    return sum(len(predicted_places(row)) for row in rows)
+
+
+def predicted_places(row: TrainingRow) -> list[int]:
+    """The places within the target of its words; the others are rows of the prompt."""
+    return [place for place, token in enumerate(row.target) if token >= 0]
 
 
 def causal_loss(model: PreTrainedModel, rows: Sequence[TrainingRow]) -> Float[Tensor, ""]:
@@ -142,9 +148,10 @@ def _group_nll(
     predicting: list[int] = []
     for row, span in zip(group, spans(lengths), strict=True):
         # The first target is predicted from the last position of the source.
-        predicting.extend(span[len(row.source) - 1 :])
+        first = len(row.source) - 1
+        predicting.extend(span[first + place] for place in predicted_places(row))
     hidden = prefix.hidden_states(embedded, lengths)
-    targets = torch.tensor([token for row in group for token in row.target], device=device)
+    targets = _predicted_tokens(group, device)
     return _head_nll(model, hidden[torch.tensor(predicting, device=device)], targets)
 
 
@@ -206,11 +213,17 @@ def _causal_layout(rows: Sequence[TrainingRow], device: torch.device) -> _Causal
     for line, row in enumerate(rows):
         # The first target is predicted from the last position of the source.
         first = len(row.source) - 1
-        lines.extend([line] * len(row.target))
-        places.extend(range(first, first + len(row.target)))
-    targets = torch.tensor([token for row in rows for token in row.target], device=device)
+        predicted = predicted_places(row)
+        lines.extend([line] * len(predicted))
+        places.extend(first + place for place in predicted)
+    targets = _predicted_tokens(rows, device)
     predicting = (torch.tensor(lines, device=device), torch.tensor(places, device=device))
     return _CausalLayout(ids, predicting, targets)
+
+
+def _predicted_tokens(rows: Sequence[TrainingRow], device: torch.device) -> Int[Tensor, " M"]:
+    tokens = [row.target[place] for row in rows for place in predicted_places(row)]
+    return torch.tensor(tokens, device=device)
 
 
 def _check_rows(rows: Sequence[TrainingRow]) -> None:

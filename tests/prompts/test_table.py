@@ -2,6 +2,7 @@
 mixed batch.
 """
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -272,10 +273,8 @@ def test_a_table_survives_a_kill_between_its_writes(tmp_path, monkeypatch, write
         write_atomically(path, data)
 
     monkeypatch.setattr(table, "write_atomically", killed)
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         table.save_table(tmp_path, new)
-    except KeyboardInterrupt:
-        pass
     found = table.load_table(tmp_path)
     assert set(found.prompts) == set(old.prompts if write < 2 else new.prompts)
     monkeypatch.undo()
