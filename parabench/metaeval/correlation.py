@@ -1,0 +1,227 @@
+"""How two rows of numbers agree, and whether one column agrees better: measures and tests.
+
+Items that share a source are not independent, so every interval and test resamples, or swaps,
+whole sources (called clusters here).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import stats
+
+from parabench.stats.clusters import cluster_rows
+from parabench.stats.significance import DRAWS_IN_MEMORY
+
+Vector = Float[np.ndarray, " N"]
+
+_TIE = 1e-12
+"""Two values closer than this are equal: sums of the same numbers in another order differ so."""
+
+
+@dataclass(frozen=True)
+class IntervalEstimate:
+    """A value with its 95 % bootstrap interval over sources."""
+
+    value: float
+    low: float
+    high: float
+
+
+def pearson(a: Vector, b: Vector) -> float:
+    """Linear correlation; NaN where either side is constant."""
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return np.nan
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def spearman(a: Vector, b: Vector) -> float:
+    """Correlation of ranks, tied values sharing the mean of their ranks."""
+    return pearson(stats.rankdata(a), stats.rankdata(b))
+
+
+def kendall(a: Vector, b: Vector) -> float:
+    """Kendall's tau-b: concordant minus discordant pairs, corrected for ties.
+
+    NaN where either side is constant.
+    """
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return np.nan
+    return float(stats.kendalltau(a, b).statistic)
+
+
+MEASURES: dict[str, Callable[[Vector, Vector], float]] = {
+    "pearson": pearson,
+    "spearman": spearman,
+    "kendall": kendall,
+}
+
+
+def correlations(
+    values: Vector, people: Vector, clusters: Sequence[str], seed: int, resamples: int = 1000
+) -> dict[str, IntervalEstimate]:
+    """Pearson, Spearman and Kendall over all items, and each as ``…-within``.
+
+    The latter is the mean of the correlations within single sources, which takes out how hard a
+    source is. Sources with one item, or whose items are all rated alike, have none.
+
+    Args:
+        values: a column, one number an item.
+        people: the mean rating of each item.
+        clusters: the source of each item.
+        seed: of the bootstrap.
+        resamples: bootstrap samples of whole sources.
+    """
+    rows = cluster_rows(len(values), clusters)
+    chosen = np.random.default_rng(seed).integers(len(rows), size=(resamples, len(rows)))
+    samples = [_rows_of(rows, draw) for draw in chosen]
+    found = {}
+    for name, measure in MEASURES.items():
+        drawn = [measure(values[sample], people[sample]) for sample in samples]
+        found[name] = with_interval(measure(values, people), np.array(drawn))
+        # A source's own correlation is the same in every sample that it is drawn into, so it is
+        # computed once: chosen is [resamples, clusters], and so is within[chosen].
+        within = np.array([measure(values[one], people[one]) for one in rows])
+        mean = float(_defined_mean(within))
+        found[f"{name}-within"] = with_interval(mean, _defined_mean(within[chosen]))
+    return found
+
+
+def _rows_of(
+    rows: Sequence[Int[np.ndarray, " _"]], clusters: Int[np.ndarray, " S"]
+) -> Int[np.ndarray, " _"]:
+    return np.concatenate([rows[cluster] for cluster in clusters])
+
+
+def _defined_mean(values: Float[np.ndarray, "*draws M"]) -> Float[np.ndarray, "*draws"]:
+    """The mean without NaN; NaN where nothing is defined, and no warning for it."""
+    count = (~np.isnan(values)).sum(axis=-1)
+    mean = np.nansum(values, axis=-1) / np.maximum(count, 1)
+    return np.asarray(np.where(count > 0, mean, np.nan))
+
+
+def pairwise_accuracy(
+    values: Vector, people: Vector, clusters: Sequence[str]
+) -> tuple[Float[np.ndarray, " S"], Float[np.ndarray, " S"]]:
+    """How many pairs of one source a column orders as people ordered them, and of how many.
+
+    Returns both counts for each source. A tie in ``values`` counts half; pairs that ``people``
+    rated alike are left out. ``clusters`` is the source of each item.
+    """
+    agreed, compared = [], []
+    for rows in cluster_rows(len(values), clusters):
+        one, other = np.triu_indices(len(rows), 1)
+        wanted = np.sign(people[rows][one] - people[rows][other])
+        found = np.sign(values[rows][one] - values[rows][other])
+        # The product is 1 in agreement, -1 in disagreement, 0 for a tie: scores of 1, 0 and 1/2.
+        scores = (1 + wanted * found) / 2
+        apart = wanted != 0
+        agreed.append(scores[apart].sum())
+        compared.append(apart.sum())
+    return np.array(agreed, dtype=float), np.array(compared, dtype=float)
+
+
+def ratio_with_interval(
+    parts: Vector, wholes: Vector, clusters: Sequence[str] | None, seed: int, resamples: int
+) -> IntervalEstimate:
+    """The sum of ``parts`` over the sum of ``wholes``, with its interval over ``clusters``.
+
+    Whole clusters are drawn ``resamples`` times by ``seed``; None makes each row a cluster.
+    """
+    rows = cluster_rows(len(parts), clusters)
+    chosen = np.random.default_rng(seed).integers(len(rows), size=(resamples, len(rows)))
+    # Sums by cluster first: a sample is then a sum of a few numbers, whatever the number of rows.
+    part_sums = np.array([parts[one].sum() for one in rows])
+    whole_sums = np.array([wholes[one].sum() for one in rows])
+    drawn = part_sums[chosen].sum(axis=1) / np.maximum(whole_sums[chosen].sum(axis=1), 1)
+    return with_interval(float(parts.sum() / wholes.sum()), drawn)
+
+
+def with_interval(value: float, draws: Float[np.ndarray, " R"]) -> IntervalEstimate:
+    """A value and the middle 95 % of its bootstrap draws, undefined draws left out."""
+    defined = draws[~np.isnan(draws)]
+    if not len(defined):
+        return IntervalEstimate(float(value), np.nan, np.nan)
+    low, high = np.percentile(defined, [2.5, 97.5])
+    return IntervalEstimate(float(value), float(low), float(high))
+
+
+# ---- does one column agree better than another?
+
+
+def williams(r_a: float, r_b: float, r_ab: float, count: int) -> tuple[float, float]:
+    """Williams' test that two columns correlate equally with people.
+
+    For independent items (Williams 1959; Steiger 1980, equation 7); with shared sources use
+    ``swap_test``.
+
+    Args:
+        r_a: correlation of the first column with people.
+        r_b: correlation of the second column with people.
+        r_ab: correlation of the two columns with each other.
+        count: number of items.
+
+    Returns:
+        t with ``count`` - 3 degrees of freedom, and the two-sided p.
+    """
+    determinant = 1 - r_a**2 - r_b**2 - r_ab**2 + 2 * r_a * r_b * r_ab
+    mean = (r_a + r_b) / 2
+    spread = 2 * (count - 1) / (count - 3) * determinant + mean**2 * (1 - r_ab) ** 3
+    t = (r_a - r_b) * np.sqrt((count - 1) * (1 + r_ab) / spread)
+    return float(t), float(2 * stats.t.sf(abs(t), count - 3))
+
+
+def swap_test(
+    a: Vector, b: Vector, people: Vector, clusters: Sequence[str], seed: int, draws: int = 10_000
+) -> float:
+    """Two-sided p that two columns have the same Pearson correlation with people.
+
+    A randomisation test: in each draw the two columns are swapped on a random half of the sources.
+    p = (c + 1) / (draws + 1) with c draws as far apart as observed or farther, ties counted.
+
+    Args:
+        a: the first column, one number an item.
+        b: the second column.
+        people: the mean rating of each item.
+        clusters: the source of each item; its items are swapped together.
+        seed: of the swaps.
+        draws: number of swaps.
+    """
+    rows = cluster_rows(len(a), clusters)
+    cluster_of_row = np.empty(len(a), dtype=int)
+    for place, members in enumerate(rows):
+        cluster_of_row[members] = place
+    # Columns of different units cannot be exchanged, so both get mean 0 and deviation 1.
+    a, b = stats.zscore(a), stats.zscore(b)
+    observed = abs(pearson(a, people) - pearson(b, people))
+    generator = np.random.default_rng(seed)
+    as_far = 0
+    for start in range(0, draws, DRAWS_IN_MEMORY):
+        count = min(DRAWS_IN_MEMORY, draws - start)
+        # One coin for each draw and source, [count, clusters], copied to its items, [count, N].
+        swapped = generator.random((count, len(rows)))[:, cluster_of_row] < 0.5
+        first, second = np.where(swapped, b, a), np.where(swapped, a, b)
+        drawn = np.abs(_row_pearson(first, people) - _row_pearson(second, people))
+        as_far += int((drawn >= observed - _TIE).sum())
+    return (as_far + 1) / (draws + 1)
+
+
+def _row_pearson(rows: Float[np.ndarray, "R N"], people: Vector) -> Float[np.ndarray, " R"]:
+    """The Pearson correlation of each row with ``people``."""
+    return stats.zscore(rows, axis=1) @ stats.zscore(people) / len(people)
+
+
+def fleiss_kappa(counts: Int[np.ndarray, "N L"]) -> float:
+    """Agreement of raters beyond chance (Fleiss 1971).
+
+    ``counts`` says how many raters gave each of L labels to each of N items.
+    """
+    raters = counts.sum(axis=1)
+    agreeing_pairs = (counts * (counts - 1)).sum(axis=1)
+    agreed = (agreeing_pairs / (raters * (raters - 1))).mean()
+    label_shares = counts.sum(axis=0) / counts.sum()
+    expected = (label_shares**2).sum()
+    return float((agreed - expected) / (1 - expected))
