@@ -42,7 +42,7 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {
         "pipeline": "batch_invariance estimates plan processes provenance runner",
-        "metaeval": "agreement judgments probes rating table",
+        "metaeval": "agreement correlation judgments probes rating rating_sheets table",
         "explore": "demo mappage nearest promptmap",
         "mini": "documents grammar language lexicon recipe speech tokenizer",
     },

@@ -67,12 +67,12 @@ def read_ratings_command(
     """Join filled-in sheets with their key: judgments for `parabench meta`, and each system's mean
     rating.
     """
-    from parabench.metaeval import rating
+    from parabench.metaeval import rating, rating_sheets
     from parabench.render.escape import visible
     from parabench.store.files import write_atomically
 
     items = rating.read_key(key)
-    rated = rating.read_sheets(sheets, items)
+    rated = rating_sheets.read_sheets(sheets, items)
     write_atomically(output, rating.judgments_jsonl(rated).encode())
     asked = sum(len(item.texts) for item in items)
     given = sum(len(one.ratings) for one in rated)

@@ -1,10 +1,14 @@
-"""What people said about paraphrases: native formats of published data, and one general format.
+"""What people said about paraphrases: formats of published data sets, and one general format.
 
-General format, JSON Lines, one judged text or one preference a line. ``references``, ``cluster``,
-``systems`` (who wrote the text) and ``votes`` (of each rater: 1 for the chosen text, 0 for the
-other, .5 for neither) may be left out: ``{"source": "…", "references": ["…"], "text": "…",
-"ratings": [3, 4, 4], "cluster": "…", "systems": ["…"]}`` ``{"source": "…", "references": ["…"],
-"chosen": "…", "rejected": "…", "cluster": "…", "votes": [1, 1, 0]}``
+General format, JSON Lines, one rated text or one preference a line::
+
+    {"source": "…", "references": ["…"], "text": "…", "ratings": [3, 4, 4],
+     "cluster": "…", "systems": ["…"]}
+    {"source": "…", "references": ["…"], "chosen": "…", "rejected": "…",
+     "cluster": "…", "votes": [1, 1, 0]}
+
+``references``, ``cluster``, ``systems`` (who wrote the text) and ``votes`` (of each rater: 1 for
+the chosen text, 0 for the other, .5 for neither) may be left out.
 """
 
 from __future__ import annotations
@@ -22,10 +26,10 @@ from parabench.contracts import Example, UserError
 
 @dataclass(frozen=True)
 class RatedText:
-    """A text and what each rater gave it; items of one ``cluster`` share a source and are not
-    independent.
+    """A text and what each rater gave it.
 
-    ``systems`` wrote it, where that is known.
+    Items of one ``cluster`` share a source and are not independent. ``systems`` wrote the text,
+    where that is known.
     """
 
     example: Example
@@ -36,14 +40,15 @@ class RatedText:
 
     @property
     def rating(self) -> float:
-        """The raters' mean."""
+        """The mean of the raters."""
         return sum(self.ratings) / len(self.ratings)
 
 
 @dataclass(frozen=True)
 class Preference:
-    """Two texts for one source, of which people preferred the first; ``votes`` of each rater, 1 for
-    it, 0 against.
+    """Two texts for one source, of which people preferred ``chosen``.
+
+    ``votes`` has a number for each rater: 1 for the chosen text, 0 for the other, .5 for neither.
     """
 
     example: Example
@@ -57,16 +62,23 @@ Judgment = RatedText | Preference
 
 
 def with_source_as_reference(items: Sequence[Judgment]) -> list[Judgment]:
-    """The items with the source in place of all references, for data that has none: likeness to the
-    source.
+    """The judgments with the source as the only reference, for data that has none.
+
+    Columns against references then measure likeness to the source.
     """
-    examples = (replace(item.example, references=(item.example.source,)) for item in items)
-    return [replace(item, example=example) for item, example in zip(items, examples, strict=True)]
+    changed: list[Judgment] = []
+    for item in items:
+        example = replace(item.example, references=(item.example.source,))
+        changed.append(replace(item, example=example))
+    return changed
 
 
 def read_judgments(path: Path, layout: str = "jsonl") -> list[Judgment]:
-    """All items of a file in one of ``LAYOUTS``; raises UserError naming the line that cannot be
-    read.
+    """Read all judgments of a file in one of ``LAYOUTS``.
+
+    Raises:
+        UserError: where there is no such layout, or the file cannot be read in it or holds no
+            judgment.
     """
     if layout not in LAYOUTS:
         raise UserError(f"read judgments laid out as {layout!r}", "no such layout", sorted(LAYOUTS))
@@ -75,9 +87,10 @@ def read_judgments(path: Path, layout: str = "jsonl") -> list[Judgment]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"read judgments from {path}", str(error)) from None
     except (ValueError, KeyError, TypeError, StopIteration) as error:
-        mend = f"give the file's own layout: {', '.join(sorted(LAYOUTS))}"
         raise UserError(
-            f"read judgments from {path} as {layout}", f"{type(error).__name__}: {error}", mend=mend
+            f"read judgments from {path} as {layout}",
+            f"{type(error).__name__}: {error}",
+            mend=f"give the file's own layout: {', '.join(sorted(LAYOUTS))}",
         ) from None
     if not found:
         raise UserError(f"read judgments from {path}", "no judged text")
@@ -87,23 +100,17 @@ def read_judgments(path: Path, layout: str = "jsonl") -> list[Judgment]:
 def _general(text: str) -> Iterator[Judgment]:
     for number, line in enumerate(_lines(text), start=1):
         try:
-            row = json.loads(line)
-            yield _item(row, str(number))
+            yield _judgment(json.loads(line), str(number))
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"line {number}: {type(error).__name__} {error}") from None
 
 
-def _item(row: Mapping[str, Any], identity: str) -> Judgment:
+def _judgment(row: Mapping[str, Any], identity: str) -> Judgment:
     example = Example(identity, row["source"], tuple(row.get("references", ())))
     cluster = row.get("cluster", row["source"])
     if "chosen" in row:
-        return Preference(
-            example,
-            row["chosen"],
-            row["rejected"],
-            cluster,
-            tuple(map(float, row.get("votes", ()))),
-        )
+        votes = tuple(map(float, row.get("votes", ())))
+        return Preference(example, row["chosen"], row["rejected"], cluster, votes)
     ratings = tuple(map(float, row["ratings"]))
     if not ratings:
         raise ValueError("no ratings")
@@ -111,47 +118,50 @@ def _item(row: Mapping[str, Any], identity: str) -> Judgment:
 
 
 def _twitter_para(text: str) -> Iterator[Judgment]:
-    """Shen et al. 2022, in JSON Lines: a source, a reference, and candidates with their mean vote,
-    0 to 1.
-    """
+    """Shen et al. 2022, JSON Lines: a source, a reference, and candidates with mean votes 0 to 1."""
     for number, line in enumerate(_lines(text)):
         row = json.loads(line)
         for place, candidate in enumerate(row["candidates"]):
             example = Example(f"{number}.{place}", row["source"], (row["reference"],))
-            yield RatedText(example, candidate["text"], (float(candidate["human"]),), row["source"])
+            ratings = (float(candidate["human"]),)
+            yield RatedText(example, candidate["text"], ratings, row["source"])
 
 
 def _strap(text: str) -> Iterator[Judgment]:
-    """Krishna et al. 2020, a row a rater: system, worker, item, label, source, text. Labels above
-    0: meaning kept.
+    """Krishna et al. 2020, TSV, a row a rater: system, worker, item, label, source, text.
+
+    Labels above 0 say that the meaning is kept.
     """
     rows = csv.DictReader(_lines(text), delimiter="\t", quoting=csv.QUOTE_NONE)
-    keyed = sorted(rows, key=lambda row: (row["system"], int(row["item"])))
-    for (system, item), group in groupby(keyed, key=lambda row: (row["system"], row["item"])):
-        judged = list(group)
-        example = Example(f"{system}.{item}", judged[0]["text1"], ())
-        labels = tuple(float(int(row["label"]) > 0) for row in judged)
-        yield RatedText(example, judged[0]["text2"], labels, judged[0]["text1"], (system,))
+    ordered = sorted(rows, key=lambda row: (row["system"], int(row["item"])))
+    grouped = groupby(ordered, key=lambda row: (row["system"], row["item"]))
+    for (system, item), group in grouped:
+        raters = list(group)
+        source, paraphrase = raters[0]["text1"], raters[0]["text2"]
+        example = Example(f"{system}.{item}", source, ())
+        labels = tuple(float(int(row["label"]) > 0) for row in raters)
+        yield RatedText(example, paraphrase, labels, source, (system,))
 
 
 def _apty(text: str) -> Iterator[Judgment]:
-    """Meier et al. 2024, ``apty_ranked.json``: an original, the paraphrase ranked above another
-    one, and ranks.
-    """
+    """Meier et al. 2024, ``apty_ranked.json``: a paraphrase ranked above another one."""
     for number, row in enumerate(json.loads(text)):
-        example, chosen, rejected = (
-            Example(str(number), row["original"], ()),
-            row["chosen"],
-            row["rejected"],
-        )
+        example = Example(str(number), row["original"], ())
+        chosen, rejected = row["chosen"], row["rejected"]
         ranks = zip(chosen["ranks"], rejected["ranks"], strict=True)
-        votes = tuple((first < second) + 0.5 * (first == second) for first, second in ranks)
+        votes = tuple(_vote(first, second) for first, second in ranks)
         yield Preference(example, chosen["text"], rejected["text"], row["original"], votes)
 
 
+def _vote(chosen: int, rejected: int) -> float:
+    """One rater's vote from the ranks given to both texts, 1 being the best rank."""
+    return (chosen < rejected) + 0.5 * (chosen == rejected)
+
+
 def _lines(text: str) -> list[str]:
-    """Lines end at line feeds alone: ``splitlines`` would also cut at separators that stand inside
-    a tweet.
+    """The lines of a text, which end at line feeds alone.
+
+    ``splitlines`` would also cut at separators such as U+2028 that occur inside a tweet.
     """
     return text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
 

@@ -1,5 +1,7 @@
-"""Does a column notice that the meaning has changed? Good paraphrases, slightly edited, scored
-against themselves.
+"""Does a column notice that the meaning has changed? Perturbation tests.
+
+A good paraphrase is edited slightly so that it no longer means the same, and both are scored. After
+CheckList (Ribeiro et al. 2020) and DEMETR (Karpinska et al. 2022).
 """
 
 from __future__ import annotations
@@ -14,16 +16,19 @@ from jaxtyping import Float
 from parabench.contracts import Column, Example, Scorer, UserError
 from parabench.data.normalise import Normaliser
 from parabench.data.perturbations import PERTURBATIONS, Perturbation
-from parabench.stats import significance
+from parabench.stats.arrays import per_example
+from parabench.stats.significance import difference
+
+_NO_CHANGE = 1e-9
+"""A column that moves by less has not moved: it may add the same numbers in another order."""
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What one perturbation does to one column, on the ``count`` of ``total`` texts that it applies
-    to.
+    """What one perturbation does to one column, on the ``count`` of ``total`` texts it applies to.
 
-    ``lowered`` is the share of texts that the edit makes worse in the column's own direction, a tie
-    not counting. ``effect`` is the column on edited texts minus the column on the same texts
+    ``lowered`` is the share of texts that the edit makes worse in the column's own direction; a tie
+    does not count. ``effect`` is the column on edited texts minus the column on the same texts
     unedited, with its 95 % interval over clusters; for a column that is a mean, it is the mean
     effect.
     """
@@ -40,8 +45,9 @@ class ProbeResult:
 
 @dataclass(frozen=True)
 class Probe:
-    """A reference, taken out of its example to be the text, and its edits; None where a rule does
-    not apply.
+    """A reference taken out of its example to be the text, and its edits by perturbation.
+
+    An edit is None where its rule does not apply. ``example`` keeps the other references.
     """
 
     example: Example
@@ -50,24 +56,24 @@ class Probe:
 
 
 def make_probes(examples: Sequence[Example], seed: int) -> list[Probe]:
-    """One reference of every example by the seed, judged by the others; UserError if one has no
-    other.
+    """Draw one reference of every example by ``seed``, to be judged by the others.
+
+    Raises:
+        UserError: where an example has fewer than two references.
     """
     made = []
     for example in examples:
         if len(example.references) < 2:
-            found = f"example {example.id!r} has {len(example.references)}"
             raise UserError(
                 "probe with one reference judged by others",
-                found,
+                f"example {example.id!r} has {len(example.references)}",
                 mend="give every example two or more",
             )
+        # A generator for each example: leaving some out does not change the draws of the rest.
         generator = random.Random(f"{seed}-{example.id}")
         place = generator.randrange(len(example.references))
-        text, others = (
-            example.references[place],
-            example.references[:place] + example.references[place + 1 :],
-        )
+        text = example.references[place]
+        others = example.references[:place] + example.references[place + 1 :]
         edits = tuple(rule.edit(text, generator) for rule in PERTURBATIONS)
         made.append(Probe(replace(example, references=others), text, edits))
     return made
@@ -76,51 +82,57 @@ def make_probes(examples: Sequence[Example], seed: int) -> list[Probe]:
 def probe_scorer(
     scorer: Scorer, made: Sequence[Probe], seed: int, plain: Normaliser, resamples: int = 1000
 ) -> Iterator[ProbeResult]:
-    """Every perturbation against every column that has a better direction; texts are normalised as
-    in a run.
+    """Test every perturbation on every column of a scorer that has a better direction.
+
+    Args:
+        scorer: measures the texts before and after each edit.
+        made: the probes.
+        seed: of the bootstrap.
+        plain: normalises texts as a run does.
+        resamples: bootstrap samples of whole clusters.
     """
     before = _measure(scorer, made, [probe.text for probe in made], plain)
     for place, rule in enumerate(PERTURBATIONS):
-        rows = [row for row, probe in enumerate(made) if probe.edits[place] is not None]
-        edited = [text for probe in made if (text := probe.edits[place]) is not None]
-        if rows:
-            chosen = [made[row] for row in rows]
-            after = _measure(scorer, chosen, edited, plain)
-            yield from _compared(
-                scorer, rule, chosen, after, before[rows], len(made), seed, resamples
-            )
+        rows, edited = [], []
+        for row, probe in enumerate(made):
+            edit = probe.edits[place]
+            if edit is not None:
+                rows.append(row)
+                edited.append(edit)
+        if not rows:
+            continue
+        chosen = [made[row] for row in rows]
+        after = _measure(scorer, chosen, edited, plain)
+        clusters = [probe.example.cluster or probe.example.id for probe in chosen]
+        compared = _compare(scorer, after, before[rows], clusters, seed, resamples)
+        for column, lowered, effect, low, high in compared:
+            yield ProbeResult(column, rule, len(rows), len(made), lowered, effect, low, high)
 
 
 def _measure(
     scorer: Scorer, made: Sequence[Probe], texts: Sequence[str], plain: Normaliser
 ) -> Float[np.ndarray, "N K"]:
-    return scorer.measure(
-        [plain.example(probe.example) for probe in made], [plain(text) for text in texts]
-    )
+    examples = [plain.example(probe.example) for probe in made]
+    return scorer.measure(examples, [plain(text) for text in texts])
 
 
-def _compared(
+def _compare(
     scorer: Scorer,
-    rule: Perturbation,
-    made: Sequence[Probe],
     after: Float[np.ndarray, "N K"],
     before: Float[np.ndarray, "N K"],
-    total: int,
+    clusters: Sequence[str],
     seed: int,
     resamples: int,
-) -> Iterator[ProbeResult]:
-    clusters = [probe.example.cluster or probe.example.id for probe in made]
-    effect, low, high = significance.difference(
+) -> Iterator[tuple[Column, float, float, float, float]]:
+    """Of each column: share lowered, effect, and both ends of its interval."""
+    effect, low, high = difference(
         scorer.combine, after, before, seed, resamples, clusters=clusters
     )
-    steps = _by_example(scorer, after) - _by_example(scorer, before)
+    steps = per_example(scorer.combine, after) - per_example(scorer.combine, before)
     for place, column in enumerate(scorer.columns):
-        if column.better != "none":
-            sign = 1 if column.better == "up" else -1
-            share = float((sign * steps[:, place] < -1e-9).mean())
-            ends = (float(effect[place]), float(low[place]), float(high[place]))
-            yield ProbeResult(column, rule, len(made), total, share, *ends)
-
-
-def _by_example(scorer: Scorer, statistics: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N C"]:
-    return np.stack([scorer.combine(row[None]) for row in statistics])
+        if column.better == "none":
+            continue
+        sign = 1 if column.better == "up" else -1
+        lowered = sign * steps[:, place] < -_NO_CHANGE
+        ends = float(effect[place]), float(low[place]), float(high[place])
+        yield column, float(lowered.mean()), *ends

@@ -1,7 +1,6 @@
-"""Blind rating sheets: outputs of a run in random order behind letters, a key beside them, and the
-way back.
+"""Blind rating sheets: outputs of a run in random order behind letters, and a key beside them.
 
-What comes back are judgments in the general format of ``parabench.metaeval.judgments``, on which
+Filled in, they become judgments in the general format of ``parabench.metaeval.judgments``, on which
 scorers are tested. A text that several systems wrote is shown once and counts for each of them.
 """
 
@@ -11,16 +10,19 @@ import csv
 import io
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
+import numpy as np
+
 from parabench.contracts import Example, UserError
 from parabench.render.escape import csv_text
 from parabench.report.results import RunResults
 from parabench.stats.leave_one_out import without_reference
+from parabench.stats.significance import interval
 from parabench.store.files import read_bytes
 
 _KEY_FORMAT = "parabench rating key 1"
@@ -35,10 +37,10 @@ How well does each text say the same as its source, in other words?
   2  part of the meaning is lost or wrong
   {LOWEST}  another meaning, nonsense, empty, or a mere copy of the source
 
-Fill in the column "rating" with whole or half numbers from {LOWEST} to {HIGHEST}, and "comment" if you like. Leave a
-rating empty if you cannot decide. Change nothing else: every row is checked against the key when the sheet is read.
-The letters mean something else in each item. An apostrophe at the start of a text keeps spreadsheets from computing
-it. Save the file as CSV.
+Fill in the column "rating" with whole or half numbers from {LOWEST} to {HIGHEST}, and "comment" if
+you like. Leave a rating empty if you cannot decide. Change nothing else: every row is checked against
+the key when the sheet is read. The letters mean something else in each item. An apostrophe at the
+start of a text keeps spreadsheets from computing it. Save the file as CSV.
 """
 
 
@@ -68,246 +70,15 @@ class CollectedRatings:
     shown: AnonymousText
     ratings: tuple[float, ...]
 
-
-def draw_rating_items(
-    results: RunResults, systems: Sequence[str], count: int, seed: int
-) -> list[RatingItem]:
-    """``count`` examples in random order, each with its texts in random order; all of them if there
-    are fewer.
-
-    Only examples that every system answered are drawn. UserError for a system that the run has not.
-    """
-    for name in systems:
-        if name not in results.outputs:
-            raise UserError(
-                f"rate {name!r}", "the run has no outputs of it", sorted(results.outputs)
-            )
-    if not 1 <= len(systems) <= len(ascii_uppercase):
-        raise UserError(
-            "make a rating sheet",
-            f"{len(systems)} systems",
-            mend=f"name 1 to {len(ascii_uppercase)}",
-        )
-    chance = random.Random(seed)
-    whole = [
-        e for e in results.examples if all(e.id in results.outputs[name].texts for name in systems)
-    ]
-    if not whole or count < 1:
-        found = f"{len(whole)} examples that all systems answered, {count} asked for"
-        raise UserError("make a rating sheet", found, mend="finish the run, or name fewer systems")
-    chosen = chance.sample(whole, min(count, len(whole)))
-    return [
-        _item(results, systems, number, example, chance) for number, example in enumerate(chosen, 1)
-    ]
-
-
-def _item(
-    results: RunResults,
-    systems: Sequence[str],
-    number: int,
-    example: Example,
-    chance: random.Random,
-) -> RatingItem:
-    """One source; where people wrote a text for every turn, that of one turn is shown and is no
-    reference.
-    """
-    texts = {name: results.outputs[name].texts[example.id] for name in systems}
-    turns = max(map(len, texts.values()))
-    turn = chance.randrange(turns)
-    by_text: dict[str, list[str]] = {}
-    for name, written in texts.items():
-        by_text.setdefault(written[turn % len(written)], []).append(name)
-    order = zip(ascii_uppercase, chance.sample(sorted(by_text), len(by_text)), strict=False)
-    shown = tuple(AnonymousText(letter, text, tuple(by_text[text])) for letter, text in order)
-    return RatingItem(number, without_reference(example, turn) if turns > 1 else example, shown)
-
-
-def rating_sheet(items: Sequence[RatingItem]) -> str:
-    """The sheet as CSV with a byte order mark, which tells spreadsheets that it is UTF-8; no system
-    is named in it.
-    """
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\r\n")
-    writer.writerow(HEAD)
-    for item in items:
-        for shown in item.texts:
-            writer.writerow(
-                [
-                    item.number,
-                    shown.letter,
-                    csv_text(item.example.source),
-                    csv_text(shown.text),
-                    "",
-                    "",
-                ]
-            )
-    return "\ufeff" + file.getvalue()
-
-
-def rating_key(items: Sequence[RatingItem], facts: Mapping[str, Any]) -> str:
-    """What the sheet hides, as JSON; ``facts`` say of what run and seed it is."""
-    content = [
-        {
-            "item": item.number,
-            "id": item.example.id,
-            "source": item.example.source,
-            "references": item.example.references,
-            "texts": [
-                {"letter": one.letter, "text": one.text, "systems": one.systems}
-                for one in item.texts
-            ],
-        }
-        for item in items
-    ]
-    return json.dumps({"format": _KEY_FORMAT, **facts, "items": content}, indent=1) + "\n"
-
-
-def read_key(path: Path) -> list[RatingItem]:
-    """The items of a key; UserError where the file is none."""
-    try:
-        found = json.loads(read_bytes(path))
-        if found["format"] != _KEY_FORMAT:
-            raise ValueError(f"format {found['format']!r}")
-        return [
-            RatingItem(
-                one["item"],
-                Example(one["id"], one["source"], tuple(one["references"])),
-                tuple(
-                    AnonymousText(text["letter"], text["text"], tuple(text["systems"]))
-                    for text in one["texts"]
-                ),
-            )
-            for one in found["items"]
-        ]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        mend = "give the .key.json that was written beside the sheet"
-        raise UserError(
-            f"read the key {path}", f"{type(error).__name__}: {error}", mend=mend
-        ) from None
-
-
-def read_sheets(paths: Sequence[Path], items: Sequence[RatingItem]) -> list[CollectedRatings]:
-    """All raters' sheets against their key: every text that somebody rated, with the ratings in
-    order of the sheets.
-
-    UserError with file and line for a row that is changed, unknown, there twice or missing, or a
-    rating out of range.
-    """
-    known = {
-        (str(item.number), shown.letter): (item, shown) for item in items for shown in item.texts
-    }
-    ratings: dict[tuple[str, str], list[float]] = {place: [] for place in known}
-    for path in paths:
-        for place, rating in _read_sheet(path, known):
-            ratings[place].append(rating)
-    found = [
-        CollectedRatings(*known[place], tuple(given)) for place, given in ratings.items() if given
-    ]
-    if not found:
-        raise UserError(
-            f"read {', '.join(map(str, paths))}",
-            "not one rating",
-            mend='fill in the column "rating"',
-        )
-    return found
-
-
-def _read_sheet(
-    path: Path, known: Mapping[tuple[str, str], tuple[RatingItem, AnonymousText]]
-) -> Iterator[tuple[tuple[str, str], float]]:
-    seen: dict[tuple[str, str], int] = {}
-    for line, row in _rows(path):
-        place = row["item"].strip(), row["letter"].strip()
-        if place not in known:
-            raise _wrong(
-                path, line, f"item {place[0]!r}, letter {place[1]!r}, which the key has not"
-            )
-        if place in seen:
-            raise _wrong(
-                path,
-                line,
-                f"item {place[0]}, letter {place[1]} again; it stood in line {seen[place]}",
-            )
-        seen[place] = line
-        item, shown = known[place]
-        for name, wanted in (("source", item.example.source), ("text", shown.text)):
-            if row[name] != csv_text(wanted):
-                raise _wrong(path, line, f"another {name} than in the key: {row[name][:60]!r}")
-        if row["rating"].strip():
-            yield place, _rating(path, line, row["rating"])
-    if missing := [place for place in known if place not in seen]:
-        raise UserError(
-            f"read {path}", f"no row of item {missing[0][0]}, letter {missing[0][1]}", mend=MEND
-        )
-
-
-MEND = "take the sheet as it was written and fill in the ratings alone"
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows with the lines they end on; commas, semicolons and tabs are what spreadsheets put
-    between cells.
-    """
-    try:
-        text = read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"read {path}", str(error), mend="save it as CSV in UTF-8") from None
-    first = text.partition("\n")[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
-    head = [name.strip() for name in next(reader, [])]
-    if set(HEAD[:5]) - set(head):
-        raise UserError(f"read {path}", f"the columns {', '.join(head) or 'none'}", HEAD, MEND)
-    for cells in _guarded(reader, path):
-        if any(cell.strip() for cell in cells):
-            yield reader.line_num, dict(zip(head, [*cells, *[""] * len(head)], strict=False))
-
-
-def _guarded(reader: Any, path: Path) -> Iterator[list[str]]:
-    try:
-        yield from reader
-    except csv.Error as error:
-        raise _wrong(path, reader.line_num, str(error)) from None
-
-
-def _rating(path: Path, line: int, text: str) -> float:
-    try:
-        value = float(text.strip().replace(",", "."))
-    except ValueError:
-        value = 0.0
-    if not LOWEST <= value <= HIGHEST or value * 2 != int(value * 2):
-        raise _wrong(
-            path,
-            line,
-            f"the rating {text!r}; it must be one of {LOWEST}, {LOWEST + 0.5}, … {HIGHEST}",
-        )
-    return value
-
-
-def _wrong(path: Path, line: int, found: str) -> UserError:
-    return UserError(f"read {path}", f"line {line}: {found}", mend=MEND)
-
-
-def judgments_jsonl(rated: Sequence[CollectedRatings]) -> str:
-    """JSON Lines that ``parabench meta`` reads; ``systems`` is for those who look."""
-    lines = [
-        {
-            "source": one.item.example.source,
-            "references": one.item.example.references,
-            "text": one.shown.text,
-            "ratings": one.ratings,
-            "cluster": one.item.example.source,
-            "systems": one.shown.systems,
-        }
-        for one in rated
-    ]
-    return "".join(json.dumps(line) + "\n" for line in lines)
+    @property
+    def mean(self) -> float:
+        """The mean of the raters."""
+        return sum(self.ratings) / len(self.ratings)
 
 
 @dataclass(frozen=True)
 class MeanRating:
-    """What a system was given on average over its rated texts, with a 95 % bootstrap interval over
-    the sources.
-    """
+    """A system's mean rating over its ``count`` rated texts, with a 95 % bootstrap interval."""
 
     system: str
     count: int
@@ -316,19 +87,170 @@ class MeanRating:
     high: float
 
 
+# ---- making a sheet
+
+
+def draw_rating_items(
+    results: RunResults, systems: Sequence[str], count: int, seed: int
+) -> list[RatingItem]:
+    """Draw examples in random order, each with the texts of all systems in random order.
+
+    Args:
+        results: of the run whose outputs are rated.
+        systems: whose texts are shown, controls included; at most 26.
+        count: how many examples; all of them where there are fewer. Only examples that every
+            system answered are drawn.
+        seed: of both orders.
+
+    Raises:
+        UserError: for a system that the run does not have, for none or too many systems, and where
+            no example was answered by all.
+    """
+    for name in systems:
+        if name not in results.outputs:
+            known = sorted(results.outputs)
+            raise UserError(f"rate {name!r}", "the run has no outputs of it", known)
+    if not 1 <= len(systems) <= len(ascii_uppercase):
+        raise UserError(
+            "make a rating sheet",
+            f"{len(systems)} systems",
+            mend=f"name 1 to {len(ascii_uppercase)}",
+        )
+    answered = [
+        example
+        for example in results.examples
+        if all(example.id in results.outputs[name].texts for name in systems)
+    ]
+    if not answered or count < 1:
+        found = f"{len(answered)} examples that all systems answered, {count} asked for"
+        raise UserError("make a rating sheet", found, mend="finish the run, or name fewer systems")
+    # One generator for the choice and for the orders within items: a seed stands for a sheet.
+    generator = random.Random(seed)
+    chosen = generator.sample(answered, min(count, len(answered)))
+    items = []
+    for number, example in enumerate(chosen, 1):
+        texts = {name: results.outputs[name].texts[example.id] for name in systems}
+        items.append(_rating_item(number, example, texts, generator))
+    return items
+
+
+def _rating_item(
+    number: int,
+    example: Example,
+    texts: Mapping[str, Sequence[str]],
+    generator: random.Random,
+) -> RatingItem:
+    """One source with the texts of all systems.
+
+    The human control has a text for every turn, in which one reference is left out to be its
+    answer. One turn is drawn, its text is shown, and it is no reference of the item.
+    """
+    turns = max(map(len, texts.values()))
+    turn = generator.randrange(turns)
+    systems_by_text: dict[str, list[str]] = {}
+    for name, written in texts.items():
+        text = written[turn % len(written)]
+        systems_by_text.setdefault(text, []).append(name)
+    # Sorted before it is shuffled, so that the order does not depend on the order of systems.
+    shuffled = generator.sample(sorted(systems_by_text), len(systems_by_text))
+    shown = []
+    for letter, text in zip(ascii_uppercase, shuffled, strict=False):
+        shown.append(AnonymousText(letter, text, tuple(systems_by_text[text])))
+    rest = without_reference(example, turn) if turns > 1 else example
+    return RatingItem(number, rest, tuple(shown))
+
+
+def rating_sheet(items: Sequence[RatingItem]) -> str:
+    """The sheet as CSV, which names no system.
+
+    It begins with a byte order mark, which tells spreadsheets that it is UTF-8.
+    """
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\r\n")
+    writer.writerow(HEAD)
+    for item in items:
+        source = csv_text(item.example.source)
+        for shown in item.texts:
+            writer.writerow([item.number, shown.letter, source, csv_text(shown.text), "", ""])
+    return "\ufeff" + file.getvalue()
+
+
+def rating_key(items: Sequence[RatingItem], facts: Mapping[str, Any]) -> str:
+    """What the sheet hides, as JSON; ``facts`` say of what run and seed it is."""
+    content = []
+    for item in items:
+        texts = [
+            {"letter": one.letter, "text": one.text, "systems": one.systems} for one in item.texts
+        ]
+        content.append(
+            {
+                "item": item.number,
+                "id": item.example.id,
+                "source": item.example.source,
+                "references": item.example.references,
+                "texts": texts,
+            }
+        )
+    return json.dumps({"format": _KEY_FORMAT, **facts, "items": content}, indent=1) + "\n"
+
+
+def read_key(path: Path) -> list[RatingItem]:
+    """Read the items of a key.
+
+    Raises:
+        UserError: where the file is no key.
+    """
+    try:
+        found = json.loads(read_bytes(path))
+        if found["format"] != _KEY_FORMAT:
+            raise ValueError(f"format {found['format']!r}")
+        return list(map(_key_item, found["items"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"read the key {path}",
+            f"{type(error).__name__}: {error}",
+            mend="give the .key.json that was written beside the sheet",
+        ) from None
+
+
+def _key_item(content: Mapping[str, Any]) -> RatingItem:
+    example = Example(content["id"], content["source"], tuple(content["references"]))
+    texts = [
+        AnonymousText(one["letter"], one["text"], tuple(one["systems"])) for one in content["texts"]
+    ]
+    return RatingItem(content["item"], example, tuple(texts))
+
+
+# ---- what came back
+
+
+def judgments_jsonl(rated: Sequence[CollectedRatings]) -> str:
+    """Ratings as JSON Lines in the general format of judgments."""
+    lines = []
+    for one in rated:
+        judgment = {
+            "source": one.item.example.source,
+            "references": one.item.example.references,
+            "text": one.shown.text,
+            "ratings": one.ratings,
+            "cluster": one.item.example.source,
+            "systems": one.shown.systems,
+        }
+        lines.append(json.dumps(judgment) + "\n")
+    return "".join(lines)
+
+
 def mean_ratings(rated: Sequence[CollectedRatings], seed: int) -> list[MeanRating]:
-    """Every system's mean rating, best first; a text's rating is its raters' mean."""
-    import numpy as np
+    """Every system's mean rating, best first; a text's rating is the mean of its raters.
 
-    from parabench.stats.significance import interval
-
+    ``seed`` is that of the bootstrap intervals. A system has one text for each source, so texts
+    are drawn as sources are.
+    """
     found = []
     for name in sorted({name for one in rated for name in one.shown.systems}):
-        values = np.array(
-            [[sum(one.ratings) / len(one.ratings)] for one in rated if name in one.shown.systems]
-        )
+        ratings = [[one.mean] for one in rated if name in one.shown.systems]
+        values = np.array(ratings)
         low, high = interval(lambda rows: rows.mean(axis=0), values, seed)
-        found.append(
-            MeanRating(name, len(values), float(values.mean()), float(low[0]), float(high[0]))
-        )
+        mean = float(values.mean())
+        found.append(MeanRating(name, len(values), mean, float(low[0]), float(high[0])))
     return sorted(found, key=lambda one: -one.mean)

@@ -1,6 +1,4 @@
-"""Scorers against people as a Markdown table: every column of every scorer, what people agree on
-among themselves.
-"""
+"""Meta-evaluation as a Markdown table: a row for every column of every scorer."""
 
 from __future__ import annotations
 
@@ -9,16 +7,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
+from tabulate import tabulate
 
 from parabench.contracts import Column, Scorer, UserError
 from parabench.metaeval.agreement import (
     ColumnAgreement,
-    IntervalEstimate,
     agreement_difference_p,
     column_agreement,
     judgment_values,
     rater_ceiling,
 )
+from parabench.metaeval.correlation import IntervalEstimate
 from parabench.metaeval.judgments import Judgment
 from parabench.render.escape import markdown
 from parabench.stats.significance import benjamini_hochberg
@@ -39,90 +38,89 @@ HEADS = {
 def agreement_table(
     scorers: Sequence[Scorer],
     items: Sequence[Judgment],
-    rival: str = "",
+    baseline: str = "",
     seed: int = 0,
     resamples: int = 1000,
 ) -> str:
-    """The table of all columns, and with a rival the p-value that each agrees with people just as
-    that one does.
+    """How every column agrees with people, in Markdown.
 
-    Raises UserError where the rival is no column of these scorers.
+    Args:
+        scorers: whose columns are tested.
+        items: all ratings, or all preferences.
+        baseline: a column; each other one gets the p-value that it agrees with people as well as
+            this one does. None where empty.
+        seed: of the bootstrap and of the tests.
+        resamples: bootstrap samples of whole sources.
+
+    Raises:
+        UserError: where ``baseline`` is no column of these scorers, or where ratings and
+            preferences are mixed.
     """
     columns = [column for scorer in scorers for column in scorer.columns]
     values = np.hstack([judgment_values(scorer, items) for scorer in scorers])
     found = [
-        column_agreement(c.name, row, items, seed, resamples)
-        for c, row in zip(columns, values.T, strict=True)
+        column_agreement(column.name, row, items, seed, resamples)
+        for column, row in zip(columns, values.T, strict=True)
     ]
-    tests = _against_rival(columns, values, items, rival, seed) if rival else {}
-    return f"{_heading(items, found)}\n\n{_table(columns, found, tests, rival)}\n"
+    p_values = _against_baseline(columns, values, items, baseline, seed) if baseline else {}
+    return f"{_heading(items, found)}\n\n{_table(columns, found, p_values, baseline)}\n"
 
 
-def _against_rival(
+def _against_baseline(
     columns: Sequence[Column],
     values: Float[np.ndarray, "N C"],
     items: Sequence[Judgment],
-    rival: str,
+    baseline: str,
     seed: int,
 ) -> dict[str, float]:
-    """P-values of all other columns against one, corrected for their number (Benjamini and Hochberg
-    1995).
-    """
+    """P-values of all other columns, corrected for their number (Benjamini and Hochberg 1995)."""
     names = [column.name for column in columns]
-    if rival not in names:
-        raise UserError(f"compare with the column {rival!r}", "no such column here", names)
-    one = values[:, names.index(rival)]
-    found = {
-        name: agreement_difference_p(row, one, items, seed)
-        for name, row in zip(names, values.T, strict=True)
-    }
-    known = [name for name, p in found.items() if name != rival and not math.isnan(p)]
-    return dict(
-        zip(known, benjamini_hochberg(np.array([found[name] for name in known])), strict=True)
-    )
+    if baseline not in names:
+        raise UserError(f"compare with the column {baseline!r}", "no such column here", names)
+    baseline_values = values[:, names.index(baseline)]
+    tested: dict[str, float] = {}
+    for name, row in zip(names, values.T, strict=True):
+        p = agreement_difference_p(row, baseline_values, items, seed)
+        if name != baseline and not math.isnan(p):
+            tested[name] = p
+    adjusted = benjamini_hochberg(np.array(list(tested.values())))
+    return dict(zip(tested, map(float, adjusted), strict=True))
 
 
 def _heading(items: Sequence[Judgment], found: Sequence[ColumnAgreement]) -> str:
-    sources, ceiling = len({item.cluster for item in items}), rater_ceiling(items)
-    raters = (
-        "no item has two raters"
-        if math.isnan(ceiling)
-        else f"one rater against the others: {_number(ceiling)}"
-    )
-    short = [f"{one.column} on {one.count}" for one in found if one.count < len(items)]
-    left_out = f" Columns without a value everywhere: {', '.join(short)}." if short else ""
+    sources = len({item.cluster for item in items})
+    ceiling = rater_ceiling(items)
+    if math.isnan(ceiling):
+        raters = "no item has two raters"
+    else:
+        raters = f"one rater against the others: {_number(ceiling)}"
+    incomplete = [f"{one.column} on {one.count}" for one in found if one.count < len(items)]
+    left_out = ""
+    if incomplete:
+        left_out = f" Columns without a value everywhere: {', '.join(incomplete)}."
     return f"{len(items)} items of {sources} sources; {raters}.{markdown(left_out)}"
 
 
 def _table(
     columns: Sequence[Column],
     found: Sequence[ColumnAgreement],
-    tests: Mapping[str, float],
-    rival: str,
+    p_values: Mapping[str, float],
+    baseline: str,
 ) -> str:
-    from tabulate import tabulate
-
     measures = list(dict.fromkeys(name for one in found for name in one.agreement))
-    heads = [
-        "column",
-        *(HEADS[name] for name in measures),
-        *([f"p against {markdown(rival)}"] if rival else []),
-    ]
-    lines = [
-        [
-            markdown(column.name) + (" (turned)" if column.better == "down" else ""),
-            *(_estimate(one.agreement.get(name)) for name in measures),
-            *([f"{tests[column.name]:.4f}" if column.name in tests else ""] if rival else []),
-        ]
-        for column, one in zip(columns, found, strict=True)
-    ]
-    return tabulate(
-        lines,
-        heads,
-        "pipe",
-        colalign=["left", *["right"] * (len(heads) - 1)],
-        disable_numparse=True,
-    )
+    heads = ["column", *(HEADS[name] for name in measures)]
+    if baseline:
+        heads.append(f"p against {markdown(baseline)}")
+    lines = []
+    for column, one in zip(columns, found, strict=True):
+        turned = " (turned)" if column.better == "down" else ""
+        line = [markdown(column.name) + turned]
+        line += [_estimate(one.agreement.get(name)) for name in measures]
+        if baseline:
+            line.append(f"{p_values[column.name]:.4f}" if column.name in p_values else "")
+        lines.append(line)
+    alignment = ["left", *["right"] * (len(heads) - 1)]
+    return tabulate(lines, heads, "pipe", colalign=alignment, disable_numparse=True)
 
 
 def _estimate(one: IntervalEstimate | None) -> str:
@@ -132,7 +130,7 @@ def _estimate(one: IntervalEstimate | None) -> str:
 
 
 def _number(value: float) -> str:
-    """``.235``, ``-.119``, ``1.000``: correlations and shares without the zero that says
-    nothing.
-    """
-    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 0.9995 else f"{value:.3f}"
+    """``.235``, ``-.119``, ``1.000``: correlations and shares, without the leading zero."""
+    text = f"{value:.3f}"
+    # What rounds to 1.000 keeps its leading digit: the "0." within it is no leading zero.
+    return text.replace("0.", ".", 1) if abs(value) < 0.9995 else text

@@ -12,7 +12,7 @@ import pytest
 import scipy.stats
 
 from parabench.contracts import Column, Example, UserError
-from parabench.metaeval import agreement
+from parabench.metaeval import agreement, correlation
 from parabench.metaeval.judgments import (
     Preference,
     RatedText,
@@ -46,7 +46,7 @@ def judged(lengths, ratings, clusters):
 def test_correlations_are_scipys():
     draw = np.random.default_rng(0)
     a, b = draw.normal(size=80), draw.integers(0, 5, 80).astype(float)
-    found = agreement.correlations(a, b, [str(i // 4) for i in range(80)], 0, 50)
+    found = correlation.correlations(a, b, [str(i // 4) for i in range(80)], 0, 50)
     assert found["pearson"].value == pytest.approx(scipy.stats.pearsonr(a, b).statistic)
     assert found["spearman"].value == pytest.approx(scipy.stats.spearmanr(a, b).statistic)
     assert found["kendall"].value == pytest.approx(scipy.stats.kendalltau(a, b).statistic)
@@ -87,7 +87,7 @@ def test_pairs_of_one_source_by_hand():
     """
     items = judged([1, 2, 2, 9, 8], [1, 2, 1, 1, 2], ["a", "a", "a", "b", "b"])
     values, people = np.array([1.0, 2, 2, 9, 8]), np.array([i.rating for i in items])
-    alike, counts = agreement.pairwise_accuracy(values, people, [i.cluster for i in items])
+    alike, counts = correlation.pairwise_accuracy(values, people, [i.cluster for i in items])
     assert (alike.tolist(), counts.tolist()) == ([1.5, 0], [2, 1])
     found = agreement.scorer_agreement(Lengths(), items, 0, 50)[0].agreement["pairs"]
     assert found.value == pytest.approx(1.5 / 3)
@@ -190,7 +190,7 @@ def test_williams():
     """R package psych, r.test(n = 103, r12 = .4, r13 = .5, r23 = .1): t value -0.89 with
     probability < 0.37.
     """
-    t, p = agreement.williams(0.4, 0.5, 0.1, 103)
+    t, p = correlation.williams(0.4, 0.5, 0.1, 103)
     assert (round(t, 2), round(p, 2)) == (-0.89, 0.37)
 
 
@@ -203,9 +203,9 @@ def test_swap_test_sees_a_better_column_and_no_other():
         draw.normal(size=120),
         people + draw.normal(size=120),
     )
-    assert agreement.swap_test(good, bad, people, clusters, 0, 500) < 0.01
-    assert agreement.swap_test(good, same, people, clusters, 0, 500) > 0.05
-    assert agreement.swap_test(good, 3 * good + 7, people, clusters, 0, 500) == 1.0
+    assert correlation.swap_test(good, bad, people, clusters, 0, 500) < 0.01
+    assert correlation.swap_test(good, same, people, clusters, 0, 500) > 0.05
+    assert correlation.swap_test(good, 3 * good + 7, people, clusters, 0, 500) == 1.0
 
 
 def test_fleiss_kappa():
@@ -226,7 +226,7 @@ def test_fleiss_kappa():
             [0, 2, 2, 3, 7],
         ]
     )
-    assert agreement.fleiss_kappa(counts) == pytest.approx(0.210, abs=5e-4)
+    assert correlation.fleiss_kappa(counts) == pytest.approx(0.210, abs=5e-4)
 
 
 def test_general_layout_and_its_refusals(tmp_path):
@@ -292,10 +292,10 @@ def test_twitter_para_right_and_wrong():
         )
         for wrap in (lambda reference: [reference], lambda reference: reference)
     )
-    assert agreement.pearson(right, people) == pytest.approx(0.2354, abs=5e-5)
-    assert agreement.spearman(right, people) == pytest.approx(0.2443, abs=5e-5)
-    assert agreement.pearson(wrong, people) == pytest.approx(-0.11897535760158826, abs=1e-9)
-    assert agreement.spearman(wrong, people) == pytest.approx(-0.10448345909348869, abs=1e-9)
+    assert correlation.pearson(right, people) == pytest.approx(0.2354, abs=5e-5)
+    assert correlation.spearman(right, people) == pytest.approx(0.2443, abs=5e-5)
+    assert correlation.pearson(wrong, people) == pytest.approx(-0.11897535760158826, abs=1e-9)
+    assert correlation.spearman(wrong, people) == pytest.approx(-0.10448345909348869, abs=1e-9)
 
 
 def union_rouge(text, reference):
@@ -357,11 +357,11 @@ def test_twitter_para_rouge():
         columns = np.array([union_rouge(item.text, of(item.example)) for item in test]).T
         found = [
             [agree(column, people) for column in columns]
-            for agree in (agreement.pearson, agreement.spearman)
+            for agree in (correlation.pearson, correlation.spearman)
         ]
         np.testing.assert_allclose(found, expected, rtol=0, atol=5.1e-5)
     ours = agreement.judgment_values(rouge.build("", BuildContext()), test)[:, 0]
-    assert agreement.pearson(ours, people) > 1.5 * 0.2711
+    assert correlation.pearson(ours, people) > 1.5 * 0.2711
 
 
 def test_twitter_para_by_our_own_columns():
@@ -373,10 +373,11 @@ def test_twitter_para_by_our_own_columns():
     people = np.array([item.rating for item in test])
     edits = np.array([normalised_edits(item.example.source, item.text) for item in test])
     term = np.array([divergence(item.example.source, item.text, 0.35) for item in test])
-    assert [agreement.pearson(edits, people), agreement.spearman(edits, people)] == pytest.approx(
-        [-0.2262, -0.2015], abs=1e-4
-    )
-    assert [agreement.pearson(term, people), agreement.spearman(term, people)] == pytest.approx(
+    assert [
+        correlation.pearson(edits, people),
+        correlation.spearman(edits, people),
+    ] == pytest.approx([-0.2262, -0.2015], abs=1e-4)
+    assert [correlation.pearson(term, people), correlation.spearman(term, people)] == pytest.approx(
         [-0.1232, -0.1457], abs=1e-4
     )
 
@@ -388,7 +389,7 @@ def test_strap_raters_agree_modestly():
     kept = np.array(
         [[sum(item.ratings), len(item.ratings) - sum(item.ratings)] for item in items], dtype=int
     )
-    assert agreement.fleiss_kappa(kept) == pytest.approx(0.42, abs=0.005)
+    assert correlation.fleiss_kappa(kept) == pytest.approx(0.42, abs=0.005)
     assert 0.3 < agreement.rater_ceiling(items) < 0.7
     assert len({system for item in items for system in item.systems}) == 10
 
@@ -403,8 +404,8 @@ def test_strap_correlations_of_the_columns():
     people = np.array([item.rating for item in items])
     edits = np.array([-normalised_edits(item.example.source, item.text) for item in items])
     term = np.array([divergence(item.example.source, item.text, 0.35) for item in items])
-    assert agreement.pearson(edits, people) == pytest.approx(0.215, abs=0.001)
-    assert agreement.pearson(term, people) == pytest.approx(-0.157, abs=0.001)
+    assert correlation.pearson(edits, people) == pytest.approx(0.215, abs=0.001)
+    assert correlation.pearson(term, people) == pytest.approx(-0.157, abs=0.001)
 
 
 def test_apty_preferences():

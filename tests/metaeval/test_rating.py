@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from parabench.contracts import Example, UserError
-from parabench.metaeval import rating
+from parabench.metaeval import rating, rating_sheets
 from parabench.metaeval.judgments import RatedText, read_judgments
 from parabench.report.results import RunResults, SystemOutput
 from tests.support.pages import PAYLOADS
@@ -84,7 +84,7 @@ def test_there_and_back(tmp_path, text):
         (tmp_path / name).write_text(
             filled(content, lambda row, n=number: "ABC".index(row[1]) + 1 + n), "utf-8"
         )
-    rated = rating.read_sheets(
+    rated = rating_sheets.read_sheets(
         [tmp_path / "one.csv", tmp_path / "two.csv"], rating.read_key(tmp_path / "key.json")
     )
     (tmp_path / "people.jsonl").write_text(rating.judgments_jsonl(rated), encoding="utf-8")
@@ -108,7 +108,9 @@ def test_what_spreadsheets_make_of_it_is_read(tmp_path, delimiter):
     file = io.StringIO()
     csv.writer(file, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows(rows)
     (tmp_path / "sheet.csv").write_text("\ufeff" + file.getvalue(), encoding="utf-8")
-    rated = rating.read_sheets([tmp_path / "sheet.csv"], rating.read_key(tmp_path / "key.json"))
+    rated = rating_sheets.read_sheets(
+        [tmp_path / "sheet.csv"], rating.read_key(tmp_path / "key.json")
+    )
     assert {one.ratings for one in rated} == {(3.5,)}
 
 
@@ -124,7 +126,7 @@ EDITS = {
         *lines[2:],
     ],
     "line 4: item '1', letter 'Q'": lambda lines: [*lines[:3], "1,Q,Source 0.,x,3,", *lines[3:]],
-    "it stood in line 2": lambda lines: [*lines[:3], lines[1], *lines[3:]],
+    "it is in line 2 too": lambda lines: [*lines[:3], lines[1], *lines[3:]],
     "no row of item": lambda lines: lines[:-1],
     "line 2: the rating '6'": lambda lines: [lines[0], lines[1].replace(",3,", ",6,"), *lines[2:]],
     "line 2: the rating 'good'": lambda lines: [
@@ -153,7 +155,7 @@ def test_an_edited_sheet_is_refused_with_its_line(tmp_path, found):
     lines = filled(content, lambda row: 3).splitlines()
     (tmp_path / "sheet.csv").write_text("\n".join(EDITS[found](lines)) + "\n", encoding="utf-8")
     with pytest.raises(UserError, match=found):
-        rating.read_sheets([tmp_path / "sheet.csv"], rating.read_key(tmp_path / "key.json"))
+        rating_sheets.read_sheets([tmp_path / "sheet.csv"], rating.read_key(tmp_path / "key.json"))
 
 
 @pytest.mark.parametrize(
@@ -198,7 +200,7 @@ def test_means_are_of_whole_sources(tmp_path):
     (tmp_path / "sheet.csv").write_text(
         filled(content, lambda row: "ABC".index(row[1]) + 1), "utf-8"
     )
-    rated = rating.read_sheets([tmp_path / "sheet.csv"], items)
+    rated = rating_sheets.read_sheets([tmp_path / "sheet.csv"], items)
     found = {one.system: one for one in rating.mean_ratings(rated, 0)}
     for name in SYSTEMS:
         own = ["ABC".index(t.letter) + 1 for item in items for t in item.texts if name in t.systems]
