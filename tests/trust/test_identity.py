@@ -55,7 +55,7 @@ CLASSES = {
     Normaliser: {"identity": {"treebank", "case"}},
     BuildContext: {
         "identity": {"runtime", "decoding"},
-        "content": {"sources", "human"},
+        "content": {"sources", "human_answers"},
         "signature": {"options"},
         "circumstance": {"key", "models"},
     },
