@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parabench.contracts import BuildContext, Paraphrase, Signature, UserError
+from parabench.contracts import BuildContext, Paraphrase, Runtime, Signature, UserError
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 from parabench.models.local import Checkpoint
@@ -71,6 +71,21 @@ class Causal:
         template = self.adapter.facts.template.prompt_template if self.adapter else self.template
         rules = (("template", template), ("stop", "eos+newline"))
         return Signature(self.family, (*items, *rules, *options.dtype_item(self.setting)))
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """The base model, as the suite names it."""
+        return (str(self.setting.options["model"]),)
+
+    @property
+    def runtime(self) -> Runtime:
+        """Where and in which arithmetic the model runs."""
+        return self.setting.runtime
+
+    @property
+    def adapter_folder(self) -> Path | None:
+        """The folder of the learned prompt; None where there is none."""
+        return self._folder if self.name else None
 
     @property
     def trained(self) -> Path:

@@ -75,7 +75,12 @@ class Endpoint:
             (("model", self.model), ("template", self.template), ("stop", "eos+newline")),
         )
 
-    def foretell(self, count: int) -> str:
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """None: the model behind an address is loaded elsewhere."""
+        return ()
+
+    def estimate_cost(self, count: int) -> str:
         """What so many sentences take, as far as it can be told without asking."""
         pace = (
             f"at least {count / self.rate:.0f} min at {self.rate:.0f} a minute"

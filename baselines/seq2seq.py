@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parabench.contracts import BuildContext, Paraphrase, Signature
+from parabench.contracts import BuildContext, Paraphrase, Runtime, Signature
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_seq2seq
 from parabench.models.local import Checkpoint
@@ -44,6 +44,16 @@ class Seq2Seq:
     def template(self) -> str:
         """What the model is given to read."""
         return str(self.setting.options.get("template", PLAIN))
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """The model, as the suite names it."""
+        return (str(self.setting.options["model"]),)
+
+    @property
+    def runtime(self) -> Runtime:
+        """Where and in which arithmetic the model runs."""
+        return self.setting.runtime
 
     @property
     def trained(self) -> Path:

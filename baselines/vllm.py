@@ -31,6 +31,11 @@ class Vllm:
     causal: Causal
 
     @property
+    def model_names(self) -> tuple[str, ...]:
+        """The base model, as the suite names it."""
+        return self.causal.model_names
+
+    @property
     def checkpoint(self) -> Checkpoint:
         """The base model."""
         return self.causal.checkpoint

@@ -1,4 +1,9 @@
-"""The nouns of parabench: what an example, a system, a scorer and a score are.
+"""The contract between the core and its plug-ins: example, system, scorer, score, and all that is asked.
+
+``System`` and ``Scorer`` are what every plug-in is. What the core may ask beyond them is one
+optional Protocol each (``HasRole``, ``NamesModels``, …) with a function beside it that gives the
+default where a plug-in does not have it; the core asks by these functions alone. The file is longer
+than others so that whoever writes a plug-in can read the whole contract in one place.
 
 Axes, used everywhere: N examples, K statistics, C columns; B batch, P prompt length, T tokens, H
 hidden, V vocabulary.
@@ -8,8 +13,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeVar,
+    cast,
+    runtime_checkable,
+)
 from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
@@ -17,6 +32,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 Better = Literal["up", "down", "none"]
+Role = Literal["system", "sentinel", "human"]
+"""What a row of the table is: a system, a negative control, or what people wrote."""
 _Made = TypeVar("_Made")
 Against = Literal["reference", "source", "both", "output", "samples"]
 
@@ -135,15 +152,18 @@ class Runtime:
 
 
 class ModelCache:
-    """One dear thing at a time, such as a model: kept for whoever wants it next, let go of before
-    another comes.
+    """Cache of the last model loaded; loading another one evicts it first.
+
+    So two systems that stand on one model load it once, and never are two models in memory.
     """
 
     def __init__(self) -> None:
         self._made: tuple[Any, Any] | None = None
 
     def get(self, make: Callable[..., _Made], *given: Any) -> _Made:
-        """``make(*given)``, or what that gave before if nothing else was asked for since."""
+        """What ``make(*given)`` returns: the cached value if ``make`` and ``given`` are the same as
+        in the last call, else a new one.
+        """
         if self._made is None or self._made[0] != (make, *given):
             self.clear()
             self._made = (make, *given), make(*given)
@@ -151,7 +171,7 @@ class ModelCache:
         return made
 
     def clear(self) -> None:
-        """Let go of it."""
+        """Free the cached value."""
         self._made = None
 
 
@@ -198,7 +218,8 @@ class System(Protocol):
 
     Building one is free; reading ``signature`` finds and checks every file it needs (UserError if
     one is missing); ``paraphrase`` loads models and yields batches in any order as they finish,
-    each position exactly once. One that holds them may have ``release()``, which lets go of them.
+    each position exactly once. What else may be asked of it: ``HasRole``, ``NamesModels``,
+    ``HasTrainingRecord``, ``HasRuntime``, ``HasSoftPrompt``, ``EstimatesCost``, ``Releasable``.
     """
 
     @property
@@ -223,12 +244,12 @@ class Column:
 
 
 class Scorer(Protocol):
-    """Anything that measures paraphrases: dear statistics first, then cheap columns.
+    """Anything that measures paraphrases: expensive statistics first, then cheap columns.
 
     Building one is free; ``signature`` finds and checks every file; ``measure`` may load models and
     returns one row of K numbers per example; ``combine`` is a pure function of any subset of those
-    rows, NaN where undefined. One that leaves examples out on purpose may have ``why(example, text)
-    -> str``, which says for what reason, and one that holds models ``release()``.
+    rows, NaN where undefined. What else may be asked of it: ``NamesModels``, ``HasBatchSize``,
+    ``ExplainsUndefined``, ``Releasable``.
     """
 
     @property
@@ -244,11 +265,160 @@ class Scorer(Protocol):
     def combine(self, statistics: Float[np.ndarray, "N K"]) -> Float[np.ndarray, " C"]: ...
 
 
+# What the core may ask beyond `System` and `Scorer`. A plug-in has each of these or has it not; none
+# is inherited. Facts are read by `getattr`, because a property may raise UserError, which is passed on.
+
+
+class HasRole(Protocol):
+    """A system that is a control: it is drawn apart, is not ranked, and columns are held against it."""
+
+    @property
+    def role(self) -> Role: ...
+
+
+def role_of(system: System) -> Role:
+    """The role of a system; ``"system"`` where it declares none.
+
+    Raises UserError where it is none of ``Role``.
+    """
+    role = getattr(system, "role", "system")
+    if role not in ROLES:
+        raise UserError(f"use the role {role!r} of {system.signature.name}", "no such role", ROLES)
+    return cast(Role, role)
+
+
+ROLES: tuple[Role, ...] = ("system", "sentinel", "human")
+
+
+class NamesModels(Protocol):
+    """A system or scorer that loads models: they are fetched before a run, and counted in its plan.
+
+    Each is named as in a suite: a folder, or ``org/name@revision`` of a hub.
+    """
+
+    @property
+    def model_names(self) -> Sequence[str]: ...
+
+
+def model_names(part: object) -> list[str]:
+    """The models that a system or scorer loads on this machine, each once.
+
+    Where it does not declare ``model_names``, they are what its dataclass fields called ``model``
+    hold as text, its own and those of its parts (a scorer made of scorers).
+    """
+    declared = getattr(part, "model_names", None)
+    found = _model_fields(part) if declared is None else declared
+    return list(dict.fromkeys(found))
+
+
+def _model_fields(part: Any) -> Iterator[str]:
+    if getattr(part, "model_names", None) is not None:
+        yield from part.model_names
+    elif is_dataclass(part):
+        for one in fields(part):
+            value = getattr(part, one.name)
+            if one.name == "model" and isinstance(value, str):
+                yield value
+            else:
+                yield from _model_fields(value)
+
+
+class HasTrainingRecord(Protocol):
+    """A system that knows what it learned from: test examples among that are told in the table.
+
+    ``trained`` is the folder with ``training-data.json``, as ``parabench train`` writes it.
+    """
+
+    @property
+    def trained(self) -> Path | None: ...
+
+
+def training_record(system: System) -> Path | None:
+    """The folder with the record of a system's training data; None where it is not known."""
+    return cast("Path | None", getattr(system, "trained", None))
+
+
+class HasRuntime(Protocol):
+    """A system that computes in another arithmetic than its run, as its suite says."""
+
+    @property
+    def runtime(self) -> Runtime: ...
+
+
+def runtime_of(system: System, of_run: Runtime) -> Runtime:
+    """Where and how a system's model runs; as the run says where it declares nothing."""
+    return cast(Runtime, getattr(system, "runtime", of_run))
+
+
+class HasSoftPrompt(Protocol):
+    """A system with a learned prompt in front of the first of its models, which can be explained.
+
+    ``adapter_folder`` holds it in the PEFT format; None where this one has no prompt.
+    """
+
+    @property
+    def adapter_folder(self) -> Path | None: ...
+
+
+def adapter_folder(system: System) -> Path | None:
+    """The folder of a system's soft prompt; None where it has none."""
+    return cast("Path | None", getattr(system, "adapter_folder", None))
+
+
+@runtime_checkable
+class EstimatesCost(Protocol):
+    """A system that can tell what it will take without trying, as an endpoint can."""
+
+    def estimate_cost(self, examples: int) -> str:
+        """Time, tokens or money for so many source sentences, as a line for people."""
+        ...
+
+
+def estimated_cost(system: System, examples: int) -> str | None:
+    """What a system says that so many sentences will take; None where it does not."""
+    return system.estimate_cost(examples) if isinstance(system, EstimatesCost) else None
+
+
+@runtime_checkable
+class Releasable(Protocol):
+    """A system or scorer that holds models between calls."""
+
+    def release(self) -> None:
+        """Free the models; the next call may load them again."""
+        ...
+
+
 def release_models(*parts: object) -> None:
-    """Let systems and scorers go of the models that they hold."""
+    """Free the models held by these systems and scorers."""
     for part in parts:
-        if let_go := getattr(part, "release", None):
-            let_go()
+        if isinstance(part, Releasable):
+            part.release()
+
+
+class HasBatchSize(Protocol):
+    """A scorer whose rows do not depend on one another's, so that it may be given more at once."""
+
+    @property
+    def block(self) -> int: ...
+
+
+def examples_per_call(scorer: Scorer, default: int) -> int:
+    """Examples that ``measure`` is given in one call."""
+    return int(getattr(scorer, "block", default))
+
+
+@runtime_checkable
+class ExplainsUndefined(Protocol):
+    """A scorer that leaves examples out on purpose."""
+
+    def why(self, example: Example, text: str) -> str:
+        """The reason why the text has no value; empty where the scorer knows of none."""
+        ...
+
+
+def undefined_reason(scorer: Scorer, example: Example, text: str) -> str:
+    """Why a scorer gives a text no value, in its own words; empty where it does not say."""
+    return scorer.why(example, text) if isinstance(scorer, ExplainsUndefined) else ""
 
 
 _Combine = TypeVar("_Combine", bound=Callable[..., Any])
@@ -263,6 +433,11 @@ def additive(combine: _Combine) -> _Combine:
     """
     combine.additive = True  # type: ignore[attr-defined]
     return combine
+
+
+def is_additive(combine: Callable[..., Any]) -> bool:
+    """Whether ``additive`` marks a combine, so that sums of rows may be added up."""
+    return bool(getattr(combine, "additive", False))
 
 
 @dataclass(frozen=True)

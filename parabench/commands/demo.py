@@ -43,8 +43,9 @@ def load_demo(suite: str, systems: str | None, scorers: str, device: str) -> Dem
     answered at once.
     """
     from parabench import api
-    from parabench.contracts import BuildContext, Runtime
+    from parabench.contracts import BuildContext, Runtime, adapter_folder
     from parabench.explore.demo import Demo
+    from parabench.explore.nearest import nearest_of_system
     from parabench.models.loading import resolve_device
     from parabench.pipeline import plan
     from parabench.suites import suite as suites
@@ -61,19 +62,6 @@ def load_demo(suite: str, systems: str | None, scorers: str, device: str) -> Dem
 
     @cache
     def near(system: str) -> Sequence[PromptPosition]:
-        return (
-            _nearest(built[system]) if getattr(built[system], "adapter", None) is not None else ()
-        )
+        return nearest_of_system(built[system], _NEAREST) if adapter_folder(built[system]) else ()
 
     return Demo(wanted, answer, measures, near)
-
-
-def _nearest(system: object) -> Sequence[PromptPosition]:
-    """What the rows of a system's soft prompt are near, from its base model's vocabulary."""
-    from parabench.contracts import Runtime
-    from parabench.explore.nearest import nearest_tokens
-    from parabench.models.loading import load_causal
-    from parabench.prompts.soft import vocabulary_rows
-
-    model, tokenizer = load_causal(system.checkpoint, Runtime())  # type: ignore[attr-defined]
-    return nearest_tokens(system.adapter, vocabulary_rows(model), tokenizer, _NEAREST)  # type: ignore[attr-defined]

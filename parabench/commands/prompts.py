@@ -178,23 +178,15 @@ def explain_command(
     """Read a soft prompt: the vocabulary nearest to each of its positions, norms, how far it moved,
     near-duplicates.
     """
-    from parabench.contracts import BuildContext, Runtime
-    from parabench.explore.nearest import nearest_tokens
-    from parabench.models.loading import load_causal
-    from parabench.prompts.soft import vocabulary_rows
+    from parabench.contracts import BuildContext
+    from parabench.explore.nearest import nearest_of_system
 
     built = _system_of_suite(system, suite, BuildContext())
-    if getattr(built, "adapter", None) is None:
-        raise UserError(
-            f"explain {system!r}", "it has no soft prompt", mend="name one as softprompt-111"
-        )
-    model, tokenizer = load_causal(built.checkpoint, Runtime())
+    rows = nearest_of_system(built, nearest)
     typer.echo(
         "position  norm   ratio  moved  twin  nearest by cosine                        nearest by distance"
     )
-    for number, row in enumerate(
-        nearest_tokens(built.adapter, vocabulary_rows(model), tokenizer, nearest)
-    ):
+    for number, row in enumerate(rows):
         from_init = "-" if row.distance_from_init is None else f"{row.distance_from_init:.2f}"
         duplicate = "-" if row.near_duplicate is None else str(row.near_duplicate)
         cosine = " ".join(f"{near.token}:{near.value:.2f}" for near in row.cosine)

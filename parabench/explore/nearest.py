@@ -14,7 +14,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from parabench.prompts.adapters import Adapter
+from parabench.contracts import Runtime, System, UserError, adapter_folder, model_names
+from parabench.models.checkpoints import locate
+from parabench.models.loading import load_causal
+from parabench.prompts.adapters import Adapter, load_adapter
+from parabench.prompts.soft import vocabulary_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -44,6 +48,25 @@ class PromptPosition(NamedTuple):
     near_duplicate: int | None
     cosine: tuple[Neighbour, ...]
     euclidean: tuple[Neighbour, ...]
+
+
+def nearest_of_system(system: System, nearest: int = 5) -> list[PromptPosition]:
+    """The ``nearest`` vocabulary tokens to every row of a system's soft prompt.
+
+    Loads the base model. Raises UserError where the system has no soft prompt, or where it was
+    made for another base.
+    """
+    folder = adapter_folder(system)
+    if folder is None:
+        raise UserError(
+            f"explain {system.signature.name!r}",
+            "it has no soft prompt",
+            mend="name one as softprompt-111",
+        )
+    base = locate(model_names(system)[0])
+    adapter = load_adapter(folder, base)
+    model, tokenizer = load_causal(base, Runtime())
+    return nearest_tokens(adapter, vocabulary_rows(model), tokenizer, nearest)
 
 
 def nearest_tokens(

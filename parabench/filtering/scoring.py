@@ -24,6 +24,7 @@ from parabench.contracts import (
     Scorer,
     System,
     UserError,
+    examples_per_call,
     release_models,
 )
 from parabench.data.normalise import Normaliser
@@ -201,7 +202,7 @@ def _measure(
         job.folder / "statistics" / f"{slug(name)}-{sha256(signature.encode()).hexdigest()[:8]}.f64"
     )
     done = BlockFile(path, {**identity, "scorer": name, "signature": signature})
-    for block in in_blocks(_rows(job, texts, done.rows), getattr(scorer, "block", ROWS_PER_BLOCK)):
+    for block in in_blocks(_rows(job, texts, done.rows), examples_per_call(scorer, ROWS_PER_BLOCK)):
         found = measure_rows(scorer, block, job.normalise)
         for start in range(
             0, len(block), ROWS_PER_BLOCK

@@ -5,43 +5,27 @@ computed.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
 
-from parabench.contracts import Scorer, System, UserError
+from parabench.contracts import Scorer, System, UserError, model_names
 from parabench.models import hub
 from parabench.models.checkpoints import checkpoint_folder, locate
 from parabench.models.local import Checkpoint
 
 
 def checkpoints_of(part: System | Scorer) -> list[Checkpoint]:
-    """The models that a system or scorer loads here: its ``checkpoint``, or what any field
-    ``model`` in it names.
+    """The models that a system or scorer loads on this machine, found and identified.
+
+    A name that it declares and that is no model's is a UserError when its signature is read, and is
+    left out here.
     """
-    own = getattr(part, "checkpoint", None)
-    found = [own] if isinstance(own, Checkpoint) else []
-    for name in _named(part) if not found else ():
-        with suppress(
-            UserError
-        ):  # what a signature could be made of and is no checkpoint is somebody else's name
+    found = []
+    for name in model_names(part):
+        with suppress(UserError):
             found.append(locate(name))
     return list(dict.fromkeys(found))
-
-
-def _named(part: Any) -> Iterator[str]:
-    if hasattr(part, "url") or not is_dataclass(
-        part
-    ):  # the model behind an address is loaded elsewhere
-        return
-    for field in fields(part):
-        value = getattr(part, field.name)
-        if field.name == "model" and isinstance(value, str):
-            yield value
-        else:
-            yield from _named(value)
 
 
 def missing_files(checkpoint: Checkpoint) -> Mapping[str, int]:

@@ -17,7 +17,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parabench.contracts import BuildContext, Example, System, release_models
+from parabench.contracts import (
+    BuildContext,
+    Example,
+    Releasable,
+    System,
+    estimated_cost,
+    release_models,
+    runtime_of,
+)
 from parabench.models.checkpoints import checkpoint_folder
 from parabench.models.downloads import checkpoints_of, format_bytes, missing_files
 from parabench.models.local import Checkpoint
@@ -68,15 +76,15 @@ def estimate_system(plan: RunPlan, name: str, examples: Sequence[Example]) -> Co
     system = plan.systems[name]
     if not examples:
         return "nothing to do"
-    if foretold := getattr(system, "foretell", None):
-        return str(foretold(len(examples)))
+    if said := estimated_cost(system, len(examples)):
+        return said
     if not (models := checkpoints_of(system)):
         return "no model"
     if absent := fetch_note(models):
         return absent
     sources = [example.source for example in examples]
     load = _seconds_to_load(plan, name, sources[0])
-    runtime = _arithmetic(system, plan.runtime)
+    runtime = runtime_of(system, plan.runtime)
     row, flying = _row_bytes(
         models[0], max(sources, key=len), plan.suite.decoding.max_new_tokens, runtime
     )
@@ -167,7 +175,7 @@ def _seconds_of_answers(
     system: System, sources: Sequence[str], together: int, load: float
 ) -> float:
     again = (
-        0.0 if hasattr(system, "release") else load
+        0.0 if isinstance(system, Releasable) else load
     )  # what one that holds no model spends each time
     _clocked(lambda: list(system.paraphrase(sources[:1])))
 
@@ -218,13 +226,6 @@ def _row_bytes(model: Checkpoint, longest: str, new: int, runtime: Runtime) -> t
     if runtime.device == "cpu" and not config.is_encoder_decoder:
         flying = min(flying, max(1, CPU_CACHE_BYTES // row))
     return row, runtime.batch_size or flying
-
-
-def _arithmetic(system: System, runtime: Runtime) -> Runtime:
-    """The runtime of a system that the suite gives another arithmetic than the run's, else the
-    run's.
-    """
-    return getattr(getattr(system, "setting", None), "runtime", runtime)
 
 
 def _peak(runtime: Runtime) -> int:

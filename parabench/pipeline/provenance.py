@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import parabench
+from parabench.contracts import training_record
 from parabench.data.sketches import training_facts
 from parabench.pipeline.plan import RunPlan, run_identity
 from parabench.store.files import write_atomically
@@ -52,7 +53,7 @@ def training_provenance(plan: RunPlan, folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         before = {}
     found = {
-        name: training_facts(getattr(system, "trained", None), plan.data.examples)
+        name: training_facts(training_record(system), plan.data.examples)
         for name, system in plan.systems.items()
     }
     return before | {name: facts for name, facts in found.items() if facts}

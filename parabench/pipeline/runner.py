@@ -17,7 +17,9 @@ from parabench.contracts import (
     ProgressCallback,
     Scorer,
     UserError,
+    examples_per_call,
     release_models,
+    role_of,
 )
 from parabench.data.examples import EvaluationSet
 from parabench.pipeline import provenance
@@ -208,7 +210,7 @@ def measure_answers(
             _statistics(folder, plan, system, name, notice),
             _texts(folder, plan, system, scorer),
         )
-        size = getattr(scorer, "block", SCORER_BATCH) if share.size == 1 else SCORER_BATCH
+        size = examples_per_call(scorer, SCORER_BATCH) if share.size == 1 else SCORER_BATCH
         for block in share.of(scorer_batches(range(len(plan.data.examples)), size)):
             if left := list(_missing(log, plan.data.examples, block)):
                 given = [list(map(plain, texts[place])) for place in left]
@@ -231,7 +233,7 @@ def _predictions(
     key = {
         "system": name,
         "signature": str(system.signature),
-        "role": getattr(system, "role", "system"),
+        "role": role_of(system),
     }
     return _log(folder, notice, "predictions", name, key=key)
 

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Float, Int
 
+from parabench.contracts import is_additive
+
 Combine = Callable[[Float[np.ndarray, "*draws N K"]], Float[np.ndarray, "*draws C"]]
 _Positions = slice | Int[np.ndarray, " n"]
 ColumnValues = Float[np.ndarray, " C"]
@@ -69,11 +71,6 @@ def row_slices(count: int) -> Iterator[slice]:
     """All of ``count`` rows, or one part after the other."""
     size = max(count, 1) if count <= ROWS_AT_ONCE else ROWS_A_PART
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
-
-
-def is_additive(combine: Combine) -> bool:
-    """Whether it reads only the sums of rows, so that parts can be added up."""
-    return bool(getattr(combine, "additive", False))
 
 
 def per_example(combine: Combine, statistics: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N C"]:

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from parabench.contracts import is_additive
 from parabench.stats.arrays import (
     ColumnValues,
     Combine,
     SeedMean,
     SystemStatistics,
     corpus_value,
-    is_additive,
     per_seed,
 )
 from parabench.stats.clusters import ClusterIndex, ClusterLabels

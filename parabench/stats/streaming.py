@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from jaxtyping import Float
 
-from parabench.contracts import Scorer
-from parabench.stats.arrays import is_additive
+from parabench.contracts import Scorer, is_additive
 from parabench.stats.significance import ends, resampled
 
 _Block = Float[np.ndarray, "B K"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parabench.contracts import NOT_FINITE, Example, Scorer
+from parabench.contracts import NOT_FINITE, Example, Scorer, undefined_reason
 from parabench.stats.arrays import SeedMean, SystemStatistics, corpus_value, per_example, row_slices
 
 if TYPE_CHECKING:
@@ -57,6 +57,5 @@ def undefined_reasons(
 
 
 def _why(scorer: Scorer, example: Example, texts: Sequence[str]) -> str:
-    told = getattr(scorer, "why", None)
-    found = dict.fromkeys(filter(None, (told(example, text) for text in texts))) if told else {}
-    return "; ".join(found) or NOT_FINITE
+    said = [undefined_reason(scorer, example, text) for text in texts]
+    return "; ".join(dict.fromkeys(filter(None, said))) or NOT_FINITE

@@ -102,6 +102,6 @@ def test_an_endpoint_is_not_asked() -> None:
         "", BuildContext(decoding=Decoding(max_new_tokens=10), options=options)
     )
     assert (
-        served.foretell(90)
+        served.estimate_cost(90)
         == "90 requests, at most 900 tokens written, at least 3 min at 30 a minute"
     )
