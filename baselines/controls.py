@@ -1,4 +1,4 @@
-"""Systems that are no models: what every column must be read against."""
+"""Control systems without a model: ``copy`` returns the source, ``human`` what people wrote."""
 
 from __future__ import annotations
 
@@ -6,65 +6,62 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from parabench.contracts import BuildContext, Paraphrase, Signature, UserError
-
-_TOGETHER = 1024
-"""Answers handed over at a time."""
+from parabench.sequences import numbered_blocks
 
 
 @dataclass(frozen=True)
 class Copy:
-    """Returns its input: the floor of change and the ceiling of faithfulness."""
+    """A sentinel that returns its input: no change at all, and all of the meaning."""
 
     role: str = "sentinel"
 
     @property
     def signature(self) -> Signature:
+        """The name alone: nothing can be set."""
         return Signature("copy")
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
-        for start in range(0, len(sources), _TOGETHER):
-            yield [
-                Paraphrase(at, source)
-                for at, source in enumerate(sources[start : start + _TOGETHER], start)
-            ]
+        """Yield the ``sources`` themselves."""
+        for block in numbered_blocks(sources):
+            yield [Paraphrase(position, source) for position, source in block]
 
 
 @dataclass(frozen=True)
 class Human:
-    """What people wrote: in every turn the reference that is left out of those that everybody is
-    scored against.
-    """
+    """People as a system: in each fold, the reference that is left out of the others' references."""
 
     setting: BuildContext
     role: str = "human"
 
     @property
     def signature(self) -> Signature:
-        """Needs at least two references for every example; UserError otherwise."""
-        if not self.setting.human_answers:
+        """The number of folds; raises UserError where an example has a single reference."""
+        folds = self.setting.human_answers
+        if not folds:
             raise UserError(
                 "use the system 'human'",
                 "an example with a single reference, so none can be left out to be the human's answer",
                 mend="leave human out of --systems, or give every example two references or more",
             )
-        return Signature(
-            "human", (("reference", "left-out"), ("turns", str(len(self.setting.human_answers[0]))))
-        )
+        turns = str(len(folds[0]))
+        return Signature("human", (("reference", "left-out"), ("turns", turns)))
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
+        """Yield one text a fold for each of ``sources``."""
         answers = dict(zip(self.setting.sources, self.setting.human_answers, strict=True))
-        for start in range(0, len(sources), _TOGETHER):
-            turns = enumerate(
-                (answers[source] for source in sources[start : start + _TOGETHER]), start
-            )
-            yield [Paraphrase(position, texts[0], turns=texts) for position, texts in turns]
+        for block in numbered_blocks(sources):
+            # ``text`` is the first fold's answer; who reads folds takes ``turns``
+            yield [
+                Paraphrase(position, answers[source][0], turns=answers[source])
+                for position, source in block
+            ]
 
 
 def build_copy(variant: str, setting: BuildContext) -> Copy:
-    """The system that changes nothing."""
+    """Build the sentinel that changes nothing."""
     return Copy()
 
 
 def build_human(variant: str, setting: BuildContext) -> Human:
-    """People as a system."""
+    """Build people as a system, from the references left out in ``setting.human_answers``."""
     return Human(setting)

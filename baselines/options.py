@@ -1,4 +1,4 @@
-"""Reading a suite's table for one system, so that a misspelt option is refused and not ignored."""
+"""A suite's table for one system, read so that a misspelt option is refused and not ignored."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ ROLES = ("system", "sentinel")
 
 
 def model_context(system: str, setting: BuildContext, *known: str) -> BuildContext:
-    """The setting, its arithmetic replaced by the option ``dtype`` if given; UserError where an
-    option is not known.
+    """Return the context for a system with a model, its dtype replaced where the suite gives one.
 
-    Every model takes ``model``, ``dtype`` and ``role``: a ``sentinel`` is a negative control.
+    Every such ``system`` takes the options ``model``, ``dtype`` and ``role`` (``sentinel`` for a
+    negative control) besides those that are ``known``; all are texts.
+
+    Raises UserError where an option is unknown or no text, and where no model is named.
     """
     choices = ("model", "dtype", "role", *known)
     for name, value in setting.options.items():
@@ -27,10 +29,10 @@ def model_context(system: str, setting: BuildContext, *known: str) -> BuildConte
             "the suite names no model for it",
             mend='model = "org/name"',
         )
-    if setting.options.get("role", "system") not in ROLES:
-        raise UserError(
-            f"use role = {setting.options['role']!r} for {system}", "no such role", ROLES
-        )
+    role = setting.options.get("role", "system")
+    if role not in ROLES:
+        raise UserError(f"use role = {role!r} for {system}", "no such role", ROLES)
+
     dtype = str(setting.options.get("dtype", setting.runtime.dtype))
     return replace(setting, runtime=replace(setting.runtime, dtype=dtype))
 
@@ -38,30 +40,31 @@ def model_context(system: str, setting: BuildContext, *known: str) -> BuildConte
 def read_options(
     system: str, setting: BuildContext, *texts: str, **numbers: float
 ) -> dict[str, str | float]:
-    """The options given, texts and numbers by their names; UserError where one is unknown, mistyped
-    or missing.
+    """Return the options given to a ``system`` that has no model of ours.
+
+    ``texts`` are the names of options that are texts, ``numbers`` those of numbers with their
+    defaults. ``url`` and ``model`` must be given where they are among ``texts``.
+
+    Raises UserError where an option is unknown, of the wrong type, or missing.
     """
     given = {name: value for name, value in setting.options.items() if name != "family"}
+    choices = (*texts, *numbers)
     for name, value in given.items():
-        if name not in (*texts, *numbers):
-            raise UserError(
-                f"use the option {name!r} of {system}", "no such option", (*texts, *numbers)
-            )
-        if isinstance(value, bool) or isinstance(value, str) != (name in texts):
-            raise UserError(
-                f"use {name} = {value!r} for {system}",
-                f"not a {'text' if name in texts else 'number'}",
-            )
+        if name not in choices:
+            raise UserError(f"use the option {name!r} of {system}", "no such option", choices)
+        kind = "text" if name in texts else "number"
+        # a bool is an int to Python, but ``rate = true`` is no number
+        if isinstance(value, bool) or isinstance(value, str) != (kind == "text"):
+            raise UserError(f"use {name} = {value!r} for {system}", f"not a {kind}")
     for name in ("url", "model"):
         if name in texts and name not in given:
-            raise UserError(
-                f"use the system {system!r}", f"the suite gives it no {name}", mend=f'{name} = "…"'
-            )
+            found = f"the suite gives it no {name}"
+            raise UserError(f"use the system {system!r}", found, mend=f'{name} = "…"')
     return given
 
 
 def dtype_item(setting: BuildContext) -> tuple[tuple[str, str], ...]:
-    """The signature's item for a system that computes in another arithmetic than its run, else
-    none.
-    """
-    return (("dtype", str(setting.options["dtype"])),) if "dtype" in setting.options else ()
+    """Return the signature's item for a system with a dtype of its own; nothing for the run's."""
+    if "dtype" not in setting.options:
+        return ()
+    return (("dtype", str(setting.options["dtype"])),)

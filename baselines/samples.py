@@ -1,6 +1,4 @@
-"""Several samples a source: every row stands so often among the rows, each time with a seed of its
-own.
-"""
+"""Several samples a source: rows are repeated for the decoder, their answers joined again."""
 
 from __future__ import annotations
 
@@ -10,37 +8,39 @@ from typing import TypeVar
 
 from parabench.contracts import Paraphrase
 
-_Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
 def repeat_rows(rows: Sequence[_Item], samples: int) -> list[_Item]:
-    """Every row ``samples`` times, one after the other."""
+    """Return each row ``samples`` times in a row, so that row ``i`` is of source ``i // samples``."""
     return [row for row in rows for _ in range(samples)]
 
 
 def join_samples(
     batches: Iterable[Sequence[Paraphrase]], samples: int
 ) -> Iterator[Sequence[Paraphrase]]:
-    """The answers to repeated rows as one answer a source, each as soon as the last of its samples
-    is there.
+    """Yield one answer a source from the answers to repeated rows.
+
+    ``batches`` hold answers in any order, numbered as ``repeat_rows`` numbers them. A source is
+    yielded as soon as the last of its ``samples`` has come, so few of them wait in memory.
     """
     if samples == 1:
         yield from batches
         return
+
     waiting: defaultdict[int, dict[int, Paraphrase]] = defaultdict(dict)
     for batch in batches:
-        places = [divmod(answer.position, samples) for answer in batch]
-        for (source, sample), answer in zip(places, batch, strict=True):
+        touched = dict[int, None]()  # an ordered set of the sources that this batch answers
+        for answer in batch:
+            source, sample = divmod(answer.position, samples)
             waiting[source][sample] = answer
-        whole = [
-            source
-            for source in dict.fromkeys(source for source, _ in places)
-            if len(waiting[source]) == samples
-        ]
-        if whole:
-            yield [_joined(source, waiting.pop(source)) for source in whole]
+            touched[source] = None
+        complete = [source for source in touched if len(waiting[source]) == samples]
+        if complete:
+            yield [_joined(source, waiting.pop(source)) for source in complete]
 
 
 def _joined(source: int, answers: dict[int, Paraphrase]) -> Paraphrase:
+    """One answer that holds all samples in the order of their numbers."""
     texts = tuple(answers[sample].text for sample in range(len(answers)))
     return answers[0]._replace(position=source, samples=texts)

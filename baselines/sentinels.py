@@ -1,5 +1,6 @@
-"""Sentinels: bad answers on purpose. A column that prefers one of them to a person is not valid on
-that data.
+"""Sentinels: bad answers on purpose.
+
+A column that prefers one of them to a person is not valid on that data.
 """
 
 from __future__ import annotations
@@ -10,17 +11,19 @@ from dataclasses import dataclass
 from functools import partial
 
 from parabench.contracts import BuildContext, Paraphrase, Signature, UserError
+from parabench.sequences import numbered_blocks
 from parabench.store.positions import IdPositions
 
 Rule = Callable[[str, BuildContext], str]
-
-_TOGETHER = 1024
-"""Answers handed over at a time."""
+"""Makes an answer of a source; the context holds the seed and all sources of the run."""
 
 
 @dataclass(frozen=True)
 class Sentinel:
-    """Answers every source by one rule; the same source always gets the same answer."""
+    """Answers every source by one rule; the same source always gets the same answer.
+
+    ``seeded`` says that the rule draws from the run's seed, which then stands in the signature.
+    """
 
     name: str
     rule: Rule
@@ -30,19 +33,18 @@ class Sentinel:
 
     @property
     def signature(self) -> Signature:
-        """Raises UserError where the rule cannot be followed."""
+        """The name, and the seed where it matters; raises UserError where the rule cannot work."""
+        # a rule that needs other sentences says so at its first use: now, not after hours
         for source in self.setting.sources[:1]:
             self.rule(source, self.setting)
-        return Signature(
-            self.name, (("seed", str(self.setting.runtime.seed)),) if self.seeded else ()
-        )
+        items = (("seed", str(self.setting.runtime.seed)),) if self.seeded else ()
+        return Signature(self.name, items)
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
-        for start in range(0, len(sources), _TOGETHER):
-            several = enumerate(sources[start : start + _TOGETHER], start)
+        """Yield what the rule makes of each of ``sources``."""
+        for block in numbered_blocks(sources):
             yield [
-                Paraphrase(position, self.rule(source, self.setting))
-                for position, source in several
+                Paraphrase(position, self.rule(source, self.setting)) for position, source in block
             ]
 
 
@@ -53,7 +55,7 @@ def build_near_copy(variant: str, setting: BuildContext) -> Sentinel:
 
 def build_drop_last(variant: str, setting: BuildContext) -> Sentinel:
     """The source without its last word."""
-    return Sentinel("drop-last", lambda source, _: " ".join(source.split()[:-1]), setting)
+    return Sentinel("drop-last", _drop_last, setting)
 
 
 def build_first_half(variant: str, setting: BuildContext) -> Sentinel:
@@ -73,17 +75,13 @@ def build_source_twice(variant: str, setting: BuildContext) -> Sentinel:
 
 def build_other_sentence(variant: str, setting: BuildContext) -> Sentinel:
     """Another example's source: fluent, and about something else."""
-    places = IdPositions()
-    return Sentinel("other-sentence", partial(_other_sentence, places=places), setting, seeded=True)
+    rule = partial(_other_sentence, positions=IdPositions())
+    return Sentinel("other-sentence", rule, setting, seeded=True)
 
 
 def build_negated(variant: str, setting: BuildContext) -> Sentinel:
     """The source denied: nearly all of its words, the opposite meaning."""
-    return Sentinel(
-        "negated",
-        lambda source, _: f"It is not true that {source[:1].lower()}{source[1:]}",
-        setting,
-    )
+    return Sentinel("negated", _negated, setting)
 
 
 def build_empty(variant: str, setting: BuildContext) -> Sentinel:
@@ -91,20 +89,33 @@ def build_empty(variant: str, setting: BuildContext) -> Sentinel:
     return Sentinel("empty", lambda source, _: "", setting)
 
 
+def _drop_last(source: str, setting: BuildContext) -> str:
+    words = source.split()
+    return " ".join(words[:-1])
+
+
 def _first_half(source: str, setting: BuildContext) -> str:
     words = source.split()
-    return " ".join(words[: max(1, len(words) // 2)])
+    kept = max(1, len(words) // 2)  # a single word is kept: nothing at all is ``empty``'s answer
+    return " ".join(words[:kept])
+
+
+def _negated(source: str, setting: BuildContext) -> str:
+    return f"It is not true that {source[:1].lower()}{source[1:]}"
 
 
 def _shuffled(source: str, setting: BuildContext) -> str:
     words = source.split()
+    # seeded by the source too, so that an answer does not depend on which sources come before it
     random.Random(f"{setting.runtime.seed}-{source}").shuffle(words)
     return " ".join(words)
 
 
-def _other_sentence(source: str, setting: BuildContext, places: IdPositions) -> str:
-    """The source a fixed number of places on, so that nobody gets his own; ``places`` is filled
-    when first asked.
+def _other_sentence(source: str, setting: BuildContext, positions: IdPositions) -> str:
+    """The source a fixed number of places further on, so that no source gets itself.
+
+    ``positions`` maps each source to its place; it is filled at the first call, because building a
+    system must be free.
     """
     count = len(setting.sources)
     if count < 2:
@@ -113,8 +124,11 @@ def _other_sentence(source: str, setting: BuildContext, places: IdPositions) -> 
             f"{count} source to choose from",
             mend="raise --limit",
         )
-    steps = 1 + random.Random(setting.runtime.seed).randrange(count - 1)
-    if not len(places):
+    if not len(positions):
         for place, one in enumerate(setting.sources):
-            places.add(one, place)
-    return setting.sources[((places.get(source) or 0) + steps) % count]
+            positions.add(one, place)
+
+    # a step from 1 to count - 1 leads around the circle of sources, and never back to the start
+    step = 1 + random.Random(setting.runtime.seed).randrange(count - 1)
+    place = positions.get(source) or 0
+    return setting.sources[(place + step) % count]

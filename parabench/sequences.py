@@ -5,12 +5,24 @@ from __future__ import annotations
 import os
 import weakref
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
 
 LINES_PER_OFFSET = 16
 """Lines, or rows, of which only the first one's place is held, and which are read together."""
+
+
+def numbered_blocks(items: Sequence[Item], size: int = 1024) -> Iterator[list[tuple[int, Item]]]:
+    """Yield ``(position, item)`` pairs in blocks of at most ``size``.
+
+    For systems that answer at once: a block is one acknowledged write, so a block of one row would
+    cost a disk sync a row, and a single block of everything would hold all answers in memory.
+    """
+    for start in range(0, len(items), size):
+        yield list(enumerate(items[start : start + size], start))
 
 
 def text_hash64(text: str) -> int:

@@ -23,7 +23,7 @@ from parabench.contracts import (
 )
 from parabench.data.examples import EvaluationSet, evaluation_set, read_test_set
 from parabench.data.predictions import read_predictions
-from parabench.sequences import LazyMap
+from parabench.sequences import LazyMap, numbered_blocks
 from parabench.stats import leave_one_out, seeds
 from parabench.store.records import canonical_json, slug
 from parabench.suites.suite import Suite
@@ -251,10 +251,6 @@ def plan_texts(
     return replace(made, systems={**systems, **made.systems}, command="parabench.score(…)")
 
 
-_ANSWERS_AT_ONCE = 1024
-"""Answers handed over at a time."""
-
-
 @dataclass(frozen=True)
 class FilePredictions:
     """A system that answers from a file."""
@@ -270,9 +266,8 @@ class FilePredictions:
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         """The given texts, all at once."""
-        for start in range(0, len(sources), _ANSWERS_AT_ONCE):
-            several = enumerate(sources[start : start + _ANSWERS_AT_ONCE], start)
-            yield [Paraphrase(position, self.texts[source]) for position, source in several]
+        for block in numbered_blocks(sources):
+            yield [Paraphrase(position, self.texts[source]) for position, source in block]
 
 
 def folder_name(suite: Suite, data: EvaluationSet, runtime: Runtime) -> str:
