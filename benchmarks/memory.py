@@ -68,7 +68,8 @@ def command(which: str, folder: Path, count: int, system: str = "copy") -> list[
         "filter": [data, "--system", "first-half", "--scorers", "divergence"],
     }
     options = [*map(str, given[which]), "--device", "cpu", "--output", str(folder / "out")]
-    return [sys.executable, "-m", "parabench", which, *options]
+    words = {"run": ["run"], "filter": ["data", "filter"]}[which]
+    return [sys.executable, "-m", "parabench", *words, *options]
 
 
 def used(started: list[str]) -> tuple[int, int, float]:

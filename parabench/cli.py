@@ -1,4 +1,4 @@
-"""The command line: argv to one call to print. The only place that exits.
+"""The command line: registers the commands, and turns a user's mistake into exit code 2.
 
 Heavy packages are imported inside the commands, so that ``parabench --help`` answers at once.
 """
@@ -6,59 +6,109 @@ Heavy packages are imported inside the commands, so that ``parabench --help`` an
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
-from parabench.commands import data as data_commands
-from parabench.commands import demo as demos
-from parabench.commands import figures as drawing
-from parabench.commands import filter as filtering
-from parabench.commands import invariance, probe, prompts, rating, reports, signals, training
-from parabench.commands import map as map_commands
-from parabench.commands import models as model_commands
-from parabench.commands import run as commands
+from parabench import __version__
+from parabench.commands import (
+    agreement,
+    data,
+    demo,
+    figures,
+    filter,  # noqa: A004 (the module of `parabench data filter`)
+    installation,
+    map,  # noqa: A004 (the module of `parabench prompt map`)
+    models,
+    probe,
+    prompts,
+    rating,
+    reports,
+    run,
+    search,
+    signals,
+    terminal,
+    training,
+)
+from parabench.commands.help_pages import add_command, add_group, command_group
 from parabench.contracts import UserError
 
-app = typer.Typer(
+_RUN = "Run and score"
+_REPORT = "Report and compare"
+_TRAIN = "Train and search"
+_PARTS = "Prompts, metrics, data and models"
+_INSTALLATION = "Installation"
+
+app = command_group(
+    "A paraphrase-generation benchmark.\n\nSystems, scorers, sentinels and intervals, from one"
+    " command. Each command has its own --help with examples.",
     name="parabench",
-    help="A paraphrase-generation benchmark: systems, scorers, sentinels and intervals, from one command.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command("run")(commands.run_command)
-app.command("score")(commands.score_command)
-app.command("list")(commands.list_command)
-app.command("doctor")(commands.doctor_command)
-app.command("filter")(filtering.filter_command)
-app.command("report")(reports.report_command)
-app.command("compare")(reports.compare_command)
-app.command("verify")(reports.verify_command)
-app.command("meta")(reports.agreement_command)
-app.command("probe")(probe.probe_command)
-app.command("selftest")(invariance.batch_invariance_command)
-app.command("paraphrase")(prompts.paraphrase_command)
-app.command("explain")(prompts.explain_command)
-app.command("map")(map_commands.map_command)
-app.command("figures")(drawing.figures_command)
-app.command("demo")(demos.demo_command)
-app.command("train")(training.train_command)
-app.command("search")(training.search_command)
-app.add_typer(data_commands.data_commands, name="data")
-app.add_typer(prompts.prompt_commands, name="adapters")
-app.add_typer(model_commands.models_commands, name="models")
-app.add_typer(rating.rate_commands, name="rate")
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"parabench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None: ...
+
+
+add_command(app, "run", run.run_command, _RUN)
+add_command(app, "score", run.score_command, _RUN)
+add_command(app, "paraphrase", prompts.paraphrase_command, _RUN)
+
+add_command(app, "report", reports.report_command, _REPORT)
+add_command(app, "compare", reports.compare_command, _REPORT)
+add_command(app, "verify", reports.verify_command, _REPORT)
+
+add_command(app, "train", training.train_command, _TRAIN)
+add_command(app, "search", search.search_command, _TRAIN)
+
+prompt_group = add_group(app, "prompt", "Soft prompts: import, export, look into.", _PARTS)
+add_command(prompt_group, "import", prompts.import_prompt_command)
+add_command(prompt_group, "export", prompts.export_prompt_command)
+add_command(prompt_group, "show", prompts.show_prompt_command)
+add_command(prompt_group, "verify", prompts.verify_prompt_command)
+add_command(prompt_group, "explain", prompts.explain_command)
+add_command(prompt_group, "map", map.map_command)
+
+metric_group = add_group(app, "metric", "Metrics: test them, collect ratings.", _PARTS)
+add_command(metric_group, "agreement", agreement.agreement_command)
+add_command(metric_group, "probe", probe.probe_command)
+add_command(metric_group, "sheet", rating.sheet_command)
+add_command(metric_group, "ratings", rating.read_ratings_command)
+
+data_group = add_group(app, "data", "Corpora: inspect, fetch, filter.", _PARTS)
+add_command(data_group, "inspect", data.inspect_data_command)
+add_command(data_group, "fetch", data.fetch_data_command)
+add_command(data_group, "filter", filter.filter_command)
+
+models_group = add_group(app, "models", "Models: lock, fetch, verify, try, draw.", _PARTS)
+add_command(models_group, "lock", models.lock_models_command)
+add_command(models_group, "fetch", models.fetch_models_command)
+add_command(models_group, "verify", models.verify_models_command)
+add_command(models_group, "demo", demo.demo_command)
+add_command(models_group, "figures", figures.figures_command)
+
+add_command(app, "list", installation.list_command, _INSTALLATION)
+add_command(app, "doctor", installation.doctor_command, _INSTALLATION)
 
 
 def main() -> None:
-    """The program: a mistake of the user's ends in one message and exit code 2, anything else in a
-    traceback.
-    """
+    """Run the program: a user's mistake ends in one message and exit code 2."""
     signals.reset_handlers()
     try:
         app()
     except UserError as error:
-        commands.print_message(f"parabench: cannot {error}")
+        terminal.print_message(f"parabench: cannot {error}")
         sys.exit(2)

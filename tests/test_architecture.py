@@ -32,8 +32,9 @@ LAYERS: tuple[dict[str, str], ...] = (
     {"cli": ""},
     {
         "commands": (
-            "data demo doctor figures filter invariance listing lists map models probe progress "
-            "prompts rating reports run signals training"
+            "agreement arguments data demo doctor figures filter help_pages installation "
+            "invariance listing lists map models probe prompts rating reports run search "
+            "signals terminal training training_data"
         ),
     },
     {
@@ -83,7 +84,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         ),
         "store": "blocks files index log positions records run_folder tables",
         "stats": "arrays clusters leave_one_out seeds significance streaming undefined validity",
-        "render": "diff escape figures labels svg templating",
+        "render": "diff escape figures labels progress svg templating",
         "registry": "",
     },
     {

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from parabench.commands.arguments import DeviceOption, SuiteOption, SystemsOption
+from parabench.commands.help_pages import examples
 from parabench.commands.lists import split_names
 
 if TYPE_CHECKING:
@@ -17,20 +19,20 @@ if TYPE_CHECKING:
 _NEAREST = 3
 
 
+@examples("parabench models demo", "parabench models demo --systems softprompt-111,bart --port 0")
 def demo_command(
-    suite: Annotated[str, typer.Option(help="The suite that says where models are.")] = "mini",
-    systems: Annotated[
-        str | None, typer.Option(metavar="A,B,…", help="Instead of the suite's own.")
-    ] = None,
+    suite: SuiteOption = "mini",
+    systems: SystemsOption = None,
     scorers: Annotated[
         str, typer.Option(metavar="A,B,…", help="What to measure without a reference.")
     ] = "divergence",
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 8765,
-    device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")
-    ] = "auto",
+    device: DeviceOption = "auto",
 ) -> None:
-    """Serve a page, to this machine alone, on which sentences are paraphrased and compared."""
+    """Serve a page on which to try systems.
+
+    It answers this machine alone. Sentences are paraphrased by several systems and compared.
+    """
     from parabench.explore.demo import demo_server
 
     with demo_server(load_demo(suite, systems, scorers, device), port) as serving:

@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
+from parabench.commands.help_pages import examples
 
+
+@examples(
+    "parabench models figures results/checkpoints/softprompt-20",
+    "parabench models figures results/checkpoints/softprompt-20-* --output seeds.svg",
+)
 def figures_command(
     folders: Annotated[
         list[Path], typer.Argument(help="Folders of checkpoints; several are drawn together.")
@@ -16,8 +22,9 @@ def figures_command(
         Path | None, typer.Option(help="The SVG; training.svg in the first folder otherwise.")
     ] = None,
 ) -> None:
-    """Draw the loss of a training, the held-out loss and the scores of its texts, as one SVG for
-    light and dark.
+    """Draw the losses and scores of trainings.
+
+    One SVG for light and dark: training loss, held-out loss, scores of the validation texts.
     """
     from parabench.store.files import write_atomically
     from parabench.training.figures import draw_training, read_curves

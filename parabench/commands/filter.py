@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parabench.commands.data import fetch_addresses
-from parabench.commands.lists import split_names
+from parabench.commands.arguments import DeviceOption, DtypeOption, ScorersOption, SeedOption
+from parabench.commands.help_pages import examples
+from parabench.commands.lists import optional_names
+from parabench.commands.training_data import fetch_addresses
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from parabench.suites.suite import Suite
 
 
+@examples(
+    "parabench data filter mine.jsonl --output scored --keep 'ibleu>=20,src_bleu<=60'",
+    "parabench data filter tsv:pairs.tsv --scorers divergence --output part3 --shard 3/8",
+)
 def filter_command(
     rows: Annotated[
         str,
@@ -27,9 +33,7 @@ def filter_command(
     output: Annotated[
         Path, typer.Option(help="Folder for the scored rows; the same folder is resumed.")
     ],
-    scorers: Annotated[
-        str | None, typer.Option(metavar="A,B,…", help="Instead of the suite's own.")
-    ] = None,
+    scorers: ScorersOption = None,
     suite: Annotated[
         str, typer.Option(help="The suite whose scorers, models and normalising are used.")
     ] = "overlap",
@@ -39,47 +43,44 @@ def filter_command(
     keep: Annotated[
         str | None, typer.Option(metavar="COLUMN>=X,…", help="Write only rows that satisfy all.")
     ] = None,
-    part: Annotated[
+    shard: Annotated[
         str,
-        typer.Option(metavar="K/N", help="Do the K-th of N parts, each in a folder of its own."),
+        typer.Option(metavar="K/N", help="Do the K-th of N shards, each in a folder of its own."),
     ] = "1/1",
     form: Annotated[
         str, typer.Option("--format", metavar="parquet|jsonl", help="How rows are written.")
     ] = "parquet",
-    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
-    device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")
-    ] = "auto",
-    dtype: Annotated[
-        str | None, typer.Option(metavar="float32|bfloat16|float16", help="Arithmetic of models.")
-    ] = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = None,
 ) -> None:
-    """Score a corpus of any size in flat memory, every row with its columns, and keep the good
-    ones.
+    """Score a corpus row by row and keep the good rows.
+
+    Memory stays flat at any size. Every row is written with its columns; run again to resume.
     """
-    from parabench.commands.progress import progress_bars
     from parabench.contracts import Runtime
     from parabench.filtering import scoring, writing
     from parabench.filtering.source import Source, part_of
     from parabench.models import downloads
     from parabench.models.loading import resolve_device
+    from parabench.render.progress import progress_bars
     from parabench.suites.suite import load_suite
 
     if form not in writing.OUTPUT_FORMATS:
         raise UserError(f"write rows as {form!r}", "no such format", writing.OUTPUT_FORMATS)
     chosen = load_suite(suite)
     runtime = Runtime(resolve_device(device), dtype or chosen.dtype, None, seed)
-    built = scoring.build_scorers(chosen, split_names(scorers) if scorers else None, runtime)
+    built = scoring.build_scorers(chosen, optional_names(scorers), runtime)
     conditions = writing.conditions(
         keep, [column.name for scorer in built.values() for column in scorer.columns]
     )
     maker = _built_system(system, chosen, runtime) if system else None
-    source = Source(fetch_addresses(rows), seed, *part_of(part))
+    source = Source(fetch_addresses(rows), seed, *part_of(shard))
     job = scoring.Filter(source, built, chosen.normalise, runtime, output, maker, conditions, form)
     downloads.fetch_models(
         [*built.values(), *filter(None, [maker])], lambda text: typer.echo(text, err=True)
     )
-    with progress_bars(spoken=True) as advance:
+    with progress_bars(lines_elsewhere=True) as advance:
         _show_outcome(scoring.run_filter(job, advance))
 
 
@@ -99,9 +100,9 @@ def _show_outcome(outcome: FilterOutcome) -> None:
         typer.echo(f"left out  {count:>12,} {reason}", err=True)
     for cell in outcome.cells:
         digits = cell.column.digits
-        ends = f"[{cell.low:.{digits}f}, {cell.high:.{digits}f}]"
+        value = f"{cell.value:>10.{digits}f}"
+        interval = f"[{cell.low:.{digits}f}, {cell.high:.{digits}f}]"
         missing = f"  undefined in {cell.undefined:,}" if cell.undefined else ""
-        typer.echo(
-            f"{cell.column.name:<18} {cell.value:>10.{digits}f}  {ends:<22} {cell.column.against}{missing}"
-        )
+        against = f"{cell.column.against}{missing}"
+        typer.echo(f"{cell.column.name:<18} {value}  {interval:<22} {against}")
     typer.echo(f"{outcome.rows:,} rows, {outcome.kept:,} kept: {outcome.path}")

@@ -6,13 +6,18 @@ from parabench.contracts import UserError
 
 
 def split_names(text: str) -> tuple[str, ...]:
-    """``a,b`` as a tuple; UserError where a name stands twice, or there is none."""
-    parts = tuple(part.strip() for part in text.split(",") if part.strip())
-    if not parts or len(set(parts)) < len(parts):
+    """``a,b`` as a tuple; raises UserError where there is no name, or the same name twice."""
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    if not names:
+        raise UserError(f"use the names {text!r}", "no name at all", mend="give names as a,b")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
         raise UserError(
-            f"use the names {text!r}", "a name stands twice" if parts else "no name at all"
+            f"use the names {text!r}",
+            f"duplicate name: {', '.join(repeated)}",
+            mend="give each name once",
         )
-    return parts
+    return tuple(names)
 
 
 def optional_names(text: str | None) -> tuple[str, ...] | None:

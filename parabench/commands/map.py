@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from parabench.commands.arguments import SuiteOption
+from parabench.commands.help_pages import examples
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 _CHECKPOINTS = Path("results/checkpoints")
 
 
+@examples("parabench prompt map softprompt-20,softprompt-111 --output results/maps")
 def map_command(
     prompts: Annotated[
         str,
@@ -23,16 +26,15 @@ def map_command(
             metavar="A,B,…", help="Systems with a soft prompt, or folders of adapters; one model's."
         ),
     ],
-    suite: Annotated[
-        str, typer.Option(help="The suite that says where models and adapters are.")
-    ] = "mini",
+    suite: SuiteOption = "mini",
     nearest: Annotated[
         int, typer.Option(min=1, help="How many vocabulary tokens to name for each position.")
     ] = 5,
     output: Annotated[Path, typer.Option(help="Folder of the map.")] = Path("results/maps"),
 ) -> None:
-    """Draw soft prompts among the vocabulary: a page to explore, a picture, and a table of the
-    nearest tokens.
+    """Draw soft prompts among the vocabulary.
+
+    A page to explore, a picture, and a table of the nearest tokens.
     """
     from parabench.explore import mappage
     from parabench.store.files import write_atomically
@@ -84,7 +86,7 @@ def distinct_labels(names: list[str]) -> list[str]:
     twice.
     """
     if len(set(names)) < len(names):
-        raise UserError(f"map {','.join(names)!r}", "a prompt stands twice", mend="name each once")
+        raise UserError(f"map {','.join(names)!r}", "duplicate name", mend="name each prompt once")
     last = [Path(name).name for name in names]
     return last if len(set(last)) == len(last) else names
 

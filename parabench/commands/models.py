@@ -1,6 +1,4 @@
-"""The commands about models of a hub: which commits a suite means, getting them, and checking what
-is here.
-"""
+"""The commands about models of a hub: which commits a suite means, getting them, checking them."""
 
 from __future__ import annotations
 
@@ -8,51 +6,51 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from parabench.commands.arguments import SuiteOption
+from parabench.commands.help_pages import examples
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.models.hub import Pin
 
-models_commands = typer.Typer(help="Models of a hub: lock, fetch, verify.", no_args_is_help=True)
 
-_SuiteName = Annotated[
-    str, typer.Option(help="A built-in suite, or the path of a suite's TOML file.")
-]
-
-
-@models_commands.command("lock")
+@examples(
+    "parabench models lock --suite mine.toml", "parabench models lock --suite opt-1.3b --update"
+)
 def lock_models_command(
-    suite: _SuiteName,
+    suite: SuiteOption,
     update: Annotated[
         bool, typer.Option("--update", help="Take what the hub has now, not what is locked.")
     ] = False,
 ) -> None:
-    """Write which commit, and which files, each hub model of a suite stands for, beside the
-    suite.
+    """Pin the hub models of a suite in a lock file.
+
+    The lock holds the commit and the SHA-256 of every file of each hub model. It is written beside
+    a suite of your own, and to the current folder for a suite that comes with the package.
     """
     from parabench.models import hub
     from parabench.suites import lock as locks
-    from parabench.suites import suite as suites
+    from parabench.suites.suite import find_lock, new_lock_path
 
-    path = locks.lock_path(suites.suite_path(suite))
-    before, after = locks.read_lock(path), locks.LockFile()
+    path = new_lock_path(suite)
+    before, after = locks.read_lock(find_lock(suite)), locks.LockFile()
     for name in _hub_references(suite):
         if name in before and not update:
             after[name] = before[name]
         else:
             model, _, revision = name.partition("@")
             after[name] = hub.pin(model, hub.resolve_commit(model, revision or None, fresh=update))
-        typer.echo(
-            f"{name:<40} {after[name].commit[:12]}  {_change_note(before.get(name), after[name])}"
-        )
+        change = _change_note(before.get(name), after[name])
+        typer.echo(f"{name:<40} {after[name].commit[:12]}  {change}")
     locks.write_lock_file(path, after)
     typer.echo(path)
 
 
-@models_commands.command("fetch")
-def fetch_models_command(suite: _SuiteName) -> None:
-    """Get every hub model of a suite, exactly the locked files where there is a lock; later runs
-    need no network.
+@examples("parabench models fetch --suite opt-1.3b")
+def fetch_models_command(suite: SuiteOption) -> None:
+    """Download every hub model of a suite.
+
+    Exactly the locked files where there is a lock; later runs need no network.
     """
     from parabench.models import hub
 
@@ -61,14 +59,18 @@ def fetch_models_command(suite: _SuiteName) -> None:
         typer.echo(f"{name:<40} {pin.commit[:12]}  {len(pin.files)} files verified")
 
 
-@models_commands.command("verify")
-def verify_models_command(suite: _SuiteName) -> None:
-    """Check every file of a suite's hub models against lock and record; asks no hub."""
+@examples("parabench models verify --suite opt-1.3b")
+def verify_models_command(suite: SuiteOption) -> None:
+    """Check the files of a suite's hub models.
+
+    Every file is compared with the lock and with what was recorded at its download; no hub is
+    asked.
+    """
     from parabench.models import hub
 
     problems = {name: hub.pin_problems(pin) for name, pin in _pins(suite).items()}
     for name, found in problems.items():
-        typer.echo(f"{name:<40} {'intact' if not found else '; '.join(found)}")
+        typer.echo(f"{name:<40} {'; '.join(found) or 'intact'}")
     if any(problems.values()):
         mend = f"parabench models fetch --suite {suite}"
         raise UserError(
@@ -78,9 +80,9 @@ def verify_models_command(suite: _SuiteName) -> None:
 
 def _hub_references(suite: str) -> list[str]:
     """The hub models that a suite's file names; UserError where it names none."""
-    from parabench.suites import suite as suites
+    from parabench.suites.suite import hub_models
 
-    names = suites.hub_models(suite)
+    names = hub_models(suite)
     if not names:
         raise UserError(
             f"find the hub models of {suite}",
@@ -93,23 +95,21 @@ def _hub_references(suite: str) -> list[str]:
 def _pins(suite: str) -> dict[str, Pin]:
     """Each hub model of a suite as locked, or as this computer once resolved it."""
     from parabench.models import hub
-    from parabench.suites import lock as locks
-    from parabench.suites import suite as suites
+    from parabench.suites.lock import read_lock
+    from parabench.suites.suite import find_lock
 
-    locked = locks.read_lock(locks.lock_path(suites.suite_path(suite)))
+    locked = read_lock(find_lock(suite))
     found = {}
     for name in _hub_references(suite):
-        model, _, revision = name.partition("@")
-        found[name] = (
-            locked[name]
-            if name in locked
-            else hub.pin(model, hub.resolve_commit(model, revision or None))
-        )
+        if name in locked:
+            found[name] = locked[name]
+        else:
+            model, _, revision = name.partition("@")
+            found[name] = hub.pin(model, hub.resolve_commit(model, revision or None))
     return found
 
 
 def _change_note(before: Pin | None, after: Pin) -> str:
-    """What a lock's new entry is to its old one."""
     if before is None:
         return "new"
     return "as it was" if before == after else f"was {before.commit[:12]}"

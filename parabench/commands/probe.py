@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parabench.commands.lists import split_names
+from parabench.commands.arguments import DeviceOption, LimitOption
+from parabench.commands.help_pages import examples
+from parabench.commands.lists import optional_names
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ _FIELDS = (
 )
 
 
+@examples("parabench metric probe", "parabench metric probe --scorers bleu,chrf --output probes.md")
 def probe_command(
     scorers: Annotated[
         str | None, typer.Option(metavar="A,B,…", help="Scorers to probe; the suite's otherwise.")
@@ -39,19 +42,16 @@ def probe_command(
     data: Annotated[
         Path | None, typer.Option(help="Your own examples, with two references or more each.")
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option(help="Use a seeded sample of this many examples.")
-    ] = None,
+    limit: LimitOption = None,
     seed: Annotated[int, typer.Option(help="Seed of references, edits and intervals.")] = 0,
-    device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")
-    ] = "auto",
+    device: DeviceOption = "auto",
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the table too, as .md or .csv.")
     ] = None,
 ) -> None:
-    """Does a column notice that a negation, a number, a name, a role or the word order has
-    changed?
+    """Test columns with edits that change the meaning.
+
+    Does a column notice that a negation, a number, a name, a role or the word order has changed?
     """
     from parabench.contracts import BuildContext, Runtime
     from parabench.data.examples import evaluation_set, read_test_set
@@ -80,7 +80,7 @@ def probe_command(
         Runtime(resolve_device(device), chosen.dtype, seed=seed), chosen.decoding
     )
     found: list[ProbeResult] = []
-    for name in split_names(scorers) if scorers else chosen.scorers:
+    for name in optional_names(scorers) or chosen.scorers:
         scorer = plan.build_plugin("scorer", name, chosen, setting)
         found += probes.probe_scorer(scorer, made, seed, chosen.normalise)
     typer.echo(_as_text(found))

@@ -1,6 +1,4 @@
-"""The commands about soft prompts: adapters in and out, reading a prompt, and one sentence at a
-time.
-"""
+"""The commands about soft prompts: adapters in and out, reading a prompt, one sentence at a time."""
 
 from __future__ import annotations
 
@@ -11,24 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from parabench.commands.arguments import DeviceOption, SuiteOption
+from parabench.commands.help_pages import examples
+from parabench.commands.terminal import print_pairs, print_text
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.contracts import BuildContext
 
-prompt_commands = typer.Typer(
-    help="Soft prompts on disk: import, export, show, verify.", no_args_is_help=True
-)
-
 _Folder = Annotated[Path, typer.Argument(help="An adapter's folder.")]
-_Model = Annotated[str, typer.Option(help="The base model: a folder or a hub id.")]
-_SuiteName = Annotated[str, typer.Option(help="The suite that says where models and adapters are.")]
+_BaseModel = Annotated[str, typer.Option(help="The base model: a folder or a hub id.")]
 _SystemName = Annotated[
     str, typer.Argument(metavar="SYSTEM", help="A system with a soft prompt, as softprompt-111.")
 ]
 
 
-@prompt_commands.command("import")
+@examples(
+    "parabench prompt import peft-folder results/checkpoints/softprompt-20 --base facebook/opt-1.3b",
+    "parabench prompt import trained.ckpt imported --base facebook/opt-1.3b",
+)
 def import_prompt_command(
     source: Annotated[
         Path,
@@ -37,23 +36,29 @@ def import_prompt_command(
     target: Annotated[
         Path, typer.Argument(help="The folder to make; its name is the system's name.")
     ],
-    base: _Model,
+    base: _BaseModel,
     task: Annotated[str, typer.Option(help="Which prompt, where the source holds several.")] = "",
     template: Annotated[
         Path | None, typer.Option(help="The task template it was trained in, as JSON.")
     ] = None,
 ) -> None:
-    """Make an adapter of a prompt trained elsewhere; nothing in it is executed."""
+    """Import a prompt that was trained elsewhere.
+
+    Nothing in the file is executed.
+    """
     from parabench.explore.nearest import describe_adapter
     from parabench.models.checkpoints import locate
     from parabench.prompts import templates
     from parabench.prompts.convert import import_adapter
 
     written = templates.parse_template(_read_template(template)) if template else None
-    _print_pairs(describe_adapter(import_adapter(source, target, locate(base), written, task)))
+    print_pairs(describe_adapter(import_adapter(source, target, locate(base), written, task)))
 
 
-@prompt_commands.command("export")
+@examples(
+    "parabench prompt export results/checkpoints/softprompt-20 exported",
+    "parabench prompt export ADAPTER inputs.jsonl --form prompt_embeds --base MODEL --data FILE",
+)
 def export_prompt_command(
     folder: _Folder,
     target: Annotated[Path, typer.Argument(help="Where to write it.")],
@@ -82,7 +87,10 @@ def export_prompt_command(
         str, typer.Option("--data-license", help="For the card: of the training data.")
     ] = "",
 ) -> None:
-    """Write an adapter for other tools; as prompt_embeds, whole inputs for a serving engine."""
+    """Write an adapter for other tools.
+
+    As ``prompt_embeds``, whole inputs for a serving engine.
+    """
     from parabench.prompts.adapters import load_adapter
     from parabench.prompts.convert import export_adapter
 
@@ -146,21 +154,21 @@ def _export_embeds(folder: Path, target: Path, base: str, data: Path) -> Path:
     )
 
 
-@prompt_commands.command("show")
+@examples("parabench prompt show results/checkpoints/softprompt-20")
 def show_prompt_command(folder: _Folder) -> None:
-    """What is known about an adapter."""
+    """Show what is known about an adapter."""
     from parabench.explore.nearest import describe_adapter
     from parabench.prompts.adapters import load_adapter
 
-    _print_pairs(describe_adapter(load_adapter(folder)))
+    print_pairs(describe_adapter(load_adapter(folder)))
 
 
-@prompt_commands.command("verify")
+@examples("parabench prompt verify results/checkpoints/softprompt-20 --base facebook/opt-1.3b")
 def verify_prompt_command(
     folder: _Folder,
     base: Annotated[str | None, typer.Option(help="Check that it was made for this.")] = None,
 ) -> None:
-    """Check an adapter's checksum, shape and numbers, and its base."""
+    """Check an adapter's checksum, numbers and base."""
     from parabench.models.checkpoints import locate
     from parabench.prompts.adapters import load_adapter
 
@@ -168,34 +176,40 @@ def verify_prompt_command(
     typer.echo(f"intact: {len(adapter.prompt)} virtual tokens, sha256 {adapter.digest}")
 
 
+@examples("parabench prompt explain softprompt-111 --nearest 5")
 def explain_command(
     system: _SystemName,
-    suite: _SuiteName = "mini",
+    suite: SuiteOption = "mini",
     nearest: Annotated[
         int, typer.Option(help="How many vocabulary tokens to show for each position.")
     ] = 5,
 ) -> None:
-    """Read a soft prompt: the vocabulary nearest to each of its positions, norms, how far it moved,
-    near-duplicates.
+    """Show which tokens a soft prompt is near.
+
+    For each position the nearest tokens, its norm, how far it moved, and its near-duplicate.
     """
     from parabench.contracts import BuildContext
     from parabench.explore.nearest import nearest_of_system
 
     built = _system_of_suite(system, suite, BuildContext())
     rows = nearest_of_system(built, nearest)
-    typer.echo(
-        "position  norm   ratio  moved  twin  nearest by cosine                        nearest by distance"
-    )
+    heading = "position  norm   ratio  moved  near-duplicate"
+    typer.echo(f"{heading}  {'nearest by cosine':<40} nearest by distance")
     for number, row in enumerate(rows):
         from_init = "-" if row.distance_from_init is None else f"{row.distance_from_init:.2f}"
         duplicate = "-" if row.near_duplicate is None else str(row.near_duplicate)
         cosine = " ".join(f"{near.token}:{near.value:.2f}" for near in row.cosine)
         distance = " ".join(f"{near.token}:{near.value:.2f}" for near in row.euclidean)
-        typer.echo(
-            f"{number:>8}  {row.norm:<5.2f}  {row.relative_norm:<5.2f}  {from_init:<5}  {duplicate:<4}  {cosine:<40} {distance}"
+        norms = f"{row.norm:<5.2f}  {row.relative_norm:<5.2f}"
+        print_text(
+            f"{number:>8}  {norms}  {from_init:<5}  {duplicate:<14}  {cosine:<40} {distance}"
         )
 
 
+@examples(
+    'parabench paraphrase "The old man sold his boat."',
+    "parabench paraphrase --system bart --n 3 < sentences.txt",
+)
 def paraphrase_command(
     texts: Annotated[
         list[str] | None,
@@ -205,13 +219,11 @@ def paraphrase_command(
     n: Annotated[
         int, typer.Option(min=1, help="How many of each; more than one are sampled (top-p 0.9).")
     ] = 1,
-    suite: _SuiteName = "mini",
+    suite: SuiteOption = "mini",
     seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
-    device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where the model runs.")
-    ] = "auto",
+    device: DeviceOption = "auto",
 ) -> None:
-    """Paraphrase a sentence, or standard input line by line."""
+    """Paraphrase a sentence, or standard input."""
     from parabench import api
 
     sources = texts or [line.rstrip("\n") for line in sys.stdin]
@@ -223,7 +235,7 @@ def paraphrase_command(
         )
     for made in api.paraphrase(sources, system, suite=suite, n=n, seed=seed, device=device):
         for text in made:
-            typer.echo(printable(text))
+            print_text(text)
 
 
 def _system_of_suite(name: str, suite: str, setting: BuildContext) -> Any:
@@ -247,16 +259,3 @@ def _read_template(path: Path) -> dict[str, Any]:
             f"read the template {path}", "not a JSON object", mend="give a file of one JSON object"
         )
     return found
-
-
-def printable(text: str) -> str:
-    """A model's text without what could steer a terminal."""
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
-    )
-
-
-def _print_pairs(rows: list[tuple[str, str]]) -> None:
-    """Names and values, one pair a line."""
-    for name, value in rows:
-        typer.echo(f"{name:<12} {printable(value)}")

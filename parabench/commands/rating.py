@@ -9,17 +9,14 @@ from typing import Annotated
 
 import typer
 
+from parabench.commands.help_pages import examples
 from parabench.commands.lists import split_names
 from parabench.contracts import UserError
 
-rate_commands = typer.Typer(
-    help="Blind ratings by people: make a sheet, read it back.", no_args_is_help=True
-)
 
-
-@rate_commands.command("sheet")
+@examples("parabench metric sheet RUN --systems human,bart,softprompt-111 --examples 50")
 def sheet_command(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     systems: Annotated[
         str, typer.Option(metavar="A,B,…", help="Whose texts to rate, controls included.")
     ],
@@ -29,8 +26,9 @@ def sheet_command(
         Path, typer.Option(help="The sheet; key and instructions are put beside it.")
     ] = Path("sheet.csv"),
 ) -> None:
-    """Write texts of a run in random order without their systems, a key to them, and instructions
-    for raters.
+    """Make a blind rating sheet from a run.
+
+    Texts in random order without their systems, a key to them, and instructions for raters.
     """
     from parabench.metaeval import rating
     from parabench.report.results import load_results
@@ -55,7 +53,7 @@ def sheet_command(
     typer.echo(f"keep away     {own_key}")
 
 
-@rate_commands.command("read")
+@examples("parabench metric ratings anna.csv ben.csv --key sheet.key.json")
 def read_ratings_command(
     sheets: Annotated[list[Path], typer.Argument(help="Filled-in sheets, one a rater.")],
     key: Annotated[Path, typer.Option(help="The key that was written with the sheet.")],
@@ -64,8 +62,10 @@ def read_ratings_command(
     ),
     seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
 ) -> None:
-    """Join filled-in sheets with their key: judgments for `parabench meta`, and each system's mean
-    rating.
+    """Read filled-in rating sheets.
+
+    They are joined with their key: judgments for ``parabench metric agreement``, and each
+    system's mean rating.
     """
     from parabench.metaeval import rating, rating_sheets
     from parabench.render.escape import visible
@@ -78,7 +78,6 @@ def read_ratings_command(
     given = sum(len(one.ratings) for one in rated)
     typer.echo(f"{given} ratings of {len(rated)} texts; {asked - len(rated)} texts without one")
     for one in rating.mean_ratings(rated, seed):
-        typer.echo(
-            f"{visible(one.system):<20} n={one.count:<4} {one.mean:.2f} [{one.low:.2f}, {one.high:.2f}]"
-        )
+        interval = f"[{one.low:.2f}, {one.high:.2f}]"
+        typer.echo(f"{visible(one.system):<20} n={one.count:<4} {one.mean:.2f} {interval}")
     typer.echo(f"{output}")

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parabench.commands.lists import split_names
+from parabench.commands.arguments import RunArgument
+from parabench.commands.help_pages import examples
+from parabench.commands.lists import optional_names
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.report.board import Leaderboard
     from parabench.report.results import RunResults
 
-_RunFolder = Annotated[Path, typer.Argument(help="A run folder.")]
 _WIDTH = 160
 """Of a table that is not printed on a terminal."""
 
@@ -29,19 +30,24 @@ each time.
 _REPORT_FORMATS = ("latex", "lm-eval", "parquet")
 
 
+@examples(
+    "parabench report RUN",
+    "parabench report RUN --format latex,parquet --published published.csv",
+)
 def report_command(
-    run: _RunFolder,
-    also: Annotated[
-        str | None, typer.Option(metavar="latex,lm-eval,parquet", help="Further formats.")
+    run: RunArgument,
+    formats: Annotated[
+        str | None,
+        typer.Option("--format", metavar="latex,lm-eval,parquet", help="Further formats."),
     ] = None,
-    beside: Annotated[
+    published: Annotated[
         Path | None, typer.Option(help="A CSV file of published numbers to show beside these.")
     ] = None,
 ) -> None:
-    """Write and print the leaderboard and the page of a run folder again."""
+    """Write the tables and the page of a run again."""
     from parabench.report.assemble import write_reports
 
-    wanted = split_names(also) if also else ()
+    wanted = optional_names(formats) or ()
     for name in wanted:
         if name not in _REPORT_FORMATS:
             raise UserError(f"report as {name!r}", "no such format", _REPORT_FORMATS)
@@ -49,8 +55,8 @@ def report_command(
     show_leaderboard(board, run)
     for name in wanted:
         typer.echo(export_report(run, name))
-    if beside:
-        typer.echo(_show_published(board, beside, run))
+    if published:
+        typer.echo(_show_published(board, published, run))
 
 
 def export_report(run: Path, form: str) -> Path:
@@ -93,9 +99,11 @@ def _show_published(board: Leaderboard, file: Path, run: Path) -> str:
     return f"\n{text}"
 
 
-def verify_command(run: _RunFolder) -> None:
-    """Recompute every checksum and count of a run folder; exit code 1 unless it is complete and
-    true.
+@examples("parabench verify RUN")
+def verify_command(run: RunArgument) -> None:
+    """Check every checksum and count of a run folder.
+
+    Exit code 1 unless the folder is complete and as it was written.
     """
     from parabench.store.run_folder import verify_run
 
@@ -104,6 +112,10 @@ def verify_command(run: _RunFolder) -> None:
     raise SystemExit(1 if problems else 0)
 
 
+@examples(
+    "parabench compare results/runs/before results/runs/after",
+    "parabench compare RUN RUN --fail-if-worse headline",
+)
 def compare_command(
     runs: Annotated[
         list[Path],
@@ -116,7 +128,10 @@ def compare_command(
         ),
     ] = None,
 ) -> None:
-    """Put runs side by side; with two, show what changed, with paired intervals."""
+    """Compare runs, with paired tests.
+
+    Side by side; then what changed from the first run to each other, with paired intervals.
+    """
     from parabench.report import assemble
     from parabench.report import compare as comparing
     from parabench.report.results import load_results
@@ -164,47 +179,6 @@ def _show_changes(
             f"worse: {change.system} {change.column.name} by {abs(change.difference):.3f} (p {change.p:.4f})"
         )
     return bool(lost)
-
-
-def agreement_command(
-    file: Annotated[Path, typer.Argument(help="What people said about paraphrases.")],
-    layout: Annotated[
-        str, typer.Option(metavar="jsonl|twitter-para|strap|apty", help="How the file is laid out.")
-    ] = "jsonl",
-    scorers: Annotated[
-        str, typer.Option(metavar="A,B,…", help="Scorers to test.")
-    ] = "bleu,chrf,divergence",
-    suite: Annotated[
-        str, typer.Option(help="The suite that says which models scorers use.")
-    ] = "overlap",
-    source: Annotated[
-        bool, typer.Option("--source", help="Score against the source instead of references.")
-    ] = False,
-    rival: Annotated[
-        str, typer.Option(metavar="COLUMN", help="Test every column against this one.")
-    ] = "",
-    resamples: Annotated[
-        int, typer.Option(help="Of whole sources, for the intervals.", min=1)
-    ] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
-) -> None:
-    """Test scorers against people: correlation with ratings, or agreement with preferences; prints
-    Markdown.
-    """
-    from parabench.contracts import BuildContext, Runtime
-    from parabench.metaeval.judgments import read_judgments, with_source_as_reference
-    from parabench.metaeval.table import agreement_table
-    from parabench.pipeline import plan
-    from parabench.suites import suite as suites
-
-    chosen, items = suites.load_suite(suite), read_judgments(file, layout)
-    setting = BuildContext(Runtime(seed=seed))
-    built = [plan.build_plugin("scorer", name, chosen, setting) for name in split_names(scorers)]
-    typer.echo(
-        agreement_table(
-            built, with_source_as_reference(items) if source else items, rival, seed, resamples
-        )
-    )
 
 
 def show_leaderboard(board: Leaderboard, folder: Path | None) -> None:

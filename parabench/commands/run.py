@@ -1,6 +1,4 @@
-"""Commands that run a suite or score predictions, and that say what there is and whether it
-works.
-"""
+"""The commands that run a suite and that score predictions."""
 
 from __future__ import annotations
 
@@ -11,63 +9,55 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parabench.commands import reports, signals
+from parabench.commands.arguments import (
+    BatchSizeOption,
+    DataOption,
+    DeviceOption,
+    DtypeOption,
+    LimitOption,
+    RunOutputOption,
+    SamplesOption,
+    ScorersOption,
+    SeedOption,
+    SuiteOption,
+    SystemsOption,
+)
+from parabench.commands.help_pages import examples
 from parabench.commands.lists import optional_names
+from parabench.commands.terminal import print_message
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.pipeline.plan import RunPlan
     from parabench.pipeline.processes import WorkerRank
 
-_SuiteName = Annotated[
-    str, typer.Option(help="A built-in suite, or the path of a suite's TOML file.")
-]
-_Names = Annotated[
-    str | None, typer.Option(metavar="A,B,…", help="Instead of the suite's own; comma-separated.")
-]
-_DataFile = Annotated[
-    Path | None, typer.Option(help="Your own examples, JSONL or TSV, instead of the suite's.")
-]
-_Limit = Annotated[int | None, typer.Option(help="Use a seeded sample of this many examples.")]
-_Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
-_Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")]
-_DataType = Annotated[
-    str | None, typer.Option(metavar="float32|bfloat16|float16", help="Arithmetic of the models.")
-]
-_BatchSize = Annotated[
-    str, typer.Option(metavar="auto|N", help="Rows at once; auto probes the memory.")
-]
-_Samples = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        metavar="N",
-        help="Texts a source; several are sampled (top-p 0.9, or as the suite says).",
-    ),
-]
-_Output = Annotated[
-    Path | None, typer.Option(help="Folder of the run; the same folder is resumed.")
-]
 _DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the plan, with time and memory, and stop.")
 ]
 
 
+@examples(
+    "parabench run",
+    "parabench run --systems softprompt-111,bart --limit 50",
+    "parabench run --suite mine.toml --dry-run",
+)
 def run_command(
-    suite: _SuiteName = "mini",
-    systems: _Names = None,
-    scorers: _Names = None,
-    data: _DataFile = None,
-    limit: _Limit = None,
-    seed: _Seed = 0,
-    device: _Device = "auto",
-    dtype: _DataType = None,
-    batch_size: _BatchSize = "auto",
-    samples: _Samples = None,
-    output: _Output = None,
+    suite: SuiteOption = "mini",
+    systems: SystemsOption = None,
+    scorers: ScorersOption = None,
+    data: DataOption = None,
+    limit: LimitOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = None,
+    batch_size: BatchSizeOption = "auto",
+    samples: SamplesOption = None,
+    output: RunOutputOption = None,
     dry_run: _DryRun = False,
 ) -> None:
-    """Generate, measure and report; run again to resume. Under torchrun, each process takes its
-    share.
+    """Run a suite: generate, measure, report.
+
+    Run it again to resume. Under torchrun the processes share the work.
     """
     from parabench.pipeline import plan as planning
     from parabench.pipeline import processes, runner
@@ -98,19 +88,26 @@ def run_command(
         execute_plan(plan, share)
 
 
+@examples(
+    "parabench score mine.tsv", "parabench score mine.txt --data test.tsv --scorers ibleu,bleu"
+)
 def score_command(
     file: Annotated[
         Path,
         typer.Argument(help="Predictions: JSONL or TSV with references, or text beside --data."),
     ],
-    data: _DataFile = None,
-    scorers: _Names = None,
-    suite: _SuiteName = "overlap",
-    seed: _Seed = 0,
-    device: _Device = "auto",
-    output: _Output = None,
+    data: DataOption = None,
+    scorers: ScorersOption = None,
+    suite: SuiteOption = "overlap",
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    output: RunOutputOption = None,
 ) -> None:
-    """Score anyone's predictions beside copy, human and the other controls."""
+    """Score predictions beside the controls.
+
+    Copy, human and the suite's other controls are scored with them, so that a column which a
+    control wins is seen.
+    """
     from parabench.pipeline import plan as planning
     from parabench.suites import suite as suites
 
@@ -123,25 +120,6 @@ def score_command(
         output=output,
     )
     execute_plan(planning.plan_predictions(request, file))
-
-
-def list_command(kind: Annotated[str, typer.Argument(metavar="systems|scorers|suites")]) -> None:
-    """What there is to choose from."""
-    from parabench.commands import listing
-
-    for name, text in listing.list_rows(kind):
-        typer.echo(f"{name:<16} {text}")
-
-
-def doctor_command() -> None:
-    """Check the installation: versions, device, models, suites."""
-    from parabench.commands import doctor
-
-    healthy = True
-    for name, fine, text in doctor.check_installation():
-        healthy &= fine
-        typer.echo(f"{'ok  ' if fine else 'FAIL'}  {name:<14} {text}")
-    raise SystemExit(0 if healthy else 1)
 
 
 def _batch_size(text: str) -> int | None:
@@ -164,14 +142,14 @@ def _api_key() -> str:
 
 def execute_plan(plan: RunPlan, share: WorkerRank | None = None) -> None:
     """Run a plan with a progress bar on stderr, then print the table on stdout."""
-    from parabench.commands import progress
     from parabench.models import downloads
     from parabench.pipeline import plan as planning
     from parabench.pipeline import runner
+    from parabench.render.progress import progress_bars
 
     planning.check_plan(plan)
     downloads.fetch_models([*plan.systems.values(), *plan.scorers.values()], print_message)
-    with signals.resume_hint(), progress.progress_bars() as advance:
+    with signals.resume_hint(), progress_bars() as advance:
         board = runner.run_plan(
             plan,
             advance,
@@ -212,10 +190,3 @@ def _show_plan(plan: RunPlan) -> None:
         print_message(f"\n{text}")
     if faults:
         raise SystemExit(2)
-
-
-def print_message(text: str) -> None:
-    """A message on stderr, in which names and file contents can move no cursor and ring no bell."""
-    from parabench.render.escape import visible
-
-    typer.echo("\n".join(map(visible, text.split("\n"))), err=True)

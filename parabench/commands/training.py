@@ -1,11 +1,11 @@
-"""The commands that make checkpoints: training, and the search for a prompt's length.
+"""The command that trains a system, and what it shares with the search.
 
-Two functions here are longer than others because every option is a line of its own.
+``train_command`` is longer than other functions because every option is a line of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parabench.commands import signals
-from parabench.commands.data import (
-    DataSpec,
-    SuiteName,
-    TestFile,
+from parabench.commands.help_pages import examples
+from parabench.commands.training_data import (
+    CorpusOption,
+    TestFileOption,
+    TrainSuiteOption,
     load_task_data,
     load_training_data,
 )
 from parabench.contracts import Runtime, Scorer, UserError
+from parabench.render.progress import progress_bar
 
 if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
     from parabench.suites.suite import Suite
     from parabench.training.loop import StepLog
     from parabench.training.ranks import Ranks
@@ -33,95 +33,178 @@ if TYPE_CHECKING:
 
 _CHECKPOINTS = Path("results/checkpoints")
 
+_DATA = "Data"
+_SCHEDULE = "Schedule"
+_VALIDATION = "Validation"
+_PROMPT = "Prompt and model"
+_MACHINE = "Machine and output"
 
-_SYSTEM_NAMES = "softprompt-N, ptuning-N, ptuning-mlp-N, finetuned, bart"
-_Name = Annotated[str, typer.Argument(metavar="NAME", help=_SYSTEM_NAMES)]
-_Family = Annotated[
-    str, typer.Argument(metavar="FAMILY", help="softprompt, ptuning or ptuning-mlp.")
+_Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="softprompt-N, ptuning-N, ptuning-mlp-N, finetuned or bart."
+    ),
 ]
 _Tasks = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Several tasks at once, a TOML table for each.")
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Several tasks at once, a TOML table for each.", rich_help_panel=_DATA
+    ),
 ]
-_Base = Annotated[str | None, typer.Option(help="The model to start from, instead of the suite's.")]
-_Rate = Annotated[float | None, typer.Option(help="The highest rate of the schedule.")]
-_BatchSize = Annotated[int | None, typer.Option(help="Rows in a batch.")]
-_Optimizer = Annotated[str | None, typer.Option(metavar="adamw|adam|sgd|adafactor")]
-_Schedule = Annotated[str | None, typer.Option(metavar="constant|linear|cosine|plateau")]
-_Dev = Annotated[int, typer.Option(help="About how many pairs to hold out for validation.")]
-_Samples = Annotated[
-    int, typer.Option(help="How many held-out sentences to paraphrase at each validation.")
-]
-_Scorers = Annotated[
+BaseOption = Annotated[
     str | None,
-    typer.Option(metavar="A,B,…", help="By which they are scored; the headline's if not."),
+    typer.Option(help="The model to start from, instead of the suite's.", rich_help_panel=_PROMPT),
+]
+DevOption = Annotated[
+    int,
+    typer.Option(help="About how many pairs to hold out for validation.", rich_help_panel=_DATA),
+]
+_Steps = Annotated[int | None, typer.Option(help="Updates to make.", rich_help_panel=_SCHEDULE)]
+_Rate = Annotated[
+    float | None,
+    typer.Option(help="The highest learning rate of the schedule.", rich_help_panel=_SCHEDULE),
+]
+TrainBatchOption = Annotated[
+    int | None, typer.Option(help="Batch size in rows.", rich_help_panel=_SCHEDULE)
+]
+_Accumulation = Annotated[
+    int | None, typer.Option(help="Batches in an update.", rich_help_panel=_SCHEDULE)
+]
+_Optimizer = Annotated[
+    str | None,
+    typer.Option(
+        metavar="adamw|adam|sgd|adafactor", help="The optimiser.", rich_help_panel=_SCHEDULE
+    ),
+]
+_Schedule = Annotated[
+    str | None,
+    typer.Option(
+        metavar="constant|linear|cosine|plateau",
+        help="Learning rate schedule.",
+        rich_help_panel=_SCHEDULE,
+    ),
+]
+_Warmup = Annotated[
+    int | None,
+    typer.Option(help="Updates over which the rate rises.", rich_help_panel=_SCHEDULE),
+]
+_Preset = Annotated[
+    str | None,
+    typer.Option(metavar="origin", help="Settings of a published run.", rich_help_panel=_SCHEDULE),
+]
+_ValidateEvery = Annotated[
+    int | None,
+    typer.Option(help="Updates between validations; 0: at the end.", rich_help_panel=_VALIDATION),
+]
+_Patience = Annotated[
+    int | None,
+    typer.Option(
+        help="Validations without a better one before the end.", rich_help_panel=_VALIDATION
+    ),
+]
+ValidationTextsOption = Annotated[
+    int,
+    typer.Option(
+        help="Held-out sentences to paraphrase at each validation.", rich_help_panel=_VALIDATION
+    ),
+]
+ValidationScorersOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B,…",
+        help="Scorers of these paraphrases; the headline's if not.",
+        rich_help_panel=_VALIDATION,
+    ),
 ]
 _Snapshots = Annotated[
-    int, typer.Option(help="Updates between copies of the prompt, for its map; 0: none.")
+    int,
+    typer.Option(
+        help="Updates between copies of the prompt, for its map; 0: none.",
+        rich_help_panel=_PROMPT,
+    ),
 ]
-_Recompute = Annotated[
-    bool, typer.Option("--recompute", help="Whole models: less memory for more time.")
+_GradientCheckpointing = Annotated[
+    bool,
+    typer.Option(
+        "--gradient-checkpointing",
+        help="Whole models: recompute activations, for less memory and more time.",
+        rich_help_panel=_PROMPT,
+    ),
 ]
 _Initialiser = Annotated[
-    str | None, typer.Option(help="Where a prompt starts: sampled:1000, text:…, uniform.")
+    str | None,
+    typer.Option(
+        help="Where a prompt starts: sampled:1000, text:…, uniform.", rich_help_panel=_PROMPT
+    ),
 ]
-_Preset = Annotated[str | None, typer.Option(metavar="origin", help="Settings of a published run.")]
-_Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
-_Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where to train.")]
-_DataType = Annotated[
-    str, typer.Option(metavar="float32|bfloat16", help="Arithmetic of the model.")
+TrainSeedOption = Annotated[
+    int, typer.Option(help="Seed of every random choice.", rich_help_panel=_MACHINE)
 ]
-_Output = Annotated[
-    Path | None, typer.Option(help="Folder of the result; the same folder is resumed.")
+TrainDeviceOption = Annotated[
+    str,
+    typer.Option(metavar="auto|cpu|cuda[:i]", help="Where to train.", rich_help_panel=_MACHINE),
 ]
-_Track = Annotated[str | None, typer.Option(metavar="tensorboard|wandb|trackio")]
-_Lengths = Annotated[str, typer.Option(metavar="A,B,…", help="Prompt lengths to choose from.")]
-_Rates = Annotated[str, typer.Option(metavar="A,B,…|LOW-HIGH", help="Rates, or a range.")]
-_Initialisers = Annotated[str | None, typer.Option(metavar="A;B;…", help="Where prompts start.")]
-_Optimizers = Annotated[
-    str | None, typer.Option(metavar="A,B,…", help="Optimisers to choose from.")
+TrainDtypeOption = Annotated[
+    str,
+    typer.Option(metavar="float32|bfloat16", help="Model dtype.", rich_help_panel=_MACHINE),
 ]
-_Goal = Annotated[str, typer.Option("--objective", metavar="loss|COLUMN", help="What decides.")]
-_Sampler = Annotated[str, typer.Option(metavar="tpe|random|grid", help="How settings are chosen.")]
-_Pruner = Annotated[
-    str, typer.Option(metavar="median|hyperband|none", help="Which trials are stopped.")
+TrainOutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the result; the same folder is resumed.", rich_help_panel=_MACHINE
+    ),
+]
+_SaveEvery = Annotated[
+    int | None,
+    typer.Option(help="Updates between checkpoints.", rich_help_panel=_MACHINE),
+]
+_Track = Annotated[
+    str | None,
+    typer.Option(
+        metavar="tensorboard|wandb|trackio", help="Experiment tracker.", rich_help_panel=_MACHINE
+    ),
 ]
 
 
+@examples(
+    "parabench train softprompt-40",
+    "parabench train softprompt-20 --data tsv:pairs.tsv --steps 2000 --validate-every 200",
+    "parabench train finetuned --gradient-checkpointing --dtype bfloat16",
+)
 def train_command(
     name: _Name,
-    suite: SuiteName = "mini",
-    data: DataSpec = None,
+    suite: TrainSuiteOption = "mini",
+    data: CorpusOption = None,
     tasks: _Tasks = None,
-    base: _Base = None,
-    steps: Annotated[int | None, typer.Option(help="Updates to make.")] = None,
+    dev: DevOption = 200,
+    test: TestFileOption = None,
+    steps: _Steps = None,
     learning_rate: _Rate = None,
-    batch_size: _BatchSize = None,
-    accumulation: Annotated[int | None, typer.Option(help="Batches in an update.")] = None,
+    batch_size: TrainBatchOption = None,
+    accumulation: _Accumulation = None,
     optimizer: _Optimizer = None,
     schedule: _Schedule = None,
-    warmup: Annotated[int | None, typer.Option(help="Updates over which the rate rises.")] = None,
-    validate_every: Annotated[
-        int | None, typer.Option(help="Updates between validations; 0: at the end.")
-    ] = None,
-    save_every: Annotated[int | None, typer.Option(help="Updates between checkpoints.")] = None,
-    patience: Annotated[
-        int | None, typer.Option(help="Validations without a better one before the end.")
-    ] = None,
-    dev: _Dev = 200,
-    test: TestFile = None,
-    samples: _Samples = 0,
-    scorers: _Scorers = None,
-    snapshots: _Snapshots = 0,
-    recompute: _Recompute = False,
-    initialiser: _Initialiser = None,
+    warmup: _Warmup = None,
     preset: _Preset = None,
-    seed: _Seed = 0,
-    device: _Device = "auto",
-    dtype: _DataType = "float32",
-    output: _Output = None,
+    validate_every: _ValidateEvery = None,
+    patience: _Patience = None,
+    validation_texts: ValidationTextsOption = 0,
+    scorers: ValidationScorersOption = None,
+    base: BaseOption = None,
+    initialiser: _Initialiser = None,
+    snapshots: _Snapshots = 0,
+    gradient_checkpointing: _GradientCheckpointing = False,
+    seed: TrainSeedOption = 0,
+    device: TrainDeviceOption = "auto",
+    dtype: TrainDtypeOption = "float32",
+    save_every: _SaveEvery = None,
     track: _Track = None,
+    output: TrainOutputOption = None,
 ) -> None:
-    """Train a system; the same command goes on where it was stopped."""
+    """Train a system; run again to resume.
+
+    The suite names the base model, and the test set that no training pair may hold.
+    """
     from parabench.models.loading import resolve_device
     from parabench.suites import suite as suites
     from parabench.training import requests, setup
@@ -148,10 +231,10 @@ def train_command(
             pairs = load_task_data(tasks, kind.length, chosen, dev, seed, test)
         else:
             pairs = load_training_data(data, chosen, dev, seed, test)
-        judges = _validation_scorers(chosen, runtime, scorers) if samples else ()
+        judges = validation_scorers(chosen, runtime, scorers) if validation_texts else ()
         request = requests.TrainingRequest(
-            kind, checkpoint, pairs, config, runtime, folder, initialiser, chosen.decoding, samples, judges,
-            recompute, snapshots,
+            kind, checkpoint, pairs, config, runtime, folder, initialiser, chosen.decoding,
+            validation_texts, judges, gradient_checkpointing, snapshots,
         )  # fmt: skip
         _train_with_progress(request, ranks, track)
 
@@ -173,80 +256,6 @@ def _train_with_progress(request: TrainingRequest, ranks: Ranks, track: str | No
         _report_outcome(request, outcome)
 
 
-def search_command(
-    name: _Family = "softprompt",
-    suite: SuiteName = "mini",
-    data: DataSpec = None,
-    lengths: _Lengths = "5,20,59,111",
-    learning_rates: _Rates = "0.001-0.1",
-    initialisers: _Initialisers = None,
-    optimizers: _Optimizers = None,
-    seeds: Annotated[int, typer.Option(help="How many seeds to try each setting with.")] = 1,
-    trials: Annotated[int, typer.Option(help="Trials in all, by all workers.")] = 20,
-    goal: _Goal = "loss",
-    samples: _Samples = 0,
-    scorers: _Scorers = None,
-    steps: Annotated[
-        int, typer.Option(help="Updates of every trial that is not stopped early.")
-    ] = 500,
-    validate_every: Annotated[int, typer.Option(help="Updates between validations.")] = 50,
-    batch_size: _BatchSize = None,
-    sampler: _Sampler = "tpe",
-    pruner: _Pruner = "median",
-    dev: _Dev = 200,
-    base: _Base = None,
-    seed: _Seed = 0,
-    device: _Device = "auto",
-    dtype: _DataType = "float32",
-    output: _Output = None,
-) -> None:
-    """Search a prompt's length and what goes with it, by the loss on held-out pairs or by a score
-    of texts.
-    """
-    from parabench.models.loading import resolve_device
-    from parabench.suites import suite as suites
-    from parabench.training import requests, setup
-
-    try:
-        from parabench.training import search as searching
-        from parabench.training import trials as trying
-    except ModuleNotFoundError as error:
-        raise UserError("search", str(error), mend="pip install 'parabench[train]'") from None
-
-    chosen, kind = suites.load_suite(suite), setup.parse_kind(f"{name}-1")
-    runtime = Runtime(resolve_device(device), dtype, seed=seed)
-    judges = _validation_scorers(chosen, runtime, scorers) if samples else ()
-    choices, ranges = trying.search_space(
-        lengths, learning_rates, initialisers, optimizers, range(seed, seed + seeds)
-    )
-    wanted = searching.SearchPlan(
-        choices, ranges, trials, steps, validate_every, sampler, pruner,  # type: ignore[arg-type]
-        seed=seed, goal=goal, upwards=_higher_is_better(goal, judges),
-    )  # fmt: skip
-    folder = output or Path("results/searches") / name
-    common = requests.TrainingRequest(
-        kind, requests.base_checkpoint(kind, chosen.train.model_dump(), base), load_training_data(data, chosen, dev, seed),
-        kind.defaults, runtime, folder, None, chosen.decoding, samples, judges,
-    )  # fmt: skip
-    fixed = {"steps": steps, "batch_size": batch_size, "validate_every": validate_every}
-    searching.run_search(
-        wanted,
-        folder,
-        trying.trial_function(name, common, fixed),
-        lambda trial: _print_trial(trial, goal),
-    )
-    typer.echo(f"{folder}/trials.csv  importance.json  length.svg")
-
-
-def _print_trial(trial: FrozenTrial, goal: str) -> None:
-    """One line for a trial that has ended."""
-    shown = " ".join(f"{key}={value}" for key, value in trial.params.items())
-    end = trial.user_attrs.get("error") or (
-        "" if trial.value is None else f"{goal} {trial.value:.4f}"
-    )
-    typer.echo(f"trial {trial.number:>3} {trial.state.name.lower():<8} {shown}  {end}")
-
-
 def _default_folder(suite: Suite, name: str, family: str) -> Path:
     """Where a run of the suite looks for the checkpoint if that is the user's own, or
     ``results/checkpoints/NAME``.
@@ -260,7 +269,7 @@ def _default_folder(suite: Suite, name: str, family: str) -> Path:
     return place if place.is_relative_to(_CHECKPOINTS) else _CHECKPOINTS / name
 
 
-def _validation_scorers(
+def validation_scorers(
     suite: Suite, runtime: Runtime, names: str | None = None
 ) -> tuple[Scorer, ...]:
     """The scorers for the texts generated at validations: those named, or that of the suite's
@@ -274,18 +283,6 @@ def _validation_scorers(
         plan.build_plugin("scorer", name, suite, BuildContext(runtime, suite.decoding))
         for name in wanted
     )
-
-
-def _higher_is_better(goal: str, judges: Iterable[Scorer]) -> bool:
-    """Whether more of a measure is better."""
-    better = {"loss": "down"} | {
-        column.name: column.better for judge in judges for column in judge.columns
-    }
-    if goal not in better:
-        raise UserError(
-            f"search by {goal!r}", "not measured", list(better), "--samples 50 --scorers ibleu"
-        )
-    return better[goal] == "up"
 
 
 def _announce(request: TrainingRequest, processes: int) -> None:
@@ -306,32 +303,11 @@ def _announce(request: TrainingRequest, processes: int) -> None:
 
 @contextmanager
 def _training_progress(name: str, steps: int, shown: bool) -> Iterator[Callable[[StepLog], object]]:
-    """A bar with the loss on a terminal, and nothing elsewhere: the log has every update."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    hidden = not (shown and console.is_terminal)
-    bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=hidden)
-    with signals.resume_hint(), bar as progress:
-        task = progress.add_task(name, total=steps)
+    """Show each update's loss: a bar on a terminal, a line now and then elsewhere."""
+    with signals.resume_hint(), progress_bar(name, steps, shown) as update:
 
         def watch(log: StepLog) -> None:
-            text = f"{name}  loss {log.loss:.3f}  {log.tokens_per_second:.0f} tokens/s"
-            progress.update(task, completed=log.step, description=text)
+            update(log.step, f"loss {log.loss:.3f}  {log.tokens_per_second:.0f} tokens/s")
 
         yield watch
 

@@ -151,7 +151,7 @@ def demo_server(demo: Demo, port: int) -> ThreadingHTTPServer:
         serving = ThreadingHTTPServer((ADDRESS, port), Handler)
     except (OSError, OverflowError) as error:
         raise UserError(
-            f"serve on port {port}", str(error), mend="parabench demo --port 0"
+            f"serve on port {port}", str(error), mend="parabench models demo --port 0"
         ) from None
     return serving
 

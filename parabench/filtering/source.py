@@ -84,6 +84,6 @@ def part_of(text: str) -> tuple[int, int]:
     first, _, second = text.partition("/")
     if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
         raise UserError(
-            f"use --part {text}", "not of the form K/N with K from 1 to N", mend="--part 1/8"
+            f"use --shard {text}", "not of the form K/N with K from 1 to N", mend="--shard 1/8"
         )
     return int(first) - 1, int(second)

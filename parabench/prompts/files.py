@@ -101,7 +101,7 @@ def read_adapter_file(folder: Path, name: str) -> bytes:
             else ["no such folder"]
         )
         found = ", ".join(there[:8]) + ", ..." * (len(there) > 8)
-        mend = f"parabench adapters import {folder}" if "adapter_config.json" in there else ""
+        mend = f"parabench prompt import {folder}" if "adapter_config.json" in there else ""
         raise UserError(f"read {name} of the adapter {folder}", found, mend=mend) from None
 
 

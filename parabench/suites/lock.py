@@ -21,7 +21,7 @@ LockFile = dict[str, Pin]
 
 
 def lock_path(suite: Path) -> Path:
-    """Where the lock of a suite's file is."""
+    """The lock beside a suite's file: ``mine.lock.json`` beside ``mine.toml``."""
     return suite.with_name(f"{suite.name.removesuffix('.toml')}.lock.json")
 
 

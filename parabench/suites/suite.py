@@ -62,7 +62,7 @@ class Suite(BaseModel):
     @classmethod
     def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(names)) < len(names):
-            raise ValueError("a name stands twice")
+            raise ValueError("duplicate name")
         return names
 
     def options(self, kind: str, name: str, family: str) -> Mapping[str, OptionValue]:
@@ -86,7 +86,7 @@ def load_suite(name: str) -> Suite:
     """
     path = suite_path(name)
     try:
-        return Suite.model_validate(lock.pinned(_read(path), lock.read_lock(lock.lock_path(path))))
+        return Suite.model_validate(lock.pinned(_read(path), lock.read_lock(find_lock(name))))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -114,6 +114,22 @@ def suite_path(name: str) -> Path:
     if name not in built_in_suites():
         raise unknown_name("suite", name, built_in_suites())
     return Path(str(files("parabench.suites"))) / f"{name}.toml"
+
+
+def new_lock_path(name: str) -> Path:
+    """Where the lock of a suite is to be written: beside a suite of the user's own, in the current
+    folder for one that comes with the package.
+    """
+    path = suite_path(name)
+    return lock.lock_path(path if name.endswith(".toml") else Path(path.name))
+
+
+def find_lock(name: str) -> Path:
+    """Where the lock of a suite is to be read: the user's own, else one that came with the
+    package. The file need not exist.
+    """
+    own = new_lock_path(name)
+    return own if own.is_file() else lock.lock_path(suite_path(name))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -132,7 +132,8 @@ def load_setup(
         return setup
     if recompute:
         raise UserError(
-            f"train {kind.name!r} with --recompute", "its rows share the prompt's activations"
+            f"train {kind.name!r} with --gradient-checkpointing",
+            "its rows share the prompt's activations",
         )
     model, tokenizer = load_causal(checkpoint, runtime)
     templates, name = (

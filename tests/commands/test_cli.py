@@ -48,7 +48,7 @@ def test_a_mistake_ends_in_one_message_and_exit_code_2(tmp_path: Path) -> None:
     [
         (("run", "--suite", "minni"), "did you mean mini?"),
         (("run", "--scorers", "blue"), "did you mean bleu?"),
-        (("run", "--scorers", "bleu,bleu"), "a name stands twice"),
+        (("run", "--scorers", "bleu,bleu"), "duplicate name: bleu"),
         (("run", "--limit", "0", "--systems", "copy"), "no examples are left"),
         (("run", "--batch-size", "many"), "not a positive number"),
         (("run", "--device", "cuda:7"), "CUDA devices"),

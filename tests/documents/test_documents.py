@@ -28,7 +28,7 @@ PAGES.remove(ROOT / "docs" / "command-line.md")  # made from the program
 SHELL = ("sh", "bash", "console")
 SHORT = {
     "run": {"--limit": "3"},
-    "train": {"--steps": "2", "--dev": "4", "--batch-size": "2", "--samples": None},
+    "train": {"--steps": "2", "--dev": "4", "--batch-size": "2", "--validation-texts": None},
     "search": {"--steps": "2", "--trials": "2", "--dev": "4", "--batch-size": "2", "--seeds": None},
 }
 BY_CI = {"make bench", "make test", "make check", "make"}

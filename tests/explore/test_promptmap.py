@@ -181,7 +181,7 @@ def test_prompts_are_called_by_what_tells_them_apart():
         "a/softprompt-3",
         "b/softprompt-3",
     ]
-    with pytest.raises(UserError, match="stands twice"):
+    with pytest.raises(UserError, match="duplicate name"):
         distinct_labels(["softprompt-3", "softprompt-3"])
 
 
@@ -198,7 +198,8 @@ def test_the_command_on_a_small_suite(tmp_path, monkeypatch):
         )
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(
-        cli.app, ["map", "softprompt-3,elsewhere/mine", "--suite", str(suite), "--output", "out"]
+        cli.app,
+        ["prompt", "map", "softprompt-3,elsewhere/mine", "--suite", str(suite), "--output", "out"],
     )
     assert done.exit_code == 0, done.output
     names = {path.name for path in (tmp_path / "out").iterdir()}
@@ -208,6 +209,6 @@ def test_the_command_on_a_small_suite(tmp_path, monkeypatch):
         *(("softprompt-3", str(n)) for n in range(3)),
         *(("mine", str(n)) for n in range(2)),
     ]
-    done = CliRunner().invoke(cli.app, ["map", "softprompt-4", "--suite", str(suite)])
+    done = CliRunner().invoke(cli.app, ["prompt", "map", "softprompt-4", "--suite", str(suite)])
     assert isinstance(done.exception, UserError)
     assert done.exception.choices == ("softprompt-3",)

@@ -17,7 +17,7 @@ from pyarrow import parquet
 from typer.testing import CliRunner
 
 from parabench.cli import app
-from parabench.commands.progress import ProgressLines
+from parabench.render.progress import ProgressLines
 from parabench.contracts import (
     BuildContext,
     Column,
@@ -208,7 +208,8 @@ def test_the_command_filters_a_corpus_in_its_own_format(tmp_path: Path) -> None:
     )
     options = ["--scorers", "side", "--format", "jsonl", "--keep", "length>=0.9,near-copies<50"]
     done = CliRunner().invoke(
-        app, ["filter", f"paranmt:{tmp_path}/para.tsv", "--output", f"{tmp_path}/out", *options]
+        app,
+        ["data", "filter", f"paranmt:{tmp_path}/para.tsv", "--output", f"{tmp_path}/out", *options],
     )
     assert done.exit_code == 0, done.output
     rows = [
@@ -241,7 +242,9 @@ def test_what_cannot_be_filtered_is_refused(
     corpus(Path("rows.tsv"), 3)
     Path("empty.tsv").write_text("")
     with pytest.raises(UserError, match=says):
-        CliRunner().invoke(app, ["filter", *arguments, "--output", "out"], catch_exceptions=False)
+        CliRunner().invoke(
+            app, ["data", "filter", *arguments, "--output", "out"], catch_exceptions=False
+        )
 
 
 def test_rows_come_from_every_format(tmp_path: Path) -> None:

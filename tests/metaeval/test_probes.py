@@ -76,7 +76,7 @@ def test_a_reference_is_judged_by_the_others_alone():
 
 def test_the_command_prints_a_table_and_writes_it(tmp_path):
     file = tmp_path / "probes.csv"
-    options = ["probe", "--scorers", "divergence", "--limit", "6", "--output", str(file)]
+    options = ["metric", "probe", "--scorers", "divergence", "--limit", "6", "--output", str(file)]
     made = CliRunner().invoke(app, options, catch_exceptions=False)
     assert made.exit_code == 0
     assert "pinc ↑" in made.stdout
@@ -96,5 +96,5 @@ def test_markdown_says_share_effect_interval_and_to_how_many_an_edit_applies():
 def test_an_ending_that_is_no_table_is_refused(tmp_path):
     with pytest.raises(UserError, match="ending"):
         CliRunner().invoke(
-            app, ["probe", "--output", str(tmp_path / "a.pdf")], catch_exceptions=False
+            app, ["metric", "probe", "--output", str(tmp_path / "a.pdf")], catch_exceptions=False
         )

@@ -217,7 +217,7 @@ def test_the_commands_from_sheet_to_meta(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     runner = CliRunner()
     done = runner.invoke(
-        cli.app, ["rate", "sheet", ".", "--systems", ",".join(SYSTEMS), "--output", "sheet.csv"]
+        cli.app, ["metric", "sheet", ".", "--systems", ",".join(SYSTEMS), "--output", "sheet.csv"]
     )
     assert done.exit_code == 0, done.output
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -228,10 +228,12 @@ def test_the_commands_from_sheet_to_meta(tmp_path, monkeypatch):
     (tmp_path / "ann.csv").write_text(
         filled((tmp_path / "sheet.csv").read_text("utf-8"), lambda row: len(row[3]) % 5 + 1)
     )
-    done = runner.invoke(cli.app, ["rate", "read", "ann.csv", "--key", "sheet.key.json"])
+    done = runner.invoke(cli.app, ["metric", "ratings", "ann.csv", "--key", "sheet.key.json"])
     assert done.exit_code == 0, done.output
     assert "softprompt-111" in done.output
-    done = runner.invoke(cli.app, ["meta", "judgments.jsonl", "--scorers", "divergence"])
+    done = runner.invoke(
+        cli.app, ["metric", "agreement", "judgments.jsonl", "--scorers", "divergence"]
+    )
     assert done.exit_code == 0, done.output
     assert "pinc" in done.output
     assert json.loads((tmp_path / "sheet.key.json").read_text())["seed"] == 0

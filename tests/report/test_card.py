@@ -146,7 +146,7 @@ def test_the_command_writes_it_beside_the_export(tmp_path):
     facts = AdapterFacts(paraphrase_template(4), BaseIdentity("toy", 32, 384, 1, 1))
     adapters.save_adapter(folder, torch.randn(4, 32), facts)
     (tmp_path / "leaderboard.json").write_text(board_to_json(small()))
-    runner, common = CliRunner(), ["adapters", "export", str(folder), str(tmp_path / "out")]
+    runner, common = CliRunner(), ["prompt", "export", str(folder), str(tmp_path / "out")]
     done = runner.invoke(
         cli.app, [*common, "--card", "--results", str(tmp_path), "--license", "mit"]
     )

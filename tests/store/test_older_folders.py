@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from parabench.commands.data import load_training_data
+from parabench.commands.training_data import load_training_data
 from parabench.contracts import Runtime
 from parabench.models.checkpoints import locate
 from parabench.pipeline import plan as planning

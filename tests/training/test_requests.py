@@ -159,7 +159,7 @@ def test_the_command_trains_says_so_and_does_it_once(
         "--dev",
         "5",
     ]
-    command += ["--batch-size", "4", "--validate-every", "2", "--samples", "2"]
+    command += ["--batch-size", "4", "--validate-every", "2", "--validation-texts", "2"]
     first = CliRunner().invoke(app, command, catch_exceptions=False)
     assert first.exit_code == 0
     assert "removed 7" in first.stderr  # the test pair, and the chain of sentences that hangs on it

@@ -19,7 +19,9 @@ def suite(tmp_path_factory) -> Path:
 
 def run(suite):
     return CliRunner().invoke(
-        app, ["selftest", "--suite", str(suite), "--device", "cpu"], catch_exceptions=False
+        app,
+        ["doctor", "--batch-invariance", "--suite", str(suite), "--device", "cpu"],
+        catch_exceptions=False,
     )
 
 

@@ -80,7 +80,7 @@ def test_no_secret_is_written(code, tmp_path):
     )
     said = program(code, tmp_path, *run)
     assert (tmp_path / "out/manifest.json").exists(), said.decode()
-    said += program(code, tmp_path, "report", "out", "--also", "latex,lm-eval")
+    said += program(code, tmp_path, "report", "out", "--format", "latex,lm-eval")
     said += program(code, tmp_path, *run, "--seed", "1")  # refused
     assert b"reuse out" in said
     said += program(
