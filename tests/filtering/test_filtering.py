@@ -17,7 +17,6 @@ from pyarrow import parquet
 from typer.testing import CliRunner
 
 from parabench.cli import app
-from parabench.render.progress import ProgressLines
 from parabench.contracts import (
     BuildContext,
     Column,
@@ -31,6 +30,7 @@ from parabench.contracts import (
 from parabench.filtering import scoring
 from parabench.filtering.source import ROWS_PER_BLOCK, FilterRow, Source, part_of
 from parabench.pipeline.plan import build_plugin
+from parabench.render.progress import ProgressLines
 from parabench.suites import suite as suites
 from tests.support import tiny
 
