@@ -50,7 +50,7 @@ LAYERS: tuple[dict[str, str], ...] = (
     {
         "training": (
             "batches config encoding export figures loop loss_log losses objectives "
-            "prefix ranks recipes requests resumable schedules search setup state tasks "
+            "prefix presets ranks recipes requests resumable schedules search setup state tasks "
             "tracking trials validation"
         ),
         "report": (

@@ -207,11 +207,11 @@ def train_command(
     """
     from parabench.models.loading import resolve_device
     from parabench.suites import suite as suites
-    from parabench.training import requests, setup
+    from parabench.training import presets, requests, setup
     from parabench.training.ranks import join_processes
 
     chosen, kind = suites.load_suite(suite), setup.parse_kind(name)
-    config = requests.make_config(
+    config = presets.make_config(
         kind, preset, seed=seed, steps=steps, learning_rate=learning_rate, batch_size=batch_size,
         accumulation=accumulation, optimizer=optimizer, schedule=schedule, warmup=warmup,
         validate_every=validate_every, save_every=save_every, patience=patience,

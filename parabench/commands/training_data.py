@@ -95,7 +95,7 @@ def load_training_data(
         "dev": len(found.dev),
         "removed": found.removed,
     }
-    return TrainingData(found.pairs, found.dev, facts, cleared=barred.keys)
+    return TrainingData(found.pairs, found.dev, facts, excluded=barred.keys)
 
 
 def load_task_data(

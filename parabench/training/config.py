@@ -1,4 +1,4 @@
-"""What decides a training run besides its data and its model."""
+"""What decides a training besides its data and its model."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ ScheduleName = Literal["constant", "linear", "cosine", "plateau"]
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Settings of one run; a step is one update, made of ``accumulation`` batches.
+    """Settings of one training; a step is one update, made of ``accumulation`` batches.
 
-    ``warmup`` steps rise linearly from 0; ``clip`` bounds the gradient's norm (0: never); ``bf16``
-    is autocast, the weights stay as loaded. Plateau divides the rate by ``1 / plateau_factor``
-    after ``plateau_patience`` reported losses without an improvement, and training ends after
-    ``patience`` of them (0: never). Validations come every ``validate_every`` steps (0: at the end
-    alone), checkpoints every ``save_every``.
+    The rate rises from 0 over ``warmup`` steps to ``learning_rate``, then follows ``schedule``;
+    ``plateau`` multiplies it by ``plateau_factor`` after ``plateau_patience`` reported losses
+    without an improvement. ``clip`` bounds the gradient's norm (0: no bound). ``bf16`` is autocast;
+    the weights stay as loaded. Validations come every ``validate_every`` steps (0: at the end
+    alone), checkpoints every ``save_every``; training ends after ``patience`` validations without
+    an improvement (0: never).
     """
 
     steps: int = 1000

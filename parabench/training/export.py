@@ -1,6 +1,4 @@
-"""What a training leaves behind: adapters, or a model's folder, where ``parabench run`` looks for
-them.
-"""
+"""Export of a training's result: adapters, or a model's folder."""
 
 from __future__ import annotations
 
@@ -8,9 +6,10 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from parabench.prompts import adapters, encoders
@@ -25,68 +24,81 @@ from parabench.training.setup import TrainingSetup
 def export_result(
     setup: TrainingSetup, folder: Path, facts: Mapping[str, Any], outcome: TrainingOutcome
 ) -> None:
-    """Store what was learned in ``folder``; of several tasks, each beside it in ``folder-task``."""
-    if setup.kind.family in ("finetuned", "bart"):
-        _keep_model(setup, folder)
+    """Store what ``setup`` has learned in ``folder``; named tasks each beside it, in ``folder-TASK``.
+
+    ``facts`` are further fields of an adapter's facts (seed, data, versions); ``outcome`` gives the
+    loss curve.
+    """
+    if setup.kind.trains_whole_model:
+        _export_model(setup, folder)
         return
     base = BaseIdentity.of(setup.checkpoint)
-    base = replace(base, name=Path(base.name).name if Path(base.name).is_dir() else base.name)
-    places = result_folders(folder, setup.templates if setup.several else ())
-    for place, (template, prompt, settings, state) in zip(places, _parts(setup), strict=True):
+    if Path(base.name).is_dir():
+        # A path of this computer says nothing to whoever reads the adapter elsewhere.
+        base = replace(base, name=Path(base.name).name)
+    curve = loss_curve(outcome)
+    places = result_folders(folder, setup.templates if setup.named_tasks else ())
+    for place, part in zip(places, _prompts_by_task(setup), strict=True):
         known = AdapterFacts(
-            template, base, settings, setup.initialiser, loss=loss_curve(outcome), **facts
+            part.template, base, part.encoder, setup.initialiser, loss=curve, **facts
         )
-        _clear(place)
-        adapters.save_adapter(place, prompt, known, state)
+        _remove_stray_files(place)
+        adapters.save_adapter(place, part.prompt, known, part.state)
 
 
 def result_folders(folder: Path, tasks: Sequence[Template]) -> list[Path]:
-    """Where results are stored: in the training's own folder, or beside it for each of the tasks
-    that were named.
-    """
-    return [folder.with_name(f"{folder.name}-{template.taskname}") for template in tasks] or [
-        folder
-    ]
+    """The folders of the results: the training's own, or one beside it for each of ``tasks``."""
+    if not tasks:
+        return [folder]
+    return [folder.with_name(f"{folder.name}-{template.taskname}") for template in tasks]
 
 
-def _parts(
-    setup: TrainingSetup,
-) -> Iterator[tuple[Template, Tensor, Mapping[str, Any], Mapping[str, Tensor]]]:
-    """For each task: its template and prompt, its encoder's settings, and the state from which
-    training could go on.
-    """
+class _TaskPrompt(NamedTuple):
+    """One task's prompt: its encoder's settings, and the state a training could go on from."""
+
+    template: Template
+    prompt: Float[Tensor, "P E"]
+    encoder: Mapping[str, Any]
+    state: Mapping[str, Tensor]
+
+
+def _prompts_by_task(setup: TrainingSetup) -> Iterator[_TaskPrompt]:
     module, templates = setup.objective.module, setup.templates
     prompts = split_prompts(encoders.evaluate_prompt(module), templates)
-    initial = {} if setup.initial is None else split_prompts(setup.initial, templates)
-    settings, tensors = (
-        encoders.encoder_state(module) if isinstance(module, PromptEncoder) else ({}, {})
-    )
+    initial: Mapping[str, Tensor] = {}
+    if setup.initial is not None:
+        initial = split_prompts(setup.initial, templates)
+    settings: Mapping[str, Any] = {}
+    tensors: Mapping[str, Tensor] = {}
+    if isinstance(module, PromptEncoder):
+        settings, tensors = encoders.encoder_state(module)
     for number, template in enumerate(templates):
         name = template.taskname
         state = {"initial": initial[name]} if initial else {}
         if tensors:
-            state |= _alone(tensors, number, len(prompts[name]))
-        yield template, prompts[name], settings, state
+            state |= _encoder_of_task(tensors, number, len(prompts[name]))
+        yield _TaskPrompt(template, prompts[name], settings, state)
 
 
-def _alone(tensors: Mapping[str, Tensor], task: int, length: int) -> dict[str, Tensor]:
-    """The state of an encoder of several tasks as that of one task's encoder, whose output is that
-    task's prompt.
+def _encoder_of_task(tensors: Mapping[str, Tensor], task: int, length: int) -> dict[str, Tensor]:
+    """An encoder of several tasks as one task's encoder, whose output is that task's prompt.
+
+    ``task`` is the task's number, ``length`` the rows of its prompt.
     """
     shared = {
         name: value for name, value in tensors.items() if not name.startswith("encoder.condition_")
     }
-    return shared | {
+    own = {
         "encoder.lengths": torch.tensor([length]),
+        # Every task reads the embeddings of the first places, as many as its prompt is long.
         "encoder.embedding.weight": tensors["encoder.embedding.weight"][:length],
         "encoder.condition_0": tensors[f"encoder.condition_{task}"],
     }
+    return shared | own
 
 
-def _keep_model(setup: TrainingSetup, folder: Path) -> None:
-    """A transformers folder; its configuration is put there last, so that half a model is never
-    taken for one.
-    """
+def _export_model(setup: TrainingSetup, folder: Path) -> None:
+    """Write a transformers folder; its configuration last, as without it there is no model."""
     fresh = folder / "training" / "model"
     setup.model.save_pretrained(fresh)
     setup.tokenizer.save_pretrained(fresh)
@@ -95,7 +107,7 @@ def _keep_model(setup: TrainingSetup, folder: Path) -> None:
     fresh.rmdir()
 
 
-def _clear(folder: Path) -> None:
-    """Take away what a writer that was killed has left of a result."""
+def _remove_stray_files(folder: Path) -> None:
+    """Remove temporary files of a writer that was killed."""
     for stray in folder.glob(".*.tmp"):
         stray.unlink()

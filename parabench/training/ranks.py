@@ -1,4 +1,4 @@
-"""Several processes as one: the same batches dealt out, gradients summed, nothing else shared.
+"""Data-parallel processes: the same batches dealt out, gradients summed, nothing else shared.
 
 W processes that accumulate A batches each are one process that accumulates W x A: every rank deals
 the same group of W x A batches and takes every W-th, so ranks see disjoint rows and together see
@@ -31,36 +31,35 @@ class Ranks:
         return self.rank == 0
 
     def device(self, asked: str) -> str:
-        """Where this process computes: each has a CUDA device of its own."""
-        return (
-            f"cuda:{self.rank % torch.cuda.device_count()}"
-            if self.count > 1 and asked.startswith("cuda")
-            else asked
-        )
+        """The device of this process: each has a CUDA device of its own."""
+        if self.count == 1 or not asked.startswith("cuda"):
+            return asked
+        return f"cuda:{self.rank % torch.cuda.device_count()}"
 
     def share(self, items: Sequence[_Item]) -> Sequence[_Item]:
-        """What of a list is this process's."""
+        """This process's part of a list."""
         return items[self.rank :: self.count]
 
     def sum(self, values: float, *more: float) -> list[float]:
-        """Numbers added up over the processes."""
+        """Numbers summed over the processes."""
         numbers = torch.tensor([values, *more], dtype=torch.float64)
         if self.count > 1:
-            numbers = numbers.to(_device())
+            numbers = numbers.to(_backend_device())
             dist.all_reduce(numbers)
         return numbers.tolist()
 
     def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         """Leave in every process the sum of all their gradients."""
-        if self.count > 1:
-            for parameter in parameters:
-                parameter.grad = (
-                    torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-                )
-                dist.all_reduce(parameter.grad)
+        if self.count == 1:
+            return
+        for parameter in parameters:
+            # A process with no batch of its own has no gradient, but has to take part in the sum.
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            dist.all_reduce(parameter.grad)
 
     def wait(self) -> None:
-        """Go on when all processes are here."""
+        """Return once all processes have called this."""
         if self.count > 1:
             dist.barrier()
 
@@ -70,8 +69,9 @@ SINGLE_PROCESS = Ranks()
 
 @contextmanager
 def join_processes(device: str) -> Iterator[Ranks]:
-    """The processes that torchrun started, or this one alone; left together once everything is on
-    disk.
+    """The processes that torchrun started, or this one alone.
+
+    ``device`` is what was asked for; it decides how the processes talk.
     """
     if not dist.is_torchelastic_launched():
         yield SINGLE_PROCESS
@@ -86,5 +86,6 @@ def join_processes(device: str) -> Iterator[Ranks]:
         dist.destroy_process_group()
 
 
-def _device() -> str:
+def _backend_device() -> str:
+    """Where tensors have to be to be summed."""
     return f"cuda:{torch.cuda.current_device()}" if dist.get_backend() == "nccl" else "cpu"

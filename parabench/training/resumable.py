@@ -1,9 +1,8 @@
-"""One training in one folder: it goes on from wherever the folder stands, and ends the same however
-often it was cut.
+"""Resumable training in one folder: however often it is stopped, it ends the same.
 
-``last.safetensors`` is where it stands, ``best.safetensors`` where the validation loss was lowest,
-``log.jsonl`` what happened, ``spec.json`` what the training is of (another one is refused),
-``finished.json`` that nothing is left to do.
+``last.safetensors`` is the newest checkpoint, ``best.safetensors`` the one with the lowest
+validation loss, ``log.jsonl`` the loss log, ``spec.json`` the settings (a training of other settings
+is refused the folder), ``finished.json`` the outcome, once nothing is left to do.
 """
 
 from __future__ import annotations
@@ -21,30 +20,31 @@ from parabench.store.run_folder import open_run
 from parabench.training import state
 from parabench.training.batches import iterate_batches
 from parabench.training.config import TrainingConfig
-from parabench.training.loop import StepLog, TrainingProgress, run_updates, start_progress
+from parabench.training.loop import StepLog, run_updates, start_progress
 from parabench.training.loss_log import LossLog
 from parabench.training.objectives import Objective
 from parabench.training.ranks import SINGLE_PROCESS, Ranks
 from parabench.training.recipes import StepCallback, limit_row_length
 
-_FOLDER, _LAST, _BEST, _LOG, _FINISHED = (
-    "training",
-    "last.safetensors",
-    "best.safetensors",
-    "log.jsonl",
-    "finished.json",
-)
+_FOLDER = "training"
+_LAST = "last.safetensors"
+_BEST = "best.safetensors"
+_LOG = "log.jsonl"
+_FINISHED = "finished.json"
 
 Validator = Callable[[int], Mapping[str, Any]]
-"""Measures the present state, after so many updates; ``"loss"`` decides which state is the best,
-the rest is logged.
+"""Measures the present parameters, given how many updates were made.
+
+``"loss"`` decides which checkpoint is the best; the rest is logged.
 """
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A training: what learns, from which pairs, how; and the facts that two runs of one job have
-    in common.
+    """A training: what learns (``objective``), from which ``pairs``, with which ``config``.
+
+    ``spec`` are the JSON values that two runs of one job have in common. Without ``validate`` the
+    last state is the result.
     """
 
     objective: Objective
@@ -56,8 +56,11 @@ class TrainingJob:
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """How a training ended: updates made, the step kept and its validation loss, rows left out, the
-    log.
+    """How a training ended.
+
+    ``steps`` updates were made; the parameters after update ``kept`` are the result, of validation
+    loss ``loss`` (infinite without validations). ``skipped`` counts rows left out by reason;
+    ``history`` is the loss log.
     """
 
     steps: int
@@ -67,156 +70,147 @@ class TrainingOutcome:
     history: tuple[Mapping[str, Any], ...]
 
 
+Exporter = Callable[[TrainingOutcome], object]
+"""Stores the result, which is in the objective's module, where the user looks for it."""
+
+
 def finished_outcome(folder: Path) -> TrainingOutcome | None:
-    """The outcome of a training that is done."""
+    """The outcome of the training in ``folder``, None while it is unfinished."""
     path = folder / _FOLDER / _FINISHED
     if not path.exists():
         return None
     found = json.loads(read_bytes(path))
-    return TrainingOutcome(**{**found, "history": tuple(found["history"])})
+    history = tuple(found["history"])
+    return TrainingOutcome(**{**found, "history": history})
 
 
 def train_resumable(
     job: TrainingJob,
     folder: Path,
-    keep: Callable[[TrainingOutcome], object],
+    export: Exporter,
     watch: StepCallback = id,
     ranks: Ranks = SINGLE_PROCESS,
 ) -> TrainingOutcome:
-    """Train to the end in ``folder`` and leave the best state in the objective's module for ``keep``
-    to store.
+    """Train to the end in ``folder``, then ``export`` the best parameters.
 
-    A training that is done is not touched. UserError where the folder is of another job or another
-    process has it.
+    ``watch`` is called after every update; ``ranks`` are the processes that share the work. A
+    finished training is not touched. Raises UserError where the folder is of another job, where
+    another process has it, and where the training diverges.
     """
     place = folder / _FOLDER
     if not ranks.first:
-        return finished_outcome(folder) or _follow(job, place, keep, watch, ranks)
+        return finished_outcome(folder) or _Training(job, place, ranks).run(export, watch)
     with open_run(place, {"schema": 1, **job.spec}):
-        return finished_outcome(folder) or _follow(job, place, keep, watch, ranks)
+        return finished_outcome(folder) or _Training(job, place, ranks).run(export, watch)
 
 
-def _follow(
-    job: TrainingJob,
-    place: Path,
-    keep: Callable[[TrainingOutcome], object],
-    watch: StepCallback,
-    ranks: Ranks,
-) -> TrainingOutcome:
-    progress = start_progress(job.objective.module.parameters(), job.config)
-    history = _resume(job, place, progress, ranks)
-    config = limit_row_length(job.config, job.objective)
-    supply = iterate_batches(
-        job.pairs, job.objective.encode, config.batching, progress.position, progress.skipped
-    )
-    try:
-        for log in (
-            []
-            if _over(progress, config)
-            else run_updates(job.objective.loss, progress, supply, config, ranks)
-        ):
-            _note(job, place, progress, history, log, ranks)
+class _Training:
+    """One job in progress, with its folder's files; only the first process writes."""
+
+    def __init__(self, job: TrainingJob, place: Path, ranks: Ranks) -> None:
+        """Load the newest checkpoint, and cut the log back to its length of that time."""
+        self.job = job
+        self.place = place
+        self.ranks = ranks
+        self.progress = start_progress(job.objective.module.parameters(), job.config)
+        # All processes read the checkpoint before the first may write a new one.
+        ranks.wait()
+        log_size = 0
+        if (place / _LAST).exists():
+            notes = state.load_into(place / _LAST, job.objective.module, self.progress)
+            log_size = notes["log"]
+        ranks.wait()
+        self.log = LossLog(place / _LOG, log_size) if ranks.first else None
+
+    def run(self, export: Exporter, watch: StepCallback) -> TrainingOutcome:
+        """Make the updates that are left, and finish."""
+        try:
+            self._update(watch)
+        except UserError:
+            # The parameters are those after the last good update.
+            self._save(_LAST)
+            raise
+        return self._finish(export)
+
+    def _update(self, watch: StepCallback) -> None:
+        if self._is_over():
+            return
+        objective, progress = self.job.objective, self.progress
+        config = limit_row_length(self.job.config, objective)
+        supply = iterate_batches(
+            self.job.pairs, objective.encode, config.batching, progress.position, progress.skipped
+        )
+        for log in run_updates(objective.loss, progress, supply, config, self.ranks):
+            self._after_update(log)
             watch(log)
-            if _over(progress, config):
-                break
-    except UserError:
-        _save(place / _LAST, job, progress, history, ranks)
-        raise
-    return _finish(job, place, progress, history, keep, ranks)
+            if self._is_over():
+                return
 
+    def _is_over(self) -> bool:
+        config, progress = self.job.config, self.progress
+        out_of_patience = 0 < config.patience <= progress.best.waited
+        return progress.step >= config.steps or out_of_patience
 
-def _resume(
-    job: TrainingJob, place: Path, progress: TrainingProgress, ranks: Ranks
-) -> LossLog | None:
-    """Put the last stored state back; the log is cut to what it was then."""
-    ranks.wait()
-    notes = (
-        state.load_into(place / _LAST, job.objective.module, progress)
-        if (place / _LAST).exists()
-        else {"log": 0}
-    )
-    ranks.wait()
-    return LossLog(place / _LOG, notes["log"]) if ranks.first else None
+    def _after_update(self, log: StepLog) -> None:
+        """Log one update; validate and store where it is time."""
+        config, step = self.job.config, self.progress.step
+        if self.log:
+            line = log._asdict()
+            # Two runs of one training have the same log, so nothing of the clock enters it.
+            del line["tokens_per_second"]
+            self.log.add(**line)
+        if config.validate_every and step % config.validate_every == 0:
+            self._validate()
+        if step % config.save_every == 0:
+            self._save(_LAST)
 
+    def _validate(self) -> None:
+        progress = self.progress
+        if self.job.validate is None or progress.validated == progress.step:
+            return
+        measured = dict(self.job.validate(progress.step))
+        progress.validated = progress.step
+        progress.plateau = progress.plateau.after(measured["loss"], self.job.config)
+        progress.best = progress.best.after(measured["loss"], progress.step)
+        if self.log:
+            self.log.add(step=progress.step, validation=measured)
+        if progress.best.step == progress.step:
+            self._save(_BEST)
 
-def _over(progress: TrainingProgress, config: TrainingConfig) -> bool:
-    return progress.step >= config.steps or 0 < config.patience <= progress.best.waited
+    def _save(self, name: str) -> None:
+        if self.log is None:
+            return
+        notes = {"log": self.log.size}
+        content = state.to_bytes(self.job.objective.module, self.progress, notes)
+        write_atomically(self.place / name, content)
 
+    def _finish(self, export: Exporter) -> TrainingOutcome:
+        """Store the last state, export the best, and write the outcome: in this order.
 
-def _note(
-    job: TrainingJob,
-    place: Path,
-    progress: TrainingProgress,
-    history: LossLog | None,
-    log: StepLog,
-    ranks: Ranks,
-) -> None:
-    """Log one update, validate where it is time, and store where it is time."""
-    config = job.config
-    if history:
-        line = log._asdict()
-        del line["tokens_per_second"]
-        history.add(**line)
-    if config.validate_every and progress.step % config.validate_every == 0:
-        _validate(job, place, progress, history, ranks)
-    if progress.step % config.save_every == 0:
-        _save(place / _LAST, job, progress, history, ranks)
-
-
-def _validate(
-    job: TrainingJob, place: Path, progress: TrainingProgress, history: LossLog | None, ranks: Ranks
-) -> None:
-    if job.validate is None or progress.validated == progress.step:
-        return
-    measured, progress.validated = dict(job.validate(progress.step)), progress.step
-    progress.plateau = progress.plateau.after(measured["loss"], job.config)
-    progress.best = progress.best.after(measured["loss"], progress.step)
-    if history:
-        history.add(step=progress.step, validation=measured)
-    if progress.best.step == progress.step:
-        _save(place / _BEST, job, progress, history, ranks)
-
-
-def _save(
-    path: Path, job: TrainingJob, progress: TrainingProgress, history: LossLog | None, ranks: Ranks
-) -> None:
-    if ranks.first and history:
-        write_atomically(
-            path, state.to_bytes(job.objective.module, progress, {"log": history.size})
-        )
-
-
-def _finish(
-    job: TrainingJob,
-    place: Path,
-    progress: TrainingProgress,
-    history: LossLog | None,
-    keep: Callable[[TrainingOutcome], object],
-    ranks: Ranks,
-) -> TrainingOutcome:
-    """Store the last state, then hand the best one over, then say that it is done: in this
-    order.
-    """
-    _validate(job, place, progress, history, ranks)
-    _save(place / _LAST, job, progress, history, ranks)
-    ranks.wait()
-    best = progress.best
-    if (place / _BEST).exists() and best.step:
-        state.load_parameters(job.objective.module, state.read_parameters(place / _BEST))
-    records = tuple(history.records()) if history else ()
-    kept = best.step or progress.step
-    outcome = TrainingOutcome(progress.step, kept, best.loss, dict(progress.skipped), records)
-    if ranks.first:
-        keep(outcome)
-        write_atomically(
-            place / _FINISHED, json.dumps(vars(outcome) | {"history": list(records)}).encode()
-        )
-    ranks.wait()
-    return outcome
+        Whoever is stopped in between begins here again, and ``finished.json`` is only there once
+        the result is.
+        """
+        self._validate()
+        self._save(_LAST)
+        self.ranks.wait()
+        progress, best = self.progress, self.progress.best
+        if best.step and (self.place / _BEST).exists():
+            weights = state.read_parameters(self.place / _BEST)
+            state.load_parameters(self.job.objective.module, weights)
+        history = tuple(self.log.records()) if self.log else ()
+        kept = best.step or progress.step
+        skipped = dict(progress.skipped)
+        outcome = TrainingOutcome(progress.step, kept, best.loss, skipped, history)
+        if self.ranks.first:
+            export(outcome)
+            record = vars(outcome) | {"history": list(history)}
+            write_atomically(self.place / _FINISHED, json.dumps(record).encode())
+        self.ranks.wait()
+        return outcome
 
 
 def loss_curve(outcome: TrainingOutcome, points: int = 200) -> tuple[tuple[int, float], ...]:
-    """At most ``points`` evenly spaced (step, nats per token) of the updates."""
+    """At most ``points`` evenly spaced (step, nats a target token) of the updates."""
     losses = [(line["step"], round(line["loss"], 5)) for line in outcome.history if "loss" in line]
     every = max(1, math.ceil(len(losses) / points))
     return tuple(losses[every - 1 :: every])

@@ -1,9 +1,8 @@
-"""Search for settings: trials of one equal budget, stopped early where they fall behind, shared by
-any workers.
+"""Search for training settings: trials of one equal budget, shared by any number of workers.
 
-The trials are kept in a journal file that a crash leaves readable and several processes may append
-to (Optuna's journal storage). Each trial is an ordinary resumable training, so a worker that comes
-back goes on inside its last trial.
+Trials that fall behind are stopped early. They are kept in a journal file that a crash leaves
+readable and several processes may append to (Optuna's journal storage). Each trial is an ordinary
+resumable training, so a worker that comes back goes on inside its last trial.
 """
 
 from __future__ import annotations
@@ -26,25 +25,25 @@ from optuna.trial import FrozenTrial, TrialState
 
 from parabench.contracts import UserError
 from parabench.store.files import make_folder, write_atomically
-from parabench.training.figures import draw_lengths
+from parabench.training.figures import LengthPoint, draw_lengths
 
 PrunerName = Literal["median", "hyperband", "none"]
 SamplerName = Literal["tpe", "random", "grid"]
 TrialSettings = Mapping[str, Any]
 TrialMeasures = Mapping[str, Any]
 TrialFunction = Callable[[TrialSettings, Path, Callable[[int, TrialMeasures], None]], TrialMeasures]
-"""Trains with settings in a folder, reports what it measures as it goes, and gives what was kept
-measures.
+"""Trains with settings in a folder, reports what each validation measures, and gives what the kept
+parameters measure.
 """
 
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """What is varied and how: a choice among values for each name, or a (low, high) range of
-    logarithmic scale.
+    """What is varied and how.
 
+    ``choices`` has the values for each name, ``ranges`` a (low, high) range of logarithmic scale.
     ``startup`` trials run to their end before any is stopped; a validation comes every ``interval``
-    of ``steps``. ``goal`` is the measure that decides, which is to rise if ``upwards``.
+    of ``steps``. ``goal`` is the measure that decides, and the higher the better if ``upwards``.
     """
 
     choices: Mapping[str, Sequence[Any]]
@@ -61,51 +60,59 @@ class SearchPlan:
 
 
 def run_search(
-    search: SearchPlan,
+    plan: SearchPlan,
     folder: Path,
-    objective: TrialFunction,
-    told: Callable[[FrozenTrial], object] = id,
+    train_and_measure: TrialFunction,
+    report_trial: Callable[[FrozenTrial], object] = id,
 ) -> None:
-    """Make trials until the study has ``search.trials`` that ended; run it again, or beside itself,
-    for more hands.
+    """Make trials in ``folder`` until ``plan.trials`` of them ended, and write the tables.
+
+    ``train_and_measure`` makes one trial; ``report_trial`` is called after each. The same call
+    resumes an interrupted search, and beside itself is one more worker. Raises UserError where the
+    folder is of another search.
     """
     make_folder(folder)
-    study = _study(search, folder)
-    _requeue(study)
-
-    def attempt(trial: optuna.Trial) -> float:
-        settings = {
-            name: trial.suggest_categorical(name, values) for name, values in search.choices.items()
-        }
-        for name, (low, high) in search.ranges.items():
-            settings[name] = trial.suggest_float(name, low, high, log=True)
-        trial.set_user_attr("process", os.getpid())
-
-        def report(step: int, measured: TrialMeasures) -> None:
-            trial.report(measured[search.goal], step)
-            if trial.should_prune():
-                raise optuna.TrialPruned
-
-        try:
-            measured = objective(settings, folder / "trials" / trial_folder_name(settings), report)
-        except (
-            UserError
-        ) as error:  # a training that diverges is a result, not the end of the search
-            trial.set_user_attr("error", " ".join(str(error).split()))
-            raise optuna.TrialPruned from error
-        trial.set_user_attr(
-            "measured", {name: x for name, x in measured.items() if isinstance(x, float)}
-        )
-        return float(measured[search.goal])
+    study = _open_study(plan, folder)
+    _requeue_abandoned(study)
 
     def after(study: optuna.Study, trial: FrozenTrial) -> None:
-        told(trial)
-        if len(ended_trials(study)) >= search.trials:
+        report_trial(trial)
+        if len(ended_trials(study)) >= plan.trials:
             study.stop()
 
-    if len(ended_trials(study)) < search.trials:
+    def attempt(trial: optuna.Trial) -> float:
+        return _make_trial(plan, folder, train_and_measure, trial)
+
+    if len(ended_trials(study)) < plan.trials:
         study.optimize(attempt, callbacks=[after])
-    write_search_tables(study, search.goal, folder)
+    write_search_tables(study, plan.goal, folder)
+
+
+def _make_trial(
+    plan: SearchPlan, folder: Path, train_and_measure: TrialFunction, trial: optuna.Trial
+) -> float:
+    settings: dict[str, Any] = {}
+    for name, values in plan.choices.items():
+        settings[name] = trial.suggest_categorical(name, values)
+    for name, (low, high) in plan.ranges.items():
+        settings[name] = trial.suggest_float(name, low, high, log=True)
+    trial.set_user_attr("process", os.getpid())
+
+    def report(step: int, measured: TrialMeasures) -> None:
+        trial.report(measured[plan.goal], step)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+    try:
+        place = folder / "trials" / trial_folder_name(settings)
+        measured = train_and_measure(settings, place, report)
+    except UserError as error:
+        # A training that diverges is a result, and not the end of the search.
+        trial.set_user_attr("error", " ".join(str(error).split()))
+        raise optuna.TrialPruned from error
+    numbers = {name: value for name, value in measured.items() if isinstance(value, float)}
+    trial.set_user_attr("measured", numbers)
+    return float(measured[plan.goal])
 
 
 def ended_trials(study: optuna.Study) -> list[FrozenTrial]:
@@ -114,85 +121,82 @@ def ended_trials(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def trial_folder_name(settings: TrialSettings) -> str:
-    """The folder's name of a trial: the same settings find the same training again."""
+    """The name of a trial's folder: the same settings find the same training again."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _study(search: SearchPlan, folder: Path) -> optuna.Study:
-    """The study in the folder, or a new one; UserError where it is of another search but for the
-    number of trials.
+def _open_study(plan: SearchPlan, folder: Path) -> optuna.Study:
+    """The study in the folder, or a new one.
+
+    Raises UserError where it is of another search; only the number of trials may differ.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = JournalStorage(JournalFileBackend(str(folder / "trials.journal")))
     study = optuna.create_study(
         storage=storage,
         study_name="parabench",
-        direction="maximize" if search.upwards else "minimize",
-        sampler=_sampler(search),
-        pruner=_pruner(search),
+        direction="maximize" if plan.upwards else "minimize",
+        sampler=_make_sampler(plan),
+        pruner=_make_pruner(plan),
         load_if_exists=True,
     )
-    plan = json.loads(
-        json.dumps({name: value for name, value in asdict(search).items() if name != "trials"})
-    )
-    for name, value in study.user_attrs.get("search", plan).items():
-        if value != plan[name]:
-            found = f"{name} was {value}, not {plan[name]}"
+    settings = {name: value for name, value in asdict(plan).items() if name != "trials"}
+    # As the journal gives them back: tuples are lists in JSON.
+    settings = json.loads(json.dumps(settings))
+    for name, value in study.user_attrs.get("search", settings).items():
+        if value != settings[name]:
+            found = f"{name} was {value}, not {settings[name]}"
             raise UserError(
                 f"go on with the search in {folder}", found, mend="give another --output"
             )
-    study.set_user_attr("search", plan)
+    study.set_user_attr("search", settings)
     return study
 
 
-def _sampler(search: SearchPlan) -> optuna.samplers.BaseSampler:
-    if search.sampler == "grid":
-        if search.ranges:
+def _make_sampler(plan: SearchPlan) -> optuna.samplers.BaseSampler:
+    if plan.sampler == "grid":
+        if plan.ranges:
             raise UserError(
                 "search a grid",
-                f"a range for {next(iter(search.ranges))}",
+                f"a range for {next(iter(plan.ranges))}",
                 mend="give values: A,B,C",
             )
-        return optuna.samplers.GridSampler(
-            {name: list(values) for name, values in search.choices.items()}, search.seed
-        )
-    if search.sampler == "random":
-        return optuna.samplers.RandomSampler(search.seed)
-    if search.sampler == "tpe":
-        return optuna.samplers.TPESampler(seed=search.seed, n_startup_trials=search.startup)
-    raise UserError(
-        f"search with the sampler {search.sampler!r}", choices=("tpe", "random", "grid")
-    )
+        values = {name: list(choices) for name, choices in plan.choices.items()}
+        return optuna.samplers.GridSampler(values, plan.seed)
+    if plan.sampler == "random":
+        return optuna.samplers.RandomSampler(plan.seed)
+    if plan.sampler == "tpe":
+        return optuna.samplers.TPESampler(seed=plan.seed, n_startup_trials=plan.startup)
+    raise UserError(f"search with the sampler {plan.sampler!r}", choices=("tpe", "random", "grid"))
 
 
-def _pruner(search: SearchPlan) -> optuna.pruners.BasePruner:
-    """Pruners count in training steps, as the reports do; a warm-up beyond the budget could never
-    fire.
+def _make_pruner(plan: SearchPlan) -> optuna.pruners.BasePruner:
+    """The pruner, which counts in training steps, as the reports do.
+
+    A warm-up counted in reports would lie beyond the budget, and nothing would be stopped.
     """
-    if search.pruner == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=search.startup, n_warmup_steps=0)
-    if search.pruner == "hyperband":
-        return optuna.pruners.HyperbandPruner(
-            min_resource=search.interval, max_resource=search.steps
-        )
-    if search.pruner == "none":
+    if plan.pruner == "median":
+        return optuna.pruners.MedianPruner(n_startup_trials=plan.startup, n_warmup_steps=0)
+    if plan.pruner == "hyperband":
+        return optuna.pruners.HyperbandPruner(min_resource=plan.interval, max_resource=plan.steps)
+    if plan.pruner == "none":
         return optuna.pruners.NopPruner()
-    raise UserError(
-        f"search with the pruner {search.pruner!r}", choices=("median", "hyperband", "none")
-    )
+    choices = ("median", "hyperband", "none")
+    raise UserError(f"search with the pruner {plan.pruner!r}", choices=choices)
 
 
-def _requeue(study: optuna.Study) -> None:
-    """Begin the trials of workers that died again: their trainings go on where they stood."""
+def _requeue_abandoned(study: optuna.Study) -> None:
+    """Queue the trials of workers that died; their trainings are resumed from their checkpoints."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         process = trial.user_attrs.get("process")
-        if process is not None and not _alive(process):
+        if process is not None and not _is_alive(process):
             with suppress(ValueError):  # another worker was quicker
                 study.tell(trial.number, state=TrialState.FAIL)
                 study.enqueue_trial(trial.params)
 
 
-def _alive(process: int) -> bool:
+def _is_alive(process: int) -> bool:
+    """Whether another process of this number runs; one's own number is that of a dead worker."""
     with suppress(ProcessLookupError):
         try:
             os.kill(process, 0)
@@ -203,43 +207,54 @@ def _alive(process: int) -> bool:
 
 
 def write_search_tables(study: optuna.Study, goal: str, folder: Path) -> None:
-    """``trials.csv`` with every trial, ``importance.json``, and where lengths were varied
-    ``length.svg``.
+    """Write ``trials.csv`` and ``importance.json``, and ``length.svg`` where lengths were varied.
+
+    ``goal`` is the measure that decided, the first of the columns.
     """
     trials = study.get_trials(deepcopy=False)
-    names = sorted({name for trial in trials for name in trial.params})
-    measures = [goal, *sorted({name for trial in trials for name in measures_of(trial)} - {goal})]
+    settings: set[str] = set()
+    measured: set[str] = set()
+    for trial in trials:
+        settings.update(trial.params)
+        measured.update(measures_of(trial))
+    names = sorted(settings)
+    measures = [goal, *sorted(measured - {goal})]
+    table = _trials_table(trials, goal, names, measures)
+    write_atomically(folder / "trials.csv", table.encode())
+    weights = json.dumps(setting_importance(study), indent=1)
+    write_atomically(folder / "importance.json", weights.encode())
+    if "length" in names:
+        write_atomically(folder / "length.svg", draw_lengths(_points_by_length(trials, measures)))
+
+
+def _trials_table(
+    trials: Sequence[FrozenTrial], goal: str, names: Sequence[str], measures: Sequence[str]
+) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["trial", "state", *names, *measures, "steps", "error"])
     for trial in trials:
         steps = max(trial.intermediate_values, default=0)
+        # A trial that was stopped early has what it reported last.
         found = {goal: trial.intermediate_values.get(steps, ""), **measures_of(trial)}
-        values = [trial.params.get(name, "") for name in names] + [
-            found.get(name, "") for name in measures
-        ]
-        writer.writerow(
-            [
-                trial.number,
-                trial.state.name.lower(),
-                *values,
-                steps,
-                trial.user_attrs.get("error", ""),
-            ]
-        )
-    write_atomically(folder / "trials.csv", file.getvalue().encode())
-    write_atomically(
-        folder / "importance.json", json.dumps(setting_importance(study), indent=1).encode()
-    )
-    if "length" in names:
-        ended = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-        points = {
-            name: [
-                (t.params["length"], measures_of(t)[name]) for t in ended if name in measures_of(t)
-            ]
-            for name in measures
-        }
-        write_atomically(folder / "length.svg", draw_lengths(points))
+        row = [trial.number, trial.state.name.lower()]
+        row += [trial.params.get(name, "") for name in names]
+        row += [found.get(name, "") for name in measures]
+        row += [steps, trial.user_attrs.get("error", "")]
+        writer.writerow(row)
+    return file.getvalue()
+
+
+def _points_by_length(
+    trials: Sequence[FrozenTrial], measures: Sequence[str]
+) -> dict[str, list[LengthPoint]]:
+    points: dict[str, list[LengthPoint]] = {name: [] for name in measures}
+    for trial in trials:
+        if trial.state != TrialState.COMPLETE:
+            continue
+        for name, value in measures_of(trial).items():
+            points[name].append((trial.params["length"], value))
+    return points
 
 
 def measures_of(trial: FrozenTrial) -> Mapping[str, float]:
@@ -248,8 +263,9 @@ def measures_of(trial: FrozenTrial) -> Mapping[str, float]:
 
 
 def setting_importance(study: optuna.Study) -> dict[str, float]:
-    """How much each setting matters for being among the best (PED-ANOVA, Watanabe et al. 2023);
-    empty if unknown.
+    """How much each setting matters for being among the best; empty where that is unknown.
+
+    PED-ANOVA (Watanabe et al. 2023).
     """
     try:
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()

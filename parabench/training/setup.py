@@ -1,13 +1,15 @@
-"""The names that ``parabench train`` knows: what each trains, and from what it starts."""
+"""Training kinds, by the names that ``parabench train`` knows, and the loaded setup of one."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from parabench.contracts import Runtime, UserError
@@ -27,8 +29,10 @@ KIND_CHOICES = ("softprompt-N", "ptuning-N", "ptuning-mlp-N", "finetuned", "bart
 
 @dataclass(frozen=True)
 class TrainingKind:
-    """What a name asks for; ``length`` counts virtual tokens, ``encoder`` writes them in
-    p-tuning.
+    """What a name asks for.
+
+    ``length`` counts virtual tokens (0 for whole models); ``encoder`` is the kind of p-tuning's
+    prompt encoder, empty for all else.
     """
 
     name: str
@@ -42,50 +46,63 @@ class TrainingKind:
         return "seq2seq" if self.family == "bart" else "causal"
 
     @property
+    def trains_whole_model(self) -> bool:
+        """Whether all weights learn, and the result is a model and no adapter."""
+        return self.family in ("finetuned", "bart")
+
+    @property
     def initialiser(self) -> str:
-        """Where its prompt starts unless told otherwise; nothing for what has no free prompt."""
+        """The default initialiser of its prompt; empty for what has no free prompt."""
         return "sampled:1000" if self.family == "softprompt" else ""
 
     @property
     def defaults(self) -> TrainingConfig:
-        """Settings that work for the kind: a prompt needs a rate that would ruin a whole model's
-        weights.
-        """
-        rate = {"softprompt": 1e-2, "ptuning": 1e-3, "finetuned": 2e-5, "bart": 3e-5}[self.family]
-        decay = 0.01 if self.family in ("finetuned", "bart") else 0.0
+        """Default settings: a prompt needs a rate that would ruin a whole model's weights."""
+        rates = {"softprompt": 1e-2, "ptuning": 1e-3, "finetuned": 2e-5, "bart": 3e-5}
         return TrainingConfig(
-            steps=2000, learning_rate=rate, weight_decay=decay, schedule="cosine", warmup=100
+            steps=2000,
+            learning_rate=rates[self.family],
+            weight_decay=0.01 if self.trains_whole_model else 0.0,
+            schedule="cosine",
+            warmup=100,
         )
 
 
+_PROMPT_NAME = re.compile(r"(softprompt|ptuning)(?:-(lstm|mlp|tpmlp))?-(\d{1,5})")
+_LONGEST_PROMPT = 10_000
+
+
 def parse_kind(name: str) -> TrainingKind:
-    """The kind of ``softprompt-111``, ``ptuning-mlp-20``, ``finetuned`` or ``bart``; UserError
-    lists the choices.
+    """The kind of ``softprompt-111``, ``ptuning-mlp-20``, ``finetuned`` or ``bart``.
+
+    Raises UserError, with the choices, for any other ``name``.
     """
     if name in ("finetuned", "bart"):
         return TrainingKind(name, name)  # type: ignore[arg-type]
-    match = re.fullmatch(r"(softprompt|ptuning)(?:-(lstm|mlp|tpmlp))?-(\d{1,5})", name)
-    if match is None or (match[1] == "softprompt" and match[2]) or int(match[3]) > 10_000:
+    match = _PROMPT_NAME.fullmatch(name)
+    known = match is not None and not (match[1] == "softprompt" and match[2])
+    if match is None or not known or int(match[3]) > _LONGEST_PROMPT:
         raise UserError(
             f"train {name!r}",
             "no such kind of system",
             KIND_CHOICES,
             "parabench train softprompt-20",
         )
-    if match[1] == "ptuning" and not int(match[3]):
+    family, length = match[1], int(match[3])
+    if family == "ptuning" and not length:
         raise UserError(
             f"train {name!r}", "an encoder with nothing to write", mend="parabench train ptuning-20"
         )
-    encoder = (match[2] or "lstm") if match[1] == "ptuning" else ""
-    return TrainingKind(name, match[1], int(match[3]), encoder)  # type: ignore[arg-type]
+    encoder = (match[2] or "lstm") if family == "ptuning" else ""
+    return TrainingKind(name, family, length, encoder)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class TrainingSetup:
     """A loaded model with what learns on it, and all that has to be known to store the result.
 
-    ``templates`` has one for each task; ``several`` where the tasks were named, and so each is
-    stored by itself.
+    ``templates`` has one template for each task. ``named_tasks`` says that the user named them, so
+    that each is stored by itself. ``initial`` are the prompt's first rows, of all tasks, ``[P, E]``.
     """
 
     kind: TrainingKind
@@ -94,9 +111,9 @@ class TrainingSetup:
     tokenizer: PreTrainedTokenizerBase
     objective: Objective
     templates: tuple[Template, ...]
-    several: bool = False
+    named_tasks: bool = False
     initialiser: str = ""
-    initial: torch.Tensor | None = None
+    initial: Float[Tensor, "P E"] | None = None
 
 
 def load_setup(
@@ -104,21 +121,22 @@ def load_setup(
     checkpoint: Checkpoint,
     runtime: Runtime,
     initialiser: str | None = None,
-    recompute: bool = False,
+    gradient_checkpointing: bool = False,
     tasks: tuple[Template, ...] = (),
 ) -> TrainingSetup:
-    """Load the base model and build what is to be trained, from ``runtime.seed``: for paraphrase,
-    or for ``tasks``.
+    """Load the base model and build what is to be trained, from ``runtime.seed``.
 
-    A prompt is kept in float32 in front of a base in ``runtime.dtype``; weights that are trained
-    stay in float32. With ``recompute`` the activations of a whole model are made again for the
-    gradients instead of kept.
+    ``initialiser`` None is the default of the ``kind``; without ``tasks`` the one task is to
+    paraphrase. A prompt is in float32 before a base in ``runtime.dtype``; weights that are trained
+    stay in float32. With ``gradient_checkpointing`` a whole model's activations are computed again
+    for the gradients instead of stored. Raises UserError where these do not go together, and where
+    ``checkpoint`` cannot be loaded.
     """
     if runtime.dtype not in ("float32", "bfloat16"):
         raise UserError(
             f"train in {runtime.dtype}", "gradients would vanish", ("float32", "bfloat16")
         )
-    if kind.family in ("finetuned", "bart"):
+    if kind.trains_whole_model:
         if initialiser or tasks:
             asked = f"by {initialiser!r}" if initialiser else f"on {len(tasks)} tasks"
             raise UserError(
@@ -126,55 +144,45 @@ def load_setup(
                 "it has no prompt",
                 mend="parabench train ptuning-20",
             )
-        setup = _whole(kind, checkpoint, replace(runtime, dtype="float32"))
-        if recompute:
-            setup.model.gradient_checkpointing_enable()
-        return setup
-    if recompute:
+        return _load_whole_model(kind, checkpoint, runtime, gradient_checkpointing)
+    if gradient_checkpointing:
         raise UserError(
             f"train {kind.name!r} with --gradient-checkpointing",
             "its rows share the prompt's activations",
         )
     model, tokenizer = load_causal(checkpoint, runtime)
-    templates, name = (
-        tasks or (paraphrase_template(kind.length),),
-        kind.initialiser if initialiser is None else initialiser,
-    )
-    prompt = _prompt(kind, templates, model, tokenizer, name, runtime.seed).to(model.device)
+    templates = tasks or (paraphrase_template(kind.length),)
+    name = kind.initialiser if initialiser is None else initialiser
+    module = _make_prompt(kind, templates, model, tokenizer, name, runtime.seed).to(model.device)
     if tasks:
-        objective = objectives.task_objective(model, tokenizer, prompt, tasks)
+        objective = objectives.task_objective(model, tokenizer, module, tasks)
     else:
-        objective = objectives.prompt_objective(model, tokenizer, prompt, templates[0])
-    initial = encoders.evaluate_prompt(prompt)
+        objective = objectives.prompt_objective(model, tokenizer, module, templates[0])
+    initial = encoders.evaluate_prompt(module)
     return TrainingSetup(
         kind, checkpoint, model, tokenizer, objective, templates, bool(tasks), name, initial
     )
 
 
-def _whole(kind: TrainingKind, checkpoint: Checkpoint, runtime: Runtime) -> TrainingSetup:
+def _load_whole_model(
+    kind: TrainingKind, checkpoint: Checkpoint, runtime: Runtime, gradient_checkpointing: bool
+) -> TrainingSetup:
+    # Small updates of bfloat16 weights would be rounded away, so the weights are in float32; a run
+    # in bfloat16 computes under autocast.
+    in_float32 = replace(runtime, dtype="float32")
     template = paraphrase_template(0)
     if kind.family == "bart":
-        model, tokenizer = load_seq2seq(checkpoint, runtime)
-        return TrainingSetup(
-            kind,
-            checkpoint,
-            model,
-            tokenizer,
-            objectives.seq2seq_objective(model, tokenizer),
-            (template,),
-        )
-    model, tokenizer = load_causal(checkpoint, runtime)
-    return TrainingSetup(
-        kind,
-        checkpoint,
-        model,
-        tokenizer,
-        objectives.causal_objective(model, tokenizer, template),
-        (template,),
-    )
+        model, tokenizer = load_seq2seq(checkpoint, in_float32)
+        objective = objectives.seq2seq_objective(model, tokenizer)
+    else:
+        model, tokenizer = load_causal(checkpoint, in_float32)
+        objective = objectives.causal_objective(model, tokenizer, template)
+    if gradient_checkpointing:
+        model.gradient_checkpointing_enable()
+    return TrainingSetup(kind, checkpoint, model, tokenizer, objective, (template,))
 
 
-def _prompt(
+def _make_prompt(
     kind: TrainingKind,
     templates: tuple[Template, ...],
     model: PreTrainedModel,
@@ -182,25 +190,26 @@ def _prompt(
     initialiser: str,
     seed: int,
 ) -> nn.Module:
-    """The prompts of all tasks, one under the other; an encoder is told them apart by their names'
-    embeddings.
+    """The prompts of all tasks, one under the other.
+
+    An encoder of several tasks tells them apart by the embeddings of their names.
     """
-    rows, lengths = (
-        vocabulary_rows(model).float().cpu(),
-        [template.total_virtual_tokens for template in templates],
-    )
+    vocabulary = vocabulary_rows(model).float().cpu()
+    width = vocabulary.shape[1]
+    lengths = [template.total_virtual_tokens for template in templates]
     if kind.family == "softprompt":
-        begin = initialisers.parse_initialiser(initialiser, tokenizer, seed)
-        return SoftPrompt(torch.cat([begin(rows, length) for length in lengths]))
+        initialise = initialisers.parse_initialiser(initialiser, tokenizer, seed)
+        return SoftPrompt(torch.cat([initialise(vocabulary, length) for length in lengths]))
     if initialiser:
         found = "its prompt is written by an encoder, which starts from random weights"
         raise UserError(
             f"initialise {kind.name!r} by {initialiser!r}", found, mend="leave --initialiser out"
         )
-    names = [template.taskname for template in templates]
-    conditions = encoders.name_conditions(names, tokenizer, rows) if len(names) > 1 else ()
+    conditions: Sequence[Tensor] = ()
+    if len(templates) > 1:
+        names = [template.taskname for template in templates]
+        conditions = encoders.name_conditions(names, tokenizer, vocabulary)
+    config = encoders.encoder_config(kind.encoder, width)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return PromptEncoder(
-            encoders.encoder_config(kind.encoder, rows.shape[1]), rows.shape[1], lengths, conditions
-        )
+        return PromptEncoder(config, width, lengths, conditions)

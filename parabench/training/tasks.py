@@ -50,7 +50,7 @@ class TrainingTask(BaseModel):
 
 @dataclass(frozen=True)
 class TaggedPairs:
-    """Pairs of one task, each behind the task's name; iterating begins anew."""
+    """Pairs of one task, each after the task's name; it can be iterated over more than once."""
 
     task: str
     pairs: Iterable[TextPair]
@@ -60,8 +60,10 @@ class TaggedPairs:
 
 
 def read_tasks(path: Path) -> Mapping[str, TrainingTask]:
-    """The tasks of a file by name; UserError for names that cannot be part of a folder's, and
-    whatever else is off.
+    """The tasks of a file, by name.
+
+    Raises UserError where the file cannot be read or is no valid list of tasks, and for a name that
+    cannot be part of a folder's.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -72,7 +74,8 @@ def read_tasks(path: Path) -> Mapping[str, TrainingTask]:
         ) from None
     except ValidationError as error:
         first = error.errors()[0]
-        found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        where = ".".join(map(str, first["loc"]))
+        found = f"{where}: {first['msg']}"
         raise UserError(f"read the tasks {path}", found, mend=_EXAMPLE) from None
     for name in tasks:
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
@@ -87,60 +90,63 @@ def read_tasks(path: Path) -> Mapping[str, TrainingTask]:
 
 
 def task_templates(tasks: Mapping[str, TrainingTask], length: int) -> tuple[Template, ...]:
-    """The tasks' templates, their virtual tokens in front: ``length`` of them where a task does not
-    say.
+    """The templates of ``tasks``, their virtual tokens in front.
+
+    A task that does not say how many it has gets ``length`` of them.
     """
-    found = []
+    templates = []
     for name, task in tasks.items():
         virtual = task.virtual_tokens or length
         text = f"<|VIRTUAL_PROMPT_0|>{task.template}"
-        found.append(
-            Template(name, text, virtual, (virtual,), "source", "target", answer_only_loss=True)
+        template = Template(
+            name, text, virtual, (virtual,), "source", "target", answer_only_loss=True
         )
-    return tuple(found)
+        templates.append(template)
+    return tuple(templates)
 
 
 def prepare_tasks(
     tasks: Mapping[str, TrainingTask], length: int, test: TestSentences, dev: int, seed: int
 ) -> tuple[TrainingData, Sequence[SkipCounts]]:
-    """The pairs of all tasks mixed by their shares, and about ``dev`` held out of each.
+    """The pairs of all ``tasks`` mixed by their shares, and about ``dev`` held out of each.
 
-    They are split and cleared as one data set, so no sentence held out of one task is trained on in
-    another.
+    They are split, and cleared of the ``test`` sentences, as one data set, so no sentence held out
+    of one task is trained on in another. ``length`` is the default number of virtual tokens,
+    ``seed`` that of the draws. Returns the counts of skipped rows too, by corpus. Raises UserError
+    where no pair of a task can be held out.
     """
     corpora = list(_corpora(tasks))
     names = [name for name, _ in corpora]
     found = training_set.prepare_training_set([spec for _, spec in corpora], test, dev, seed, names)
-    dealt = list(zip(names, found.corpora, found.held_out, strict=True))
+    by_corpus = list(zip(names, found.corpora, found.held_out, strict=True))
     for name in tasks:
-        if dev and not any(held for other, _, held in dealt if other == name):
+        held_out = [pair for other, _, held in by_corpus if other == name for pair in held]
+        if dev and not held_out:
             raise UserError(
                 f"hold pairs of the task {name!r} out",
-                "all its sentences hang together",
+                "all its sentences are linked to each other",
                 mend="--dev 0",
             )
-    pairs = Mix(
-        tuple(TaggedPairs(name, corpus) for name, corpus, _ in dealt),
-        tuple(s.share for _, s in corpora),
-        seed,
-    )
-    held_out = tuple((name, pair) for name, _, held in dealt for pair in held)
+    tagged = tuple(TaggedPairs(name, corpus) for name, corpus, _ in by_corpus)
+    shares = tuple(spec.share for _, spec in corpora)
+    dev_pairs = tuple((name, pair) for name, _, held in by_corpus for pair in held)
+    settings = []
+    for name, task in tasks.items():
+        settings.append(f"{name} {task.model_dump_json(exclude={'data'})}")
     facts = {
-        "tasks": "; ".join(
-            f"{name} {task.model_dump_json(exclude={'data'})}" for name, task in tasks.items()
-        ),
+        "tasks": "; ".join(settings),
         "data": found.fingerprint,
         "pairs": sum(tally.kept for tally in found.tallies),
-        "dev": len(held_out),
+        "dev": len(dev_pairs),
         "removed": found.removed,
     }
-    return TrainingData(
-        pairs, held_out, facts, task_templates(tasks, length), test.keys
-    ), found.tallies
+    pairs = Mix(tagged, shares, seed)
+    data = TrainingData(pairs, dev_pairs, facts, task_templates(tasks, length), test.keys)
+    return data, found.tallies
 
 
 def _corpora(tasks: Mapping[str, TrainingTask]) -> Iterator[tuple[str, CorpusSpec]]:
-    """Every corpus with its task; its share of the rows is its share of the task's."""
+    """Every corpus with its task's name; its share of the rows is its share of the task's."""
     total = sum(task.share for task in tasks.values())
     for name, task in tasks.items():
         for spec in specs.parse_corpora(task.data):

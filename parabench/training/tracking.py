@@ -1,4 +1,4 @@
-"""Numbers to watch elsewhere: a tracker is told what the log is told, and never sees the model."""
+"""Trackers: what the loss log is told goes to TensorBoard, Trackio or Weights & Biases as well."""
 
 from __future__ import annotations
 
@@ -17,17 +17,22 @@ Tracker = Callable[[StepLog], object]
 
 @contextmanager
 def open_tracker(name: str | None, folder: Path) -> Iterator[Tracker]:
-    """Report every update to the tracker of that name, or to nobody; what it keeps locally is under
-    ``folder``.
+    """Report every update to the tracker of that ``name``, or to none.
+
+    What it stores on this computer is under ``folder``. Raises UserError where the tracker is
+    unknown or its package absent.
     """
     if name is None:
         yield id
     elif name == "tensorboard":
         writer = _module("torch.utils.tensorboard", name).SummaryWriter(str(folder / "tracking"))
+
+        def write(log: StepLog) -> None:
+            for key, value in step_metrics(log).items():
+                writer.add_scalar(key, value, log.step)
+
         try:
-            yield lambda log: [
-                writer.add_scalar(key, value, log.step) for key, value in step_metrics(log).items()
-            ]
+            yield write
         finally:
             writer.close()
     elif name in TRACKERS:
@@ -38,13 +43,13 @@ def open_tracker(name: str | None, folder: Path) -> Iterator[Tracker]:
 
 
 def step_metrics(log: StepLog) -> dict[str, float]:
-    """What is reported of an update."""
+    """What is reported of an update, by name."""
     return {key: float(value) for key, value in log._asdict().items() if key != "step"}
 
 
 @contextmanager
 def _session(name: str, folder: Path) -> Iterator[Callable[..., Any]]:
-    """Weights & Biases and Trackio share one interface."""
+    """A run of Weights & Biases or Trackio, which share one interface."""
     module = _module(name, name)
     local = {"dir": str(folder)} if name == "wandb" else {}
     run = module.init(project="parabench", name=folder.name, **local)

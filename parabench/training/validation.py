@@ -1,11 +1,8 @@
-"""What a training is judged by: the loss on held-out pairs, answer tokens alone, and texts
-generated from them.
-"""
+"""Validation of a training: the loss on held-out pairs, and scores of texts generated from them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 import torch
@@ -14,12 +11,12 @@ from parabench.contracts import Decoding, Example, Runtime, Scorer, UserError
 from parabench.data.filters import TextPair
 from parabench.inference.continuous_batching import Completion
 from parabench.inference.decoding import decode_causal, decode_seq2seq
-from parabench.inference.prompt_ids import PromptIds as Prompt
+from parabench.inference.prompt_ids import PromptIds
 from parabench.prompts import encoders
 from parabench.prompts.rendering import render
 from parabench.prompts.table import split_prompts
 from parabench.prompts.templates import Template
-from parabench.training.losses import target_tokens
+from parabench.training.losses import row_length, target_tokens
 from parabench.training.objectives import Objective
 from parabench.training.ranks import SINGLE_PROCESS, Ranks
 from parabench.training.setup import TrainingSetup
@@ -28,15 +25,14 @@ from parabench.training.setup import TrainingSetup
 def mean_loss(
     objective: Objective, pairs: Sequence[Any], rows: int = 16, ranks: Ranks = SINGLE_PROCESS
 ) -> float:
-    """Nats per target token over all pairs, without dropout; the pairs are dealt out to the
-    processes.
+    """Nats a target token over all ``pairs``, without dropout, ``rows`` of them at a time.
+
+    The pairs are dealt out to the processes of ``ranks``. Pairs that are longer than the model
+    reads are left out; raises UserError where that leaves none.
     """
-    encoded = [
-        row
-        for row in objective.encode(pairs)
-        if len(row.source) + len(row.target) <= objective.max_length
-    ]
-    encoded.sort(key=lambda row: len(row.source) + len(row.target))
+    encoded = [row for row in objective.encode(pairs) if row_length(row) <= objective.max_length]
+    # Rows of similar length share a batch, so that little of it is padding.
+    encoded.sort(key=row_length)
     if not encoded:
         raise UserError(
             "validate",
@@ -44,32 +40,34 @@ def mean_loss(
             mend="give other --data or a longer model",
         )
     groups = [encoded[start : start + rows] for start in range(0, len(encoded), rows)]
-    training, total = objective.module.training, 0.0
+    was_training = objective.module.training
+    total = 0.0
     objective.module.eval()
     with torch.no_grad():
         for group in ranks.share(groups):
             total += objective.loss(group).item() * target_tokens(group)
-    objective.module.train(training)
+    objective.module.train(was_training)
     return ranks.sum(total)[0] / target_tokens(encoded)
 
 
 def validation_examples(pairs: Sequence[TextPair], count: int) -> list[Example]:
-    """The first ``count`` sources with all their targets as references."""
-    grouped: dict[str, list[str]] = {}
+    """The first ``count`` sources of ``pairs``, each with all its targets as references."""
+    targets: dict[str, list[str]] = {}
     for source, target in pairs:
-        grouped.setdefault(source, []).append(target)
-    return [
-        Example(str(number), source, tuple(grouped[source]))
-        for number, source in enumerate(islice(grouped, count))
-    ]
+        targets.setdefault(source, []).append(target)
+    examples = []
+    for number, source in enumerate(list(targets)[:count]):
+        examples.append(Example(str(number), source, tuple(targets[source])))
+    return examples
 
 
 def score_texts(
-    judge: Scorer, examples: Sequence[Example], texts: Sequence[str]
+    scorer: Scorer, examples: Sequence[Example], texts: Sequence[str]
 ) -> dict[str, float]:
-    """A scorer's columns over generated texts."""
-    values = judge.combine(judge.measure(examples, texts))
-    return {column.name: float(value) for column, value in zip(judge.columns, values, strict=True)}
+    """The columns of a ``scorer`` over ``texts``, one for each of the ``examples``."""
+    values = scorer.combine(scorer.measure(examples, texts))
+    names = [column.name for column in scorer.columns]
+    return {name: float(value) for name, value in zip(names, values, strict=True)}
 
 
 def generate_texts(
@@ -79,17 +77,20 @@ def generate_texts(
     decoding: Decoding,
     runtime: Runtime,
 ) -> list[str]:
-    """What the setup as it stands writes for one of its tasks, one text for each source."""
-    model, tokenizer, texts = setup.model, setup.tokenizer, [""] * len(sources)
-    training = model.training
+    """What ``setup`` writes at present for one task's ``sources``, one text for each.
+
+    ``template`` is the task's; ``decoding`` and ``runtime`` are as in a run.
+    """
+    model, tokenizer = setup.model, setup.tokenizer
+    texts = [""] * len(sources)
+    was_training = model.training
     model.eval()
     with torch.no_grad():
         for batch in _decode(setup, template, sources, decoding, runtime):
             for done in batch:
-                texts[done.position] = str(
-                    tokenizer.decode(list(done.ids), skip_special_tokens=True)
-                ).strip()
-    model.train(training)
+                text = tokenizer.decode(list(done.ids), skip_special_tokens=True)
+                texts[done.position] = str(text).strip()
+    model.train(was_training)
     return texts
 
 
@@ -107,13 +108,15 @@ def _decode(
         return decode_seq2seq(model, [tuple(row) for row in ids], decoding, runtime)
     virtual = None
     if setup.kind.length:
-        virtual = split_prompts(encoders.evaluate_prompt(setup.objective.module), setup.templates)[
-            template.taskname
-        ]
-    room = positions - decoding.max_new_tokens
-    rows = [
-        Prompt(render(template, {"source": text}, tokenizer, room).ids, virtual) for text in sources
-    ]
-    stops = {tokenizer.eos_token_id, *tokenizer.encode("\n", add_special_tokens=False)}
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+        prompts = split_prompts(encoders.evaluate_prompt(setup.objective.module), setup.templates)
+        virtual = prompts[template.taskname]
+    # A source is shortened rather than the answer.
+    longest = positions - decoding.max_new_tokens
+    rows = []
+    for source in sources:
+        rendered = render(template, {"source": source}, tokenizer, longest)
+        rows.append(PromptIds(rendered.ids, virtual))
+    end = tokenizer.eos_token_id
+    stops = {end, *tokenizer.encode("\n", add_special_tokens=False)}
+    pad = end if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     return decode_causal(model, rows, decoding, runtime, stops, pad)

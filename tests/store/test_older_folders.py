@@ -23,7 +23,7 @@ from parabench.prompts import adapters
 from parabench.report.assemble import write_reports
 from parabench.store.run_folder import verify_run
 from parabench.suites import suite as suites
-from parabench.training import requests, setup
+from parabench.training import presets, requests, setup
 
 MADE = Path(__file__).parent.parent / "support" / "made_by_65248aa"
 FINISHED = MADE / "run-finished"
@@ -114,7 +114,7 @@ def training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> requests.Training
     monkeypatch.chdir(MADE)
     suite, kind = suites.load_suite("mini"), setup.parse_kind("softprompt-4")
     pairs = load_training_data("tsv:pairs.tsv", suite, 8, 0, None)
-    config = requests.make_config(kind, steps=6, save_every=2, validate_every=2, batch_size=4)
+    config = presets.make_config(kind, steps=6, save_every=2, validate_every=2, batch_size=4)
     base = requests.base_checkpoint(kind, suite.train.model_dump(), None)
     return requests.TrainingRequest(kind, base, pairs, config, Runtime(), folder)
 

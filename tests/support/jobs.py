@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from parabench.contracts import Runtime
 from parabench.models.checkpoints import locate
-from parabench.training import requests, setup
+from parabench.training import presets, setup
 from parabench.training.requests import TrainingData, TrainingRequest
 from tests.support import tiny
 
@@ -39,7 +39,7 @@ def base(name: str, folder: Path) -> Path:
 
 def request(name: str, folder: Path, output: str, **changes: Any) -> TrainingRequest:
     kind = setup.parse_kind(name)
-    config = requests.make_config(kind, **{**QUICK, **changes})
+    config = presets.make_config(kind, **{**QUICK, **changes})
     data = TrainingData(PAIRS[:20], PAIRS[20:24], {"data": "tiny"})
     return TrainingRequest(
         kind, locate(str(base(name, folder))), data, config, Runtime(), folder / output

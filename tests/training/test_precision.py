@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from parabench.training.batches import Batch, StreamPosition
 from parabench.training.config import TrainingConfig
 from parabench.training.loop import run_updates, start_progress
 from parabench.training.losses import TrainingRow
-from parabench.training.requests import replace, run_training
+from parabench.training.requests import run_training
 from parabench.training.setup import load_setup
 from tests.support import jobs
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 from parabench.cli import app
 from parabench.contracts import Runtime, UserError
 from parabench.models.checkpoints import locate
-from parabench.training import requests, setup, tracking
+from parabench.training import presets, setup, tracking
 from parabench.training.loop import StepLog
 from parabench.training.requests import run_training
 from tests.support import jobs, tiny
@@ -48,12 +49,12 @@ def test_the_origins_settings() -> None:
     """Paraphrase-OPT at 1777b40, config-defaults.yaml: Adam, 1e-3, 32 rows, 30 epochs of 8000
     steps, plateau.
     """
-    config = requests.make_config(setup.parse_kind("softprompt-111"), preset="origin")
+    config = presets.make_config(setup.parse_kind("softprompt-111"), preset="origin")
     assert (config.optimizer, config.learning_rate, config.schedule) == ("adam", 1e-3, "plateau")
     assert (config.batching.rows, config.steps, config.validate_every) == (32, 240_000, 8000)
-    assert requests.make_config(setup.parse_kind("bart"), preset="origin", steps=5).steps == 5
+    assert presets.make_config(setup.parse_kind("bart"), preset="origin", steps=5).steps == 5
     with pytest.raises(UserError, match="no such preset"):
-        requests.make_config(setup.parse_kind("bart"), preset="other")
+        presets.make_config(setup.parse_kind("bart"), preset="other")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_the_origins_settings() -> None:
 )
 def test_settings_that_train_nothing_are_refused(wrong: dict) -> None:
     with pytest.raises(UserError, match="train with"):
-        requests.make_config(setup.parse_kind("bart"), **wrong)
+        presets.make_config(setup.parse_kind("bart"), **wrong)
 
 
 def test_whole_models_learn_more_slowly_than_prompts() -> None:
@@ -76,7 +77,7 @@ def test_recomputed_activations_change_no_bit(tmp_path: Path) -> None:
     ends = []
     for recompute in (False, True):
         asked = jobs.request("finetuned", tmp_path, f"out-{recompute}", steps=2)
-        run_training(requests.replace(asked, recompute=recompute))
+        run_training(replace(asked, gradient_checkpointing=recompute))
         ends.append(jobs.contents(tmp_path / f"out-{recompute}"))
     assert torch.equal(
         *(end["model.safetensors:model.decoder.embed_tokens.weight"] for end in ends)
@@ -86,7 +87,7 @@ def test_recomputed_activations_change_no_bit(tmp_path: Path) -> None:
             setup.parse_kind("softprompt-3"),
             locate(str(tmp_path / "base")),
             Runtime(),
-            recompute=True,
+            gradient_checkpointing=True,
         )
 
 

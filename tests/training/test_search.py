@@ -8,6 +8,7 @@ import csv
 import os
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from parabench.contracts import Column, Example, Signature, UserError
-from parabench.training import requests, trials
+from parabench.training import trials
 from parabench.training.figures import summarise_lengths
 from parabench.training.resumable import finished_outcome
 from parabench.training.search import (
@@ -166,8 +167,8 @@ def test_intervals_over_seeds_are_students() -> None:
 
 
 def test_prompts_are_trained_and_measured(tmp_path: Path) -> None:
-    common = requests.replace(
-        jobs.request("softprompt-1", tmp_path, "none"), samples=2, judges=(Words(),)
+    common = replace(
+        jobs.request("softprompt-1", tmp_path, "none"), validation_texts=2, scorers=(Words(),)
     )
     fixed = {"steps": 3, "batch_size": 4, "validate_every": 1}
     choices, ranges = trials.search_space("0,2", "0.01,0.02", None, None, [0])

@@ -23,8 +23,9 @@ from parabench.prompts.rendering import labels
 from parabench.prompts.table import render_tasks
 from parabench.training import encoding, tasks
 from parabench.training.losses import TrainingRow, prompt_loss
+from parabench.training.presets import make_config
 from parabench.training.recipes import train_in_memory
-from parabench.training.requests import TrainingRequest, make_config, run_training
+from parabench.training.requests import TrainingRequest, run_training
 from parabench.training.setup import TrainingKind, load_setup, parse_kind
 from tests.support import jobs
 
