@@ -20,7 +20,7 @@ from parabench.scorers import bleu
 from parabench.scorers.aggregation import mean_of_defined, values_and_counts
 
 from parabench.contracts import BuildContext, additive
-from parabench.data.examples import read_test_set
+from parabench.data.test_sets import read_test_set
 from parabench.stats import significance as sig
 from parabench.stats.leave_one_out import without_reference
 

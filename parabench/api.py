@@ -149,7 +149,7 @@ def score(
       found:   1 texts for 2 examples
       mend:    give one text for each example
     """
-    from parabench.data.examples import read_test_set
+    from parabench.data.test_sets import read_test_set
     from parabench.pipeline import plan as planning
 
     asked = (
@@ -229,7 +229,7 @@ def _request(
 
 
 def _examples(given: Sequence[Example | _Record]) -> list[Example]:
-    from parabench.data.examples import example_from_json
+    from parabench.data.test_sets import example_from_json
 
     where = Path("examples")
     return [

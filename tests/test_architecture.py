@@ -73,8 +73,9 @@ LAYERS: tuple[dict[str, str], ...] = (
     {
         "models": "checkpoints downloads hub loading local pickles",
         "data": (
-            "components corpora examples fetching filters leakage normalise perturbations "
-            "predictions sketches specs spill task_data text_files training_set"
+            "components corpora examples fetching filters headers leakage lines normalise parquet "
+            "perturbations predictions sketches skipped specs spill task_data test_sets "
+            "text_files training_set user_tables"
         ),
     },
     {

@@ -18,8 +18,8 @@ from parabench.commands.training_data import (
 )
 
 if TYPE_CHECKING:
+    from parabench.data.skipped import SkipCounts
     from parabench.data.specs import CorpusSpec
-    from parabench.data.text_files import SkipCounts
 
 
 @examples(

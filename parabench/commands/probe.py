@@ -54,7 +54,8 @@ def probe_command(
     Does a column notice that a negation, a number, a name, a role or the word order has changed?
     """
     from parabench.contracts import BuildContext, Runtime
-    from parabench.data.examples import evaluation_set, read_test_set
+    from parabench.data.examples import evaluation_set
+    from parabench.data.test_sets import read_test_set
     from parabench.metaeval import probes
     from parabench.models.loading import resolve_device
     from parabench.pipeline import plan

@@ -138,7 +138,7 @@ def _write_card(
 def _export_embeds(folder: Path, target: Path, base: str, data: Path) -> Path:
     """One line of input embeddings for each sentence of a file, soft prompt included."""
     from parabench.contracts import Runtime
-    from parabench.data.examples import json_record, read_lines
+    from parabench.data.lines import json_record, read_lines
     from parabench.models.checkpoints import locate
     from parabench.models.loading import load_causal
     from parabench.prompts.adapters import load_adapter

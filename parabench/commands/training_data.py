@@ -14,7 +14,7 @@ from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.data.leakage import TestSentences
-    from parabench.data.text_files import SkipCounts
+    from parabench.data.skipped import SkipCounts
     from parabench.suites.suite import Suite
     from parabench.training.requests import TrainingData
 
@@ -122,8 +122,8 @@ def barred_sentences(suite: Suite, more: Path | None) -> TestSentences:
     """What no training may see: the sentences of the suite's test set, and of a file of the
     user's.
     """
-    from parabench.data.examples import read_test_set
     from parabench.data.leakage import TestSentences
+    from parabench.data.test_sets import read_test_set
 
     files = [Path(suite.data)] * bool(suite.data) + ([more] if more else [])
     return TestSentences.of([example for file in files for example in read_test_set(file)])

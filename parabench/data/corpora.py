@@ -1,5 +1,4 @@
-"""Training corpora in their native formats, read line by line: pairs out, and every row left out
-counted by reason.
+"""Training corpora in their native formats, read line by line; rows left out are counted by reason.
 
 parabank2  ``score TAB reference TAB p1 … p5``, ragged (ParaBank 2.0, Hu et al. 2019)
 paranmt    ``reference TAB paraphrase``, with or without a third column of scores (ParaNMT, Wieting and Gimpel 2018)
@@ -12,19 +11,33 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from parabench.contracts import UserError
-from parabench.data.text_files import LONGEST_LINE, SkipCounts, decoded, numbered_lines, raw_lines
+from parabench.data.headers import UnclearHeaderError, looks_like_header, read_header
+from parabench.data.lines import has_half_surrogate, sound_lines
+from parabench.data.parquet import parquet_records
+from parabench.data.skipped import SkipCounts
+from parabench.data.text_files import LONGEST_LINE
+from parabench.data.user_tables import csv_lines, has_quoted_tab
 
 CORPUS_FORMATS = ("parabank2", "paranmt", "tsv", "csv", "jsonl", "parquet", "hf")
 
+NO_SCORE = float("nan")
+"""The score of a row that should have one and whose value is no number."""
+_HEADER = "a header, whose names tell the columns"
+_QUOTED_TAB = "a cell in quotes that holds a tab"
+
 
 class CorpusRow(NamedTuple):
-    """One row of a corpus: its line, the sentence, its paraphrases best first, and the score if it
-    has one.
+    """One row of a corpus.
+
+    ``line``: where it ends in its file. ``paraphrases``: best first. ``score``: None where the
+    corpus has no scores, NaN where this row's is no number.
     """
 
     line: int
@@ -35,7 +48,11 @@ class CorpusRow(NamedTuple):
 
 @dataclass(frozen=True)
 class CorpusColumns:
-    """Which columns hold the two texts and, optionally, a score."""
+    """Names of the columns of the two texts and of the score.
+
+    ``split``: which part of a data set of the hub. ``delimiter``: what separates the cells of a
+    CSV file; empty for the format's own.
+    """
 
     source: str = ""
     target: str = ""
@@ -45,159 +62,207 @@ class CorpusColumns:
 
 
 def read_rows(
-    form: str, path: str, columns: CorpusColumns, tally: SkipCounts
+    form: str, path: str, columns: CorpusColumns, skipped: SkipCounts
 ) -> Iterator[CorpusRow]:
-    """All rows of a file; those that are not what the format says are counted in ``tally``."""
+    """Read all rows of a corpus, one by one.
+
+    ``form``: one of ``CORPUS_FORMATS``. ``columns``: which columns are read, where they are named.
+    ``skipped``: counts the rows that are not what the format says.
+
+    Raises UserError for an unknown format and where the file as a whole cannot be read.
+    """
     readers: Mapping[str, Callable[[], Iterator[CorpusRow]]] = {
-        "parabank2": lambda: _parabank2(path, tally),
-        "paranmt": lambda: _paranmt(path, tally),
-        "tsv": lambda: _tsv(path, columns, tally),
-        "csv": lambda: _csv(path, columns, tally),
-        "jsonl": lambda: _named(_json_records(path, tally), columns, path, tally),
-        "parquet": lambda: _named(parquet_records(path), columns, path, tally),
-        "hf": lambda: _named(_hub_records(path, columns), columns, path, tally),
+        "parabank2": lambda: _parabank2(path, skipped),
+        "paranmt": lambda: _paranmt(path, skipped),
+        "tsv": lambda: _tsv(path, columns, skipped),
+        "csv": lambda: _csv(path, columns, skipped),
+        "jsonl": lambda: _named(_json_records(path, skipped), columns, path, skipped),
+        "parquet": lambda: _named(parquet_records(path), columns, path, skipped),
+        "hf": lambda: _named(_hub_records(path, columns), columns, path, skipped),
     }
     if form not in readers:
-        raise UserError(
-            f"read a corpus of the format {form!r}",
-            "no such format",
-            CORPUS_FORMATS,
-            "parabank2:PATH",
-        )
+        asked = f"read a corpus of the format {form!r}"
+        raise UserError(asked, "no such format", CORPUS_FORMATS, "parabank2:PATH")
     return readers[form]()
 
 
-def _parabank2(path: str, tally: SkipCounts) -> Iterator[CorpusRow]:
-    for number, line in numbered_lines(path, tally):
-        cells = line.split("\t")
-        score = _number(cells[0])
-        if len(cells) < 2 or score is None:
-            tally.count("not score TAB reference TAB paraphrases", number)
+def _parabank2(path: str, skipped: SkipCounts) -> Iterator[CorpusRow]:
+    for number, line in sound_lines(path, skipped):
+        score_cell, *texts = line.split("\t")
+        score = parse_number(score_cell)
+        if not texts or math.isnan(score):
+            skipped.count("not score TAB reference TAB paraphrases", number)
             continue
-        paraphrases = tuple(cell for cell in cells[2:] if cell.strip())
+        paraphrases = tuple(text for text in texts[1:] if text.strip())
         if paraphrases:
-            yield CorpusRow(number, cells[1], paraphrases, score)
+            yield CorpusRow(number, texts[0], paraphrases, score)
         else:
-            tally.count("no paraphrase", number)
+            skipped.count("no paraphrase", number)
 
 
-def _paranmt(path: str, tally: SkipCounts) -> Iterator[CorpusRow]:
-    for number, line in numbered_lines(path, tally):
+def _paranmt(path: str, skipped: SkipCounts) -> Iterator[CorpusRow]:
+    for number, line in sound_lines(path, skipped):
         cells = line.split("\t")
-        score = _number(cells[2]) if len(cells) == 3 else None
-        if len(cells) not in (2, 3) or (len(cells) == 3 and score is None):
-            tally.count("not reference TAB paraphrase (TAB score)", number)
+        if number == 1 and looks_like_header(cells, "pairs"):
+            skipped.count(_HEADER, number)
+            continue
+        score = parse_number(cells[2]) if len(cells) == 3 else None
+        if len(cells) not in (2, 3) or (score is not None and math.isnan(score)):
+            skipped.count("not reference TAB paraphrase (TAB score)", number)
             continue
         yield CorpusRow(number, cells[0], (cells[1],), score)
 
 
-def _tsv(path: str, columns: CorpusColumns, tally: SkipCounts) -> Iterator[CorpusRow]:
-    lines = numbered_lines(path, tally)
-    first, second, scored = 0, 1, None
-    if columns.source or columns.target:
+class _Places(NamedTuple):
+    """Positions of the columns of a table; ``score`` None where none is read."""
+
+    source: int
+    target: int
+    score: int | None = None
+
+
+def _tsv(path: str, columns: CorpusColumns, skipped: SkipCounts) -> Iterator[CorpusRow]:
+    """Rows of tab-separated cells as they stand, quotes included."""
+    lines = sound_lines(path, skipped)
+    is_named = bool(columns.source or columns.target or columns.score)
+    places = _Places(0, 1)
+    if is_named:
         header = next(lines, (1, ""))[1].split("\t")
-        first, second = (_place(path, header, name) for name in (columns.source, columns.target))
-        scored = _place(path, header, columns.score) if columns.score else None
+        places = _named_places(path, header, columns)
     for number, line in lines:
         cells = line.split("\t")
-        if len(cells) <= max(first, second, scored or 0):
-            tally.count("too few columns", number)
+        if number == 1 and looks_like_header(cells, "pairs"):
+            places = _assumed_places(path, cells)
+            skipped.count(_HEADER, number)
             continue
-        yield CorpusRow(
-            number,
-            cells[first],
-            (cells[second],),
-            None if scored is None else _number(cells[scored]),
-        )
+        if len(cells) <= max(places.source, places.target, places.score or 0):
+            skipped.count("too few columns", number)
+        elif has_quoted_tab(cells):
+            skipped.count(_QUOTED_TAB, number)
+        else:
+            yield _row_of_cells(number, cells, places)
 
 
-def _csv(path: str, columns: CorpusColumns, tally: SkipCounts) -> Iterator[CorpusRow]:
-    """Quoted as RFC 4180 says; a field may hold line feeds, so rows are numbered by their last
-    line.
+def _row_of_cells(line: int, cells: Sequence[str], places: _Places) -> CorpusRow:
+    score = None if places.score is None else parse_number(cells[places.score])
+    return CorpusRow(line, cells[places.source], (cells[places.target],), score)
+
+
+def _named_places(path: str, header: list[str], columns: CorpusColumns) -> _Places:
+    """Where the columns that were asked for are; raises UserError where one is missing."""
+    score = place_of(path, header, columns.score) if columns.score else None
+    source = place_of(path, header, columns.source or "source")
+    return _Places(source, place_of(path, header, columns.target or "target"), score)
+
+
+def _assumed_places(path: str, header: list[str]) -> _Places:
+    """Where source and target are by the names of a header that nobody asked for.
+
+    Raises UserError where that is not clear.
     """
-    reader = csv.reader(_csv_lines(path), delimiter=columns.delimiter or ",", strict=True)
+    mend = f"tsv:{path}?source=COLUMN&target=COLUMN"
+    try:
+        found = read_header(header, "pairs")
+    except UnclearHeaderError as error:
+        raise UserError(f"read {path}, line 1: a header", error.found, header[:20], mend) from None
+    if found.source is None or len(found.references) != 1:
+        asked = f"{len(found.references)} columns could be the target"
+        raise UserError(f"read {path}, line 1: a header", asked, header[:20], mend)
+    return _Places(found.source, found.references[0])
+
+
+def _csv(path: str, columns: CorpusColumns, skipped: SkipCounts) -> Iterator[CorpusRow]:
+    """Rows of a CSV file, quoted as RFC 4180 says, numbered by their last line.
+
+    A quoted field may hold line feeds.
+    """
+    lines = csv_lines(Path(path), LONGEST_LINE)
+    reader = csv.reader(lines, delimiter=delimiter_of(columns.delimiter), strict=True)
     try:
         header = next(reader, [])
-        first, second = (
-            _place(path, header, name or default)
-            for name, default in ((columns.source, "source"), (columns.target, "target"))
-        )
-        scored = _place(path, header, columns.score) if columns.score else None
+        places = _named_places(path, header, columns)
         for cells in reader:
             if len(cells) != len(header):
-                tally.count("another number of columns than the header", reader.line_num)
+                skipped.count("another number of columns than the header", reader.line_num)
                 continue
-            score = None if scored is None else _number(cells[scored])
-            yield CorpusRow(reader.line_num, cells[first], (cells[second],), score)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise UserError(
-            f"read {path}", f"line {reader.line_num + 1}: {error}", mend="correct that line"
-        ) from None
+            yield _row_of_cells(reader.line_num, cells, places)
+    except csv.Error as error:
+        found = f"line {reader.line_num + 1}: {error}"
+        raise UserError(f"read {path}", found, mend="correct that line") from None
 
 
-def _csv_lines(path: str) -> Iterator[str]:
-    """A line too long is no single row's fault, since a quoted field may go on in it."""
-    for number, raw in enumerate(raw_lines(path), 1):
-        if len(raw) > LONGEST_LINE:
-            raise csv.Error(f"longer than {LONGEST_LINE} bytes")
-        yield decoded(raw, number)
+DELIMITERS = {
+    "": ",",
+    "comma": ",",
+    "tab": "\t",
+    "\\t": "\t",
+    "semicolon": ";",
+    "pipe": "|",
+    "space": " ",
+}
+"""Delimiters by the names that a command line can hold."""
+
+
+def delimiter_of(name: str) -> str:
+    """The character that a delimiter's name, or the character itself, stands for.
+
+    Raises UserError where it is neither.
+    """
+    if name.casefold() in DELIMITERS:
+        return DELIMITERS[name.casefold()]
+    if len(name) == 1 and name not in '"\r\n\0':
+        return name
+    choices = [choice for choice in DELIMITERS if choice]
+    raise UserError(
+        f"read a CSV file with delimiter={name}",
+        "neither one character nor a known name",
+        [*choices, "any one character"],
+        "csv:PATH?delimiter=semicolon",
+    )
 
 
 def _named(
-    records: Iterable[tuple[int, Any]], columns: CorpusColumns, path: str, tally: SkipCounts
+    records: Iterable[tuple[int, Any]], columns: CorpusColumns, path: str, skipped: SkipCounts
 ) -> Iterator[CorpusRow]:
+    """Rows of records whose values have names; a target may be a list of paraphrases."""
     source, target = columns.source or "source", columns.target or "target"
+    wanted = [source, target, *([columns.score] if columns.score else [])]
+    are_checked = False
     for number, record in records:
         if not isinstance(record, dict):
-            tally.count("not an object with named values", number)
+            skipped.count("not an object with named values", number)
             continue
-        if number == 1:
-            for name in (source, target):
-                _place(path, list(record), name)
-        texts = record.get(source), record.get(target)
-        several: list[Any] = texts[1] if isinstance(texts[1], list) else [texts[1]]
-        if (
-            not isinstance(texts[0], str)
-            or not several
-            or not all(isinstance(text, str) for text in several)
-        ):
-            tally.count("a value that is no text", number)
+        if not are_checked:  # the first record speaks for all: a later one may lack a value
+            for name in wanted:
+                place_of(path, list(record), name)
+            are_checked = True
+        text, other = record.get(source), record.get(target)
+        several: list[Any] = other if isinstance(other, list) else [other]
+        if not several or not all(isinstance(one, str) for one in [text, *several]):
+            skipped.count("a value that is no text", number)
             continue
-        if any(map(_is_torn, [texts[0], *several])):
-            tally.count("half a character", number)
+        if any(map(has_half_surrogate, [text, *several])):
+            skipped.count("half a character", number)
             continue
-        score = record.get(columns.score) if columns.score else None
-        yield CorpusRow(
-            number,
-            texts[0],
-            tuple(several),
-            float(score) if isinstance(score, int | float) else None,
-        )
+        score = _json_number(record.get(columns.score)) if columns.score else None
+        yield CorpusRow(number, text, tuple(several), score)
 
 
-def _json_records(path: str, tally: SkipCounts) -> Iterator[tuple[int, Any]]:
-    for number, line in numbered_lines(path, tally):
+def _json_number(value: Any) -> float:
+    """A JSON number; NaN for anything else, a number in quotes and a truth value included."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and math.isfinite(value) else NO_SCORE
+
+
+def _json_records(path: str, skipped: SkipCounts) -> Iterator[tuple[int, Any]]:
+    for number, line in sound_lines(path, skipped):
+        if number == 1 and line.lstrip().startswith("["):
+            found = "line 1: an array begins, where every line is to be one object"
+            raise UserError(f"read {path}", found, mend="write one record a line (JSONL)")
         try:
             yield number, json.loads(line)
         except (ValueError, RecursionError):
-            tally.count("not JSON", number)
-
-
-def parquet_records(path: str) -> Iterator[tuple[int, Any]]:
-    """Numbered records of a Parquet file, a few thousand in memory."""
-    from pyarrow import ArrowException, parquet
-
-    try:
-        number = 0
-        with parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=4096):
-                for record in batch.to_pylist():
-                    number += 1
-                    yield number, record
-    except (OSError, ArrowException, UnicodeDecodeError) as error:
-        raise UserError(
-            f"read {path}", str(error).splitlines()[0], mend="give the path of a Parquet file"
-        ) from None
+            skipped.count("not JSON", number)
 
 
 def _hub_records(name: str, columns: CorpusColumns) -> Iterator[tuple[int, Any]]:
@@ -205,33 +270,26 @@ def _hub_records(name: str, columns: CorpusColumns) -> Iterator[tuple[int, Any]]
 
     try:
         yield from enumerate(load_dataset(name, split=columns.split, streaming=True), 1)
-    except (
-        Exception
-    ) as error:  # datasets, the hub client and httpx raise their own; each means "not to be had"
+    # datasets, the hub client and httpx raise their own errors, which share no class; each means
+    # that the data cannot be had
+    except Exception as error:
         found = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
-        raise UserError(
-            f"read the data set {name} of the hub", found, mend="check its name and the network"
-        ) from error
+        mend = "check its name and the network"
+        raise UserError(f"read the data set {name} of the hub", found, mend=mend) from error
 
 
-def _place(path: str, header: list[str], name: str) -> int:
+def place_of(path: str, header: list[str], name: str) -> int:
+    """The position of a column; raises UserError with the columns there are where it is missing."""
     if name not in header:
-        raise UserError(
-            f"read {path}",
-            f"no column {name!r}",
-            header[:20],
-            f"{path}?source=COLUMN&target=COLUMN",
-        )
+        mend = f"{path}?source=COLUMN&target=COLUMN"
+        raise UserError(f"read {path}", f"no column {name!r}", header[:20], mend)
     return header.index(name)
 
 
-def _is_torn(text: str) -> bool:
-    """Whether a text holds half of a surrogate pair, which JSON can say and UTF-8 cannot."""
-    return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _number(text: str) -> float | None:
+def parse_number(text: str) -> float:
+    """A finite decimal number; NaN for anything else, ``1_000`` and ``(0,6)`` included."""
     try:
-        return float(text)
+        number = float(text) if "_" not in text else NO_SCORE
     except ValueError:
-        return None
+        return NO_SCORE
+    return number if math.isfinite(number) else NO_SCORE

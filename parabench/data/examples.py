@@ -1,24 +1,16 @@
-"""Test sets and predictions from files: JSONL or TSV in, examples out, every refusal with its line
-number.
-
-JSONL: ``{"source": "…", "references": ["…", …], "id": "…", "cluster": "…"}`` (all but the source is
-optional; columns that compare with references need some). TSV:   ``source TAB reference TAB
-reference …`` (the number of references may vary).
-"""
+"""The examples of a run: sampled, with equally many references each, in clusters of one sentence."""
 
 from __future__ import annotations
 
 import hashlib
 import heapq
-import json
 import random
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from parabench.contracts import Example, UserError
 from parabench.data.filters import sentence_key
@@ -29,39 +21,59 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import UInt64
 
-_LONGEST_LINE = 64 * 1024
-LONGEST_TEXT = 4096
 BLANK = sentence_key("")
 
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """Examples as they are scored, all with equally many references; ``dropped`` were too many for
-    that.
+    """Examples as they are scored, all with equally many references.
+
+    ``dropped``: references left out so that all have equally many. ``omitted``: examples left out
+    because they had too few. ``fewest``: how many examples had no more references than are kept, and
+    the id of the first of them.
     """
 
     examples: Sequence[Example]
     dropped: int = 0
+    omitted: int = 0
+    fewest: tuple[int, str] = (0, "")
 
     @property
     def references(self) -> int:
         """How many references every example has."""
         return len(self.examples[0].references) if self.examples else 0
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out, and the option that decides it, for whoever starts the run."""
+        found = []
+        if self.omitted:
+            found.append(f"{self.omitted} examples are left out: they have too few references")
+        if self.dropped:
+            count, name = self.fewest
+            found.append(
+                f"{self.dropped} references are left out by the seed: all examples have "
+                f"{self.references}, as {count} of {len(self.examples)} have no more (the first is "
+                f"{name!r}); --min-references {self.references + 1} leaves those out instead"
+            )
+        return tuple(found)
+
     @cached_property
     def by_id(self) -> Sequence[int]:
-        """The places of all examples in the order of their ids, 4 bytes each; no more ids than fit
-        are held at once.
+        """Positions of all examples in the order of their ids, 4 bytes each.
+
+        Only ``HELD_IN_MEMORY`` ids are held at once: sorted runs are merged.
         """
 
         def name(place: int) -> str:
             return self.examples[place].id
 
-        starts, count = range(0, len(self.examples), HELD_IN_MEMORY), len(self.examples)
-        runs = (
-            array("I", sorted(range(start, min(start + HELD_IN_MEMORY, count)), key=name))
-            for start in starts
+        count = len(self.examples)
+        blocks = (
+            range(start, min(start + HELD_IN_MEMORY, count))
+            for start in range(0, count, HELD_IN_MEMORY)
         )
+        runs = (array("I", sorted(block, key=name)) for block in blocks)
         return array("I", heapq.merge(*runs, key=name))
 
     @cached_property
@@ -76,19 +88,52 @@ class EvaluationSet:
         return digest.hexdigest()
 
 
-def evaluation_set(examples: Sequence[Example], limit: int | None, seed: int) -> EvaluationSet:
-    """Sample, leave every example as many references as the one that has fewest, by the seed, and
-    name its cluster.
+def evaluation_set(
+    examples: Sequence[Example], limit: int | None, seed: int, min_references: int | None = None
+) -> EvaluationSet:
+    """Prepare examples for a run: pool those of one source, sample, cut references, name clusters.
+
+    ``limit``: how many examples are sampled; None for all.
+    ``seed``: decides which are sampled, and which references are kept of an example that has more
+    than the one with fewest.
+    ``min_references``: leave out examples that have fewer; None for none.
+
+    Raises UserError where no example is left.
     """
-    chosen = sample(merge_sources(examples), limit, seed)
-    fewest = min((len(example.references) for example in chosen), default=0)
-    made = spill_if_large(_keep(example, fewest, seed) for example in clustered(chosen))
-    examples = tuple(made) if isinstance(made, list) else made
-    return EvaluationSet(examples, sum(len(one.references) - fewest for one in chosen))
+    pooled = merge_sources(examples)
+    enough, omitted = _with_references(pooled, min_references)
+    chosen = sample(enough, limit, seed)
+    counts = array("I", (len(example.references) for example in chosen))
+    fewest = min(counts, default=0)
+    scarce = (counts.count(fewest), chosen[counts.index(fewest)].id) if counts else (0, "")
+    kept = spill_if_large(_keep(example, fewest, seed) for example in clustered(chosen))
+    held = tuple(kept) if isinstance(kept, list) else kept
+    return EvaluationSet(held, sum(counts) - fewest * len(counts), omitted, scarce)
+
+
+def _with_references(
+    examples: Sequence[Example], min_references: int | None
+) -> tuple[Sequence[Example], int]:
+    """The examples with so many references at least, and how many others there are."""
+    if min_references is None:
+        return examples, 0
+    places = array(
+        "I", (at for at, one in enumerate(examples) if len(one.references) >= min_references)
+    )
+    if not places:
+        most = max((len(one.references) for one in examples), default=0)
+        raise UserError(
+            f"use examples with at least {min_references} references",
+            f"the most that one has is {most}",
+            mend=f"--min-references {most}",
+        )
+    return LazyMap(examples.__getitem__, places), len(examples) - len(places)
 
 
 def clustered(examples: Sequence[Example]) -> Iterator[Example]:
-    """Each example with its cluster: the one it brings, or all that share a normalised sentence,
+    """Give each example its cluster.
+
+    That is the one it brings, or that of all examples with which it shares a normalised sentence,
     however indirectly.
     """
     import numpy as np
@@ -99,24 +144,25 @@ def clustered(examples: Sequence[Example]) -> Iterator[Example]:
     for one in examples:
         first, *others = map(_mark, (one.source, *one.references))
         own.append(first)
+        # an example without references is linked to itself, so that its sentence is known
         for other in others or [first]:
             pairs.extend((first, other))
     components = Components(np.frombuffer(pairs, np.uint64).reshape(-1, 2))
-    roots = components.roots[
-        components.numbers[np.searchsorted(components.sentences, np.frombuffer(own, np.uint64))]
-    ]
-    del components
+    places = np.searchsorted(components.sentences, np.frombuffer(own, np.uint64))
+    roots = components.roots[components.numbers[places]]
+    del components  # the largest arrays here, not needed while examples are handed out
     for example, root in zip(examples, roots, strict=True):
         yield replace(example, cluster=example.cluster or f"{root:016x}")
 
 
 def _mark(text: str) -> int:
     """The key of a sentence; one without letters or digits is known by its bytes."""
-    mark = sentence_key(text)
-    return mark if mark != BLANK else sentence_key(text.encode().hex())
+    found = sentence_key(text)
+    return found if found != BLANK else sentence_key(text.encode().hex())
 
 
 def _keep(example: Example, count: int, seed: int) -> Example:
+    """The example with ``count`` of its references, drawn by the seed and its id, in their order."""
     if len(example.references) == count:
         return example
     places = random.Random(f"{seed}-{example.id}").sample(range(len(example.references)), count)
@@ -124,8 +170,9 @@ def _keep(example: Example, count: int, seed: int) -> Example:
 
 
 def sample(examples: Sequence[Example], limit: int | None, seed: int) -> Sequence[Example]:
-    """A seeded sample of ``limit`` examples in their first order; a larger limit contains every
-    smaller one.
+    """Sample ``limit`` examples by the seed, in their first order.
+
+    A larger limit contains every smaller one. Raises UserError where the limit is below 1.
     """
     if limit is not None and limit < 1:
         raise UserError(f"use {limit} examples", "no examples are left", mend="--limit 1 or more")
@@ -137,43 +184,24 @@ def sample(examples: Sequence[Example], limit: int | None, seed: int) -> Sequenc
 
 
 def merge_sources(examples: Sequence[Example]) -> Sequence[Example]:
-    """Pool the references of examples that share a source, so that no answer left out stays among a
-    twin's.
+    """Pool the references of examples that share a source.
+
+    Otherwise a held-out reference could reappear under a duplicate source.
     """
     from parabench.stats.clusters import ClusterIndex
 
-    twins = ClusterIndex(len(examples), _marks(example.source for example in examples))
+    same_source = ClusterIndex(len(examples), _marks(example.source for example in examples))
 
     def merged(number: int) -> Example:
-        first, *others = (examples[place] for place in twins.members(number))
+        first, *others = (examples[place] for place in same_source.members(number))
         several = chain(first.references, *(other.references for other in others))
         return replace(first, references=tuple(dict.fromkeys(several)))
 
-    return LazyMap(merged, range(len(twins)))
-
-
-def read_test_set(path: Path) -> Sequence[Example]:
-    """Read a test set; raises UserError naming file and line for anything that is not exactly as
-    the formats say.
-    """
-    reader = example_from_json if path.suffix in (".jsonl", ".json") else _from_tsv
-    examples = spill_if_large(reader(path, number, line) for number, line in read_lines(path))
-    if not examples:
-        raise UserError(
-            f"read examples from {path}", "the file is empty", mend=__doc__.split("\n\n", 1)[1]
-        )
-    if not are_distinct(example.id for example in examples):
-        seen = dict[str, int]()
-        for number, example in enumerate(examples, 1):
-            if seen.setdefault(example.id, number) != number:
-                raise bad_line(
-                    path, number, f"the id {example.id!r} stands in line {seen[example.id]} too"
-                )
-    return examples
+    return LazyMap(merged, range(len(same_source)))
 
 
 def are_distinct(texts: Iterable[str]) -> bool:
-    """Whether no text stands twice, in 8 bytes of memory for each."""
+    """Whether no text occurs twice, in 8 bytes of memory for each."""
     marks = _marks(texts)
     marks.sort()
     return not (marks[1:] == marks[:-1]).any()
@@ -183,97 +211,3 @@ def _marks(texts: Iterable[str]) -> UInt64[np.ndarray, " N"]:
     import numpy as np
 
     return np.fromiter(map(text_hash64, texts), np.uint64)
-
-
-def example_from_json(path: Path, number: int, line: str) -> Example:
-    """One line of a JSONL test set."""
-    record = json_record(path, number, line)
-    source, references = record.get("source"), record.get("references", [])
-    if not isinstance(source, str) or not isinstance(references, list):
-        raise bad_line(path, number, 'needs "source": text and "references": [text, …]')
-    for text in (source, *references):
-        check_text(path, number, text)
-    cluster = check_text(path, number, record["cluster"]) if "cluster" in record else ""
-    return Example(identifier(path, number, record), source, tuple(references), cluster)
-
-
-def _from_tsv(path: Path, number: int, line: str) -> Example:
-    source, *references = line.split("\t")
-    if not references:
-        raise bad_line(
-            path, number, "1 column, where source TAB reference (TAB reference …) is needed"
-        )
-    for text in (source, *references):
-        check_text(path, number, text)
-    return Example(str(number), source, tuple(references))
-
-
-def json_record(path: Path, number: int, line: str) -> dict[str, Any]:
-    """One line as a JSON object, or a UserError with its line number."""
-    try:
-        record = json.loads(line, object_pairs_hook=_distinct)
-    except (ValueError, RecursionError) as error:
-        raise bad_line(path, number, f"not JSON: {error}") from None
-    if not isinstance(record, dict):
-        raise bad_line(path, number, "not a JSON object")
-    return record
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("a name stands twice")
-    return dict(pairs)
-
-
-def identifier(path: Path, number: int, record: dict[str, Any]) -> str:
-    """The id of a JSON record: a text or a whole number; the line's number where there is none."""
-    given = record.get("id", number)
-    return check_text(path, number, str(given) if type(given) is int else given)
-
-
-def check_text(path: Path, number: int, text: object, *, empty: bool = False) -> str:
-    """The text itself if it is one that can be scored: a string, not blank, not absurdly long,
-    encodable.
-    """
-    if not isinstance(text, str):
-        raise bad_line(path, number, f"{text!r} where a text is needed")
-    if not empty and not text.strip():
-        raise bad_line(path, number, "an empty text")
-    if len(text) > LONGEST_TEXT:
-        raise bad_line(
-            path, number, f"a text of {len(text)} characters; the longest allowed is {LONGEST_TEXT}"
-        )
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise bad_line(path, number, "half a surrogate pair, which is no character")
-    return text
-
-
-def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines, strict UTF-8, split at line feeds alone; a blank line is a line."""
-    try:
-        with path.open("rb") as file:
-            for number, raw in enumerate(iter(lambda: file.readline(_LONGEST_LINE + 1), b""), 1):
-                if len(raw) > _LONGEST_LINE:
-                    raise bad_line(path, number, f"longer than {_LONGEST_LINE} bytes")
-                yield number, _decode(path, number, raw)
-    except (OSError, ValueError) as error:  # a path that holds a NUL is a ValueError
-        found = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"read {path}", found, mend="give the path of a readable file") from None
-
-
-def _decode(path: Path, number: int, raw: bytes) -> str:
-    try:
-        line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-    except UnicodeDecodeError as error:
-        raise bad_line(path, number, f"not UTF-8 at byte {error.start + 1}") from None
-    line = line.removesuffix("\n").removesuffix("\r")
-    if "\0" in line:
-        raise bad_line(path, number, "a NUL character")
-    return line
-
-
-def bad_line(path: Path, number: int, found: str) -> UserError:
-    """The error for one line of a file."""
-    return UserError(
-        f"read {path}", f"line {number}: {found}", mend=f"correct line {number} of {path.name}"
-    )

@@ -1,9 +1,12 @@
-"""From rows to pairs: which paraphrases, in which form; rows left out are counted by their
-reason.
+"""From rows of a corpus to pairs: which paraphrases, in which form.
+
+Rows left out are counted by reason. What cannot be judged does not pass: with a bound on the score,
+a row whose score is no number is left out and counted.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import re
 import unicodedata
@@ -14,7 +17,7 @@ from typing import Literal
 
 from parabench.data.corpora import CorpusRow
 from parabench.data.normalise import Case, Normaliser
-from parabench.data.text_files import SkipCounts
+from parabench.data.skipped import SkipCounts
 
 TextPair = tuple[str, str]
 _WORD = re.compile(r"[^\W_]+")
@@ -25,10 +28,11 @@ _WORD = re.compile(r"[^\W_]+")
 class Filters:
     """What is kept of a corpus; a bound of 0 words or a ratio of 0 bounds nothing.
 
-    ``near_copy`` is the share of common words (Jaccard) from which a pair counts as a copy,
-    ``max_ratio`` how much longer one side may be. ``which`` of a row's paraphrases are paired: the
-    first, one at random, or each of them. ``dedup`` remembers eight bytes of every pair of the
-    corpus.
+    ``min_score``, ``max_score``: the row's own score. ``min_words``: of the shorter side,
+    ``max_words``: of the longer. ``max_ratio``: how many times longer one side may be.
+    ``near_copy``: the share of common words (Jaccard) from which a pair counts as a copy.
+    ``which``: of a row's paraphrases the first, one at random, or each. ``case``, ``treebank``: see
+    ``Normaliser``. ``dedup``: leave out pairs that came before, at eight bytes of memory a pair.
     """
 
     min_score: float = float("-inf")
@@ -42,31 +46,52 @@ class Filters:
     treebank: bool = False
     dedup: bool = False
 
+    @property
+    def bounds_score(self) -> bool:
+        """Whether rows are left out by their score."""
+        return self.min_score > -math.inf or self.max_score < math.inf
+
 
 def filtered_pairs(
-    rows: Iterable[CorpusRow], filters: Filters, tally: SkipCounts, seed: int
+    rows: Iterable[CorpusRow], filters: Filters, skipped: SkipCounts, seed: int
 ) -> Iterator[tuple[int, TextPair]]:
-    """Numbered pairs of the rows that pass; the choice at random follows from the seed and the line
-    alone.
+    """Numbered pairs of the rows that pass.
+
+    ``skipped``: counts the rows that do not, by reason.
+    ``seed``: with the line alone it decides which paraphrase is drawn.
     """
     normalise, seen = Normaliser(filters.treebank, filters.case), set[int]()
     for row in rows:
-        if row.score is not None and not filters.min_score <= row.score <= filters.max_score:
-            tally.count("outside the score range", row.line)
+        if reason := _score_fault(row.score, filters):
+            skipped.count(reason, row.line)
             continue
         for text in _chosen(row, filters, seed):
             pair = normalise(row.source), normalise(text)
-            reason = _fault(pair, filters) or _repeated(pair, filters, seen)
-            if reason:
-                tally.count(reason, row.line)
+            fault = _fault(pair, filters) or _repeated(pair, filters, seen)
+            if fault:
+                skipped.count(fault, row.line)
             else:
-                tally.kept += 1
+                skipped.kept += 1
                 yield row.line, pair
 
 
+def _score_fault(score: float | None, filters: Filters) -> str | None:
+    """Why a row is left out by its score; None where it passes."""
+    if not filters.bounds_score:
+        return None
+    if score is None:
+        return "no score"
+    if math.isnan(score):
+        return "a score that is no number"
+    if not filters.min_score <= score <= filters.max_score:
+        return "outside the score range"
+    return None
+
+
 def sentence_key(text: str) -> int:
-    """Eight bytes that are equal for sentences alike but for case, spaces and punctuation (``did
-    n't``, ``Didn't``).
+    """A 64-bit key, equal for sentences that differ in case, spaces and punctuation alone.
+
+    ``did n't`` and ``Didn't`` have one key.
     """
     letters = "".join(lower_words(unicodedata.normalize("NFKC", text)))
     return int.from_bytes(blake2b(letters.encode("utf-8", "surrogatepass"), digest_size=8).digest())
@@ -78,7 +103,7 @@ def lower_words(text: str) -> list[str]:
 
 
 def jaccard(one: set[str], two: set[str]) -> float:
-    """The share of common words among all words of two texts (Jaccard)."""
+    """The share of common words among all words of two texts, 0 to 1; 1 for two empty ones."""
     return len(one & two) / len(one | two) if one or two else 1.0
 
 
@@ -87,10 +112,12 @@ def _chosen(row: CorpusRow, filters: Filters, seed: int) -> tuple[str, ...]:
         return row.paraphrases
     if filters.which == "first":
         return row.paraphrases[:1]
+    # seeded by the line, so that a choice does not depend on the rows before it
     return (random.Random(f"{seed}-{row.line}").choice(row.paraphrases),)
 
 
 def _fault(pair: TextPair, filters: Filters) -> str | None:
+    """Why a pair is left out; None where it passes."""
     sides = [lower_words(text) for text in pair]
     shorter, longer = sorted(map(len, sides))
     if not shorter:
@@ -101,6 +128,7 @@ def _fault(pair: TextPair, filters: Filters) -> str | None:
         return "too many words"
     if filters.max_ratio and longer > filters.max_ratio * shorter:
         return "too unlike in length"
+    # letters without spaces, so that "did n't" and "didn't" are copies
     if "".join(sides[0]) == "".join(sides[1]):
         return "a copy"
     if filters.near_copy < 1 and jaccard(set(sides[0]), set(sides[1])) >= filters.near_copy:

@@ -1,33 +1,50 @@
-"""Text files as lines, whatever they are packed in; nothing is ever held whole."""
+"""Packed and plain text files as lines of bytes; one line at a time is in memory.
+
+A file may be plain, gzip, zstandard, or a member of a zip archive (``file.zip!member``).
+"""
 
 from __future__ import annotations
 
 import gzip
 import io
 import lzma
+import stat
 import struct
 import zipfile
 import zlib
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple, cast
 
 from parabench.contracts import UserError
 
 LONGEST_LINE = 64 * 1024
+"""Bytes of a line; a longer one is no sentence."""
 BOMB = 64 * 2**20, 200
-"""A file that unpacks to more than so many bytes and so many times its own size is no corpus but an
-attack.
+"""A file that unpacks to more than so many bytes, and so many times what was read of it, is refused
+as a compression bomb.
 """
+_PACKED_CHUNK = 256
+"""Packed bytes handed to zstandard at once: a block of 4 bytes unpacks to 128 KiB at most, so that
+these unpack to 8 MiB at most.
+"""
+_TEXT_SUFFIXES = (".tsv", ".txt", ".csv", ".jsonl", ".json")
+
+
+class _Unpacked(NamedTuple):
+    """A stream of unpacked bytes, and how many packed bytes were read for it so far."""
+
+    stream: IO[bytes]
+    packed_bytes: Callable[[], int]
 
 
 @contextmanager
-def opened(path: str) -> Iterator[IO[bytes]]:
-    """The unpacked bytes of a plain, gzip, zstandard or zip file (``file.zip!member``); UserError
-    where damaged.
+def opened(path: str) -> Iterator[_Unpacked]:
+    """Open a plain or packed file for reading.
+
+    Raises UserError where it is absent, damaged, or no regular file: a pipe may never end.
     """
     import zstandard
 
@@ -52,8 +69,10 @@ def opened(path: str) -> Iterator[IO[bytes]]:
 
 
 class _Zstandard(io.RawIOBase):
-    """Frames of zstandard one after the other; zstandard's own reader takes a file that was cut off
-    for a whole one.
+    """Zstandard frames one after the other.
+
+    The reader of the zstandard package takes a file that was cut off for a whole one; this one
+    raises EOFError.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -66,7 +85,7 @@ class _Zstandard(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         while not self._ready:
-            packed = self._packed or self._file.read(1024)  # which unpacks to 32 MiB at most
+            packed = self._packed or self._file.read(_PACKED_CHUNK)
             if not packed:
                 if self._frame:
                     raise EOFError("it ends in the middle")
@@ -81,20 +100,58 @@ class _Zstandard(io.RawIOBase):
 
         frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
         unpacked = frame.decompress(packed)
+        # behind the end of a frame another one may begin
         self._frame, self._packed = (None, frame.unused_data) if frame.eof else (frame, b"")
         return memoryview(unpacked)
 
 
-def _unpacked(stack: ExitStack, path: str) -> IO[bytes]:
+def _unpacked(stack: ExitStack, path: str) -> _Unpacked:
     name, _, member = path.partition("!")
+    check_regular(name)
+    file = _entered(stack, name)
     if name.endswith(".zip"):
-        archive = stack.enter_context(zipfile.ZipFile(name))
-        return stack.enter_context(archive.open(_member(archive, name, member)))
+        archive = stack.enter_context(zipfile.ZipFile(file))
+        chosen = archive.getinfo(_member(archive, name, member))
+        unzipped = stack.enter_context(archive.open(chosen))
+        # the position in the archive counts other members too: the member's own size is the bound
+        return _Unpacked(unzipped, lambda: min(file.tell(), chosen.compress_size))
     if name.endswith(".gz"):
-        return stack.enter_context(cast(IO[bytes], gzip.open(name, "rb")))
+        return _Unpacked(stack.enter_context(cast(IO[bytes], gzip.open(file, "rb"))), file.tell)
     if name.endswith(".zst"):
-        return io.BufferedReader(_Zstandard(stack.enter_context(Path(name).open("rb"))))
+        return _Unpacked(io.BufferedReader(_Zstandard(file)), file.tell)
+    return _Unpacked(file, file.tell)
+
+
+def _entered(stack: ExitStack, name: str) -> IO[bytes]:
     return stack.enter_context(Path(name).open("rb"))
+
+
+def check_regular(path: str | Path) -> None:
+    """Raise UserError where ``path`` is a pipe, a device or a socket, whose content may never end.
+
+    What does not exist passes: opening it says so.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UserError(
+            f"read {path}",
+            "a pipe, device or socket, where a file is needed",
+            mend=f"save its content first: cat {path} > FILE",
+        )
+
+
+def _member(archive: zipfile.ZipFile, name: str, member: str) -> str:
+    names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+    texts = [entry for entry in names if entry.endswith(_TEXT_SUFFIXES)]
+    if member in names:
+        return member
+    if not member and len(texts) == 1:
+        return texts[0]
+    found = f"no member {member!r}" if member else "several members"
+    raise UserError(f"read {name}", found, names, f"{name}!MEMBER")
 
 
 def _unreadable(path: str, error: BaseException) -> UserError:
@@ -102,100 +159,53 @@ def _unreadable(path: str, error: BaseException) -> UserError:
     return UserError(f"read {path}", found, mend="give the path of a whole, readable file")
 
 
-def raw_lines(path: str) -> Iterator[bytes]:
-    """Lines with their line feeds; of one that is too long, its first bytes, one more than a line
-    may have.
+def raw_lines(path: str, longest: int = LONGEST_LINE) -> Iterator[bytes]:
+    """Read the lines of a file, line feeds included.
 
-    UserError for a file that unpacks beyond all measure; nothing but one line is ever in memory.
+    ``longest``: bytes that a line may have; of a longer one its first ``longest + 1`` bytes come,
+    and the rest is skipped.
+
+    Raises UserError where the file cannot be read or is a compression bomb.
     """
     with opened(path) as file:
         floor, times = BOMB
-        unpacked, limit = 0, max(floor, times * Path(path.partition("!")[0]).stat().st_size)
-        whole = True
-        while raw := file.readline(LONGEST_LINE + 1):
+        unpacked, whole = 0, True
+        while raw := file.stream.readline(longest + 1):
             unpacked += len(raw)
+            # what was read so far decides, so that a bomb is refused long before its end
+            limit = max(floor, times * file.packed_bytes())
             if unpacked > limit:
                 found = f"it unpacks to more than {limit // 2**20} MiB, over {times} times its size"
                 raise UserError(f"read {path}", found, mend="unpack it yourself if you trust it")
             if whole:
                 yield raw
-            whole = raw.endswith(b"\n") or len(raw) <= LONGEST_LINE
+            whole = raw.endswith(b"\n") or len(raw) <= longest
 
 
-def numbered_lines(path: str, tally: SkipCounts) -> Iterator[tuple[int, str]]:
-    """Lines from 1, split at line feeds alone; those that are blank, too long or no UTF-8 are
-    counted.
+def unpacked_suffix(path: str | Path) -> str:
+    """The suffix that tells the format, without that of the packing: ``.jsonl`` of ``a.jsonl.gz``.
+
+    Of a zip archive with a named member, the member's.
     """
-    for number, raw in enumerate(raw_lines(path), 1):
-        if len(raw) > LONGEST_LINE:
-            tally.count(f"longer than {LONGEST_LINE} bytes", number)
-            continue
-        try:
-            line = decoded(raw, number).rstrip("\r\n")
-        except UnicodeDecodeError:
-            tally.count("not UTF-8", number)
-            continue
-        if line.strip():
-            yield number, line
-        else:
-            tally.count("blank", number)
-
-
-def decoded(raw: bytes, number: int) -> str:
-    """A line as strict UTF-8; before the first a byte order mark may stand."""
-    return raw.decode("utf-8-sig" if number == 1 else "utf-8")
+    name = str(path)
+    inner = Path(name.partition("!")[2] or name)
+    return Path(inner.stem if inner.suffix in (".gz", ".zst", ".zip") else inner).suffix.lower()
 
 
 def file_digest(path: str) -> str:
-    """SHA-256 of the file as it lies there, packed."""
+    """SHA-256 of a file's bytes on disk, packed as they are.
+
+    Raises UserError where it cannot be read.
+    """
+    name = path.partition("!")[0]
+    check_regular(name)
     digest = sha256()
     try:
-        with Path(path.partition("!")[0]).open("rb") as file:
+        with Path(name).open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     except OSError as error:
-        raise UserError(
-            f"read {path}", error.strerror or str(error), mend="give the path of a readable file"
-        ) from None
+        found = error.strerror or str(error)
+        mend = "give the path of a readable file"
+        raise UserError(f"read {path}", found, mend=mend) from None
     return digest.hexdigest()
-
-
-def _member(archive: zipfile.ZipFile, name: str, member: str) -> str:
-    names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
-    texts = [entry for entry in names if entry.endswith((".tsv", ".txt", ".csv", ".jsonl"))]
-    if member in names:
-        return member
-    if not member and len(texts) == 1:
-        return texts[0]
-    raise UserError(
-        f"read {name}",
-        f"no member {member!r}" if member else "several members",
-        names,
-        f"{name}!MEMBER",
-    )
-
-
-_SHOWN = 5
-"""Line numbers that a tally keeps for each reason."""
-
-
-class SkipCounts:
-    """Counts by reason; ``kept`` counts what was left in."""
-
-    def __init__(self) -> None:
-        """Nothing counted yet."""
-        self.reasons: Counter[str] = Counter()
-        self.lines: defaultdict[str, list[int]] = defaultdict(list)
-        self.kept = 0
-
-    def count(self, reason: str, line: int) -> None:
-        """One row left out."""
-        self.reasons[reason] += 1
-        if len(self.lines[reason]) < _SHOWN:
-            self.lines[reason].append(line)
-
-    def clear(self) -> None:
-        """Begin anew, for another pass over the same rows."""
-        self.reasons.clear()
-        self.lines.clear()
-        self.kept = 0

@@ -20,8 +20,9 @@ from parabench.data.components import Components
 from parabench.data.corpora import read_rows
 from parabench.data.filters import TextPair, filtered_pairs, sentence_key
 from parabench.data.leakage import TestSentences
+from parabench.data.skipped import SkipCounts
 from parabench.data.specs import CorpusSpec
-from parabench.data.text_files import SkipCounts, file_digest
+from parabench.data.text_files import file_digest
 
 _Item = TypeVar("_Item")
 TEST, DEV = "in the test set, or paraphrases what is", "held out for validation"

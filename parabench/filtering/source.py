@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from parabench.contracts import Example, UserError
 from parabench.data.corpora import CORPUS_FORMATS
-from parabench.data.predictions import stream
+from parabench.data.predictions import stream_predictions
+from parabench.data.skipped import SkipCounts
 from parabench.data.specs import CorpusSpec, parse_corpora
-from parabench.data.text_files import SkipCounts, file_digest
+from parabench.data.text_files import file_digest
 from parabench.data.training_set import fingerprint, numbered_pairs
 
 ROWS_PER_BLOCK = 1024
@@ -65,7 +66,7 @@ class Source:
             for line, (source, text) in numbered_pairs(spec, self.tally, self.seed):
                 yield FilterRow(Example(str(line), source, ()), text)
         else:
-            yield from map(FilterRow._make, stream(Path(self.name)))
+            yield from map(FilterRow._make, stream_predictions(Path(self.name), self.tally))
 
     @property
     def _spec(self) -> CorpusSpec | None:

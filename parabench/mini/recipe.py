@@ -32,8 +32,8 @@ from transformers import (
 
 from parabench.contracts import Runtime
 from parabench.data import sketches
-from parabench.data.examples import read_test_set
 from parabench.data.filters import sentence_key
+from parabench.data.test_sets import read_test_set
 from parabench.mini import documents, language, tokenizer
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal, warm_up_mkl

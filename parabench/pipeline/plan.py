@@ -21,8 +21,9 @@ from parabench.contracts import (
     System,
     UserError,
 )
-from parabench.data.examples import EvaluationSet, evaluation_set, read_test_set
+from parabench.data.examples import EvaluationSet, evaluation_set
 from parabench.data.predictions import read_predictions
+from parabench.data.test_sets import read_test_set
 from parabench.sequences import LazyMap, numbered_blocks
 from parabench.stats import leave_one_out, seeds
 from parabench.store.records import canonical_json, slug
@@ -42,6 +43,7 @@ class RunPlan:
     runtime: Runtime
     folder: Path
     command: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -92,6 +94,7 @@ class RunRequest:
     output: Path | None = None
     key: str = field(default="", repr=False)
     samples: int | None = None
+    min_references: int | None = None
 
 
 def make_plan(request: RunRequest) -> RunPlan:
@@ -100,7 +103,10 @@ def make_plan(request: RunRequest) -> RunPlan:
         raise UserError(
             f"run the suite {request.suite.name!r}", "it brings no data", mend="add --data FILE"
         )
-    return plan_examples(request, read_test_set(request.data or Path(request.suite.data)))
+    notes = list[str]()
+    examples = read_test_set(request.data or Path(request.suite.data), notes.append)
+    made = plan_examples(request, examples)
+    return replace(made, notes=(*notes, *made.notes))
 
 
 def plan_examples(request: RunRequest, examples: Sequence[Example]) -> RunPlan:
@@ -117,7 +123,7 @@ def plan_examples(request: RunRequest, examples: Sequence[Example]) -> RunPlan:
         request.batch_size,
         request.seed,
     )
-    data = evaluation_set(examples, request.limit, request.seed)
+    data = evaluation_set(examples, request.limit, request.seed, request.min_references)
     human = _each(lambda one: one.references, data.examples) if data.references > 1 else ()
     setting = BuildContext(
         runtime,
@@ -142,6 +148,7 @@ def plan_examples(request: RunRequest, examples: Sequence[Example]) -> RunPlan:
         runtime,
         request.output or Path("results/runs") / folder_name(suite, data, runtime),
         reproducing_command(request),
+        data.notes,
     )
 
 
@@ -206,6 +213,7 @@ def reproducing_command(request: RunRequest) -> str:
         "seed": request.seed or "",
         "dtype": request.dtype or "",
         "samples": request.samples or "",
+        "min-references": request.min_references or "",
     }
     options = (word for key, value in given.items() if value for word in (f"--{key}", str(value)))
     return shlex.join(["parabench", "run", *options])
@@ -215,18 +223,25 @@ def plan_predictions(request: RunRequest, file: Path) -> RunPlan:
     """A plan that scores a file of predictions as the system named after it, beside the suite's
     controls.
     """
-    pairs = read_predictions(file, read_test_set(request.data) if request.data else None)
-    made = plan_texts(
-        request, [example for example, _ in pairs], {file.stem: [text for _, text in pairs]}
-    )
-    return replace(made, command=shlex.join(["parabench", "score", file.name]))
+    notes = list[str]()
+    examples = read_test_set(request.data, notes.append) if request.data else None
+    read = read_predictions(file, examples, notes.append)
+    cut = {read.examples[place].source for place in read.cut}
+    made = plan_texts(request, read.examples, {file.stem: read.texts}, frozenset(cut))
+    asked = shlex.join(["parabench", "score", file.name])
+    return replace(made, command=asked, notes=(*notes, *made.notes))
 
 
 def plan_texts(
-    request: RunRequest, examples: Sequence[Example], given: Mapping[str, Sequence[str]]
+    request: RunRequest,
+    examples: Sequence[Example],
+    given: Mapping[str, Sequence[str]],
+    cut: frozenset[str] = frozenset(),
 ) -> RunPlan:
     """A plan that scores texts, one for each example in order, as systems of these names, beside
     the controls.
+
+    ``cut``: sources of which the text was too long and is not whole.
     """
     if len({example.source for example in examples}) < len(examples):
         raise UserError(
@@ -245,7 +260,7 @@ def plan_texts(
             raise UserError(f"score {name}", found, mend="give one text for each example")
     sources = [example.source for example in examples]
     systems = {
-        name: FilePredictions(dict(zip(sources, texts, strict=True)))
+        name: FilePredictions(dict(zip(sources, texts, strict=True)), cut)
         for name, texts in given.items()
     }
     return replace(made, systems={**systems, **made.systems}, command="parabench.score(…)")
@@ -256,6 +271,8 @@ class FilePredictions:
     """A system that answers from a file."""
 
     texts: Mapping[str, str]
+    cut: frozenset[str] = frozenset()
+    """Sources of which the text is not whole: it counts as cut off."""
 
     @property
     def signature(self) -> Signature:
@@ -267,7 +284,10 @@ class FilePredictions:
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         """The given texts, all at once."""
         for block in numbered_blocks(sources):
-            yield [Paraphrase(position, self.texts[source]) for position, source in block]
+            yield [
+                Paraphrase(position, self.texts[source], source not in self.cut)
+                for position, source in block
+            ]
 
 
 def folder_name(suite: Suite, data: EvaluationSet, runtime: Runtime) -> str:

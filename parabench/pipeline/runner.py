@@ -64,10 +64,8 @@ def run_plan(
     from parabench.report.assemble import write_reports
 
     check_plan(plan)
-    if plan.data.dropped:
-        notice(
-            f"{plan.data.dropped} references are left out by the seed: all examples have {plan.data.references}"
-        )
+    for note in plan.notes:
+        notice(note)
     with open_run(plan.folder, plan.identity) as folder:
         folder.write_examples(example_records(plan))
         if share.size > 1:

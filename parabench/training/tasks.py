@@ -27,8 +27,8 @@ from parabench.contracts import UserError
 from parabench.data import specs, training_set
 from parabench.data.filters import TextPair
 from parabench.data.leakage import TestSentences
+from parabench.data.skipped import SkipCounts
 from parabench.data.specs import CorpusSpec
-from parabench.data.text_files import SkipCounts
 from parabench.data.training_set import Mix
 from parabench.prompts.templates import Template
 from parabench.training.encoding import TaskPair

@@ -16,8 +16,8 @@ from pyarrow import parquet
 from parabench.contracts import UserError
 from parabench.data.corpora import CorpusColumns, CorpusRow, read_rows
 from parabench.data.filters import Filters, filtered_pairs, sentence_key
+from parabench.data.skipped import SkipCounts
 from parabench.data.specs import parse_corpora
-from parabench.data.text_files import SkipCounts
 from parabench.data.training_set import numbered_pairs
 
 PARABANK = (
@@ -125,10 +125,10 @@ def test_filters_keep_what_they_say_and_count_the_rest() -> None:
         CorpusRow(2, "a b c d", ("a b c e",), 0.5),
         CorpusRow(3, "one two", ("three",), 0.5),
         CorpusRow(4, "one two three four five six", ("seven eight nine",), 0.95),
-        CorpusRow(5, "a b", ("A, B!",), None),
-        CorpusRow(6, "...", ("words here",), None),
-        CorpusRow(7, "four five six seven", ("eight nine ten eleven twelve thirteen",), None),
-        CorpusRow(8, "Did n't he go home?", ("He never went home",), None),
+        CorpusRow(5, "a b", ("A, B!",), 0.5),
+        CorpusRow(6, "...", ("words here",), 0.5),
+        CorpusRow(7, "four five six seven", ("eight nine ten eleven twelve thirteen",), 0.5),
+        CorpusRow(8, "Did n't he go home?", ("He never went home",), 0.5),
     ]
     filters = Filters(
         max_score=0.9,

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parabench.contracts import Example, UserError
-from parabench.data.examples import clustered, evaluation_set, merge_sources, read_test_set, sample
+from parabench.data.examples import clustered, evaluation_set, merge_sources, sample
 from parabench.data.predictions import read_predictions
+from parabench.data.test_sets import read_test_set
 
 THREE = [
     Example(str(n), f"source {n}", (f"first {n}", f"second {n}", f"third {n}")) for n in range(3)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from parabench.data.examples import read_test_set
 from parabench.data.filters import jaccard, lower_words, sentence_key
 from parabench.data.leakage import TestSentences
+from parabench.data.test_sets import read_test_set
 from parabench.suites import suite
 
 FILE = Path(suite.load_suite("parabench-en").data)

@@ -14,6 +14,7 @@ import pytest
 
 from parabench.contracts import Example, UserError
 from parabench.data import examples, spill
+from parabench.data.test_sets import read_test_set
 from parabench.pipeline import plan as planning
 from parabench.pipeline import runner
 from parabench.report import assemble
@@ -185,11 +186,11 @@ def test_a_source_or_an_id_that_comes_twice_is_found_among_many(
     ]
     data = tmp_path / "data.jsonl"
     data.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    found = examples.evaluation_set(examples.read_test_set(data), None, 0)
+    found = examples.evaluation_set(read_test_set(data), None, 0)
     assert (len(found.examples), found.references, found.dropped) == (8, 2, 1)
     data.write_text("".join(f"{json.dumps(line)}\n" for line in [*lines, lines[4]]))
     with pytest.raises(UserError, match="line 10: the id 'e4' stands in line 5 too"):
-        examples.read_test_set(data)
+        read_test_set(data)
 
 
 def test_places_are_found_whether_they_are_sorted_in_or_not(

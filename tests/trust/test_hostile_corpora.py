@@ -24,7 +24,7 @@ from pyarrow import parquet
 from parabench.contracts import UserError
 from parabench.data import corpora, text_files
 from parabench.data.corpora import CorpusColumns
-from parabench.data.text_files import SkipCounts
+from parabench.data.skipped import SkipCounts
 from tests.support.fuzzing import randomly
 from tests.trust.test_loaders import patience
 
@@ -45,7 +45,7 @@ def lines(data: bytes) -> list[bytes]:
 
 def plain(form: str, line: bytes, number: int) -> tuple[str, ...]:
     """The texts of one line as they stand there; before the first a byte order mark may stand."""
-    text = line.decode("utf-8" if number > 1 else "utf-8-sig").rstrip("\r\n")
+    text = line.decode("utf-8" if number > 1 else "utf-8-sig").removesuffix("\r")
     if form == "jsonl":
         record = json.loads(text)
         target = record["target"]

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given
 
 from parabench.contracts import Example, UserError
-from parabench.data.examples import read_test_set
+from parabench.data.lines import LONGEST_TEXT
 from parabench.data.predictions import read_predictions
+from parabench.data.test_sets import read_test_set
 from parabench.pipeline import plan as planning
 from parabench.pipeline import runner
 from parabench.report.results import load_results
@@ -54,13 +55,16 @@ def examples_jsonl(path: Path) -> None:
 
 def predictions_tsv(path: Path) -> None:
     read = [(e.source, text, *e.references) for e, text in read_predictions(path)]
-    assert read == [tuple(r.split("\t")) for r in rows(path.read_bytes())]
+    cells = [r.split("\t") for r in rows(path.read_bytes())]
+    assert read == [(row[0], row[1][:LONGEST_TEXT], *row[2:]) for row in cells]
 
 
 def predictions_jsonl(path: Path) -> None:
     read = [(e.source, text, list(e.references)) for e, text in read_predictions(path)]
     records = [json.loads(row) for row in rows(path.read_bytes())]
-    assert read == [(r["source"], r["prediction"], r.get("references", [])) for r in records]
+    assert read == [
+        (r["source"], r["prediction"][:LONGEST_TEXT], r.get("references", [])) for r in records
+    ]
 
 
 BESIDE = [Example(f"e{n}", f"source {n}", ("r",)) for n in range(3)]
@@ -68,13 +72,14 @@ BESIDE = [Example(f"e{n}", f"source {n}", ("r",)) for n in range(3)]
 
 def predictions_by_id(path: Path) -> None:
     read = {example.id: text for example, text in read_predictions(path, BESIDE)}
-    assert read == {str(r["id"]): r["prediction"] for r in map(json.loads, rows(path.read_bytes()))}
+    records = map(json.loads, rows(path.read_bytes()))
+    assert read == {str(r["id"]): r["prediction"][:LONGEST_TEXT] for r in records}
 
 
 def predictions_in_order(path: Path) -> None:
     read = read_predictions(path, BESIDE)
     assert [example.id for example, _ in read] == ["e0", "e1", "e2"]
-    assert [text for _, text in read] == rows(path.read_bytes())
+    assert [text for _, text in read] == [row[:LONGEST_TEXT] for row in rows(path.read_bytes())]
 
 
 def suite(path: Path) -> None:
@@ -191,7 +196,7 @@ def test_a_suite_with_an_impossible_path_is_refused(tmp_path, text):
 
 def test_a_name_that_stands_twice_in_a_record_is_refused(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"source": "one", "source": "two", "references": ["r"]}\n')
-    with pytest.raises(UserError, match="stands twice"):
+    with pytest.raises(UserError, match="occurs twice"):
         read_test_set(tmp_path / "a.jsonl")
 
 
@@ -207,7 +212,7 @@ def test_a_loader_that_lets_texts_slip_is_caught(tmp_path, monkeypatch):
         source, *references = line.split("\t")
         return source, tuple(references)
 
-    monkeypatch.setitem(globals(), "read_examples", slipping)
+    monkeypatch.setitem(globals(), "read_test_set", slipping)
     (tmp_path / "a.tsv").write_text("one\u2028more\ttwo\n")
     with pytest.raises(AssertionError):
         examples_tsv(tmp_path / "a.tsv")

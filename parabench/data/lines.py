@@ -1,0 +1,169 @@
+"""Numbered lines of text files: strict UTF-8, split at line feeds alone.
+
+A test set or a file of predictions is refused at its first faulty line (``read_lines``); of a
+corpus the faulty lines are counted and left out (``sound_lines``).
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from parabench.contracts import UserError
+from parabench.data.skipped import SkipCounts
+from parabench.data.text_files import LONGEST_LINE, raw_lines
+
+LONGEST_TEXT = 4096
+"""Characters of a source, reference or prediction."""
+
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+class _LineError(ValueError):
+    """Why a line cannot be read: the reason, the same for all lines of its kind, and the place."""
+
+    def __init__(self, reason: str, place: str = "") -> None:
+        super().__init__(reason + place)
+        self.reason = reason
+
+
+def read_lines(path: Path, longest: int = LONGEST_LINE) -> Iterator[tuple[int, str]]:
+    """Numbered lines without their line ends; a blank line is a line.
+
+    ``longest``: bytes that a line may have.
+
+    Raises UserError with the line's number where one is too long, no UTF-8 or holds a NUL.
+    """
+    for number, raw in enumerate(raw_lines(str(path), longest), 1):
+        try:
+            yield number, decode_line(str(path), raw, number, longest)
+        except _LineError as fault:
+            raise bad_line(path, number, str(fault)) from None
+
+
+def sound_lines(path: str, skipped: SkipCounts) -> Iterator[tuple[int, str]]:
+    """Numbered lines without their line ends; what is blank or no text is counted in ``skipped``.
+
+    Raises UserError where the file as a whole cannot be read.
+    """
+    for number, raw in enumerate(raw_lines(path), 1):
+        try:
+            line = decode_line(path, raw, number)
+        except _LineError as fault:
+            skipped.count(fault.reason, number)
+            continue
+        if line.strip():
+            yield number, line
+        else:
+            skipped.count("blank", number)
+
+
+def decode_line(path: str, raw: bytes, number: int, longest: int = LONGEST_LINE) -> str:
+    """Decode one line; before the first, a byte order mark may stand.
+
+    Raises ValueError where the line is faulty, and UserError where the whole file is UTF-16.
+    """
+    if number == 1 and _is_utf16(raw):
+        name = Path(path).name
+        mend = f"iconv -f UTF-16 -t UTF-8 {shlex.quote(path)} > {shlex.quote(f'utf8-{name}')}"
+        raise UserError(f"read {path}", "it is written in UTF-16, not in UTF-8", mend=mend)
+    if len(raw) > longest:
+        raise _LineError(f"longer than {longest} bytes")
+    try:
+        line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise _LineError("not UTF-8", f" at byte {error.start + 1}") from None
+    if "\0" in line:
+        raise _LineError("a NUL character")
+    return line.removesuffix("\n").removesuffix("\r")
+
+
+def _is_utf16(raw: bytes) -> bool:
+    """Whether the first line begins with UTF-16's mark, or every other byte of it is NUL."""
+    if raw.startswith(_UTF16_MARKS):
+        return True
+    even, odd = raw[0::2], raw[1::2]
+    nul_even, nul_odd = even.count(0) / max(1, len(even)), odd.count(0) / max(1, len(odd))
+    # of Latin text in UTF-16 one half of the bytes is NUL and the other is not
+    return len(raw) >= 8 and max(nul_even, nul_odd) > 0.8 and min(nul_even, nul_odd) < 0.2
+
+
+def bad_line(path: Path, number: int, found: str, mend: str = "") -> UserError:
+    """The error for one line of a file: ``found`` says what is wrong with it."""
+    return UserError(
+        f"read {path}",
+        f"line {number}: {found}",
+        mend=mend or f"correct line {number} of {path.name}",
+    )
+
+
+def check_text(path: Path, number: int, text: object, *, empty: bool = False) -> str:
+    """Return ``text`` where it is one that can be scored.
+
+    ``path`` and ``number``: the file and line that errors name.
+    ``empty``: whether it may be blank.
+
+    Raises UserError where it is no string, blank, longer than ``LONGEST_TEXT``, or holds half a
+    surrogate pair.
+    """
+    if not isinstance(text, str):
+        raise bad_line(path, number, f"{text!r} where a text is needed")
+    if not empty and not text.strip():
+        raise bad_line(path, number, "an empty text")
+    if len(text) > LONGEST_TEXT:
+        found = f"a text of {len(text)} characters; the longest allowed is {LONGEST_TEXT}"
+        raise bad_line(path, number, found)
+    if has_half_surrogate(text):
+        raise bad_line(path, number, "half a surrogate pair, which is no character")
+    return text
+
+
+def has_half_surrogate(text: str) -> bool:
+    """Whether a text holds half of a surrogate pair, which JSON can say and UTF-8 cannot."""
+    return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def json_record(path: Path, number: int, line: str) -> dict[str, Any]:
+    """Parse one line of a JSONL file.
+
+    ``number``: the line's, which errors name.
+
+    Raises UserError where it is no JSON object or names a value twice, with the cure where the
+    cause is plain: an array around all records, a record over several lines, a blank line.
+    """
+    if not line.strip():
+        raise bad_line(path, number, "it is blank", f"delete the blank lines of {path.name}")
+    opening = line.strip()[0]
+    if number == 1 and opening == "[":
+        found = "not JSON lines: an array begins, where every line is to be one object"
+        raise bad_line(path, number, found, _one_a_line(path))
+    try:
+        record = json.loads(line, object_pairs_hook=_distinct_names)
+    except (ValueError, RecursionError) as error:
+        goes_on = number == 1 and line.strip() == "{"
+        if goes_on:
+            found = "not JSON lines: the object goes on in the next line"
+            raise bad_line(path, number, found, _one_a_line(path)) from None
+        raise bad_line(path, number, f"not JSON: {error}") from None
+    if not isinstance(record, dict):
+        raise bad_line(path, number, "not a JSON object")
+    return record
+
+
+def _one_a_line(path: Path) -> str:
+    """A command that writes the records of a JSON file one a line."""
+    script = (
+        "import json, sys; read = json.load(open(sys.argv[1])); "
+        "[print(json.dumps(one)) for one in (read if isinstance(read, list) else [read])]"
+    )
+    return f'python -c "{script}" {shlex.quote(str(path))} > {shlex.quote(path.stem)}-lines.jsonl'
+
+
+def _distinct_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, refused where a name occurs twice: the last value would win unseen."""
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a name occurs twice")
+    return dict(pairs)

@@ -1,0 +1,91 @@
+"""Test sets from files: a source sentence and its references in every row.
+
+JSONL: ``{"source": "…", "references": ["…", …], "id": "…", "cluster": "…"}`` (all but the source is
+optional; columns that compare with references need some). TSV: ``source TAB reference TAB
+reference …`` (the number of references may vary), or with a header; CSV and Parquet by their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from parabench.contracts import Example, UserError
+from parabench.data.examples import are_distinct
+from parabench.data.lines import bad_line, check_text, json_record
+from parabench.data.spill import spill_if_large
+from parabench.data.text_files import unpacked_suffix
+from parabench.data.user_tables import (
+    JSON_SUFFIXES,
+    Notice,
+    UserRow,
+    read_user_rows,
+    rows_of_records,
+)
+
+
+def quiet(text: str) -> None:
+    """A notice that nobody is told."""
+
+
+def read_test_set(path: Path, notice: Notice = quiet) -> Sequence[Example]:
+    """Read a test set; one of many examples is held on disk.
+
+    ``notice``: is told which columns were taken for what, where that had to be assumed.
+
+    Raises UserError with the line of anything that is not exactly as the formats say.
+    """
+    rows = read_user_rows(path, "test set", notice)
+    examples = spill_if_large(example_of_row(path, row) for row in rows)
+    if not examples:
+        mend = (__doc__ or "").split("\n\n", 1)[1]
+        raise UserError(f"read examples from {path}", "the file is empty", mend=mend)
+    if not are_distinct(example.id for example in examples):
+        raise _repeated_id(path)
+    return examples
+
+
+def _repeated_id(path: Path) -> UserError:
+    """The error for the first id that occurs twice, found by reading the file once more."""
+    lines = dict[str, int]()
+    for row in read_user_rows(path, "test set", quiet):
+        name = row_id(path, row)
+        if name in lines:
+            return bad_line(path, row.line, f"the id {name!r} stands in line {lines[name]} too")
+        lines[name] = row.line
+    return UserError(f"read {path}", "it changes while it is read")
+
+
+def example_of_row(path: Path, row: UserRow) -> Example:
+    """The example that a row of a test set holds.
+
+    Raises UserError where a value is no text, and where a row of a table has no reference at all.
+    """
+    if row.source is None:
+        raise bad_line(path, row.line, 'needs "source": text and "references": [text, …]')
+    if row.references == () and unpacked_suffix(path) not in JSON_SUFFIXES:
+        found = "1 column, where source TAB reference (TAB reference …) is needed"
+        raise bad_line(path, row.line, found)
+    texts = [check_text(path, row.line, text) for text in (row.source, *(row.references or ()))]
+    cluster = "" if row.cluster is None else check_text(path, row.line, row.cluster)
+    return Example(row_id(path, row), texts[0], tuple(texts[1:]), cluster)
+
+
+def row_id(path: Path, row: UserRow) -> str:
+    """The id of a row: a text or a whole number; the row's own number where it has none.
+
+    Raises UserError where it is something else.
+    """
+    given: Any = row.number if row.identifier is None else row.identifier
+    return check_text(path, row.line, str(given) if type(given) is int else given)
+
+
+def example_from_json(path: Path, number: int, line: str) -> Example:
+    """The example of one line of a JSONL test set.
+
+    ``path`` and ``number``: what errors name. Raises UserError where it is none.
+    """
+    record = json_record(path, number, line)
+    (row,) = rows_of_records(path, iter([(number, record)]), "test set", quiet)
+    return example_of_row(path, row)
