@@ -190,6 +190,6 @@ def test_inspecting_shows_counts_lines_leakage_and_samples(
     assert "1 too few columns: line 38" in shown
     assert "1 a copy: line 39" in shown
     assert "7 in the test set, or paraphrases what is: line 1, 2, 3, 4, 5, …" in shown
-    assert "1 pairs that stand there again" in shown
+    assert "1 pairs that occur more than once" in shown
     assert "test set  7 pairs taken out" in shown
     assert tiny.SENTENCES[0] in shown
