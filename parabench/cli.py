@@ -20,6 +20,7 @@ from parabench.commands import (
     installation,
     map,  # noqa: A004 (the module of `parabench prompt map`)
     models,
+    prepare,
     probe,
     prompts,
     rating,
@@ -27,6 +28,10 @@ from parabench.commands import (
     run,
     search,
     signals,
+    task_scoring,
+    task_table,
+    task_training,
+    tasks,
     terminal,
     training,
 )
@@ -82,6 +87,17 @@ add_command(prompt_group, "verify", prompts.verify_prompt_command)
 add_command(prompt_group, "explain", prompts.explain_command)
 add_command(prompt_group, "map", map.map_command)
 
+task_group = add_group(app, "tasks", "Task tables: train, run, score, edit.", _PARTS)
+add_command(task_group, "check", tasks.check_tasks_command)
+add_command(task_group, "train", task_training.train_tasks_command)
+add_command(task_group, "run", tasks.run_tasks_command)
+add_command(task_group, "score", task_scoring.score_tasks_command)
+add_command(task_group, "show", task_table.show_table_command)
+add_command(task_group, "add", task_table.add_task_command)
+add_command(task_group, "remove", task_table.remove_task_command)
+add_command(task_group, "merge", task_table.merge_tables_command)
+add_command(task_group, "export", task_table.export_task_command)
+
 metric_group = add_group(app, "metric", "Metrics: test them, collect ratings.", _PARTS)
 add_command(metric_group, "agreement", agreement.agreement_command)
 add_command(metric_group, "probe", probe.probe_command)
@@ -92,6 +108,12 @@ data_group = add_group(app, "data", "Corpora: inspect, fetch, filter.", _PARTS)
 add_command(data_group, "inspect", data.inspect_data_command)
 add_command(data_group, "fetch", data.fetch_data_command)
 add_command(data_group, "filter", filter.filter_command)
+
+prepare_group = add_group(data_group, "prepare", "Records of NeMo's demonstration tasks.", _PARTS)
+add_command(prepare_group, "demo", prepare.prepare_demo_command)
+add_command(prepare_group, "phrasebank", prepare.prepare_phrasebank_command)
+add_command(prepare_group, "squad", prepare.prepare_squad_command)
+add_command(prepare_group, "assistant", prepare.prepare_assistant_command)
 
 models_group = add_group(app, "models", "Models: lock, fetch, verify, try, draw.", _PARTS)
 add_command(models_group, "lock", models.lock_models_command)

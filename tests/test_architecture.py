@@ -33,8 +33,8 @@ LAYERS: tuple[dict[str, str], ...] = (
     {
         "commands": (
             "agreement arguments data demo doctor figures filter help_pages installation "
-            "invariance listing lists map models probe prompts rating reports run search "
-            "signals terminal training training_data"
+            "invariance listing lists map models prepare probe prompts rating reports run search "
+            "signals task_scoring task_table task_training tasks terminal training training_data"
         ),
     },
     {
@@ -45,12 +45,12 @@ LAYERS: tuple[dict[str, str], ...] = (
         "pipeline": "batch_invariance estimates plan processes provenance runner",
         "metaeval": "agreement correlation judgments probes rating rating_sheets table",
         "explore": "demo mappage nearest promptmap",
-        "mini": "documents grammar language lexicon recipe speech tokenizer",
+        "mini": "documents grammar language lexicon recipe speech task_sources tokenizer",
     },
     {
         "training": (
             "batches config encoding export figures loop loss_log losses objectives "
-            "prefix presets ranks recipes requests resumable schedules search setup state tasks "
+            "prefix presets ranks recipes requests resumable schedules search setup state task_training tasks "
             "tracking trials validation"
         ),
         "report": (
@@ -61,7 +61,7 @@ LAYERS: tuple[dict[str, str], ...] = (
     {
         "prompts": (
             "adapters answering convert encoders facts files importers initialisers nemo peft_format "
-            "records rendering snapshots soft table task_file templates validation"
+            "records rendering snapshots soft table task_file task_scores templates validation"
         ),
         "suites": "lock suite",
         "scorers": (

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -28,7 +28,7 @@ from parabench.prompts.files import pack_tensors, to_json_bytes
 from parabench.prompts.importers import ForeignPrompt, read_foreign_prompt, read_own_adapter
 from parabench.prompts.rendering import render
 from parabench.prompts.soft import vocabulary_rows
-from parabench.prompts.table import TaskTable
+from parabench.prompts.table import TaskTable, add_task, find_task
 from parabench.prompts.templates import Template, paraphrase_template
 from parabench.store.files import write_atomically
 
@@ -72,6 +72,38 @@ def import_table(source: Path, base: Checkpoint) -> TaskTable:
     for prompt in prompts.values():
         check_made_for(source, ForeignPrompt(prompt, source.name), given)
     return TaskTable(given, templates, prompts)
+
+
+def import_tasks(
+    source: Path, base: Checkpoint, templates: Sequence[Template] = (), task: str = ""
+) -> TaskTable:
+    """The tasks of ``source`` as a table for ``base``: all of a ``.nemo`` file, or its one prompt.
+
+    ``task`` chooses among several. ``templates`` are used where the source has none of its own; the
+    adapter keeps its own otherwise. Raises UserError for a source of another base model, without a
+    template, or without the task.
+    """
+    given = BaseIdentity.of(base)
+    if source.suffix == ".nemo":
+        table = import_table(source, base)
+        if not task:
+            return table
+        template = find_task(table, task)
+        return TaskTable(table.base, (template,), {task: table.prompts[task]})
+    own = read_own_adapter(source)
+    if own:
+        adapters.check_base(source, own.facts.base, base)
+        prompt, known = own.prompt, own.facts.template
+    else:
+        found = read_foreign_prompt(source, task)
+        check_made_for(source, found, given)
+        prompt, known = found.prompt, found.template
+    written = [one for one in templates if one.taskname == task or len(templates) == 1]
+    chosen = written[0] if written else known
+    if chosen is None:
+        mend = "add --tasks FILE with its template, and --task NAME"
+        raise UserError(f"add {source} to a task table", "it has no template", mend=mend)
+    return add_task(TaskTable(given, (), {}), chosen, prompt)
 
 
 def export_adapter(adapter: Adapter, target: Path, form: str = "peft") -> Path:

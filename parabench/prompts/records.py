@@ -43,12 +43,19 @@ def read_records(
     With ``training`` every record needs its answer; without, the answer may be absent. Raises
     UserError at the first line that breaks a rule, and where the file cannot be read.
     """
+    for number, content in read_objects(path):
+        yield check_record(content, f"{path.name}:{number}", templates, training)
+
+
+def read_objects(path: Path) -> Iterator[tuple[int, object]]:
+    """What a file of records holds, unchecked, with the line on which each record begins.
+
+    Raises UserError where the file cannot be read, or is neither JSON Lines nor a JSON array.
+    """
     if path.suffix not in RECORD_FILE_FORMATS:
         found = f"a {path.suffix or 'nameless'} file"
         raise UserError(f"read the records {path}", found, RECORD_FILE_FORMATS)
-    numbered = _array_items(path) if _begins_as_array(path) else _json_lines(path)
-    for number, content in numbered:
-        yield check_record(content, f"{path.name}:{number}", templates, training)
+    yield from _array_items(path) if _begins_as_array(path) else _json_lines(path)
 
 
 def check_records(

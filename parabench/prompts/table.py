@@ -40,7 +40,7 @@ from parabench.prompts.files import (
 from parabench.prompts.peft_format import PEFT_TENSOR_KEY
 from parabench.prompts.records import TaskRecord
 from parabench.prompts.rendering import Rendered, TooLongError, render
-from parabench.prompts.templates import Template, templates_by_name
+from parabench.prompts.templates import MARKER, Template, templates_by_name
 from parabench.prompts.validation import STRICT_KEYS, validate_dataclass
 from parabench.store.files import make_folder, write_atomically
 
@@ -175,6 +175,21 @@ def merge_tables(tables: Sequence[TaskTable]) -> TaskTable:
         for template in table.templates:
             merged = add_task(merged, template, table.prompts[template.taskname])
     return merged
+
+
+def without_prompts(table: TaskTable) -> TaskTable:
+    """The same tasks with no virtual tokens: what the frozen model answers by itself (zero-shot)."""
+    plain = tuple(
+        replace(
+            template,
+            prompt_template=MARKER.sub("", template.prompt_template),
+            total_virtual_tokens=0,
+            virtual_token_splits=(),
+        )
+        for template in table.templates
+    )
+    nothing = torch.empty(0, table.base.width)
+    return TaskTable(table.base, plain, {template.taskname: nothing for template in plain})
 
 
 def task_adapter(table: TaskTable, taskname: str, origin: str = "") -> Adapter:

@@ -1,0 +1,126 @@
+"""Source files of the three demonstration tasks, in the embedded language and their publishers' layouts.
+
+Financial PhraseBank's text file, SQuAD's JSON and the assistant data's csv files, so that the page
+``docs/tasks.md`` can be run from the first cell of NeMo's notebook on without a download. Every text
+is drawn from word lists with a seed; nothing is taken from the published data.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from parabench.store.files import write_atomically
+
+PLACES = ("Delhi", "Nairobi", "Paris", "London", "Berlin", "Rome", "Oslo", "Lima", "Cairo", "Tokyo")
+GOODS = ("rice", "tea", "bread", "wood", "wheat", "milk", "sugar", "coffee", "paper", "wool")
+RISES, FALLS = ("rose", "increased", "went up"), ("fell", "decreased", "went down")
+NEUTRAL = ("stayed the same", "will be announced", "was not mentioned")
+PEOPLE = ("barber", "teacher", "driver", "farmer", "doctor", "painter", "baker", "nurse", "clerk")
+THINGS = ("boat", "piano", "bicycle", "house", "clock", "lamp", "letter", "bottle", "garden")
+DEEDS = ("sold", "bought", "painted", "found", "lost", "repaired", "wanted", "saw")
+HOURS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+TIMES = tuple(f"{hour} {half}" for hour in HOURS for half in ("am", "pm"))
+DAYS = ("today", "tomorrow", "tonight", "on Monday", "on Tuesday", "on Friday", "on Sunday")
+
+INTENTS: dict[str, tuple[str, ...]] = {
+    "alarm_set": ("wake me at {time} {date}", "set an alarm for {time} {date}"),
+    "weather_query": ("will it rain in {place_name} {date}", "{date} in {place_name} the weather"),
+    "transport_taxi": ("a taxi to {place_name} at {time}", "at {time} i go to {place_name}"),
+    "play_music": ("play the song {song} by the {artist}", "play something about a {song} {date}"),
+}
+SLOT_VALUES = {
+    "time": TIMES,
+    "date": DAYS,
+    "place_name": PLACES,
+    "artist": PEOPLE,
+    "song": THINGS,
+}
+
+
+def write_task_sources(folder: Path, seed: int = 0, size: int = 600) -> dict[str, Path]:
+    """Write the three sources into ``folder``; returns where each lies, by the task's name.
+
+    ``size`` is the number of sentences and, about, of questions and of utterances.
+    """
+    paths = {
+        "sentiment": folder / "Sentences_AllAgree.txt",
+        "squad": folder / "train-v2.0.json",
+        "intent_and_slot": folder / "NLU-Evaluation-Data",
+    }
+    draw = random.Random(f"task-sources-{seed}")
+    sentences = "".join(f"{text}@{label}\r\n" for text, label in _sentiments(draw, size))
+    write_atomically(paths["sentiment"], sentences.encode("ISO-8859-1"))
+    topics = {"version": "v2.0", "data": list(_topics(draw, size))}
+    write_atomically(paths["squad"], json.dumps(topics).encode())
+    seen = set[str]()
+    for side, count in (("trainset", size), ("testset", size // 5)):
+        for intent, lines in _utterances(draw, count, seen).items():
+            path = paths["intent_and_slot"] / side / f"{intent}.csv"
+            write_atomically(path, ("\n".join(lines) + "\n").encode())
+    return paths
+
+
+def _sentiments(draw: random.Random, size: int) -> Iterator[tuple[str, str]]:
+    """Distinct sentences, so that none is on both sides of a split."""
+    seen = set[str]()
+    while len(seen) < size:
+        label = draw.choice(("positive", "negative", "neutral"))
+        verbs = {"positive": RISES, "negative": FALLS, "neutral": NEUTRAL}[label]
+        amount = "" if label == "neutral" else f" by {draw.randrange(2, 60)} percent"
+        subject = f"The sales of {draw.choice(GOODS)} in {draw.choice(PLACES)}"
+        text = f"{subject} {draw.choice(verbs)}{amount} {draw.choice(DAYS)} ."
+        if text not in seen:
+            seen.add(text)
+            yield text, label
+
+
+def _topics(draw: random.Random, size: int) -> Iterator[dict[str, Any]]:
+    """Topics of ten questions that have an answer, and five that have none."""
+    for number in range(max(size // 10, 1)):
+        paragraphs = [_paragraph(draw, f"{number}-{part}") for part in range(5)]
+        yield {"title": f"Topic {number}", "paragraphs": paragraphs}
+
+
+def _paragraph(draw: random.Random, name: str) -> dict[str, Any]:
+    person, thing = draw.choice(PEOPLE), draw.choice(THINGS)
+    deed, place = draw.choice(DEEDS), draw.choice(PLACES)
+    context = f"The {person} {deed} the {thing} in {place} {draw.choice(DAYS)} ."
+    questions = {"Who was it?": f"The {person}", "Where was it?": place, "Why was it?": ""}
+    asked = []
+    for number, (question, answer) in enumerate(questions.items()):
+        start = context.find(answer)
+        answers = [{"text": answer, "answer_start": start}] if answer else []
+        asked.append(
+            {
+                "id": f"{name}-{number}",
+                "question": question,
+                "answers": answers,
+                "is_impossible": not answer,
+            }
+        )
+    return {"context": context, "qas": asked}
+
+
+def _utterances(draw: random.Random, size: int, seen: set[str]) -> dict[str, list[str]]:
+    """The csv lines of each intent: a header, then annotated and plain text in columns 4 and 5.
+
+    What is among ``seen`` is not drawn again, so that no test utterance was trained on.
+    """
+    header = "userid;answerid;scenario;answer_annotation;answer_normalised;answer"
+    lines = {intent: [header] for intent in INTENTS}
+    enough = len(seen) + size
+    while len(seen) < enough:
+        intent = draw.choice(list(INTENTS))
+        pattern = draw.choice(INTENTS[intent])
+        values = {name: draw.choice(choices) for name, choices in SLOT_VALUES.items()}
+        plain = pattern.format(**values)
+        marked = pattern.format(**{name: f"[{name} : {text}]" for name, text in values.items()})
+        if plain in seen:
+            continue
+        seen.add(plain)
+        lines[intent].append(f'1;{len(seen)};demo;{marked};"{plain}";{plain}')
+    return lines

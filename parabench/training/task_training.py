@@ -1,0 +1,313 @@
+"""Tasks trained from records into a table that grows: prompt tuning, or p-tuning with one encoder.
+
+After NeMo v1.10 ``megatron_gpt_prompt_learning_model.py``: new tasks are tuned together in mixed
+batches, those of the table stay as they are, and what is stored of p-tuning is its output. A
+training lies in ``TABLE/training/TASKS`` and goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from parabench.contracts import Runtime, UserError
+from parabench.models.loading import load_causal
+from parabench.models.local import Checkpoint
+from parabench.prompts import encoders, initialisers
+from parabench.prompts.facts import BaseIdentity
+from parabench.prompts.records import TaskRecord, check_every_task_has_records
+from parabench.prompts.rendering import Rendered, TooLongError, render
+from parabench.prompts.soft import SoftPrompt, vocabulary_rows
+from parabench.prompts.table import (
+    TaskTable,
+    add_task,
+    has_table,
+    load_table,
+    plan_new_tasks,
+    prompt_offsets,
+    save_table,
+    shift_virtual_ids,
+    split_prompts,
+    table_lock,
+)
+from parabench.prompts.templates import Template
+from parabench.store.records import slug
+from parabench.training.config import TrainingConfig
+from parabench.training.losses import TrainingRow, prompt_loss
+from parabench.training.objectives import Objective
+from parabench.training.ranks import SINGLE_PROCESS, Ranks
+from parabench.training.recipes import StepCallback
+from parabench.training.resumable import (
+    TrainingJob,
+    TrainingOutcome,
+    finished_outcome,
+    train_resumable,
+)
+from parabench.training.validation import mean_loss
+
+TuningMethod = Literal["prompt", "ptuning"]
+RECORDED_PACKAGES = ("torch", "transformers", "tokenizers", "parabench")
+
+
+@dataclass(frozen=True)
+class TaskTraining:
+    """One training of new tasks as asked for.
+
+    ``table`` is the folder of the table that grows; ``templates`` are those of the new tasks, and
+    ``existing`` names tasks that the table must have and keeps. ``encoder`` is p-tuning's and
+    ``initialiser`` prompt tuning's, such as ``sampled:1000``.
+    """
+
+    table: Path
+    base: Checkpoint
+    templates: tuple[Template, ...]
+    records: Sequence[TaskRecord]
+    dev: Sequence[TaskRecord]
+    method: TuningMethod
+    config: TrainingConfig
+    runtime: Runtime
+    existing: tuple[str, ...] = ()
+    encoder: str = "lstm"
+    initialiser: str = "sampled:1000"
+
+    @property
+    def folder(self) -> Path:
+        """Where the training's own files lie."""
+        names = "+".join(one.taskname for one in self.templates)
+        return self.table / "training" / slug(names)
+
+
+class TaskRow(NamedTuple):
+    """A rendered record: its task, and its ids as they are trained on."""
+
+    taskname: str
+    row: TrainingRow
+
+
+class TaskRows(NamedTuple):
+    """The records that fit, in their order, and the ids of those that do not."""
+
+    fitting: list[TaskRow]
+    too_long: list[str]
+
+
+class TaskTrainingResult(NamedTuple):
+    """How a training of tasks ended; ``too_long`` are the ids of records that were left out."""
+
+    outcome: TrainingOutcome
+    too_long: tuple[str, ...]
+
+
+def check_task_training(training: TaskTraining) -> None:
+    """Refuse, with UserError, what cannot be trained, before any model is loaded.
+
+    Beside the rules of ``plan_new_tasks``: a method or an initialiser that does not go with the
+    other settings, p-tuned tasks of unequal numbers of virtual tokens (they share an encoder: NeMo's
+    rule), tasks without virtual tokens, and tasks without a record to learn from.
+    """
+    if training.method not in ("prompt", "ptuning"):
+        raise UserError(f"train by the method {training.method!r}", "", ("prompt", "ptuning"))
+    lengths = {one.taskname: one.total_virtual_tokens for one in training.templates}
+    empty = [name for name, length in lengths.items() if not length]
+    if empty:
+        found = "it has no virtual tokens, so nothing could learn"
+        raise UserError(f"train the task {empty[0]!r}", found, mend="set total_virtual_tokens")
+    if training.method == "ptuning" and len(set(lengths.values())) > 1:
+        found = ", ".join(f"{name} has {length} virtual tokens" for name, length in lengths.items())
+        mend = "give them equally many, train them one after the other, or use --method prompt"
+        raise UserError("p-tune tasks together, with one encoder", found, mend=mend)
+    check_every_task_has_records(training.records, training.templates, "training records")
+    if training.dev:
+        check_every_task_has_records(training.dev, training.templates, "held-out records")
+
+
+def train_tasks(
+    training: TaskTraining, watch: StepCallback = id, ranks: Ranks = SINGLE_PROCESS
+) -> TaskTrainingResult:
+    """Train new tasks and add their prompts to the table; every other prompt keeps its bits.
+
+    A training that is done is not touched; one that was stopped goes on. ``watch`` is called after
+    every update; ``ranks`` are the processes that share the work. Raises UserError where
+    ``check_task_training`` does, for a table of another base model, and where no record of a task
+    fits the model.
+    """
+    check_task_training(training)
+    _check_table(training)
+    model, tokenizer = load_causal(training.base, training.runtime)
+    prompts = build_prompts(training, model, tokenizer).to(model.device)
+    longest = min(model.config.max_position_embeddings, training.config.batching.longest)
+    rows = render_rows(training.templates, training.records, tokenizer, longest)
+    dev = render_rows(training.templates, training.dev, tokenizer, longest)
+    for template in training.templates:
+        _check_some_fit(template, rows, "training records", longest)
+        if training.dev:
+            _check_some_fit(template, dev, "held-out records", longest)
+    objective = rows_objective(model, prompts)
+    validate = partial(_validate, training, objective, dev.fitting, ranks) if dev.fitting else None
+    identity = training_identity_of_tasks(training, ranks)
+    job = TrainingJob(objective, rows.fitting, training.config, identity, validate)
+    store = partial(store_prompts, training, prompts)
+    outcome = train_resumable(job, training.folder, store, watch, ranks)
+    return TaskTrainingResult(outcome, (*rows.too_long, *dev.too_long))
+
+
+def _check_table(training: TaskTraining) -> None:
+    """Refuse, with UserError, a table that the new tasks cannot be added to."""
+    table = load_table(training.table, training.base) if has_table(training.table) else None
+    names = [one.taskname for one in training.templates]
+    if not finished_outcome(training.folder):
+        plan_new_tasks(training.templates, names, training.existing, table)
+        return
+    missing = [name for name in names if table is None or name not in table.prompts]
+    if missing:
+        found = f"this training is done, and the table has lost the task {missing[0]!r}"
+        mend = f"move {training.folder} away to train it again"
+        raise UserError(f"train {', '.join(names)} in {training.table}", found, mend=mend)
+
+
+def build_prompts(
+    training: TaskTraining, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> nn.Module:
+    """What learns: a matrix with the prompts under each other, or the encoder that writes it.
+
+    The encoder is conditioned on the words of each task's name, as NeMo's is. Raises UserError for
+    an unknown initialiser or encoder.
+    """
+    vocabulary = vocabulary_rows(model).float().cpu()
+    lengths = [one.total_virtual_tokens for one in training.templates]
+    seed = training.config.seed
+    if training.method == "prompt":
+        start = initialisers.parse_initialiser(training.initialiser, tokenizer, seed)
+        return SoftPrompt(torch.cat([start(vocabulary, length) for length in lengths]))
+    names = [one.taskname for one in training.templates]
+    conditions = encoders.name_conditions(names, tokenizer, vocabulary)
+    width = vocabulary.shape[1]
+    # The encoder draws its weights from torch's global generator, which is put back afterwards.
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        config = encoders.encoder_config(training.encoder, width)
+        return encoders.PromptEncoder(config, width, lengths, conditions)
+
+
+def render_rows(
+    templates: Sequence[Template],
+    records: Sequence[TaskRecord],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+) -> TaskRows:
+    """Records as training rows of at most ``max_length`` tokens.
+
+    Virtual ids are rows of the matrix that stacks the prompts of ``templates``.
+    """
+    tasks = {one.taskname: one for one in templates}
+    offsets = prompt_offsets(templates)
+    rows = TaskRows([], [])
+    for record in records:
+        try:
+            rendered = render(
+                tasks[record.taskname], record.fields, tokenizer, max_length, training=True
+            )
+        except TooLongError:
+            rows.too_long.append(record.id)
+            continue
+        shifted = shift_virtual_ids(rendered, offsets[record.taskname])
+        rows.fitting.append(TaskRow(record.taskname, training_row(shifted)))
+    return rows
+
+
+def training_row(rendered: Rendered) -> TrainingRow:
+    """A rendered record, parted where the loss begins.
+
+    Something must be read before the first word is predicted: where a template has neither virtual
+    tokens nor BOS in front, that is its first token.
+    """
+    begin = max(rendered.loss_start, 1)
+    return TrainingRow(list(rendered.ids[:begin]), list(rendered.ids[begin:]))
+
+
+def rows_objective(model: PreTrainedModel, prompts: nn.Module) -> Objective:
+    """The loss of mixed batches of rendered records in front of a frozen model."""
+    model.requires_grad_(False).eval()
+
+    def loss(rows: Sequence[TrainingRow]) -> Tensor:
+        return prompt_loss(model, prompts(), rows, lead=0)
+
+    def encode(items: Sequence[TaskRow]) -> list[TrainingRow]:
+        return [item.row for item in items]
+
+    return Objective(loss, prompts.train(), encode, int(model.config.max_position_embeddings))
+
+
+def store_prompts(training: TaskTraining, prompts: nn.Module, outcome: TrainingOutcome) -> None:
+    """Add what was learned to the table, in one step for its readers."""
+    learned = split_prompts(encoders.evaluate_prompt(prompts).cpu(), training.templates)
+    base = BaseIdentity.of(training.base)
+    # A folder's path says nothing to another machine; its name and digest do.
+    name = Path(base.name).name if Path(base.name).is_dir() else base.name
+    with table_lock(training.table):
+        if has_table(training.table):
+            table = load_table(training.table, training.base)
+        else:
+            table = TaskTable(replace(base, name=name), (), {})
+        for template in training.templates:
+            prompt = learned[template.taskname]
+            known = table.prompts.get(template.taskname)
+            # Killed between the table and the note that all is done, it comes here again.
+            if known is None or not torch.equal(known, prompt):
+                table = add_task(table, template, prompt)
+        versions = {package: version(package) for package in RECORDED_PACKAGES}
+        save_table(training.table, table, versions=versions)
+
+
+def training_identity_of_tasks(training: TaskTraining, ranks: Ranks) -> dict[str, Any]:
+    """All that two runs must share to be one training of tasks."""
+    return {
+        "method": training.method,
+        "starts from": training.encoder if training.method == "ptuning" else training.initialiser,
+        "base": {"name": Path(training.base.path).name, "digest": training.base.digest},
+        "tasks": [asdict(one) for one in training.templates],
+        "records": records_digest(training.records),
+        "dev": records_digest(training.dev),
+        "config": asdict(training.config),
+        "runtime": {
+            "device": training.runtime.device.split(":")[0],
+            "dtype": training.runtime.dtype,
+        },
+        "processes": ranks.count,
+    }
+
+
+def records_digest(records: Sequence[TaskRecord]) -> str:
+    """The SHA-256 of what the records say, in their order; their file names do not count."""
+    content = [[record.taskname, dict(record.fields)] for record in records]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _validate(
+    training: TaskTraining, objective: Objective, dev: Sequence[TaskRow], ranks: Ranks, step: int
+) -> Mapping[str, Any]:
+    """The loss of each task's held-out records, and as ``loss`` the mean over the tasks."""
+    measured: dict[str, Any] = {"loss": 0.0}
+    for template in training.templates:
+        mine = [item for item in dev if item.taskname == template.taskname]
+        loss = mean_loss(objective, mine, ranks=ranks)
+        measured[f"{template.taskname} loss"] = loss
+        measured["loss"] += loss / len(training.templates)
+    return measured
+
+
+def _check_some_fit(template: Template, rows: TaskRows, what: str, longest: int) -> None:
+    if not any(item.taskname == template.taskname for item in rows.fitting):
+        found = f"none of its {what} fits into {longest} tokens"
+        mend = "set truncate_field in the tasks file, or give shorter records"
+        raise UserError(f"train the task {template.taskname!r}", found, mend=mend)
