@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from parabench.training.loop import StepLog
     from parabench.training.ranks import Ranks
     from parabench.training.requests import TrainingRequest
-    from parabench.training.resumable import TrainingOutcome
+    from parabench.training.resumable import StopRequest, TrainingOutcome
 
 _CHECKPOINTS = Path("results/checkpoints")
 
@@ -60,6 +61,10 @@ DevOption = Annotated[
     typer.Option(help="About how many pairs to hold out for validation.", rich_help_panel=_DATA),
 ]
 _Steps = Annotated[int | None, typer.Option(help="Updates to make.", rich_help_panel=_SCHEDULE)]
+_Minutes = Annotated[
+    float | None,
+    typer.Option(help="Minutes of training, instead of updates.", rich_help_panel=_SCHEDULE),
+]
 _Rate = Annotated[
     float | None,
     typer.Option(help="The highest learning rate of the schedule.", rich_help_panel=_SCHEDULE),
@@ -179,6 +184,7 @@ def train_command(
     dev: DevOption = 200,
     test: TestFileOption = None,
     steps: _Steps = None,
+    minutes: _Minutes = None,
     learning_rate: _Rate = None,
     batch_size: TrainBatchOption = None,
     accumulation: _Accumulation = None,
@@ -207,18 +213,20 @@ def train_command(
     """
     from parabench.models.loading import resolve_device
     from parabench.suites import suite as suites
-    from parabench.training import presets, requests, setup
+    from parabench.training import presets, requests, setup, tracking
     from parabench.training.ranks import join_processes
 
     chosen, kind = suites.load_suite(suite), setup.parse_kind(name)
+    tracking.check_tracker(track)  # before the pass over the data, which may take minutes
     config = presets.make_config(
-        kind, preset, seed=seed, steps=steps, learning_rate=learning_rate, batch_size=batch_size,
+        kind, preset, seed=seed, steps=steps, minutes=minutes, learning_rate=learning_rate, batch_size=batch_size,
         accumulation=accumulation, optimizer=optimizer, schedule=schedule, warmup=warmup,
         validate_every=validate_every, save_every=save_every, patience=patience,
         bf16=dtype == "bfloat16" and kind.family in ("finetuned", "bart"),
     )  # fmt: skip
     checkpoint = requests.base_checkpoint(kind, chosen.train.model_dump(), base)
     folder = output or _default_folder(chosen, name, kind.family)
+    started = initialiser or presets.preset_initialiser(kind, preset)
     with join_processes(resolve_device(device)) as ranks:
         runtime = Runtime(ranks.device(resolve_device(device)), dtype, seed=seed)
         if tasks and data:
@@ -233,7 +241,7 @@ def train_command(
             pairs = load_training_data(data, chosen, dev, seed, test)
         judges = validation_scorers(chosen, runtime, scorers) if validation_texts else ()
         request = requests.TrainingRequest(
-            kind, checkpoint, pairs, config, runtime, folder, initialiser, chosen.decoding,
+            kind, checkpoint, pairs, config, runtime, folder, started, chosen.decoding,
             validation_texts, judges, gradient_checkpointing, snapshots,
         )  # fmt: skip
         _train_with_progress(request, ranks, track)
@@ -242,14 +250,25 @@ def train_command(
 def _train_with_progress(request: TrainingRequest, ranks: Ranks, track: str | None) -> None:
     """Carry a training out before the user's eyes."""
     from parabench.store.files import write_atomically
-    from parabench.training import figures, requests, tracking
+    from parabench.training import figures, requests, resumable, tracking
 
-    name, folder = request.kind.name, request.folder
+    folder = request.folder
     if ranks.first:
         _announce(request, ranks.count)
-    watched = _training_progress(name, request.config.steps, ranks.first)
-    with watched as watch, tracking.open_tracker(track if ranks.first else None, folder) as note:
-        outcome = requests.run_training(request, lambda log: (watch(log), note(log)), ranks)
+    stop = resumable.StopRequest()
+    watched = _training_progress(request, stop, ranks.first)
+    tracked = tracking.open_tracker(track if ranks.first else None, folder)
+    try:
+        with watched as watch, tracked as tracker:
+
+            def after_update(log: StepLog) -> None:
+                watch(log)
+                tracker.update(log)
+
+            outcome = requests.run_training(request, after_update, ranks, tracker.validation, stop)
+    except resumable.TrainingStopped as stopped:
+        # Trackers and the progress bar are closed by now.
+        signals.end_after_stop(f"stopped after update {stopped.step}; run again to resume there")
     if ranks.first:
         drawn = figures.draw_training([figures.read_curves(folder)])
         write_atomically(folder / "training" / "loss.svg", drawn)
@@ -292,22 +311,37 @@ def _announce(request: TrainingRequest, processes: int) -> None:
         ", ".join(f"{name} {value}" for name, value in request.data.facts.items()),
     )
     rows = config.batching.rows * config.accumulation * processes
+    length = f"{config.minutes:g} minutes" if config.minutes else f"{config.steps}"
     typer.echo(f"training  {request.kind.name} from {request.base.reference}", err=True)
     typer.echo(f"data      {facts}", err=True)
     typer.echo(
-        f"updates   {config.steps} of {rows} rows, {config.optimizer} {config.learning_rate:g} {config.schedule}, "
+        f"updates   {length} of {rows} rows, {config.optimizer} {config.learning_rate:g} {config.schedule}, "
         f"{processes} process{'es' * (processes > 1)}, {request.runtime.device} {request.runtime.dtype}",
         err=True,
     )
 
 
 @contextmanager
-def _training_progress(name: str, steps: int, shown: bool) -> Iterator[Callable[[StepLog], object]]:
-    """Show each update's loss: a bar on a terminal, a line now and then elsewhere."""
-    with signals.resume_hint(), progress_bar(name, steps, shown) as update:
+def _training_progress(
+    request: TrainingRequest, stop: StopRequest, shown: bool
+) -> Iterator[Callable[[StepLog], object]]:
+    """Show each update's loss: a bar on a terminal, a line now and then elsewhere.
+
+    Of a training that is given minutes the bar shows seconds.
+    """
+    config, started = request.config, time.monotonic()
+    total = round(60 * config.minutes) or config.steps
+    bar = progress_bar(request.kind.name, total, shown)
+    with signals.stop_after_update(stop), bar as update:
 
         def watch(log: StepLog) -> None:
-            update(log.step, f"loss {log.loss:.3f}  {log.tokens_per_second:.0f} tokens/s")
+            done = log.step
+            if config.minutes:
+                done = min(total, round(time.monotonic() - started))
+            rate = f"rate {log.learning_rate:.2g}"
+            speed = f"{log.tokens_per_second:.0f} tokens/s"
+            step = f"update {log.step}  " if config.minutes else ""
+            update(done, f"{step}loss {log.loss:.3f}  {rate}  {speed}")
 
         yield watch
 

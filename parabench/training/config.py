@@ -21,6 +21,11 @@ class TrainingConfig:
     the weights stay as loaded. Validations come every ``validate_every`` steps (0: at the end
     alone), checkpoints every ``save_every``; training ends after ``patience`` validations without
     an improvement (0: never).
+
+    With ``minutes`` the training ends after that many minutes of work, if not after ``steps``
+    before, and the schedule follows the part of the time that is spent. The plateau schedule
+    watches the validation loss; with ``plateau_every`` it watches the training loss instead, the
+    mean over that many steps.
     """
 
     steps: int = 1000
@@ -40,3 +45,5 @@ class TrainingConfig:
     save_every: int = 200
     patience: int = 0
     batching: Batching = field(default_factory=Batching)
+    minutes: float = 0.0
+    plateau_every: int = 0

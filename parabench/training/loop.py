@@ -76,7 +76,9 @@ class TrainingProgress:
 
     ``position`` is the next batch of the stream. ``rows`` is how many rows are computed at once,
     less than a batch after memory ran out (0: the whole batch). ``validated`` is the last step that
-    was validated. ``skipped`` counts rows left out, by reason.
+    was validated. ``skipped`` counts rows left out, by reason. ``seconds`` is the time spent, where
+    the training is given minutes. ``train_loss`` is the sum of the losses since the plateau schedule
+    was last told one.
     """
 
     optimizer: torch.optim.Optimizer
@@ -88,6 +90,8 @@ class TrainingProgress:
     rows: int = 0
     validated: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    train_loss: float = 0.0
 
 
 def start_progress(
@@ -135,7 +139,7 @@ def run_updates(
     config: TrainingConfig,
     ranks: Ranks = SINGLE_PROCESS,
 ) -> Iterator[StepLog]:
-    """Update until ``config.steps`` updates are made or the ``batches`` end.
+    """Update until ``config.steps`` updates are made, time is up, or the ``batches`` end.
 
     ``loss`` gives a batch's mean per target token; an update's loss is the mean over all its target
     tokens, whatever batches and processes (``ranks``) they came from. ``progress`` is changed in
@@ -143,22 +147,47 @@ def run_updates(
     is far above what it was, so that the parameters are the last good ones.
     """
     supply = iter(batches)
-    started = time.perf_counter()
+    started = clock = time.perf_counter()
     size = config.accumulation * ranks.count
-    while progress.step < config.steps and (group := list(islice(supply, size))):
+    while not is_complete(progress, config) and (group := list(islice(supply, size))):
         value, norm = _compute_gradients(loss, progress, group, config, ranks)
         _check_loss(value, norm, progress, config)
-        rate = config.learning_rate * rate_factor(config, progress.step) * progress.plateau.scale
+        factor = rate_factor(config, progress.step, progress.seconds)
+        rate = config.learning_rate * factor * progress.plateau.scale
         for parameters in progress.optimizer.param_groups:
             parameters["lr"] = rate
         progress.optimizer.step()
         progress.step += 1
         progress.position = group[-1].then
+        _report_train_loss(progress, config, value)
+        if config.minutes:
+            # Validations count too. All processes go by the first one's clock, so that they make
+            # the same number of updates.
+            now = time.perf_counter()
+            progress.seconds += ranks.sum(now - clock if ranks.first else 0.0)[0]
+            clock = now
         tokens = sum(row_length(row) for batch in group for row in batch.rows)
         speed = tokens / (time.perf_counter() - started)
         yield StepLog(progress.step, value, speed, rate, norm, tokens)
         # What the caller does with the record, a validation say, is no part of the speed.
         started = time.perf_counter()
+
+
+def is_complete(progress: TrainingProgress, config: TrainingConfig) -> bool:
+    """Whether all updates are made, or the time is up."""
+    time_is_up = 0 < 60 * config.minutes <= progress.seconds
+    return progress.step >= config.steps or time_is_up
+
+
+def _report_train_loss(progress: TrainingProgress, config: TrainingConfig, loss: float) -> None:
+    """Tell the plateau schedule the mean training loss, where it watches that."""
+    if not config.plateau_every:
+        return
+    progress.train_loss += loss
+    if progress.step % config.plateau_every == 0:
+        mean = progress.train_loss / config.plateau_every
+        progress.plateau = progress.plateau.after(mean, config)
+        progress.train_loss = 0.0
 
 
 def _compute_gradients(

@@ -11,7 +11,8 @@ from parabench.contracts import UserError
 from parabench.training.config import TrainingConfig
 from parabench.training.setup import TrainingKind
 
-_ORIGIN_EPOCH = 8000
+_ORIGIN_EPOCH = 8000  # steps
+_UNBOUNDED_STEPS = 10**9
 
 TRAINING_PRESETS: Mapping[str, Mapping[str, Any]] = {
     "origin": {
@@ -22,13 +23,25 @@ TRAINING_PRESETS: Mapping[str, Mapping[str, Any]] = {
         "schedule": "plateau",
         "warmup": 0,
         "clip": 0.0,
-        "validate_every": _ORIGIN_EPOCH,
+        "plateau_every": _ORIGIN_EPOCH,
+        "plateau_patience": 10,
+        "plateau_factor": 0.1,
+        "validate_every": 2 * _ORIGIN_EPOCH,
     }
 }
 """Settings of published runs.
 
-``origin`` is Paraphrase-OPT's ``config-defaults.yaml``: 30 epochs of 8000 steps each.
+``origin`` is Paraphrase-OPT's ``config-defaults.yaml``: 30 epochs of 8000 steps each, the rate
+divided by 10 after 10 epochs in which the training loss has not fallen, a validation every two
+epochs, and the prompt begun as rows of the vocabulary.
 """
+
+_PRESET_INITIALISERS = {"origin": "vocabulary"}
+
+
+def preset_initialiser(kind: TrainingKind, preset: str | None) -> str | None:
+    """The initialiser that a preset asks for; None where it asks for none, or there is no prompt."""
+    return _PRESET_INITIALISERS.get(preset or "") if kind.initialiser else None
 
 
 def make_config(kind: TrainingKind, preset: str | None = None, **given: Any) -> TrainingConfig:
@@ -43,7 +56,12 @@ def make_config(kind: TrainingKind, preset: str | None = None, **given: Any) -> 
     chosen |= {name: value for name, value in given.items() if value is not None}
     rows = chosen.pop("batch_size", None)
     config = replace(kind.defaults, **chosen)
-    if "warmup" not in chosen:
+    if config.minutes and "steps" not in chosen:
+        config = replace(config, steps=_UNBOUNDED_STEPS)
+    if config.minutes and "warmup" not in chosen:
+        # The schedule then warms up over a part of the time.
+        config = replace(config, warmup=0)
+    elif "warmup" not in chosen:
         # A short training should not spend itself on the default warm-up.
         config = replace(config, warmup=min(config.warmup, config.steps // 20))
     batching = replace(config.batching, seed=config.seed)
@@ -59,10 +77,22 @@ def _check_config(config: TrainingConfig) -> None:
         "steps": config.steps,
         "batch size": config.batching.rows,
         "accumulation": config.accumulation,
+        "a checkpoint every": config.save_every,
     }
     for name, value in counts.items():
         if value < 1:
             raise UserError(f"train with {name} {value}", mend="a number of 1 or more")
+    amounts = {
+        "warm-up": config.warmup,
+        "minutes": config.minutes,
+        "patience": config.patience,
+        "clip": config.clip,
+        "weight decay": config.weight_decay,
+        "a validation every": config.validate_every,
+    }
+    for name, amount in amounts.items():
+        if not 0 <= amount < math.inf:
+            raise UserError(f"train with {name} {amount}", mend="a number of 0 or more")
     if not 0 < config.learning_rate < math.inf:
         raise UserError(
             f"train with a learning rate of {config.learning_rate}", mend="--learning-rate 0.001"

@@ -23,7 +23,12 @@ from parabench.training.encoding import TaskPair
 from parabench.training.loop import StepLog
 from parabench.training.ranks import SINGLE_PROCESS, Ranks
 from parabench.training.recipes import StepCallback
-from parabench.training.resumable import TrainingJob, TrainingOutcome, train_resumable
+from parabench.training.resumable import (
+    StopRequest,
+    TrainingJob,
+    TrainingOutcome,
+    train_resumable,
+)
 from parabench.training.setup import TrainingKind, TrainingSetup, load_setup
 
 ValidationCallback = Callable[[int, Mapping[str, Any]], object]
@@ -78,11 +83,23 @@ def training_identity(request: TrainingRequest, ranks: Ranks) -> dict[str, Any]:
         "name": request.kind.name,
         "base": {"name": Path(request.base.path).name, "digest": request.base.digest},
         "data": dict(request.data.facts),
-        "config": asdict(request.config),
+        "config": _config_identity(request.config),
         "initialiser": request.initialiser,
         "runtime": {"device": device, "dtype": request.runtime.dtype},
         "processes": ranks.count,
     }
+
+
+def _config_identity(config: TrainingConfig) -> dict[str, Any]:
+    """The settings, without those of later versions where they are at their defaults.
+
+    So folders of earlier versions are those of the same training.
+    """
+    settings = asdict(config)
+    for name in ("minutes", "plateau_every"):
+        if not settings[name]:
+            del settings[name]
+    return settings
 
 
 def run_training(
@@ -90,13 +107,14 @@ def run_training(
     watch: StepCallback = id,
     ranks: Ranks = SINGLE_PROCESS,
     report: ValidationCallback = lambda step, measured: None,
+    stop: StopRequest | None = None,
 ) -> TrainingOutcome:
     """Train, from the start or from the folder's checkpoint, and store the result in the folder.
 
     ``watch`` is called after every update of this run; ``report`` with every validation's step and
-    what it measured, and it may end the training by raising. ``ranks`` are the processes that share
-    the work. Raises UserError where settings do not go together, the folder is of another training,
-    or the training diverges.
+    what it measured, from step 0 on, and it may end the training by raising. ``ranks`` are the
+    processes that share the work. Raises UserError where settings do not go together, the folder is
+    of another training, or the training diverges; TrainingStopped where ``stop`` asked for it.
     """
     if request.snapshots and not request.kind.length:
         raise UserError(
@@ -123,11 +141,12 @@ def run_training(
         request.config,
         training_identity(request, ranks),
         validate if request.data.dev else None,
+        stop or StopRequest(),
     )
     export_it = partial(export.export_result, setup, request.folder, adapter_facts(request))
     outcome = train_resumable(job, request.folder, export_it, watch_and_snapshot, ranks)
     if ranks.first:
-        _record_training_data(request, ranks)
+        _record_training_data(request, outcome.steps, ranks)
     return outcome
 
 
@@ -141,20 +160,20 @@ def adapter_facts(request: TrainingRequest) -> dict[str, Any]:
     }
 
 
-def _record_training_data(request: TrainingRequest, ranks: Ranks) -> None:
+def _record_training_data(request: TrainingRequest, steps: int, ranks: Ranks) -> None:
     """Leave beside each result a sketch of what it was trained on, for the contamination gate."""
     data = request.data
     for place in export.result_folders(request.folder, data.tasks):
         if not (place / sketches.SKETCH_FILE).exists():
-            pairs = _pairs_seen(request, ranks)
+            pairs = _pairs_seen(request, steps, ranks)
             sketches.write_sketch(place, pairs, data.excluded, request.config.seed)
 
 
-def _pairs_seen(request: TrainingRequest, ranks: Ranks) -> Iterator[TextPair]:
-    """The pairs that were trained on, to the end of the last window of them."""
+def _pairs_seen(request: TrainingRequest, steps: int, ranks: Ranks) -> Iterator[TextPair]:
+    """The pairs that ``steps`` updates read, to the end of the last window of them."""
     config = request.config
     window = config.batching.window
-    rows = config.steps * config.accumulation * config.batching.rows * ranks.count
+    rows = steps * config.accumulation * config.batching.rows * ranks.count
     windows = -(-rows // window)  # rounded up: a window is shuffled as a whole
     for item in islice(request.data.pairs, windows * window):
         yield item[1] if request.data.tasks else item  # type: ignore[misc]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from parabench.store.run_folder import open_run
 from parabench.training import state
 from parabench.training.batches import iterate_batches
 from parabench.training.config import TrainingConfig
-from parabench.training.loop import StepLog, run_updates, start_progress
+from parabench.training.loop import StepLog, is_complete, run_updates, start_progress
 from parabench.training.loss_log import LossLog
 from parabench.training.objectives import Objective
 from parabench.training.ranks import SINGLE_PROCESS, Ranks
@@ -39,12 +39,31 @@ Validator = Callable[[int], Mapping[str, Any]]
 """
 
 
+@dataclass
+class StopRequest:
+    """A request to stop after the present update, made from outside, say by a signal handler.
+
+    ``stored`` is kept up to date by the training: the update that it would be resumed from.
+    """
+
+    requested: bool = False
+    stored: int = 0
+
+
+class TrainingStopped(Exception):  # noqa: N818 - it is no error
+    """A training was stopped as requested, after update ``step``, and can be resumed from there."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"stopped after update {step}")
+        self.step = step
+
+
 @dataclass(frozen=True)
 class TrainingJob:
     """A training: what learns (``objective``), from which ``pairs``, with which ``config``.
 
     ``spec`` are the JSON values that two runs of one job have in common. Without ``validate`` the
-    last state is the result.
+    last state is the result. ``stop`` is looked at after every update.
     """
 
     objective: Objective
@@ -52,6 +71,7 @@ class TrainingJob:
     config: TrainingConfig
     spec: Mapping[str, Any]
     validate: Validator | None = None
+    stop: StopRequest = field(default_factory=StopRequest)
 
 
 @dataclass(frozen=True)
@@ -95,7 +115,8 @@ def train_resumable(
 
     ``watch`` is called after every update; ``ranks`` are the processes that share the work. A
     finished training is not touched. Raises UserError where the folder is of another job, where
-    another process has it, and where the training diverges.
+    another process has it, and where the training diverges; TrainingStopped where it was asked to
+    stop.
     """
     place = folder / _FOLDER
     if not ranks.first:
@@ -119,11 +140,15 @@ class _Training:
         if (place / _LAST).exists():
             notes = state.load_into(place / _LAST, job.objective.module, self.progress)
             log_size = notes["log"]
+        self.resumed = log_size > 0
+        job.stop.stored = self.progress.step
         ranks.wait()
         self.log = LossLog(place / _LOG, log_size) if ranks.first else None
 
     def run(self, export: Exporter, watch: StepCallback) -> TrainingOutcome:
         """Make the updates that are left, and finish."""
+        if not self.resumed:
+            self._validate_start()
         try:
             self._update(watch)
         except UserError:
@@ -145,11 +170,15 @@ class _Training:
             watch(log)
             if self._is_over():
                 return
+            # Every process stops after the same update, whichever of them was asked to.
+            if self.ranks.sum(float(self.job.stop.requested))[0]:
+                self._save(_LAST)
+                raise TrainingStopped(self.progress.step)
 
     def _is_over(self) -> bool:
         config, progress = self.job.config, self.progress
         out_of_patience = 0 < config.patience <= progress.best.waited
-        return progress.step >= config.steps or out_of_patience
+        return is_complete(progress, config) or out_of_patience
 
     def _after_update(self, log: StepLog) -> None:
         """Log one update; validate and store where it is time."""
@@ -164,34 +193,45 @@ class _Training:
         if step % config.save_every == 0:
             self._save(_LAST)
 
+    def _validate_start(self) -> None:
+        """Log what the untrained parameters measure; they are no candidate for the best."""
+        if self.job.validate is None:
+            return
+        measured = dict(self.job.validate(0))
+        if self.log:
+            self.log.add(step=0, validation=measured)
+
     def _validate(self) -> None:
         progress = self.progress
         if self.job.validate is None or progress.validated == progress.step:
             return
         measured = dict(self.job.validate(progress.step))
         progress.validated = progress.step
-        progress.plateau = progress.plateau.after(measured["loss"], self.job.config)
+        if not self.job.config.plateau_every:
+            progress.plateau = progress.plateau.after(measured["loss"], self.job.config)
         progress.best = progress.best.after(measured["loss"], progress.step)
         if self.log:
             self.log.add(step=progress.step, validation=measured)
         if progress.best.step == progress.step:
-            self._save(_BEST)
+            self._save(_BEST, with_optimizer=False)
 
-    def _save(self, name: str) -> None:
-        if self.log is None:
-            return
-        notes = {"log": self.log.size}
-        content = state.to_bytes(self.job.objective.module, self.progress, notes)
-        write_atomically(self.place / name, content)
+    def _save(self, name: str, with_optimizer: bool = True) -> None:
+        if self.log is not None:
+            notes = {"log": self.log.size}
+            module = self.job.objective.module
+            content = state.to_bytes(module, self.progress, notes, with_optimizer)
+            write_atomically(self.place / name, content)
+        if name == _LAST:
+            self.job.stop.stored = self.progress.step
 
     def _finish(self, export: Exporter) -> TrainingOutcome:
         """Store the last state, export the best, and write the outcome: in this order.
 
         Whoever is stopped in between begins here again, and ``finished.json`` is only there once
-        the result is.
+        the result is. No update follows, so the optimiser's state is not stored.
         """
         self._validate()
-        self._save(_LAST)
+        self._save(_LAST, with_optimizer=False)
         self.ranks.wait()
         progress, best = self.progress, self.progress.best
         if best.step and (self.place / _BEST).exists():

@@ -8,16 +8,27 @@ from typing import NamedTuple
 from parabench.contracts import UserError
 from parabench.training.config import TrainingConfig
 
+_TIMED_WARMUP = 0.05
+"""The part of a training of so many minutes over which the rate rises, where no warm-up is given."""
 
-def rate_factor(config: TrainingConfig, step: int) -> float:
+
+def rate_factor(config: TrainingConfig, step: int, seconds: float = 0.0) -> float:
     """What the learning rate is multiplied by in the update after ``step`` updates: 0 to 1.
 
-    Raises UserError where ``config`` names no schedule.
+    ``seconds`` is the time spent, which counts where the training is given minutes. Raises
+    UserError where ``config`` names no schedule.
     """
     if step < config.warmup:
         # The first update is not lost to a rate of 0, and the first after the warm-up has it whole.
         return (step + 1) / (config.warmup + 1)
-    done = (step - config.warmup) / max(1, config.steps - config.warmup)
+    if config.minutes:
+        spent = min(1.0, seconds / (60 * config.minutes))
+        if not config.warmup and spent < _TIMED_WARMUP:
+            # Never 0: the first update would be lost.
+            return max(spent / _TIMED_WARMUP, 0.01)
+        done = spent
+    else:
+        done = (step - config.warmup) / max(1, config.steps - config.warmup)
     match config.schedule:
         case "constant" | "plateau":
             return 1.0

@@ -99,6 +99,8 @@ def _make_trial(
     trial.set_user_attr("process", os.getpid())
 
     def report(step: int, measured: TrialMeasures) -> None:
+        if not step:
+            return  # before the first update all trials are alike
         trial.report(measured[plan.goal], step)
         if trial.should_prune():
             raise optuna.TrialPruned

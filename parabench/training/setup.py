@@ -89,9 +89,11 @@ def parse_kind(name: str) -> TrainingKind:
             "parabench train softprompt-20",
         )
     family, length = match[1], int(match[3])
-    if family == "ptuning" and not length:
+    if not length:
         raise UserError(
-            f"train {name!r}", "an encoder with nothing to write", mend="parabench train ptuning-20"
+            f"train {name!r}",
+            "a prompt of 0 virtual tokens, in which nothing can learn",
+            mend=f"parabench train {name.removesuffix(match[3])}20",
         )
     encoder = (match[2] or "lstm") if family == "ptuning" else ""
     return TrainingKind(name, family, length, encoder)  # type: ignore[arg-type]

@@ -27,13 +27,21 @@ _MODULE = "module."
 _OPTIMIZER = "optimizer."
 
 
-def to_bytes(module: nn.Module, progress: TrainingProgress, notes: Mapping[str, Any]) -> bytes:
+def to_bytes(
+    module: nn.Module,
+    progress: TrainingProgress,
+    notes: Mapping[str, Any],
+    with_optimizer: bool = True,
+) -> bytes:
     """A checkpoint file's content: ``module``'s trained parameters and ``progress``.
 
-    ``notes`` are further JSON values, which ``load_into`` returns.
+    ``notes`` are further JSON values, which ``load_into`` returns. Without the optimiser, which is
+    two thirds of the file for Adam, no further update can be made from it.
     """
     tensors = {f"{_MODULE}{name}": value for name, value in trainable_parameters(module).items()}
-    state = progress.optimizer.state_dict()
+    state: Mapping[str, Any] = {"state": {}, "param_groups": None}
+    if with_optimizer:
+        state = progress.optimizer.state_dict()
     # What of the optimiser's state is no tensor, by the number of its parameter.
     scalars: dict[str, dict[str, Any]] = {}
     for index, values in state["state"].items():
@@ -51,6 +59,8 @@ def to_bytes(module: nn.Module, progress: TrainingProgress, notes: Mapping[str, 
         "rows": progress.rows,
         "validated": progress.validated,
         "skipped": progress.skipped,
+        "seconds": progress.seconds,
+        "train_loss": progress.train_loss,
         "optimizer": {"state": scalars, "groups": state["param_groups"]},
         "notes": notes,
     }
@@ -64,7 +74,8 @@ def load_into(path: Path, module: nn.Module, progress: TrainingProgress) -> dict
     """
     tensors, record = _read_checkpoint(path)
     load_parameters(module, _module_tensors(tensors))
-    _load_optimizer(progress.optimizer, tensors, record["optimizer"])
+    if record["optimizer"]["groups"] is not None:
+        _load_optimizer(progress.optimizer, tensors, record["optimizer"])
     progress.step = record["step"]
     progress.rows = record["rows"]
     progress.validated = record["validated"]
@@ -72,6 +83,9 @@ def load_into(path: Path, module: nn.Module, progress: TrainingProgress) -> dict
     progress.plateau = PlateauState(*record["plateau"])
     progress.trend = LossTrend(*record["trend"])
     progress.best = BestValidation(*record["best"])
+    # Checkpoints of earlier versions have neither of the two.
+    progress.seconds = record.get("seconds", 0.0)
+    progress.train_loss = record.get("train_loss", 0.0)
     progress.skipped.clear()
     progress.skipped.update(record["skipped"])
     return record["notes"]

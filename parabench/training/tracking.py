@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,34 +13,62 @@ from parabench.contracts import UserError
 from parabench.training.loop import StepLog
 
 TRACKERS = ("tensorboard", "trackio", "wandb")
-Tracker = Callable[[StepLog], object]
+_PACKAGES = {"tensorboard": "torch.utils.tensorboard"}
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """Where a training reports to; ``send`` takes values by name, and the step they belong to."""
+
+    send: Callable[[Mapping[str, float], int], object]
+
+    def update(self, log: StepLog) -> None:
+        """Report one update."""
+        self.send(step_metrics(log), log.step)
+
+    def validation(self, step: int, measured: Mapping[str, Any]) -> None:
+        """Report what a validation measured: the held-out loss, and the scores of texts."""
+        numbers = {
+            f"validation/{name}": float(value)
+            for name, value in measured.items()
+            if isinstance(value, (int, float))
+        }
+        self.send(numbers, step)
+
+
+def check_tracker(name: str | None) -> None:
+    """Raise UserError where the tracker is unknown or its package absent."""
+    if name is None:
+        return
+    if name not in TRACKERS:
+        raise UserError(f"track with {name!r}", "no such tracker", TRACKERS, "--track tensorboard")
+    _module(_PACKAGES.get(name, name), name)
 
 
 @contextmanager
 def open_tracker(name: str | None, folder: Path) -> Iterator[Tracker]:
-    """Report every update to the tracker of that ``name``, or to none.
+    """The tracker of that ``name``; None is one that reports to nobody.
 
     What it stores on this computer is under ``folder``. Raises UserError where the tracker is
     unknown or its package absent.
     """
+    check_tracker(name)
     if name is None:
-        yield id
+        yield Tracker(lambda numbers, step: None)
     elif name == "tensorboard":
-        writer = _module("torch.utils.tensorboard", name).SummaryWriter(str(folder / "tracking"))
+        writer = _module(_PACKAGES[name], name).SummaryWriter(str(folder / "tracking"))
 
-        def write(log: StepLog) -> None:
-            for key, value in step_metrics(log).items():
-                writer.add_scalar(key, value, log.step)
+        def write(numbers: Mapping[str, float], step: int) -> None:
+            for key, value in numbers.items():
+                writer.add_scalar(key, value, step)
 
         try:
-            yield write
+            yield Tracker(write)
         finally:
             writer.close()
-    elif name in TRACKERS:
-        with _session(name, folder) as send:
-            yield lambda log: send(step_metrics(log), step=log.step)
     else:
-        raise UserError(f"track with {name!r}", "no such tracker", TRACKERS, "--track tensorboard")
+        with _session(name, folder) as send:
+            yield Tracker(lambda numbers, step: send(dict(numbers), step=step))
 
 
 def step_metrics(log: StepLog) -> dict[str, float]:

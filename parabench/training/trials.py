@@ -18,7 +18,7 @@ from parabench.training.requests import (
     run_training,
 )
 from parabench.training.search import TrialFunction, TrialMeasures, TrialSettings
-from parabench.training.setup import parse_kind
+from parabench.training.setup import TrainingKind, parse_kind
 
 _NUMBER = r"[\d.]+(?:e-?\d+)?"
 _RANGE = re.compile(f"({_NUMBER})-({_NUMBER})")
@@ -68,7 +68,9 @@ def trial_function(family: str, common: TrainingRequest, fixed: Mapping[str, Any
         settings: TrialSettings, folder: Path, report: ValidationCallback
     ) -> TrialMeasures:
         varied = dict(settings)
-        kind = parse_kind(f"{family}-{varied.pop('length')}")
+        length = varied.pop("length")
+        bare_model = TrainingKind(f"{family}-0", "softprompt")
+        kind = parse_kind(f"{family}-{length}") if length else bare_model
         seed = varied.pop("seed")
         initialiser = varied.pop("initialiser", None)
         request = replace(

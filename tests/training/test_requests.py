@@ -51,7 +51,7 @@ def test_the_origins_settings() -> None:
     """
     config = presets.make_config(setup.parse_kind("softprompt-111"), preset="origin")
     assert (config.optimizer, config.learning_rate, config.schedule) == ("adam", 1e-3, "plateau")
-    assert (config.batching.rows, config.steps, config.validate_every) == (32, 240_000, 8000)
+    assert (config.batching.rows, config.steps, config.validate_every) == (32, 240_000, 16_000)
     assert presets.make_config(setup.parse_kind("bart"), preset="origin", steps=5).steps == 5
     with pytest.raises(UserError, match="no such preset"):
         presets.make_config(setup.parse_kind("bart"), preset="other")
@@ -100,7 +100,7 @@ def test_trackers_are_told_every_update(
     fake = SimpleNamespace(init=lambda **settings: run, finish=lambda: told.append(({}, -1)))
     monkeypatch.setattr(tracking, "import_module", lambda wanted: {name: fake}[wanted])
     with tracking.open_tracker(name, tmp_path) as note:
-        note(StepLog(1, 2.5, 10.0, 0.1, 0.5, 30))
+        note.update(StepLog(1, 2.5, 10.0, 0.1, 0.5, 30))
     assert told[0][1] == 1
     assert told[0][0]["loss"] == 2.5
     assert told[-1][1] == -1
@@ -168,7 +168,7 @@ def test_the_command_trains_says_so_and_does_it_once(
     log = tmp_path / "results/checkpoints/softprompt-3/training/log.jsonl"
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     validations = [line["validation"] for line in lines if "validation" in line]
-    assert [sorted(found) for found in validations] == [["bleu", "loss", "samples"]] * 2
+    assert [sorted(found) for found in validations] == [["bleu", "loss", "samples"]] * 3
     assert "nats a target token" in (log.parent / "loss.svg").read_text()
     before = log.read_bytes()
     again = CliRunner().invoke(app, command, catch_exceptions=False)

@@ -16,7 +16,7 @@ LOGS = [StepLog(step, 3.5 - step, 10.0, 0.1, 0.5, 30) for step in (1, 2, 3)]
 def track(name: str, folder: Path) -> None:
     with tracking.open_tracker(name, folder) as note:
         for log in LOGS:
-            note(log)
+            note.update(log)
 
 
 def test_tensorboard_reads_back_what_it_was_told(tmp_path: Path) -> None:
