@@ -32,9 +32,10 @@ LAYERS: tuple[dict[str, str], ...] = (
     {"cli": ""},
     {
         "commands": (
-            "agreement arguments data demo doctor figures filter help_pages installation "
-            "invariance listing lists map models prepare probe prompts rating reports run search "
-            "signals task_scoring task_table task_training tasks terminal training training_data"
+            "agreement arguments data demo doctor figures filter help_pages "
+            "installation invariance listing lists map models paired_tests prepare "
+            "probe prompts rating reports run search signals task_scoring task_table "
+            "task_training tasks terminal training training_data"
         ),
     },
     {
@@ -42,7 +43,10 @@ LAYERS: tuple[dict[str, str], ...] = (
         "filtering": "ray scoring source writing",
     },
     {
-        "pipeline": "batch_invariance estimates plan processes provenance runner",
+        "pipeline": (
+            "batch_invariance estimates plan prediction_files processes provenance "
+            "runner scorer_names"
+        ),
         "metaeval": "agreement correlation judgments probes rating rating_sheets table",
         "explore": "demo mappage nearest promptmap",
         "mini": "documents grammar language lexicon recipe speech task_sources tokenizer",

@@ -24,12 +24,14 @@ from parabench.commands.arguments import (
 )
 from parabench.commands.help_pages import examples
 from parabench.commands.lists import optional_names
-from parabench.commands.terminal import print_message
+from parabench.commands.paired_tests import paired_test_lines
+from parabench.commands.terminal import print_message, print_text
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.pipeline.plan import RunPlan
     from parabench.pipeline.processes import WorkerRank
+    from parabench.report.board import Leaderboard
 
 _DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the plan, with time and memory, and stop.")
@@ -89,12 +91,17 @@ def run_command(
 
 
 @examples(
-    "parabench score mine.tsv", "parabench score mine.txt --data test.tsv --scorers ibleu,bleu"
+    "parabench score mine.tsv",
+    "parabench score mine.txt --data test.tsv --scorers ibleu,bleu",
+    "parabench score a=one.txt b=two.txt --data test.tsv",
 )
 def score_command(
-    file: Annotated[
-        Path,
-        typer.Argument(help="Predictions: JSONL or TSV with references, or text beside --data."),
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[NAME=]FILE...",
+            help="Predictions: JSONL or TSV with references, or text beside --data.",
+        ),
     ],
     data: DataOption = None,
     scorers: ScorersOption = None,
@@ -105,21 +112,44 @@ def score_command(
 ) -> None:
     """Score predictions beside the controls.
 
+    Each file is one system, called NAME or as the file; several are compared by paired tests.
     Copy, human and the suite's other controls are scored with them, so that a column which a
     control wins is seen.
     """
-    from parabench.pipeline import plan as planning
-    from parabench.suites import suite as suites
+    from parabench.pipeline.plan import RunRequest
+    from parabench.pipeline.prediction_files import plan_prediction_files
+    from parabench.suites.suite import load_suite
 
-    request = planning.RunRequest(
-        suites.load_suite(suite),
+    named = _named_files(files)
+    request = RunRequest(
+        load_suite(suite),
         scorers=optional_names(scorers),
         data=data,
         seed=seed,
         device=device,
         output=output,
     )
-    execute_plan(planning.plan_predictions(request, file))
+    board = execute_plan(plan_prediction_files(request, named))
+    for line in paired_test_lines(board, list(named)):
+        print_text(line)
+
+
+def _named_files(arguments: list[str]) -> dict[str, Path]:
+    """``a=one.txt`` as a name and its file, ``one.txt`` under its own name without the ending."""
+    named: dict[str, Path] = {}
+    for argument in arguments:
+        name, equals, path = argument.partition("=")
+        # A file may have "=" in its own name.
+        if not equals or not name or Path(argument).exists():
+            name, path = Path(argument).stem, argument
+        if name in named:
+            raise UserError(
+                f"score {argument}",
+                f"the name {name!r} is already that of {named[name]}",
+                mend=f"give it another name: parabench score other-name={path}",
+            )
+        named[name] = Path(path)
+    return named
 
 
 def _batch_size(text: str) -> int | None:
@@ -140,8 +170,11 @@ def _api_key() -> str:
     return os.environ.get("PARABENCH_API_KEY", "")
 
 
-def execute_plan(plan: RunPlan, share: WorkerRank | None = None) -> None:
-    """Run a plan with a progress bar on stderr, then print the table on stdout."""
+def execute_plan(plan: RunPlan, share: WorkerRank | None = None) -> Leaderboard:
+    """Run a plan with a progress bar on stderr, then print the table on stdout.
+
+    ``share``: this process's part of the work, where several processes take part.
+    """
     from parabench.models import downloads
     from parabench.pipeline import plan as planning
     from parabench.pipeline import runner
@@ -157,6 +190,7 @@ def execute_plan(plan: RunPlan, share: WorkerRank | None = None) -> None:
             share or runner.SINGLE_PROCESS,
         )
     reports.show_leaderboard(board, plan.folder)
+    return board
 
 
 def _show_plan(plan: RunPlan) -> None:

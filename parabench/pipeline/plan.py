@@ -22,8 +22,8 @@ from parabench.contracts import (
     UserError,
 )
 from parabench.data.examples import EvaluationSet, evaluation_set
-from parabench.data.predictions import read_predictions
 from parabench.data.test_sets import read_test_set
+from parabench.pipeline.scorer_names import find_scorer
 from parabench.sequences import LazyMap, numbered_blocks
 from parabench.stats import leave_one_out, seeds
 from parabench.store.records import canonical_json, slug
@@ -169,10 +169,14 @@ def with_samples(suite: Suite, samples: int | None) -> Suite:
 def plan_scorers(
     suite: Suite, asked: Sequence[str] | None, setting: BuildContext
 ) -> dict[str, Scorer]:
-    """The scorers asked for, else the suite's own; of these, one that compares samples only where
-    there are several.
+    """The scorers asked for by name or column, else the suite's own; of these, one that compares
+    samples only where there are several.
     """
-    made = {name: build_plugin("scorer", name, suite, setting) for name in asked or suite.scorers}
+
+    def build(name: str) -> Scorer:
+        return build_plugin("scorer", name, suite, setting)
+
+    made = dict(find_scorer(name, suite, build) for name in asked or suite.scorers)
     apart = setting.decoding.samples > 1 or asked
     return {
         name: scorer
@@ -217,19 +221,6 @@ def reproducing_command(request: RunRequest) -> str:
     }
     options = (word for key, value in given.items() if value for word in (f"--{key}", str(value)))
     return shlex.join(["parabench", "run", *options])
-
-
-def plan_predictions(request: RunRequest, file: Path) -> RunPlan:
-    """A plan that scores a file of predictions as the system named after it, beside the suite's
-    controls.
-    """
-    notes = list[str]()
-    examples = read_test_set(request.data, notes.append) if request.data else None
-    read = read_predictions(file, examples, notes.append)
-    cut = {read.examples[place].source for place in read.cut}
-    made = plan_texts(request, read.examples, {file.stem: read.texts}, frozenset(cut))
-    asked = shlex.join(["parabench", "score", file.name])
-    return replace(made, command=asked, notes=(*notes, *made.notes))
 
 
 def plan_texts(

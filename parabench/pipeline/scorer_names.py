@@ -1,0 +1,64 @@
+"""Which scorer a person means: by its name or by a column of it, in any case of letters."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from parabench import registry
+from parabench.contracts import Scorer, UserError
+from parabench.suites.suite import Suite
+
+BuildScorer = Callable[[str], Scorer]
+
+
+def find_scorer(name: str, suite: Suite, build: BuildScorer) -> tuple[str, Scorer]:
+    """The scorer that ``name`` means, with the name that its files and signature bear.
+
+    ``build`` makes a scorer from an exact name. Tried in this order: the name itself, the name in
+    lower case, a column of the suite's scorers, a column of any scorer.
+
+    Raises UserError with the nearest names where nothing fits.
+    """
+    for candidate in dict.fromkeys((name, name.lower())):
+        if _is_registered(candidate, suite):
+            return candidate, build(candidate)
+    columns: dict[str, str] = {}
+    for scorer_name, scorer in _buildable([*suite.scorers, *_registered()], build):
+        for column in scorer.columns:
+            if column.name.lower() == name.lower():
+                return scorer_name, scorer
+            columns.setdefault(column.name, scorer_name)
+    raise _unknown_scorer(name, columns)
+
+
+def _is_registered(name: str, suite: Suite) -> bool:
+    """Whether the suite or a plug-in table knows the name; builds nothing."""
+    if "family" in suite.options("scorer", name, ""):
+        return True
+    try:
+        registry.split_name("scorer", name)
+    except UserError:
+        return False
+    return True
+
+
+def _registered() -> list[str]:
+    return sorted(registry.plugin_table("scorer"))
+
+
+def _buildable(names: Iterable[str], build: BuildScorer) -> Iterable[tuple[str, Scorer]]:
+    """Each scorer that can be built as the suite stands: some need an option of their own."""
+    for name in dict.fromkeys(names):
+        with suppress(UserError):
+            yield name, build(name)
+
+
+def _unknown_scorer(name: str, columns: dict[str, str]) -> UserError:
+    known = sorted({*_registered(), *columns})
+    near = difflib.get_close_matches(name.lower(), known, n=1)
+    found = "no such scorer or column" + (f"; did you mean {near[0]}?" if near else "")
+    return UserError(
+        f"use the scorer {name!r}", found, _registered(), mend="parabench list scorers"
+    )
