@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def score_tasks_command(
     answers: Annotated[Path, typer.Argument(help="Answers that `tasks run` wrote.")],
     records: Annotated[
-        Path, typer.Option(metavar="FILE", help="The same records with right answers.")
+        list[Path], typer.Option(metavar="FILE", help="The same records with right answers.")
     ],
     tasks: TasksFileOption,
     scorer: Annotated[
@@ -54,7 +54,7 @@ def score_tasks_command(
     from parabench.suites.suite import load_suite
 
     templates = templates_by_name(read_tasks(tasks))
-    truth = read_truth(records, templates)
+    truth = [one for path in records for one in read_truth(path, templates)]
     sheets = match_answers(truth, read_answers(answers), templates, str(answers))
     others = {}
     if against:

@@ -44,7 +44,7 @@ def train_tasks_command(
     tasks: TasksFileOption,
     records: RecordsOption,
     dev_records: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Held-out records, for validation.")
+        list[Path] | None, typer.Option(metavar="FILE", help="Held-out records, for validation.")
     ] = None,
     method: Annotated[str, typer.Option(metavar="prompt|ptuning")] = "ptuning",
     new: Annotated[
@@ -90,7 +90,7 @@ def train_tasks_command(
         "seed": seed,
     }
     train_table(
-        table, tasks, records, dev_records, method, new, existing, encoder, initialiser,
+        table, tasks, records, dev_records or (), method, new, existing, encoder, initialiser,
         suite, base, settings, device, dtype, track,
     )  # fmt: skip
 
@@ -98,8 +98,8 @@ def train_tasks_command(
 def train_table(
     table: Path,
     tasks: Path,
-    records: Path,
-    dev_records: Path | None,
+    records: Sequence[Path],
+    dev_records: Sequence[Path],
     method: str,
     new: str | None,
     existing: str,
@@ -132,7 +132,7 @@ def train_table(
             base_model(suite, base),
             chosen,
             _training_records(records, chosen),
-            _training_records(dev_records, chosen) if dev_records else (),
+            _training_records(dev_records, chosen),
             method,  # type: ignore[arg-type]
             make_config(kind, None, **settings),
             Runtime(ranks.device(resolve_device(device)), dtype, seed=settings["seed"]),
@@ -169,11 +169,14 @@ def _new_templates(table: Path, tasks: Path, new: str | None) -> tuple[Template,
     return tuple(templates[name] for name in names)
 
 
-def _training_records(path: Path, templates: Sequence[Template]) -> tuple[TaskRecord, ...]:
+def _training_records(
+    paths: Sequence[Path], templates: Sequence[Template]
+) -> tuple[TaskRecord, ...]:
     from parabench.prompts.records import read_records
     from parabench.prompts.templates import templates_by_name
 
-    return tuple(read_records(path, templates_by_name(tuple(templates)), training=True))
+    tasks = templates_by_name(tuple(templates))
+    return tuple(one for path in paths for one in read_records(path, tasks, training=True))
 
 
 def _train_with_progress(

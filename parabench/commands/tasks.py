@@ -22,7 +22,9 @@ TasksFileOption = Annotated[
     Path, typer.Option("--tasks", metavar="FILE", help="Task templates: .toml, .yaml or .json.")
 ]
 TaskDtypeOption = Annotated[str, typer.Option(metavar="float32|bfloat16", help="Model dtype.")]
-RecordsOption = Annotated[Path, typer.Option(metavar="FILE", help="Records: .jsonl or .json.")]
+RecordsOption = Annotated[
+    list[Path], typer.Option(metavar="FILE", help="Records: .jsonl or .json; may be repeated.")
+]
 
 
 @examples("parabench tasks check --tasks tasks.toml --records train.jsonl")
@@ -86,7 +88,8 @@ def run_tasks_command(
     loaded = load_table(table, checkpoint)
     if zero_shot:
         loaded = without_prompts(loaded)
-    asked = list(read_records(records, templates_by_name(loaded.templates), training=False))
+    templates = templates_by_name(loaded.templates)
+    asked = [one for path in records for one in read_records(path, templates, training=False)]
     runtime = Runtime(resolve_device(device), dtype, batch_size)
     model, tokenizer = load_causal(checkpoint, runtime)
     decoding = Decoding(max_new_tokens=max_new_tokens)

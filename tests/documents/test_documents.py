@@ -29,6 +29,8 @@ SHELL = ("sh", "bash", "console")
 SHORT = {
     "run": {"--limit": "3"},
     "train": {"--steps": "2", "--dev": "4", "--batch-size": "2", "--validation-texts": None},
+    "tasks train": {"--steps": "2", "--batch-size": "2"},
+    "data prepare demo": {"--size": "20"},
     "search": {"--steps": "2", "--trials": "2", "--dev": "4", "--batch-size": "2", "--seeds": None},
 }
 BY_CI = {"make bench", "make test", "make check", "make"}
@@ -58,7 +60,10 @@ def commands(text: str) -> list[list[str]]:
 
 def shortened(words: list[str]) -> list[str]:
     """The command with the options that make it long set to little."""
-    short = SHORT.get(words[1], {}) if "--help" not in words else {}
+    names = (" ".join(words[1:end]) for end in (2, 3, 4))
+    short = next((SHORT[name] for name in names if name in SHORT), {})
+    if "--help" in words:
+        return words
     for option, value in short.items():
         if option in words:
             place = words.index(option)

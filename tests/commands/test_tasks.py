@@ -1,0 +1,190 @@
+"""The task commands end to end, on a tiny model and the demonstration data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from parabench.cli import app
+from parabench.contracts import UserError
+from parabench.prompts import table as tables
+from tests.support import jobs
+
+TASKS = """
+[[task]]
+taskname = "sentiment"
+prompt_template = "<|VIRTUAL_PROMPT_0|> {sentence} sentiment:{label}"
+total_virtual_tokens = 10
+virtual_token_splits = [10]
+answer_only_loss = true
+max_new_tokens = 3
+
+[[task]]
+taskname = "intent_and_slot"
+prompt_template = "<|VIRTUAL_PROMPT_0|> Predict <|VIRTUAL_PROMPT_1|> :\\n{utterance}{label}"
+total_virtual_tokens = 10
+virtual_token_splits = [7, 3]
+max_new_tokens = 6
+
+[[task]]
+taskname = "squad"
+prompt_template = "<|VIRTUAL_PROMPT_0|> {context} {question}:{answer}"
+total_virtual_tokens = 4
+virtual_token_splits = [4]
+truncate_field = "context"
+answer_only_loss = true
+max_new_tokens = 5
+"""
+SCORERS = [
+    "--scorer", "sentiment=labels", "--scorer", "squad=answers",
+    "--scorer", "intent_and_slot=intent-slot",
+]  # fmt: skip
+
+
+def call(*words: object) -> None:
+    app([str(word) for word in words], standalone_mode=False)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    """The demonstration data, a base model and a tasks file; a table with two tasks and a third."""
+    folder = tmp_path_factory.mktemp("tasks")
+    (folder / "tasks.toml").write_text(TASKS)
+    data, base = folder / "data", jobs.base("opt", folder)
+    call("data", "prepare", "demo", "--folder", data, "--size", 20)
+    call("data", "prepare", "phrasebank", data / "Sentences_AllAgree.txt", "--folder", data)
+    call("data", "prepare", "squad", data / "train-v2.0.json", "--folder", data)
+    call("data", "prepare", "assistant", data / "NLU-Evaluation-Data", "--folder", data)
+    for split in ("train", "val", "test", "test_ground_truth"):
+        joined(folder / f"two_{split}.jsonl", data, split, "financial_phrase_bank", "assistant")
+        names = ("financial_phrase_bank", "squad", "assistant")
+        joined(folder / f"all_{split}.jsonl", data, split, *names)
+    common = ("--tasks", folder / "tasks.toml", "--base", base, "--steps", 2, "--batch-size", 4)
+    call(
+        "tasks", "train", folder / "table", *common, "--records", folder / "two_train.jsonl",
+        "--dev-records", folder / "two_val.jsonl", "--new", "sentiment,intent_and_slot",
+    )  # fmt: skip
+    (folder / "before").write_bytes(prompts_of(folder / "table"))
+    call(
+        "tasks", "train", folder / "table", *common, "--records", data / "squad_train.jsonl",
+        "--method", "prompt", "--existing", "sentiment,intent_and_slot",
+    )  # fmt: skip
+    return folder
+
+
+def joined(target: Path, data: Path, split: str, *names: str) -> None:
+    lines = ((data / f"{name}_{split}.jsonl").read_text() for name in names)
+    target.write_text("".join(lines))
+
+
+def prompts_of(folder: Path, *names: str) -> bytes:
+    found = tables.load_table(folder).prompts
+    return b"".join(found[name].numpy().tobytes() for name in names or sorted(found))
+
+
+def test_the_first_tasks_keep_their_bits(world: Path) -> None:
+    assert list(tables.load_table(world / "table").prompts) == [
+        "sentiment",
+        "intent_and_slot",
+        "squad",
+    ]
+    after = prompts_of(world / "table", "intent_and_slot", "sentiment")
+    assert after == (world / "before").read_bytes()
+
+
+def test_all_tasks_are_answered_and_scored(world: Path, capsys) -> None:
+    base = world / "base"
+    run = ("tasks", "run", world / "table", "--records", world / "all_test.jsonl", "--base", base)
+    call(*run, "--output", world / "answers.jsonl")
+    call(*run, "--output", world / "zero.jsonl", "--zero-shot")
+    lines = [json.loads(line) for line in (world / "answers.jsonl").read_text().splitlines()]
+    asked = (world / "all_test.jsonl").read_text().splitlines()
+    assert [line["taskname"] for line in lines] == [json.loads(line)["taskname"] for line in asked]
+    score = (
+        "tasks", "score", world / "answers.jsonl", "--tasks", world / "tasks.toml",
+        "--records", world / "all_test_ground_truth.jsonl",
+    )  # fmt: skip
+    call(*score, *SCORERS, "--against", world / "zero.jsonl", "--output", world / "scores.json")
+    scores = json.loads((world / "scores.json").read_text())["scores"]
+    assert {one["column"] for one in scores} >= {"accuracy", "macro_f1", "exact_match", "slot_f1"}
+    assert all(one["p"] is not None for one in scores)
+    assert "accuracy" in capsys.readouterr().out
+    with pytest.raises(UserError, match="no scorer is named"):
+        call(*score, "--scorer", "sentiment=labels")
+    with pytest.raises(UserError, match="not TASK=NAME"):
+        call(*score, *SCORERS, "--scorer", "labels")
+    shuffled = asked[1:] + asked[:1]
+    (world / "shuffled.jsonl").write_text("\n".join(shuffled) + "\n")
+    call(
+        "tasks", "run", world / "table", "--records", world / "shuffled.jsonl", "--base", base,
+        "--output", world / "other.jsonl",
+    )  # fmt: skip
+    with pytest.raises(UserError, match="an answer to another record"):
+        call(*score[:2], world / "other.jsonl", *score[3:], *SCORERS)
+
+
+def test_perfect_answers_are_perfect(world: Path) -> None:
+    call(
+        "tasks", "run", world / "table", "--records", world / "all_test.jsonl",
+        "--base", world / "base", "--output", world / "made.jsonl",
+    )  # fmt: skip
+    truth = (world / "all_test_ground_truth.jsonl").read_text().splitlines()
+    lines = []
+    answers = (world / "made.jsonl").read_text().splitlines()
+    for answer, right in zip(map(json.loads, answers), map(json.loads, truth), strict=True):
+        found = right.get("label", right.get("answer"))
+        answer["text"] = (found[0] if isinstance(found, list) else found).strip()
+        lines.append(json.dumps(answer))
+    (world / "made.jsonl").write_text("\n".join(lines) + "\n")
+    call(
+        "tasks", "score", world / "made.jsonl", "--tasks", world / "tasks.toml", *SCORERS,
+        "--records", world / "all_test_ground_truth.jsonl", "--output", world / "made.json",
+    )  # fmt: skip
+    values = {
+        one["column"]: one["value"]
+        for one in json.loads((world / "made.json").read_text())["scores"]
+    }
+    assert {name for name, value in values.items() if value != 100} == {"unparsed"}
+    assert values["unparsed"] == 0
+
+
+def test_tasks_go_out_and_come_back(world: Path, capsys) -> None:
+    base = ("--base", world / "base")
+    table = world / "table"
+    call("tasks", "export", table, "sentiment", world / "sentiment")
+    call("tasks", "export", table, "sentiment", world / "peft", "--form", "peft")
+    call("tasks", "export", table, "squad", world / "squad.safetensors", "--form", "safetensors")
+    call(
+        "tasks", "export", table, "squad", world / "squad.jsonl", "--form", "prompt_embeds",
+        "--records", world / "data" / "squad_test.jsonl", *base,
+    )  # fmt: skip
+    assert json.loads((world / "squad.jsonl").read_text().splitlines()[0]).keys() == {
+        "prompt_embeds"
+    }
+    call("tasks", "add", world / "one", world / "sentiment", *base)
+    call("tasks", "add", world / "one", world / "squad.safetensors", *base)
+    assert prompts_of(world / "one", "sentiment", "squad") == prompts_of(
+        table, "sentiment", "squad"
+    )
+    tasks = ("--tasks", world / "tasks.toml", "--task", "sentiment")
+    call("tasks", "add", world / "two", world / "peft", *base, *tasks)
+    assert prompts_of(world / "two") == prompts_of(table, "sentiment")
+    with pytest.raises(UserError, match="virtual tokens that do not all stand in front"):
+        call("tasks", "export", table, "intent_and_slot", world / "no", "--form", "peft")
+    with pytest.raises(UserError, match="it has no template"):
+        call("tasks", "add", world / "three", world / "peft", *base)
+    call("tasks", "remove", world / "one", "sentiment")
+    assert prompts_of(world / "one") == prompts_of(table, "squad")
+    call("tasks", "merge", world / "both", world / "one", world / "two")
+    assert list(tables.load_table(world / "both").prompts) == ["squad", "sentiment"]
+    with pytest.raises(UserError, match="a table is there already"):
+        call("tasks", "merge", world / "both", world / "one")
+    capsys.readouterr()
+    call("tasks", "show", world / "both")
+    shown = capsys.readouterr().out
+    assert "sentiment" in shown
+    assert "10 tokens" in shown
+    call("tasks", "check", "--tasks", world / "tasks.toml", "--records", world / "all_train.jsonl")
+    assert "records" in capsys.readouterr().out
