@@ -21,8 +21,8 @@ from parabench.contracts import BuildContext, Column, Example, Scorer, Signature
 from . import scorer_options
 from .aggregation import need_references
 
-ARTICLES = re.compile(r"\b(a|an|the)\b")
-PUNCTUATION = str.maketrans("", "", string.punctuation)
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalise_answer(text: str) -> str:
@@ -30,8 +30,8 @@ def normalise_answer(text: str) -> str:
 
     SQuAD's official ``evaluate-v2.0.py``, ``normalize_answer``: punctuation is ASCII's.
     """
-    bare = text.lower().translate(PUNCTUATION)
-    return " ".join(ARTICLES.sub(" ", bare).split())
+    bare = text.lower().translate(_PUNCTUATION)
+    return " ".join(_ARTICLES.sub(" ", bare).split())
 
 
 def token_f1(answer: str, reference: str) -> float:

@@ -28,8 +28,8 @@ from parabench.contracts import (
 from . import scorer_options
 from .aggregation import need_references
 
-FORM = re.compile(r"\s*Intent:[ \t]*(\S+)\s+Slots:[ \t]*(\S.*?)\s*", re.DOTALL)
-SPAN = re.compile(r"\s*(\w+)\(([^()]*)\)\s*")
+_FORM = re.compile(r"\s*Intent:[ \t]*(\S+)\s+Slots:[ \t]*(\S.*?)\s*", re.DOTALL)
+_SPAN = re.compile(r"\s*(\w+)\(([^()]*)\)\s*")
 
 
 class Frame(NamedTuple):
@@ -41,14 +41,14 @@ class Frame(NamedTuple):
 
 def parse_frame(text: str) -> Frame | None:
     """The intent and slots of a text; None where it has another form."""
-    match = FORM.fullmatch(text)
+    match = _FORM.fullmatch(text)
     if match is None:
         return None
     slots: Counter[tuple[str, str]] = Counter()
     if match[2] != "None":
         # Commas occur inside words too, so only one that follows a closing bracket separates.
         for part in re.split(r"(?<=\)),", match[2]):
-            span = SPAN.fullmatch(part)
+            span = _SPAN.fullmatch(part)
             if span is None:
                 return None
             slots[span[1], " ".join(span[2].split())] += 1

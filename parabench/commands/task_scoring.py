@@ -48,12 +48,12 @@ def score_tasks_command(
     """
     from parabench.contracts import BuildContext
     from parabench.pipeline.plan import build_plugin
-    from parabench.prompts.task_file import read_tasks
+    from parabench.prompts.task_file import read_task_file
     from parabench.prompts.task_scores import match_answers, read_answers, read_truth, score_task
     from parabench.prompts.templates import templates_by_name
     from parabench.suites.suite import load_suite
 
-    templates = templates_by_name(read_tasks(tasks))
+    templates = templates_by_name(read_task_file(tasks))
     truth = [one for path in records for one in read_truth(path, templates)]
     sheets = match_answers(truth, read_answers(answers), templates, str(answers))
     others = {}

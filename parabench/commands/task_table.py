@@ -70,10 +70,10 @@ def add_task_command(
         save_table,
         table_lock,
     )
-    from parabench.prompts.task_file import read_tasks
+    from parabench.prompts.task_file import read_task_file
 
     checkpoint = base_model(suite, base)
-    templates = read_tasks(tasks) if tasks else ()
+    templates = read_task_file(tasks) if tasks else ()
     found = import_tasks(source, checkpoint, templates, task)
     with table_lock(table):
         grown = load_table(table, checkpoint) if has_table(table) else TaskTable(found.base, (), {})

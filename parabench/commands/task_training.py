@@ -148,10 +148,10 @@ def train_table(
 def _new_templates(table: Path, tasks: Path, new: str | None) -> tuple[Template, ...]:
     """The templates of the tasks to tune: those named, or all that the table lacks."""
     from parabench.prompts.table import has_table, load_table
-    from parabench.prompts.task_file import read_tasks
+    from parabench.prompts.task_file import read_task_file
     from parabench.prompts.templates import templates_by_name
 
-    templates = templates_by_name(read_tasks(tasks))
+    templates = templates_by_name(read_task_file(tasks))
     if new is None:
         there = set(load_table(table).prompts) if has_table(table) else set()
         names = [name for name in templates if name not in there]

@@ -35,10 +35,10 @@ def check_tasks_command(
 ) -> None:
     """Check a tasks file and records without a model."""
     from parabench.prompts.records import read_records
-    from parabench.prompts.task_file import read_tasks
+    from parabench.prompts.task_file import read_task_file
     from parabench.prompts.templates import templates_by_name
 
-    templates = read_tasks(tasks)
+    templates = read_task_file(tasks)
     for template in templates:
         slots = ", ".join(template.fields) or "none"
         typer.echo(

@@ -18,17 +18,17 @@ from typing import Any, TypeVar
 from parabench.contracts import UserError
 from parabench.store.files import write_atomically
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
-TRAIN_SHARE = 0.8
+_TRAIN_SHARE = 0.8
 PHRASEBANK_SEED, SQUAD_SEED, ASSISTANT_SEED = 1234, 1234, 42
 """The seeds of NeMo's three scripts."""
-SENTIMENTS = ("positive", "neutral", "negative")
-ASSISTANT_FOLD = Path(
+_SENTIMENTS = ("positive", "neutral", "negative")
+_ASSISTANT_FOLD = Path(
     "CrossValidation/autoGeneFromRealAnno/autoGene_2018_03_22-13_01_25_169/CrossValidation/KFold_1"
 )
 """Where one fold lies in an unpacked copy of ``xliuhw/NLU-Evaluation-Data``."""
-SLOT = re.compile(r"\[\s*(\S+)\s+:\s+([^\[\]]*?)\s*\]|(\S+)")
+_SLOT = re.compile(r"\[\s*(\S+)\s+:\s+([^\[\]]*?)\s*\]|(\S+)")
 """An annotated span ``[time : seven am]``, or a word outside one."""
 
 
@@ -102,7 +102,7 @@ def assistant_records(folder: Path, seed: int = ASSISTANT_SEED) -> TaskSplits:
     Labels are ``"\\nIntent: …\\nSlots: name(words), …"``; half of the test set is validation. Raises
     UserError where files or columns are missing.
     """
-    fold = next((path for path in (folder / ASSISTANT_FOLD, folder) if path.is_dir()), folder)
+    fold = next((path for path in (folder / _ASSISTANT_FOLD, folder) if path.is_dir()), folder)
     trainset, testset = fold / "trainset", fold / "testset"
     if (testset / "csv").is_dir():
         testset = testset / "csv"
@@ -137,9 +137,9 @@ def write_splits(splits: TaskSplits, folder: Path, name: str) -> dict[str, Path]
     return paths
 
 
-def _three_parts(items: Sequence[Item]) -> tuple[list[Item], list[Item], list[Item]]:
+def _three_parts(items: Sequence[_Item]) -> tuple[list[_Item], list[_Item], list[_Item]]:
     """80 % of the items, then the two halves of the others; the last takes an odd one."""
-    train_end = int(len(items) * TRAIN_SHARE)
+    train_end = int(len(items) * _TRAIN_SHARE)
     val_end = train_end + (len(items) - train_end) // 2
     return list(items[:train_end]), list(items[train_end:val_end]), list(items[val_end:])
 
@@ -147,9 +147,9 @@ def _three_parts(items: Sequence[Item]) -> tuple[list[Item], list[Item], list[It
 def _sentiment(source: Path, number: int, line: str) -> dict[str, str]:
     # The label follows the last @, since a sentence may hold one itself.
     sentence, _, label = line.rpartition("@")
-    if not sentence.strip() or label.strip() not in SENTIMENTS:
+    if not sentence.strip() or label.strip() not in _SENTIMENTS:
         asked = f"read line {number} of {source}"
-        raise UserError(asked, f"no sentence@label in {line.strip()[:60]!r}", SENTIMENTS)
+        raise UserError(asked, f"no sentence@label in {line.strip()[:60]!r}", _SENTIMENTS)
     # The space belongs to the label, as in NeMo: the template is "… sentiment:{label}".
     return {"taskname": "sentiment", "sentence": sentence.strip(), "label": f" {label.strip()}"}
 
@@ -227,7 +227,7 @@ def _slots(annotated: str) -> str:
     """
     spans: list[tuple[str, list[str]]] = []
     previous = ""
-    for match in SLOT.finditer(annotated):
+    for match in _SLOT.finditer(annotated):
         name, words = match[1] or "", (match[2] or "").split()
         if name and name == previous:
             spans[-1][1].extend(words)

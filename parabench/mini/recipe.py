@@ -38,7 +38,7 @@ from parabench.mini import documents, language, tokenizer
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal, warm_up_mkl
 from parabench.models.local import write_lock
-from parabench.prompts.convert import package_versions
+from parabench.prompts.convert import library_versions
 from parabench.training.batches import Batching
 from parabench.training.config import TrainingConfig
 from parabench.training.export import export_result
@@ -199,7 +199,7 @@ def make_prompt(stage: Stage, watch: StepCallback) -> None:
     facts = {
         "seed": 0,
         "data": "the train split of the embedded language, seed 6",
-        "versions": package_versions(),
+        "versions": library_versions(),
     }
     export_result(
         setup,

@@ -15,29 +15,40 @@ from typing import Any
 
 from parabench.store.files import write_atomically
 
-PLACES = ("Delhi", "Nairobi", "Paris", "London", "Berlin", "Rome", "Oslo", "Lima", "Cairo", "Tokyo")
-GOODS = ("rice", "tea", "bread", "wood", "wheat", "milk", "sugar", "coffee", "paper", "wool")
-RISES, FALLS = ("rose", "increased", "went up"), ("fell", "decreased", "went down")
-NEUTRAL = ("stayed the same", "will be announced", "was not mentioned")
-PEOPLE = ("barber", "teacher", "driver", "farmer", "doctor", "painter", "baker", "nurse", "clerk")
-THINGS = ("boat", "piano", "bicycle", "house", "clock", "lamp", "letter", "bottle", "garden")
-DEEDS = ("sold", "bought", "painted", "found", "lost", "repaired", "wanted", "saw")
-HOURS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-TIMES = tuple(f"{hour} {half}" for hour in HOURS for half in ("am", "pm"))
-DAYS = ("today", "tomorrow", "tonight", "on Monday", "on Tuesday", "on Friday", "on Sunday")
+_PLACES = (
+    "Delhi",
+    "Nairobi",
+    "Paris",
+    "London",
+    "Berlin",
+    "Rome",
+    "Oslo",
+    "Lima",
+    "Cairo",
+    "Tokyo",
+)
+_GOODS = ("rice", "tea", "bread", "wood", "wheat", "milk", "sugar", "coffee", "paper", "wool")
+_RISES, _FALLS = ("rose", "increased", "went up"), ("fell", "decreased", "went down")
+_NEUTRAL = ("stayed the same", "will be announced", "was not mentioned")
+_PEOPLE = ("barber", "teacher", "driver", "farmer", "doctor", "painter", "baker", "nurse", "clerk")
+_THINGS = ("boat", "piano", "bicycle", "house", "clock", "lamp", "letter", "bottle", "garden")
+_DEEDS = ("sold", "bought", "painted", "found", "lost", "repaired", "wanted", "saw")
+_HOURS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_TIMES = tuple(f"{hour} {half}" for hour in _HOURS for half in ("am", "pm"))
+_DAYS = ("today", "tomorrow", "tonight", "on Monday", "on Tuesday", "on Friday", "on Sunday")
 
-INTENTS: dict[str, tuple[str, ...]] = {
+_INTENTS: dict[str, tuple[str, ...]] = {
     "alarm_set": ("wake me at {time} {date}", "set an alarm for {time} {date}"),
     "weather_query": ("will it rain in {place_name} {date}", "{date} in {place_name} the weather"),
     "transport_taxi": ("a taxi to {place_name} at {time}", "at {time} i go to {place_name}"),
     "play_music": ("play the song {song} by the {artist}", "play something about a {song} {date}"),
 }
-SLOT_VALUES = {
-    "time": TIMES,
-    "date": DAYS,
-    "place_name": PLACES,
-    "artist": PEOPLE,
-    "song": THINGS,
+_SLOT_VALUES = {
+    "time": _TIMES,
+    "date": _DAYS,
+    "place_name": _PLACES,
+    "artist": _PEOPLE,
+    "song": _THINGS,
 }
 
 
@@ -69,10 +80,10 @@ def _sentiments(draw: random.Random, size: int) -> Iterator[tuple[str, str]]:
     seen = set[str]()
     while len(seen) < size:
         label = draw.choice(("positive", "negative", "neutral"))
-        verbs = {"positive": RISES, "negative": FALLS, "neutral": NEUTRAL}[label]
+        verbs = {"positive": _RISES, "negative": _FALLS, "neutral": _NEUTRAL}[label]
         amount = "" if label == "neutral" else f" by {draw.randrange(2, 60)} percent"
-        subject = f"The sales of {draw.choice(GOODS)} in {draw.choice(PLACES)}"
-        text = f"{subject} {draw.choice(verbs)}{amount} {draw.choice(DAYS)} ."
+        subject = f"The sales of {draw.choice(_GOODS)} in {draw.choice(_PLACES)}"
+        text = f"{subject} {draw.choice(verbs)}{amount} {draw.choice(_DAYS)} ."
         if text not in seen:
             seen.add(text)
             yield text, label
@@ -86,9 +97,9 @@ def _topics(draw: random.Random, size: int) -> Iterator[dict[str, Any]]:
 
 
 def _paragraph(draw: random.Random, name: str) -> dict[str, Any]:
-    person, thing = draw.choice(PEOPLE), draw.choice(THINGS)
-    deed, place = draw.choice(DEEDS), draw.choice(PLACES)
-    context = f"The {person} {deed} the {thing} in {place} {draw.choice(DAYS)} ."
+    person, thing = draw.choice(_PEOPLE), draw.choice(_THINGS)
+    deed, place = draw.choice(_DEEDS), draw.choice(_PLACES)
+    context = f"The {person} {deed} the {thing} in {place} {draw.choice(_DAYS)} ."
     questions = {"Who was it?": f"The {person}", "Where was it?": place, "Why was it?": ""}
     asked = []
     for number, (question, answer) in enumerate(questions.items()):
@@ -111,12 +122,12 @@ def _utterances(draw: random.Random, size: int, seen: set[str]) -> dict[str, lis
     What is among ``seen`` is not drawn again, so that no test utterance was trained on.
     """
     header = "userid;answerid;scenario;answer_annotation;answer_normalised;answer"
-    lines = {intent: [header] for intent in INTENTS}
+    lines = {intent: [header] for intent in _INTENTS}
     enough = len(seen) + size
     while len(seen) < enough:
-        intent = draw.choice(list(INTENTS))
-        pattern = draw.choice(INTENTS[intent])
-        values = {name: draw.choice(choices) for name, choices in SLOT_VALUES.items()}
+        intent = draw.choice(list(_INTENTS))
+        pattern = draw.choice(_INTENTS[intent])
+        values = {name: draw.choice(choices) for name, choices in _SLOT_VALUES.items()}
         plain = pattern.format(**values)
         marked = pattern.format(**{name: f"[{name} : {text}]" for name, text in values.items()})
         if plain in seen:

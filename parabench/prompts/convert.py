@@ -60,7 +60,7 @@ def import_adapter(
         given,
         found.encoder,
         origin=found.origin,
-        versions=package_versions(),
+        versions=library_versions(),
     )
     return adapters.save_adapter(target, found.prompt, facts)
 
@@ -183,7 +183,7 @@ def export_prompt_embeds(
     return target
 
 
-def package_versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     """The versions of the libraries that decide a prompt's numbers."""
     return {name: version(name) for name in ("torch", "transformers", "safetensors")}
 

@@ -17,9 +17,9 @@ from parabench.contracts import UserError
 from parabench.prompts.templates import BRACKET, PIECES, Template
 
 RECORD_FILE_FORMATS = (".jsonl", ".json")
-WHITESPACE = " \t\r\n"
+_WHITESPACE = " \t\r\n"
 """What JSON allows between values."""
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _begins_as_array(path: Path) -> bool:
             beginning = file.read(4096)
     except OSError as error:
         raise UserError(f"read the records {path}", str(error.strerror)) from None
-    return beginning.removeprefix(BYTE_ORDER_MARK).lstrip(WHITESPACE.encode()).startswith(b"[")
+    return beginning.removeprefix(_BYTE_ORDER_MARK).lstrip(_WHITESPACE.encode()).startswith(b"[")
 
 
 def _array_items(path: Path) -> Iterator[tuple[int, object]]:
@@ -194,7 +194,7 @@ def _item_lines(text: str, count: int) -> Iterator[int]:
     place, line, counted_to = text.index("[") + 1, 1, 0
     for _ in range(count):
         # Between two items there is whitespace and one comma.
-        while text[place] in WHITESPACE + ",":
+        while text[place] in _WHITESPACE + ",":
             place += 1
         line += text.count("\n", counted_to, place)
         counted_to = place

@@ -25,11 +25,11 @@ from parabench.prompts.templates import (
 )
 
 TASK_FILE_FORMATS = (".toml", ".yaml", ".yml", ".json")
-LIST_KEYS = ("task_templates", "tasks", "task")
-EXAMPLE = "see docs/tasks.md for a tasks file in each format"
+_LIST_KEYS = ("task_templates", "tasks", "task")
+_EXAMPLE = "see docs/tasks.md for a tasks file in each format"
 
 
-def read_tasks(path: Path) -> tuple[Template, ...]:
+def read_task_file(path: Path) -> tuple[Template, ...]:
     """Read the templates of a tasks file, in its order.
 
     Raises UserError, naming the file and the task, for an unreadable file, a list that is missing
@@ -40,7 +40,7 @@ def read_tasks(path: Path) -> tuple[Template, ...]:
         _read_entry(path, number, entry) for number, entry in enumerate(_entries(path), start=1)
     )
     if not templates:
-        raise UserError(f"read the tasks file {path}", "no task", mend=EXAMPLE)
+        raise UserError(f"read the tasks file {path}", "no task", mend=_EXAMPLE)
     try:
         templates_by_name(templates)
     except UserError as error:
@@ -73,14 +73,14 @@ def _entries(path: Path) -> list[object]:
     if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
         content = content["model"]  # NeMo's whole configuration file
     if isinstance(content, Mapping):
-        present = [key for key in LIST_KEYS if key in content]
+        present = [key for key in _LIST_KEYS if key in content]
         if len(present) != 1:
             found = f"the keys {', '.join(map(str, content)) or 'none'}"
-            raise UserError(asked, found, LIST_KEYS, "name the list of tasks by one of these keys")
+            raise UserError(asked, found, _LIST_KEYS, "name the list of tasks by one of these keys")
         content = content[present[0]]
     if not isinstance(content, list):
         found = f"a {type(content).__name__} where the list of tasks belongs"
-        raise UserError(asked, found, mend=EXAMPLE)
+        raise UserError(asked, found, mend=_EXAMPLE)
     return content
 
 
@@ -91,7 +91,7 @@ def _parse_file(path: Path) -> object:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UserError(asked, str(error.strerror), mend=EXAMPLE) from None
+        raise UserError(asked, str(error.strerror), mend=_EXAMPLE) from None
     except UnicodeDecodeError as error:
         raise UserError(asked, f"not UTF-8 ({error.reason})", mend="save it as UTF-8") from None
     try:
@@ -102,7 +102,7 @@ def _parse_file(path: Path) -> object:
         return yaml.safe_load(text)
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         found = f"not {path.suffix[1:].upper()} ({' '.join(str(error).split())})"
-        raise UserError(asked, found, mend=EXAMPLE) from None
+        raise UserError(asked, found, mend=_EXAMPLE) from None
 
 
 def _read_entry(path: Path, number: int, entry: object) -> Template:
@@ -110,7 +110,7 @@ def _read_entry(path: Path, number: int, entry: object) -> Template:
     where = f"read entry {number} of the tasks file {path}"
     if not isinstance(entry, Mapping):
         found = f"a {type(entry).__name__} where a table of settings belongs"
-        raise UserError(where, found, mend=EXAMPLE)
+        raise UserError(where, found, mend=_EXAMPLE)
     settings = {str(key): value for key, value in entry.items()}
     try:
         return parse_template(with_answer(settings))

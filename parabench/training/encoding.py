@@ -49,8 +49,10 @@ def causal_encoder(
     that lead the template are left out, as the loss computes them once a batch. With ``start`` they
     are kept, and the template's virtual tokens are rows from ``start`` on of a matrix that stacks
     several prompts. Equal, for records that fit, to ``prompts.rendering.render`` one record at a
-    time. Raises UserError where the template asks for a loss on more than the answer.
+    time. Raises UserError where the template asks for a loss on more than the answer, and where it
+    has another number of slots for the source than one.
     """
+    _check_one_slot(template)
     if not template.answer_only_loss:
         raise UserError(
             "train on a template",
@@ -143,8 +145,18 @@ def _run_kind(part: TemplatePart) -> str:
     return "text" if part.kind == "field" else part.kind
 
 
+def _check_one_slot(template: Template) -> None:
+    """Refuse a template that a pair cannot fill: nothing stands in two slots but by the record."""
+    slots = [name for name in template.fields if name != template.answer_field]
+    if len(slots) != 1:
+        asked = f"train the task {template.taskname!r} on pairs"
+        found = f"the template has the slots {', '.join(slots) or 'none'} for one source"
+        mend = "train it on records: parabench tasks train TABLE --tasks FILE --records FILE"
+        raise UserError(asked, found, mend=mend)
+
+
 def _compose(run: list[TemplatePart], pair: TextPair) -> str:
-    """The run's text; its one field that is not the answer is the source."""
+    """The run's text; its one field that is not the answer is the source (``_check_one_slot``)."""
     source, _ = pair
     return "".join(source if part.kind == "field" else part.value for part in run)
 

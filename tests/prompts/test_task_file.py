@@ -9,7 +9,7 @@ import pytest
 
 from parabench.contracts import UserError
 from parabench.prompts.records import read_records
-from parabench.prompts.task_file import read_tasks
+from parabench.prompts.task_file import read_task_file
 from parabench.prompts.templates import Template, templates_by_name
 
 FIVE_KEYS = {
@@ -51,7 +51,7 @@ NEMO = "model:\n  task_templates:\n" + "\n".join("    " + line for line in YAML.
 )
 def test_the_notebooks_five_keys_are_enough(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
-    (template,) = read_tasks(tmp_path / name)
+    (template,) = read_task_file(tmp_path / name)
     assert template == Template(
         "intent_and_slot", str(FIVE_KEYS["prompt_template"]), 10, (7, 3), None, "label", False
     )
@@ -63,7 +63,7 @@ def test_a_template_that_ends_in_text_has_no_answer(tmp_path: Path) -> None:
             [{**FIVE_KEYS, "prompt_template": "<|VIRTUAL_PROMPT_0|>{x}<|VIRTUAL_PROMPT_1|> end"}]
         )
     )
-    assert read_tasks(tmp_path / "t.json")[0].answer_field is None
+    assert read_task_file(tmp_path / "t.json")[0].answer_field is None
 
 
 def entry(**changes: object) -> str:
@@ -145,7 +145,7 @@ def test_a_bad_tasks_file_is_refused(tmp_path: Path, case: str) -> None:
     name, text, message = BAD_TASKS[case]
     (tmp_path / name).write_text(text)
     with pytest.raises(UserError, match=message) as error:
-        read_tasks(tmp_path / name)
+        read_task_file(tmp_path / name)
     assert name in str(error.value)
 
 
@@ -174,7 +174,7 @@ def test_a_bad_record_names_its_line_and_task(tmp_path: Path, case: str) -> None
     path = tmp_path / "train.jsonl"
     path.write_text(json.dumps(GOOD) + "\n" + json.dumps(content) + "\n")
     (tmp_path / "tasks.yaml").write_text(YAML)
-    templates = templates_by_name(read_tasks(tmp_path / "tasks.yaml"))
+    templates = templates_by_name(read_task_file(tmp_path / "tasks.yaml"))
     with pytest.raises(UserError, match=message) as error:
         list(read_records(path, templates, training=True))
     assert "train.jsonl:2" in str(error.value)
@@ -182,7 +182,7 @@ def test_a_bad_record_names_its_line_and_task(tmp_path: Path, case: str) -> None
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="No such file"):
-        read_tasks(tmp_path / "tasks.toml")
+        read_task_file(tmp_path / "tasks.toml")
     (tmp_path / "tasks.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(UserError, match="not UTF-8"):
-        read_tasks(tmp_path / "tasks.toml")
+        read_task_file(tmp_path / "tasks.toml")
