@@ -32,7 +32,7 @@ LAYERS: tuple[dict[str, str], ...] = (
     {"cli": ""},
     {
         "commands": (
-            "agreement arguments data demo doctor figures filter help_pages "
+            "agreement arguments data demo doctor dry_run figures filter help_pages "
             "installation invariance listing lists map models paired_tests prepare "
             "probe prompts rating reports run search signals task_scoring task_table "
             "task_training tasks terminal training training_data"

@@ -22,6 +22,7 @@ from parabench.commands.arguments import (
     SuiteOption,
     SystemsOption,
 )
+from parabench.commands.dry_run import show_plan
 from parabench.commands.help_pages import examples
 from parabench.commands.lists import optional_names
 from parabench.commands.paired_tests import paired_test_lines
@@ -34,7 +35,11 @@ if TYPE_CHECKING:
     from parabench.report.board import Leaderboard
 
 _DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print the plan, with time and memory, and stop.")
+    bool, typer.Option("--dry-run", help="Print the plan in seconds, and stop; loads no model.")
+]
+_Probe = Annotated[
+    bool,
+    typer.Option("--probe", help="With --dry-run: load the models, estimate time and memory."),
 ]
 
 
@@ -56,6 +61,7 @@ def run_command(
     samples: SamplesOption = None,
     output: RunOutputOption = None,
     dry_run: _DryRun = False,
+    probe: _Probe = False,
 ) -> None:
     """Run a suite: generate, measure, report.
 
@@ -82,8 +88,8 @@ def run_command(
         samples,
     )
     plan = planning.make_plan(request)
-    if dry_run:
-        _show_plan(plan)
+    if dry_run or probe:
+        show_plan(plan, probe)
     elif share.rank:
         runner.run_worker(plan, share)
     else:
@@ -191,36 +197,3 @@ def execute_plan(plan: RunPlan, share: WorkerRank | None = None) -> Leaderboard:
         )
     reports.show_leaderboard(board, plan.folder)
     return board
-
-
-def _show_plan(plan: RunPlan) -> None:
-    """Everything a run would do, and what stands in its way."""
-    from parabench.pipeline import estimates, runner
-    from parabench.pipeline import plan as planning
-
-    done, faults, total = (
-        runner.done_counts(plan),
-        planning.plan_problems(plan),
-        len(plan.data.examples),
-    )
-    typer.echo(f"suite     {plan.suite.name}: {total} examples, data {plan.data.fingerprint[:12]}")
-    typer.echo(f"decoding  {planning.decoding_preset(plan.suite.decoding)}")
-    typer.echo(f"runtime   {plan.runtime.device} {plan.runtime.dtype} seed={plan.runtime.seed}")
-    typer.echo(f"folder    {plan.folder}")
-    for name in plan.systems:
-        state, cost = "MISSING", ""
-        if name not in faults:
-            state = f"{done[(name,)]}/{total} generated"
-            cost = str(estimates.estimate_system(plan, name, plan.data.examples[done[(name,)] :]))
-        typer.echo(f"system    {name:<16} {state:<22} {cost}".rstrip())
-    for name in plan.scorers:
-        measured = sum(done[system, name] for system in plan.systems)
-        state, cost = "MISSING", ""
-        if name not in faults:
-            state = f"{measured}/{total * len(plan.systems)} measured"
-            cost = str(estimates.estimate_scorer(plan, name, total * len(plan.systems) - measured))
-        typer.echo(f"scorer    {name:<16} {state:<22} {cost}".rstrip())
-    for text in faults.values():
-        print_message(f"\n{text}")
-    if faults:
-        raise SystemExit(2)

@@ -35,11 +35,21 @@ def locate(reference: str, lock: Path | None = None) -> Checkpoint:
             f"find the model {reference!r}",
             "no such folder",
             ("a folder with config.json and *.safetensors", "a hub id such as facebook/opt-1.3b"),
-            "check the path, or rebuild the embedded models with: make mini",
+            _command_that_makes(folder),
         )
     commit = hub.resolve_commit(match["name"], match["revision"])
     shown = match["name"] if match["files"] else reference
     return Checkpoint(shown, match["name"], commit, commit, match["files"])
+
+
+def _command_that_makes(folder: Path) -> str:
+    """What makes a checkpoint that belongs in this folder, as far as the path tells."""
+    parts = folder.parts
+    if parts[:2] == ("results", "checkpoints"):
+        return f"parabench train {folder.name} --output {folder}"
+    if parts[-4:-1] == ("parabench", "mini", "models"):
+        return "make mini"
+    return "check the path; a model of your own is written by model.save_pretrained(folder)"
 
 
 def hub_name(reference: str) -> str | None:

@@ -102,6 +102,48 @@ def test_a_dry_run_says_what_is_missing(suite: Path, tmp_path: Path) -> None:
     assert "parabench train softprompt-9" in done.output
 
 
+MISSING_BASE = """
+name = "miss"
+title = "miss"
+systems = ["softprompt-20", "softprompt-111", "zeroshot", "finetuned"]
+controls = ["copy"]
+scorers = ["divergence"]
+headline = "ned"
+[system.zeroshot]
+model = "./nowhere/opt"
+[system.softprompt]
+model = "./nowhere/opt"
+adapters = "results/checkpoints"
+[system.finetuned]
+model = "results/checkpoints/finetuned"
+"""
+
+
+def test_each_missing_thing_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "miss.toml").write_text(MISSING_BASE)
+    (tmp_path / "test.tsv").write_text("the old man\tan old man\nthe red car\ta red car\n")
+    asked = ["run", "--suite", "miss.toml", "--data", "test.tsv", "--device", "cpu", "--dry-run"]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 2
+    assert done.output.count("/nowhere/opt'") == 1
+    assert "for:     softprompt-20, softprompt-111, zeroshot" in done.output
+    assert done.output.count("find the model 'results/checkpoints/finetuned'") == 1
+    assert "parabench train finetuned --output results/checkpoints/finetuned" in done.output
+    assert "make mini" not in done.output
+
+
+def test_a_dry_run_loads_no_model(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("transformers.PreTrainedModel.from_pretrained", refuse)
+    monkeypatch.setattr("safetensors.torch.load_file", refuse)
+    printed = call("run", "--suite", suite, "--device", "cpu", "--dry-run")
+    assert "of weights" in printed
+    assert "--probe" in printed
+
+
 def test_anyones_predictions_are_scored_beside_copy_and_human(tmp_path: Path) -> None:
     records = [
         {

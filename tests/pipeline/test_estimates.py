@@ -87,7 +87,9 @@ def test_a_dry_run_estimates_what_has_a_model_and_writes_nothing(tmp_path: Path)
         "--output",
         tmp_path / "out",
     ]
-    done = CliRunner().invoke(app, ["run", *map(str, options), "--dry-run"], catch_exceptions=False)
+    done = CliRunner().invoke(
+        app, ["run", *map(str, options), "--dry-run", "--probe"], catch_exceptions=False
+    )
     lines = {line.split()[1]: line for line in done.stdout.splitlines()}
     assert lines["zeroshot"].endswith(": fits")
     assert lines["bartscore"].endswith(": fits")
