@@ -118,7 +118,7 @@ def _judgment(row: Mapping[str, Any], identity: str) -> Judgment:
 
 
 def _twitter_para(text: str) -> Iterator[Judgment]:
-    """Shen et al. 2022, JSON Lines: a source, a reference, and candidates with mean votes 0 to 1."""
+    """Shen et al. 2022, JSON Lines: a source, a reference, candidates with mean votes 0 to 1."""
     for number, line in enumerate(_lines(text)):
         row = json.loads(line)
         for place, candidate in enumerate(row["candidates"]):
