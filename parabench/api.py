@@ -76,7 +76,7 @@ class Results:
 
         from parabench.report.assemble import page_data
         from parabench.report.exports import to_parquet
-        from parabench.report.results import load_results
+        from parabench.report.run_reader import load_results
 
         path = self.folder / "samples.parquet"
         to_parquet(page_data(load_results(self.folder), self.leaderboard, ()), path)

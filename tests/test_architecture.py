@@ -58,7 +58,8 @@ LAYERS: tuple[dict[str, str], ...] = (
             "tracking trials validation"
         ),
         "report": (
-            "assemble board card compare exports leaderboard page pagedata published results sample_browser truncation"
+            "assemble board card cells compare comparisons exports latex leaderboard notes page "
+            "pagedata published results run_reader sample_browser terminal truncation verdict"
         ),
         "baselines": "causal controls endpoint options samples sentinels seq2seq vllm",
     },

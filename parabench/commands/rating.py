@@ -31,7 +31,7 @@ def sheet_command(
     Texts in random order without their systems, a key to them, and instructions for raters.
     """
     from parabench.metaeval import rating
-    from parabench.report.results import load_results
+    from parabench.report.run_reader import load_results
     from parabench.store.files import write_atomically
 
     if output.suffix != ".csv":

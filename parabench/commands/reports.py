@@ -63,16 +63,17 @@ def export_report(run: Path, form: str) -> Path:
     """Write one further format into the run folder; returns its path, or its folder where there are
     several files.
     """
-    from parabench.report import assemble, exports
-    from parabench.report.results import load_results
+    from parabench.report import assemble, comparisons, exports
+    from parabench.report.latex import to_latex
+    from parabench.report.run_reader import load_results
     from parabench.store.files import write_atomically
     from parabench.store.records import slug
 
     results = load_results(run)
-    compared = assemble.pairwise_comparisons(results)
+    compared = comparisons.pairwise_comparisons(results)
     board = assemble.build_leaderboard(results, compared)
     if form == "latex":
-        write_atomically(run / "leaderboard.tex", exports.to_latex(board).encode())
+        write_atomically(run / "leaderboard.tex", to_latex(board).encode())
         return run / "leaderboard.tex"
     if form == "parquet":
         statistics = {name: one.statistics for name, one in results.measured.items()}
@@ -134,7 +135,7 @@ def compare_command(
     """
     from parabench.report import assemble
     from parabench.report import compare as comparing
-    from parabench.report.results import load_results
+    from parabench.report.run_reader import load_results
 
     if len(runs) < 2:
         raise UserError("compare runs", f"{len(runs)} run folder", mend="parabench compare RUN RUN")
@@ -185,7 +186,7 @@ def show_leaderboard(board: Leaderboard, folder: Path | None) -> None:
     """The table on standard output, then where the files are."""
     from rich.console import Console
 
-    from parabench.report.leaderboard import print_board
+    from parabench.report.terminal import print_board
 
     print_board(board, Console() if sys.stdout.isatty() else Console(width=_WIDTH))
     if folder:

@@ -1,5 +1,7 @@
-"""What a leaderboard is: rows, columns, their order, and its JSON form, which reads back as an
-equal object.
+"""The leaderboard as data: rows, columns, their order, and its JSON form.
+
+Every output format is a rendering of a ``Leaderboard`` and of nothing else; its JSON form reads
+back as an equal object.
 """
 
 from __future__ import annotations
@@ -7,35 +9,31 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from itertools import product
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from parabench.contracts import Column, Decoding, Score, UserError
+from parabench.contracts import Column, Score, UserError
 from parabench.render.templating import json_ready
 from parabench.report.truncation import TRUNCATION_COLUMN
 
 _BOARD_FORMAT = "parabench leaderboard 1"
-ARROWS = {"up": " ↑", "down": " ↓", "none": ""}
-AGAINST = {
-    "reference": "references",
-    "source": "source",
-    "both": "source and references",
-    "output": "output alone",
-    "samples": "other samples",
-}
+CONFIDENCE_LEVEL = 0.95
+"""Of every interval in a table."""
+SIGNIFICANCE_LEVEL = 0.05
+"""Two systems whose adjusted p-value is below this are told apart."""
 MAIN_WIDTH = 8
-"""How many columns a table holds before it is unreadable."""
+"""Columns of the first table; with more it cannot be read."""
 
 
 @dataclass(frozen=True)
 class LeaderboardRow:
-    """One system: the first and last rank it may hold (None: unranked), its scores, how many
-    examples have them.
+    """One system: its ranks, its scores, and how many examples have them.
 
-    ``seeds`` counts the trainings that stand behind it (0: it was not trained, or nobody knows),
-    ``seen`` says how much of the test set they have met (empty for controls).
+    ``rank`` is the first and the last rank that the tests leave open (None: unranked). Of ``asked``
+    examples, ``scored`` have an answer. ``seeds`` counts the trainings whose mean the row is (0: it
+    was not trained, or that is unknown); ``seen`` says how much of the test set it was trained on
+    (empty for controls).
     """
 
     system: str
@@ -50,11 +48,11 @@ class LeaderboardRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two systems in one column: ``first`` minus ``second``, its paired 95 % interval, and the
-    adjusted p-value.
+    """Two systems in one column: ``first`` minus ``second``, and whether that is more than chance.
 
-    On the headline p is adjusted after Holm (1979) for all pairs; in the other columns after
-    Benjamini and Hochberg (1995) for all pairs of all of them.
+    ``low`` and ``high`` are the paired 95 % interval of the difference, ``p`` is adjusted: on the
+    headline after Holm (1979) for all pairs, in the other columns after Benjamini and Hochberg
+    (1995) for all pairs of all of them.
     """
 
     first: str
@@ -68,13 +66,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """All that is known of a finished comparison; every output format is a rendering of this and
-    nothing else.
+    """All that is known of a finished comparison.
 
-    ``invalid`` maps a column to why it does not rank here, ``signatures`` a column to its settings.
-    ``main`` names the columns of the first table; when empty they are the headline and up to seven
-    others, precisions and recalls apart. ``detectable`` is the difference on the headline that
-    these examples show four times in five, the median over pairs.
+    ``headline`` is the column that ranks. ``invalid`` maps a column to the reason why it does not
+    rank here, ``signatures`` a column to its settings. ``main`` names the columns of the first
+    table; when empty they are the headline and up to seven others, precisions and recalls apart.
+    ``detectable`` is the difference on the headline that these examples show with a probability of
+    .8, the median over pairs.
     """
 
     title: str
@@ -90,288 +88,154 @@ class Leaderboard:
     detectable: float | None = None
 
 
+# ---- order and choice
+
+
+def headline_column(board: Leaderboard) -> Column | None:
+    """The column that ranks; None where the table does not have it."""
+    return next((column for column in board.columns if column.name == board.headline), None)
+
+
 def ordered_rows(board: Leaderboard) -> tuple[LeaderboardRow, ...]:
-    """The rows by the headline column, best first: complete ones, then partial ones, undefined
-    values last in each.
+    """The rows by the headline column, best first.
+
+    Complete rows come before partial ones, whose values are of other examples; within each,
+    undefined values come last. Ties go by name, so that a board has one order.
     """
-    lower_is_better = {column.name: column.better == "down" for column in board.columns}.get(
-        board.headline, False
-    )
+    headline = headline_column(board)
+    lower_is_better = headline is not None and headline.better == "down"
 
     def key(row: LeaderboardRow) -> tuple[bool, bool, float, str]:
         score = row.scores.get(board.headline)
-        defined = score is not None and math.isfinite(score.value)
-        value = score.value if score and defined else 0.0
-        return row.scored < row.asked, not defined, value if lower_is_better else -value, row.system
+        is_partial = row.scored < row.asked
+        if score is None or not math.isfinite(score.value):
+            return is_partial, True, 0.0, row.system
+        return is_partial, False, score.value if lower_is_better else -score.value, row.system
 
     return tuple(sorted(board.rows, key=key))
 
 
 def main_columns(board: Leaderboard) -> tuple[Column, ...]:
-    """The columns of the first table, the headline first: those the suite names, and one at least
-    of each scorer.
+    """The columns of the first table, the headline first.
+
+    They are those that the suite names, and at least one of each scorer, so that what a user asked
+    for by ``--scorers`` is never out of sight.
     """
-    plain = [
-        column.name
-        for column in board.columns
-        if not re.search(r"[-_.](p|r|precision|recall)$", column.name)
-    ]
-    firsts = [*{board.signatures.get(name, name): name for name in reversed(plain)}.values()][::-1]
-    wanted = sorted(plain, key=lambda name: (name != board.headline, name not in firsts))[
-        :MAIN_WIDTH
-    ]
-    names = [board.headline, *(board.main or filter(wanted.__contains__, plain))]
     known = {column.name: column for column in board.columns}
-    told = {board.signatures.get(name) for name in names if name in known}
-    unnamed = [
-        name
-        for name in firsts
-        if board.signatures.get(name) not in told and name != TRUNCATION_COLUMN
-    ]
-    return tuple(
-        known[name]
-        for name in dict.fromkeys([*names, *unnamed * bool(board.main)])
-        if name in known
-    )
+    plain = [name for name in known if not re.search(r"[-_.](p|r|precision|recall)$", name)]
+    # A scorer has one signature for all its columns, so the first of a signature is the first
+    # of a scorer.
+    first_of: dict[str, str] = {}
+    for name in plain:
+        first_of.setdefault(board.signatures.get(name, name), name)
+    firsts = list(first_of.values())
+    if board.main:
+        names = [board.headline, *board.main]
+        shown = {board.signatures.get(name) for name in names if name in known}
+        names += [
+            name
+            for name in firsts
+            if board.signatures.get(name) not in shown and name != TRUNCATION_COLUMN
+        ]
+    else:
+        # The headline, then firsts of scorers, then the rest, until the table is full; what was
+        # chosen is shown in the order of the columns.
+        by_weight = sorted(plain, key=lambda name: (name != board.headline, name not in firsts))
+        chosen = by_weight[:MAIN_WIDTH]
+        names = [board.headline, *(name for name in plain if name in chosen)]
+    return tuple(known[name] for name in dict.fromkeys(names) if name in known)
 
 
-def rank_text(row: LeaderboardRow) -> str:
-    """``"1-3"``: the ranks a system may hold; ``"2"`` where they are one; empty where it is not
-    ranked.
+def select(
+    board: Leaderboard, columns: Sequence[str] = (), rows: Sequence[str] = ()
+) -> Leaderboard:
+    """The board with these columns and rows alone, the columns in this order; all where empty.
+
+    Ranks, tests and warnings stay those of the whole board.
+
+    Raises:
+        UserError: for a column or row that the board does not have.
     """
-    if row.rank is None:
-        return ""
-    low, high = row.rank
-    return str(low) if low == high else f"{low}-{high}"
-
-
-def count_text(row: LeaderboardRow) -> str:
-    """``"500"``, or ``"312/500"`` where not every example has a score."""
-    return str(row.scored) if row.scored == row.asked else f"{row.scored}/{row.asked}"
-
-
-def seeds_text(row: LeaderboardRow) -> str:
-    """How many trainings stand behind a row; ``"1*"`` warns that nothing is known of another
-    seed.
-    """
-    return "" if not row.seeds else "1*" if row.seeds == 1 else str(row.seeds)
-
-
-def row_facts(board: Leaderboard) -> dict[str, Callable[[LeaderboardRow], str]]:
-    """What stands before the scores of every row, by its heading: how many examples, and what was
-    learned from what.
-    """
-    facts: dict[str, Callable[[LeaderboardRow], str]] = {"n": count_text}
-    facts |= {"seeds": seeds_text} if any(row.seeds for row in board.rows) else {}
-    return facts | (
-        {"seen": lambda row: row.seen}
-        if any("/" in row.seen or row.seen == "clean" for row in board.rows)
-        else {}
-    )
-
-
-def reader_notes(board: Leaderboard) -> list[str]:
-    """What has to be known to read the table, sentence by sentence."""
-    ranked = any(row.rank for row in board.rows)
-    ranks = "A rank is the range that the paired tests leave open; the first cluster is bold."
-    found = [ranks if ranked else "Nothing here ranks."]
-    if made := decoding_note(board):
-        found.append(f"Texts: {made}.")
-    if cut := truncation_note(board):
-        found.append(f"The length limit ended some of them: {cut}.")
-    if (references := _references(board)) > 1:
-        found.append(
-            f"Scored against {references - 1} of {references} references, each left out in turn."
+    known_columns = {column.name: column for column in board.columns}
+    known_rows = {row.system: row for row in board.rows}
+    for what, names, known in (
+        ("column", columns, list(known_columns)),
+        ("row", rows, list(known_rows)),
+    ):
+        for name in names:
+            if name not in known:
+                raise UserError(f"show the {what} {name!r}", f"the table has no such {what}", known)
+    if columns:
+        wanted = dict.fromkeys(columns)
+        board = replace(
+            board,
+            columns=tuple(known_columns[name] for name in wanted),
+            main=tuple(wanted),
+            invalid={name: why for name, why in board.invalid.items() if name in wanted},
+            signatures={name: text for name, text in board.signatures.items() if name in wanted},
         )
-    if any(column.against == "samples" for column in board.columns):
-        people = (
-            f", as are {min(references, _samples(board) or references)} texts of people"
-            if references > 1
-            else ""
-        )
-        found.append(
-            f"Samples of a source are compared with one another{people}; all else is about the first sample."
-        )
-    if power := detectable_text(board):
-        found.append(
-            f"These examples show a difference of {power} {board.headline} four times in five."
-        )
-    if any(row.seeds == 1 for row in board.rows):
-        found.append("* one training seed: another might differ by more than the interval says.")
-    if "seen" in row_facts(board):
-        found.append(
-            "Seen: how many of the test examples share a sentence with what the row was trained on."
-        )
-    elif any(row.seen for row in board.rows):
-        found.append("Whether these examples were trained on is unknown.")
-    return found
+    if rows:
+        board = replace(board, rows=tuple(known_rows[name] for name in dict.fromkeys(rows)))
+    return board
 
 
-def decoding_note(board: Leaderboard) -> str:
-    """How the texts were made, ``"beam 4, at most 64 new tokens, seed 0"``; empty where that is not
-    known.
-    """
-    decoding, runtime = board.provenance.get("decoding"), board.provenance.get("runtime")
-    if not isinstance(decoding, Mapping) or not isinstance(runtime, Mapping):
-        return ""
-    usual = asdict(Decoding())
-    told = {key: value for key, value in decoding.items() if usual.get(key) != value}
-    beams, limit = told.pop("num_beams", 1), decoding.get("max_new_tokens")
-    told.pop("max_new_tokens", None)
-    search = (
-        "sampled" if told.pop("do_sample", False) else "greedy" if beams == 1 else f"beam {beams}"
-    )
-    search = f"{samples} samples a source" if (samples := told.pop("samples", 1)) > 1 else search
-    parts = [
-        search,
-        f"at most {limit} new tokens",
-        *(f"{key} {value}" for key, value in sorted(told.items())),
-    ]
-    return ", ".join([*parts, f"seed {runtime.get('seed')}", *_apart(board)])
-
-
-def _apart(board: Leaderboard) -> Iterator[str]:
-    """The systems that compute in another arithmetic than the rest."""
-    for key, signature in board.provenance.items():
-        found = re.search(r"\|dtype:([^|]*)", signature) if key.startswith("system ") else None
-        if found:
-            yield f"{key.removeprefix('system ')} in {found[1]}"
-
-
-def truncation_note(board: Leaderboard) -> str:
-    """Which systems' outputs the length limit ended, ``"bart 12.5 %"``; empty where none were."""
-    scores = [
-        (row.system, row.scores[TRUNCATION_COLUMN].value)
-        for row in ordered_rows(board)
-        if TRUNCATION_COLUMN in row.scores
-    ]
-    return ", ".join(f"{system} {value:.1f} %" for system, value in scores if value > 0)
-
-
-def _references(board: Leaderboard) -> int:
-    data = board.provenance.get("data")
-    count = data.get("references") if isinstance(data, Mapping) else 0
-    return count if isinstance(count, int) else 0
-
-
-def _samples(board: Leaderboard) -> int:
-    """How many samples a source has; 0 where there is one text, or nobody knows."""
-    decoding = board.provenance.get("decoding")
-    count = decoding.get("samples") if isinstance(decoding, Mapping) else 0
-    return count if isinstance(count, int) and count > 1 else 0
-
-
-def detectable_text(board: Leaderboard) -> str:
-    """What the examples can show on the headline, ``"1.9"``; empty where there are no two systems
-    to tell apart.
-    """
-    column = next((column for column in board.columns if column.name == board.headline), None)
-    return (
-        ""
-        if board.detectable is None or column is None
-        else _number(board.detectable, column.digits)
-    )
-
-
-def missing_values_note(board: Leaderboard) -> str:
-    """Which cells leave examples out, and why: ``"copy rouge1: 3 of 500 (no reference …)"``; empty
-    where none does.
-    """
-    found: dict[str, list[str]] = {}
-    for row, column in product(ordered_rows(board), board.columns):
-        if (score := row.scores.get(column.name)) and score.undefined:
-            gap = (
-                f"{column.name}: {row.scored - score.undefined} of {row.scored}"
-                + f" ({score.why})" * bool(score.why)
-            )
-            found.setdefault(gap, []).append(row.system)
-    return "; ".join(f"{', '.join(systems)} {gap}" for gap, systems in found.items())
-
-
-def score_text(score: Score | None, column: Column) -> tuple[str, str]:
-    """Value and interval as printed, ``("34.2", "[32.9, 35.6]")``; ``("–", "")`` where
-    undefined.
-    """
-    if score is None or not math.isfinite(score.value):
-        return "–", ""
-    value, low, high = (
-        _number(number, column.digits) for number in (score.value, score.low, score.high)
-    )
-    defined = math.isfinite(score.low) and math.isfinite(score.high)
-    return value, f"[{low}, {high}]" if defined else ""
-
-
-def _number(number: float, digits: int) -> str:
-    return f"{number:.{digits}f}" if abs(number) < 1e7 else f"{number:.3g}"
-
-
-def column_label(board: Leaderboard, column: Column) -> str:
-    """The column's name with its direction and, where it does not rank here, a warning sign."""
-    return column.name + ARROWS[column.better] + (" ⚠" if column.name in board.invalid else "")
-
-
-def is_top(board: Leaderboard, row: LeaderboardRow, column: Column) -> bool:
-    """Whether the cell belongs to the headline's first cluster, the only thing printed bold."""
-    return column.name == board.headline and row.rank is not None and row.rank[0] == 1
+# ---- JSON
 
 
 def board_to_json(board: Leaderboard) -> str:
-    """The whole board, keys sorted, undefined numbers as null; the same board gives the same
-    bytes.
+    """The whole board as JSON, keys sorted, undefined numbers as null.
+
+    The same board gives the same bytes.
     """
-    content = {
-        "format": _BOARD_FORMAT,
-        **asdict(board),
-        "rows": [asdict(row) for row in ordered_rows(board)],
-    }
+    rows = [asdict(row) for row in ordered_rows(board)]
+    content = {"format": _BOARD_FORMAT, **asdict(board), "rows": rows}
     return json.dumps(json_ready(content), sort_keys=True, allow_nan=False, indent=1) + "\n"
 
 
-def flatten_facts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Nested mappings as ``("versions.torch", "2.13.0")`` pairs, keys sorted; anything else as
-    text.
-    """
-    if isinstance(value, Mapping):
-        for key in sorted(value, key=str):
-            yield from flatten_facts(value[key], f"{path}.{key}" if path else str(key))
-    elif value is not None:
-        yield (
-            path,
-            value
-            if isinstance(value, str)
-            else json.dumps(json_ready(value), ensure_ascii=False, default=str),
-        )
-
-
 def board_from_json(text: str) -> Leaderboard:
-    """Read what ``to_json`` wrote; UserError where it is something else."""
+    """Read what ``board_to_json`` wrote.
+
+    Raises:
+        UserError: where the text is something else.
+    """
     try:
         content = json.loads(text)
         if content.pop("format") != _BOARD_FORMAT:
             raise ValueError("another format")
         columns = tuple(Column(**column) for column in content.pop("columns"))
-        rows = tuple(_row(row) for row in content.pop("rows"))
-        compared = tuple(Comparison(**_numbers(one)) for one in content.pop("comparisons", ()))
-        kept = {**content, "main": tuple(content["main"])}
-        return Leaderboard(**kept, columns=columns, rows=rows, comparisons=compared)
+        rows = tuple(_row_from(row) for row in content.pop("rows"))
+        comparisons = content.pop("comparisons", ())
+        compared = tuple(Comparison(**_nulls_as_nan(one)) for one in comparisons)
+        content["main"] = tuple(content["main"])
+        return Leaderboard(**content, columns=columns, rows=rows, comparisons=compared)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
             "read a leaderboard", str(error), [_BOARD_FORMAT], "parabench report RUN"
         ) from None
 
 
-def _row(content: dict[str, Any]) -> LeaderboardRow:
-    scores = {name: _score(score) for name, score in content.pop("scores").items()}
+def _row_from(content: dict[str, Any]) -> LeaderboardRow:
+    scores = {name: Score(**_nulls_as_nan(one)) for name, one in content.pop("scores").items()}
     rank = content.pop("rank")
     return LeaderboardRow(
         **content, scores=scores, rank=None if rank is None else (rank[0], rank[1])
     )
 
 
-def _score(content: dict[str, Any]) -> Score:
-    return Score(**_numbers(content))
-
-
-def _numbers(content: dict[str, Any]) -> dict[str, Any]:
-    """What JSON holds as null is not a number."""
+def _nulls_as_nan(content: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN: ``board_to_json`` writes null for it."""
     return {key: math.nan if value is None else value for key, value in content.items()}
+
+
+def flatten_facts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Nested mappings as pairs such as ``("versions.torch", "2.13.0")``, keys sorted.
+
+    ``path`` is the dotted name of ``value`` itself. None is left out; what is no text is JSON.
+    """
+    if isinstance(value, Mapping):
+        for key in sorted(value, key=str):
+            yield from flatten_facts(value[key], f"{path}.{key}" if path else str(key))
+    elif isinstance(value, str):
+        yield path, value
+    elif value is not None:
+        yield path, json.dumps(json_ready(value), ensure_ascii=False, default=str)

@@ -1,9 +1,7 @@
-"""The Hugging Face model card of an adapter: what it is, how to load it, and its results as the hub
-reads them.
+"""The Hugging Face model card of an adapter: what it is, how to load it, and its results.
 
 The metadata block is huggingface_hub's own (``model-index``, source: huggingface/hub-docs,
-modelcard.md); intervals, which it has no place for, stand in each metric's arguments and in the
-text.
+modelcard.md); intervals, which it has no place for, are in each metric's arguments and in the text.
 """
 
 from __future__ import annotations
@@ -11,18 +9,13 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from parabench.contracts import Signature, UserError
 from parabench.render.escape import markdown, visible
-from parabench.report.board import (
-    AGAINST,
-    Leaderboard,
-    LeaderboardRow,
-    main_columns,
-    rank_text,
-    score_text,
-)
+from parabench.report.board import CONFIDENCE_LEVEL, Leaderboard, LeaderboardRow, main_columns
+from parabench.report.cells import AGAINST, rank_text, score_text
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -30,7 +23,7 @@ if TYPE_CHECKING:
     from parabench.prompts.adapters import Adapter
     from parabench.prompts.facts import AdapterFacts
 
-HOW = """\
+_USAGE = """\
 ```python
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -51,27 +44,35 @@ def to_card(
     licence: str = "",
     data_licence: str = "",
 ) -> str:
-    """The ``README.md`` of an adapter that is called ``name``, with its row of a leaderboard if
-    there is one.
+    """The ``README.md`` of an adapter.
 
-    UserError where the leaderboard has no row of that name, or has scored another prompt under it.
+    Args:
+        adapter: that the card describes.
+        name: of the adapter, which is also its row of the leaderboard.
+        board: with its results; "Not evaluated" without.
+        licence: of the adapter.
+        data_licence: of the data it was trained on.
+
+    Raises:
+        UserError: where ``board`` has no row of that name, or has scored another prompt under it.
     """
     from huggingface_hub import ModelCardData
 
+    facts = adapter.facts
     row = _row(board, name, adapter) if board else None
     data = ModelCardData(
-        base_model=visible(adapter.facts.base.name),
+        base_model=visible(facts.base.name),
         library_name="peft",
         pipeline_tag="text-generation",
         license=visible(licence) or None,
-        tags=["p-tuning" if adapter.facts.encoder else "prompt-tuning", "paraphrase", "parabench"],
+        tags=["p-tuning" if facts.encoder else "prompt-tuning", "paraphrase", "parabench"],
         model_name=visible(name),
         eval_results=_results(board, row) if board and row else None,
     )
     parts = [
         f"# {markdown(name)}",
-        _about(adapter.facts),
-        f"## Load it\n\n{_how(adapter.facts, name)}",
+        _about(facts),
+        f"## Load it\n\n{_usage(facts, name)}",
         f"## Training\n\n{_training(adapter, licence, data_licence)}",
         f"## Results\n\n{_table(board, row) if board and row else 'Not evaluated.'}",
     ]
@@ -80,24 +81,17 @@ def to_card(
 
 
 def _row(board: Leaderboard, name: str, adapter: Adapter) -> LeaderboardRow:
-    for row in board.rows:
-        if row.system == name:
-            scored = dict(
-                Signature.parse(str(board.provenance.get(f"system {name}", name))).items
-            ).get("adapter", "")
-            if not adapter.digest.startswith(scored):
-                found = (
-                    f"the results are of the adapter {scored}, this one is {adapter.digest[:12]}"
-                )
-                raise UserError(
-                    f"write a card for {name!r}", found, mend="run the suite with this adapter"
-                )
-            return row
-    raise UserError(
-        f"write a card for {name!r}",
-        "no such system in the results",
-        [row.system for row in board.rows],
-    )
+    row = next((row for row in board.rows if row.system == name), None)
+    if row is None:
+        known = [row.system for row in board.rows]
+        raise UserError(f"write a card for {name!r}", "no such system in the results", known)
+    signature = Signature.parse(str(board.provenance.get(f"system {name}", name)))
+    # The signature holds the beginning of the adapter's hash; a board without one is believed.
+    scored = dict(signature.items).get("adapter", "")
+    if not adapter.digest.startswith(scored):
+        found = f"the results are of the adapter {scored}, this one is {adapter.digest[:12]}"
+        raise UserError(f"write a card for {name!r}", found, mend="run the suite with this adapter")
+    return row
 
 
 def _results(board: Leaderboard, row: LeaderboardRow) -> list[EvalResult]:
@@ -105,108 +99,106 @@ def _results(board: Leaderboard, row: LeaderboardRow) -> list[EvalResult]:
     from huggingface_hub import EvalResult
 
     data = board.provenance.get("data") or {}
-    shown = [
-        (column, row.scores[column.name])
-        for column in main_columns(board)
-        if column.name in row.scores
-    ]
-    return [
-        EvalResult(
-            task_type="text-generation",
-            task_name="Paraphrase generation",
-            dataset_type="parabench",
-            dataset_name=visible(board.title),
-            dataset_revision=str(data.get("fingerprint", "")) or None,
-            metric_type=visible(column.name),
-            metric_name=f"{visible(column.name)} against {AGAINST[column.against]}",
-            metric_value=score.value,
-            metric_config=visible(score.signature),
-            metric_args={
-                "interval": [score.low, score.high],
-                "level": 0.95,
-                "better": column.better,
-            },
+    found = []
+    for column in main_columns(board):
+        score = row.scores.get(column.name)
+        if score is None or not all(map(math.isfinite, (score.value, score.low, score.high))):
+            continue
+        arguments = {
+            "interval": [score.low, score.high],
+            "level": CONFIDENCE_LEVEL,
+            "better": column.better,
+        }
+        found.append(
+            EvalResult(
+                task_type="text-generation",
+                task_name="Paraphrase generation",
+                dataset_type="parabench",
+                dataset_name=visible(board.title),
+                dataset_revision=str(data.get("fingerprint", "")) or None,
+                metric_type=visible(column.name),
+                metric_name=f"{visible(column.name)} against {AGAINST[column.against]}",
+                metric_value=score.value,
+                metric_config=visible(score.signature),
+                metric_args=arguments,
+            )
         )
-        for column, score in shown
-        if all(map(math.isfinite, (score.value, score.low, score.high)))
-    ]
+    return found
 
 
 def _about(facts: AdapterFacts) -> str:
     count, base = facts.template.total_virtual_tokens, facts.base
     revision = f" at revision {markdown(base.revision)}" if base.revision else ""
     return (
-        f"A soft prompt of {count} virtual tokens that makes {markdown(base.name)}{revision} paraphrase English "
-        f"sentences. The model itself is unchanged; only {count * base.width:,} numbers were learned. It is of no use "
-        "with any other model."
+        f"A soft prompt of {count} virtual tokens that makes {markdown(base.name)}{revision} "
+        "paraphrase English sentences. The model itself is unchanged; only "
+        f"{count * base.width:,} numbers were learned. It is of no use with any other model."
     )
 
 
-def _how(facts: AdapterFacts, name: str) -> str:
-    text = re.sub(r"<\|VIRTUAL_PROMPT_\d+\|>", "", facts.template.prompt_template)
-    asked = text.replace(f"{{{facts.template.answer_field}}}", "").replace(
-        "{source}", "The old man sold his boat."
-    )
-    return HOW.format(base=_literal(facts.base.name), name=_literal(name), prompt=_literal(asked))
+def _usage(facts: AdapterFacts, name: str) -> str:
+    """Code that loads the adapter with PEFT, which puts the virtual tokens in itself."""
+    template = re.sub(r"<\|VIRTUAL_PROMPT_\d+\|>", "", facts.template.prompt_template)
+    prompt = template.replace(f"{{{facts.template.answer_field}}}", "")
+    prompt = prompt.replace("{source}", "The old man sold his boat.")
+    base = _literal(facts.base.name)
+    return _USAGE.format(base=base, name=_literal(name), prompt=_literal(prompt))
 
 
 def _literal(text: str) -> str:
-    """A Python string that ends neither itself nor the code around it."""
+    """A Python string literal that ends neither itself nor the code block around it."""
     return json.dumps(text).replace("`", "\\u0060")
 
 
 def _training(adapter: Adapter, licence: str, data_licence: str) -> str:
     facts = adapter.facts
     losses = [loss for _, loss in facts.loss]
+    loss = f"{losses[0]:.3f} to {losses[-1]:.3f}" if losses else "not recorded"
     rows = {
         "data": facts.data or "not recorded",
         "licence of the data": data_licence or "not stated",
         "licence of this prompt": licence or "not stated",
-        "encoder": ", ".join(f"{key} {value}" for key, value in facts.encoder.items()) or "none",
+        "encoder": _pairs(facts.encoder) or "none",
         "initialiser": facts.initialiser or "not recorded",
         "seed": "not recorded" if facts.seed is None else str(facts.seed),
-        "loss, nats a target token": f"{losses[0]:.3f} to {losses[-1]:.3f}"
-        if losses
-        else "not recorded",
+        "loss, nats a target token": loss,
         "origin": facts.origin or "trained with parabench",
-        "versions": ", ".join(f"{key} {value}" for key, value in facts.versions.items())
-        or "not recorded",
+        "versions": _pairs(facts.versions) or "not recorded",
         "SHA-256 of the weights": adapter.digest,
     }
-    return _markdown_table(
-        ("what", "value"), [(key, markdown(value)) for key, value in rows.items()]
-    )
+    cells = [(key, markdown(value)) for key, value in rows.items()]
+    return _markdown_table(("what", "value"), cells)
+
+
+def _pairs(facts: Mapping[str, object]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in facts.items())
 
 
 def _table(board: Leaderboard, row: LeaderboardRow) -> str:
     lines = []
     for column in main_columns(board):
         value, interval = score_text(row.scores.get(column.name), column)
-        warning = (
-            f"does not rank here: {board.invalid[column.name]}"
-            if column.name in board.invalid
-            else ""
-        )
-        signature = board.signatures.get(column.name, "")
+        why = board.invalid.get(column.name, "")
         cells = (
             column.name,
             f"{value} {interval}".strip(),
             AGAINST[column.against],
             column.better,
-            signature,
-            warning,
+            board.signatures.get(column.name, ""),
+            f"does not rank here: {why}" if why else "",
         )
         lines.append(tuple(map(markdown, cells)))
     rank = f"Rank {rank_text(row)} by {markdown(board.headline)}. " if row.rank else ""
     note = f"\n\n{markdown(board.note)}" if board.note else ""
     head = (
         f"{markdown(board.title)}: {row.scored} of {row.asked} examples. {rank}"
-        "Values stand with 95 % bootstrap intervals; a column with a warning prefers some control to a human."
+        "Values have 95 % bootstrap intervals; a column with a warning prefers some control to a "
+        "human."
     )
     heads = ("column", "value", "compared with", "better", "signature", "warning")
     return f"{head}{note}\n\n{_markdown_table(heads, lines)}"
 
 
-def _markdown_table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _markdown_table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [heads, tuple("---" for _ in heads), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -1,5 +1,4 @@
-"""Runs beside one another: what forbids the comparison, one table of all, and what changed from one
-run to the next.
+"""Runs compared: what forbids it, one table of all, and what changed from one run to the next.
 
 Two runs are comparable when the same examples were paraphrased with the same decoding and scored
 with the same settings. What comes out is again a leaderboard, so that every format prints it.
@@ -10,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from parabench.contracts import Column, Score, Scorer, UserError
-from parabench.report.board import Leaderboard, LeaderboardRow, flatten_facts
+from parabench.report.board import (
+    SIGNIFICANCE_LEVEL,
+    Leaderboard,
+    flatten_facts,
+)
+from parabench.report.notes import uses_decoding
 from parabench.stats.arrays import SeedMean, SystemStatistics, corpus_value
 from parabench.stats.significance import Clusters, difference, holm, paired_test
-
-if TYPE_CHECKING:
-    Statistics = Mapping[str, SystemStatistics]
 
 MUST_AGREE = ("data", "decoding", "normalise", "protocol", "signature")
 """The first part of every field that forbids a comparison when two runs differ in it."""
@@ -28,19 +28,22 @@ MUST_AGREE = ("data", "decoding", "normalise", "protocol", "signature")
 
 @dataclass(frozen=True)
 class PairedStatistics:
-    """What one scorer measured in two runs: statistics by system, one row per example in the same
-    order.
+    """What one scorer measured in two runs, by system.
+
+    Each array has one row per example, in the same order in ``before`` and ``after``.
     """
 
     scorer: Scorer
-    before: Statistics
-    after: Statistics
+    before: Mapping[str, SystemStatistics]
+    after: Mapping[str, SystemStatistics]
 
 
 @dataclass(frozen=True)
 class Change:
-    """One system in one column: ``after`` minus ``before``, the paired 95 % interval of that, and
-    its p-value.
+    """One system in one column of two runs.
+
+    ``low`` and ``high`` are the paired 95 % interval of ``after`` minus ``before``, ``p`` is the
+    p-value that nothing changed.
     """
 
     system: str
@@ -59,24 +62,30 @@ class Change:
     @property
     def is_loss(self) -> bool:
         """Whether the value went the column's worse way."""
-        return (
-            self.difference < 0
-            if self.column.better == "up"
-            else self.column.better == "down" and self.difference > 0
-        )
+        if self.column.better == "up":
+            return self.difference < 0
+        return self.column.better == "down" and self.difference > 0
+
+
+# ---- may they be compared?
 
 
 def differing_fields(first: Leaderboard, second: Leaderboard) -> dict[str, tuple[str, str]]:
-    """All fields in which two boards differ, by dotted name; the signature of a column only where
-    both have it.
+    """All fields in which two boards differ, by dotted name.
+
+    The signature of a column counts only where both have the column, and decoding settings only
+    where both runs decoded anything: texts from a file were made by other means.
     """
     facts = [dict(flatten_facts(_facts(board))) for board in (first, second)]
-    names = sorted(facts[0].keys() | facts[1].keys())
-    pairs = {name: (facts[0].get(name, "absent"), facts[1].get(name, "absent")) for name in names}
-    one_sided = {f"signature.{name}" for name in first.signatures.keys() ^ second.signatures.keys()}
-    return {
-        name: pair for name, pair in pairs.items() if pair[0] != pair[1] and name not in one_sided
-    }
+    not_shared = {f"signature.{name}" for name in first.signatures.keys() ^ second.signatures}
+    decoded = uses_decoding(first) and uses_decoding(second)
+    differing = {}
+    for name in sorted(facts[0].keys() | facts[1].keys()):
+        pair = facts[0].get(name, "absent"), facts[1].get(name, "absent")
+        is_moot = name in not_shared or (name.startswith("decoding.") and not decoded)
+        if pair[0] != pair[1] and not is_moot:
+            differing[name] = pair
+    return differing
 
 
 def _facts(board: Leaderboard) -> dict[str, object]:
@@ -84,32 +93,92 @@ def _facts(board: Leaderboard) -> dict[str, object]:
 
 
 def blocking_differences(first: Leaderboard, second: Leaderboard) -> dict[str, tuple[str, str]]:
-    """The fields of ``differing`` that make a comparison of the two meaningless."""
-    return {
-        name: pair
-        for name, pair in differing_fields(first, second).items()
-        if name.split(".")[0] in MUST_AGREE
-    }
+    """The fields of ``differing_fields`` that make a comparison of the two meaningless."""
+    found = differing_fields(first, second)
+    return {name: pair for name, pair in found.items() if name.split(".")[0] in MUST_AGREE}
 
 
 def check_comparable(boards: Mapping[str, Leaderboard]) -> None:
-    """UserError that names every differing field, unless any two of the runs may be compared."""
+    """Check that any two of these runs may be compared.
+
+    Raises:
+        UserError: naming every field in which two of them differ and may not.
+    """
     for (name, board), (other_name, other) in combinations(boards.items(), 2):
-        if fields := blocking_differences(board, other):
-            found = "; ".join(
-                f"{field}: {one} in {name}, {two} in {other_name}"
-                for field, (one, two) in fields.items()
-            )
+        fields = blocking_differences(board, other)
+        if not fields:
+            continue
+        found = [
+            f"{field}: {one} in {name}, {two} in {other_name}"
+            for field, (one, two) in fields.items()
+        ]
+        raise UserError(
+            f"compare {name} with {other_name}",
+            "; ".join(found),
+            mend="run both with the same data and settings",
+        )
+
+
+def matched_systems(
+    first: Leaderboard, second: Leaderboard, names: tuple[str, str]
+) -> dict[str, str]:
+    """Which system of the first run is compared with which of the second.
+
+    Systems of one name are. Where the runs share none but controls, and each has one system alone,
+    as two scored files have, these two are; controls are compared with themselves.
+
+    Args:
+        first: the earlier run.
+        second: the later run.
+        names: what the user calls the two.
+
+    Raises:
+        UserError: where the runs share no system and one of them has several, or none.
+    """
+    before, after = _systems(first), _systems(second)
+    controls = {row.system for row in first.rows if row.control}
+    shared_controls = controls & {row.system for row in second.rows if row.control}
+    matched = {name: name for name in before if name in after}
+    if not matched:
+        if len(before) != 1 or len(after) != 1:
             raise UserError(
-                f"compare {name} with {other_name}",
-                found,
-                mend="run both with the same data and settings",
+                f"find out what changed from {names[0]} to {names[1]}",
+                "they have no system in common: "
+                f"{', '.join(before) or 'none'} in {names[0]}, "
+                f"{', '.join(after) or 'none'} in {names[1]}",
+                mend="run both with a system of the same name, or each with one system alone",
             )
+        matched = {before[0]: after[0]}
+    return matched | {name: name for name in sorted(shared_controls)}
+
+
+def _systems(board: Leaderboard) -> list[str]:
+    return sorted(row.system for row in board.rows if not row.control)
+
+
+def unmatched_note(first: Leaderboard, second: Leaderboard, matched: Mapping[str, str]) -> str:
+    """Which systems were not compared, since one run alone has them; empty where all were.
+
+    ``matched`` is what ``matched_systems`` found for ``first`` and ``second``.
+    """
+    before = [name for name in _systems(first) if name not in matched]
+    after = [name for name in _systems(second) if name not in matched.values()]
+    parts = []
+    if before:
+        parts.append(f"only in the earlier run: {', '.join(before)}")
+    if after:
+        parts.append(f"only in the later run: {', '.join(after)}")
+    return f"Not compared: {'; '.join(parts)}." if parts else ""
+
+
+# ---- what changed?
 
 
 def side_by_side(boards: Mapping[str, Leaderboard]) -> Leaderboard:
-    """One table of all runs, a row for every system of every run, unranked, in the columns that all
-    of them have.
+    """One table of all runs, unranked: a row for every system, in the columns that all runs have.
+
+    Raises:
+        UserError: where two of them may not be compared.
     """
     check_comparable(boards)
     first = next(iter(boards.values()))
@@ -118,19 +187,19 @@ def side_by_side(boards: Mapping[str, Leaderboard]) -> Leaderboard:
         for column in first.columns
         if all(column in board.columns for board in boards.values())
     ]
-    rows = tuple(
-        replace(row, system=f"{row.system} ({name})", rank=None)
-        for name, board in boards.items()
-        for row in board.rows
-    )
-    provenance = {name: board.provenance for name, board in boards.items()}
-    title, note = (
-        " | ".join(boards),
-        "Rows of several runs; ranks hold within one run only and are left out.",
-    )
-    whole = replace(first, comparisons=(), detectable=None)
+    rows = []
+    for name, board in boards.items():
+        for row in board.rows:
+            rows.append(replace(row, system=f"{row.system} ({name})", rank=None))
     return replace(
-        whole, title=title, note=note, columns=tuple(shared), rows=rows, provenance=provenance
+        first,
+        title=" | ".join(boards),
+        note="Rows of several runs; ranks hold within one run only and are left out.",
+        columns=tuple(shared),
+        rows=tuple(rows),
+        provenance={name: board.provenance for name, board in boards.items()},
+        comparisons=(),
+        detectable=None,
     )
 
 
@@ -140,87 +209,116 @@ def paired_changes(
     resamples: int = 10_000,
     draws: int = 10_000,
     clusters: Clusters = None,
+    matched: Mapping[str, str] | None = None,
 ) -> tuple[Change, ...]:
-    """What changed for each system that both runs have, in every column, paired by example, by
-    whole clusters.
+    """What changed for each system in every column, paired by example.
+
+    Args:
+        pairs: what each scorer measured in both runs.
+        seed: of the bootstrap and of the test.
+        resamples: bootstrap samples of whole clusters.
+        draws: swaps of the randomisation test, of whole clusters.
+        clusters: of the examples; each is one by itself where it is None.
+        matched: the system of the later run by that of the earlier one; equal names where None.
+
+    Raises:
+        UserError: where a system has other numbers of examples in the two runs.
     """
-    return tuple(
-        change
-        for pair in pairs
-        for system in pair.before
-        if system in pair.after
-        for change in _changes(pair, system, seed, resamples, draws, clusters)
-    )
+    changes: list[Change] = []
+    for pair in pairs:
+        names = matched or {name: name for name in pair.before if name in pair.after}
+        for before, after in names.items():
+            if before in pair.before and after in pair.after:
+                one, other = pair.before[before], pair.after[after]
+                label = before if before == after else f"{before} → {after}"
+                how = seed, resamples, draws, clusters
+                changes += _changes(label, pair.scorer, one, other, *how)
+    return tuple(changes)
 
 
 def _changes(
-    pair: PairedStatistics, system: str, seed: int, resamples: int, draws: int, clusters: Clusters
+    label: str,
+    scorer: Scorer,
+    before: SystemStatistics,
+    after: SystemStatistics,
+    seed: int,
+    resamples: int,
+    draws: int,
+    clusters: Clusters,
 ) -> Iterator[Change]:
-    combine, before, after = pair.scorer.combine, pair.before[system], pair.after[system]
     one, other = SeedMean(before), SeedMean(after)
     if len(one) != len(other):
         raise UserError(
-            f"compare {system} in two runs",
+            f"compare {label} in two runs",
             f"{len(one)} examples in one, {len(other)} in the other",
         )
+    combine = scorer.combine
     _, low, high = difference(combine, after, before, seed, resamples, clusters=clusters)
     p = paired_test(combine, after, before, seed, draws, clusters)
-    numbers = zip(
-        corpus_value(combine, one), corpus_value(combine, other), low, high, p, strict=True
-    )
-    for column, row in zip(pair.scorer.columns, numbers, strict=True):
-        yield Change(system, column, *(float(number) for number in row))
+    columns = corpus_value(combine, one), corpus_value(combine, other), low, high, p
+    for column, *row in zip(scorer.columns, *columns, strict=True):
+        yield Change(label, column, *map(float, row))
 
 
 def changes_board(before: Leaderboard, after: Leaderboard, found: Sequence[Change]) -> Leaderboard:
-    """The changes as a table: every cell is after minus before, with its paired interval."""
-    columns = tuple(
-        column for column in after.columns if any(change.column == column for change in found)
-    )
-    names = {row.system: row for board in (before, after) for row in board.rows}
-    rows = [
-        _row(row, [c for c in found if c.system == name], after.signatures)
-        for name, row in names.items()
-    ]
+    """The changes as a table: every cell is after minus before, with its paired interval.
+
+    ``before`` and ``after`` are the boards of the two runs, ``found`` what changed between them.
+    """
+    changed = {change.column for change in found}
+    known = {row.system: row for board in (before, after) for row in board.rows}
+    rows = []
+    for label in dict.fromkeys(change.system for change in found):
+        scores = {}
+        for change in found:
+            if change.system == label:
+                name = change.column.name
+                signature = after.signatures.get(name, "")
+                cell = Score(change.difference, change.low, change.high, signature)
+                scores[name] = cell
+        # Of two systems under different names, the row is the later one's.
+        row = known[label] if label in known else known[label.rpartition(" → ")[2]]
+        rows.append(replace(row, system=label, rank=None, scores=scores))
     return replace(
         after,
         title=f"{after.title}: what changed",
-        note="Every cell is the later run minus the earlier one, with the paired 95 % interval of that difference.",
-        columns=columns,
-        rows=tuple(row for row in rows if row.scores),
+        note=(
+            "Every cell is the later run minus the earlier one, with the paired 95 % interval of "
+            "that difference."
+        ),
+        columns=tuple(column for column in after.columns if column in changed),
+        rows=tuple(rows),
         provenance={"before": before.provenance, "after": after.provenance},
         comparisons=(),
         detectable=None,
     )
 
 
-def _row(
-    row: LeaderboardRow, found: Sequence[Change], signatures: Mapping[str, str]
-) -> LeaderboardRow:
-    scores = {
-        c.column.name: Score(c.difference, c.low, c.high, signatures.get(c.column.name, ""))
-        for c in found
-    }
-    return replace(row, rank=None, scores=scores)
-
-
-def regressions(found: Sequence[Change], column: str, level: float = 0.05) -> tuple[Change, ...]:
-    """The systems that are significantly worse in a column, p-values corrected after Holm over the
-    systems.
+def regressions(
+    found: Sequence[Change], column: str, level: float = SIGNIFICANCE_LEVEL
+) -> tuple[Change, ...]:
+    """The systems that are significantly worse in a column.
 
     A value that is no longer defined is a regression; one that was never defined is not.
+
+    Args:
+        found: all changes between two runs.
+        column: by name.
+        level: of significance, p-values corrected after Holm over the systems.
+
+    Raises:
+        UserError: where nothing changed in a column of that name.
     """
     tested = [change for change in found if change.column.name == column]
     if not tested:
-        raise UserError(
-            f"look for losses in {column!r}",
-            "no such column",
-            sorted({c.column.name for c in found}),
-        )
-    adjusted = holm(np.nan_to_num(np.array([change.p for change in tested]), nan=1.0))
-    lost = [np.isnan(change.after) and not np.isnan(change.before) for change in tested]
-    return tuple(
-        change
-        for change, p, gone in zip(tested, adjusted, lost, strict=True)
-        if gone or (change.is_loss and p < level)
-    )
+        known = sorted({change.column.name for change in found})
+        raise UserError(f"look for losses in {column!r}", "no such column", known)
+    p_values = np.array([change.p for change in tested])
+    # An undefined p says nothing against chance; values that are gone are looked at below.
+    adjusted = holm(np.nan_to_num(p_values, nan=1.0))
+    lost = []
+    for change, p in zip(tested, adjusted, strict=True):
+        is_gone = np.isnan(change.after) and not np.isnan(change.before)
+        if is_gone or (change.is_loss and p < level):
+            lost.append(change)
+    return tuple(lost)

@@ -23,111 +23,121 @@ from parabench.render.templating import (
     script_json,
     template_text,
 )
-from parabench.report import board as boards
-from parabench.report.board import Leaderboard, LeaderboardRow, flatten_facts
+from parabench.report.board import (
+    SIGNIFICANCE_LEVEL,
+    Leaderboard,
+    LeaderboardRow,
+    flatten_facts,
+    headline_column,
+    main_columns,
+    ordered_rows,
+)
+from parabench.report.cells import (
+    AGAINST,
+    ARROWS,
+    count_text,
+    is_top,
+    rank_text,
+    score_text,
+    shared_facts_note,
+    split_facts,
+)
+from parabench.report.notes import missing_values_note, reader_notes, shown_provenance
 from parabench.report.pagedata import PageData
 from parabench.report.sample_browser import sample_browser_data
-
-SIGNIFICANCE_LEVEL = 0.05
-"""A pair of systems whose adjusted p-value is below this is told apart."""
+from parabench.report.verdict import cautions, verdict
 
 
 def page_html(data: PageData) -> str:
     """The page as one HTML document; the same data gives the same bytes."""
-    style, script = (
-        template_text("parabench.render", "page.css"),
-        template_text("parabench.report", "page.js"),
+    style = template_text("parabench.render", "page.css")
+    script = template_text("parabench.report", "page.js")
+    allowed = [f"style-src {csp_hash(style)}", f"script-src {csp_hash(script)}"]
+    page = load_template(
+        "parabench.report", "page.html.j2", visible=visible, rank=rank_text, count=count_text
     )
-    signatures = data.board.signatures
-    return load_template(
-        "parabench.report",
-        "page.html.j2",
-        visible=visible,
-        rank=boards.rank_text,
-        count=boards.count_text,
-    ).render(
+    return page.render(
+        **_table_context(data.board),
         data=data,
-        board=data.board,
-        rows=boards.ordered_rows(data.board),
-        main={column.name for column in boards.main_columns(data.board)},
-        groups=column_groups(data.board),
-        ids={column.name: f"about-{place}" for place, column in enumerate(data.board.columns)},
-        cell=lambda row, column: table_cell(data.board, row, column),
         figures=page_figures(data),
         matrix=pairwise_matrix(data),
         level=SIGNIFICANCE_LEVEL,
-        gaps=boards.missing_values_note(data.board),
-        facts=boards.row_facts(data.board),
-        reading=boards.reader_notes(data.board),
-        undefined={
-            column.name: sum(
-                row.scores[column.name].undefined
-                for row in data.board.rows
-                if column.name in row.scores
-            )
-            for column in data.board.columns
-        },
         shown={row.system for row in data.board.rows if data.shows(row)},
-        signed=[
-            (name, list(group))
-            for name, group in groupby(data.board.columns, lambda c: signatures.get(c.name, ""))
-        ],
-        provenance=list(flatten_facts(data.board.provenance)),
-        against=boards.AGAINST,
-        arrows=boards.ARROWS,
         samples=Markup(script_json(sample_browser_data(data))),
         style=Markup(style),
         script=Markup(script),
-        policy="; ".join(
-            [
-                "default-src 'none'",
-                f"style-src {csp_hash(style)}",
-                f"script-src {csp_hash(script)}",
-                *CSP_CLOSED,
-            ]
-        ),
+        policy="; ".join(["default-src 'none'", *allowed, *CSP_CLOSED]),
     )
 
 
+def _table_context(board: Leaderboard) -> dict[str, Any]:
+    """What the template says about the leaderboard itself."""
+    facts, _ = split_facts(board)
+    signatures = board.signatures
+    by_signature = groupby(board.columns, lambda column: signatures.get(column.name, ""))
+    return {
+        "board": board,
+        "verdict": verdict(board),
+        "cautions": cautions(board),
+        "rows": ordered_rows(board),
+        "main": {column.name for column in main_columns(board)},
+        "groups": column_groups(board),
+        "ids": {column.name: f"about-{place}" for place, column in enumerate(board.columns)},
+        "cell": lambda row, column: table_cell(board, row, column),
+        "gaps": missing_values_note(board),
+        "facts": facts,
+        "shared_facts": shared_facts_note(board),
+        "reading": reader_notes(board),
+        "undefined": {column.name: _undefined_count(board, column) for column in board.columns},
+        "signed": [(name, list(columns)) for name, columns in by_signature],
+        "provenance": list(flatten_facts(shown_provenance(board))),
+        "against": AGAINST,
+        "arrows": ARROWS,
+    }
+
+
+def _undefined_count(board: Leaderboard, column: Column) -> int:
+    scores = [row.scores.get(column.name) for row in board.rows]
+    return sum(score.undefined for score in scores if score)
+
+
 def column_groups(board: Leaderboard) -> list[tuple[str, list[Column]]]:
-    """The headline by itself, then the other columns by what they compare with, main ones first in
-    each group.
+    """The headline by itself, then the other columns by what they compare with.
+
+    Within a group main columns come first.
     """
-    main = boards.main_columns(board)
+    main = main_columns(board)
     rest = sorted(board.columns, key=lambda column: column not in main)
     groups = [("headline", [column for column in main if column.name == board.headline])]
-    for against in boards.AGAINST:
-        groups.append(
-            (against, [c for c in rest if c.against == against and c.name != board.headline])
-        )
+    for against in AGAINST:
+        members = [c for c in rest if c.against == against and c.name != board.headline]
+        groups.append((against, members))
     return [(name, columns) for name, columns in groups if columns]
 
 
 def table_cell(board: Leaderboard, row: LeaderboardRow, column: Column) -> dict[str, Any]:
-    """One cell: text, sorting key, and the ends and middle of its whisker in percent of the
-    column's range.
+    """One cell: its text, its sorting key, and its whisker.
+
+    ``board`` gives the scale of the whisker: its ends and middle are percent of the range that all
+    intervals of the ``column`` span, so that those of different rows can be compared by eye.
     """
     score = row.scores.get(column.name)
-    value, interval = boards.score_text(score, column)
-    ends = [
-        end
-        for other in board.rows
-        if column.name in other.scores
-        for end in _ends(other.scores[column.name])
-    ]
-    low, span = (min(ends), max(ends) - min(ends)) if ends else (0.0, 0.0)
-    whisker = (
-        [round(2 + 96 * (end - low) / span, 1) for end in _ends(score)]
-        if score and span > 0
-        else []
-    )
-    key = score.value if score and math.isfinite(score.value) else None
+    value, interval = score_text(score, column)
+    all_ends = []
+    for other in board.rows:
+        if column.name in other.scores:
+            all_ends += _ends(other.scores[column.name])
+    whisker = []
+    if score and all_ends and max(all_ends) > min(all_ends):
+        low, span = min(all_ends), max(all_ends) - min(all_ends)
+        # Two percent are left at each side, so that no stroke is cut off.
+        whisker = [round(2 + 96 * (end - low) / span, 1) for end in _ends(score)]
     return {
         "value": value,
         "interval": interval,
         "whisker": whisker,
-        "key": key,
-        "top": boards.is_top(board, row, column),
+        "key": score.value if score and math.isfinite(score.value) else None,
+        "top": is_top(board, row, column),
     }
 
 
@@ -141,71 +151,64 @@ def _ends(score: Score) -> list[float]:
 
 
 def page_figures(data: PageData) -> dict[str, Any]:
-    """The plane, wide and narrow (None without such values), and a distribution for every column
-    that has values.
-    """
+    """The plane, and a distribution for every column that has values."""
+    # matplotlib takes a second to import; pages alone need it.
     from parabench.render.figures import distribution_figure
 
-    controls = frozenset(row.system for row in data.board.rows if row.control)
+    board = data.board
+    controls = frozenset(row.system for row in board.rows if row.control)
     names = [
-        row.system
-        for row in boards.ordered_rows(data.board)
-        if row.system in data.values and data.shows(row)
+        row.system for row in ordered_rows(board) if row.system in data.values and data.shows(row)
     ]
-    main = boards.main_columns(data.board)
-    columns = [*main, *(column for column in data.board.columns if column not in main)]
+    main = main_columns(board)
     drawn = []
-    for column in columns:
+    for column in [*main, *(column for column in board.columns if column not in main)]:
         values = {name: data.values[name].get(column.name, ()) for name in names}
         if any(np.isfinite(np.asarray(numbers, float)).any() for numbers in values.values()):
-            drawn.append(
-                (column, Markup(distribution_figure(column, values, controls)), column in main)
-            )
+            figure = Markup(distribution_figure(column, values, controls))
+            drawn.append((column, figure, column in main))
     return {"plane": _plane(data), "distributions": drawn}
 
 
 def _plane(data: PageData) -> dict[str, Any] | None:
+    """The plane drawn wide and narrow; None where no row has both values."""
     from parabench.render.figures import PlanePoint, pareto_front, plane_figure
 
     change, quality = plane_axes(data)
     if change is None or quality is None:
         return None
-    points = [
-        PlanePoint(row.system, row.scores[change.name], row.scores[quality.name], row.control)
-        for row in boards.ordered_rows(data.board)
-        if row.scored == row.asked
-        and data.shows(row)
-        and all(
-            _ends(row.scores[c.name]) if c.name in row.scores else () for c in (change, quality)
-        )
-    ]
+    points = []
+    for row in ordered_rows(data.board):
+        x, y = row.scores.get(change.name), row.scores.get(quality.name)
+        is_complete = row.scored == row.asked and data.shows(row)
+        if is_complete and x and y and _ends(x) and _ends(y):
+            points.append(PlanePoint(row.system, x, y, row.control))
     if not points:
         return None
     front = pareto_front([point for point in points if not point.control], change, quality)
-    drawn = [Markup(plane_figure(points, change, quality, width)) for width in (6.6, 4.2)]
+    widths = (6.6, 4.2)  # inches; the page shows one of the two, by its own width
     return {
         "change": change,
         "quality": quality,
         "front": [point.name for point in front],
-        "drawings": drawn,
+        "drawings": [Markup(plane_figure(points, change, quality, width)) for width in widths],
     }
 
 
 def plane_axes(data: PageData) -> tuple[Column | None, Column | None]:
-    """The columns of change and of quality: those named, else the first against the source and
-    against references.
+    """The columns of change and of quality.
 
-    Overlap with the source counts as change when lower is better.
+    They are those that ``data`` names, else the first against the source and the first against
+    references. Overlap with the source counts as change when lower is better.
     """
-    columns = [*boards.main_columns(data.board), *data.board.columns]
+    columns = [*main_columns(data.board), *data.board.columns]
 
     def first(name: str, against: str) -> Column | None:
-        wanted = [
-            c
-            for c in columns
-            if (c.name == name if name else c.against == against and c.better != "none")
-        ]
-        return wanted[0] if wanted else None
+        for column in columns:
+            is_wanted = column.against == against and column.better != "none"
+            if column.name == name if name else is_wanted:
+                return column
+        return None
 
     return first(data.change, "source"), first(data.quality, "reference")
 
@@ -214,32 +217,35 @@ def plane_axes(data: PageData) -> tuple[Column | None, Column | None]:
 
 
 def pairwise_matrix(data: PageData) -> list[tuple[str, list[dict[str, Any] | None]]]:
-    """For every system against every other: the difference on the headline, its interval, p and the
-    verdict.
-    """
-    column = next((c for c in data.board.columns if c.name == data.board.headline), None)
+    """Every system against every other on the headline: difference, interval, p and outcome."""
+    column = headline_column(data.board)
     if column is None:
         return []
-    pairs = {(c.first, c.second): (c.difference, c.low, c.high, c.p) for c in data.comparisons}
-    pairs |= {(c.second, c.first): (-c.difference, -c.high, -c.low, c.p) for c in data.comparisons}
-    names = [
-        row.system
-        for row in boards.ordered_rows(data.board)
-        if any(row.system in pair for pair in pairs)
-    ]
-    return [(name, [_pair(pairs.get((name, other)), column) for other in names]) for name in names]
+    pairs = {}
+    for one in data.comparisons:
+        pairs[one.first, one.second] = one.difference, one.low, one.high, one.p
+        # The other way round the interval is mirrored, so that its ends change places.
+        pairs[one.second, one.first] = -one.difference, -one.high, -one.low, one.p
+    compared = {name for pair in pairs for name in pair}
+    names = [row.system for row in ordered_rows(data.board) if row.system in compared]
+    matrix = []
+    for name in names:
+        cells = [_pair(pairs.get((name, other)), column) for other in names]
+        matrix.append((name, cells))
+    return matrix
 
 
 def _pair(pair: tuple[float, float, float, float] | None, column: Column) -> dict[str, Any] | None:
     if pair is None or not math.isfinite(pair[3]):
         return None
     difference, low, high, p = pair
-    ahead = difference < 0 if column.better == "down" else difference > 0
-    verdict = "even" if p >= SIGNIFICANCE_LEVEL else "ahead" if ahead else "behind"
-    value, interval = boards.score_text(Score(difference, low, high, ""), column)
+    is_better = difference < 0 if column.better == "down" else difference > 0
+    told_apart = "ahead" if is_better else "behind"
+    outcome = told_apart if p < SIGNIFICANCE_LEVEL else "even"
+    value, interval = score_text(Score(difference, low, high, ""), column)
     return {
         "value": value if difference < 0 else f"+{value}",
         "interval": interval,
         "p": f"{p:.2g}",
-        "verdict": verdict,
+        "verdict": outcome,
     }

@@ -13,12 +13,20 @@ from parabench.report.board import Comparison, Leaderboard, LeaderboardRow
 class PageData:
     """All that the page shows.
 
-    ``texts`` holds for every system what it wrote for each example: one text, one for every turn or
-    sample, or none; ``values`` for system and column one number per example (NaN: undefined),
-    ``cut`` the places of the outputs that the length limit ended. ``quality`` and ``change`` name
-    the axes of the plane; when empty, they are the first columns that measure each. ``anchors`` are
-    the controls that stand beside the systems in figures and examples (None: all); the table has
-    every one. ``total`` is how many examples were scored, where these are a sample of them.
+    Attributes:
+        board: the leaderboard.
+        examples: those whose texts are shown.
+        texts: for every system what it wrote for each example: one text, one for every turn or
+            sample, or none.
+        values: for every system and column one number an example (NaN: undefined).
+        comparisons: the tests on the headline.
+        cut: for every system the places of the outputs that the length limit ended.
+        quality: the column of the vertical axis of the plane; the first against references if
+            empty.
+        change: the column of its horizontal axis; the first against the source if empty.
+        anchors: the controls that are in figures and examples beside the systems (None: all); the
+            table has every one.
+        total: how many examples were scored, where ``examples`` are a sample of them.
     """
 
     board: Leaderboard
@@ -33,5 +41,5 @@ class PageData:
     total: int = 0
 
     def shows(self, row: LeaderboardRow) -> bool:
-        """Whether a system stands in the figures: every one that is no control, and the anchors."""
+        """Whether a row is in the figures: every system, and the controls among ``anchors``."""
         return not row.control or self.anchors is None or row.system in self.anchors

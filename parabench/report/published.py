@@ -1,24 +1,26 @@
-"""Numbers that others printed, shown beside a run's own."""
+"""Numbers that others published, shown beside a run's own."""
 
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tabulate import tabulate
+
 from parabench.contracts import Score, UserError
 from parabench.render.escape import markdown
-from parabench.report.board import Leaderboard, ordered_rows, score_text
+from parabench.report.board import Leaderboard, ordered_rows
+from parabench.report.cells import score_text
 
 LAYOUT = "column,SYSTEM,…  then  examples,N,…  then one line a column, its values as printed"
 
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """A printed table: its systems, how many examples each was scored on, and each column's values
-    as printed.
-    """
+    """A published table; ``examples`` and ``columns`` have one text for each of ``systems``."""
 
     source: str
     systems: tuple[str, ...]
@@ -27,34 +29,36 @@ class PublishedTable:
 
 
 def read_published(path: Path) -> PublishedTable:
-    """Read a CSV file laid out as ``LAYOUT``; raises UserError where it is something else."""
+    """Read a CSV file laid out as ``LAYOUT``.
+
+    Raises:
+        UserError: where the file cannot be read or has another layout.
+    """
+    mend = f"lay it out as {LAYOUT}"
     try:
-        (head, *systems), (_, *examples), *lines = list(
-            csv.reader(path.read_text(encoding="utf-8").splitlines())
-        )
-        columns = {name: tuple(values) for name, *values in lines}
-        numbers = [
-            *map(int, examples),
-            *(float(value) for row in columns.values() for value in row),
-        ]
+        lines = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+        (head, *systems), (_, *examples), *rest = lines
+        columns = {name: tuple(values) for name, *values in rest}
+        # Reading them as numbers proves that they are; what is shown are the texts as printed.
+        numbers: list[float] = [*map(int, examples)]
+        for values in columns.values():
+            numbers += map(float, values)
     except (OSError, ValueError, csv.Error) as error:
-        raise UserError(
-            f"read published numbers from {path}", str(error), mend=f"lay it out as {LAYOUT}"
-        ) from None
+        raise UserError(f"read published numbers from {path}", str(error), mend=mend) from None
     if head != "column" or len(numbers) != len(systems) * (1 + len(columns)):
         found = "lines of unequal length, or another layout"
-        raise UserError(
-            f"read published numbers from {path}", found, mend=f"lay it out as {LAYOUT}"
-        )
+        raise UserError(f"read published numbers from {path}", found, mend=mend)
     return PublishedTable(path.name, tuple(systems), tuple(examples), columns)
 
 
 def published_comparison(board: Leaderboard, published: PublishedTable) -> str:
-    """A Markdown table of every published column that the run has: the published systems, then the
-    run's rows.
-    """
-    from tabulate import tabulate
+    """A Markdown table of the published systems and the run's rows.
 
+    It has every column of ``published`` that ``board`` has too.
+
+    Raises:
+        UserError: where they have no column in common.
+    """
     if not any(column.name in published.columns for column in board.columns):
         raise UserError(
             f"show {published.source} beside {board.title}",
@@ -63,26 +67,28 @@ def published_comparison(board: Leaderboard, published: PublishedTable) -> str:
             "parabench run --scorers paraphrase-opt",
         )
     rows = ordered_rows(board)
-    names = [
-        *(f"{name} ‡" for name in published.systems),
-        *(row.system + " †" * row.control for row in rows),
-    ]
+    names = [f"{name} ‡" for name in published.systems]
+    names += [row.system + (" †" if row.control else "") for row in rows]
     counts = ["examples", *published.examples, *(str(row.scored) for row in rows)]
-    align = ["left", *["right"] * len(names)]
     lines = [counts, *_lines(board, published)]
-    table = tabulate(
-        lines, ["", *map(markdown, names)], "pipe", colalign=align, disable_numparse=True
+    heads = ["", *map(markdown, names)]
+    align = ["left", *["right"] * len(names)]
+    table = tabulate(lines, heads, "pipe", colalign=align, disable_numparse=True)
+    source = markdown(published.source)
+    note = (
+        f"‡ as published ({source}), on other examples than these; † a control. Nothing here ranks."
     )
-    note = f"‡ as published ({markdown(published.source)}), on other examples than these; † a control. Nothing here ranks."
-    return f"# {markdown(board.title)}, beside {markdown(published.source)}\n\n{table}\n\n{note}\n"
+    return f"# {markdown(board.title)}, beside {source}\n\n{table}\n\n{note}\n"
 
 
 def _lines(board: Leaderboard, published: PublishedTable) -> Iterator[list[str]]:
     for column in board.columns:
-        if column.name in published.columns:
-            printed = [
-                Score(float(value), float("nan"), float("nan"), "")
-                for value in published.columns[column.name]
-            ]
-            scores = [*printed, *(row.scores.get(column.name) for row in ordered_rows(board))]
-            yield [markdown(column.name), *(score_text(score, column)[0] for score in scores)]
+        if column.name not in published.columns:
+            continue
+        # Published values go through the same rounding as the run's; they have no interval.
+        printed = published.columns[column.name]
+        scores: list[Score | None] = [
+            Score(float(value), math.nan, math.nan, "") for value in printed
+        ]
+        scores += [row.scores.get(column.name) for row in ordered_rows(board)]
+        yield [markdown(column.name), *(score_text(score, column)[0] for score in scores)]

@@ -1,6 +1,4 @@
-"""What the page's sample browser shows: every text as runs of differences from its source, values
-and flags.
-"""
+"""Data of the page's sample browser: every text as a word diff, values and flags."""
 
 from __future__ import annotations
 
@@ -8,78 +6,91 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.stats import rankdata
 
 from parabench.contracts import Column
 from parabench.render.diff import is_copy, word_diff
 from parabench.render.escape import visible
-from parabench.report import board as boards
+from parabench.report.board import main_columns, ordered_rows
 
 if TYPE_CHECKING:
     from parabench.report.pagedata import PageData
 
 
 def sample_browser_data(data: PageData) -> dict[str, Any]:
-    """All of it as one JSON-ready object; systems in leaderboard order, numbers one digit finer
-    than shown.
+    """All of it as one object that JSON can hold.
+
+    Systems are in the order of the leaderboard; numbers have one digit more than is shown, so that
+    sorting by them hardly ever meets a tie that is none.
     """
-    rows = [row for row in boards.ordered_rows(data.board) if row.system in data.texts]
+    rows = [row for row in ordered_rows(data.board) if row.system in data.texts]
+    names = [row.system for row in rows]
+    columns = data.board.columns
     return {
         "headline": data.board.headline,
-        "columns": [
-            {"name": c.name, "better": c.better, "digits": c.digits} for c in data.board.columns
-        ],
+        "columns": [{"name": c.name, "better": c.better, "digits": c.digits} for c in columns],
         "systems": [
             {"name": visible(row.system), "control": row.control, "shown": data.shows(row)}
             for row in rows
         ],
-        "examples": [
-            _example(data, place, [row.system for row in rows])
-            for place in range(len(data.examples))
-        ],
-        "values": [
-            [_rounded(data, row.system, column) for column in data.board.columns] for row in rows
-        ],
-        "disagreement": [_disagreement(data, row.system) for row in rows],
+        "examples": [_example(data, place, names) for place in range(len(data.examples))],
+        "values": [_system_values(data, name) for name in names],
+        "disagreement": [_disagreement(data, name) for name in names],
     }
 
 
 def _example(data: PageData, place: int, systems: Sequence[str]) -> dict[str, Any]:
     example = data.examples[place]
     source = visible(example.source)
+    outputs = []
+    for name in systems:
+        was_cut = place in data.cut.get(name, ())
+        outputs.append(_output(source, data.texts[name][place], was_cut))
     return {
         "id": visible(example.id),
         "source": source,
-        "references": [word_diff(source, visible(reference)) for reference in example.references],
-        "outputs": [
-            _output(source, data.texts[name][place], place in data.cut.get(name, ()))
-            for name in systems
-        ],
+        "references": [word_diff(source, visible(text)) for text in example.references],
+        "outputs": outputs,
     }
 
 
-def _output(source: str, texts: Sequence[str], cut: bool) -> dict[str, Any]:
+def _output(source: str, texts: Sequence[str], was_cut: bool) -> dict[str, Any]:
     shown = [visible(text) for text in texts if text.strip()]
-    flag = "missing" if not texts else "empty" if len(shown) < len(texts) else "cut" if cut else ""
-    flag = flag or ("copy" if all(is_copy(source, text) for text in shown) else "")
+    # The gravest first: a missing text is also empty, and an empty one may have been cut.
+    if not texts:
+        flag = "missing"
+    elif len(shown) < len(texts):
+        flag = "empty"
+    elif was_cut:
+        flag = "cut"
+    else:
+        flag = "copy" if all(is_copy(source, text) for text in shown) else ""
     return {"texts": [word_diff(source, text) for text in shown], "flag": flag}
 
 
+def _system_values(data: PageData, system: str) -> list[list[float]]:
+    return [_rounded(data, system, column) for column in data.board.columns]
+
+
 def _rounded(data: PageData, system: str, column: Column) -> list[float]:
-    return [
-        round(float(v), column.digits + 1) for v in data.values.get(system, {}).get(column.name, ())
-    ]
+    values = data.values.get(system, {}).get(column.name, ())
+    return [round(float(value), column.digits + 1) for value in values]
 
 
 def _disagreement(data: PageData, system: str) -> list[float]:
-    """How far the main columns part on each example: the largest minus the smallest of its
-    percentile ranks, 0 to 1.
-    """
-    from scipy.stats import rankdata
+    """How far the main columns disagree about each example, 0 to 1.
 
+    It is the largest minus the smallest percentile rank that they give the example among all
+    examples of the system.
+    """
     ranks = []
-    for column in boards.main_columns(data.board):
+    for column in main_columns(data.board):
         values = np.asarray(data.values.get(system, {}).get(column.name, ()), float)
         if column.better != "none" and np.isfinite(values).any():
-            rank = rankdata(values if column.better == "up" else -values, nan_policy="omit")
-            ranks.append(rank / len(values))
-    return (np.fmax.reduce(ranks) - np.fmin.reduce(ranks)).round(3).tolist() if ranks else []
+            signed = values if column.better == "up" else -values
+            ranks.append(rankdata(signed, nan_policy="omit") / len(values))
+    if not ranks:
+        return []
+    # fmax and fmin pass over NaN: a column without a value says nothing about the example.
+    spread = np.fmax.reduce(ranks) - np.fmin.reduce(ranks)
+    return [float(number) for number in spread.round(3)]

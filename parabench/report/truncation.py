@@ -4,33 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
 
 from parabench.contracts import Column, Example, Signature, additive
-
-if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import Float
 
 TRUNCATION_COLUMN = "cut-off"
 
 
 @dataclass(frozen=True)
 class TruncationScorer:
-    """The share of outputs, in percent, that had not come to their end when the limit was reached.
+    """The share of outputs, in percent, that had not ended when the length limit was reached.
 
-    ``cut`` holds the ids of the examples whose outputs were cut; a text alone does not tell.
+    ``cut`` holds the ids of the examples whose outputs were cut: a text alone does not say so.
     """
 
     cut: Collection[str] = ()
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        return (
-            Column(
-                TRUNCATION_COLUMN, "none", "output", 1, "% of outputs that the length limit ended"
-            ),
-        )
+        describe = "% of outputs that the length limit ended"
+        return (Column(TRUNCATION_COLUMN, "none", "output", 1, describe),)
 
     @property
     def signature(self) -> Signature:
@@ -39,32 +35,31 @@ class TruncationScorer:
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 2"]:
+        """For each example 1 or 0, whether its output was cut, and 1 to count it."""
         return TruncationStatistics(bytes(example.id in self.cut for example in examples))[:]
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 2"]) -> Float[np.ndarray, "*draws 1"]:
+        """Percent of the outputs that were cut."""
         sums = statistics.sum(axis=-2)
         return 100 * sums[..., :1] / sums[..., 1:]
 
 
 class TruncationStatistics:
-    """Statistics from whether each output was cut, a byte each: rows of that and of 1, made when
-    asked for.
+    """Statistics of ``TruncationScorer``, held as a byte an output and made when asked for.
+
+    A run may have a million outputs, of which nothing but this byte is kept.
     """
 
     ndim = 2
 
     def __init__(self, cut: bytes | bytearray) -> None:
-        """One byte for each output."""
-        import numpy as np
-
+        """``cut`` has one byte for each output, 1 where the limit ended it."""
         self._cut = np.frombuffer(cut, np.uint8)
 
     def __len__(self) -> int:
         return len(self._cut)
 
     def __getitem__(self, at: Any) -> Float[np.ndarray, "n 2"]:
-        import numpy as np
-
         cut = self._cut[at].astype(float)
         return np.stack([cut, np.ones_like(cut)], axis=-1)

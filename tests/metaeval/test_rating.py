@@ -211,7 +211,7 @@ def test_means_are_of_whole_sources(tmp_path):
 
 def test_the_commands_from_sheet_to_meta(tmp_path, monkeypatch):
     from parabench import cli
-    from parabench.report import results as reading
+    from parabench.report import run_reader as reading
 
     monkeypatch.setattr(reading, "load_results", lambda run: run_results())
     monkeypatch.chdir(tmp_path)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from parabench.contracts import Column, Example, Score, Signature, UserError, additive
-from parabench.report import assemble, board
+from parabench.report import assemble, board, cells, comparisons, notes
 from parabench.report.results import RunResults, ScorerResults, SystemOutput
 from parabench.report.truncation import TruncationScorer
 from parabench.stats import seeds
@@ -55,7 +55,7 @@ def run_results(statistics, cluster=lambda n: str(n), **changes) -> RunResults:
 
 
 def made(found: RunResults) -> board.Leaderboard:
-    return assemble.build_leaderboard(found, assemble.pairwise_comparisons(found))
+    return assemble.build_leaderboard(found, comparisons.pairwise_comparisons(found))
 
 
 def draws(seed: int = 0, shift: float = 0.0, size: int = COUNT) -> np.ndarray:
@@ -90,7 +90,7 @@ def test_the_smallest_difference_is_that_of_theory():
     noise = (noise - noise.mean()) / noise.std(ddof=1)
     found = made(run_results({"a": rows(draws()), "b": rows(draws() + noise)}))
     assert found.detectable == pytest.approx(0.256, rel=0.05)
-    assert "a difference of 0.2" in " ".join(board.reader_notes(found))
+    assert "a true difference of 0.2" in " ".join(notes.reader_notes(found))
     assert made(run_results({"a": rows(draws())})).detectable is None
 
 
@@ -166,23 +166,23 @@ def test_outputs_that_the_limit_ended_are_a_column():
 
 def test_what_was_cut_and_how_many_references_count_stand_above_the_table():
     found = made(run_results({"a": rows(draws())}, data={"references": 3}))
-    told = " ".join(board.reader_notes(found))
+    told = " ".join(notes.reader_notes(found))
     assert "Scored against 2 of 3 references, each left out in turn." in told
     assert "length limit" not in told
     (row,) = found.rows
     cut = replace(row, scores={**row.scores, "cut-off": Score(12.5, 0.0, 20.0, "")})
-    assert "The length limit ended some of them: a 12.5 %." in board.reader_notes(
+    assert "The length limit ended some of them: a 12.5 %." in notes.reader_notes(
         replace(found, rows=(cut,))
     )
 
 
 def test_the_table_says_how_texts_were_made_and_who_computes_otherwise():
     found = made(run_results({"a": rows(draws())}))
-    assert "Texts: beam 4, at most 64 new tokens, seed 0." in board.reader_notes(found)
+    assert "Texts: beam 4, at most 64 new tokens, seed 0." in notes.reader_notes(found)
     apart = replace(
         found, provenance={**found.provenance, "system a": "bart|model:x@1|dtype:float16"}
     )
-    assert "Texts: beam 4, at most 64 new tokens, seed 0, a in float16." in board.reader_notes(
+    assert "Texts: beam 4, at most 64 new tokens, seed 0, a in float16." in notes.reader_notes(
         apart
     )
 
@@ -201,9 +201,9 @@ def test_what_is_known_of_the_training_stands_in_the_row(training, seen, seeds_s
     )
     found = made(run_results({"a": rows(draws())}, outputs={"a": output}))
     (row,) = found.rows
-    assert (row.seen, board.seeds_text(row)) == (seen, seeds_shown)
-    assert ("seen" in board.row_facts(found)) == column
-    assert ("Whether these examples were trained on is unknown." in board.reader_notes(found)) == (
+    assert (row.seen, cells.seeds_text(row)) == (seen, seeds_shown)
+    assert ("seen" in cells.row_facts(found)) == column
+    assert ("Whether these examples were trained on is unknown." in notes.reader_notes(found)) == (
         not column
     )
 

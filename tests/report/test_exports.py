@@ -14,7 +14,8 @@ from hypothesis import given
 
 from parabench.contracts import UserError
 from parabench.render.escape import latex
-from parabench.report.exports import to_latex, to_lm_eval, to_parquet
+from parabench.report.exports import to_lm_eval, to_parquet
+from parabench.report.latex import to_latex
 from tests.support.boards import HOSTILE, PATIENT, small
 from tests.support.pages import page
 
@@ -61,14 +62,14 @@ def test_latex_table():
     lines = to_latex(small()).splitlines()
     assert r"\toprule" in lines
     assert (
-        r"rank & system & n & ibleu $\uparrow$ & bleu $\uparrow$ & self-{}bleu $\downarrow$ & length \\"
+        r"rank & system & ibleu $\uparrow$ & bleu $\uparrow$\parabenchwarning{} & self-{}bleu $\downarrow$ & length & $n$ \\"
         in lines
     )
     row = next(line for line in lines if "bart" in line)
     assert row.startswith(
-        r"1--2 & bart & 500 & \shortstack[r]{$\mathbf{29.5}$\\{\tiny [$28.5, 31.0$]}} & "
+        r"1--2 & bart & \shortstack[r]{$\mathbf{29.5}$\\{\tiny [$28.5, 31.0$]}} & "
     )
-    assert any(line.startswith(r" & \textit{copy} & 500 & \shortstack[r]{$20.5$") for line in lines)
+    assert any(line.startswith(r" & \textit{copy} & \shortstack[r]{$20.5$") for line in lines)
 
 
 @PATIENT

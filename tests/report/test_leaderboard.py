@@ -15,8 +15,10 @@ from rich.console import Console
 from parabench.contracts import Column, UserError
 from parabench.render.escape import csv_text, markdown, markdown_code, visible
 from parabench.report import board as boards
+from parabench.report import cells
 from parabench.report.board import board_from_json, board_to_json
-from parabench.report.leaderboard import board_to_csv, board_to_markdown, print_board
+from parabench.report.leaderboard import board_to_csv, board_to_markdown
+from parabench.report.terminal import print_board
 from tests.support.boards import COLUMNS, HOSTILE, PATIENT, hostile_boards, small
 
 READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -111,32 +113,32 @@ def test_markdown_of_a_small_board():
     assert first[0] == [
         "rank",
         "system",
-        "n",
         "ibleu ↑ (source and references)",
         "bleu ↑ ⚠ (references)",
         "self-bleu ↓ (source)",
         "length (output alone)",
+        "n",
     ]
     assert first[1] == [
         "1-2",
         "softprompt-111",
-        "500",
         "30.2 [29.2, 31.8]",
         "40.0 [39.0, 41.5]",
         "24.0 [23.0, 25.5]",
         "1.10 [0.10, 2.60]",
+        "500",
     ]
     assert first[3][:2] == ["", "copy †"]
     assert first[4] == [
         "",
         "zeroshot",
-        "312/500",
         "99.0 [98.0, 100.5]",
         "1.0 [0.0, 2.5]",
         "2.0 [1.0, 3.5]",
         "–",
+        "312/500",
     ]
-    assert second[0] == ["rank", "system", "n", "rouge1-p ↑ (references)"]
+    assert second[0] == ["rank", "system", "rouge1-p ↑ (references)", "n"]
 
 
 def test_markdown_names_what_does_not_rank_and_how_it_was_made():
@@ -163,7 +165,7 @@ def test_markdown_shows_foreign_text_and_nothing_else(board):
     assert all(len(row) == len(table[0]) for table in tables(text) for row in table)
     for column in board.columns:
         assert any(
-            visible(boards.column_label(board, column)).strip() in head
+            visible(cells.column_label(board, column)).strip() in head
             for table in tables(text)
             for head in table[0]
         )
@@ -280,7 +282,7 @@ def test_terminal_shows_as_many_columns_as_fit_and_names_the_rest():
 def test_terminal_leaks_no_control_character(board):
     plain = terminal(board, width=500, force_terminal=False)
     names = [row.system for row in board.rows] + [
-        boards.column_label(board, column) for column in boards.main_columns(board)
+        cells.column_label(board, column) for column in boards.main_columns(board)
     ]
     assert all(visible(name).strip() in plain for name in names)
     assert not any(unicodedata.category(c) == "Cc" and c != "\n" for c in plain)

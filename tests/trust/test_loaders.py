@@ -21,7 +21,7 @@ from parabench.data.predictions import read_predictions
 from parabench.data.test_sets import read_test_set
 from parabench.pipeline import plan as planning
 from parabench.pipeline import runner
-from parabench.report.results import load_results
+from parabench.report.run_reader import load_results
 from parabench.stats.arrays import seed_mean
 from parabench.store.run_folder import verify_run
 from parabench.suites import suite as suites

@@ -19,9 +19,10 @@ from rich.console import Console
 from parabench.contracts import Column, Example, Score
 from parabench.render.escape import csv_text, markdown, markdown_code, visible
 from parabench.report.board import Leaderboard, LeaderboardRow, board_to_json
-from parabench.report.leaderboard import board_to_csv, board_to_markdown, print_board
+from parabench.report.leaderboard import board_to_csv, board_to_markdown
 from parabench.report.page import page_html
 from parabench.report.pagedata import PageData
+from parabench.report.terminal import print_board
 
 PIECES = (
     "|", "||", "\\", "\\|", "`", "``", "*", "**", "_", "~~", "<b>", "</td>", "<script>alert(1)</script>", "<!--", "-->",

@@ -17,8 +17,10 @@ from parabench.contracts import Column, Signature
 from parabench.pipeline import runner
 from parabench.report import assemble
 from parabench.report.board import board_from_json, board_to_json
-from parabench.report.leaderboard import board_to_csv, board_to_markdown, print_board
+from parabench.report.leaderboard import board_to_csv, board_to_markdown
 from parabench.report.results import ScorerResults
+from parabench.report.run_reader import load_results
+from parabench.report.terminal import print_board
 from parabench.stats import undefined
 from parabench.store.log import load_reasons, load_statistics
 from parabench.store.run_folder import verify_run
@@ -69,7 +71,7 @@ def test_every_table_says_how_many_examples_a_cell_leaves_out(tmp_path, where, c
     faulty = Faulty(math.nan, frozenset(where))
     rows = faulty.measure(plan.data.examples, [example.source for example in plan.data.examples])
     runner.run_plan(plan)
-    results = assemble.load_results(plan.folder)
+    results = load_results(plan.folder)
     measured = {"length": ScorerResults(faulty, "length", {"copy": rows})}
     board = assemble.build_leaderboard(
         type(results)(results.facts, results.examples, results.outputs, measured), ()
@@ -112,7 +114,7 @@ def test_rouge_says_why_an_example_has_no_value(tmp_path):
     plan = replace(plan, data=replace(plan.data, examples=examples))
     runner.run_plan(plan)
     text = "copy rouge1: 5 of 6 (no reference holds a letter a-z or a digit)"
-    board = assemble.build_leaderboard(assemble.load_results(plan.folder), ())
+    board = assemble.build_leaderboard(load_results(plan.folder), ())
     console = Console(width=300, record=True, file=io.StringIO())
     print_board(board, console)
     assert text in console.export_text()

@@ -1,0 +1,139 @@
+"""Paired tests of the systems of a run, and the ranks that they leave open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from parabench.contracts import Column
+from parabench.report.board import CONFIDENCE_LEVEL, SIGNIFICANCE_LEVEL, Comparison
+from parabench.report.results import RunResults, ScorerResults
+from parabench.stats.arrays import corpus_value
+from parabench.stats.significance import (
+    benjamini_hochberg,
+    detectable,
+    ends,
+    holm,
+    paired_tests,
+    rank_clusters,
+)
+
+
+def pairwise_comparisons(results: RunResults) -> tuple[Comparison, ...]:
+    """All pairs of systems and the human, in every column with a better direction.
+
+    Those of the headline come first. Sentinels are left out: they test columns and do not compete.
+    """
+    found: list[Comparison] = []
+    for name in results.measured:
+        found += _unadjusted(results, name)
+    headline = [one for one in found if one.column == results.headline]
+    others = [one for one in found if one.column != results.headline]
+    # The headline decides, so it is protected against any false call (Holm 1979); among the many
+    # tests of the other columns a share of false ones is put up with (Benjamini, Hochberg 1995).
+    return (*_adjusted(headline, holm), *_adjusted(others, benjamini_hochberg))
+
+
+def _unadjusted(results: RunResults, name: str) -> Iterator[Comparison]:
+    """Every pair in every column of one scorer, p-values as they are."""
+    one = results.measured[name]
+    systems = _competing(results, one, "system", "human")
+    pairs = list(combinations(range(len(systems)), 2))
+    if not pairs or all(column.better == "none" for column in one.scorer.columns):
+        return
+    statistics = [one.statistics[system] for system in systems]
+    values = [corpus_value(one.scorer.combine, row) for row in statistics]
+    row_order = list(one.statistics)
+    draws = [results.bootstrap_draws[name][row_order.index(system)] for system in systems]
+    p_values = paired_tests(
+        one.scorer.combine, statistics, pairs, results.seed, results.resamples, results.clusters
+    )
+    for (a, b), p in zip(pairs, p_values, strict=True):
+        difference = values[a] - values[b]
+        # All rows were resampled alike, so these are draws of the paired difference.
+        low, high = ends(draws[a] - draws[b], CONFIDENCE_LEVEL)
+        for place, column in enumerate(one.scorer.columns):
+            if column.better != "none":
+                yield Comparison(
+                    systems[a],
+                    systems[b],
+                    float(difference[place]),
+                    float(low[place]),
+                    float(high[place]),
+                    float(p[place]),
+                    column.name,
+                )
+
+
+def _adjusted(
+    found: Sequence[Comparison],
+    adjust: Callable[[Float[np.ndarray, " M"]], Float[np.ndarray, " M"]],
+) -> list[Comparison]:
+    """The comparisons with p-values adjusted for one another; undefined ones stay undefined."""
+    p = np.array([one.p for one in found], dtype=float)
+    defined = ~np.isnan(p)
+    if defined.any():
+        p[defined] = adjust(p[defined])
+    return [replace(one, p=float(number)) for one, number in zip(found, p, strict=True)]
+
+
+def detectable_difference(results: RunResults) -> float | None:
+    """The difference on the headline that one test finds four times in five: median over pairs."""
+    if results.ranking is None:
+        return None
+    name, place = results.ranking
+    one = results.measured[name]
+    draws = dict(zip(one.statistics, results.bootstrap_draws[name], strict=True))
+    found = []
+    for a, b in combinations(_competing(results, one, "system"), 2):
+        differences = (draws[a] - draws[b])[:, [place]]
+        found.append(detectable(differences)[0])
+    return float(np.median(found)) if found and np.isfinite(found).all() else None
+
+
+# ---- ranks
+
+
+def system_ranks(
+    results: RunResults, compared: tuple[Comparison, ...]
+) -> dict[str, tuple[int, int]]:
+    """The first and the last rank that the tests on the headline leave open, by system."""
+    if results.ranking is None:
+        return {}
+    name, place = results.ranking
+    one = results.measured[name]
+    column = one.scorer.columns[place]
+    systems = _competing(results, one, "system")
+    values = np.array(
+        [corpus_value(one.scorer.combine, one.statistics[system])[place] for system in systems]
+    )
+    worse = _beaten(systems, compared, column)
+    return dict(zip(systems, rank_clusters(values, worse, column.better), strict=True))
+
+
+def _beaten(
+    systems: Sequence[str], compared: Sequence[Comparison], column: Column
+) -> Bool[np.ndarray, "S S"]:
+    """Whether the system of a row is significantly worse than that of a column of the matrix."""
+    worse = np.zeros((len(systems), len(systems)), dtype=bool)
+    for pair in compared:
+        if pair.column != column.name or not {pair.first, pair.second} <= set(systems):
+            continue
+        # The interval draws training seeds, which the test does not: a difference must pass both.
+        is_real = pair.p < SIGNIFICANCE_LEVEL and not pair.low <= 0 <= pair.high
+        if not is_real:
+            continue
+        first, second = systems.index(pair.first), systems.index(pair.second)
+        first_loses = pair.difference < 0 if column.better == "up" else pair.difference > 0
+        loser, winner = (first, second) if first_loses else (second, first)
+        worse[loser, winner] = True
+    return worse
+
+
+def _competing(results: RunResults, one: ScorerResults, *roles: str) -> list[str]:
+    """The rows that a scorer measured and that have one of these roles, by name."""
+    return sorted(name for name in one.statistics if results.outputs[name].role in roles)

@@ -1,0 +1,100 @@
+"""The leaderboard as a LaTeX table that can be input into a paper as it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from parabench.contracts import Column, UserError
+from parabench.render.escape import latex
+from parabench.report.board import (
+    Leaderboard,
+    LeaderboardRow,
+    main_columns,
+    ordered_rows,
+)
+from parabench.report.cells import count_text, is_top, rank_text, score_text
+from parabench.report.notes import reader_notes
+
+_ARROWS = {"up": r" $\uparrow$", "down": r" $\downarrow$", "none": ""}
+_WARNING = r"\parabenchwarning{}"
+_PREAMBLE = r"""% Packages, in the preamble: \usepackage{booktabs,graphicx}
+% (textcomp too, where LaTeX is older than 2020)
+\providecommand{\parabenchwarning}{%
+  \ensuremath{^{\triangle\hspace{-0.62em}\raisebox{0.05em}{\tiny !}\hspace{0.35em}}}}
+"""
+_LABEL = re.compile(r"[A-Za-z0-9:._/+-]+")
+_FITTED = r"""\footnotesize\setlength{\tabcolsep}{3pt}
+\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"""
+
+
+def to_latex(board: Leaderboard, label: str = "tab:parabench") -> str:
+    r"""The main table as LaTeX: intervals under values, the best cluster bold.
+
+    Columns that do not rank are marked, and the caption says why. The table is no wider than the
+    page, and needs the packages that its first line names. ``label`` is what ``\ref`` calls it.
+    Columns and rows are chosen with ``board.select``.
+
+    Raises:
+        UserError: for a label that LaTeX could not refer to.
+    """
+    if not _LABEL.fullmatch(label):
+        raise UserError(
+            f"label the table {label!r}",
+            "other characters than letters, digits and : . _ / + -",
+            mend="give a label such as tab:results",
+        )
+    columns = main_columns(board)
+    heads = ["rank", "system", *(_head(board, column) for column in columns), "$n$"]
+    lines = [
+        r"\begin{table*}",
+        r"\centering",
+        rf"\caption{{{_caption(board, columns)}}}",
+        rf"\label{{{label}}}",
+        _FITTED,
+        rf"\begin{{tabular}}{{rl{'r' * len(columns)}r}}",
+        r"\toprule",
+        " & ".join(heads) + r" \\",
+        r"\midrule",
+        *(_line(board, row, columns) for row in ordered_rows(board)),
+        r"\bottomrule",
+        r"\end{tabular}}",
+        r"\end{table*}",
+    ]
+    return _PREAMBLE + "\n".join(lines) + "\n"
+
+
+def _head(board: Leaderboard, column: Column) -> str:
+    warning = _WARNING if column.name in board.invalid else ""
+    return latex(column.name) + _ARROWS[column.better] + warning
+
+
+def _caption(board: Leaderboard, columns: Sequence[Column]) -> str:
+    sentences = [f"{board.title}.", board.note, "Values with 95 % bootstrap intervals."]
+    if any(row.control for row in board.rows):
+        sentences.append("Controls are in italics.")
+    sentences += reader_notes(board)
+    parts = [latex(" ".join(filter(None, sentences)))]
+    invalid = [column.name for column in columns if column.name in board.invalid]
+    for name in invalid:
+        parts.append(f"{_WARNING} {latex(f'{name} does not rank here: {board.invalid[name]}.')}")
+    return " ".join(parts)
+
+
+def _line(board: Leaderboard, row: LeaderboardRow, columns: Sequence[Column]) -> str:
+    name = latex(row.system)
+    cells = [rank_text(row).replace("-", "--"), rf"\textit{{{name}}}" if row.control else name]
+    cells += [_score(board, row, column) for column in columns]
+    cells.append(count_text(row))
+    return " & ".join(cells) + r" \\"
+
+
+def _score(board: Leaderboard, row: LeaderboardRow, column: Column) -> str:
+    value, interval = score_text(row.scores.get(column.name), column)
+    if value == "–":
+        return "--"
+    # Math mode sets a minus sign where text would set a hyphen.
+    shown = rf"$\mathbf{{{value}}}$" if is_top(board, row, column) else f"${value}$"
+    if not interval:
+        return shown
+    return rf"\shortstack[r]{{{shown}\\{{\tiny [${interval[1:-1]}$]}}}}"

@@ -1,0 +1,194 @@
+"""Notes under a leaderboard: what a reader must know to read it rightly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from parabench.contracts import Decoding, Signature
+from parabench.report.board import Leaderboard, LeaderboardRow, headline_column, ordered_rows
+from parabench.report.cells import number_text, row_facts
+from parabench.report.truncation import TRUNCATION_COLUMN
+
+_FILE_SYSTEM = "file"
+"""The name in the signature of a system whose texts were read from a file."""
+_HASH_SHOWN = 12
+"""Digits of a SHA-256 that are shown, enough to tell two files apart."""
+
+
+def reader_notes(board: Leaderboard) -> list[str]:
+    """What has to be known to read the table, a sentence each."""
+    found = [_rank_note(board)]
+    if texts := decoding_note(board):
+        found.append(f"Texts: {texts}.")
+    if cut := truncation_note(board):
+        found.append(f"The length limit ended some of them: {cut}.")
+    found += _reference_notes(board)
+    if difference := detectable_text(board):
+        # The power of one test at .05. Ranks correct for all pairs, so they need more than this.
+        found.append(
+            f"Of two systems compared alone, a true difference of {difference} {board.headline} "
+            "would be found significant in four of five test sets like this one; a smaller one is "
+            "easily missed, and with more systems, all pairs being corrected for, it takes more."
+        )
+    if any(row.seeds == 1 for row in board.rows):
+        found.append("* one training seed: another might differ by more than the interval says.")
+    found += _leakage_notes(board)
+    return found
+
+
+def _rank_note(board: Leaderboard) -> str:
+    if not any(row.rank for row in board.rows):
+        return "Nothing here ranks."
+    return "A rank is the range that the paired tests leave open; the first cluster is bold."
+
+
+def _reference_notes(board: Leaderboard) -> Iterator[str]:
+    references = _reference_count(board)
+    if references > 1:
+        yield f"Scored against {references - 1} of {references} references, each left out in turn."
+    if any(column.against == "samples" for column in board.columns):
+        people = ""
+        if references > 1:
+            # As many human texts are compared as there are samples, where there are so many.
+            texts = min(references, _sample_count(board) or references)
+            people = f", as are {texts} texts of people"
+        yield (
+            f"Samples of a source are compared with one another{people}; "
+            "all else is about the first sample."
+        )
+
+
+def _leakage_notes(board: Leaderboard) -> Iterator[str]:
+    if "seen" in row_facts(board):
+        yield (
+            "Seen: how many of the test examples share a sentence with what the row was trained on."
+        )
+    elif any(row.seen for row in board.rows):
+        yield "Whether these examples were trained on is unknown."
+
+
+def decoding_note(board: Leaderboard) -> str:
+    """How the texts were made: ``"beam 4, at most 64 new tokens, seed 0"``.
+
+    Of texts that were read from a file it says only that, and which file by its SHA-256. Empty
+    where nothing was decoded or nothing is known.
+    """
+    parts = []
+    if uses_decoding(board) and (settings := _decoding_settings(board)):
+        parts.append(settings)
+    for system, sha256 in file_systems(board).items():
+        parts.append(f"{system} read from a file with the SHA-256 {sha256[:_HASH_SHOWN]}…")
+    return "; ".join(parts)
+
+
+def uses_decoding(board: Leaderboard) -> bool:
+    """Whether any row was written by a system under the run's decoding settings.
+
+    Controls write no text of their own, and a file's texts were made by other means.
+    """
+    from_file = file_systems(board)
+    return any(not row.control and row.system not in from_file for row in board.rows)
+
+
+def file_systems(board: Leaderboard) -> dict[str, str]:
+    """The rows whose texts were read from a file, with its SHA-256."""
+    found = {}
+    for row in ordered_rows(board):
+        signature = board.provenance.get(f"system {row.system}")
+        if isinstance(signature, str) and signature.startswith(f"{_FILE_SYSTEM}|"):
+            settings = dict(Signature.parse(signature).items)
+            found[row.system] = settings.get("sha256", "")
+    return found
+
+
+def shown_provenance(board: Leaderboard) -> Mapping[str, Any]:
+    """The provenance, without decoding settings where no text was made under them."""
+    if uses_decoding(board):
+        return board.provenance
+    return {key: value for key, value in board.provenance.items() if key != "decoding"}
+
+
+def _decoding_settings(board: Leaderboard) -> str:
+    decoding, runtime = board.provenance.get("decoding"), board.provenance.get("runtime")
+    if not isinstance(decoding, Mapping) or not isinstance(runtime, Mapping):
+        return ""
+    defaults = asdict(Decoding())
+    changed = {key: value for key, value in decoding.items() if defaults.get(key) != value}
+    limit = decoding.get("max_new_tokens")
+    changed.pop("max_new_tokens", None)
+    beams = changed.pop("num_beams", 1)
+    sampled = changed.pop("do_sample", False)
+    samples = changed.pop("samples", 1)
+    if samples > 1:
+        search = f"{samples} samples a source"
+    elif sampled:
+        search = "sampled"
+    else:
+        search = "greedy" if beams == 1 else f"beam {beams}"
+    others = [f"{key} {value}" for key, value in sorted(changed.items())]
+    seed = f"seed {runtime.get('seed')}"
+    return ", ".join([search, f"at most {limit} new tokens", *others, seed, *_other_types(board)])
+
+
+def _other_types(board: Leaderboard) -> Iterator[str]:
+    """The systems that compute in another data type than the rest."""
+    for key, signature in board.provenance.items():
+        found = re.search(r"\|dtype:([^|]*)", signature) if key.startswith("system ") else None
+        if found:
+            yield f"{key.removeprefix('system ')} in {found[1]}"
+
+
+def truncation_note(board: Leaderboard) -> str:
+    """Which outputs the length limit ended, ``"bart 12.5 %"``; empty where none were."""
+    found = []
+    for row in ordered_rows(board):
+        score = row.scores.get(TRUNCATION_COLUMN)
+        if score and score.value > 0:
+            found.append(f"{row.system} {score.value:.1f} %")
+    return ", ".join(found)
+
+
+def _reference_count(board: Leaderboard) -> int:
+    data = board.provenance.get("data")
+    count = data.get("references") if isinstance(data, Mapping) else 0
+    return count if isinstance(count, int) else 0
+
+
+def _sample_count(board: Leaderboard) -> int:
+    """How many samples a source has; 0 where there is one text, or that is unknown."""
+    decoding = board.provenance.get("decoding")
+    count = decoding.get("samples") if isinstance(decoding, Mapping) else 0
+    return count if isinstance(count, int) and count > 1 else 0
+
+
+def detectable_text(board: Leaderboard) -> str:
+    """The detectable difference on the headline, ``"1.9"``; empty without two systems."""
+    column = headline_column(board)
+    if board.detectable is None or column is None:
+        return ""
+    return number_text(board.detectable, column.digits)
+
+
+def missing_values_note(board: Leaderboard) -> str:
+    """Which cells leave examples out, and why; empty where none does.
+
+    Such as ``"copy rouge1: 3 of 500 (no reference …)"``.
+    """
+    systems_by_gap: dict[str, list[str]] = {}
+    for row in ordered_rows(board):
+        for column in board.columns:
+            if gap := _gap(row, column.name):
+                systems_by_gap.setdefault(gap, []).append(row.system)
+    parts = [f"{', '.join(systems)} {gap}" for gap, systems in systems_by_gap.items()]
+    return "; ".join(parts)
+
+
+def _gap(row: LeaderboardRow, column: str) -> str:
+    score = row.scores.get(column)
+    if score is None or not score.undefined:
+        return ""
+    reason = f" ({score.why})" if score.why else ""
+    return f"{column}: {row.scored - score.undefined} of {row.scored}{reason}"

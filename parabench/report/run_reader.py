@@ -1,0 +1,187 @@
+"""Reading a run folder, once and verified, into ``RunResults``; no model is needed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from parabench import registry
+from parabench.contracts import BuildContext, Example, UserError
+from parabench.report.results import RunResults, ScorerResults, SystemOutput, shown_positions
+from parabench.report.truncation import TRUNCATION_COLUMN, TruncationScorer, TruncationStatistics
+from parabench.sequences import LazyMap
+from parabench.stats import leave_one_out, seeds
+from parabench.store.files import read_bytes
+from parabench.store.log import load_reasons, load_statistics, log_names, read_finished
+from parabench.store.run_folder import stored_examples
+
+
+def load_results(folder: Path, max_texts: int | None = None) -> RunResults:
+    """Read a run folder, with the texts of at most ``max_texts`` examples (None: of all).
+
+    Raises:
+        UserError: where the folder is no run, or is damaged, or where a scorer measured systems
+            under different settings.
+    """
+    facts = _facts(folder)
+    examples = LazyMap(_example, stored_examples(folder))
+    positions = shown_positions(len(examples), max_texts, facts["runtime"]["seed"])
+    held = {examples[position].id for position in positions}
+    written: dict[str, SystemOutput] = {}
+    truncation: dict[str, TruncationStatistics] = {}
+    for (name,) in log_names(folder, "predictions"):
+        written[name], cut = _output(folder, name, facts, held)
+        if len(cut) == len(examples):
+            truncation[name] = TruncationStatistics(cut)
+    groups = seeds.seed_groups(written)
+    outputs = {row: _merged([written[name] for name in names]) for row, names in groups.items()}
+    harness = TruncationScorer()
+    by_row = _by_row(truncation, groups)
+    measured = _all_measured(folder, groups)
+    measured[TRUNCATION_COLUMN] = ScorerResults(harness, str(harness.signature), by_row)
+    return RunResults(facts, examples, outputs, measured, max_texts)
+
+
+def _merged(outputs: Sequence[SystemOutput]) -> SystemOutput:
+    """The outputs of a row's training seeds as one."""
+    return SystemOutput(
+        texts=_joined([output.texts for output in outputs]),
+        cut=frozenset[str]().union(*(output.cut for output in outputs)),
+        role=outputs[0].role,
+        signature=" and ".join(output.signature for output in outputs),
+        training=tuple(facts for output in outputs for facts in output.training),
+        sampled_texts=_joined([output.sampled_texts for output in outputs]),
+        count=max(output.answered for output in outputs),
+    )
+
+
+def _joined(several: Sequence[Mapping[str, Sequence[str]]]) -> dict[str, list[str]]:
+    """Texts by example, those of all seeds one after another."""
+    joined: dict[str, list[str]] = {}
+    for texts in several:
+        for example, written in texts.items():
+            joined.setdefault(example, []).extend(written)
+    return joined
+
+
+def _by_row(arrays: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Arrays by row of the table: one, or a list of those of its training seeds.
+
+    A row whose seeds do not all have an array is left out: its mean would be of some of them.
+    """
+    found: dict[str, Any] = {}
+    for row, names in groups.items():
+        if all(name in arrays for name in names):
+            several = [arrays[name] for name in names]
+            found[row] = several[0] if len(several) == 1 else several
+    return found
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    """The provenance of the run, of which what every report reads is checked to be there."""
+    path, mend = folder / "provenance.json", "make or finish it with: parabench run"
+    if not path.exists():
+        raise UserError(f"report {folder}", "no provenance.json", mend=mend)
+    try:
+        facts: dict[str, Any] = json.loads(read_bytes(path))
+        texts = [facts["suite"][name] for name in ("title", "note", "headline")]
+        seed = facts["runtime"]["seed"]
+        if not all(isinstance(text, str) for text in texts) or not isinstance(seed, int):
+            raise TypeError
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise UserError(f"report {folder}", "its provenance.json is damaged", mend=mend) from None
+    return facts
+
+
+def _example(record: Mapping[str, Any]) -> Example:
+    references = tuple(record["references"])
+    return Example(record["id"], record["source"], references, record.get("cluster", ""))
+
+
+def _output(
+    folder: Path, name: str, facts: Mapping[str, Any], held: Container[str]
+) -> tuple[SystemOutput, bytearray]:
+    """What a system wrote, and a byte for each of all outputs: whether it was cut.
+
+    Texts are kept of the examples in ``held`` alone; the others are looked at once and let go.
+    """
+    contents = read_finished(folder, "predictions", name)
+    kept: dict[str, Mapping[str, Any]] = {}
+    cut = bytearray(len(contents.records))
+    for place, (example, record) in enumerate(contents.records):
+        cut[place] = not record["finished"]
+        if example in held:
+            kept[example] = record
+    key = contents.identity["key"]
+    texts = {example: leave_one_out.record_texts(record) for example, record in kept.items()}
+    sampled = {example: one["samples"] for example, one in kept.items() if "samples" in one}
+    output = SystemOutput(
+        texts=texts,
+        cut=frozenset(example for example, record in kept.items() if not record["finished"]),
+        role=key["role"],
+        signature=key["signature"],
+        training=(facts.get("training", {}).get(name, {}),),
+        sampled_texts=sampled,
+        count=len(cut),
+    )
+    return output, cut
+
+
+def _all_measured(folder: Path, groups: Mapping[str, Sequence[str]]) -> dict[str, ScorerResults]:
+    """The results of all scorers, in the order of the table."""
+    arrays: dict[str, dict[str, Any]] = {}
+    keys: dict[str, dict[str, Any]] = {}
+    for system, name in log_names(folder, "statistics"):
+        key, array = load_statistics(folder, system, name)
+        arrays.setdefault(name, {})[system] = array
+        keys.setdefault(name, {})[system] = key
+    found = {}
+    for name in sorted(arrays, key=_order):
+        one = _measured(name, keys[name], _by_row(arrays[name], groups))
+        found[name] = replace(one, why=_reasons(folder, name, one, groups))
+    return found
+
+
+def _reasons(
+    folder: Path, name: str, one: ScorerResults, groups: Mapping[str, Sequence[str]]
+) -> dict[str, list[str]]:
+    """By row, why examples have no value, an entry for each of them."""
+    found: dict[str, list[str]] = {}
+    for row in one.statistics:
+        found[row] = []
+        for system in groups[row]:
+            found[row] += load_reasons(folder, system, name).values()
+    return found
+
+
+def _measured(
+    name: str, keys: Mapping[str, Mapping[str, Any]], statistics: Mapping[str, Any]
+) -> ScorerResults:
+    """One scorer with its statistics; UserError where systems have different signatures in it."""
+    signatures = {key["signature"] for key in keys.values()}
+    if len(signatures) > 1:
+        raise UserError(
+            f"compare systems by {name}",
+            f"they were measured with different settings: {'; '.join(sorted(signatures))}",
+            mend="run the same command with all of these systems, so that they are measured alike",
+        )
+    # Older run folders do not say of what the scorer was built: there its name does.
+    built = next(iter(keys.values())).get("built")
+    family, variant = built or registry.split_name("scorer", name)
+    # No options: `combine` must not depend on them, since none are needed to report a run.
+    scorer = registry.plugin_builder("scorer", family)(variant, BuildContext())
+    return ScorerResults(scorer, signatures.pop(), statistics)
+
+
+def _order(name: str) -> tuple[int, str]:
+    """The order of scorers in the table: that of their registry, then by name."""
+    families = list(registry.plugin_table("scorer"))
+    known = [
+        family
+        for family in families
+        if name == family or name.startswith((f"{family}-", f"{family}:"))
+    ]
+    return families.index(max(known, key=len)) if known else len(families), name

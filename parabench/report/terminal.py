@@ -1,0 +1,128 @@
+"""The leaderboard on a terminal, as many columns as it is wide, the headline always among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from parabench.render.escape import visible
+from parabench.report.board import Leaderboard, LeaderboardRow, main_columns, ordered_rows
+from parabench.report.cells import (
+    AGAINST,
+    column_label,
+    is_top,
+    rank_text,
+    score_text,
+    shared_facts_note,
+    split_facts,
+)
+from parabench.report.leaderboard import GAPS
+from parabench.report.notes import missing_values_note, reader_notes
+from parabench.report.verdict import cautions, verdict
+
+if TYPE_CHECKING:
+    from parabench.contracts import Column
+
+_Facts = dict[str, Callable[[LeaderboardRow], str]]
+_UNBOUNDED = 10_000
+"""A width, in characters, that no table has."""
+_MIN_NAME = 8
+"""Characters of a system's name that are left where a terminal is very narrow."""
+
+
+def print_board(board: Leaderboard, console: Console) -> None:
+    """Print the verdict, the main table, and what must be known to read it.
+
+    Colours are the console's: it uses none where its output is no terminal. There, no line ends in
+    blanks.
+    """
+    if console.is_terminal or console.record:
+        _print(board, console)
+        return
+    # rich fills the lines of a table with blanks, which a terminal hides and a file keeps.
+    with console.capture() as captured:
+        _print(board, console)
+    for line in captured.get().splitlines():
+        console.file.write(f"{line.rstrip()}\n")
+
+
+def _print(board: Leaderboard, console: Console) -> None:
+    def say(text: str, style: str = "") -> None:
+        console.print(Text(visible(text), style=style))
+
+    say(board.title, "bold")
+    say(" ".join(verdict(board)), "bold")
+    for sentence in cautions(board):
+        say(f"- {sentence}")
+    columns, facts = _fitting(board, console)
+    console.print()
+    console.print(_table(board, columns, facts))
+    console.print()
+    shown = [column.name for column in columns]
+    for name, why in sorted(board.invalid.items()):
+        if name in shown:
+            say(f"⚠ {name} does not rank here: {why}")
+    if gaps := missing_values_note(board):
+        say(f"{GAPS} {gaps}")
+    notes = [shared_facts_note(board), *reader_notes(board), board.note]
+    for sentence in filter(None, notes):
+        say(sentence, "dim")
+    if hidden := [column.name for column in board.columns if column.name not in shown]:
+        say(f"Not shown here, in the files: {', '.join(hidden)}", "dim")
+    # Columns out of sight that are not valid are named too, without the reasons, which are many.
+    if others := sorted(set(board.invalid) - set(shown)):
+        say(f"⚠ Of these, not valid here: {', '.join(others)}", "dim")
+
+
+def _fitting(board: Leaderboard, console: Console) -> tuple[list[Column], _Facts]:
+    """As many main columns and differing facts as the console is wide.
+
+    Columns go first, from the right, then facts; the headline, which is the first column, stays.
+    """
+    columns = list(main_columns(board))
+    facts, _ = split_facts(board)
+    unbounded = console.options.update(max_width=_UNBOUNDED)
+
+    def is_too_wide() -> bool:
+        table = _table(board, columns, facts)
+        return console.measure(table, options=unbounded).maximum > console.width
+
+    while is_too_wide() and (columns[1:] or facts):
+        if columns[1:]:
+            columns.pop()
+        else:
+            facts.popitem()
+    return columns, facts
+
+
+def _table(board: Leaderboard, columns: Sequence[Column], facts: _Facts) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("rank", justify="right", no_wrap=True)
+    # Where even the headline does not fit, names are cut, never numbers.
+    table.add_column("system", no_wrap=True, overflow="ellipsis", min_width=_MIN_NAME)
+    for column in columns:
+        head = f"{visible(column_label(board, column))}\n{AGAINST[column.against]}"
+        texts = [_cell(board, row, column).plain for row in board.rows]
+        needed = max(map(cell_len, [*head.split("\n"), *texts]))
+        table.add_column(Text(head), justify="right", no_wrap=True, min_width=needed)
+    for head in facts:
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in ordered_rows(board):
+        name = visible(row.system) + (" †" if row.control else "")
+        cells = [_cell(board, row, column) for column in columns]
+        shown_facts = [Text(visible(text(row))) for text in facts.values()]
+        style = "italic" if row.control else ""
+        table.add_row(rank_text(row), Text(name, style=style), *cells, *shown_facts)
+    return table
+
+
+def _cell(board: Leaderboard, row: LeaderboardRow, column: Column) -> Text:
+    value, interval = score_text(row.scores.get(column.name), column)
+    bold = "bold" if is_top(board, row, column) else ""
+    return Text.assemble((value, bold), (f" {interval}" if interval else "", "dim"))
