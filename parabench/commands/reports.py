@@ -4,6 +4,7 @@ model.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -146,19 +147,30 @@ def compare_command(
     worse = [
         name
         for name in others
-        if _show_changes(found[first], found[name], boards[first], boards[name], fail_if_worse)
+        if _show_changes(
+            (first, name),
+            (found[first], found[name]),
+            (boards[first], boards[name]),
+            fail_if_worse,
+        )
     ]
     raise SystemExit(1 if worse else 0)
 
 
 def _show_changes(
-    one: RunResults, other: RunResults, before: Leaderboard, after: Leaderboard, gate: str | None
+    names: tuple[str, str],
+    results: tuple[RunResults, RunResults],
+    boards: tuple[Leaderboard, Leaderboard],
+    gate: str | None,
 ) -> bool:
-    """Show what changed from one run to another; whether a system got significantly worse in the
-    gated column.
+    """Show what changed from one run to another.
+
+    Returns whether a system got significantly worse in the column ``gate``, where there is one.
     """
     from parabench.report import compare as comparing
 
+    one, other = results
+    matched = comparing.matched_systems(*boards, names)
     pairs = [
         comparing.PairedStatistics(
             one.measured[name].scorer,
@@ -168,26 +180,37 @@ def _show_changes(
         for name in one.measured
         if name in other.measured
     ]
-    found = comparing.paired_changes(pairs, one.seed, clusters=one.clusters)
-    if not found:
-        return False
-    show_leaderboard(comparing.changes_board(before, after, found), None)
+    found = comparing.paired_changes(pairs, one.seed, clusters=one.clusters, matched=matched)
+    comparing.check_compared(found, boards[0], names)
+    show_leaderboard(comparing.changes_board(*boards, found), None)
+    if left_out := comparing.unmatched_note(*boards, matched):
+        typer.echo(left_out)
     if gate is None:
         return False
-    lost = comparing.regressions(found, one.headline if gate == "headline" else gate)
+    column = one.headline if gate == "headline" else gate
+    comparing.check_compared(found, boards[0], names, column)
+    # Controls cannot get worse; among the tests they would only make the correction stricter.
+    controls = {row.system for row in boards[0].rows if row.control}
+    systems = [change for change in found if change.system not in controls]
+    lost = comparing.regressions(systems, column)
     for change in lost:
-        typer.echo(
-            f"worse: {change.system} {change.column.name} by {abs(change.difference):.3f} (p {change.p:.4f})"
-        )
+        amount = f"{abs(change.difference):.3f} (p {change.p:.4f})"
+        typer.echo(f"worse: {change.system} {change.column.name} by {amount}")
     return bool(lost)
 
 
 def show_leaderboard(board: Leaderboard, folder: Path | None) -> None:
-    """The table on standard output, then where the files are."""
+    """The table on standard output, then where the files are.
+
+    Without a folder it is a comparison of runs, on which there is no verdict. On a pipe it is as
+    wide as ``COLUMNS`` says, which rich reads itself.
+    """
     from rich.console import Console
 
     from parabench.report.terminal import print_board
 
-    print_board(board, Console() if sys.stdout.isatty() else Console(width=_WIDTH))
+    knows_width = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    console = Console(width=None if knows_width else _WIDTH)
+    print_board(board, console, with_verdict=folder is not None)
     if folder:
         typer.echo(f"\n{folder}/report.html  leaderboard.md  leaderboard.csv  leaderboard.json")

@@ -171,6 +171,33 @@ def unmatched_note(first: Leaderboard, second: Leaderboard, matched: Mapping[str
     return f"Not compared: {'; '.join(parts)}." if parts else ""
 
 
+def check_compared(
+    found: Sequence[Change], board: Leaderboard, names: tuple[str, str], column: str = ""
+) -> None:
+    """Check that some system was compared, so that no gate passes by default.
+
+    Args:
+        found: all changes between two runs.
+        board: of the first run, which says what is a control.
+        names: what the user calls the two runs.
+        column: in which a system must have been compared; any where empty.
+
+    Raises:
+        UserError: where only controls were compared, or nothing.
+    """
+    controls = {row.system for row in board.rows if row.control}
+    known = {change.column.name for change in found}
+    if column and column not in known:
+        raise UserError(f"look for losses in {column!r}", "no such column", sorted(known))
+    tested = {one.system for one in found if column in ("", one.column.name)}
+    if not tested - controls:
+        raise UserError(
+            f"find out what changed from {names[0]} to {names[1]}",
+            f"no system has {column or 'a column'} on all examples of both runs",
+            mend="finish both runs with the same scorers: parabench run",
+        )
+
+
 # ---- what changed?
 
 

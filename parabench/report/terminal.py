@@ -36,30 +36,34 @@ _MIN_NAME = 8
 """Characters of a system's name that are left where a terminal is very narrow."""
 
 
-def print_board(board: Leaderboard, console: Console) -> None:
+def print_board(board: Leaderboard, console: Console, with_verdict: bool = True) -> None:
     """Print the verdict, the main table, and what must be known to read it.
 
-    Colours are the console's: it uses none where its output is no terminal. There, no line ends in
-    blanks.
+    Args:
+        board: that is printed.
+        console: decides the width and the colours: none where its output is no terminal. There, no
+            line ends in blanks.
+        with_verdict: False for a table of several runs, which are not ranked together.
     """
     if console.is_terminal or console.record:
-        _print(board, console)
+        _print(board, console, with_verdict)
         return
     # rich fills the lines of a table with blanks, which a terminal hides and a file keeps.
     with console.capture() as captured:
-        _print(board, console)
+        _print(board, console, with_verdict)
     for line in captured.get().splitlines():
         console.file.write(f"{line.rstrip()}\n")
 
 
-def _print(board: Leaderboard, console: Console) -> None:
+def _print(board: Leaderboard, console: Console, with_verdict: bool) -> None:
     def say(text: str, style: str = "") -> None:
         console.print(Text(visible(text), style=style))
 
     say(board.title, "bold")
-    say(" ".join(verdict(board)), "bold")
-    for sentence in cautions(board):
-        say(f"- {sentence}")
+    if with_verdict:
+        say(" ".join(verdict(board)), "bold")
+        for sentence in cautions(board):
+            say(f"- {sentence}")
     columns, facts = _fitting(board, console)
     console.print()
     console.print(_table(board, columns, facts))
@@ -102,12 +106,14 @@ def _fitting(board: Leaderboard, console: Console) -> tuple[list[Column], _Facts
 
 
 def _table(board: Leaderboard, columns: Sequence[Column], facts: _Facts) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column("rank", justify="right", no_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("rank", justify="right", no_wrap=True, min_width=len("rank"))
     # Where even the headline does not fit, names are cut, never numbers.
     table.add_column("system", no_wrap=True, overflow="ellipsis", min_width=_MIN_NAME)
     for column in columns:
-        head = f"{visible(column_label(board, column))}\n{AGAINST[column.against]}"
+        # "source and references" in two lines is no wider than most values.
+        against = AGAINST[column.against].replace("source and ", "source and\n")
+        head = f"{visible(column_label(board, column))}\n{against}"
         texts = [_cell(board, row, column).plain for row in board.rows]
         needed = max(map(cell_len, [*head.split("\n"), *texts]))
         table.add_column(Text(head), justify="right", no_wrap=True, min_width=needed)

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from parabench import cli
 from parabench.contracts import Column, UserError
 from parabench.report import compare
 from parabench.report.leaderboard import board_to_markdown
@@ -125,3 +127,84 @@ def test_changes_print_like_any_board():
     assert "what changed" in text
     assert "| bart" in text
     assert "zeroshot" not in text
+
+
+TEST_SET = "\n".join(
+    f"The {noun} {verb} the house.\tThe house was {past} by the {noun}.\tIt was the {noun} that {verb} the house."
+    for noun, verb, past in (
+        ("farmer", "sold", "sold"),
+        ("painter", "saw", "seen"),
+        ("teacher", "bought", "bought"),
+        ("banker", "left", "left"),
+        ("baker", "took", "taken"),
+        ("doctor", "built", "built"),
+        ("lawyer", "painted", "painted"),
+        ("sailor", "found", "found"),
+    )
+)
+
+
+def scored(folder, name: str, texts: list[str], out: str) -> None:
+    (folder / "test.tsv").write_text(TEST_SET + "\n")
+    (folder / f"{name}.txt").write_text("\n".join(texts) + "\n")
+    arguments = ["score", str(folder / f"{name}.txt"), "--data", str(folder / "test.tsv")]
+    done = CliRunner().invoke(
+        cli.app, [*arguments, "--scorers", "ibleu", "--output", str(folder / out)]
+    )
+    assert done.exit_code == 0, done.output
+
+
+def lines(column: int) -> list[str]:
+    return [line.split("\t")[column] for line in TEST_SET.splitlines()]
+
+
+def test_two_scored_files_of_other_names_are_compared(tmp_path):
+    """Two runs of one system each: these two are compared, and the gate sees that one is worse."""
+    scored(tmp_path, "good", lines(1), "before")
+    scored(tmp_path, "bad", ["Nothing at all."] * 8, "after")
+    runs = [str(tmp_path / "before"), str(tmp_path / "after")]
+    done = CliRunner().invoke(cli.app, ["compare", *runs])
+    assert done.exit_code == 0, done.output
+    assert "good → bad" in done.output
+    gated = CliRunner().invoke(cli.app, ["compare", *runs, "--fail-if-worse", "headline"])
+    assert gated.exit_code == 1
+    assert "worse: good → bad ibleu" in gated.output
+    back = CliRunner().invoke(cli.app, ["compare", *runs[::-1], "--fail-if-worse", "headline"])
+    assert back.exit_code == 0
+
+
+def named(*names: str, controls=("copy",)):
+    rows = [replace(small().rows[1], system=name) for name in names]
+    return small(rows=tuple(rows) + tuple(replace(small().rows[0], system=c) for c in controls))
+
+
+def test_runs_that_share_only_controls_are_refused():
+    names = ("one", "two")
+    assert compare.matched_systems(named("a"), named("b"), names) == {"a": "b", "copy": "copy"}
+    assert compare.matched_systems(named("a", "b"), named("b"), names) == {
+        "b": "b",
+        "copy": "copy",
+    }
+    for one, other in ((named("a", "b"), named("c")), (named("a"), named()), (named(), named())):
+        with pytest.raises(UserError, match="no system in common"):
+            compare.matched_systems(one, other, names)
+    note = compare.unmatched_note(named("a", "b"), named("b", "c"), {"b": "b"})
+    assert note == "Not compared: only in the earlier run: a; only in the later run: c."
+
+
+def test_a_gate_that_saw_no_system_does_not_pass():
+    changes = [replace(one, system="copy") for one in found(2.0)]
+    with pytest.raises(UserError, match="no system has bleu on all examples"):
+        compare.check_compared(changes, named("a"), ("one", "two"), "bleu")
+    with pytest.raises(UserError, match="no such column"):
+        compare.check_compared(changes, named("a"), ("one", "two"), "nope")
+    with pytest.raises(UserError, match="a column on all examples"):
+        compare.check_compared([], named("a"), ("one", "two"))
+
+
+def test_settings_of_a_decoder_do_not_part_runs_of_files():
+    """A file's texts were not made under the run's decoding settings, whatever those are."""
+    mine = {"system softprompt-111": "file|sha256:abc", "decoding": {"num_beams": 4}}
+    one = small(rows=small().rows[:2], provenance=mine)
+    other = small(rows=small().rows[:2], provenance=mine | {"decoding": {"num_beams": 1}})
+    assert compare.blocking_differences(one, other) == {}

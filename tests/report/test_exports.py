@@ -14,8 +14,10 @@ from hypothesis import given
 
 from parabench.contracts import UserError
 from parabench.render.escape import latex
+from parabench.report.board import select
 from parabench.report.exports import to_lm_eval, to_parquet
 from parabench.report.latex import to_latex
+from parabench.report.leaderboard import board_to_csv, board_to_markdown
 from tests.support.boards import HOSTILE, PATIENT, small
 from tests.support.pages import page
 
@@ -122,3 +124,28 @@ def test_parquet_holds_every_sample_value_and_statistic(tmp_path):
     assert rows["bart", "e2"]["cut"]
     facts = json.loads(table.schema.metadata[b"parabench"])
     assert facts["signatures"] == {"bleu": "bleu|refs:4"}
+
+
+def test_latex_marks_and_explains_columns_that_do_not_rank():
+    text = to_latex(small(), label="tab:mine")
+    head = next(line for line in text.splitlines() if line.startswith("rank &"))
+    assert [cell.strip() for cell in head.split("&") if "warning" in cell] == [
+        r"bleu $\uparrow$\parabenchwarning{}"
+    ]
+    caption = next(line for line in text.splitlines() if line.startswith(r"\caption"))
+    assert r"\parabenchwarning{} bleu does not rank here: copy beats human." in caption
+    assert r"\label{tab:mine}" in text
+    assert r"\usepackage{booktabs,graphicx}" in text.splitlines()[0]
+    with pytest.raises(UserError, match="label the table"):
+        to_latex(small(), label="}\\input{x")
+
+
+def test_chosen_columns_and_rows():
+    chosen = select(small(), ["self-bleu", "ibleu"], ["bart", "copy"])
+    assert [column.name for column in chosen.columns] == ["self-bleu", "ibleu"]
+    assert "warning{} bleu" not in to_latex(chosen)
+    assert "zeroshot" not in board_to_markdown(chosen) + board_to_csv(chosen) + to_latex(chosen)
+    assert board_to_csv(chosen).splitlines()[0].count("bleu") == 10
+    for columns, rows in ((["nope"], []), ([], ["nope"])):
+        with pytest.raises(UserError, match="nope"):
+            select(small(), columns, rows)
