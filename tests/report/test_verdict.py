@@ -28,7 +28,7 @@ def row(system, value, rank=None, control=False, copies=0.0, failures=0.0, score
     return LeaderboardRow(system, rank, scores, scored, 100, control, **facts)
 
 
-def tested(first, second, difference, p, column="ibleu"):
+def compared(first, second, difference, p, column="ibleu"):
     return Comparison(first, second, difference, difference - 1, difference + 1, p, column)
 
 
@@ -59,7 +59,7 @@ def test_one_system_leads():
         row("a", 30.0, (1, 1)),
         row("b", 20.0, (2, 2)),
         HUMAN,
-        comparisons=[tested("a", "b", 10.0, 0.004), tested("a", "human", -20.0, 0.0001)],
+        comparisons=[compared("a", "b", 10.0, 0.004), compared("a", "human", -20.0, 0.0001)],
     )
     assert verdict(found) == [
         "a leads with 30.0 ibleu, ahead of the other system (p = 0.004).",
@@ -73,7 +73,7 @@ def test_a_leader_that_is_not_told_from_all_others():
         row("a", 30.0, (1, 3)),
         row("b", 29.0, (2, 3)),
         row("c", 20.0, (2, 3)),
-        comparisons=[tested("a", "b", 3.0, 0.01), tested("a", "c", 10.0, 0.2)],
+        comparisons=[compared("a", "b", 3.0, 0.01), compared("a", "c", 10.0, 0.2)],
     )
     assert "but these examples do not tell it from c." in verdict(found)[0]
 
@@ -129,17 +129,17 @@ def test_partial_rows_do_not_win():
 
 
 def test_people_may_be_as_good_or_worse():
-    tied = [tested("human", "a", 0.5, 0.4)]
+    tied = [compared("human", "a", 0.5, 0.4)]
     found = board(row("a", 49.5, (1, 1)), HUMAN, comparisons=tied)
     assert verdict(found)[1] == "People reach 50.0: a cannot be told from them (p = 0.4)."
-    beaten = [tested("a", "human", 10.0, 0.0002)]
+    beaten = [compared("a", "human", 10.0, 0.0002)]
     found = board(row("a", 60.0, (1, 1)), HUMAN, comparisons=beaten)
     assert "People reach 50.0, 10.0 worse than a (p < 0.001): look at" in verdict(found)[1]
 
 
 def test_lower_is_better():
     columns = (Column("ibleu", "down", "both", 1), *COLUMNS[1:])
-    tests = [tested("a", "b", -10.0, 0.001), tested("a", "human", 5.0, 0.001)]
+    tests = [compared("a", "b", -10.0, 0.001), compared("a", "human", 5.0, 0.001)]
     rows = row("a", 55.0, (1, 1)), row("b", 65.0, (2, 2)), HUMAN
     found = board(*rows, comparisons=tests, columns=columns)
     assert verdict(found)[0].startswith("a leads with 55.0 ibleu")
