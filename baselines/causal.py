@@ -14,6 +14,7 @@ from parabench.contracts import BuildContext, Paraphrase, Runtime, Signature, Us
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 from parabench.models.local import Checkpoint
+from parabench.prompts.trained import TrainedFiles, find_adapter
 
 from . import options
 from .samples import join_samples, repeat_rows
@@ -40,6 +41,7 @@ class Causal:
     name: str
     setting: BuildContext
     template: str = ""
+    replacement: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -57,9 +59,14 @@ class Causal:
 
     @property
     def _folder(self) -> Path:
-        return find_adapter(
-            self.name, Path(str(self.setting.options.get("adapters", "results/checkpoints")))
-        )
+        return Path(self._adapter_files.location)
+
+    @cached_property
+    def _adapter_files(self) -> TrainedFiles:
+        """The adapter's files: the user's own training, if it fits, or the suite's."""
+        folder = self.setting.options.get("adapters")
+        suite_folder = None if folder is None else Path(str(folder))
+        return find_adapter(self.name, suite_folder, self.checkpoint.digest)
 
     @property
     def signature(self) -> Signature:
@@ -68,6 +75,8 @@ class Causal:
         if self.adapter:
             splits = "+".join(map(str, self.adapter.facts.template.virtual_token_splits))
             items += [("adapter", self.adapter.digest[:12]), ("P", splits or "0")]
+            items += self._adapter_files.signature_items
+        items += self.replacement
         template = self.adapter.facts.template.prompt_template if self.adapter else self.template
         rules = (("template", template), ("stop", "eos+newline"))
         return Signature(self.family, (*items, *rules, *options.dtype_item(self.setting)))
@@ -160,20 +169,6 @@ class Causal:
         ]
 
 
-def find_adapter(name: str, folder: Path) -> Path:
-    """The folder of an adapter: the suite's, or where ``parabench train`` leaves its own."""
-    places = (folder, Path("results/checkpoints"))
-    for place in places:
-        if (place / name / "adapter_config.json").is_file():
-            return place / name
-    present = sorted(
-        path.parent.name for place in places for path in place.glob("*/adapter_config.json")
-    )
-    raise UserError(
-        f"use the system {name!r}", "no such adapter", present, f"parabench train {name}"
-    )
-
-
 def build_zeroshot(variant: str, setting: BuildContext) -> Causal:
     """OPT as it is, told by an instruction what to do."""
     setting = options.model_context("zeroshot", setting, "template")
@@ -183,7 +178,9 @@ def build_zeroshot(variant: str, setting: BuildContext) -> Causal:
 def build_finetuned(variant: str, setting: BuildContext) -> Causal:
     """OPT with all of its weights fine-tuned on paraphrase pairs."""
     setting = options.model_context("finetuned", setting, "template")
-    return Causal("finetuned", "", setting, str(setting.options.get("template", SEPARATOR)))
+    setting, replacement = options.trained_model(_full_name("finetuned", variant), setting)
+    template = str(setting.options.get("template", SEPARATOR))
+    return Causal("finetuned", "", setting, template, replacement)
 
 
 def build_softprompt(variant: str, setting: BuildContext) -> Causal:
@@ -200,6 +197,10 @@ def build_ptuning(variant: str, setting: BuildContext) -> Causal:
     return Causal(
         "ptuning", _named("ptuning", variant), options.model_context("ptuning", setting, "adapters")
     )
+
+
+def _full_name(family: str, variant: str) -> str:
+    return f"{family}-{variant}" if variant else family
 
 
 def _named(family: str, variant: str) -> str:

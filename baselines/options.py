@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from parabench.contracts import BuildContext, UserError
+from parabench.prompts.trained import find_model
 
 ROLES = ("system", "sentinel")
 
@@ -35,6 +36,20 @@ def model_context(system: str, setting: BuildContext, *known: str) -> BuildConte
 
     dtype = str(setting.options.get("dtype", setting.runtime.dtype))
     return replace(setting, runtime=replace(setting.runtime, dtype=dtype))
+
+
+def trained_model(
+    name: str, setting: BuildContext
+) -> tuple[BuildContext, tuple[tuple[str, str], ...]]:
+    """Return the context with the model that the user trained as ``name``, where there is one.
+
+    Beside it the items by which the signature says that the suite's model was replaced.
+    """
+    found = find_model(name, str(setting.options["model"]))
+    if found.replaced is None:
+        return setting, ()
+    chosen = replace(setting, options={**setting.options, "model": found.location})
+    return chosen, found.signature_items
 
 
 def read_options(

@@ -27,6 +27,7 @@ class Seq2Seq:
     """An encoder-decoder that reads the source and writes the paraphrase."""
 
     setting: BuildContext
+    replacement: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -38,7 +39,8 @@ class Seq2Seq:
         """The model by its digest, and what is written around the source."""
         items = [("model", f"{Path(self.checkpoint.path).name}@{self.checkpoint.digest[:12]}")]
         items += [("template", self.template)] if self.template != PLAIN else []
-        return Signature("bart", (*items, *options.dtype_item(self.setting)))
+        dtype = options.dtype_item(self.setting)
+        return Signature("bart", (*items, *self.replacement, *dtype))
 
     @property
     def template(self) -> str:
@@ -99,4 +101,6 @@ class Seq2Seq:
 
 def build_seq2seq(variant: str, setting: BuildContext) -> Seq2Seq:
     """A BART or T5 fine-tuned to paraphrase."""
-    return Seq2Seq(options.model_context("bart", setting, "template"))
+    setting = options.model_context("bart", setting, "template")
+    name = f"bart-{variant}" if variant else "bart"
+    return Seq2Seq(*options.trained_model(name, setting))

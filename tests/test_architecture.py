@@ -66,7 +66,7 @@ LAYERS: tuple[dict[str, str], ...] = (
     {
         "prompts": (
             "adapters answering convert encoders facts files importers initialisers nemo peft_format "
-            "records rendering snapshots soft table task_file task_scores templates validation"
+            "records rendering snapshots soft table task_file task_scores templates trained validation"
         ),
         "suites": "lock suite",
         "scorers": (

@@ -35,6 +35,8 @@ def show_plan(plan: RunPlan, probe: bool) -> None:
         state = "MISSING" if name in problems else f"{generated}/{total} generated"
         cost = "" if name in problems else _system_cost(plan, name, generated, probe)
         typer.echo(f"system    {name:<16} {state:<22} {cost}".rstrip())
+    for name, place in planning.own_trainings(plan, problems).items():
+        typer.echo(f"trained   {name:<16} {place}, not what the suite has")
     answers = total * len(plan.systems)
     for name in plan.scorers:
         measured = sum(done[system, name] for system in plan.systems)

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from parabench.explore.promptmap import PromptMap
     from parabench.suites.suite import Suite
 
-_CHECKPOINTS = Path("results/checkpoints")
-
 
 @examples("parabench prompt map softprompt-20,softprompt-111 --output results/maps")
 def map_command(
@@ -59,7 +57,7 @@ def _prompt_map(names: list[str], suite: Suite, nearest: int, folder: Path) -> P
     checkpoint = locate(
         str(suite.options("system", names[0], "softprompt").get("model") or suite.train.causal)
     )
-    folders = {name: _adapter_folder(name, suite) for name in names}
+    folders = {name: _adapter_folder(name, suite, checkpoint.digest) for name in names}
     labels = dict(zip(names, distinct_labels(names), strict=True))
     loaded = {name: adapters.load_adapter(place, checkpoint) for name, place in folders.items()}
     model, tokenizer = load_causal(checkpoint, Runtime())
@@ -91,18 +89,12 @@ def distinct_labels(names: list[str]) -> list[str]:
     return last if len(set(last)) == len(last) else names
 
 
-def _adapter_folder(name: str, suite: Suite) -> Path:
-    """An adapter's folder: the one named, the suite's of that system, or where ``parabench train``
-    leaves it.
-    """
-    own = suite.options("system", name, name.partition("-")[0]).get("adapters")
-    places = [Path(name), *([Path(str(own)) / name] if own else []), _CHECKPOINTS / name]
-    for place in places:
-        if (place / "adapter_config.json").is_file():
-            return place
-    there = sorted(
-        path.parent.name
-        for place in places[1:]
-        for path in place.parent.glob("*/adapter_config.json")
-    )
-    raise UserError(f"map the prompt {name!r}", "no such adapter", there, f"parabench train {name}")
+def _adapter_folder(name: str, suite: Suite, base_digest: str) -> Path:
+    """An adapter's folder: the one named, or the one that a run of the suite would use."""
+    from parabench.prompts.trained import find_adapter
+
+    if (Path(name) / "adapter_config.json").is_file():
+        return Path(name)
+    folder = suite.options("system", name, name.partition("-")[0]).get("adapters")
+    suite_folder = Path(str(folder)) if folder else None
+    return Path(find_adapter(name, suite_folder, base_digest).location)

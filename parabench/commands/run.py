@@ -187,6 +187,8 @@ def execute_plan(plan: RunPlan, share: WorkerRank | None = None) -> Leaderboard:
     from parabench.render.progress import progress_bars
 
     planning.check_plan(plan)
+    for name, folder in planning.own_trainings(plan).items():
+        print_message(f"note: {name} is the training in {folder}, not what the suite has")
     downloads.fetch_models([*plan.systems.values(), *plan.scorers.values()], print_message)
     with signals.resume_hint(), progress_bars() as advance:
         board = runner.run_plan(

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from parabench.training.requests import TrainingRequest
     from parabench.training.resumable import StopRequest, TrainingOutcome
 
-_CHECKPOINTS = Path("results/checkpoints")
 
 _DATA = "Data"
 _SCHEDULE = "Schedule"
@@ -279,13 +278,15 @@ def _default_folder(suite: Suite, name: str, family: str) -> Path:
     """Where a run of the suite looks for the checkpoint if that is the user's own, or
     ``results/checkpoints/NAME``.
     """
+    from parabench.prompts.trained import CHECKPOINTS
+
     options = suite.options("system", name, family)
     place = (
         Path(str(options["adapters"])) / name
         if "adapters" in options
         else Path(str(options.get("model", "")))
     )
-    return place if place.is_relative_to(_CHECKPOINTS) else _CHECKPOINTS / name
+    return place if place.is_relative_to(CHECKPOINTS) else CHECKPOINTS / name
 
 
 def validation_scorers(

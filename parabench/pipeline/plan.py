@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -312,6 +312,20 @@ def check_plan(plan: RunPlan) -> None:
 def plan_problems(plan: RunPlan) -> dict[str, str]:
     """For a dry run: what stands in the way, by name, empty when nothing does."""
     return {name: str(fault) for name, fault in _faults(plan).items()}
+
+
+def own_trainings(plan: RunPlan, faults: Iterable[str] = ()) -> dict[str, str]:
+    """The folders of the user's trainings that replace what the suite has, by system.
+
+    Systems named in ``faults`` are passed over.
+    """
+    found = {}
+    for name, system in plan.systems.items():
+        if name not in faults:
+            folder = dict(system.signature.items).get("trained")
+            if folder is not None:
+                found[name] = folder
+    return found
 
 
 def _faults(plan: RunPlan) -> dict[str, UserError]:

@@ -116,7 +116,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
         return now[0]
 
     monkeypatch.setattr(loop.time, "perf_counter", look)
-    return
 
 
 def test_minutes_end_a_training_and_its_schedule(tmp_path: Path, clock: None) -> None:

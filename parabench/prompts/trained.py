@@ -1,0 +1,127 @@
+"""Where a trained system's files are: the user's own trainings, and what a suite ships or names.
+
+A training of the user's own wins over what the suite ships, if it was made for the same base model;
+of several the newest wins.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from parabench.contracts import UserError
+from parabench.store.files import read_bytes
+
+CHECKPOINTS = Path("results/checkpoints")
+"""Where ``parabench train`` stores results, from the folder it is run in."""
+
+_ADAPTER = "adapter_config.json"
+_MODEL = "config.json"
+
+
+@dataclass(frozen=True)
+class TrainedFiles:
+    """The files that are used for a system.
+
+    ``location`` is their folder, or a model's hub id. ``replaced`` is what the suite ships or names
+    instead, where the user's own training was taken; None where nothing was replaced.
+    """
+
+    location: str
+    replaced: str | None = None
+
+    @property
+    def signature_items(self) -> tuple[tuple[str, str], ...]:
+        """What a signature says of them: nothing but where the suite's own files were replaced."""
+        return () if self.replaced is None else (("trained", self.location),)
+
+
+def find_adapter(name: str, suite_folder: Path | None, base_digest: str | None) -> TrainedFiles:
+    """The adapter of the system ``name``.
+
+    ``suite_folder`` is the folder of the suite's adapters. An adapter that was trained for a base
+    of another digest than ``base_digest`` is passed over (None: any base). Raises UserError, with
+    those that are there, where none is left.
+    """
+    own = [CHECKPOINTS / name]
+    shipped: list[Path] = []
+    if suite_folder is not None:
+        (own if _is_own(suite_folder) else shipped).append(suite_folder / name)
+    mine = [place for place in own if (place / _ADAPTER).is_file()]
+    fitting = [place for place in mine if _fits_base(place, base_digest)]
+    there = [place for place in shipped if (place / _ADAPTER).is_file()]
+    if fitting:
+        newest = max(fitting, key=lambda place: (place / _ADAPTER).stat().st_mtime_ns)
+        return TrainedFiles(str(newest), str(there[0]) if there else None)
+    if there:
+        return TrainedFiles(str(there[0]))
+    if mine:
+        # Loading it says for which base it was trained, and for which it was asked.
+        return TrainedFiles(str(mine[0]))
+    raise _missing(name, own, [place.parent for place in (*own, *shipped)])
+
+
+def _missing(name: str, own: Sequence[Path], folders: Sequence[Path]) -> UserError:
+    asked = f"use the system {name!r}"
+    for place in own:
+        if (place / "training" / "spec.json").is_file():
+            return UserError(
+                asked,
+                f"its training in {place} has not ended",
+                mend=f"run parabench train {name} again, or parabench prompt import {place} FOLDER",
+            )
+    present = {path.parent.name for folder in folders for path in folder.glob(f"*/{_ADAPTER}")}
+    return UserError(asked, "no such adapter", sorted(present), f"parabench train {name}")
+
+
+def find_model(name: str, suite_model: str) -> TrainedFiles:
+    """The model of the system ``name``: the user's own, or the ``suite_model`` (a folder or hub id).
+
+    The user's own has to be of the suite's architecture and sizes, where the suite's can be read
+    here.
+    """
+    own = CHECKPOINTS / name
+    if _is_own(Path(suite_model)) or not _is_trained_model(own):
+        return TrainedFiles(suite_model)
+    if not _same_shape(own, Path(suite_model)):
+        return TrainedFiles(suite_model)
+    return TrainedFiles(str(own), suite_model)
+
+
+def _is_own(folder: Path) -> bool:
+    return folder.is_relative_to(CHECKPOINTS)
+
+
+def _is_trained_model(folder: Path) -> bool:
+    # The configuration is written last of the model's files, the record of the end after it.
+    return (folder / _MODEL).is_file() and (folder / "training" / "finished.json").is_file()
+
+
+def _fits_base(folder: Path, digest: str | None) -> bool:
+    base = _read_object(folder / "parabench.json").get("base")
+    recorded = base.get("digest") if isinstance(base, dict) else None
+    return digest is None or recorded is None or recorded == digest
+
+
+def _same_shape(one: Path, two: Path) -> bool:
+    """Whether two model folders agree in architecture and sizes; True where one cannot be read."""
+    first, second = _read_object(one / _MODEL), _read_object(two / _MODEL)
+    names = ("model_type", "vocab_size", "hidden_size", "d_model", "num_hidden_layers")
+    for name in names:
+        if name in first and name in second and first[name] != second[name]:
+            return False
+    return True
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is none, as whoever loads the files says what is wrong."""
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(read_bytes(path))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
