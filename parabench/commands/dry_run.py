@@ -20,7 +20,7 @@ def show_plan(plan: RunPlan, probe: bool) -> None:
     ``probe``: load each model and time a few examples. Without it no model is loaded, and only
     the size of the weights is told, which their files' headers say.
     """
-    from parabench.pipeline.plan import decoding_preset, plan_problems
+    from parabench.pipeline.plan import decoding_preset, own_trainings, plan_problems
     from parabench.pipeline.runner import done_counts
 
     done, problems = done_counts(plan), plan_problems(plan)
@@ -35,7 +35,7 @@ def show_plan(plan: RunPlan, probe: bool) -> None:
         state = "MISSING" if name in problems else f"{generated}/{total} generated"
         cost = "" if name in problems else _system_cost(plan, name, generated, probe)
         typer.echo(f"system    {name:<16} {state:<22} {cost}".rstrip())
-    for name, place in planning.own_trainings(plan, problems).items():
+    for name, place in own_trainings(plan, problems).items():
         typer.echo(f"trained   {name:<16} {place}, not what the suite has")
     answers = total * len(plan.systems)
     for name in plan.scorers:
