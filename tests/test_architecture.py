@@ -44,7 +44,7 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {
         "pipeline": (
-            "batch_invariance estimates plan prediction_files processes provenance "
+            "batch_invariance estimates measuring plan prediction_files processes provenance "
             "runner scorer_names"
         ),
         "metaeval": "agreement correlation judgments probes rating rating_sheets table",

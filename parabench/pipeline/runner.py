@@ -23,10 +23,11 @@ from parabench.contracts import (
 )
 from parabench.data.examples import EvaluationSet
 from parabench.pipeline import provenance
+from parabench.pipeline.measuring import measure_block
 from parabench.pipeline.plan import RunPlan, check_plan, resolve_name
 from parabench.pipeline.processes import WorkerRank, _Item, await_leader, await_records, await_seal
 from parabench.sequences import LazyMap
-from parabench.stats import leave_one_out, undefined
+from parabench.stats import leave_one_out
 from parabench.store.log import Log, LogKind, read_finished, read_log
 from parabench.store.records import canonical_json
 from parabench.store.run_folder import RunFolder, join_run, open_run
@@ -202,24 +203,17 @@ def measure_answers(
     share: WorkerRank = SINGLE_PROCESS,
 ) -> None:
     """Let one scorer measure all systems of the plan, block by block, then release its models."""
-    scorer, plain = plan.scorers[name], plan.suite.normalise
-    for system in plan.systems:
-        log, texts = (
-            _statistics(folder, plan, system, name, notice),
-            _texts(folder, plan, system, scorer),
-        )
-        size = examples_per_call(scorer, SCORER_BATCH) if share.size == 1 else SCORER_BATCH
-        for block in share.of(scorer_batches(range(len(plan.data.examples)), size)):
-            if left := list(_missing(log, plan.data.examples, block)):
-                given = [list(map(plain, texts[place])) for place in left]
-                examples = [plain.example(plan.data.examples[place]) for place in left]
-                rows = leave_one_out.measure_leave_one_out(scorer, examples, given)
-                records = [
-                    (example.id, row) for example, row in zip(examples, rows.tolist(), strict=True)
-                ]
-                log.append(records, undefined.undefined_reasons(scorer, examples, given, rows))
-                advance(f"{name} of {system}", len(log.done), len(plan.data.examples))
-        if share.size == 1:
+    scorer = plan.scorers[name]
+    logs = {system: _statistics(folder, plan, system, name, notice) for system in plan.systems}
+    unfinished = {system: log for system, log in logs.items() if not log.sealed}
+    texts = {system: _texts(folder, plan, system, scorer) for system in unfinished}
+    size = examples_per_call(scorer, SCORER_BATCH) if share.size == 1 else SCORER_BATCH
+    for block in share.of(scorer_batches(range(len(plan.data.examples)), size)):
+        done = measure_block(scorer, plan.data, plan.suite.normalise, block, unfinished, texts)
+        for system in done:
+            advance(f"{name} of {system}", len(logs[system].done), len(plan.data.examples))
+    if share.size == 1:
+        for log in logs.values():
             log.seal(_ids(plan))
     release_models(scorer)
 

@@ -60,21 +60,36 @@ def measure_leave_one_out(
     reads no references is asked about each text once. UserError where it does not answer with one
     row for each.
     """
+    return measure_systems(scorer, examples, [texts])[0]
+
+
+def measure_systems(
+    scorer: Scorer, examples: Sequence[Example], texts: Sequence[Sequence[Sequence[str]]]
+) -> list[Float[np.ndarray, "N K"]]:
+    """Measure several systems' answers to the same examples in one call of the scorer.
+
+    ``texts``: of each system, what it wrote of each example, one text or one for each turn.
+
+    Returns the statistics of each system, the mean over its turns. Raises UserError where the
+    scorer does not answer with one row for each text.
+    """
     turns = _among if compares_samples(scorer) else _turns if needs_references(scorer) else _alone
-    asked = [
-        pair
-        for example, several in zip(examples, texts, strict=True)
-        for pair in turns(example, several)
-    ]
+    asked = list[tuple[Example, str]]()
+    ends = list[int]()
+    for answers in texts:
+        for example, several in zip(examples, answers, strict=True):
+            asked += turns(example, several)
+        ends.append(len(asked))
     rows = scorer.measure([example for example, _ in asked], [text for _, text in asked])
     if rows.ndim != 2 or len(rows) != len(asked):
-        found = f"an array of shape {rows.shape} for {len(asked)} examples"
         raise UserError(
             f"measure with {scorer.signature.name}",
-            found,
+            f"an array of shape {rows.shape} for {len(asked)} examples",
             mend="let measure return one row for each",
         )
-    return rows.reshape(len(examples), -1, rows.shape[1]).mean(axis=1)
+    # of one system all examples have equally many turns; people's may be more than a model's
+    parts = [rows[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    return [part.reshape(len(examples), -1, rows.shape[1]).mean(axis=1) for part in parts]
 
 
 def needs_references(scorer: Scorer) -> bool:

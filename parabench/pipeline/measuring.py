@@ -1,0 +1,71 @@
+"""Measuring what all systems wrote of a block of examples in one call of a scorer.
+
+Systems, controls and turns ask about the same sources and references, and often about the same
+outputs. In one call a scorer is asked about each distinct text once, instead of once a system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from parabench.contracts import Scorer
+from parabench.data.examples import EvaluationSet
+from parabench.data.normalise import Normaliser
+from parabench.stats import undefined
+from parabench.stats.leave_one_out import measure_systems
+from parabench.store.log import Log
+
+ROWS_PER_CALL = 4096
+"""Examples times systems in one call: bounds its memory for scorers that ask for large blocks."""
+
+
+def measure_block(
+    scorer: Scorer,
+    data: EvaluationSet,
+    normalise: Normaliser,
+    block: Sequence[int],
+    logs: Mapping[str, Log],
+    texts: Mapping[str, Sequence[list[str]]],
+) -> Iterator[str]:
+    """Measure a block of examples for all systems, and append what their logs do not hold yet.
+
+    ``block``: positions of examples. ``logs``: the unfinished logs of the scorer, by system.
+    ``texts``: what each system wrote of every example. Yields each system once it is written.
+
+    The rows of a call are the same whatever was there already, so that a run that was killed and
+    resumed has the very bits of one that was not: batches of a model decide the last bit.
+    """
+    examples = [normalise.example(data.examples[place]) for place in block]
+    for systems in systems_per_call(list(logs), len(block)):
+        missing = {
+            system: [
+                at for at, example in enumerate(examples) if example.id not in logs[system].done
+            ]
+            for system in systems
+        }
+        if not any(missing.values()):
+            continue
+        given = [
+            [[normalise(text) for text in texts[system][place]] for place in block]
+            for system in systems
+        ]
+        measured = measure_systems(scorer, examples, given)
+        for system, several, rows in zip(systems, given, measured, strict=True):
+            left = missing[system]
+            if not left:
+                continue
+            kept = [examples[at] for at in left]
+            records = [
+                (example.id, row) for example, row in zip(kept, rows[left].tolist(), strict=True)
+            ]
+            reasons = undefined.undefined_reasons(
+                scorer, kept, [several[at] for at in left], rows[left]
+            )
+            logs[system].append(records, reasons)
+            yield system
+
+
+def systems_per_call(systems: Sequence[str], examples: int) -> list[Sequence[str]]:
+    """The systems in groups whose rows fit into one call."""
+    count = max(1, ROWS_PER_CALL // max(1, examples))
+    return [systems[start : start + count] for start in range(0, len(systems), count)]
