@@ -54,8 +54,8 @@ LAYERS: tuple[dict[str, str], ...] = (
     {
         "training": (
             "batches config encoding export figures loop loss_log losses objectives "
-            "prefix presets ranks recipes requests resumable schedules search setup state task_training tasks "
-            "tracking trials validation"
+            "prefix presets ranks recipes requests resumable schedules search setup state stopped "
+            "task_training tasks tracking trials validation"
         ),
         "report": (
             "assemble board card cells compare comparisons exports latex leaderboard notes page "

@@ -31,7 +31,9 @@ _SystemName = Annotated[
 def import_prompt_command(
     source: Annotated[
         Path,
-        typer.Argument(help="A PEFT folder, a Paraphrase-OPT .ckpt, a .nemo or a .safetensors."),
+        typer.Argument(
+            help="A PEFT folder, a Paraphrase-OPT .ckpt, a .nemo, a .safetensors, a stopped training."
+        ),
     ],
     target: Annotated[
         Path, typer.Argument(help="The folder to make; its name is the system's name.")
@@ -50,7 +52,12 @@ def import_prompt_command(
     from parabench.models.checkpoints import locate
     from parabench.prompts import templates
     from parabench.prompts.convert import import_adapter
+    from parabench.training.stopped import export_stopped, is_stopped_training
 
+    if is_stopped_training(source):
+        step = export_stopped(source, target, locate(base))
+        typer.echo(f"{target}: step {step} of the training in {source}")
+        return
     written = templates.parse_template(_read_template(template)) if template else None
     print_pairs(describe_adapter(import_adapter(source, target, locate(base), written, task)))
 

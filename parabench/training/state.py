@@ -134,6 +134,12 @@ def read_parameters(path: Path) -> dict[str, Tensor]:
     return _module_tensors(tensors)
 
 
+def read_step(path: Path) -> int:
+    """After how many updates a checkpoint was stored; raises UserError where it is damaged."""
+    _, record = _read_checkpoint(path)
+    return int(record["step"])
+
+
 def _module_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {
         name.removeprefix(_MODULE): value

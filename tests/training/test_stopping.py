@@ -13,15 +13,19 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 from torch.optim.lr_scheduler import ReduceLROnPlateau
+from transformers import AutoModelForCausalLM
 
 from parabench.contracts import UserError
+from parabench.prompts import adapters, encoders
 from parabench.training import loop, presets, setup, tracking
 from parabench.training.batches import Batch, StreamPosition
 from parabench.training.loop import StepLog, run_updates, start_progress
 from parabench.training.losses import TrainingRow
 from parabench.training.requests import run_training
 from parabench.training.resumable import StopRequest, TrainingStopped, finished_outcome
+from parabench.training.stopped import export_stopped, is_stopped_training
 from tests.support import jobs
 
 
@@ -57,6 +61,50 @@ def test_a_finished_training_keeps_no_optimiser(name: str, tmp_path: Path) -> No
     # Whoever is killed before the outcome is written ends the same, from what is stored.
     (tmp_path / "one/training/finished.json").unlink()
     assert run_training(jobs.request(name, tmp_path, "one"), pytest.fail) == outcome
+
+
+@pytest.mark.parametrize("name", ["softprompt-4", "ptuning-3", "finetuned"])
+def test_a_stopped_training_is_taken_as_it_is(name: str, tmp_path: Path) -> None:
+    stop = StopRequest()
+
+    def watch(log: StepLog) -> None:
+        stop.requested = log.step == 5
+
+    request = jobs.request(name, tmp_path, "cut")
+    with pytest.raises(TrainingStopped):
+        run_training(request, watch, stop=stop)
+    assert is_stopped_training(tmp_path / "cut")
+    step = export_stopped(tmp_path / "cut", tmp_path / "taken", request.base)
+    assert step in (2, 4)  # the validation that was best
+    stored = load_file(tmp_path / "cut/training/best.safetensors")
+    if name == "softprompt-4":
+        adapter = adapters.load_adapter(tmp_path / "taken", request.base)
+        assert torch.equal(adapter.prompt, stored["module.embedding"])
+        assert [at for at, _ in adapter.facts.loss] == list(range(1, step + 1))
+    elif name == "ptuning-3":
+        adapter = adapters.load_adapter(tmp_path / "taken", request.base)
+        encoder = encoders.restore_encoder(adapter.facts.encoder, adapter.state)
+        assert torch.equal(encoders.evaluate_prompt(encoder), adapter.prompt)
+    else:
+        model = AutoModelForCausalLM.from_pretrained(tmp_path / "taken")
+        weight = stored["module.model.decoder.embed_tokens.weight"]
+        assert torch.equal(model.get_input_embeddings().weight, weight)
+    run_training(request)
+    run_training(replace(request, folder=tmp_path / "whole"))
+    jobs.assert_identical(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_a_training_of_another_base_is_not_taken(tmp_path: Path) -> None:
+    stop = StopRequest(requested=True)
+    request = jobs.request("softprompt-4", tmp_path, "cut")
+    with pytest.raises(TrainingStopped):
+        run_training(request, stop=stop)
+    other = replace(request.base, digest="0" * 64)
+    with pytest.raises(UserError, match="another digest"):
+        export_stopped(tmp_path / "cut", tmp_path / "taken", other)
+    (tmp_path / "cut/training/last.safetensors").unlink()
+    with pytest.raises(UserError, match="no checkpoint yet"):
+        export_stopped(tmp_path / "cut", tmp_path / "taken", request.base)
 
 
 def command(folder: Path, *more: str) -> list[str]:
