@@ -9,6 +9,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.support import shapes
+
+shapes.install()  # before anything of the package is imported
+
 pytest_plugins = ("tests.support.browser", "tests.support.loaded")
 OFFLINE = str(Path(__file__).parent / "offline")
 LOOPBACK = "PARABENCH_TEST_LOOPBACK"
