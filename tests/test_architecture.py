@@ -85,8 +85,8 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {
         "inference": (
-            "attention batching continuous_batching decoding generation kv_cache likelihood "
-            "packed_bart prefix_attention prompt_ids sampling"
+            "attention batching continuous_batching decode_step decoding generation kv_cache likelihood "
+            "packed_bart packed_forward prefix_attention prompt_ids sampling"
         ),
         "store": "blocks files index log positions records run_folder tables",
         "stats": "arrays clusters leave_one_out seeds significance streaming undefined validity",

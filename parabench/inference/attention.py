@@ -1,9 +1,9 @@
-"""One door into every model's attention: tokens run flat, ``[1, T]``, and a plan says who attends
-to whom.
+"""Attention over packed tokens: a batch runs flat, as ``[1, T]``, and a plan says who attends to
+whom.
 
-A model whose layers go through transformers' attention interface computes all else (embeddings,
-projections, norms, feed-forward, head) on flat tokens, so that padding costs nothing outside
-attention and no model is written twice.
+A model whose layers go through transformers' attention interface computes everything else
+(embeddings, projections, norms, feed-forward, head) on flat tokens. Padding then costs nothing
+outside attention, and no model has to be written a second time.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from transformers import AttentionInterface, PreTrainedModel
 from parabench.contracts import UserError
 
 PLANNED_ATTENTION = "parabench_planned"
+"""Name under which ``planned_attention`` is registered with transformers."""
+
 OTHER_ATTENTION_SETTINGS = (
     "sliding_window",
     "attn_logit_softcapping",
@@ -33,39 +35,56 @@ OTHER_ATTENTION_SETTINGS = (
 )
 """Settings of a model's configuration that change its attention or its head from the plain ones."""
 
-Flat = Float[Tensor, "T heads width"]
+Queries = Float[Tensor, "T heads width"]
+"""Flat query states of one layer: T tokens of all rows, end to end."""
+
+KeysValues = Float[Tensor, "S kv_heads width"]
+"""Flat key or value states of one layer. S differs from T in cross-attention and behind a cached
+prefix; kv_heads divides heads (grouped-query attention).
+"""
 
 
 class AttentionPlan(Protocol):
-    """Attention of one forward pass: flat queries, keys and values of a layer in, flat results
-    out.
-    """
+    """Attention of one forward pass, called by every layer with its flat states."""
 
     def __call__(
-        self, module: Any, query: Flat, key: Flat, value: Flat, scaling: float | None
-    ) -> Flat: ...
+        self,
+        module: Any,
+        query: Queries,
+        key: KeysValues,
+        value: KeysValues,
+        scaling: float | None,
+    ) -> Queries:
+        """The attention output of each query, in the shape of the queries.
+
+        ``module`` is the attention layer; ``scaling`` multiplies the scores (None: width ** -0.5).
+        """
+        ...
 
 
 def has_plain_attention(model: PreTrainedModel) -> bool:
-    """Whether the model's attention goes through transformers' interface, and it and the head are
-    the plain ones.
+    """Tell whether packed tokens give what the model itself computes.
+
+    True where the attention goes through transformers' interface, and neither it nor the head has
+    a setting (windows, soft caps, logit scales) that the packed computation leaves out.
     """
-    return model._can_set_attn_implementation() and not any(
-        getattr(model.config, name, None) for name in OTHER_ATTENTION_SETTINGS
-    )
+    if not model._can_set_attn_implementation():
+        return False
+    settings = (getattr(model.config, name, None) for name in OTHER_ATTENTION_SETTINGS)
+    return not any(settings)
 
 
 @contextmanager
 def use_plan(model: PreTrainedModel) -> Iterator[None]:
-    """While open, the model's attention asks the ``plan`` passed to its forward (``model(...,
-    plan=plan)``).
+    """Let the model's attention ask the plan that its forward is given: ``model(..., plan=plan)``.
 
-    Raises UserError where that would not compute what the model does.
+    Raises UserError where packed tokens would not give what the model computes.
     """
     config: Any = model.config
     if not has_plain_attention(model):
         raise UserError(
             f"run the architecture {config.model_type}",
+            "its attention is not the plain one",
             choices=("opt", "gpt2", "llama", "qwen2", "bart"),
         )
     before = config._attn_implementation
@@ -87,9 +106,15 @@ def planned_attention(
     scaling: float | None = None,
     **settings: Any,
 ) -> tuple[Float[Tensor, "1 T heads width"], None]:
-    """transformers' attention interface, answered by the plan."""
-    queries, keys, values = (states[0].transpose(0, 1) for states in (query, key, value))
-    return plan(module, queries, keys, values, scaling)[None], None
+    """transformers' attention interface, answered by the plan.
+
+    ``attention_mask`` is None, for the plan knows what each query sees; ``settings`` (dropout and
+    the like) have no effect in evaluation.
+    """
+    flat_query = query[0].transpose(0, 1)
+    flat_key = key[0].transpose(0, 1)
+    flat_value = value[0].transpose(0, 1)
+    return plan(module, flat_query, flat_key, flat_value, scaling)[None], None
 
 
 AttentionInterface.register(PLANNED_ATTENTION, planned_attention)
@@ -97,69 +122,89 @@ AttentionInterface.register(PLANNED_ATTENTION, planned_attention)
 
 @dataclass(frozen=True)
 class BlockDiagonal:
-    """Groups of flat queries, each attending to its own flat keys; padded inside attention alone.
+    """Attention within B groups of flat tokens, each of its own queries to its own keys.
 
-    ``places`` says where in the padded ``B x Q`` grid each flat query stands.
+    Groups are padded to one grid inside attention alone. ``queries`` and ``keys`` hold the flat
+    position behind each cell of the grid (padding repeats position 0), ``mask`` is True where a
+    query sees a key (None: plain causal), and ``cells`` is the cell of each flat query in the
+    flattened ``B x Q`` grid.
     """
 
     queries: Int[Tensor, "B Q"]
     keys: Int[Tensor, "B K"]
     mask: Bool[Tensor, "B 1 Q K"] | None
-    places: Int[Tensor, " T"]
+    cells: Int[Tensor, " T"]
 
-    def attend(self, query: Flat, key: Flat, value: Flat, scaling: float | None) -> Flat:
-        """Softmax attention of every group; without a mask, causal from equally many queries and
-        keys.
+    def attend(
+        self, query: Queries, key: KeysValues, value: KeysValues, scaling: float | None
+    ) -> Queries:
+        """Softmax attention of every group.
+
+        ``scaling`` multiplies the scores (None: width ** -0.5). Without a mask, attention is
+        causal from equally many queries and keys.
         """
+        # [B, Q, heads, width] -> [B, heads, Q, width], as PyTorch's kernel wants it
+        padded_query = query[self.queries].transpose(1, 2)
+        padded_key = key[self.keys].transpose(1, 2)
+        padded_value = value[self.keys].transpose(1, 2)
         out = scaled_dot_product_attention(
-            query[self.queries].transpose(1, 2),
-            key[self.keys].transpose(1, 2),
-            value[self.keys].transpose(1, 2),
+            padded_query,
+            padded_key,
+            padded_value,
             attn_mask=self.mask,
             is_causal=self.mask is None,
             scale=scaling,
             enable_gqa=query.shape[1] != key.shape[1],
         )
-        return out.transpose(1, 2).flatten(0, 1)[self.places]
+        grid = out.transpose(1, 2).flatten(0, 1)
+        return grid[self.cells]
 
 
 def block_diagonal(
     queries: Sequence[range], keys: Sequence[Sequence[range]], causal: bool, device: torch.device
 ) -> BlockDiagonal:
-    """Let the flat positions ``queries[b]`` attend to the flat positions ``keys[b]``, joined in
-    order.
+    """Let the flat positions ``queries[b]`` attend to the flat positions ``keys[b]``.
 
-    With ``causal`` the queries are the last of their keys, and each sees no key after itself.
+    The ranges of ``keys[b]`` are joined in order. With ``causal`` the queries are the last of
+    their keys, and each sees no key after itself. ``device`` is where the index tensors live.
     """
-    rows = [torch.cat([torch.arange(span.start, span.stop) for span in spans]) for spans in keys]
-    query_grid = pad_sequence(
-        [torch.arange(span.start, span.stop) for span in queries], batch_first=True
-    )
-    key_grid = pad_sequence(rows, batch_first=True)
+    query_grid = pad_sequence([_positions(span) for span in queries], batch_first=True)
+    key_rows = [torch.cat([_positions(span) for span in group]) for group in keys]
+    key_grid = pad_sequence(key_rows, batch_first=True)
     query_lengths = torch.tensor([len(span) for span in queries])
-    key_lengths = torch.tensor([len(row) for row in rows])
+    key_lengths = torch.tensor([len(row) for row in key_rows])
     width = query_grid.shape[1]
-    places = torch.cat(
-        [torch.arange(len(span)) + index * width for index, span in enumerate(queries)]
-    )
+    cells = torch.cat([torch.arange(len(span)) + b * width for b, span in enumerate(queries)])
     mask = None
+    # equally many queries and keys need no mask: a padded key stands behind all real ones of its
+    # row, so that causality hides it from every real query
     if not causal or not torch.equal(query_lengths, key_lengths):
         mask = _mask(query_lengths, key_lengths, width, key_grid.shape[1], causal).to(device)
-    return BlockDiagonal(query_grid.to(device), key_grid.to(device), mask, places.to(device))
+    return BlockDiagonal(query_grid.to(device), key_grid.to(device), mask, cells.to(device))
+
+
+def _positions(span: range) -> Int[Tensor, " T"]:
+    return torch.arange(span.start, span.stop)
 
 
 def _mask(
     queries: Int[Tensor, " B"], keys: Int[Tensor, " B"], width: int, reach: int, causal: bool
-) -> Bool[Tensor, "B 1 Q K"]:
-    last = keys[:, None] - 1
+) -> Bool[Tensor, "B 1 {width} {reach}"]:
+    """True where a query sees a key, from the number of each in every group.
+
+    ``width`` and ``reach`` are the padded numbers of queries and of keys.
+    """
+    last_seen = keys[:, None] - 1  # [B, 1]: all real keys, no padding
     if causal:
-        last = torch.minimum((keys - queries)[:, None] + torch.arange(width), last)
-    return (torch.arange(reach) <= last[:, :, None])[:, None].expand(-1, 1, width, -1)
+        # query q of a group is its key number (keys - queries) + q: it sees itself and before;
+        # padded queries would see beyond the real keys, hence the minimum
+        itself = (keys - queries)[:, None] + torch.arange(width)
+        last_seen = torch.minimum(itself, last_seen)
+    seen = torch.arange(reach) <= last_seen[:, :, None]  # [B, 1 or width, reach]
+    return seen[:, None].expand(-1, 1, width, -1)
 
 
 def spans(lengths: Sequence[int], start: int = 0) -> list[range]:
-    """Consecutive ranges of these lengths: where each sequence stands once all are laid end to
-    end.
-    """
+    """Flat positions of sequences of these lengths, laid end to end from ``start`` on."""
     ends = list(accumulate(lengths, initial=start))
     return [range(begin, end) for begin, end in pairwise(ends)]

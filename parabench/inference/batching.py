@@ -1,4 +1,4 @@
-"""Which rows go through a model together, and what happens when they do not fit."""
+"""Which rows go through a model together, and what happens when they do not fit into memory."""
 
 from __future__ import annotations
 
@@ -14,14 +14,20 @@ from parabench.contracts import UserError
 Result = TypeVar("Result")
 
 FITTING_ATTRIBUTE = "parabench_fitting"
-"""Attribute of a model: what fits on its device beside it, by what did not."""
+"""Attribute of a model: the size found to fit on its device, by the size that did not."""
 
 
 def check_lengths(model: PreTrainedModel, lengths: Sequence[int], what: str) -> None:
-    """Raise UserError naming the first position whose length exceeds the model's positions."""
+    """Refuse rows that are longer than the model's position embeddings.
+
+    ``lengths`` are in tokens; ``what`` names the counted text in the message. Raises UserError
+    for the first row that is too long.
+    """
     limit = getattr(model.config, "max_position_embeddings", None)
+    if limit is None:
+        return
     for position, length in enumerate(lengths):
-        if limit is not None and length > limit:
+        if length > limit:
             raise UserError(
                 f"run the model on row {position}",
                 f"{what} of {length} tokens; the model has {limit} positions",
@@ -30,8 +36,9 @@ def check_lengths(model: PreTrainedModel, lengths: Sequence[int], what: str) -> 
 
 
 def by_length(lengths: Sequence[int]) -> list[int]:
-    """Order positions longest first, ties by position, so that the dearest batch comes first and
-    shows what fits.
+    """Positions from the longest row to the shortest, equal ones in their order.
+
+    The batch that needs most memory thus comes first, and shows what fits.
     """
     return sorted(range(len(lengths)), key=lambda position: (-lengths[position], position))
 
@@ -44,19 +51,23 @@ def in_batches(
     costs: Sequence[int] | None = None,
     model: Any = None,
 ) -> Iterator[Result]:
-    """Run ``order`` batch by batch, of ``batch_size`` rows; if None, halve whenever memory runs
-    out, first ``start``.
+    """Run positions batch by batch, and halve the batch whenever memory runs out.
 
-    With ``costs`` (say tokens, by position) ``start`` bounds a batch's cost instead of its rows.
-    What was found to fit is where the next call with the same ``model`` starts. Every position is
-    in exactly one result. Raises UserError where a fixed batch, or one single row, does not fit.
+    ``order``: the positions to run, each in exactly one batch.
+    ``run``: computes one batch of positions.
+    ``batch_size``: rows of every batch; None to find out what fits.
+    ``start``: the first batch to try where ``batch_size`` is None: rows, or with ``costs`` the
+    sum of their costs (say tokens, by position).
+    ``model``: remembers what was found to fit, where the next call begins.
+
+    Raises UserError where a batch of fixed size, or a single row, does not fit.
     """
-    budget, done = batch_size or fitting_size(model, start), 0
-    prices = (
-        costs if costs is not None and batch_size is None else [1] * (max(order, default=0) + 1)
-    )
+    budget = batch_size or fitting_size(model, start)
+    if costs is None or batch_size is not None:
+        costs = [1] * (max(order, default=0) + 1)
+    done = 0
     while done < len(order):
-        batch = _affordable(order[done:], prices, budget)
+        batch = _affordable(order[done:], costs, budget)
         fits, result = try_in_memory(lambda batch=batch: run(batch))  # type: ignore[misc]
         if fits:
             done += len(batch)
@@ -64,40 +75,41 @@ def in_batches(
         elif batch_size is not None or len(batch) == 1:
             raise out_of_memory_error(len(batch))
         else:
-            budget = max(1, sum(prices[position] for position in batch) // 2)
+            # half of what was tried, not of the budget: the last batch may be far below it
+            budget = max(1, sum(costs[position] for position in batch) // 2)
             remember_fitting_size(model, start, budget)
 
 
 def fitting_size(model: Any, start: int) -> int:
-    """What was last found to fit where ``start`` did not, at this model; else ``start``."""
-    return int(getattr(model, FITTING_ATTRIBUTE, {}).get(start, start))
+    """The size last found to fit where ``start`` did not, with this model; else ``start``."""
+    found: dict[int, int] = getattr(model, FITTING_ATTRIBUTE, {})
+    return found.get(start, start)
 
 
 def remember_fitting_size(model: Any, start: int, found: int) -> None:
-    """Let the model remember that so much fits where ``start`` did not."""
+    """Keep on the model that the size ``found`` fits where ``start`` did not."""
     if model is not None:
         vars(model).setdefault(FITTING_ATTRIBUTE, {})[start] = found
 
 
 def try_in_memory(run: Callable[[], Result]) -> tuple[bool, Result | None]:
-    """Call ``run``; whether it fitted into memory, and its result if so. Other errors pass."""
+    """Call ``run``: whether memory sufficed, and its result if so. Other errors pass through."""
     try:
         return True, run()
-    except (
-        RuntimeError
-    ) as error:  # torch.OutOfMemoryError is one; the CPU's allocator raises the plain kind
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(
-            error
-        ):
+    except RuntimeError as error:
+        # CUDA's allocator raises torch.OutOfMemoryError, the CPU's the plain RuntimeError
+        on_cpu = "can't allocate memory" in str(error)
+        if not isinstance(error, torch.OutOfMemoryError) and not on_cpu:
             raise
-    gc.collect()  # frees the failed attempt's tensors, held by its traceback until here
+    # outside the handler: until here the traceback holds the tensors of the failed attempt
+    gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return False, None
 
 
 def out_of_memory_error(rows: int) -> UserError:
-    """The error of a batch that may not be halved, or cannot."""
+    """The error for a batch of ``rows`` that is of fixed size, or cannot be halved any more."""
     return UserError(
         f"run a batch of {rows} rows",
         "not enough memory",
@@ -105,10 +117,11 @@ def out_of_memory_error(rows: int) -> UserError:
     )
 
 
-def _affordable(order: Sequence[int], prices: Sequence[int], budget: int) -> Sequence[int]:
+def _affordable(order: Sequence[int], costs: Sequence[int], budget: int) -> Sequence[int]:
+    """The longest start of ``order`` within the budget, at least one position."""
     spent = 0
     for count, position in enumerate(order):
-        spent += prices[position]
+        spent += costs[position]
         if count and spent > budget:
             return order[:count]
     return order

@@ -1,4 +1,7 @@
-"""Continuous batching: finished rows leave, waiting rows take their slot (Yu et al. 2022, Orca)."""
+"""Continuous batching: finished rows leave, waiting rows take their slot.
+
+Yu et al. 2022, Orca: A Distributed Serving System for Transformer-Based Generative Models.
+"""
 
 from __future__ import annotations
 
@@ -21,20 +24,26 @@ from parabench.inference.batching import (
     remember_fitting_size,
     try_in_memory,
 )
-from parabench.inference.kv_cache import KVCache, PrefixCache
+from parabench.inference.decode_step import Stepper
+from parabench.inference.kv_cache import KVCache
+from parabench.inference.packed_forward import encode_prefixes, prefill
 from parabench.inference.prompt_ids import PromptIds, row_seeds, shared_prefixes
 from parabench.inference.sampling import TokenSampler
 
 AUTO_SLOTS = {"cpu": 192, "cuda": 256}
+"""Slots to begin with where no batch size is asked for, by kind of device."""
 CPU_CACHE_BYTES = 3 << 29
+"""Most bytes of keys and values on a CPU, 1.5 GiB."""
 PREFILL_TOKENS = {"cpu": 1024, "cuda": 16384}
+"""Prompt tokens in one forward pass, by kind of device."""
 REPORT_EVERY = 16
-"""So many completions are gathered before they are reported, fewer only at the end."""
+"""Completions that are gathered before they are reported; fewer only at the end."""
 
 
 class Completion(NamedTuple):
-    """The new tokens of one row, without the end token; ``finished`` is False where the limit cut
-    them.
+    """The new tokens of one row, without the end token.
+
+    ``position`` is the row's, ``finished`` is False where the limit of new tokens cut it.
     """
 
     position: int
@@ -49,19 +58,22 @@ def decode_continuously(
     runtime: Runtime,
     eos: AbstractSet[int],
 ) -> Iterator[list[Completion]]:
-    """Complete every row by greedy search or sampling; with no fixed batch size, halve it whenever
-    memory runs out.
+    """Complete every row by greedy search or sampling.
+
+    ``runtime.batch_size`` is the number of slots; where it is None, the number is halved whenever
+    memory runs out. Any id of ``eos`` ends a row. Raises UserError where a fixed number of slots,
+    or a single one, does not fit.
     """
     if not rows:
         return
-    flight = _Scheduler(model, rows, decoding, runtime, eos)
+    scheduler = _Scheduler(model, rows, decoding, runtime, eos)
     done: list[Completion] = []
-    while flight.waiting or flight.writing:
-        fits, finished = try_in_memory(flight.advance)
+    while scheduler.waiting or scheduler.active:
+        fits, finished = try_in_memory(scheduler.advance)
         if fits:
             done += finished or []
         else:
-            flight.shrink(fixed=runtime.batch_size is not None)
+            scheduler.shrink(fixed=runtime.batch_size is not None)
         if len(done) >= REPORT_EVERY:
             yield done
             done = []
@@ -71,7 +83,7 @@ def decode_continuously(
 
 @dataclass
 class _ActiveRow:
-    """A row in flight: its position, its source of chance, and what it has written."""
+    """A row being decoded: its position, its random numbers, and its new tokens."""
 
     position: int
     draw: Random
@@ -79,9 +91,7 @@ class _ActiveRow:
 
 
 class _Scheduler:
-    """The state of one call: who waits, who is in flight (in the order of the slots), and their
-    keys and values.
-    """
+    """The rows of one call that wait, and those being decoded, in the order of their slots."""
 
     def __init__(
         self,
@@ -92,90 +102,106 @@ class _Scheduler:
         eos: AbstractSet[int],
     ) -> None:
         prefixes = shared_prefixes(rows)
+        self.model = model
         self.prefix_index = prefixes.prefix_index
         self.own = [prefixes.rest(position, row) for position, row in enumerate(rows)]
         self.seeds = row_seeds([row.ids for row in rows], runtime.seed)
-        self.limit, self.eos, self.chooser = (
-            decoding.max_new_tokens,
-            eos,
-            TokenSampler(decoding, eos),
-        )
-        # rows of one beginning together, long ones first: steps then meet few beginnings, and the
-        # dearest come first
-        order = sorted(
-            range(len(rows)), key=lambda at: (self.prefix_index[at], -len(self.own[at].ids), at)
-        )
-        self.waiting, self.writing = deque(order), list[_ActiveRow]()
+        self.limit = decoding.max_new_tokens
+        self.eos = eos
+        self.sampler = TokenSampler(decoding, eos)
+        self.waiting = deque(self._order())
+        self.active = list[_ActiveRow]()
+        self.prefill_tokens = PREFILL_TOKENS[model.device.type]
         reach = max(len(row.ids) for row in self.own) + decoding.max_new_tokens
-        self.start = _auto_rows(model, reach)
-        count = min(len(rows), runtime.batch_size or fitting_size(model, self.start))
-        self.prefill = PREFILL_TOKENS[model.device.type]
-        self.slots = KVCache(model, PrefixCache(model, prefixes.rows), count, reach)
+        self.auto_slots = _auto_slots(model, reach)
+        count = min(len(rows), runtime.batch_size or fitting_size(model, self.auto_slots))
+        self._open(KVCache(encode_prefixes(model, prefixes.rows), count, reach, model.device))
+
+    def _open(self, cache: KVCache) -> None:
+        self.cache = cache
+        self.stepper = Stepper(self.model, cache)
+
+    def _order(self) -> list[int]:
+        """Rows of one prefix together, so that a step reads few prefixes; long ones first."""
+        positions = range(len(self.own))
+        return sorted(positions, key=lambda at: (self.prefix_index[at], -len(self.own[at].ids), at))
 
     @torch.inference_mode()
     def advance(self) -> list[Completion]:
-        """Take in waiting rows if an eighth of the slots is free, else write one token in every row
-        in flight.
+        """Admit waiting rows, or write one token in every active row: the rows that finished.
+
+        Rows are admitted once an eighth of the slots is free: a pass for each single one would
+        cost more than the slots that stay empty until then.
         """
-        free = self.slots.count - len(self.writing)
-        if self.waiting and (not self.writing or 8 * free >= self.slots.count):
-            positions = self._next(free)
-            logits = self.slots.admit(
-                [self.own[at] for at in positions], [self.prefix_index[at] for at in positions]
-            )
-            self.writing += [
-                _ActiveRow(self.waiting.popleft(), Random(self.seeds[at])) for at in positions
-            ]
-            return self._write(self.writing[-len(positions) :], logits)
-        return self._write(self.writing, self.slots.step([row.ids[-1] for row in self.writing]))
+        free = self.cache.count - len(self.active)
+        if self.waiting and (not self.active or 8 * free >= self.cache.count):
+            return self._admit(free)
+        return self._append(self.active, self.stepper.step([row.ids[-1] for row in self.active]))
+
+    def _admit(self, free: int) -> list[Completion]:
+        positions = self._next(free)
+        rows = [self.own[at] for at in positions]
+        logits = prefill(self.model, self.cache, rows, [self.prefix_index[at] for at in positions])
+        admitted = [_ActiveRow(at, Random(self.seeds[at])) for at in positions]
+        for _ in admitted:  # only now: where memory ran out above, they wait still
+            self.waiting.popleft()
+        self.active += admitted
+        return self._append(admitted, logits)
 
     def shrink(self, fixed: bool) -> None:
-        """Begin the rows in flight again with half as many slots; UserError where that cannot
-        help.
+        """Begin the active rows again with half as many slots.
+
+        Raises UserError where the number of slots is ``fixed``, or is 1.
         """
-        if fixed or self.slots.count == 1:
-            raise out_of_memory_error(self.slots.count)
-        self.waiting.extendleft(reversed([row.position for row in self.writing]))
-        self.writing = []
-        self.slots = KVCache(
-            self.slots.model, self.slots.pool, self.slots.count // 2, self.slots.reach
-        )
-        remember_fitting_size(self.slots.model, self.start, self.slots.count)
+        if fixed or self.cache.count == 1:
+            raise out_of_memory_error(self.cache.count)
+        self.waiting.extendleft(reversed([row.position for row in self.active]))
+        self.active = []
+        prefixes, count, reach = self.cache.prefixes, self.cache.count // 2, self.cache.reach
+        self._open(KVCache(prefixes, count, reach, self.model.device))
+        remember_fitting_size(self.model, self.auto_slots, count)
 
     def _next(self, free: int) -> list[int]:
+        """The waiting rows to admit: as many as are ``free``, and as one pass may hold."""
         taken: list[int] = []
         tokens = 0
         for position in self.waiting:
             tokens += len(self.own[position].ids)
-            if len(taken) == free or (taken and tokens > self.prefill):
+            if len(taken) == free or (taken and tokens > self.prefill_tokens):
                 break
             taken.append(position)
         return taken
 
-    def _write(self, rows: Sequence[_ActiveRow], logits: Float[Tensor, "R V"]) -> list[Completion]:
-        tokens = self.chooser.choose(logits, [row.ids for row in rows], [row.draw for row in rows])
-        first = len(self.writing) - len(rows)
+    def _append(self, rows: Sequence[_ActiveRow], logits: Float[Tensor, "R V"]) -> list[Completion]:
+        """Write the next token of the last R active rows, and release those that finished."""
+        written = [row.ids for row in rows]
+        tokens = self.sampler.choose(logits, written, [row.draw for row in rows])
+        first = len(self.active) - len(rows)
         done, finished = [], []
-        for index, (row, token) in enumerate(zip(rows, tokens, strict=True), first):
+        for slot, (row, token) in enumerate(zip(rows, tokens, strict=True), first):
             ended = token in self.eos
-            row.ids += [] if ended else [token]
+            if not ended:
+                row.ids.append(token)
             if ended or len(row.ids) == self.limit:
                 done.append(Completion(row.position, tuple(row.ids), ended))
-                finished.append(index)
-        for source, target in self.slots.release(finished):
-            self.writing[target] = self.writing[source]
-        del self.writing[len(self.writing) - len(finished) :]
+                finished.append(slot)
+        for source, target in self.cache.release(finished):
+            self.active[target] = self.active[source]
+        del self.active[len(self.active) - len(finished) :]
         return done
 
 
-def _auto_rows(model: PreTrainedModel, reach: int) -> int:
-    device = model.device.type
-    if (
-        device != "cpu"
-    ):  # out of memory is an error there, and halved away; on a CPU it can end the process
+def _auto_slots(model: PreTrainedModel, reach: int) -> int:
+    """Slots of ``reach`` positions to begin with.
+
+    Elsewhere than on a CPU running out of memory is an error, and halved away. On a CPU it can
+    end the process, so that the bytes of keys and values are counted beforehand.
+    """
+    if model.device.type != "cpu":
         return AUTO_SLOTS["cuda"]
     config: Any = model.config
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    row_bytes = 2 * config.num_hidden_layers * heads * width * reach * model.dtype.itemsize
-    return max(1, min(AUTO_SLOTS["cpu"], CPU_CACHE_BYTES // row_bytes))
+    values_per_token = config.num_hidden_layers * heads * width
+    slot_bytes = 2 * values_per_token * reach * model.dtype.itemsize  # keys and values
+    return max(1, min(AUTO_SLOTS["cpu"], CPU_CACHE_BYTES // slot_bytes))

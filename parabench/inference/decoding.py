@@ -1,9 +1,9 @@
-"""Turning prompts into new tokens, the same for every system: batched, with every setting explicit.
+"""Decoding: from prompts to new tokens, the same for every system.
 
 Lengths and penalties count new tokens only, so that soft and written prompts are treated alike.
-Greedy and sampled rows share what their prompts have in common, leave when they are done, and let
-waiting rows take their slot; beams, encoder-decoder models and architectures with other than plain
-attention go through transformers' generate.
+Greedy and sampled rows run under continuous batching and share their common prefixes. Beams,
+encoder-decoder models and architectures with other than plain attention go through transformers'
+generate.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from parabench.inference.prompt_ids import PromptIds, embed, row_seeds
 __all__ = ["Completion", "PromptIds", "decode_causal", "decode_seq2seq"]
 
 AUTO_BATCH = 32
+"""Rows that go through generate together, to begin with, where no batch size is asked for."""
 
 
 def decode_causal(
@@ -35,12 +36,13 @@ def decode_causal(
     eos: AbstractSet[int],
     pad: int,
 ) -> Iterator[list[Completion]]:
-    """Complete every row with a decoder-only model; yields batches as they finish, each position
-    exactly once.
+    """Complete every row with a decoder-only model, batch by batch, each position exactly once.
 
-    Any id of ``eos`` ends a row. A sampled row draws from a seed of its own, so neither its batch
-    nor its place changes it. Raises UserError, before any work, where a prompt is empty or leaves
-    no room for its new tokens.
+    ``eos``: ids that end a row. ``pad``: id that fills the rows of a batch.
+
+    A sampled row draws from a seed of its own, so that neither its batch nor its position changes
+    it. Raises UserError, before any work, where a prompt is empty or leaves no room for its new
+    tokens.
     """
     if not all(row.ids for row in rows):
         raise UserError(
@@ -48,9 +50,8 @@ def decode_causal(
             "a row without ids",
             mend="begin every prompt with the BOS token",
         )
-    check_lengths(
-        model, [len(row.ids) + decoding.max_new_tokens for row in rows], "prompt and new tokens"
-    )
+    needed = [len(row.ids) + decoding.max_new_tokens for row in rows]
+    check_lengths(model, needed, "prompt and new tokens")
     if decoding.num_beams > 1 or not has_plain_attention(model):
         yield from _with_generate(model, rows, decoding, runtime, eos, pad)
     else:
@@ -60,43 +61,44 @@ def decode_causal(
 def decode_seq2seq(
     model: PreTrainedModel, sources: Sequence[tuple[int, ...]], decoding: Decoding, runtime: Runtime
 ) -> Iterator[list[Completion]]:
-    """Answer every source with an encoder-decoder model; yields batches as they finish, each
-    position exactly once.
+    """Answer every source with an encoder-decoder model, batch by batch, each position once.
 
-    The decoder is begun with the start token, and for BART also with ``<s>``, which opens every
-    target it was trained on (Lewis et al. 2020; fairseq). Neither counts as new, no end is forced,
-    no other checkpoint default applies. Raises UserError, before any work, where a source or the
-    new tokens exceed the model's positions.
+    ``sources`` are token ids. The decoder begins with the start token, and for BART also with
+    ``<s>``, which opens every target it was trained on (Lewis et al. 2020; fairseq). Neither
+    counts as new, no end is forced, no other default of the checkpoint applies.
+
+    Raises UserError, before any work, where a source or the new tokens exceed the model's
+    positions.
     """
     config: Any = model.config
-    begin = [config.decoder_start_token_id] + [config.bos_token_id] * (config.model_type == "bart")
-    needed = [max(len(source), decoding.max_new_tokens + len(begin)) for source in sources]
+    begin = [config.decoder_start_token_id]
+    if config.model_type == "bart":
+        begin.append(config.bos_token_id)
+    longest_target = decoding.max_new_tokens + len(begin)
+    needed = [max(len(source), longest_target) for source in sources]
     check_lengths(model, needed, "source or new tokens")
     seeds = row_seeds(sources, runtime.seed)
+    eos, pad = {config.eos_token_id}, config.pad_token_id
 
     def run(batch: Sequence[int]) -> list[Completion]:
         rows = [torch.tensor(sources[position], device=model.device) for position in batch]
-        ids, mask = pad_rows(rows, config.pad_token_id, left=False)
-        first = torch.tensor([begin] * len(batch), device=model.device)
+        ids, mask = pad_rows(rows, pad, left=False)
         new = transformers_generate(
             model,
             decoding,
-            {config.eos_token_id},
-            config.pad_token_id,
+            eos,
+            pad,
             seeds[batch[0]] if decoding.do_sample else None,
             input_ids=ids,
             attention_mask=mask,
-            decoder_input_ids=first,
+            decoder_input_ids=torch.tensor([begin] * len(batch), device=model.device),
         )
-        return [
-            _cut(position, row, {config.eos_token_id})
-            for position, row in zip(batch, new, strict=True)
-        ]
+        return [_until_end(position, row, eos) for position, row in zip(batch, new, strict=True)]
 
+    # generate draws for a whole batch at once: a sampled row must go alone to be its own
     size = 1 if decoding.do_sample else runtime.batch_size
-    yield from in_batches(
-        by_length([len(source) for source in sources]), run, size, AUTO_BATCH, model=model
-    )
+    order = by_length([len(source) for source in sources])
+    yield from in_batches(order, run, size, AUTO_BATCH, model=model)
 
 
 def _with_generate(
@@ -107,24 +109,25 @@ def _with_generate(
     eos: AbstractSet[int],
     pad: int,
 ) -> Iterator[list[Completion]]:
+    """``decode_causal`` by transformers' generate."""
     seeds = row_seeds([row.ids for row in rows], runtime.seed)
 
     def run(batch: Sequence[int]) -> list[Completion]:
-        embeds, mask = pad_rows(
-            [embed(model, [rows[position]]) for position in batch], 0.0, left=True
-        )
+        embeds = [embed(model, [rows[position]]) for position in batch]
+        padded, mask = pad_rows(embeds, 0.0, left=True)
         seed = seeds[batch[0]] if decoding.do_sample else None
         new = transformers_generate(
-            model, decoding, eos, pad, seed, inputs_embeds=embeds, attention_mask=mask
+            model, decoding, eos, pad, seed, inputs_embeds=padded, attention_mask=mask
         )
-        return [_cut(position, ids, eos) for position, ids in zip(batch, new, strict=True)]
+        return [_until_end(position, ids, eos) for position, ids in zip(batch, new, strict=True)]
 
+    # as in decode_seq2seq: a sampled row goes alone
     size = 1 if decoding.do_sample else runtime.batch_size
-    yield from in_batches(
-        by_length([len(row.ids) for row in rows]), run, size, AUTO_BATCH, model=model
-    )
+    order = by_length([len(row.ids) for row in rows])
+    yield from in_batches(order, run, size, AUTO_BATCH, model=model)
 
 
-def _cut(position: int, ids: Sequence[int], eos: AbstractSet[int]) -> Completion:
+def _until_end(position: int, ids: Sequence[int], eos: AbstractSet[int]) -> Completion:
+    """The completion of the row at ``position``: its ids before the first end token."""
     end = next((index for index, token in enumerate(ids) if token in eos), None)
     return Completion(position, tuple(ids[:end]), end is not None)

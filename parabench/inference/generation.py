@@ -1,4 +1,7 @@
-"""transformers' own generate with every setting explicit: beams, and encoder-decoder models."""
+"""transformers' own ``generate``, with every setting explicit.
+
+For beam search, encoder-decoder models, and architectures whose attention is not the plain one.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 import torch
+from jaxtyping import Int, Shaped
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig, PreTrainedModel, RepetitionPenaltyLogitsProcessor
 
 from parabench.contracts import Decoding
@@ -22,32 +27,38 @@ def transformers_generate(
     seed: int | None = None,
     **inputs: Tensor,
 ) -> list[list[int]]:
-    """New ids of each row, padding and all, behind those of ``decoder_input_ids``; ``seed`` where
-    sampled.
+    """New ids of each row, with the padding, without those of ``decoder_input_ids``.
+
+    ``eos``: ids that end a row. ``pad``: id that fills ended rows. ``seed``: where rows are
+    sampled. ``inputs``: what the model's generate takes, such as ``inputs_embeds``.
     """
     generator: Any = model
-    generator.generation_config = (
-        GenerationConfig()
-    )  # generate() fills every unset field from this one
+    # generate() fills every unset field from the model's own configuration
+    generator.generation_config = GenerationConfig()
     begin = inputs["decoder_input_ids"].shape[1] if "decoder_input_ids" in inputs else 0
-    penalty = RepetitionPenaltyLogitsProcessor(
-        decoding.repetition_penalty, prompt_ignore_length=begin or None
-    )
+    processors = []
+    if decoding.repetition_penalty != 1.0:
+        # transformers' own option would count the begin tokens as written
+        processors.append(
+            RepetitionPenaltyLogitsProcessor(
+                decoding.repetition_penalty, prompt_ignore_length=begin or None
+            )
+        )
     start = getattr(model.config, "decoder_start_token_id", None)
+    sampled = seed is not None
     with (
-        torch.random.fork_rng(enabled=seed is not None),
+        torch.random.fork_rng(enabled=sampled),
         torch.inference_mode(),
         warnings.catch_warnings(),
     ):
-        warnings.filterwarnings(
-            "ignore", message="Passing `.*` with `inputs_embeds`"
-        )  # that is what is wanted
+        # that is what is wanted
+        warnings.filterwarnings("ignore", message="Passing `.*` with `inputs_embeds`")
         if seed is not None:
             torch.manual_seed(seed)
         ids = generator.generate(
             **inputs,
             generation_config=_configuration(decoding, eos, pad, start),
-            logits_processor=[penalty] * (decoding.repetition_penalty != 1.0),
+            logits_processor=processors,
         )
     return ids[:, begin:].tolist()
 
@@ -55,12 +66,15 @@ def transformers_generate(
 def _configuration(
     decoding: Decoding, eos: AbstractSet[int], pad: int, start: int | None
 ) -> GenerationConfig:
-    sampling = {
-        "temperature": decoding.temperature,
-        "top_k": decoding.top_k,
-        "top_p": decoding.top_p,
-    }
-    beams = {"length_penalty": decoding.length_penalty, "early_stopping": decoding.early_stopping}
+    settings: dict[str, Any] = {}
+    # transformers warns of settings that the kind of search does not read
+    if decoding.do_sample:
+        settings["temperature"] = decoding.temperature
+        settings["top_k"] = decoding.top_k
+        settings["top_p"] = decoding.top_p
+    if decoding.num_beams > 1:
+        settings["length_penalty"] = decoding.length_penalty
+        settings["early_stopping"] = decoding.early_stopping
     return GenerationConfig(
         max_new_tokens=decoding.max_new_tokens,
         min_new_tokens=decoding.min_new_tokens,
@@ -71,18 +85,18 @@ def _configuration(
         pad_token_id=pad,
         decoder_start_token_id=start,
         use_cache=True,
-        **(sampling if decoding.do_sample else {}),
-        **(beams if decoding.num_beams > 1 else {}),
+        **settings,
     )
 
 
-def pad_rows(rows: Sequence[Tensor], fill: float, left: bool) -> tuple[Tensor, Tensor]:
-    """Rows ``[T, ...]`` of one dtype as one padded tensor ``[B, T, ...]``, and its attention mask
-    ``[B, T]``.
+def pad_rows(
+    rows: Sequence[Shaped[Tensor, "_ ..."]], fill: float, left: bool
+) -> tuple[Shaped[Tensor, "B T ..."], Int[Tensor, "B T"]]:
+    """Pad rows of one dtype to one tensor: it, and its attention mask.
+
+    ``fill`` is the padding's value; it stands on the ``left``, or else on the right.
     """
     side = "left" if left else "right"
-    padded = torch.nn.utils.rnn.pad_sequence(
-        list(rows), batch_first=True, padding_value=fill, padding_side=side
-    )
+    padded = pad_sequence(list(rows), batch_first=True, padding_value=fill, padding_side=side)
     ones = [torch.ones(len(row), dtype=torch.long, device=row.device) for row in rows]
-    return padded, torch.nn.utils.rnn.pad_sequence(ones, batch_first=True, padding_side=side)
+    return padded, pad_sequence(ones, batch_first=True, padding_side=side)

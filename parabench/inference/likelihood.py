@@ -1,10 +1,8 @@
-"""Token log-likelihoods of given targets, in natural logarithms: what BARTScore and every
-perplexity are made of.
+"""Token log-likelihoods of given targets, in nats: what BARTScore and perplexities are made of.
 
-Sequences run packed, with no padding outside attention; a source or prompt shared by several
-targets is encoded once; the output head sees target positions only, a tile of the vocabulary at a
-time, and its log-sum-exp is taken in float32. On CUDA the same code runs eagerly; it has been
-tested on CPU only.
+Sequences run packed, with no padding outside attention. A source or prompt that several targets
+share is encoded once. The output head sees target positions only, a tile of the vocabulary at a
+time, and its log-sum-exp is taken in float32. On CUDA the same code runs eagerly.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 from torch.nn.functional import linear
 from transformers import PreTrainedModel
@@ -22,56 +20,67 @@ from transformers import PreTrainedModel
 from parabench.contracts import Runtime, UserError
 from parabench.inference.attention import spans
 from parabench.inference.batching import check_lengths, in_batches
-from parabench.inference.kv_cache import PrefixCache, run_packed
 from parabench.inference.packed_bart import SourceTarget, packed_bart
+from parabench.inference.packed_forward import encode_prefixes, run_packed
 from parabench.inference.prompt_ids import PromptIds, shared_prefixes
 
 TOKENS_PER_PASS = {"cpu": 1024, "cuda": 32768}
-"""Tokens in one pass."""
+"""Tokens in one forward pass, by kind of device."""
 HEAD_TILE = 2048
-"""Vocabulary entries whose logits exist at once: a tile of the head stays in the cache while all
-tokens pass it.
+"""Vocabulary entries whose logits exist at once: a tile of the head stays in the processor's cache
+while all tokens pass it.
 """
 
 SMALLEST_TRUSTED_SUM = 1e-20
-"""Of exponentials in float32: below it, those too small for that type could be missed."""
+"""Least sum of float32 exponentials that is trusted: below it, those too small for that type could
+be missing from it.
+"""
 
 _SOURCE_LENGTH_BUCKET = 8
-"""Sources that differ by fewer tokens may stand in one batch, so that their targets can be alike
-too.
+"""Sources whose lengths differ by less may share a batch, so that their targets can be of like
+length too.
 """
 
 _RunBatch = Callable[[Sequence[int]], tuple[Float[Tensor, "T H"], list[int]]]
+"""Hidden states that predict the target tokens of a batch of positions, and those tokens."""
 
 
 def seq2seq_log_likelihood(
     model: PreTrainedModel, pairs: Sequence[SourceTarget], runtime: Runtime
 ) -> Float[np.ndarray, "N 2"]:
-    """Sum of ln p(target token | earlier ones, source) and the number of target tokens, one row a
-    (source, target).
+    """Sum of ln p(target token | earlier ones, source), and the number of target tokens.
 
-    Every target id is scored, with the decoder fed the target shifted right behind the model's
-    start token (BARTScore, Yuan et al. 2021; neulab/BARTScore). Raises UserError where a side
-    exceeds the model's positions or a source is empty.
+    One row a (source, target) of ``pairs``. Every target id is scored, with the decoder fed the
+    target shifted right behind the model's start token (BARTScore, Yuan et al. 2021;
+    neulab/BARTScore).
+
+    Raises UserError where a side exceeds the model's positions, or a source is empty.
     """
-    check_lengths(model, [max(map(len, pair)) for pair in pairs], "source or target")
+    longest = [max(len(source), len(target)) for source, target in pairs]
+    check_lengths(model, longest, "source or target")
     if not all(source for source, _ in pairs):
         raise UserError("score a target", "an empty source", mend="tokenise with special tokens")
-    order = _alike(pairs)
+    order = _like_lengths_together(pairs)
+    # a source costs once, with the first of its targets
     costs = [len(target) for _, target in pairs]
-    for before, at in zip([None, *order], order, strict=False):
-        new_source = before is None or pairs[before][0] != pairs[at][0]
-        costs[at] += len(pairs[at][0]) * new_source
+    before = None
+    for at in order:
+        source = pairs[at][0]
+        if source != before:
+            costs[at] += len(source)
+        before = source
 
     def run(batch: Sequence[int]) -> tuple[Float[Tensor, "T H"], list[int]]:
         return packed_bart(model, [pairs[at] for at in batch])
 
-    return _measure(model, run, [target for _, target in pairs], order, costs, runtime)
+    return _sum_over_targets(model, run, [target for _, target in pairs], order, costs, runtime)
 
 
-def _alike(pairs: Sequence[SourceTarget]) -> list[int]:
-    """The positions of pairs, those of one source together, those alike in both lengths near one
-    another.
+def _like_lengths_together(pairs: Sequence[SourceTarget]) -> list[int]:
+    """Positions of pairs, in an order that wastes little padding inside attention.
+
+    Pairs of one source stay together; sources come in buckets of like length, the longest first,
+    and within a bucket by the length of their targets.
     """
     longest: dict[tuple[int, ...], int] = {}
     for source, target in pairs:
@@ -79,11 +88,10 @@ def _alike(pairs: Sequence[SourceTarget]) -> list[int]:
 
     def key(at: int) -> tuple[int, int, tuple[int, ...], int]:
         source, target = pairs[at]
-        group = len(source) // _SOURCE_LENGTH_BUCKET
-        turn = (
-            1 if group % 2 else -1
-        )  # up and down in turn, so that batches across two groups are alike as well
-        return -group, turn * longest[source], source, turn * len(target)
+        bucket = len(source) // _SOURCE_LENGTH_BUCKET
+        # up in one bucket and down in the next, so that a batch across two is alike as well
+        sign = 1 if bucket % 2 else -1
+        return -bucket, sign * longest[source], source, sign * len(target)
 
     return sorted(range(len(pairs)), key=key)
 
@@ -94,8 +102,9 @@ def causal_log_likelihood(
     targets: Sequence[tuple[int, ...]],
     runtime: Runtime,
 ) -> Float[np.ndarray, "N 2"]:
-    """Sum of ln p(target token | earlier ones, prompt row) and the number of target tokens, one row
-    a prompt.
+    """Sum of ln p(target token | earlier ones, prompt), and the number of target tokens.
+
+    One row a prompt of ``rows``, with its target.
 
     Raises UserError where prompt and target together exceed the model's positions, or a prompt is
     empty.
@@ -108,32 +117,31 @@ def causal_log_likelihood(
         )
     prefixes = shared_prefixes(rows)
     with torch.inference_mode():
-        pool = PrefixCache(model, prefixes.rows)
-    rest = [prefixes.rest(position, row) for position, row in enumerate(rows)]
-    whole = [
-        PromptIds(row.ids + target[:-1], row.virtual)
-        for row, target in zip(rest, targets, strict=True)
-    ]
+        cache = encode_prefixes(model, prefixes.rows)
+    whole = []
+    for position, (row, target) in enumerate(zip(rows, targets, strict=True)):
+        rest = prefixes.rest(position, row)
+        # nothing is predicted behind the last target token
+        whole.append(PromptIds(rest.ids + target[:-1], rest.virtual))
     costs = [len(row.ids) for row in whole]
     order = sorted(range(len(rows)), key=lambda at: (prefixes.prefix_index[at], -costs[at], at))
 
     def run(batch: Sequence[int]) -> tuple[Float[Tensor, "T H"], list[int]]:
         packed = [whole[at] for at in batch]
-        hidden = run_packed(model, packed, pool, [prefixes.prefix_index[at] for at in batch])
-        ends = [span.stop for span in spans([costs[at] for at in batch])]
-        scored = [
-            place
-            for at, end in zip(batch, ends, strict=True)
-            for place in range(end - len(targets[at]), end)
-        ]
-        return hidden[torch.tensor(scored, device=hidden.device)], [
-            token for at in batch for token in targets[at]
-        ]
+        prefix_index = [prefixes.prefix_index[at] for at in batch]
+        hidden = run_packed(model, packed, cache, prefix_index)
+        predicting: list[int] = []
+        labels: list[int] = []
+        for at, span in zip(batch, spans([costs[at] for at in batch]), strict=True):
+            # the last len(target) states of a row predict its target, token by token
+            predicting += range(span.stop - len(targets[at]), span.stop)
+            labels += targets[at]
+        return hidden[torch.tensor(predicting, device=hidden.device)], labels
 
-    return _measure(model, run, targets, order, costs, runtime)
+    return _sum_over_targets(model, run, targets, order, costs, runtime)
 
 
-def _measure(
+def _sum_over_targets(
     model: PreTrainedModel,
     run: _RunBatch,
     targets: Sequence[Sequence[int]],
@@ -141,19 +149,21 @@ def _measure(
     costs: Sequence[int],
     runtime: Runtime,
 ) -> Float[np.ndarray, "N 2"]:
-    """Run batches of positions whose targets are not empty, and add up the log-likelihoods of each
-    target's tokens.
-    """
-    result = np.array([[0.0, len(target)] for target in targets]).reshape(-1, 2)
+    """Run batches of positions, and add up each target's log-likelihoods, in float64.
 
-    def sums(batch: Sequence[int]) -> tuple[Sequence[int], Float[np.ndarray, " B"]]:
+    ``order`` are the positions to run and ``costs`` their tokens; an empty target sums to 0.
+    """
+    counts = [[0.0, len(target)] for target in targets]
+    result = np.array(counts).reshape(-1, 2)  # [0, 2] where there is no target
+
+    def sums(batch: Sequence[int]) -> tuple[Sequence[int], Float64[np.ndarray, " B"]]:
         hidden, labels = run(batch)
         wanted = torch.tensor(labels, device=hidden.device)
-        each = _log_likelihoods(model, hidden, wanted).double().cpu().numpy()
-        return batch, np.add.reduceat(
-            each, [span.start for span in spans([len(targets[at]) for at in batch])]
-        )
+        by_token = _log_likelihoods(model, hidden, wanted).double().cpu().numpy()
+        starts = [span.start for span in spans([len(targets[at]) for at in batch])]
+        return batch, np.add.reduceat(by_token, starts)
 
+    # reduceat would give an empty target the value of the next one
     scored = [at for at in order if targets[at]]
     with torch.inference_mode():
         budget = TOKENS_PER_PASS[model.device.type]
@@ -165,26 +175,26 @@ def _measure(
 def _log_likelihoods(
     model: PreTrainedModel, hidden: Float[Tensor, "T H"], wanted: Int[Tensor, " T"]
 ) -> Float[Tensor, " T"]:
+    """ln p of the ``wanted`` token behind each hidden state."""
     head: Any = model.get_output_embeddings()
     bias = getattr(model, "final_logits_bias", head.bias)
-    biases = (
-        bias.view(-1) if bias is not None and bias.any() else None
-    )  # BART's is a row of zeros, and adding it dear
+    # BART's is a row of zeros, which is expensive to add
+    biases = bias.view(-1) if bias is not None and bias.any() else None
 
-    def logits() -> Iterator[Float[Tensor, "T v"]]:
+    def logits() -> Iterator[Float[Tensor, "T V"]]:
         for start in range(0, len(head.weight), HEAD_TILE):
             tile = slice(start, start + HEAD_TILE)
-            yield linear(
-                hidden, head.weight[tile], None if biases is None else biases[tile]
-            ).float()
+            tile_bias = None if biases is None else biases[tile]
+            yield linear(hidden, head.weight[tile], tile_bias).float()
 
-    # exponentials of logits as they are: finding and subtracting the largest ones costs as much as
-    # the rest of this
-    sums = torch.stack([part.exp_().sum(dim=1) for part in logits()]).sum(dim=0)
+    # exponentials of the logits as they are: finding and subtracting the largest logit of each
+    # token costs as much as everything else here, and is needed only where the sum says so
+    sums = torch.stack([tile.exp_().sum(dim=1) for tile in logits()]).sum(dim=0)
     if (sums.isfinite() & (sums > SMALLEST_TRUSTED_SUM)).all():
         total = sums.log()
     else:
-        total = torch.stack([part.logsumexp(dim=1) for part in logits()]).logsumexp(dim=0)
+        total = torch.stack([tile.logsumexp(dim=1) for tile in logits()]).logsumexp(dim=0)
     chosen = (hidden.float() * head.weight[wanted].float()).sum(dim=1)
-    chosen += 0 if biases is None else biases[wanted]
+    if biases is not None:
+        chosen += biases[wanted]
     return chosen - total

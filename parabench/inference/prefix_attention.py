@@ -1,9 +1,9 @@
-"""Attention to a beginning that rows share, by one product for all of them, and to what each row
-has of its own.
+"""Attention behind a shared prefix: rows attend to the prefix by one product for all of them, and
+to their own tokens each by itself.
 
-The two softmaxes are one, over the joined scores (cascade attention: Juravsky et al. 2024,
-Hydragen). Gradients flow through it, so that decoding, likelihood and training behind a prompt are
-the same computation.
+Both parts go through one softmax over the joined scores (cascade attention: Juravsky et al. 2024,
+Hydragen, section 3). Gradients flow through it, so that decoding, likelihood and training behind a
+prompt are one computation.
 """
 
 from __future__ import annotations
@@ -11,59 +11,104 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
-from parabench.inference.attention import Flat
+from parabench.inference.attention import KeysValues, Queries
 
 
 def cascade_attention(
     query: Float[Tensor, "B kv Q X"],
     shared: tuple[Float[Tensor, "S kv X"], Float[Tensor, "S kv X"]],
-    own: Sequence[tuple[Float[Tensor, "b kv k X"], Float[Tensor, "b kv k X"]]],
+    own: Sequence[tuple[Float[Tensor, "_ kv _ X"], Float[Tensor, "_ kv _ X"]]],
     unseen: Bool[Tensor, "B 1 1 S"] | None,
-    later: Bool[Tensor, "*B 1 Q K"],
+    later: Bool[Tensor, "#B 1 #Q K"],
 ) -> Float[Tensor, "B kv Q X"]:
-    """What scaled queries make of shared and own keys and values, where they see neither the
-    ``unseen`` of the shared nor the ``later`` of their own. Rows may come in parts, b of them with
-    k places of their own, K at the most.
+    """Attention over a shared prefix and each row's own keys, one softmax over both.
+
+    ``query``: scaled queries. Q counts the queries of a row times the query heads that share one
+    key head (grouped-query attention), so that no key is copied for them.
+    ``shared``: keys and values of the prefix, S positions.
+    ``own``: keys and values of the rows, in chunks of rows that follow one another; each chunk
+    has as many positions as its longest row, K at the most.
+    ``unseen``: True where a row does not see a prefix position; None, every row sees all.
+    ``later``: True where a query does not see a position of its own row.
     """
-    shared_keys, shared_values = (part.transpose(0, 1) for part in shared)
-    ahead = _by_row(_by_head(query) @ shared_keys.transpose(1, 2), len(query))
+    rows = len(query)
+    shared_keys, shared_values = (states.transpose(0, 1) for states in shared)  # [kv, S, X]
+    shared_scores = _by_row(_by_head(query) @ shared_keys.transpose(1, 2), rows)
     if unseen is not None:
-        ahead = ahead.masked_fill_(unseen, float("-inf"))
+        shared_scores = shared_scores.masked_fill_(unseen, float("-inf"))
+    own_scores = _own_scores(query, own, later)
+    scores = torch.cat([shared_scores, own_scores], dim=3)  # [B, kv, Q, S + K]
+    # in float32, for bfloat16 has too few digits to sum many small weights
+    weights = scores.softmax(dim=3, dtype=torch.float32).to(query.dtype)
+    to_shared, to_own = weights.split([shared_scores.shape[3], own_scores.shape[3]], dim=3)
+    from_shared = _by_row(_by_head(to_shared) @ shared_values, rows)
+    return _own_values(to_own, own) + from_shared
+
+
+def _own_scores(
+    query: Float[Tensor, "B kv Q X"],
+    own: Sequence[tuple[Tensor, Tensor]],
+    later: Bool[Tensor, "#B 1 #Q K"],
+) -> Float[Tensor, "B kv Q K"]:
+    """Scores of the queries at their own rows' keys, masked; chunks padded to K positions."""
     sizes = [len(keys) for keys, _ in own]
-    found = [
-        asked @ keys.transpose(2, 3)
-        for asked, (keys, _) in zip(query.split(sizes), own, strict=True)
-    ]
-    behind = _joined([pad(part, (0, later.shape[3] - part.shape[3])) for part in found])
-    behind = behind.masked_fill_(later, float("-inf"))
-    weights = torch.cat([ahead, behind], dim=3).softmax(dim=3, dtype=torch.float32).to(query.dtype)
-    to_shared, to_own = weights.split([ahead.shape[3], behind.shape[3]], dim=3)
-    pairs = zip(to_own.split(sizes), own, strict=True)
-    mixed = _joined([part[..., : values.shape[2]] @ values for part, (_, values) in pairs])
-    return mixed + _by_row(_by_head(to_shared) @ shared_values, len(query))
+    most = later.shape[3]
+    chunks = []
+    for chunk, (keys, _) in zip(query.split(sizes), own, strict=True):
+        scores = chunk @ keys.transpose(2, 3)
+        chunks.append(pad(scores, (0, most - scores.shape[3])))
+    # what was padded is masked here as well: it lies behind every row's last token
+    return _joined(chunks).masked_fill_(later, float("-inf"))
+
+
+def _own_values(
+    weights: Float[Tensor, "B kv Q K"], own: Sequence[tuple[Tensor, Tensor]]
+) -> Float[Tensor, "B kv Q X"]:
+    """The rows' own values, averaged by the weights."""
+    sizes = [len(values) for _, values in own]
+    chunks = []
+    for chunk, (_, values) in zip(weights.split(sizes), own, strict=True):
+        chunks.append(chunk[..., : values.shape[2]] @ values)
+    return _joined(chunks)
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """The chunks as one tensor; a single one is not copied."""
     return torch.cat(list(parts)) if len(parts) > 1 else parts[0]
 
 
-def _by_head(rows: Float[Tensor, "B kv Q X"]) -> Float[Tensor, "kv BQ X"]:
+def _by_head(rows: Float[Tensor, "B kv Q X"]) -> Float[Tensor, "kv B*Q X"]:
+    """All rows' queries of one head together: what meets the shared keys in one product."""
     return rows.transpose(0, 1).flatten(1, 2)
 
 
-def _by_row(heads: Float[Tensor, "kv BQ X"], rows: int) -> Float[Tensor, "B kv Q X"]:
+def _by_row(heads: Float[Tensor, "kv BQ X"], rows: int) -> Float[Tensor, "{rows} kv Q X"]:
+    """The inverse of ``_by_head``."""
     return heads.unflatten(1, (rows, -1)).transpose(0, 1)
 
 
-class PrefixAttention:
-    """Attention of whole rows, laid end to end: to what is shared, and causally to their own row.
+def prefix_mask(
+    shared: slice, starts: Int[Tensor, " B"], stops: Int[Tensor, " B"]
+) -> Bool[Tensor, "B 1 1 S"]:
+    """True where a row does not see a position of the cached prefixes.
 
-    ``unseen`` says which places of what is shared a row does not see; None, that every row sees
-    all.
+    ``shared`` are the positions that are read, of which row b sees ``starts[b]`` to ``stops[b]``.
+    """
+    position = torch.arange(shared.start, shared.stop, device=starts.device)
+    before = position < starts[:, None]
+    behind = position >= stops[:, None]
+    return (before | behind)[:, None, None]
+
+
+class PrefixAttention:
+    """Attention of whole rows, laid end to end: to a shared prefix, and causally to their own row.
+
+    ``lengths`` are the rows' numbers of tokens, ``unseen`` says which prefix positions a row does
+    not see (None: every row sees all).
     """
 
     def __init__(
@@ -72,36 +117,42 @@ class PrefixAttention:
         device: torch.device,
         unseen: Bool[Tensor, "B 1 1 S"] | None = None,
     ) -> None:
-        longest, self.unseen = max(lengths), unseen
+        longest = max(lengths)
+        self.unseen = unseen
         self.grid = len(lengths), longest
-        self.places = torch.cat(
-            [torch.arange(length) + row * longest for row, length in enumerate(lengths)]
-        ).to(device)
+        cells = [torch.arange(length) + row * longest for row, length in enumerate(lengths)]
+        self.cells = torch.cat(cells).to(device)
         # a padded key stands behind all real ones of its row, so that causality alone hides it
-        self.later = torch.ones(longest, longest, dtype=torch.bool, device=device).triu(1)[
-            None, None
-        ]
+        causal = torch.ones(longest, longest, dtype=torch.bool, device=device).triu(1)
+        self.later = causal[None, None]
 
     def attend(
-        self, query: Flat, key: Flat, value: Flat, shared: tuple[Flat, Flat], scaling: float | None
-    ) -> Flat:
-        """The flat results; ``shared`` are the keys and values that stand before the rows."""
-        kv, width = key.shape[1:]
-        scaled = query * (width**-0.5 if scaling is None else scaling)
-        # row, head of keys, heads of queries that share it, query, width
-        asked = self._padded(scaled).unflatten(2, (kv, -1)).permute(0, 2, 3, 1, 4)
-        own = self._padded(key).transpose(1, 2), self._padded(value).transpose(1, 2)
-        later = self.later.repeat(1, 1, asked.shape[2], 1)
-        result = cascade_attention(asked.flatten(2, 3), shared, [own], self.unseen, later).view(
-            asked.shape
-        )
-        return (
-            result.permute(0, 3, 1, 2, 4).flatten(2, 3).flatten(0, 1).index_select(0, self.places)
-        )
+        self,
+        query: Queries,
+        key: KeysValues,
+        value: KeysValues,
+        shared: tuple[Float[Tensor, "P kv_heads width"], Float[Tensor, "P kv_heads width"]],
+        scaling: float | None,
+    ) -> Queries:
+        """The attention output of each flat query.
 
-    def _padded(self, flat: Flat) -> Float[Tensor, "B Q heads X"]:
+        ``key`` and ``value`` are the rows' own, ``shared`` the keys and values of the P prefix
+        positions before them, and ``scaling`` multiplies the scores (None: width ** -0.5).
+        """
+        kv_heads, width = key.shape[1:]
+        scaled = query * (width**-0.5 if scaling is None else scaling)
+        # query heads come in groups that share a key head: [B, T, kv, group, X]
+        grouped = self._padded(scaled).unflatten(2, (kv_heads, -1))
+        per_head = grouped.permute(0, 2, 3, 1, 4)  # [B, kv, group, T, X]
+        own = self._padded(key).transpose(1, 2), self._padded(value).transpose(1, 2)
+        later = self.later.repeat(1, 1, per_head.shape[2], 1)  # the causal mask, once a group
+        result = cascade_attention(per_head.flatten(2, 3), shared, [own], self.unseen, later)
+        by_token = result.view(per_head.shape).permute(0, 3, 1, 2, 4).flatten(2, 3)
+        return by_token.flatten(0, 1).index_select(0, self.cells)
+
+    def _padded(self, flat: Float[Tensor, "T heads X"]) -> Float[Tensor, "B L heads X"]:
+        """The flat rows on a grid, zeros where there is no token."""
         rows, longest = self.grid
-        grid = flat.new_zeros(
-            rows * longest, *flat.shape[1:]
-        )  # by copying, whose gradient is the cheaper one
-        return grid.index_copy_(0, self.places, flat).unflatten(0, self.grid)
+        grid = flat.new_zeros(rows * longest, *flat.shape[1:])
+        # copying into zeros has a cheaper gradient than gathering from the flat states
+        return grid.index_copy_(0, self.cells, flat).unflatten(0, self.grid)

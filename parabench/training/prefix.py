@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import PreTrainedModel
 
-from parabench.inference.kv_cache import forward_flat
+from parabench.inference.packed_forward import forward_flat
 from parabench.inference.prefix_attention import PrefixAttention
 
 # Flat rows of one layer, head by head. Grouped-query attention has fewer heads of keys and values

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import GenerationConfig
 
 from parabench.contracts import Decoding, Runtime, UserError
-from parabench.inference import kv_cache, prefix_attention
+from parabench.inference import decode_step, prefix_attention
 from parabench.inference.batching import FITTING_ATTRIBUTE
 from parabench.inference.continuous_batching import Completion
 from parabench.inference.decoding import decode_causal, decode_seq2seq
@@ -265,7 +265,7 @@ def test_steps_of_fixed_shapes_give_the_same_text(
     model, tokenizer = causal(name)
     rows = mixed_rows(model, tokenizer)
     expected = decoded(model, rows, PLAIN)
-    monkeypatch.setattr(kv_cache, "STATIC_SHAPE_DEVICES", ("cpu",))
+    monkeypatch.setattr(decode_step, "STATIC_SHAPE_DEVICES", ("cpu",))
     assert decoded(model, rows, PLAIN) == expected
     assert decoded(model, rows, PLAIN, Runtime(batch_size=5)) == expected
 
@@ -280,7 +280,7 @@ def test_captured_steps_give_the_text_of_plain_ones(
     try:
         rows = mixed_rows(model.to("cuda"), tokenizer)
         captured = decoded(model, rows, PLAIN)
-        monkeypatch.setattr(kv_cache, "STATIC_SHAPE_DEVICES", ())
+        monkeypatch.setattr(decode_step, "STATIC_SHAPE_DEVICES", ())
         assert decoded(model, rows, PLAIN) == captured
     finally:
         model.to("cpu")
