@@ -76,7 +76,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         ),
     },
     {
-        "models": "checkpoints downloads hub loading local pickles",
+        "models": "checkpoints downloads hub loading local pickles pretrained",
         "data": (
             "components corpora examples fetching filters headers leakage lines normalise parquet "
             "perturbations predictions sketches skipped specs spill task_data test_sets "

@@ -230,6 +230,11 @@ def _file(pinned: Pin, name: str, again: bool = False) -> Path:
         )
 
 
+def config_file(name: str, commit: str) -> Path:
+    """The configuration of one commit, fetched if it is not in the cache; no weights."""
+    return _file(Pin(name, commit, {}), "config.json")
+
+
 def records_folder(name: str) -> Path:
     """Where this program keeps its records of a repository, beside its blobs in the hub cache."""
     from huggingface_hub import constants

@@ -6,13 +6,14 @@ costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parabench.contracts import Runtime, UserError
 from parabench.models.checkpoints import checkpoint_folder, locate
 from parabench.models.local import Checkpoint, write_lock
+from parabench.models.pretrained import check_weights, load_pretrained, load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -29,11 +30,15 @@ __all__ = [
 ]
 
 DTYPES = ("float32", "bfloat16", "float16")
+"""Arithmetic that a model can be loaded in."""
+
+_log = logging.getLogger(__name__)
 
 
 def resolve_device(device: str) -> str:
-    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:1`` into a device that exists here; UserError
-    where it does not.
+    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:1`` into a device of this machine.
+
+    Raises UserError where there is no such ``device``.
     """
     import torch
 
@@ -50,9 +55,9 @@ def resolve_device(device: str) -> str:
 
 
 def warm_up_mkl() -> None:
-    """Make the first call of a vector function by one thread alone.
+    """Make the first call of an MKL vector function from one thread alone.
 
-    MKL chooses their code at that call. Where two threads make it at once, the first result of a
+    MKL chooses their code at that call. Where two threads made it at once, the first result of a
     process differed in its last bits in 1 of 100 processes (torch 2.13, exp of 144 x 384 numbers).
     """
     import torch
@@ -63,19 +68,20 @@ def warm_up_mkl() -> None:
 def load_causal(
     checkpoint: Checkpoint, runtime: Runtime
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a decoder-only model in evaluation mode, and its tokenizer padding on the left.
+    """Load a decoder-only model for inference, and its tokenizer, which pads on the left.
 
     Raises UserError where the checkpoint cannot be read, and where an OPT tokenizer does not begin
-    with ``</s>``.
+    a text with ``</s>``.
     """
     from transformers import AutoModelForCausalLM
 
     model, tokenizer = _load(AutoModelForCausalLM, checkpoint, runtime, "left")
     first = tokenizer("a").input_ids[0]
     if model.config.model_type == "opt" and first != model.config.bos_token_id:
+        bos = model.config.bos_token_id
         raise UserError(
             f"load the tokenizer of {checkpoint.reference}",
-            f"it begins a text with id {first}; OPT was trained with </s> (id {model.config.bos_token_id}) first",
+            f"it begins a text with id {first}; OPT was trained with </s> (id {bos}) first",
             mend='set "add_bos_token": true in its tokenizer_config.json',
         )
     return model, tokenizer
@@ -84,7 +90,10 @@ def load_causal(
 def load_seq2seq(
     checkpoint: Checkpoint, runtime: Runtime
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load an encoder-decoder model in evaluation mode, and its tokenizer padding on the right."""
+    """Load an encoder-decoder model for inference, and its tokenizer, which pads on the right.
+
+    Raises UserError where the checkpoint cannot be read.
+    """
     from transformers import AutoModelForSeq2SeqLM
 
     return _load(AutoModelForSeq2SeqLM, checkpoint, runtime, "right")
@@ -93,19 +102,26 @@ def load_seq2seq(
 def load_encoder(
     checkpoint: Checkpoint, runtime: Runtime
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load the encoder of any model, without what stands on top of it, in evaluation mode, and its
-    tokenizer.
+    """Load the encoder of any model for inference, without any head, and its tokenizer.
+
+    Raises UserError where the checkpoint cannot be read.
     """
     from transformers import AutoModel
 
+    # a pooler is not used, and many encoders are saved without one
     model, tokenizer = _load(AutoModel, checkpoint, runtime, "right", unused="pooler")
-    return getattr(model, "encoder", model) if model.config.is_encoder_decoder else model, tokenizer
+    if model.config.is_encoder_decoder:
+        model = getattr(model, "encoder", model)
+    return model, tokenizer
 
 
 def load_classifier(
     checkpoint: Checkpoint, runtime: Runtime
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a classifier of texts or pairs of texts in evaluation mode, and its tokenizer."""
+    """Load a classifier of texts or text pairs for inference, and its tokenizer.
+
+    Raises UserError where the checkpoint cannot be read.
+    """
     from transformers import AutoModelForSequenceClassification
 
     return _load(AutoModelForSequenceClassification, checkpoint, runtime, "right")
@@ -114,59 +130,44 @@ def load_classifier(
 def _load(
     loader: Any, checkpoint: Checkpoint, runtime: Runtime, padding_side: str, unused: str = "\0"
 ) -> tuple[Any, Any]:
+    """The model and the tokenizer; weights may be missing whose name holds ``unused``."""
     import torch
-    from transformers import AutoTokenizer
 
     if runtime.dtype not in DTYPES:
         raise UserError(f"compute in {runtime.dtype!r}", choices=DTYPES, mend="use --dtype float32")
     folder = checkpoint_folder(checkpoint)
-    common: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
-    with _quiet_loading(), _readable(checkpoint):
-        tokenizer = AutoTokenizer.from_pretrained(folder, padding_side=padding_side, **common)
-        model, report = loader.from_pretrained(
-            folder,
-            dtype=getattr(torch, runtime.dtype),
-            use_safetensors=True,
-            attn_implementation="sdpa",
-            output_loading_info=True,
-            **common,
-        )
+    tokenizer = load_tokenizer(folder, checkpoint.reference, padding_side=padding_side)
+    dtype = getattr(torch, runtime.dtype)
+    model, report = _load_with_attention(loader, folder, checkpoint.reference, dtype)
     missing = sorted(str(key) for key in report["missing_keys"] if unused not in str(key))
     if missing or report["mismatched_keys"]:
-        # transformers fills such weights with random numbers and only warns.
+        # transformers fills such weights with random numbers and only warns
         raise UserError(
             f"load the model {checkpoint.reference}",
             f"weights missing from its files: {', '.join(missing[:4])}",
             mend="download or export the checkpoint again",
         )
+    check_weights(model, checkpoint.reference)
     warm_up_mkl()
     return model.eval().requires_grad_(False).to(resolve_device(runtime.device)), tokenizer
 
 
-@contextmanager
-def _readable(checkpoint: Checkpoint) -> Iterator[None]:
-    from safetensors import SafetensorError
+def _load_with_attention(
+    loader: Any, folder: Path, reference: str, dtype: Any
+) -> tuple[Any, dict[str, Any]]:
+    """The model and transformers' loading report: by PyTorch's attention, else by the eager one.
 
+    A third of the architectures have the eager one alone; that is said in the log, for it is slow.
+    """
+    settings: dict[str, Any] = {
+        "dtype": dtype,
+        "use_safetensors": True,
+        "output_loading_info": True,
+    }
     try:
-        yield
-    except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(
-            f"load the model {checkpoint.reference}",
-            f"{type(error).__name__}: {str(error).strip().splitlines()[0]}",
-            mend="check that the checkpoint is complete and in safetensors format",
-        ) from error
-
-
-@contextmanager
-def _quiet_loading() -> Iterator[None]:
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
+        return load_pretrained(loader, folder, reference, attn_implementation="sdpa", **settings)
+    except UserError as error:
+        if "scaled_dot_product_attention" not in str(error):
+            raise
+    _log.warning("%s has no attention but the eager one, which is slow", reference)
+    return load_pretrained(loader, folder, reference, attn_implementation="eager", **settings)

@@ -29,6 +29,7 @@ from parabench.contracts import (
 from parabench.models.checkpoints import checkpoint_folder
 from parabench.models.downloads import checkpoints_of, format_bytes, missing_files
 from parabench.models.local import Checkpoint
+from parabench.models.pretrained import load_config, load_tokenizer
 from parabench.pipeline.plan import RunPlan, build_plugin
 from parabench.stats import leave_one_out
 
@@ -211,14 +212,13 @@ def _estimate(
 
 def _row_bytes(model: Checkpoint, longest: str, new: int, runtime: Runtime) -> tuple[int, int]:
     """The bytes of the longest row's keys and values, and how many rows fly at once."""
-    from transformers import AutoConfig, AutoTokenizer
-
     from parabench.inference.continuous_batching import AUTO_SLOTS, CPU_CACHE_BYTES
     from parabench.inference.decoding import AUTO_BATCH
 
     folder = checkpoint_folder(model)
-    tokens = len(AutoTokenizer.from_pretrained(folder)(longest).input_ids) + TEMPLATE_TOKENS + new
-    config = AutoConfig.from_pretrained(folder)
+    tokenizer = load_tokenizer(folder, model.reference)
+    tokens = len(tokenizer(longest).input_ids) + TEMPLATE_TOKENS + new
+    config = load_config(model)
     row = cache_bytes(config, tokens, ITEM_BYTES[runtime.dtype])
     flying = (
         AUTO_BATCH if config.is_encoder_decoder else AUTO_SLOTS[runtime.device.partition(":")[0]]

@@ -13,6 +13,7 @@ from parabench.prompts.validation import STRICT_KEYS
 
 if TYPE_CHECKING:
     from parabench.models.local import Checkpoint
+from parabench.models.pretrained import load_config
 
 ADAPTER_FORMAT = 2
 
@@ -39,9 +40,7 @@ class BaseIdentity:
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> BaseIdentity:
         """The identity of a located checkpoint, from its configuration alone."""
-        from transformers import AutoConfig
-
-        config: Any = AutoConfig.from_pretrained(checkpoint.path, revision=checkpoint.revision)
+        config: Any = load_config(checkpoint)
         width = getattr(config, "word_embed_proj_dim", config.hidden_size)
         layers, heads = config.num_hidden_layers, config.num_attention_heads
         return cls(
