@@ -85,7 +85,7 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {
         "inference": (
-            "attention batching continuous_batching decode_step decoding generation kv_cache likelihood "
+            "attention batching continuous_batching decode_step decoding end_of_text generation kv_cache likelihood "
             "packed_bart packed_forward prefix_attention prompt_ids sampling"
         ),
         "store": "blocks files index log positions records run_folder tables",

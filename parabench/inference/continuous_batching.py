@@ -25,6 +25,7 @@ from parabench.inference.batching import (
     try_in_memory,
 )
 from parabench.inference.decode_step import Stepper
+from parabench.inference.end_of_text import EndOfText
 from parabench.inference.kv_cache import KVCache
 from parabench.inference.packed_forward import encode_prefixes, prefill
 from parabench.inference.prompt_ids import PromptIds, row_seeds, shared_prefixes
@@ -41,7 +42,7 @@ REPORT_EVERY = 16
 
 
 class Completion(NamedTuple):
-    """The new tokens of one row, without the end token.
+    """The new tokens of one row, without the end token but with those of a stop string.
 
     ``position`` is the row's, ``finished`` is False where the limit of new tokens cut it.
     """
@@ -57,16 +58,17 @@ def decode_continuously(
     decoding: Decoding,
     runtime: Runtime,
     eos: AbstractSet[int],
+    end: EndOfText | None = None,
 ) -> Iterator[list[Completion]]:
     """Complete every row by greedy search or sampling.
 
     ``runtime.batch_size`` is the number of slots; where it is None, the number is halved whenever
-    memory runs out. Any id of ``eos`` ends a row. Raises UserError where a fixed number of slots,
+    memory runs out. Any id of ``eos`` ends a row, and so does what ``end`` finds. Raises UserError where a fixed number of slots,
     or a single one, does not fit.
     """
     if not rows:
         return
-    scheduler = _Scheduler(model, rows, decoding, runtime, eos)
+    scheduler = _Scheduler(model, rows, decoding, runtime, eos, end)
     done: list[Completion] = []
     while scheduler.waiting or scheduler.active:
         fits, finished = try_in_memory(scheduler.advance)
@@ -100,6 +102,7 @@ class _Scheduler:
         decoding: Decoding,
         runtime: Runtime,
         eos: AbstractSet[int],
+        end: EndOfText | None,
     ) -> None:
         prefixes = shared_prefixes(rows)
         self.model = model
@@ -108,7 +111,8 @@ class _Scheduler:
         self.seeds = row_seeds([row.ids for row in rows], runtime.seed)
         self.limit = decoding.max_new_tokens
         self.eos = eos
-        self.sampler = TokenSampler(decoding, eos)
+        self.end = end
+        self.sampler = TokenSampler(decoding, eos, end.stopping_ids if end else ())
         self.waiting = deque(self._order())
         self.active = list[_ActiveRow]()
         self.prefill_tokens = PREFILL_TOKENS[model.device.type]
@@ -182,6 +186,7 @@ class _Scheduler:
             ended = token in self.eos
             if not ended:
                 row.ids.append(token)
+                ended = self.end is not None and self.end.reached(row.ids)
             if ended or len(row.ids) == self.limit:
                 done.append(Completion(row.position, tuple(row.ids), ended))
                 finished.append(slot)

@@ -19,6 +19,7 @@ from parabench.contracts import Decoding, Runtime, UserError
 from parabench.inference.attention import has_plain_attention
 from parabench.inference.batching import by_length, check_lengths, in_batches
 from parabench.inference.continuous_batching import Completion, decode_continuously
+from parabench.inference.end_of_text import EndOfText, declared_end_ids
 from parabench.inference.generation import pad_rows, transformers_generate
 from parabench.inference.prompt_ids import PromptIds, embed, row_seeds
 
@@ -35,10 +36,12 @@ def decode_causal(
     runtime: Runtime,
     eos: AbstractSet[int],
     pad: int,
+    end: EndOfText | None = None,
 ) -> Iterator[list[Completion]]:
     """Complete every row with a decoder-only model, batch by batch, each position exactly once.
 
-    ``eos``: ids that end a row. ``pad``: id that fills the rows of a batch.
+    ``eos``: ids that end a row. ``pad``: id that fills the rows of a batch. ``end``: what ends
+    the decoded text besides, such as a line break; its ids are among ``eos``.
 
     A sampled row draws from a seed of its own, so that neither its batch nor its position changes
     it. Raises UserError, before any work, where a prompt is empty or leaves no room for its new
@@ -53,9 +56,9 @@ def decode_causal(
     needed = [len(row.ids) + decoding.max_new_tokens for row in rows]
     check_lengths(model, needed, "prompt and new tokens")
     if decoding.num_beams > 1 or not has_plain_attention(model):
-        yield from _with_generate(model, rows, decoding, runtime, eos, pad)
+        yield from _with_generate(model, rows, decoding, runtime, eos, pad, end)
     else:
-        yield from decode_continuously(model, rows, decoding, runtime, eos)
+        yield from decode_continuously(model, rows, decoding, runtime, eos, end)
 
 
 def decode_seq2seq(
@@ -78,7 +81,7 @@ def decode_seq2seq(
     needed = [max(len(source), longest_target) for source in sources]
     check_lengths(model, needed, "source or new tokens")
     seeds = row_seeds(sources, runtime.seed)
-    eos, pad = {config.eos_token_id}, config.pad_token_id
+    eos, pad = declared_end_ids(model), config.pad_token_id
 
     def run(batch: Sequence[int]) -> list[Completion]:
         rows = [torch.tensor(sources[position], device=model.device) for position in batch]
@@ -108,6 +111,7 @@ def _with_generate(
     runtime: Runtime,
     eos: AbstractSet[int],
     pad: int,
+    end: EndOfText | None,
 ) -> Iterator[list[Completion]]:
     """``decode_causal`` by transformers' generate."""
     seeds = row_seeds([row.ids for row in rows], runtime.seed)
@@ -117,9 +121,11 @@ def _with_generate(
         padded, mask = pad_rows(embeds, 0.0, left=True)
         seed = seeds[batch[0]] if decoding.do_sample else None
         new = transformers_generate(
-            model, decoding, eos, pad, seed, inputs_embeds=padded, attention_mask=mask
+            model, decoding, eos, pad, seed, end, inputs_embeds=padded, attention_mask=mask
         )
-        return [_until_end(position, ids, eos) for position, ids in zip(batch, new, strict=True)]
+        return [
+            _until_end(position, ids, eos, end) for position, ids in zip(batch, new, strict=True)
+        ]
 
     # as in decode_seq2seq: a sampled row goes alone
     size = 1 if decoding.do_sample else runtime.batch_size
@@ -127,7 +133,13 @@ def _with_generate(
     yield from in_batches(order, run, size, AUTO_BATCH, model=model)
 
 
-def _until_end(position: int, ids: Sequence[int], eos: AbstractSet[int]) -> Completion:
-    """The completion of the row at ``position``: its ids before the first end token."""
-    end = next((index for index, token in enumerate(ids) if token in eos), None)
-    return Completion(position, tuple(ids[:end]), end is not None)
+def _until_end(
+    position: int, ids: Sequence[int], eos: AbstractSet[int], end: EndOfText | None = None
+) -> Completion:
+    """The completion of the row at ``position``: its ids up to the end, the rest being padding."""
+    for count, token in enumerate(ids):
+        if token in eos:
+            return Completion(position, tuple(ids[:count]), True)
+        if end is not None and end.reached(ids[: count + 1]):
+            return Completion(position, tuple(ids[: count + 1]), True)
+    return Completion(position, tuple(ids), False)

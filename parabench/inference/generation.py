@@ -6,17 +6,24 @@ For beam search, encoder-decoder models, and architectures whose attention is no
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import GenerationConfig, PreTrainedModel, RepetitionPenaltyLogitsProcessor
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    PreTrainedModel,
+    RepetitionPenaltyLogitsProcessor,
+)
 
 from parabench.contracts import Decoding
+from parabench.inference.end_of_text import EndOfText, ForbidEarlyStops, StopAtEnd
 
 
 def transformers_generate(
@@ -25,18 +32,21 @@ def transformers_generate(
     eos: AbstractSet[int],
     pad: int,
     seed: int | None = None,
+    end: EndOfText | None = None,
     **inputs: Tensor,
 ) -> list[list[int]]:
     """New ids of each row, with the padding, without those of ``decoder_input_ids``.
 
     ``eos``: ids that end a row. ``pad``: id that fills ended rows. ``seed``: where rows are
-    sampled. ``inputs``: what the model's generate takes, such as ``inputs_embeds``.
+    sampled. ``end``: what ends the decoded text besides. ``inputs``: what the model's generate takes, such as ``inputs_embeds``.
     """
     generator: Any = model
-    # generate() fills every unset field from the model's own configuration
-    generator.generation_config = GenerationConfig()
     begin = inputs["decoder_input_ids"].shape[1] if "decoder_input_ids" in inputs else 0
-    processors = []
+    processors: list[LogitsProcessor] = []
+    criteria = []
+    if end is not None:
+        criteria.append(StopAtEnd(end, begin))
+        processors.append(ForbidEarlyStops(end.stopping_ids, decoding.min_new_tokens, begin))
     if decoding.repetition_penalty != 1.0:
         # transformers' own option would count the begin tokens as written
         processors.append(
@@ -55,12 +65,25 @@ def transformers_generate(
         warnings.filterwarnings("ignore", message="Passing `.*` with `inputs_embeds`")
         if seed is not None:
             torch.manual_seed(seed)
-        ids = generator.generate(
-            **inputs,
-            generation_config=_configuration(decoding, eos, pad, start),
-            logits_processor=processors,
-        )
+        with _without_defaults(generator):
+            ids = generator.generate(
+                **inputs,
+                generation_config=_configuration(decoding, eos, pad, start),
+                logits_processor=processors,
+                stopping_criteria=criteria,
+            )
     return ids[:, begin:].tolist()
+
+
+@contextmanager
+def _without_defaults(model: Any) -> Iterator[None]:
+    """Hide the model's own generation settings, from which generate fills every unset field."""
+    own = model.generation_config
+    model.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = own
 
 
 def _configuration(

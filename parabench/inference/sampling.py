@@ -26,12 +26,15 @@ class TokenSampler:
     """Greedy or sampled next tokens under one ``decoding``.
 
     The processors are transformers' own, in the order of its ``generate``. ``eos`` are the ids
-    that end a text; none of them is chosen before ``min_new_tokens``.
+    that end a text, ``stopping`` those that hold a stop string; none of them is chosen before
+    ``min_new_tokens``.
     """
 
-    def __init__(self, decoding: Decoding, eos: AbstractSet[int]) -> None:
+    def __init__(
+        self, decoding: Decoding, eos: AbstractSet[int], stopping: Sequence[int] = ()
+    ) -> None:
         self.decoding = decoding
-        self.eos = sorted(eos)
+        self.ending = sorted({*eos, *stopping})
         self.penalties = _penalties(decoding)
         self.warpers = _warpers(decoding)
 
@@ -53,8 +56,8 @@ class TokenSampler:
             scores = torch.cat([self._penalise(row, ids) for row, ids in pairs])
         least = self.decoding.min_new_tokens
         early = [row for row, ids in enumerate(written) if len(ids) < least]
-        if early and self.eos:
-            scores[torch.tensor(early)[:, None], self.eos] = float("-inf")
+        if early and self.ending:
+            scores[torch.tensor(early)[:, None], self.ending] = float("-inf")
         if not self.decoding.do_sample:
             return _best(scores).tolist()
         unread: Any = None  # none of these warpers looks at the ids
