@@ -109,11 +109,14 @@ class Causal:
         return str(self.setting.options.get("role", "system"))
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
-        """Yield batches as they finish; a text ends at EOS or at the first newline, by token id."""
+        """Yield batches as they finish; a text ends at a declared end id or at the first line
+        break.
+        """
         yield from join_samples(self._answers(sources), self.setting.decoding.samples)
 
     def _answers(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         from parabench.inference.decoding import decode_causal
+        from parabench.inference.end_of_text import EndOfText, padding_id
 
         adapter = self.adapter
         model, tokenizer = self.setting.models.get(
@@ -122,19 +125,13 @@ class Causal:
         rows = repeat_rows(
             self.rows(model, tokenizer, sources, adapter), self.setting.decoding.samples
         )
-        stops = {tokenizer.eos_token_id, *tokenizer.encode("\n", add_special_tokens=False)}
-        pad = (
-            tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-        )
-        for batch in decode_causal(
-            model, rows, self.setting.decoding, self.setting.runtime, stops, pad
-        ):
-            texts = tokenizer.batch_decode(
-                [list(done.ids) for done in batch], skip_special_tokens=True
-            )
+        end = EndOfText.of(model, tokenizer)
+        decoding, runtime = self.setting.decoding, self.setting.runtime
+        pad = padding_id(tokenizer)
+        for batch in decode_causal(model, rows, decoding, runtime, end.ids, pad, end):
             yield [
-                Paraphrase(done.position, text.strip(), done.finished)
-                for done, text in zip(batch, texts, strict=True)
+                Paraphrase(done.position, end.cut(done.ids).text.strip(), done.finished)
+                for done in batch
             ]
 
     def release(self) -> None:

@@ -74,6 +74,7 @@ class Seq2Seq:
 
     def _answers(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         from parabench.inference.decoding import decode_seq2seq
+        from parabench.inference.end_of_text import EndOfText
 
         model, tokenizer = self.setting.models.get(
             load_seq2seq, self.checkpoint, self.setting.runtime
@@ -85,13 +86,11 @@ class Seq2Seq:
         ids = [
             tuple(row) for row in tokenizer(prompts, truncation=True, max_length=longest).input_ids
         ]
+        end = EndOfText.of(model, tokenizer, stop_strings=())
         for batch in decode_seq2seq(model, ids, self.setting.decoding, self.setting.runtime):
-            texts = tokenizer.batch_decode(
-                [list(done.ids) for done in batch], skip_special_tokens=True
-            )
             yield [
-                Paraphrase(done.position, text.strip(), done.finished)
-                for done, text in zip(batch, texts, strict=True)
+                Paraphrase(done.position, end.cut(done.ids).text.strip(), done.finished)
+                for done in batch
             ]
 
     def release(self) -> None:

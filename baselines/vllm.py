@@ -6,7 +6,7 @@ import gc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from parabench.contracts import BuildContext, Decoding, Paraphrase, Runtime, Signature, UserError
 from parabench.models.checkpoints import checkpoint_folder
@@ -15,6 +15,9 @@ from parabench.models.local import Checkpoint
 
 from . import options
 from .causal import INSTRUCTION, Causal
+
+if TYPE_CHECKING:
+    from parabench.inference.end_of_text import EndOfText
 
 _PROMPTS_AT_ONCE = 256
 """Prompts handed over together: their embeddings are all in memory."""
@@ -57,14 +60,15 @@ class Vllm:
         return self.causal.role
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
-        """Yield blocks in order; a text ends at EOS or at the first newline, by token id."""
+        """Yield blocks in order; a text ends at a declared end id or at the first line break."""
+        from parabench.inference.end_of_text import EndOfText
         from parabench.inference.prompt_ids import embed
 
         setting = self.causal.setting
         model, tokenizer, engine = setting.models.get(_started, self.checkpoint, setting.runtime)
         rows = self.causal.rows(model, tokenizer, sources, self.causal.adapter)
-        stops = {tokenizer.eos_token_id, *tokenizer.encode("\n", add_special_tokens=False)}
-        parameters = _parameters(setting, stops)
+        end = EndOfText.of(model, tokenizer)
+        parameters = _parameters(setting, end)
         for start in range(0, len(rows), _PROMPTS_AT_ONCE):
             prompts = [
                 {"prompt_embeds": embed(model, [row])}
@@ -72,8 +76,7 @@ class Vllm:
             ]
             outputs = engine.generate(prompts, parameters, use_tqdm=False)
             yield [
-                _read(start + place, output.outputs, tokenizer, stops)
-                for place, output in enumerate(outputs)
+                _read(start + place, output.outputs, end) for place, output in enumerate(outputs)
             ]
 
     def release(self) -> None:
@@ -88,11 +91,17 @@ def _started(checkpoint: Checkpoint, runtime: Runtime) -> tuple[Any, Any, Any]:
 
     model, tokenizer = load_causal(checkpoint, replace(runtime, device="cpu"))
     folder = str(checkpoint_folder(checkpoint))
-    engine = LLM(model=folder, dtype=runtime.dtype, seed=runtime.seed, enable_prompt_embeds=True)
+    engine = LLM(
+        model=folder,
+        dtype=runtime.dtype,
+        seed=runtime.seed,
+        enable_prompt_embeds=True,
+        trust_remote_code=False,
+    )
     return model, tokenizer, engine
 
 
-def _parameters(setting: BuildContext, stops: set[int]) -> Any:
+def _parameters(setting: BuildContext, end: EndOfText) -> Any:
     from vllm import SamplingParams
 
     decoding, runtime = setting.decoding, setting.runtime
@@ -105,27 +114,22 @@ def _parameters(setting: BuildContext, stops: set[int]) -> Any:
     return SamplingParams(
         max_tokens=decoding.max_new_tokens,
         min_tokens=decoding.min_new_tokens,
-        stop_token_ids=sorted(stops),
+        stop=list(end.stop_strings),
+        stop_token_ids=sorted(end.ids),
         seed=runtime.seed,
         **(chance if decoding.do_sample else {"temperature": 0.0}),
     )
 
 
-def _read(position: int, outputs: Sequence[Any], tokenizer: Any, stops: set[int]) -> Paraphrase:
+def _read(position: int, outputs: Sequence[Any], end: EndOfText) -> Paraphrase:
     rows = [
         list(output.token_ids)
         for output in sorted(outputs, key=lambda output: getattr(output, "index", 0))
     ]
-    ends = [
-        next((place for place, token in enumerate(row) if token in stops), None) for row in rows
-    ]
-    texts = [
-        tokenizer.decode(row[:end], skip_special_tokens=True)
-        for row, end in zip(rows, ends, strict=True)
-    ]
-    several = tuple(map(str.strip, texts))
+    ended = [end.cut(row) for row in rows]
+    several = tuple(one.text.strip() for one in ended)
     return Paraphrase(
-        position, several[0], ends[0] is not None, samples=several if len(several) > 1 else ()
+        position, several[0], ended[0].finished, samples=several if len(several) > 1 else ()
     )
 
 

@@ -11,6 +11,7 @@ from parabench.contracts import Decoding, Example, Runtime, Scorer, UserError
 from parabench.data.filters import TextPair
 from parabench.inference.continuous_batching import Completion
 from parabench.inference.decoding import decode_causal, decode_seq2seq
+from parabench.inference.end_of_text import LINE_BREAK, EndOfText, padding_id
 from parabench.inference.prompt_ids import PromptIds
 from parabench.prompts import encoders
 from parabench.prompts.rendering import render
@@ -81,15 +82,17 @@ def generate_texts(
 
     ``template`` is the task's; ``decoding`` and ``runtime`` are as in a run.
     """
-    model, tokenizer = setup.model, setup.tokenizer
+    model = setup.model
     texts = [""] * len(sources)
+    # an encoder-decoder's text is whole at its end id; a language model goes on to the next line
+    stops = () if setup.kind.base == "seq2seq" else LINE_BREAK
+    end = EndOfText.of(model, setup.tokenizer, stops)
     was_training = model.training
     model.eval()
     with torch.no_grad():
-        for batch in _decode(setup, template, sources, decoding, runtime):
+        for batch in _decode(setup, template, sources, decoding, runtime, end):
             for done in batch:
-                text = tokenizer.decode(list(done.ids), skip_special_tokens=True)
-                texts[done.position] = str(text).strip()
+                texts[done.position] = end.cut(done.ids).text.strip()
     model.train(was_training)
     return texts
 
@@ -100,6 +103,7 @@ def _decode(
     sources: Sequence[str],
     decoding: Decoding,
     runtime: Runtime,
+    end: EndOfText,
 ) -> Iterator[list[Completion]]:
     model, tokenizer = setup.model, setup.tokenizer
     positions: int = model.config.max_position_embeddings
@@ -116,7 +120,4 @@ def _decode(
     for source in sources:
         rendered = render(template, {"source": source}, tokenizer, longest)
         rows.append(PromptIds(rendered.ids, virtual))
-    end = tokenizer.eos_token_id
-    stops = {end, *tokenizer.encode("\n", add_special_tokens=False)}
-    pad = end if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    return decode_causal(model, rows, decoding, runtime, stops, pad)
+    return decode_causal(model, rows, decoding, runtime, end.ids, padding_id(tokenizer), end)

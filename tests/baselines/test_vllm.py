@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from parabench.baselines import vllm as family
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from parabench.contracts import BuildContext, Decoding, Runtime, UserError
 from tests.support import tiny
@@ -33,12 +33,22 @@ class SamplingParams(SimpleNamespace):
 class LLM:
     """vllm.LLM of one model: greedy, from ``prompt_embeds`` of shape [T, H] alone."""
 
-    def __init__(self, *, model: str, dtype: str, seed: int, enable_prompt_embeds: bool) -> None:
+    def __init__(
+        self,
+        *,
+        model: str,
+        dtype: str,
+        seed: int,
+        enable_prompt_embeds: bool,
+        trust_remote_code: bool,
+    ) -> None:
         assert enable_prompt_embeds
+        assert not trust_remote_code
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(model)
         self.model: Any = AutoModelForCausalLM.from_pretrained(model, dtype=getattr(torch, dtype))
 
     def generate(self, prompts: Any, sampling_params: Any, *, use_tqdm: bool) -> list[Any]:
-        settings = {"max_tokens", "min_tokens", "stop_token_ids", "seed", "temperature"}
+        settings = {"max_tokens", "min_tokens", "stop", "stop_token_ids", "seed", "temperature"}
         if getattr(sampling_params, "n", 1) > 1:  # as vLLM: one request, its outputs numbered
             assert set(vars(sampling_params)) == settings | {"n", "top_p", "top_k"}
             return [self.several(prompt, sampling_params) for prompt in prompts]
@@ -53,6 +63,11 @@ class LLM:
         ]
         return SimpleNamespace(outputs=cut[::-1])
 
+    def ended(self, ids: list[int], settings: Any) -> bool:
+        text = self.tokenizer.decode(ids, skip_special_tokens=True)
+        at_string = any(stop in text for stop in settings.stop)
+        return at_string or bool(set(ids) & set(settings.stop_token_ids))
+
     def answer(self, prompt: Any, settings: Any) -> Any:
         assert set(prompt) == {"prompt_embeds"}
         embeds = prompt["prompt_embeds"]
@@ -60,11 +75,11 @@ class LLM:
         assert embeds.shape[1] == self.model.get_input_embeddings().embedding_dim
         ids: list[int] = []
         with torch.inference_mode():
-            while len(ids) < settings.max_tokens and not set(ids) & set(settings.stop_token_ids):
+            while len(ids) < settings.max_tokens and not self.ended(ids, settings):
                 new = self.model.get_input_embeddings()(torch.tensor(ids, dtype=torch.long))
                 logits = self.model(inputs_embeds=torch.cat([embeds, new])[None]).logits[0, -1]
                 ids.append(int(logits.argmax()))  # as vLLM, with the stop token among the ids
-        ended = "stop" if set(ids) & set(settings.stop_token_ids) else "length"
+        ended = "stop" if self.ended(ids, settings) else "length"
         return SimpleNamespace(outputs=[SimpleNamespace(token_ids=ids, finish_reason=ended)])
 
 
