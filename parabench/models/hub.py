@@ -21,6 +21,9 @@ from urllib.parse import quote
 from parabench.contracts import UserError
 from parabench.store.files import file_sha256, write_atomically
 
+GENERATION_FILE = "generation_config.json"
+"""Of it the end ids are obeyed; locks written before that do not name it."""
+
 WEIGHT_FILES = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
 PICKLED_WEIGHT_FILES = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json")
 SMALL_FILES = (
@@ -32,6 +35,12 @@ SMALL_FILES = (
     "vocab.*",
     "merges.txt",
     "*.model",
+    "*.spm",
+    "vocab-*.json",
+    "bpe.codes",
+    "dict.txt",
+    "tekken.json",
+    GENERATION_FILE,
 )
 
 
@@ -143,8 +152,14 @@ def files_to_fetch(pinned: Pin) -> dict[str, int]:
 
 
 def check_digest(pinned: Pin, digest: str | None) -> None:
-    """Refuse, with UserError, files other than those a lock was written for."""
-    if digest not in (None, pinned.digest):
+    """Refuse files other than those that a lock was written for, whose digest it gives.
+
+    A lock from before generation_config.json was fetched still holds for all the others. Raises
+    UserError where ``pinned`` is neither.
+    """
+    others = {name: sha for name, sha in pinned.files.items() if name != GENERATION_FILE}
+    earlier = Pin(pinned.name, pinned.commit, others).digest
+    if digest not in (None, pinned.digest, earlier):
         found = f"its files together are {pinned.digest[:12]}, the lock says {str(digest)[:12]}"
         raise UserError(
             f"use {pinned.name} at {pinned.commit[:12]}",

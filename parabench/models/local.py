@@ -1,4 +1,4 @@
-"""A model folder on this machine, identified by the hashes of the files that loading it reads."""
+"""A model folder on this machine, identified by the hashes of all files that loading it obeys."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from parabench.contracts import UserError
 from parabench.store.files import file_sha256
 
 LOCK_NAME = "models.lock"
+"""File beside model folders that pins theirs."""
+
+_ADAPTER = "adapter_config.json"
+_GENERATION = "generation_config.json"
 
 _IDENTITY = (
     "config.json",
@@ -22,9 +27,15 @@ _IDENTITY = (
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.*",
+    "vocab-*.json",
     "merges.txt",
+    "bpe.codes",
+    "dict.txt",
+    "tekken.json",
     "*.model",
+    "*.spm",
 )
+"""Names of the files that make a model what it is: weights, configuration and tokenizer."""
 
 
 @dataclass(frozen=True)
@@ -45,44 +56,112 @@ class Checkpoint:
 
 
 def write_lock(folder: Path, members: Sequence[str]) -> Path:
-    """Write ``folder/models.lock``: the SHA-256 of every identifying file of the subfolders
-    ``members``.
+    """Write ``folder/models.lock``: the SHA-256 of every identifying file.
+
+    ``members`` are the names of the subfolders that it pins.
     """
-    digests = {
-        f"{member}/{name}": digest
-        for member in members
-        for name, digest in _digests(folder / member).items()
-    }
+    digests = {}
+    for member in members:
+        for name, digest in _digests(folder / member).items():
+            digests[f"{member}/{name}"] = digest
     lock = folder / LOCK_NAME
-    lock.write_text(
-        json.dumps({"files": digests}, indent=1, sort_keys=True) + "\n", encoding="utf-8"
-    )
+    text = json.dumps({"files": digests}, indent=1, sort_keys=True) + "\n"
+    lock.write_text(text, encoding="utf-8")
     return lock
 
 
 def locate_folder(reference: str, folder: Path, lock: Path | None = None) -> Checkpoint:
-    """A model folder, identified by the hashes of its files and checked against its lock."""
-    missing = [
-        pattern for pattern in ("config.json", "*.safetensors") if not any(folder.glob(pattern))
-    ]
+    """Identify a model folder by the hashes of its files, and check it against its lock.
+
+    ``reference`` is the model as it was asked for; ``lock`` the lock file, by default the one
+    beside ``folder``, where there is one. Raises UserError where files are missing or changed,
+    where weights are pickles, and where loading would obey files that are not the model's own.
+    """
+    required = ("config.json", "*.safetensors")
+    missing = [pattern for pattern in required if not any(folder.glob(pattern))]
     if missing:
+        found = f"no {' and no '.join(missing)}"
         pickled = sorted(path.name for path in folder.glob("*.bin"))
+        if pickled:
+            found += f", only {', '.join(pickled)}, a format that can run code"
         raise UserError(
             f"use the model in {reference}",
-            f"no {' and no '.join(missing)}"
-            + (f", only {', '.join(pickled)}, a format that can run code" * bool(pickled)),
-            mend="save it again with model.save_pretrained(folder), or rebuild the embedded models with: make mini",
+            found,
+            mend="save it again with model.save_pretrained(folder), "
+            "or rebuild the embedded models with: make mini",
         )
+    check_own_files(reference, folder)
     _check_lock(reference, folder, lock)
-    entries = "".join(f"{name}\0{digest}\n" for name, digest in sorted(_digests(folder).items()))
+    identity = {**_digests(folder), **_end_ids(folder)}
+    entries = "".join(f"{name}\0{digest}\n" for name, digest in sorted(identity.items()))
     return Checkpoint(reference, str(folder), None, hashlib.sha256(entries.encode()).hexdigest())
 
 
+def check_own_files(reference: str, folder: Path) -> None:
+    """Refuse a model folder whose loading would read other weights than its own.
+
+    Raises UserError where an adapter lies in it, which transformers would add to the weights, and
+    where its index names shards that are not files of this folder.
+    """
+    if (folder / _ADAPTER).exists():
+        raise UserError(
+            f"use the model in {reference}",
+            f"{_ADAPTER} in its folder: transformers would load that adapter into the model",
+            mend="move the adapter out of the folder, or merge it and save the model again",
+        )
+    for index in sorted(folder.glob("*.safetensors.index.json")):
+        for shard in _shards(reference, index):
+            if not _is_plain_name(shard) or not (folder / shard).is_file():
+                raise UserError(
+                    f"use the model in {reference}",
+                    f"{index.name} names the weights {shard!r}, which are no file of this folder",
+                    mend="save the model again with model.save_pretrained(folder)",
+                )
+
+
+def _shards(reference: str, index: Path) -> list[Any]:
+    """The files that an index of sharded weights names."""
+    try:
+        names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"use the model in {reference}",
+            f"{index.name} cannot be read ({type(error).__name__}: {error})",
+            mend="download or export the checkpoint again",
+        ) from error
+    return sorted(set(map(str, names)))
+
+
+def _is_plain_name(name: str) -> bool:
+    """Whether it names a file of the folder itself: on every system, and without a link's help."""
+    return name == Path(name).name and not any(sign in name for sign in ("/", "\\", ":", "\0"))
+
+
+def _end_ids(folder: Path) -> dict[str, str]:
+    """The end ids of generation_config.json, where they differ from those of config.json.
+
+    Of that file they alone are obeyed. Where they change nothing, the digest stays what it was
+    before they were read, so that older run folders still open.
+    """
+    declared = _eos(folder / _GENERATION)
+    if declared in (None, _eos(folder / "config.json")):
+        return {}
+    return {f"{_GENERATION}:eos_token_id": json.dumps(declared)}
+
+
+def _eos(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8")).get("eos_token_id")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None  # loading says what is wrong with it
+
+
 def _check_lock(reference: str, folder: Path, lock: Path | None) -> None:
+    """Compare the files of a folder with its lock, if it has one."""
     beside = folder.resolve().parent / LOCK_NAME
-    path = lock or beside
     if lock is None and not beside.is_file():
         return
+    path = lock or beside
     expected = _locked_files(reference, folder, path)
     if lock is not None and not expected:
         raise UserError(
@@ -90,18 +169,23 @@ def _check_lock(reference: str, folder: Path, lock: Path | None) -> None:
         )
     for name, digest in expected.items():
         file = folder / name
-        found = file_sha256(file) if file.is_file() else "missing"
-        if found != digest:
-            raise UserError(
-                f"use the model file {file}",
-                "it is missing"
-                if found == "missing"
-                else f"its SHA-256 is {found[:12]}…, not the {digest[:12]}… of {path.name}",
-                mend="restore it (git checkout, or git lfs pull), or rebuild the embedded models with: make mini",
-            )
+        if not file.is_file():
+            found = "it is missing"
+        else:
+            sha = file_sha256(file)
+            if sha == digest:
+                continue
+            found = f"its SHA-256 is {sha[:12]}…, not the {digest[:12]}… of {path.name}"
+        raise UserError(
+            f"use the model file {file}",
+            found,
+            mend="restore it (git checkout, or git lfs pull), "
+            "or rebuild the embedded models with: make mini",
+        )
 
 
 def _locked_files(reference: str, folder: Path, lock: Path) -> Mapping[str, str]:
+    """The SHA-256 of each of the folder's files that a lock names."""
     try:
         files = json.loads(lock.read_text(encoding="utf-8"))["files"]
         prefix = folder.resolve().relative_to(lock.resolve().parent).as_posix() + "/"
@@ -117,9 +201,10 @@ def _locked_files(reference: str, folder: Path, lock: Path) -> Mapping[str, str]
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    return {
-        path.name: file_sha256(path)
-        for pattern in _IDENTITY
-        for path in folder.glob(pattern)
-        if path.is_file()
-    }
+    """The SHA-256 of every identifying file, by its name."""
+    found = {}
+    for pattern in _IDENTITY:
+        for path in folder.glob(pattern):
+            if path.is_file():
+                found[path.name] = file_sha256(path)
+    return found

@@ -17,7 +17,7 @@ from typing import Any
 
 from parabench.contracts import UserError
 from parabench.models import hub
-from parabench.models.local import Checkpoint
+from parabench.models.local import Checkpoint, check_own_files
 
 _LARGEST_CONFIG = 16 << 20
 """Bytes of a configuration that is read; the largest in use have some hundred kilobytes."""
@@ -25,7 +25,7 @@ _LARGEST_CONFIG = 16 << 20
 _LARGEST_SIZES = (
     (re.compile(r"layers?$|^n_layer|_depth$|^depth"), 10_000),
     (re.compile(r"experts"), 100_000),
-    (re.compile(r"vocab|positions|^n_ctx|max_(seq|source|target)"), 100_000_000),
+    (re.compile(r"vocab|position|^n_ctx|max_(seq|source|target)"), 100_000_000),
     (
         re.compile(r"size$|dim$|^d_|_d$|heads|^n_embd|^n_inner|^n_head|groups|rank|kernel"),
         10_000_000,
@@ -41,9 +41,11 @@ def load_pretrained(loader: Any, folder: Path, reference: str, **settings: Any) 
     ``settings``: more arguments of its ``from_pretrained``.
 
     Raises UserError where the files cannot be read, where the architecture is one that only the
-    folder's own code knows, and where the configuration has sizes that no model has.
+    folder's own code knows, where the configuration has sizes that no model has, and where loading
+    would read other weights than the folder's own.
     """
     check_config(folder, reference)
+    check_own_files(reference, folder)
     with _quiet_loading(), _errors_as_user_errors(reference):
         return loader.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True, **settings
