@@ -8,6 +8,7 @@ generate.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
@@ -16,11 +17,11 @@ import torch
 from transformers import PreTrainedModel
 
 from parabench.contracts import Decoding, Runtime, UserError
-from parabench.inference.attention import has_plain_attention
 from parabench.inference.batching import by_length, check_lengths, in_batches
 from parabench.inference.continuous_batching import Completion, decode_continuously
 from parabench.inference.end_of_text import EndOfText, declared_end_ids
 from parabench.inference.generation import pad_rows, transformers_generate
+from parabench.inference.packed_forward import runs_packed
 from parabench.inference.prompt_ids import PromptIds, embed, row_seeds
 
 __all__ = ["Completion", "PromptIds", "decode_causal", "decode_seq2seq"]
@@ -55,7 +56,7 @@ def decode_causal(
         )
     needed = [len(row.ids) + decoding.max_new_tokens for row in rows]
     check_lengths(model, needed, "prompt and new tokens")
-    if decoding.num_beams > 1 or not has_plain_attention(model):
+    if decoding.num_beams > 1 or not runs_packed(model):
         yield from _with_generate(model, rows, decoding, runtime, eos, pad, end)
     else:
         yield from decode_continuously(model, rows, decoding, runtime, eos, end)
@@ -67,21 +68,21 @@ def decode_seq2seq(
     """Answer every source with an encoder-decoder model, batch by batch, each position once.
 
     ``sources`` are token ids. The decoder begins with the start token, and for BART also with
-    ``<s>``, which opens every target it was trained on (Lewis et al. 2020; fairseq). Neither
-    counts as new, no end is forced, no other default of the checkpoint applies.
+    ``<s>``, which opens every target it was trained on (Lewis et al. 2020; fairseq), for others
+    with the id that their files force there. None counts as new, no end is forced, no other
+    default of the checkpoint applies.
 
     Raises UserError, before any work, where a source or the new tokens exceed the model's
     positions.
     """
     config: Any = model.config
-    begin = [config.decoder_start_token_id]
-    if config.model_type == "bart":
-        begin.append(config.bos_token_id)
+    begin = _decoder_begin(model)
     longest_target = decoding.max_new_tokens + len(begin)
     needed = [max(len(source), longest_target) for source in sources]
     check_lengths(model, needed, "source or new tokens")
     seeds = row_seeds(sources, runtime.seed)
-    eos, pad = declared_end_ids(model), config.pad_token_id
+    eos = declared_end_ids(model)
+    pad = config.pad_token_id if config.pad_token_id is not None else min(eos, default=0)
 
     def run(batch: Sequence[int]) -> list[Completion]:
         rows = [torch.tensor(sources[position], device=model.device) for position in batch]
@@ -104,6 +105,33 @@ def decode_seq2seq(
     yield from in_batches(order, run, size, AUTO_BATCH, model=model)
 
 
+def _decoder_begin(model: PreTrainedModel) -> list[int]:
+    """The ids that an encoder-decoder's targets begin with.
+
+    Its start token; for BART ``<s>``, and for others the language or task id that their files
+    force (mBART, M2M-100). Raises UserError where no start token is declared.
+    """
+    config: Any = model.config
+    generation = getattr(model, "generation_config", None)
+    start = getattr(config, "decoder_start_token_id", None)
+    if start is None:
+        start = getattr(generation, "decoder_start_token_id", None)
+    if start is None:
+        start = getattr(config, "bos_token_id", None)
+    if start is None:
+        raise UserError(
+            f"answer with the architecture {config.model_type}",
+            "its configuration declares no decoder_start_token_id",
+            mend="set decoder_start_token_id in config.json, for mBART the id of the language",
+        )
+    if config.model_type == "bart":
+        return [start, config.bos_token_id]
+    forced = getattr(config, "forced_bos_token_id", None)
+    if forced is None:
+        forced = getattr(generation, "forced_bos_token_id", None)
+    return [start] if forced is None else [start, int(forced)]
+
+
 def _with_generate(
     model: PreTrainedModel,
     rows: Sequence[PromptIds],
@@ -117,20 +145,42 @@ def _with_generate(
     seeds = row_seeds([row.ids for row in rows], runtime.seed)
 
     def run(batch: Sequence[int]) -> list[Completion]:
-        embeds = [embed(model, [rows[position]]) for position in batch]
-        padded, mask = pad_rows(embeds, 0.0, left=True)
+        inputs = _padded_inputs(model, [rows[position] for position in batch], pad)
         seed = seeds[batch[0]] if decoding.do_sample else None
-        new = transformers_generate(
-            model, decoding, eos, pad, seed, end, inputs_embeds=padded, attention_mask=mask
-        )
+        new = transformers_generate(model, decoding, eos, pad, seed, end, **inputs)
         return [
             _until_end(position, ids, eos, end) for position, ids in zip(batch, new, strict=True)
         ]
 
-    # as in decode_seq2seq: a sampled row goes alone
-    size = 1 if decoding.do_sample else runtime.batch_size
+    # As in decode_seq2seq, a sampled row goes alone. So does every row where the architecture counts
+    # positions by itself: it would count the padding before a short prompt.
+    takes_positions = "position_ids" in inspect.signature(model.forward).parameters
+    alone = decoding.do_sample or not takes_positions
+    size = 1 if alone else runtime.batch_size
     order = by_length([len(row.ids) for row in rows])
     yield from in_batches(order, run, size, AUTO_BATCH, model=model)
+
+
+def _padded_inputs(
+    model: PreTrainedModel, rows: Sequence[PromptIds], pad: int
+) -> dict[str, torch.Tensor]:
+    """Prompts padded on the left, as embeddings; as ids where generate takes no embeddings.
+
+    Raises UserError where a prompt has virtual tokens all the same.
+    """
+    parameters = inspect.signature(model.prepare_inputs_for_generation).parameters
+    if "inputs_embeds" in parameters or model.config.is_encoder_decoder:
+        padded, mask = pad_rows([embed(model, [row]) for row in rows], 0.0, left=True)
+        return {"inputs_embeds": padded, "attention_mask": mask}
+    if any(token < 0 for row in rows for token in row.ids):
+        raise UserError(
+            f"run the architecture {model.config.model_type} behind a soft prompt",
+            "transformers' generate takes no embeddings for it",
+            mend="use a model of another architecture, such as opt or llama",
+        )
+    ids = [torch.tensor(row.ids, device=model.device) for row in rows]
+    padded, mask = pad_rows(ids, pad, left=True)
+    return {"input_ids": padded, "attention_mask": mask}
 
 
 def _until_end(

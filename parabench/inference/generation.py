@@ -6,18 +6,20 @@ For beam search, encoder-decoder models, and architectures whose attention is no
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
-from jaxtyping import Int, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     GenerationConfig,
     LogitsProcessor,
+    NoRepeatNGramLogitsProcessor,
     PreTrainedModel,
     RepetitionPenaltyLogitsProcessor,
 )
@@ -41,7 +43,7 @@ def transformers_generate(
     sampled. ``end``: what ends the decoded text besides. ``inputs``: what the model's generate takes, such as ``inputs_embeds``.
     """
     generator: Any = model
-    begin = inputs["decoder_input_ids"].shape[1] if "decoder_input_ids" in inputs else 0
+    begin = _given_ids(inputs)
     processors: list[LogitsProcessor] = []
     criteria = []
     if end is not None:
@@ -54,6 +56,11 @@ def transformers_generate(
                 decoding.repetition_penalty, prompt_ignore_length=begin or None
             )
         )
+    if decoding.no_repeat_ngram_size > 0 and begin and "decoder_input_ids" not in inputs:
+        # and its n-grams would begin in the prompt
+        own = NoRepeatNGramLogitsProcessor(decoding.no_repeat_ngram_size)
+        processors.append(_OnNewTokens(own, begin))
+        decoding = replace(decoding, no_repeat_ngram_size=0)
     start = getattr(model.config, "decoder_start_token_id", None)
     sampled = seed is not None
     with (
@@ -73,6 +80,30 @@ def transformers_generate(
                 stopping_criteria=criteria,
             )
     return ids[:, begin:].tolist()
+
+
+def _given_ids(inputs: Mapping[str, Tensor]) -> int:
+    """How many ids of each row in generate's result it was given: those that it continues."""
+    if "decoder_input_ids" in inputs:
+        return inputs["decoder_input_ids"].shape[1]
+    if "input_ids" in inputs:
+        return inputs["input_ids"].shape[1]
+    return 0  # embeddings have no ids
+
+
+class _OnNewTokens(LogitsProcessor):
+    """A processor that sees the new tokens alone; the first ``begin`` of each row are not."""
+
+    def __init__(self, processor: LogitsProcessor, begin: int) -> None:
+        self.processor = processor
+        self.begin = begin
+
+    def __call__(
+        self, input_ids: Int[Tensor, "B T"], scores: Float[Tensor, "B V"]
+    ) -> Float[Tensor, "B V"]:
+        """The ``scores`` as the processor changes them."""
+        new: Any = input_ids[:, self.begin :]
+        return self.processor(new, scores)
 
 
 @contextmanager

@@ -21,8 +21,8 @@ from parabench.contracts import Runtime, UserError
 from parabench.inference.attention import spans
 from parabench.inference.batching import check_lengths, in_batches
 from parabench.inference.packed_bart import SourceTarget, packed_bart
-from parabench.inference.packed_forward import encode_prefixes, run_packed
-from parabench.inference.prompt_ids import PromptIds, shared_prefixes
+from parabench.inference.packed_forward import encode_prefixes, run_packed, runs_packed
+from parabench.inference.prompt_ids import PromptIds, embed, shared_prefixes
 
 TOKENS_PER_PASS = {"cpu": 1024, "cuda": 32768}
 """Tokens in one forward pass, by kind of device."""
@@ -115,6 +115,8 @@ def causal_log_likelihood(
         raise UserError(
             "score a target", "an empty prompt", mend="begin every prompt with the BOS token"
         )
+    if not runs_packed(model):
+        return _one_by_one(model, rows, targets)
     prefixes = shared_prefixes(rows)
     with torch.inference_mode():
         cache = encode_prefixes(model, prefixes.rows)
@@ -139,6 +141,29 @@ def causal_log_likelihood(
         return hidden[torch.tensor(predicting, device=hidden.device)], labels
 
     return _sum_over_targets(model, run, targets, order, costs, runtime)
+
+
+@torch.inference_mode()
+def _one_by_one(
+    model: PreTrainedModel, rows: Sequence[PromptIds], targets: Sequence[tuple[int, ...]]
+) -> Float[np.ndarray, "N 2"]:
+    """``causal_log_likelihood`` by the model's own forward pass, for what cannot run packed."""
+    whole: Any = model
+    result = np.zeros((len(rows), 2))
+    for position, (row, target) in enumerate(zip(rows, targets, strict=True)):
+        if not target:
+            continue
+        if row.virtual is None:
+            ids = torch.tensor([row.ids + target], device=model.device)
+            logits = whole(input_ids=ids).logits[0]
+        else:
+            together = PromptIds(row.ids + target, row.virtual)
+            logits = whole(inputs_embeds=embed(model, [together])[None]).logits[0]
+        # the state at a token predicts the next one; none is predicted behind the last
+        predicting = logits[len(row.ids) - 1 : -1].double().log_softmax(dim=1)
+        wanted = torch.tensor(target, device=model.device)[:, None]
+        result[position] = float(predicting.gather(1, wanted).sum()), len(target)
+    return result
 
 
 def _sum_over_targets(

@@ -6,6 +6,7 @@ Llama, Qwen2).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,10 +16,25 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from parabench.contracts import UserError
-from parabench.inference.attention import KeysValues, Queries, block_diagonal, spans, use_plan
+from parabench.inference.attention import (
+    KeysValues,
+    Queries,
+    block_diagonal,
+    has_plain_attention,
+    spans,
+    use_plan,
+)
 from parabench.inference.kv_cache import KVCache, PrefixCache, StoreKeysValues
 from parabench.inference.prefix_attention import PrefixAttention, prefix_mask
 from parabench.inference.prompt_ids import PromptIds, embed
+
+TESTED_ARCHITECTURES = ("opt", "gpt2", "llama", "qwen2")
+"""Architectures whose packed rows the tests compare with transformers' generate."""
+
+_PACKED_ATTRIBUTE = "parabench_runs_packed"
+"""Attribute of a model: whether packed rows give what it computes."""
+
+_log = logging.getLogger(__name__)
 
 
 def encode_prefixes(model: PreTrainedModel, prefixes: Sequence[PromptIds]) -> PrefixCache:
@@ -88,7 +104,7 @@ def run_packed(
         raise UserError(
             f"run the architecture {model.config.model_type}",
             f"{plan.layers} of its {layers} layers use transformers' attention interface",
-            ("opt", "gpt2", "llama", "qwen2"),
+            TESTED_ARCHITECTURES,
         )
     return result
 
@@ -160,3 +176,46 @@ def forward_flat(
             return body(**inputs, **settings).last_hidden_state[0]
         kept = torch.as_tensor(keep, device=model.device)
         return whole(**inputs, **settings, logits_to_keep=kept).logits[0]
+
+
+def runs_packed(model: PreTrainedModel) -> bool:
+    """Tell whether packed rows give what the model itself computes, found out once a model.
+
+    For architectures that the tests cover, by ``has_plain_attention``. For any other by trying: a
+    prefix, a row behind it and one decoding step, compared with the model's own forward pass. An
+    architecture may add biases to its scores, count positions its own way, or take no plan at all;
+    what cannot be seen from outside would be silently wrong. Where the trial fails, that is said
+    once in the log, and the caller takes transformers' own way.
+    """
+    known: bool | None = getattr(model, _PACKED_ATTRIBUTE, None)
+    if known is None:
+        known = has_plain_attention(model)
+        if known and model.config.model_type not in TESTED_ARCHITECTURES:
+            known = _equals_own_forward(model)
+        if not known:
+            _log.warning(
+                "the architecture %s runs by transformers' own generate: slower, with equal texts",
+                model.config.model_type,
+            )
+        setattr(model, _PACKED_ATTRIBUTE, known)
+    return known
+
+
+@torch.inference_mode()
+def _equals_own_forward(model: PreTrainedModel) -> bool:
+    words = min(int(model.config.vocab_size), 64)
+    ids = [3 + (7 * at) % max(1, words - 3) for at in range(13)]
+    whole: Any = model
+    try:
+        own = whole(input_ids=torch.tensor([ids], device=model.device)).logits[0, -1]
+        prefixes = encode_prefixes(model, [PromptIds(()), PromptIds(tuple(ids[:8]))])
+        rows = [PromptIds(tuple(ids[8:])), PromptIds(tuple(ids))]
+        last = [len(ids[8:]) - 1, len(ids[8:]) + len(ids) - 1]
+        packed = run_packed(model, rows, prefixes, [1, 0], last)
+    except Exception as error:  # a foreign architecture's code, which may fail in any way
+        _log.info("packed rows failed: %s: %s", type(error).__name__, error)
+        return False
+    # the same sums in another order: a few units in the last place of the largest logit
+    digits = 1e-4 if own.dtype == torch.float32 else 3e-2
+    tolerance = digits * max(1.0, float(own.abs().max()))
+    return bool((packed - own).abs().max() <= tolerance)

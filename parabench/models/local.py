@@ -92,7 +92,7 @@ def locate_folder(reference: str, folder: Path, lock: Path | None = None) -> Che
         )
     check_own_files(reference, folder)
     _check_lock(reference, folder, lock)
-    identity = {**_digests(folder), **_end_ids(folder)}
+    identity = {**_digests(folder), **_decoding_ids(folder)}
     entries = "".join(f"{name}\0{digest}\n" for name, digest in sorted(identity.items()))
     return Checkpoint(reference, str(folder), None, hashlib.sha256(entries.encode()).hexdigest())
 
@@ -137,23 +137,30 @@ def _is_plain_name(name: str) -> bool:
     return name == Path(name).name and not any(sign in name for sign in ("/", "\\", ":", "\0"))
 
 
-def _end_ids(folder: Path) -> dict[str, str]:
-    """The end ids of generation_config.json, where they differ from those of config.json.
+def _decoding_ids(folder: Path) -> dict[str, str]:
+    """What decoding obeys of generation_config.json, where config.json does not say the same.
 
-    Of that file they alone are obeyed. Where they change nothing, the digest stays what it was
-    before they were read, so that older run folders still open.
+    The ids that end a text, and those that begin an encoder-decoder's target (BART's are its
+    configuration's). Where they change nothing, the digest stays what it was before they were
+    read, so that older run folders still open.
     """
-    declared = _eos(folder / _GENERATION)
-    if declared in (None, _eos(folder / "config.json")):
-        return {}
-    return {f"{_GENERATION}:eos_token_id": json.dumps(declared)}
+    generation, config = _read_json(folder / _GENERATION), _read_json(folder / "config.json")
+    obeyed = ["eos_token_id"]
+    if config.get("model_type") != "bart":
+        obeyed += ["decoder_start_token_id", "forced_bos_token_id"]
+    found = {}
+    for name in obeyed:
+        if generation.get(name) not in (None, config.get(name)):
+            found[f"{_GENERATION}:{name}"] = json.dumps(generation[name])
+    return found
 
 
-def _eos(file: Path) -> Any:
+def _read_json(file: Path) -> dict[str, Any]:
     try:
-        return json.loads(file.read_text(encoding="utf-8")).get("eos_token_id")
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return None  # loading says what is wrong with it
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}  # loading says what is wrong with it
+    return content if isinstance(content, dict) else {}
 
 
 def _check_lock(reference: str, folder: Path, lock: Path | None) -> None:

@@ -129,7 +129,8 @@ def stopped_by_transformers(tokenizer: Any, ids: list[int], stops: tuple[str, ..
     try:
         criterion = StopStringCriteria(tokenizer, list(stops))
     except ValueError as error:
-        assert "unable to identify tokens" in str(error)
+        if "unable to identify tokens" not in str(error):
+            raise
         return None
     for count in range(1, len(ids) + 1):
         if bool(criterion(torch.tensor([ids[:count]]), None)[0]):
