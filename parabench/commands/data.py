@@ -15,6 +15,7 @@ from parabench.commands.training_data import (
     TrainSuiteOption,
     barred_sentences,
     fetch_addresses,
+    warn_of_held_out,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def inspect_data_command(
     for part, skipped in zip(parsed, found.tallies, strict=True):
         _print_corpus(part, skipped, seed, samples)
     typer.echo(f"held out  {len(found.dev):,} pairs, in no component with a pair to train on")
+    warn_of_held_out(len(found.dev), sum(skipped.kept for skipped in found.tallies))
     typer.echo(f"test set  {found.removed:,} pairs taken out, which it or its paraphrases hold")
     typer.echo(f"data      {found.fingerprint}")
 

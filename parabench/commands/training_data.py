@@ -89,6 +89,7 @@ def load_training_data(
     )
     _report_left_out(found.tallies)
     kept = sum(tally.kept for tally in found.tallies)
+    warn_of_held_out(len(found.dev), kept)
     facts = {
         "data": found.fingerprint,
         "pairs": kept,
@@ -109,7 +110,17 @@ def load_task_data(
         fetch_addresses(task.data)
     found, tallies = tasks.prepare_tasks(read, length, barred_sentences(suite, test), dev, seed)
     _report_left_out(tallies)
+    warn_of_held_out(len(found.dev), sum(tally.kept for tally in tallies))
     return found
+
+
+def warn_of_held_out(held_out: int, kept: int) -> None:
+    """Say on stderr where much of the data is held out, ``kept`` being the pairs to train on."""
+    from parabench.data.training_set import held_out_warning
+
+    warning = held_out_warning(held_out, kept)
+    if warning is not None:
+        typer.echo(f"warning   {warning}", err=True)
 
 
 def _report_left_out(tallies: Sequence[SkipCounts]) -> None:

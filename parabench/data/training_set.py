@@ -186,3 +186,19 @@ def count_duplicates(pairs: Iterable[TextPair]) -> int:
         again += mark in seen
         seen.add(mark)
     return again
+
+
+_LARGEST_HELD_OUT = 0.2
+
+
+def held_out_warning(held_out: int, kept: int) -> str | None:
+    """What to tell a user whose held-out part is large; None where it is at most a fifth.
+
+    ``held_out`` pairs are held out and ``kept`` are left to train on. As whole components are held
+    out, there may be more than were asked for.
+    """
+    total = held_out + kept
+    if held_out <= _LARGEST_HELD_OUT * total:
+        return None
+    part = f"{held_out:,} of {total:,} pairs are held out and not trained on"
+    return f"{part}: {held_out / total:.0%}; --dev {max(1, total // 20)} holds out fewer"

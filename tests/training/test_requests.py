@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -193,3 +194,23 @@ def test_inspecting_shows_counts_lines_leakage_and_samples(
     assert "1 pairs that occur more than once" in shown
     assert "test set  7 pairs taken out" in shown
     assert tiny.SENTENCES[0] in shown
+
+
+@pytest.mark.parametrize("command", [["data", "inspect"], ["train", "softprompt-3", "--data"]])
+def test_a_large_held_out_part_is_warned_of(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """400 pairs, of which the default holds out 200 or more."""
+    path = suite(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    lines = [f"word{i} here {i}\there {i} word{i} again\n" for i in range(400)]
+    (tmp_path / "pairs.tsv").write_text("".join(lines))
+    training = ["--steps", "1", "--batch-size", "2"] if command[0] == "train" else []
+    asked = [*command, "tsv:pairs.tsv", "--suite", str(path), *training]
+    done = CliRunner().invoke(app, asked, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert re.search(r"warning   2\d\d of 400 pairs are held out .*: 5\d%; --dev 20", done.stderr)
+    fewer = [*command, "tsv:pairs.tsv", "--suite", str(path), *training, "--dev", "20"]
+    fewer += ["--output", "other"] if training else []
+    quiet = CliRunner().invoke(app, fewer, catch_exceptions=False)
+    assert "warning" not in quiet.stderr
