@@ -32,6 +32,9 @@ function sortRows(head) {
   const compare = (a, b) => (a === "") - (b === "") || sign * (isNaN(a) || isNaN(b) ? a.localeCompare(b) : a - b);
   const body = table.tBodies[0];
   body.append(...[...body.rows].sort((a, b) => compare(key(a), key(b))));
+  const best = order === first && head.dataset.better !== "none" ? ", best first" : "";
+  const name = head.querySelector("button").textContent.replace(/[ ↑↓⚠]+$/u, "");
+  document.getElementById("order").textContent = `Ordered by ${name}, ${order}${best}.`;
 }
 
 for (const head of document.querySelectorAll(".board th[data-better]"))
