@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.report.board import Leaderboard
+    from parabench.report.index import RunSummary
     from parabench.report.results import RunResults
 
 _WIDTH = 160
@@ -28,7 +30,9 @@ _LM_EVAL = "results_parabench.json"
 each time.
 """
 
-_REPORT_FORMATS = ("latex", "lm-eval", "parquet")
+_REPORT_FORMATS = ("latex", "markdown", "csv", "lm-eval", "parquet")
+_TABLE_FILES = {"latex": "table.tex", "markdown": "table.md", "csv": "table.csv"}
+"""Formats of which columns and rows can be chosen; ``leaderboard.*`` always hold all of them."""
 
 
 @examples(
@@ -39,15 +43,32 @@ def report_command(
     run: RunArgument,
     formats: Annotated[
         str | None,
-        typer.Option("--format", metavar="latex,lm-eval,parquet", help="Further formats."),
+        typer.Option(
+            "--format", metavar="latex,markdown,csv,lm-eval,parquet", help="Further formats."
+        ),
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,…", help="Columns of latex, markdown and csv, in this order."),
+    ] = None,
+    rows: Annotated[
+        str | None, typer.Option(metavar="A,B,…", help="Rows of latex, markdown and csv.")
+    ] = None,
+    label: Annotated[str, typer.Option(help="What \\ref calls the LaTeX table.")] = "tab:parabench",
     published: Annotated[
         Path | None, typer.Option(help="A CSV file of published numbers to show beside these.")
     ] = None,
 ) -> None:
-    """Write the tables and the page of a run again."""
-    from parabench.report.assemble import write_reports
+    """Write the tables and the page of a run again.
 
+    Of a folder that holds runs, list them with their verdicts, on a page that opens each.
+    """
+    from parabench.report.assemble import write_reports
+    from parabench.report.index import find_runs
+
+    if runs := find_runs(run):
+        _list_runs(run, runs)
+        return
     wanted = optional_names(formats) or ()
     for name in wanted:
         if name not in _REPORT_FORMATS:
@@ -55,7 +76,11 @@ def report_command(
     board = write_reports(run)
     show_leaderboard(board, run)
     for name in wanted:
-        typer.echo(export_report(run, name))
+        if name in _TABLE_FILES:
+            chosen = optional_names(columns) or (), optional_names(rows) or ()
+            typer.echo(_write_table(board, run / _TABLE_FILES[name], *chosen, label))
+        else:
+            typer.echo(export_report(run, name))
     if published:
         typer.echo(_show_published(board, published, run))
 
@@ -65,7 +90,6 @@ def export_report(run: Path, form: str) -> Path:
     several files.
     """
     from parabench.report import assemble, comparisons, exports
-    from parabench.report.latex import to_latex
     from parabench.report.run_reader import load_results
     from parabench.store.files import write_atomically
     from parabench.store.records import slug
@@ -73,9 +97,6 @@ def export_report(run: Path, form: str) -> Path:
     results = load_results(run)
     compared = comparisons.pairwise_comparisons(results)
     board = assemble.build_leaderboard(results, compared)
-    if form == "latex":
-        write_atomically(run / "leaderboard.tex", to_latex(board).encode())
-        return run / "leaderboard.tex"
     if form == "parquet":
         statistics = {name: one.statistics for name, one in results.measured.items()}
         exports.to_parquet(
@@ -87,6 +108,36 @@ def export_report(run: Path, form: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, exports.to_lm_eval(board, row.system).encode())
     return run / "lm-eval"
+
+
+def _write_table(
+    board: Leaderboard, path: Path, columns: Sequence[str], rows: Sequence[str], label: str
+) -> Path:
+    """Write the chosen columns and rows in the format of the file's suffix; returns ``path``."""
+    from parabench.report.board import select
+    from parabench.report.latex import to_latex
+    from parabench.report.leaderboard import board_to_csv, board_to_markdown
+    from parabench.store.files import write_atomically
+
+    chosen = select(board, columns, rows)
+    if path.suffix == ".tex":
+        text = to_latex(chosen, label)
+    else:
+        text = board_to_markdown(chosen) if path.suffix == ".md" else board_to_csv(chosen)
+    write_atomically(path, text.encode())
+    return path
+
+
+def _list_runs(folder: Path, runs: Sequence[RunSummary]) -> None:
+    """Write ``index.html`` into a folder of runs, and print the runs with their verdicts."""
+    from parabench.render.escape import visible
+    from parabench.report.index import index_html
+    from parabench.store.files import write_atomically
+
+    write_atomically(folder / "index.html", index_html(folder.name, runs).encode())
+    for run in runs:
+        typer.echo(f"{visible(run.name)}: {visible(run.summary)}")
+    typer.echo(f"\n{folder / 'index.html'}")
 
 
 def _show_published(board: Leaderboard, file: Path, run: Path) -> str:

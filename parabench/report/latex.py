@@ -48,7 +48,7 @@ def to_latex(board: Leaderboard, label: str = "tab:parabench") -> str:
     heads = ["rank", "system", *(_head(board, column) for column in columns), "$n$"]
     lines = [
         r"\begin{table*}",
-        r"\centering",
+        r"\centering\setlength{\belowcaptionskip}{4pt}",
         rf"\caption{{{_caption(board, columns)}}}",
         rf"\label{{{label}}}",
         _FITTED,
@@ -82,19 +82,20 @@ def _caption(board: Leaderboard, columns: Sequence[Column]) -> str:
 
 
 def _line(board: Leaderboard, row: LeaderboardRow, columns: Sequence[Column]) -> str:
+    """Two lines of the table: values, and small under them their intervals."""
     name = latex(row.system)
     cells = [rank_text(row).replace("-", "--"), rf"\textit{{{name}}}" if row.control else name]
-    cells += [_score(board, row, column) for column in columns]
-    cells.append(count_text(row))
-    return " & ".join(cells) + r" \\"
+    intervals = ["", ""]
+    for column in columns:
+        value, interval = score_text(row.scores.get(column.name), column)
+        cells.append(_value(value, is_top(board, row, column)))
+        intervals.append(rf"{{\tiny [${interval[1:-1]}$]}}" if interval else "")
+    values = " & ".join([*cells, count_text(row)])
+    return rf"{values} \\[-2pt]" + "\n" + " & ".join([*intervals, ""]) + r"\\"
 
 
-def _score(board: Leaderboard, row: LeaderboardRow, column: Column) -> str:
-    value, interval = score_text(row.scores.get(column.name), column)
+def _value(value: str, is_best: bool) -> str:
+    """A number in math mode, which sets a minus sign where text would set a hyphen."""
     if value == "–":
         return "--"
-    # Math mode sets a minus sign where text would set a hyphen.
-    shown = rf"$\mathbf{{{value}}}$" if is_top(board, row, column) else f"${value}$"
-    if not interval:
-        return shown
-    return rf"\shortstack[r]{{{shown}\\{{\tiny [${interval[1:-1]}$]}}}}"
+    return rf"$\mathbf{{{value}}}$" if is_best else f"${value}$"

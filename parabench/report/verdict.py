@@ -179,7 +179,7 @@ def _controls_on_top(board: Leaderboard) -> Iterator[str]:
     if column is None or column.better == "none" or column.name in board.invalid:
         return
     sign = 1 if column.better == "up" else -1
-    defined = [row for row in board.rows if _is_defined(row, column)]
+    defined = [row for row in ordered_rows(board) if _is_defined(row, column)]
     systems = [sign * row.scores[column.name].value for row in defined if not row.control]
     if not systems:
         return

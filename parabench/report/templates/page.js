@@ -151,13 +151,23 @@ function showMore() {
 function sample(place, column) {
   const { id, source, references, outputs } = data.examples[place];
   const link = element("a", { href: `#${new URLSearchParams({ example: id })}` }, `# ${id}`);
+  // Where people wrote the references, their row holds the same texts: they are shown once.
+  const joined = (runs) => runs.filter((run) => run[0] !== "-").map((run) => run.slice(1)).join("");
+  const written = new Set(references.map(joined));
+  const people = outputs.findIndex(
+    (output, system) => systems[system] === "human" && output.texts.length && output.texts.every((runs) => written.has(joined(runs))),
+  );
+  const score = (system) => {
+    const number = value(system, column, place);
+    return isNaN(number) ? "–" : number.toFixed(data.columns[column].digits);
+  };
   const lines = [
-    ...references.map((runs, number) => line("reference", `reference ${number + 1}`, differences(runs), "")),
-    ...outputs.map((output, system) => {
+    ...references.map((runs, number) => line("reference", people < 0 ? `reference ${number + 1}` : `human ${number + 1}`, differences(runs), people < 0 || number ? "" : score(people))),
+    ...outputs.flatMap((output, system) => {
+      if (system === people) return [];
       const { control, shown } = data.systems[system];
       const kind = `${control ? "control" : "system"}${shown ? "" : " extra"}`;
-      const number = value(system, column, place);
-      return line(kind, systems[system], flagged(output), isNaN(number) ? "–" : number.toFixed(data.columns[column].digits));
+      return [line(kind, systems[system], flagged(output), score(system))];
     }),
   ];
   const text = element("p", { class: "source", dir: "auto" }, source);
