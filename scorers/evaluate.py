@@ -13,30 +13,41 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from parabench.contracts import BuildContext, Column, Example, Scorer, Signature, UserError
+from parabench.contracts import Better, BuildContext, Column, Example, Scorer, Signature, UserError
 
 from . import scorer_options
 from .aggregation import additive, mean_of_defined, need_references, values_and_counts
+
+_DIRECTIONS: Mapping[str, Better] = {
+    **dict.fromkeys(("wer", "cer", "ter", "character", "charcut_mt", "perplexity"), "down"),
+    **dict.fromkeys(("bleu", "sacrebleu", "google_bleu", "rouge", "meteor", "chrf"), "up"),
+    **dict.fromkeys(("bertscore", "bleurt", "comet", "sari", "exact_match", "nist_mt"), "up"),
+}
+"""Which way is better in metrics of the library's own."""
 
 
 @dataclass(frozen=True)
 class Evaluate:
     """The mean over examples of one number of a metric's result, each example computed by itself.
 
-    ``field`` names the number; left empty, it is the result's only one. The metric gets the text as
-    its prediction and the example's references as its references. Loading one runs its code: use
-    only what you trust.
+    ``field`` names the number; left empty, it is the result's only one. ``better``: up, down or
+    none; left empty, what is known of the library's own metrics, and none of any other, so that it
+    does not rank. ``references``: ``all`` of them at once or ``one`` by one, of which the best by
+    ``better`` counts; left empty, what the metric itself declares. A metric that declares
+    ``sources`` gets them. Loading one runs its code: use only what you trust.
     """
 
     metric: str
     field: str = ""
+    better: str = ""
+    references: str = ""
 
     @property
     def columns(self) -> tuple[Column, ...]:
         return (
             Column(
                 f"evaluate:{self.metric}",
-                "up",
+                self._direction,
                 "reference",
                 4,
                 "mean over examples, by the evaluate library",
@@ -46,17 +57,62 @@ class Evaluate:
     @property
     def signature(self) -> Signature:
         items = {"metric": self.metric, "field": self.field or "only", "mean": "examples"}
+        items |= {"better": self._direction, "refs": self.references or "as-declared"}
         return Signature("evaluate", tuple((items | {"version": version("evaluate")}).items()))
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 2"]:
         need_references("evaluate", examples)
-        results = [
-            self._loaded.compute(predictions=[text], references=[list(example.references)])
-            for example, text in zip(examples, texts, strict=True)
-        ]
-        return values_and_counts(np.array([[self._number(result)] for result in results]))
+        values = [[self._value(*pair)] for pair in zip(examples, texts, strict=True)]
+        return values_and_counts(np.array(values))
+
+    @property
+    def _direction(self) -> Better:
+        """Which way is better: as asked for, as known, or not said."""
+        known = _DIRECTIONS.get(self.metric.rpartition("/")[2], "none")
+        asked: Any = self.better or known
+        direction: Better = asked
+        return direction
+
+    def _value(self, example: Example, text: str) -> float:
+        """The number of one text: with all references, or the best with one of them."""
+        if self._wants_all:
+            return self._compute(example, text, list(example.references))
+        several = [self._compute(example, text, one) for one in example.references]
+        if self._direction == "none" and len(several) > 1:
+            raise UserError(
+                f"score with evaluate:{self.metric}",
+                "it compares with one reference, and which of several is best is not known",
+                ["up", "down"],
+                f'say which way is better: [scorer."evaluate:{self.metric}"] better = "down"',
+            )
+        return min(several) if self._direction == "down" else max(several)
+
+    @property
+    def _wants_all(self) -> bool:
+        """Whether the metric takes a list of references for each prediction."""
+        if self.references:
+            return self.references == "all"
+        forms = _features(self._loaded)
+        declared = [form["references"] for form in forms if "references" in form]
+        # a plain value is one text; anything else, such as a sequence, takes several
+        return not declared or any(type(form).__name__ != "Value" for form in declared)
+
+    def _compute(self, example: Example, text: str, references: Any) -> float:
+        given: dict[str, Any] = {"predictions": [text], "references": [references]}
+        if any("sources" in form for form in _features(self._loaded)):
+            given["sources"] = [example.source]
+        try:
+            result = self._loaded.compute(**given)
+        except Exception as error:  # a metric is foreign code: its own words say what it wants
+            found = f"{type(error).__name__}: {str(error).strip() or 'no reason given'}"
+            raise UserError(
+                f"score example {example.id!r} with evaluate:{self.metric}",
+                found,
+                mend="choose a metric that compares a text with references (and sources) alone",
+            ) from error
+        return self._number(result)
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 2"]) -> Float[np.ndarray, "*draws 1"]:
@@ -80,11 +136,13 @@ class Evaluate:
             ) from error
 
     def _number(self, result: Mapping[str, Any]) -> float:
-        numbers = {
-            key: float(value)
-            for key, value in result.items()
-            if isinstance(value, (int, float, np.number))
-        }
+        numbers = {}
+        for key, found in result.items():
+            # a metric may give one number for each prediction, of which there is one
+            is_list = isinstance(found, (list, tuple, np.ndarray)) and len(found) == 1
+            value = found[0] if is_list else found
+            if isinstance(value, (int, float, np.number)):
+                numbers[key] = float(value)
         chosen = [self.field] if self.field else list(numbers)
         if len(chosen) != 1 or chosen[0] not in numbers:
             raise UserError(
@@ -94,6 +152,14 @@ class Evaluate:
                 f'set it in the suite: [scorer."evaluate:{self.metric}"] field = "…"',
             )
         return numbers[chosen[0]]
+
+
+def _features(metric: Any) -> list[Any]:
+    """What a metric declares to read, in one or several forms; none where it does not say."""
+    declared = getattr(metric, "features", None)
+    if declared is None:
+        return []
+    return list(declared) if isinstance(declared, list) else [declared]
 
 
 def as_metric(scorer: Scorer) -> Any:
@@ -127,9 +193,14 @@ def as_metric(scorer: Scorer) -> Any:
 
 
 def build(variant: str, setting: BuildContext) -> Scorer:
-    """Build ``evaluate:NAME``; option: ``field``, which number of its result to take."""
+    """Build ``evaluate:NAME``; options: ``field`` (which number of its result), ``better``, ``references``."""
     if not variant:
         raise UserError(
             "use the scorer evaluate", "no metric named", mend="name one: --scorers evaluate:meteor"
         )
-    return Evaluate(variant, **scorer_options.read_options("evaluate", setting, field=str))
+    given = scorer_options.read_options("evaluate", setting, field=str, better=str, references=str)
+    if "better" in given:
+        scorer_options.choose("evaluate", "better", given["better"], ("up", "down", "none"))
+    if "references" in given:
+        scorer_options.choose("evaluate", "references", given["references"], ("one", "all"))
+    return Evaluate(variant, **given)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from parabench.contracts import BuildContext, Column, Example, Runtime, Scorer, Signature
+from parabench.contracts import BuildContext, Column, Example, Runtime, Scorer, Signature, UserError
 from parabench.inference.likelihood import causal_log_likelihood
 from parabench.inference.prompt_ids import PromptIds
 from parabench.models.checkpoints import locate
@@ -23,8 +23,11 @@ from .parallel import deduplicated
 
 @dataclass(frozen=True)
 class Fluency:
-    """Mean negative log-likelihood per token, in nats, of a text and the end after it, begun with
-    the model's BOS.
+    """Mean negative log-likelihood per token, in nats, of a text and the end after it.
+
+    A text begins with what the tokenizer itself puts first. Where it puts nothing, ``begin`` names
+    the token that separates documents; a BOS token that a tokenizer does not put may mark a chat
+    instead, and would make every text unlikely.
 
     The end is scored so that an empty text is defined, and a cut one pays. Lower is more expected,
     which is not always better: the dullest text wins. Exponentiated it is a perplexity. Longer
@@ -33,6 +36,7 @@ class Fluency:
 
     runtime: Runtime
     model: str = "facebook/opt-1.3b"
+    begin: str = ""
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -48,7 +52,12 @@ class Fluency:
 
     @property
     def signature(self) -> Signature:
-        rules = (("log", "natural"), ("end", "scored"), ("truncate", "model-limit"))
+        rules = (
+            ("begin", self.begin or "tokenizer"),
+            ("log", "natural"),
+            ("end", "scored"),
+            ("truncate", "model-limit"),
+        )
         return Signature(
             "fluency", (*pretrained.checkpoint_items(self.model, self.runtime), *rules)
         )
@@ -60,14 +69,12 @@ class Fluency:
 
     def _score(self, texts: Sequence[str]) -> Float[np.ndarray, " M"]:
         model, tokenizer = self._loaded
-        begin = (
-            tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-        )
-        room = pretrained.max_tokens(model, tokenizer) - 2
+        begin = begin_ids(tokenizer, self.begin, self.model)
+        room = pretrained.max_tokens(model, tokenizer) - len(begin) - 1  # one is the end's
         ids = [tuple(tokenizer(text, add_special_tokens=False).input_ids[:room]) for text in texts]
         targets = [(*text, tokenizer.eos_token_id) for text in ids]
         sums = causal_log_likelihood(
-            model, [PromptIds((begin,))] * len(targets), targets, self.runtime
+            model, [PromptIds(begin)] * len(targets), targets, self.runtime
         )
         return -sums[:, 0] / sums[:, 1]
 
@@ -84,7 +91,38 @@ class Fluency:
         return load_causal(locate(self.model), self.runtime)
 
 
+def begin_ids(tokenizer: Any, begin: str, model: str) -> tuple[int, ...]:
+    """The token ids before a text.
+
+    ``begin``: a token's name; empty for what the tokenizer puts first itself, or else for a BOS
+    token that is its end of text as well, and so separates documents. ``model``: named in errors.
+
+    Raises UserError where the token is unknown, or nothing says how a text begins.
+    """
+    if begin:
+        known = tokenizer.get_vocab()
+        if begin not in known:
+            choices = tokenizer.all_special_tokens
+            raise UserError(f"begin texts with {begin!r} for {model}", "no such token", choices)
+        return (known[begin],)
+    own = tokenizer("a").input_ids
+    plain = tokenizer("a", add_special_tokens=False).input_ids
+    for start in range(len(own) - len(plain) + 1):
+        if own[start : start + len(plain)] == plain and start:
+            return tuple(own[:start])
+    if tokenizer.bos_token_id is not None and tokenizer.bos_token_id == tokenizer.eos_token_id:
+        return (tokenizer.bos_token_id,)
+    raise UserError(
+        f"score fluency with {model}",
+        "its tokenizer puts nothing before a text",
+        tokenizer.all_special_tokens,
+        'name the token that separates documents: [scorer.fluency] begin = "…"',
+    )
+
+
 def build(variant: str, setting: BuildContext) -> Scorer:
-    """Build ``fluency``; option: ``model`` (folder or hub id of a decoder-only model)."""
+    """Build ``fluency``; options: ``model`` (folder or hub id of a decoder-only model), ``begin``."""
     scorer_options.no_variant("fluency", variant)
-    return Fluency(setting.runtime, **scorer_options.read_options("fluency", setting, model=str))
+    return Fluency(
+        setting.runtime, **scorer_options.read_options("fluency", setting, model=str, begin=str)
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -10,10 +12,11 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
+from nltk.stem.porter import PorterStemmer
 from rapidfuzz.distance import LCSseq
 from rouge_score import rouge_scorer
 from rouge_score.scoring import Score, fmeasure
-from rouge_score.tokenizers import DefaultTokenizer
+from rouge_score.tokenizers import DefaultTokenizer, Tokenizer
 
 from parabench.contracts import BuildContext, Column, Example, Scorer, Signature
 
@@ -30,11 +33,13 @@ class Rouge:
     """Mean ROUGE in percent; with several references, the one of the best F counts, for each kind
     by itself.
 
-    It reads the letters a-z and digits alone: a reference without any leaves its example undefined,
-    never zero. Lin 2004; google-research/google-research, rouge.
+    rouge-score's own tokenizer keeps the letters a-z and digits alone. A reference that loses most
+    of its letters by that is not read, and an example without another one is undefined, never a
+    number. ``tokenizer="unicode"`` keeps letters and digits of every script, ideographs one by one. Lin 2004; google-research/google-research, rouge.
     """
 
     stemmer: bool = False
+    tokenizer: str = "a-z"
 
     block: ClassVar[int] = EXAMPLES_PER_CALL
 
@@ -56,13 +61,16 @@ class Rouge:
             "refs": "best-f",
             "version": version("rouge-score"),
         }
-        return Signature("rouge", tuple(settings.items()))
+        own = {} if self.tokenizer == "a-z" else {"tok": self.tokenizer}
+        return Signature("rouge", tuple((settings | own).items()))
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 24"]:
         need_references("rouge", examples)
-        return values_and_counts(count_all(partial(_counter, self.stemmer), examples, texts))
+        return values_and_counts(
+            count_all(partial(_counter, self.stemmer, self.tokenizer), examples, texts)
+        )
 
     @additive
     def combine(
@@ -74,20 +82,47 @@ class Rouge:
         """Why an example has no value."""
         return (
             ""
-            if any(map(_is_readable, example.references))
-            else "no reference holds a letter a-z or a digit"
+            if any(is_readable(one, self.tokenizer) for one in example.references)
+            else "no reference keeps half of its letters and digits: ROUGE reads a-z and 0-9"
         )
 
 
-def _is_readable(reference: str) -> bool:
-    return any(c.isascii() and c.isalnum() for c in reference)
+def is_readable(reference: str, tokenizer: str) -> bool:
+    """Whether a tokenizer keeps at least half of a text's letters and digits, and one of them."""
+    letters = [c for c in unicodedata.normalize("NFC", reference) if c.isalnum()]
+    if tokenizer != "a-z":
+        return bool(letters)
+    kept = sum(c.isascii() for c in letters)
+    return 0 < len(letters) <= 2 * kept
 
 
-def _counter(stemmer: bool) -> Count:
+_UNICODE_TOKEN = re.compile(
+    "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+    "|[^\\W_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
+)
+"""One ideograph or kana, or a run of other letters and digits."""
+
+
+class UnicodeTokenizer(Tokenizer):  # type: ignore[misc]  # rouge-score's own plug is inheritance
+    """Case-folded words of every script, and ideographs one by one, as they have no spaces."""
+
+    def __init__(self, stemmer: bool = False) -> None:
+        self._stem = PorterStemmer().stem if stemmer else None
+
+    def tokenize(self, text: str) -> list[str]:
+        """Cut a text up; words of more than three letters are stemmed, as rouge-score does."""
+        found = _UNICODE_TOKEN.findall(unicodedata.normalize("NFKC", text).casefold())
+        stem = self._stem
+        return found if stem is None else [stem(one) if len(one) > 3 else one for one in found]
+
+
+def _counter(stemmer: bool, tokenizer: str) -> Count:
     """Percentages of every part of every kind; rouge-score has no public names for the scores of
     cut-up texts.
     """
-    tokenise = DefaultTokenizer(stemmer).tokenize
+    tokenise = (
+        DefaultTokenizer(stemmer) if tokenizer == "a-z" else UnicodeTokenizer(stemmer)
+    ).tokenize
 
     @lru_cache(CACHED_TEXTS)
     def lines(text: str) -> list[list[str]]:
@@ -109,11 +144,7 @@ def _counter(stemmer: bool) -> Count:
         return [*(rouge_scorer._score_ngrams(*sides) for sides in grams), longest, summary]
 
     def count(text: str, references: Sequence[str]) -> list[float]:
-        readable = [
-            reference
-            for reference in references
-            if any(c.isascii() and c.isalnum() for c in reference)
-        ]
+        readable = [reference for reference in references if is_readable(reference, tokenizer)]
         if not readable:
             return [np.nan] * (len(ROUGE_KINDS) * len(ROUGE_PARTS))
         kinds = zip(*(scores(text, reference) for reference in readable), strict=True)
@@ -131,6 +162,9 @@ def _longest_common(reference: Sequence[str], text: Sequence[str]) -> Score:
 
 
 def build(variant: str, setting: BuildContext) -> Scorer:
-    """Build ``rouge``; option: ``stemmer`` (Porter's, as ``ROUGE-1.5.5.pl -m``)."""
+    """Build ``rouge``; options: ``stemmer`` (Porter's, as ``ROUGE-1.5.5.pl -m``), ``tokenizer``."""
     scorer_options.no_variant("rouge", variant)
-    return Rouge(**scorer_options.read_options("rouge", setting, stemmer=bool))
+    given = scorer_options.read_options("rouge", setting, stemmer=bool, tokenizer=str)
+    chosen = given.get("tokenizer", "a-z")
+    scorer_options.choose("rouge", "tokenizer", chosen, ("a-z", "unicode"))
+    return Rouge(**given)
