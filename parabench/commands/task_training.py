@@ -176,7 +176,15 @@ def _training_records(
     from parabench.prompts.templates import templates_by_name
 
     tasks = templates_by_name(tuple(templates))
-    return tuple(one for path in paths for one in read_records(path, tasks, training=True))
+    records: list[TaskRecord] = []
+    for path in paths:
+        found = list(read_records(path, tasks, training=True))
+        if not found:
+            raise UserError(
+                f"read the records {path}", "no record", mend="name a file that has some"
+            )
+        records += found
+    return tuple(records)
 
 
 def _train_with_progress(

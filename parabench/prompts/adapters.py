@@ -74,28 +74,31 @@ def save_adapter(
     facts: AdapterFacts,
     state: Mapping[str, Tensor] | None = None,
 ) -> Adapter:
-    """Write the adapter, each file whole or not at all; UserError where prompt, template and base
-    disagree.
+    """Write an adapter into ``folder``, each file whole or not at all, and return it.
+
+    ``facts`` get the checksum of the tensor file; ``state`` are further tensors for resuming. Raises
+    UserError where ``prompt`` is not of the size that template and base say.
     """
     prompt = prompt.detach().to("cpu", torch.float32).contiguous()
     _check_prompt(folder, prompt, facts)
     tensor = pack_tensors({PEFT_TENSOR_KEY: prompt})
-    facts = replace(facts, sha256=hashlib.sha256(tensor).hexdigest(), format=ADAPTER_FORMAT)
-    kept = pack_tensors(state or {})
-    write_atomically(folder / ADAPTER_STATE_FILE, kept)
+    digest = hashlib.sha256(tensor).hexdigest()
+    facts = replace(facts, sha256=digest, format=ADAPTER_FORMAT)
+    packed_state = pack_tensors(state or {})
+    sealed = with_checksums(asdict(facts), state=packed_state)
+    # The facts hold the checksums of the others: written last, they end the save.
+    write_atomically(folder / ADAPTER_STATE_FILE, packed_state)
     write_atomically(folder / PEFT_TENSOR_FILE, tensor)
     write_atomically(folder / PEFT_CONFIG_FILE, to_json_bytes(peft_config(facts)))
-    write_atomically(
-        folder / ADAPTER_FACTS_FILE, to_json_bytes(with_checksums(asdict(facts), state=kept))
-    )
-    return Adapter(prompt, facts, facts.sha256, state or {})
+    write_atomically(folder / ADAPTER_FACTS_FILE, to_json_bytes(sealed))
+    return Adapter(prompt, facts, digest, state or {})
 
 
 def load_adapter(folder: Path, base: Checkpoint | None = None) -> Adapter:
-    """Read and verify an adapter; with ``base``, refuse one made for another model.
+    """Read and verify the adapter in ``folder``; with ``base``, refuse one made for another model.
 
-    UserError for missing, damaged or inconsistent files: checksum, key, shape, width, numbers that
-    are not finite.
+    Raises UserError for missing, damaged or inconsistent files: checksum, key, shape, width, numbers
+    that are not finite.
     """
     facts = read_adapter_facts(folder)
     config = read_peft_config(folder)
@@ -104,11 +107,9 @@ def load_adapter(folder: Path, base: Checkpoint | None = None) -> Adapter:
         found = f"{PEFT_TENSOR_FILE} has SHA-256 {digest[:12]}, the facts say {facts.sha256[:12]}"
         raise damaged_adapter(folder, found)
     _check_prompt(folder, prompt, facts)
-    if (config.get("num_virtual_tokens"), config.get("token_dim")) != tuple(prompt.shape):
-        raise damaged_adapter(
-            folder,
-            f"{PEFT_CONFIG_FILE} says {config.get('num_virtual_tokens')} x {config.get('token_dim')}",
-        )
+    said = (config.get("num_virtual_tokens"), config.get("token_dim"))
+    if said != tuple(prompt.shape):
+        raise damaged_adapter(folder, f"{PEFT_CONFIG_FILE} says {said[0]} x {said[1]}")
     if base is not None:
         check_base(folder, facts.base, base)
     state = _read_state(folder)
@@ -122,77 +123,69 @@ def check_fit(adapter: Adapter, model: nn.Module) -> None:
     """
     vocabulary, width = vocabulary_rows(model).shape
     made = adapter.facts.base
-    for what, theirs, ours in (
-        ("width", made.width, width),
-        ("vocabulary", made.vocabulary, vocabulary),
-    ):
+    compared = (("width", made.width, width), ("vocabulary", made.vocabulary, vocabulary))
+    for what, theirs, ours in compared:
         if theirs != ours:
+            asked = "put this prompt in front of this model"
             found = f"its base {made.name} has {what} {theirs}, this model has {ours}"
-            raise UserError(
-                "put this prompt in front of this model", found, mend=f"use {made.name}"
-            )
+            raise UserError(asked, found, mend=f"use {made.name}")
 
 
 def check_base(folder: Path, made_for: BaseIdentity, given: Checkpoint) -> None:
-    """Refuse, with UserError, another model than the one a prompt was made for, as far as that was
-    recorded.
+    """Refuse, with UserError, another model than the one a prompt was made for.
+
+    ``folder`` names the prompt in the error. Where no digest was recorded in ``made_for``, any model
+    passes.
     """
     if made_for.digest is None or made_for.digest == given.digest:
         return
-    found = f"made for {made_for.name} {made_for.digest[:12]}, given {given.reference} {given.digest[:12]}"
+    theirs, ours = made_for.digest[:12], str(given.digest)[:12]
+    found = f"made for {made_for.name} {theirs}, given {given.reference} {ours}"
     if made_for.revision != given.revision:
         found += f" (revision {made_for.revision}, given {given.revision})"
-    raise UserError(
-        f"use the adapter {folder} with {given.reference}",
-        found,
-        mend=f"use the base {made_for.name}",
-    )
+    asked = f"use the adapter {folder} with {given.reference}"
+    raise UserError(asked, found, mend=f"use the base {made_for.name}")
 
 
 def read_adapter_facts(folder: Path) -> AdapterFacts:
-    """Our own facts beside an adapter."""
+    """Our own facts beside an adapter.
+
+    Raises UserError where they are missing, of another format, or have unknown or mistyped keys.
+    """
     found = read_json_object(folder, ADAPTER_FACTS_FILE)
-    if found.get("format") not in (FORMAT_WITHOUT_CHECKSUMS, ADAPTER_FORMAT):
-        raise damaged_adapter(
-            folder,
-            f"{ADAPTER_FACTS_FILE} is of format {found.get('format')}; this version reads {ADAPTER_FORMAT}",
-        )
-    if found["format"] == ADAPTER_FORMAT:
+    version = found.get("format")
+    if version not in (FORMAT_WITHOUT_CHECKSUMS, ADAPTER_FORMAT):
+        known = f"this version reads {ADAPTER_FORMAT}"
+        raise damaged_adapter(folder, f"{ADAPTER_FACTS_FILE} is of format {version}; {known}")
+    if version == ADAPTER_FORMAT:
+        # Compared by ``_check_seal`` with all the files that they are of.
         found.pop("checksums", None)
-    return validate_dataclass(
-        AdapterFacts,
-        found,
-        f"read {ADAPTER_FACTS_FILE} of the adapter {folder}",
-        "train or import it again",
-    )
+    asked = f"read {ADAPTER_FACTS_FILE} of the adapter {folder}"
+    return validate_dataclass(AdapterFacts, found, asked, "train or import it again")
 
 
 def _check_seal(folder: Path) -> None:
     """Refuse facts or a state other than those that were saved."""
     found = read_json_object(folder, ADAPTER_FACTS_FILE)
-    if found["format"] != FORMAT_WITHOUT_CHECKSUMS:
-        verify_checksums(
-            folder,
-            ADAPTER_FACTS_FILE,
-            found,
-            state=read_adapter_file(folder, ADAPTER_STATE_FILE)
-            if (folder / ADAPTER_STATE_FILE).exists()
-            else b"",
-        )
+    if found["format"] == FORMAT_WITHOUT_CHECKSUMS:
+        return
+    # A state that was deleted has another checksum than any that was saved.
+    path = folder / ADAPTER_STATE_FILE
+    state = read_adapter_file(folder, ADAPTER_STATE_FILE) if path.exists() else b""
+    verify_checksums(folder, ADAPTER_FACTS_FILE, found, state=state)
 
 
 def _read_state(folder: Path) -> dict[str, Tensor]:
-    return (
-        unpack_tensors(folder / ADAPTER_STATE_FILE, read_adapter_file(folder, ADAPTER_STATE_FILE))
-        if (folder / ADAPTER_STATE_FILE).exists()
-        else {}
-    )
+    path = folder / ADAPTER_STATE_FILE
+    if not path.exists():
+        return {}
+    return unpack_tensors(path, read_adapter_file(folder, ADAPTER_STATE_FILE))
 
 
 def _check_prompt(folder: Path, prompt: Tensor, facts: AdapterFacts) -> None:
     check_matrix(folder, prompt)
+    found = tuple(prompt.shape)
     wanted = (facts.template.total_virtual_tokens, facts.base.width)
-    if tuple(prompt.shape) != wanted:
-        raise damaged_adapter(
-            folder, f"the prompt is {tuple(prompt.shape)}, template and base model want {wanted}"
-        )
+    if found != wanted:
+        expected = f"template and base model want {wanted}"
+        raise damaged_adapter(folder, f"the prompt is {found}, {expected}")

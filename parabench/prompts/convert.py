@@ -1,4 +1,4 @@
-"""Prompts made elsewhere become adapters, and adapters become what other tools read.
+"""Import and export of soft prompts: from and to the formats of other tools.
 
 In: huggingface/peft folders, Paraphrase-OPT's ``.ckpt``, NeMo's ``.nemo``, plain ``.safetensors``,
 our own folders. Out: a PEFT folder, plain safetensors, and the ``prompt_embeds`` of serving
@@ -43,11 +43,11 @@ EXPORT_FORMS = ("peft", "safetensors")
 def import_adapter(
     source: Path, target: Path, base: Checkpoint, template: Template | None = None, task: str = ""
 ) -> Adapter:
-    """Make an adapter for ``base`` of whatever ``source`` is; ``template`` where the source has
-    none of its own.
+    """Make an adapter for ``base`` in the folder ``target`` of whatever ``source`` is.
 
-    What this project exported keeps all of its facts. UserError where the source was made for
-    another model.
+    ``template`` replaces the source's own; ``task`` chooses among several. What this project
+    exported keeps all of its facts. Raises UserError where the source cannot be read, and where it
+    was made for another model.
     """
     if own := read_own_adapter(source):
         adapters.check_base(source, own.facts.base, base)
@@ -107,35 +107,27 @@ def import_tasks(
 
 
 def export_adapter(adapter: Adapter, target: Path, form: str = "peft") -> Path:
-    """Write a PEFT folder (without our facts) or one plain ``.safetensors`` file; returns what was
-    written.
+    """Write ``adapter`` to ``target`` for other tools, and return ``target``.
 
-    PEFT puts every virtual token in front, so UserError for a template that puts them elsewhere.
+    ``form`` is ``peft``, a folder without our facts, or ``safetensors``, one file with them. Raises
+    UserError for another form, and, as PEFT puts every virtual token in front, for a template that
+    puts them elsewhere.
     """
     if form not in EXPORT_FORMS:
         raise UserError(f"export an adapter as {form!r}", "no such form", EXPORT_FORMS)
+    prompt = {peft_format.PEFT_TENSOR_KEY: adapter.prompt}
     if form == "safetensors":
-        facts = {"parabench": json.dumps(asdict(adapter.facts))}
-        write_atomically(
-            target,
-            pack_tensors({peft_format.PEFT_TENSOR_KEY: adapter.prompt, **adapter.state}, facts),
-        )
+        metadata = {"parabench": json.dumps(asdict(adapter.facts))}
+        write_atomically(target, pack_tensors({**prompt, **adapter.state}, metadata))
         return target
-    markers = [part.kind for part in adapter.facts.template.parts]
-    if "marker" in markers[1:]:
-        raise UserError(
-            "export to PEFT",
-            "virtual tokens that do not all stand in front",
-            EXPORT_FORMS,
-            "use safetensors",
-        )
-    write_atomically(
-        target / peft_format.PEFT_TENSOR_FILE,
-        pack_tensors({peft_format.PEFT_TENSOR_KEY: adapter.prompt}),
-    )
-    write_atomically(
-        target / peft_format.PEFT_CONFIG_FILE, to_json_bytes(peft_format.peft_config(adapter.facts))
-    )
+    kinds = [part.kind for part in adapter.facts.template.parts]
+    if "marker" in kinds[1:]:
+        found = "virtual tokens that do not all stand in front"
+        raise UserError("export to PEFT", found, EXPORT_FORMS, "use safetensors")
+    config = to_json_bytes(peft_format.peft_config(adapter.facts))
+    # The configuration is what makes a folder an adapter to PEFT, so it is written last.
+    write_atomically(target / peft_format.PEFT_TENSOR_FILE, pack_tensors(prompt))
+    write_atomically(target / peft_format.PEFT_CONFIG_FILE, config)
     return target
 
 
@@ -146,11 +138,15 @@ def prompt_embeds(
     records: Iterable[Mapping[str, str]],
     max_length: int,
 ) -> Iterator[Float[Tensor, "T H"]]:
-    """Each record's whole input as embeddings, virtual and real tokens alike, as vLLM's
-    ``prompt_embeds`` wants it.
+    """The whole input of each of ``records`` as embeddings, as vLLM's ``prompt_embeds`` wants it.
+
+    Virtual and real tokens alike, in ``model``'s dtype, at most ``max_length`` of ``tokenizer``.
+    Raises UserError where prompt and model do not go together, and where ``render`` does.
     """
     adapters.check_fit(adapter, model)
     vocabulary = vocabulary_rows(model).cpu()
+    # The prompt upside down before the vocabulary: id -1-k is then row P-1-k of both, so that one
+    # lookup at id + P serves all ids.
     both = torch.cat([adapter.prompt.to(vocabulary.dtype).flip(0), vocabulary])
     for record in records:
         ids = render(adapter.facts.template, record, tokenizer, max_length).ids
@@ -158,10 +154,9 @@ def prompt_embeds(
 
 
 def served(embeds: Float[Tensor, "T H"]) -> str:
-    """Embeddings as the ``prompt_embeds`` string of vLLM's HTTP interface: a saved tensor in
-    base64.
-    """
+    """Embeddings as the ``prompt_embeds`` string of vLLM's HTTP interface, a tensor in base64."""
     buffer = io.BytesIO()
+    # A view would be saved with all of the memory behind it.
     torch.save(embeds.clone(), buffer)
     return base64.b64encode(buffer.getvalue()).decode()
 
@@ -174,8 +169,9 @@ def export_prompt_embeds(
     target: Path,
     max_length: int,
 ) -> Path:
-    """Write one JSON object ``{"prompt_embeds": ...}`` a record and line, ready to be sent; returns
-    ``target``.
+    """Write one JSON object ``{"prompt_embeds": …}`` for each of ``records``, ready to be sent.
+
+    The parameters are those of ``prompt_embeds``; returns ``target``, the file.
     """
     inputs = prompt_embeds(adapter, model, tokenizer, records, max_length)
     lines = [json.dumps({"prompt_embeds": served(embeds)}) for embeds in inputs]
@@ -189,8 +185,9 @@ def library_versions() -> dict[str, str]:
 
 
 def check_made_for(source: Path, found: ForeignPrompt, given: BaseIdentity) -> None:
-    """Refuse a base that contradicts what the source recorded; a name may differ, since folders are
-    named freely.
+    """Refuse, with UserError, a base that contradicts what the source recorded.
+
+    A name may differ, since folders are named freely.
     """
     recorded = {"width": found.prompt.shape[1], **found.base}
     for what in ("width", "layers", "heads", "vocabulary", "revision"):

@@ -90,45 +90,57 @@ class PromptEncoder(nn.Module):
             self.register_buffer(f"condition_{task}", condition[:length].detach().clone())
 
     def forward(self) -> Float[Tensor, "P H"]:
-        return torch.cat(
-            [self._encode(task, length) for task, length in enumerate(self.lengths.tolist())]
-        )
+        prompts = []
+        for task, length in enumerate(self.lengths.tolist()):
+            prompts.append(self._encode(task, length))
+        return torch.cat(prompts)
 
-    def _encode(self, task: int, length: int) -> Float[Tensor, "P H"]:
+    def _encode(self, task: int, length: int) -> Float[Tensor, "L H"]:
+        """One task's prompt: the words of its name, then shared rows, through the network."""
         condition: Tensor = self.get_buffer(f"condition_{task}")
-        rows = torch.cat([condition, self.embedding.weight[len(condition) : length]])
-        return self.mlp_head(rows if self.lstm_head is None else self.lstm_head(rows)[0])
+        # Shared rows keep their places: row k is shared row k, whatever stands before it.
+        shared = self.embedding.weight[len(condition) : length]
+        rows = torch.cat([condition, shared])
+        if self.lstm_head is not None:
+            rows, _ = self.lstm_head(rows)  # [L, 2e]: both directions
+        return self.mlp_head(rows)
 
 
 def evaluate_prompt(prompt: nn.Module) -> Float[Tensor, "P H"]:
-    """What a prompt module gives in evaluation mode, without dropout (NeMo stored a random sample
-    of it).
+    """The prompt that a module gives in evaluation mode, which is what is stored.
+
+    Without dropout: NeMo stored a random sample of it. The module's mode stays as it was.
     """
     training = prompt.training
+    prompt.eval()
     with torch.no_grad():
-        rows = prompt.eval()()
+        rows = prompt()
     prompt.train(training)
+    # A plain prompt gives its own parameter, which training goes on to change.
     return rows.clone()
 
 
 def name_conditions(
     tasknames: Sequence[str], tokenizer: PreTrainedTokenizerBase, vocabulary: Float[Tensor, "V H"]
 ) -> list[Float[Tensor, "_ H"]]:
-    """The word embeddings of each task's name; each by itself, where NeMo padded them to the
-    longest of the batch.
+    """The word embeddings of each of ``tasknames``, rows of ``vocabulary``.
+
+    Each name is tokenised by itself, where NeMo padded them to the longest of the batch, so that a
+    prompt depended on the tasks beside it.
     """
-    ids = [
-        tokenizer(name, add_special_tokens=False, split_special_tokens=True).input_ids
-        for name in tasknames
-    ]
-    return [vocabulary[torch.tensor(name)] for name in ids]
+    conditions = []
+    for name in tasknames:
+        encoded = tokenizer(name, add_special_tokens=False, split_special_tokens=True)
+        conditions.append(vocabulary[torch.tensor(encoded.input_ids)])
+    return conditions
 
 
 def encoder_state(
     encoder: PromptEncoder,
 ) -> tuple[dict[str, str | int | float | bool], dict[str, Tensor]]:
     """The facts and tensors that ``restore_encoder`` needs, for ``adapters.save_adapter``."""
-    tensors = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
+    state = encoder.state_dict()
+    tensors = {f"encoder.{name}": value for name, value in state.items()}
     return asdict(encoder.config), tensors
 
 
@@ -138,16 +150,13 @@ def restore_encoder(
     """The encoder of a saved adapter with its whole state, to go on training; UserError where none
     was kept.
     """
-    tensors = {
-        name.removeprefix("encoder."): value
-        for name, value in state.items()
-        if name.startswith("encoder.")
-    }
+    own = [name for name in state if name.startswith("encoder.")]
+    tensors = {name.removeprefix("encoder."): state[name] for name in own}
     if not tensors:
-        raise UserError(
-            "go on training a prompt encoder", "the adapter keeps no encoder", mend="train it again"
-        )
-    lengths, width = tensors["lengths"].tolist(), tensors["embedding.weight"].shape[1]
+        asked = "go on training a prompt encoder"
+        raise UserError(asked, "the adapter keeps no encoder", mend="train it again")
+    lengths = tensors["lengths"].tolist()
+    width = tensors["embedding.weight"].shape[1]
     conditions = [tensors[f"condition_{task}"] for task in range(len(lengths))]
     encoder = PromptEncoder(EncoderConfig(**facts), width, lengths, conditions)  # type: ignore[arg-type]
     encoder.load_state_dict(tensors)
@@ -166,17 +175,28 @@ def _lstm(config: EncoderConfig, width: int) -> nn.LSTM:
 
 
 def _mlp(config: EncoderConfig, width: int) -> nn.Sequential:
-    e = config.hidden
+    """The network behind the LSTM, or the whole encoder where there is none.
+
+    The order in which layers are made is the order in which their weights are drawn: it decides
+    what a seed gives.
+    """
+    hidden = config.hidden
     if config.kind == "lstm":
-        return nn.Sequential(nn.Linear(2 * e, 2 * e), nn.ReLU(), nn.Linear(2 * e, width))
+        both = 2 * hidden
+        return nn.Sequential(nn.Linear(both, both), nn.ReLU(), nn.Linear(both, width))
     if config.kind == "tpmlp":
-        first, second = nn.Linear(width, e), nn.Linear(e, width)
+        first = nn.Linear(width, hidden)
+        second = nn.Linear(hidden, width)
         for layer in (first, second):
             nn.init.normal_(layer.weight, std=INIT_STD)
             nn.init.zeros_(layer.bias)
         return nn.Sequential(first, nn.GELU(approximate="tanh"), second)
-    between = [module for _ in range(config.layers - 2) for module in (nn.Linear(e, e), nn.ReLU())]
-    return nn.Sequential(nn.Linear(width, e), nn.ReLU(), *between, nn.Linear(e, width))
+    between: list[nn.Module] = []
+    # The first and the last of the L linear layers stand outside; a ReLU follows all but the last.
+    for _ in range(config.layers - 2):
+        between += [nn.Linear(hidden, hidden), nn.ReLU()]
+    first, last = nn.Linear(width, hidden), nn.Linear(hidden, width)
+    return nn.Sequential(first, nn.ReLU(), *between, last)
 
 
 def _check(config: EncoderConfig, lengths: Sequence[int], conditions: Sequence[Tensor]) -> None:

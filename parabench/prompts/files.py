@@ -1,5 +1,6 @@
-"""The files of prompts, read whole or refused with a reason; only safetensors and JSON, which
-cannot run code.
+"""Files of prompts: safetensors and JSON, read whole and verified, or refused with a reason.
+
+Neither format can run code.
 """
 
 from __future__ import annotations
@@ -20,16 +21,18 @@ from parabench.contracts import UserError
 
 
 def check_matrix(where: Path, prompt: Tensor) -> Float[Tensor, "P H"]:
-    """A prompt as float32; UserError unless it is a finite floating-point matrix."""
+    """The prompt as float32; ``where`` names its source in errors.
+
+    Raises UserError unless it is a finite floating-point matrix.
+    """
     if prompt.ndim != 2 or not prompt.is_floating_point():
-        raise damaged_adapter(
-            where,
-            f"the prompt is {prompt.dtype} of shape {tuple(prompt.shape)}, not a matrix of floats",
-        )
-    if not torch.isfinite(prompt).all():
-        raise damaged_adapter(
-            where, f"{int((~torch.isfinite(prompt)).sum())} of the prompt's numbers are not finite"
-        )
+        shape = tuple(prompt.shape)
+        found = f"the prompt is {prompt.dtype} of shape {shape}, not a matrix of floats"
+        raise damaged_adapter(where, found)
+    finite = torch.isfinite(prompt)
+    if not finite.all():
+        count = int((~finite).sum())
+        raise damaged_adapter(where, f"{count} of the prompt's numbers are not finite")
     return prompt.float()
 
 
@@ -44,43 +47,46 @@ def unpack_tensors(path: Path, content: bytes) -> dict[str, Tensor]:
 
 
 def to_json_bytes(content: Mapping[str, Any]) -> bytes:
-    """Stable, readable JSON."""
-    return (json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    """Readable JSON, the same bytes for the same content."""
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
+    return f"{text}\n".encode()
 
 
 def with_checksums(content: Mapping[str, Any], **files: bytes) -> dict[str, Any]:
-    """The content with the SHA-256 of itself, and of each of the files that belong to it, as
-    ``checksums``.
-    """
-    own = {"facts": to_json_bytes(content), **files}
-    return {
-        **content,
-        "checksums": {name: hashlib.sha256(data).hexdigest() for name, data in own.items()},
-    }
+    """The content with ``checksums``: the SHA-256 of itself, as ``facts``, and of each of ``files``."""
+    parts = {"facts": to_json_bytes(content), **files}
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in parts.items()}
+    return {**content, "checksums": digests}
 
 
 def verify_checksums(
     folder: Path, name: str, found: dict[str, Any], **files: bytes
 ) -> dict[str, Any]:
-    """What was sealed under this name, without its checksums; UserError where it, or a file, is not
-    what was saved.
+    """What ``with_checksums`` was given, of what was ``found`` in the file ``name`` of ``folder``.
+
+    ``files`` are the contents of the files that belong to it. Raises UserError where one of them,
+    or the content itself, is not what was saved.
     """
     content = {key: value for key, value in found.items() if key != "checksums"}
-    told = found.get("checksums")
+    recorded = found.get("checksums")
     try:
-        made = with_checksums(content, **files)["checksums"]
+        expected = with_checksums(content, **files)["checksums"]
     except UnicodeEncodeError:
         raise damaged_adapter(folder, f"{name} holds half a character") from None
-    wrong = [name for name in made if not isinstance(told, dict) or told.get(name) != made[name]]
+    if not isinstance(recorded, dict):
+        recorded = {}
+    wrong = [part for part, digest in expected.items() if recorded.get(part) != digest]
     if wrong:
-        raise damaged_adapter(
-            folder, f"the {' and the '.join(wrong)} are not those that were saved"
-        )
+        found_wrong = f"the {' and the '.join(wrong)} are not those that were saved"
+        raise damaged_adapter(folder, found_wrong)
     return content
 
 
 def read_json_object(folder: Path, name: str) -> dict[str, Any]:
-    """A JSON object from a file of an adapter."""
+    """The JSON object in the file ``name`` of an adapter's ``folder``.
+
+    Raises UserError where the file is missing or is none.
+    """
     try:
         content = json.loads(read_adapter_file(folder, name))
     except (ValueError, RecursionError) as error:
@@ -107,12 +113,12 @@ def read_adapter_file(folder: Path, name: str) -> bytes:
 
 def pack_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
     """Tensors as the bytes of a safetensors file, the same bytes for the same tensors."""
+    # safetensors stores memory as it lies, so that a view must become a tensor of its own.
     whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     return safetensors.save(whole, {"format": "pt", **(metadata or {})})
 
 
 def damaged_adapter(where: Path, found: str) -> UserError:
     """The error for files that cannot be what was saved."""
-    return UserError(
-        f"read the adapter {where}", found, mend="restore the folder, or train or import it again"
-    )
+    mend = "restore the folder, or train or import it again"
+    return UserError(f"read the adapter {where}", found, mend=mend)

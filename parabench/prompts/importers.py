@@ -1,4 +1,4 @@
-"""Reading prompts that other tools wrote, without running anything that is in them."""
+"""Readers of soft prompts that other tools wrote; nothing in a file is executed."""
 
 from __future__ import annotations
 
@@ -57,42 +57,41 @@ def read_own_adapter(source: Path) -> Adapter | None:
 
 
 def read_foreign_prompt(source: Path, task: str) -> ForeignPrompt:
-    """The prompt in a file or folder of another tool; ``task`` names one of a NeMo table's
-    several.
+    """The prompt in a file or folder of another tool; ``task`` names one of a NeMo table's several.
+
+    Raises UserError where ``source`` is missing, of no known kind, damaged, or holds something else.
     """
-    readers = {".ckpt": _read_origin, ".safetensors": _read_plain}
+    known = ("PEFT folder", ".nemo", ".ckpt", ".safetensors")
     if source.is_dir():
         return _read_peft(source)
     if not source.is_file():
-        raise UserError(
-            f"import {source}", "no such file or folder", ("PEFT folder", ".nemo", *readers)
-        )
+        raise UserError(f"import {source}", "no such file or folder", known)
     if source.suffix == ".nemo":
         return _read_task(source, task)
-    if source.suffix not in readers:
-        raise UserError(
-            f"import {source}",
-            f"a {source.suffix or 'nameless'} file",
-            ("PEFT folder", ".nemo", *readers),
-        )
-    return readers[source.suffix](source)
+    if source.suffix == ".ckpt":
+        return _read_origin(source)
+    if source.suffix == ".safetensors":
+        return _read_plain(source)
+    raise UserError(f"import {source}", f"a {source.suffix or 'nameless'} file", known)
 
 
 def _read_peft(source: Path) -> ForeignPrompt:
     config = peft_format.read_peft_config(source)
-    prompt = (
-        _read_old_peft(source)
-        if (source / PEFT_PICKLE_FILE).is_file()
-        else peft_format.read_peft_prompt(source)[0]
-    )
-    if config.get("num_virtual_tokens") != len(prompt):
-        found = f"{peft_format.PEFT_CONFIG_FILE} says {config.get('num_virtual_tokens')} rows, there are {len(prompt)}"
+    if (source / PEFT_PICKLE_FILE).is_file():  # PEFT before 0.7
+        prompt = _read_old_peft(source)
+    else:
+        prompt = peft_format.read_peft_prompt(source)[0]
+    said = config.get("num_virtual_tokens")
+    if said != len(prompt):
+        found = f"{peft_format.PEFT_CONFIG_FILE} says {said} rows, there are {len(prompt)}"
         raise damaged_adapter(source, found)
-    keys = {"name": "base_model_name_or_path", "width": "token_dim", "layers": "num_layers"}
     base = {
-        ours: config.get(theirs)
-        for ours, theirs in {**keys, "heads": "num_attention_heads"}.items()
+        "name": config.get("base_model_name_or_path"),
+        "width": config.get("token_dim"),
+        "layers": config.get("num_layers"),
+        "heads": config.get("num_attention_heads"),
     }
+    # Only a commit pins a model; a branch's name means another one tomorrow.
     if re.fullmatch("[0-9a-f]{40}", str(config.get("revision"))):
         base["revision"] = config["revision"]
     origin = f"PEFT {config.get('peft_version') or ''} {config['peft_type']} for {base['name']}"
@@ -100,64 +99,60 @@ def _read_peft(source: Path) -> ForeignPrompt:
 
 
 def _read_old_peft(source: Path) -> Float[Tensor, "P H"]:
-    return _one(
-        source,
-        read_tensors(PEFT_PICKLE_FILE, read_adapter_file(source, PEFT_PICKLE_FILE)),
-        peft_format.PEFT_TENSOR_KEY,
-    )
+    tensors = read_tensors(PEFT_PICKLE_FILE, read_adapter_file(source, PEFT_PICKLE_FILE))
+    return _only_tensor(source, tensors, peft_format.PEFT_TENSOR_KEY)
 
 
 def _read_origin(source: Path) -> ForeignPrompt:
-    """Paraphrase-OPT's checkpoint (``SpecificLayersCheckpoint``); its data put ``</s>`` between
-    source and target.
+    """Paraphrase-OPT's checkpoint (``SpecificLayersCheckpoint``).
+
+    Its data put ``</s>`` between source and target.
     """
     content = source.read_bytes()
     tensors = read_tensors(source.name, content)
-    prompt = _one(source, tensors, ORIGIN_KEY)
-    length, text = len(prompt), "<|VIRTUAL_PROMPT_0|>{source}<|EOS|>{target}"
+    prompt = _only_tensor(source, tensors, ORIGIN_KEY)
+    length = len(prompt)
+    text = "<|VIRTUAL_PROMPT_0|>{source}<|EOS|>{target}"
     template = Template("paraphrase", text, length, (length,), "source", "target", True)
-    rows = [
-        tensor for name, tensor in tensors.items() if name.endswith("soft_embedding.wte.weight")
-    ]
-    base = {"vocabulary": len(rows[0])} if rows else {}
-    return ForeignPrompt(prompt, f"Paraphrase-OPT {_pinned(source, content)}", template, base=base)
+    origin = f"Paraphrase-OPT {_pinned(source, content)}"
+    base: dict[str, object] = {}
+    # Some of its checkpoints hold the vocabulary's embeddings too, which tell the base's size.
+    for name, tensor in tensors.items():
+        if name.endswith("soft_embedding.wte.weight"):
+            base["vocabulary"] = len(tensor)
+            break
+    return ForeignPrompt(prompt, origin, template, base=base)
 
 
 def _read_plain(source: Path) -> ForeignPrompt:
     content = source.read_bytes()
-    return ForeignPrompt(
-        _one(source, unpack_tensors(source, content), peft_format.PEFT_TENSOR_KEY),
-        _pinned(source, content),
-    )
+    tensors = unpack_tensors(source, content)
+    prompt = _only_tensor(source, tensors, peft_format.PEFT_TENSOR_KEY)
+    return ForeignPrompt(prompt, _pinned(source, content))
 
 
 def _read_task(source: Path, task: str) -> ForeignPrompt:
     templates, prompts = nemo.read_nemo(source)
-    wanted = [
-        template
-        for template in templates
-        if template.taskname == task or (len(templates) == 1 and not task)
-    ]
-    if not wanted:
-        raise UserError(
-            f"import the task {task!r} of {source}",
-            f"{len(templates)} tasks",
-            sorted(prompts),
-            "name one",
-        )
-    return ForeignPrompt(
-        prompts[wanted[0].taskname], f"NeMo {_pinned(source, source.read_bytes())}", wanted[0]
-    )
+    if not task and len(templates) == 1:
+        wanted = templates[0]
+    else:
+        named = [template for template in templates if template.taskname == task]
+        if not named:
+            asked = f"import the task {task!r} of {source}"
+            raise UserError(asked, f"{len(templates)} tasks", sorted(prompts), "name one")
+        wanted = named[0]
+    origin = f"NeMo {_pinned(source, source.read_bytes())}"
+    return ForeignPrompt(prompts[wanted.taskname], origin, wanted)
 
 
 def _pinned(source: Path, content: bytes) -> str:
     return f"{source.name} sha256:{sha256(content).hexdigest()}"
 
 
-def _one(source: Path, tensors: Mapping[str, Tensor], key: str) -> Float[Tensor, "P H"]:
+def _only_tensor(source: Path, tensors: Mapping[str, Tensor], key: str) -> Float[Tensor, "P H"]:
+    """The one tensor of this name, which may have the names of modules before it."""
     found = [name for name in tensors if name == key or name.endswith(f".{key}")]
     if len(found) != 1:
-        raise damaged_adapter(
-            source, f"{len(found)} tensors {key} among {', '.join(sorted(tensors)) or 'none'}"
-        )
+        present = ", ".join(sorted(tensors)) or "none"
+        raise damaged_adapter(source, f"{len(found)} tensors {key} among {present}")
     return check_matrix(source, tensors[found[0]])

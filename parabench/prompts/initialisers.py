@@ -1,5 +1,4 @@
-"""Where a soft prompt starts: closures of one signature, from the vocabulary matrix and a length to
-the first prompt.
+"""Initialisers of soft prompts: functions from the vocabulary matrix and a length to a prompt.
 
 Sources: Lester et al. 2021, section 3.2 (sampled vocabulary, class labels, uniform); Paraphrase-OPT
 (first vocabulary); NeMo v1.10 ``prompt_table.py`` (text, tiled or truncated; xavier normal).
@@ -45,50 +44,52 @@ def first_vocabulary() -> PromptInit:
 
 
 def sampled_vocabulary(seed: int, most_frequent: int = 5000) -> PromptInit:
-    """Rows drawn without replacement from the first ``most_frequent`` ids, the order of BPE
-    vocabularies.
+    """Rows drawn without replacement from the first ``most_frequent`` ids.
+
+    BPE numbers its tokens in the order in which it merged them, which is about their frequency.
+    ``seed`` decides what is drawn.
     """
 
     def initialise(vocabulary: Float[Tensor, "V H"], length: int) -> Float[Tensor, "P H"]:
         population = min(most_frequent, len(vocabulary))
         _enough(f"the {population} most frequent tokens", population, length)
-        return vocabulary[torch.randperm(population, generator=_generator(seed))[:length]].clone()
+        order = torch.randperm(population, generator=_generator(seed))
+        return vocabulary[order[:length]].clone()
 
     return initialise
 
 
 def from_text(ids: Sequence[int]) -> PromptInit:
-    """The rows of these ids (no special tokens), repeated as a whole and cut to length; UserError
-    if there are none.
+    """The rows of these ids (no special tokens), repeated as a whole and cut to length.
+
+    Raises UserError where there are none.
     """
     if not ids:
-        raise UserError(
-            "initialise a soft prompt from text",
-            "a text without tokens",
-            mend="use text:SOME WORDS",
-        )
+        asked = "initialise a soft prompt from text"
+        raise UserError(asked, "a text without tokens", mend="use text:SOME WORDS")
 
     def initialise(vocabulary: Float[Tensor, "V H"], length: int) -> Float[Tensor, "P H"]:
-        tiled = torch.tensor(ids).repeat(-(-length // len(ids)))[:length]
-        return vocabulary[tiled].clone()
+        times = -(-length // len(ids))  # rounded up, so that the cut has enough
+        tiled = torch.tensor(ids).repeat(times)
+        return vocabulary[tiled[:length]].clone()
 
     return initialise
 
 
 def class_labels(labels: Sequence[Sequence[int]], seed: int) -> PromptInit:
-    """One row per label, the mean over its ids; further rows are drawn as in
-    ``sampled_vocabulary``.
+    """One row per label, the mean over its ids; further rows as ``sampled_vocabulary(seed)`` draws.
+
+    Raises UserError for a label without ids.
     """
     if not labels or not all(labels):
-        raise UserError(
-            "initialise a soft prompt from class labels",
-            "a label without tokens",
-            mend="labels:yes,no",
-        )
+        asked = "initialise a soft prompt from class labels"
+        raise UserError(asked, "a label without tokens", mend="labels:yes,no")
 
     def initialise(vocabulary: Float[Tensor, "V H"], length: int) -> Float[Tensor, "P H"]:
-        rows = torch.stack([vocabulary[list(ids)].mean(dim=0) for ids in labels])[:length]
-        return torch.cat([rows, sampled_vocabulary(seed)(vocabulary, length - len(rows))])
+        means = [vocabulary[list(ids)].mean(dim=0) for ids in labels]
+        rows = torch.stack(means)[:length]
+        others = sampled_vocabulary(seed)(vocabulary, length - len(rows))
+        return torch.cat([rows, others])
 
     return initialise
 
@@ -97,9 +98,8 @@ def uniform(seed: int, low: float = -0.5, high: float = 0.5) -> PromptInit:
     """Uniform numbers in ``[low, high)``."""
 
     def initialise(vocabulary: Float[Tensor, "V H"], length: int) -> Float[Tensor, "P H"]:
-        return torch.empty(length, vocabulary.shape[1]).uniform_(
-            low, high, generator=_generator(seed)
-        )
+        rows = torch.empty(length, vocabulary.shape[1])
+        return rows.uniform_(low, high, generator=_generator(seed))
 
     return initialise
 
@@ -110,9 +110,8 @@ def xavier_normal(seed: int) -> PromptInit:
     """
 
     def initialise(vocabulary: Float[Tensor, "V H"], length: int) -> Float[Tensor, "P H"]:
-        return nn.init.xavier_normal_(
-            torch.empty(length, vocabulary.shape[1]), generator=_generator(seed)
-        )
+        rows = torch.empty(length, vocabulary.shape[1])
+        return nn.init.xavier_normal_(rows, generator=_generator(seed))
 
     return initialise
 
@@ -122,57 +121,58 @@ def from_adapter(folder: Path) -> PromptInit:
 
     def initialise(vocabulary: Float[Tensor, "V H"], length: int) -> Float[Tensor, "P H"]:
         prompt = adapters.load_adapter(folder).prompt
-        if prompt.shape != (length, vocabulary.shape[1]):
-            found = f"its prompt is {tuple(prompt.shape)}, wanted {(length, vocabulary.shape[1])}"
-            raise UserError(
-                f"initialise from the adapter {folder}", found, mend=f"ask for length {len(prompt)}"
-            )
+        wanted = (length, vocabulary.shape[1])
+        if prompt.shape != wanted:
+            asked = f"initialise from the adapter {folder}"
+            found = f"its prompt is {tuple(prompt.shape)}, wanted {wanted}"
+            raise UserError(asked, found, mend=f"ask for length {len(prompt)}")
         return prompt.clone()
 
     return initialise
 
 
 def parse_initialiser(name: str, tokenizer: PreTrainedTokenizerBase, seed: int) -> PromptInit:
-    """The initialiser that a person typed, such as ``text:Rewrite the sentence``; UserError lists
-    the names.
+    """The initialiser of a typed ``name``, such as ``text:Rewrite the sentence``.
+
+    ``tokenizer`` reads texts and labels, ``seed`` decides what is drawn. Raises UserError, with the
+    names there are, for any other.
     """
     kind, _, rest = name.partition(":")
     try:
-        return {
-            "vocabulary": first_vocabulary,
-            "sampled": lambda: sampled_vocabulary(seed, int(rest or 5000)),
-            "text": lambda: from_text(_ids(tokenizer, rest)),
-            "labels": lambda: class_labels(
-                [_ids(tokenizer, label) for label in rest.split(",")], seed
-            ),
-            "uniform": lambda: uniform(seed, *_range(rest or "-0.5,0.5")),
-            "xavier": lambda: xavier_normal(seed),
-            "adapter": lambda: from_adapter(Path(rest)),
-        }[kind]()
+        return _parse(kind, rest, tokenizer, seed)
     except (KeyError, ValueError):
-        raise UserError(
-            f"initialise a soft prompt by {name!r}",
-            "no such initialiser",
-            sorted(INITIALISER_NAMES),
-        ) from None
+        asked = f"initialise a soft prompt by {name!r}"
+        raise UserError(asked, "no such initialiser", sorted(INITIALISER_NAMES)) from None
+
+
+def _parse(kind: str, rest: str, tokenizer: PreTrainedTokenizerBase, seed: int) -> PromptInit:
+    """``KIND:REST``; KeyError for another kind, ValueError for numbers that are none."""
+    if kind == "vocabulary":
+        return first_vocabulary()
+    if kind == "sampled":
+        return sampled_vocabulary(seed, int(rest or 5000))
+    if kind == "text":
+        return from_text(_ids(tokenizer, rest))
+    if kind == "labels":
+        return class_labels([_ids(tokenizer, label) for label in rest.split(",")], seed)
+    if kind == "uniform":
+        low, high = (float(part) for part in (rest or "-0.5,0.5").split(","))
+        return uniform(seed, low, high)
+    if kind in ("xavier", "random"):  # NeMo's word for it
+        return xavier_normal(seed)
+    if kind == "adapter":
+        return from_adapter(Path(rest))
+    raise KeyError(kind)
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
 
 
-def _range(text: str) -> tuple[float, float]:
-    low, high = (float(part) for part in text.split(","))
-    return low, high
-
-
 def _enough(what: str, found: int, wanted: int) -> None:
     if wanted > found:
-        raise UserError(
-            f"initialise {wanted} rows from {what}",
-            f"{found} rows",
-            mend="ask for a shorter prompt",
-        )
+        asked = f"initialise {wanted} rows from {what}"
+        raise UserError(asked, f"{found} rows", mend="ask for a shorter prompt")
 
 
 def _generator(seed: int) -> torch.Generator:

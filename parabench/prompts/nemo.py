@@ -21,6 +21,7 @@ from torch import Tensor
 from parabench.contracts import UserError
 from parabench.models.pickles import read_tensors
 from parabench.prompts.files import check_matrix, damaged_adapter
+from parabench.prompts.task_file import with_answer
 from parabench.prompts.templates import Template, parse_template, templates_by_name
 
 NEMO_WEIGHTS_FILE, NEMO_CONFIG_FILE = "model_weights.ckpt", "model_config.yaml"
@@ -28,57 +29,61 @@ PROMPT = re.compile(r"(?:^|\.)prompt_table\.([^.]+)\.prompt_embeddings\.weight$"
 
 
 def read_nemo(source: Path) -> tuple[tuple[Template, ...], Mapping[str, Float[Tensor, "_ H"]]]:
-    """The templates and prompts of a ``.nemo`` file, tasks that have both; UserError where it has
-    none.
+    """The templates and prompts of a ``.nemo`` file: of the tasks that have both.
+
+    Raises UserError where it is no such archive, holds anything but tensors, or has no such task.
     """
     members = _members(source)
-    tensors = read_tensors(f"{source.name}:{NEMO_WEIGHTS_FILE}", members[NEMO_WEIGHTS_FILE])
-    found = {match[1]: tensor for name, tensor in tensors.items() if (match := PROMPT.search(name))}
-    prompts = {task: check_matrix(source, prompt) for task, prompt in found.items()}
-    templates = tuple(
-        parse_template(task)
-        for task in _templates(source, members[NEMO_CONFIG_FILE])
-        if task.get("taskname") in prompts
-    )
+    name = f"{source.name}:{NEMO_WEIGHTS_FILE}"
+    prompts = {}
+    for key, tensor in read_tensors(name, members[NEMO_WEIGHTS_FILE]).items():
+        if match := PROMPT.search(key):
+            prompts[match[1]] = check_matrix(source, tensor)
+    templates = []
+    for settings in _templates(source, members[NEMO_CONFIG_FILE]):
+        # Templates of tasks that were never trained stand in the configuration too.
+        if settings.get("taskname") in prompts:
+            templates.append(parse_template(with_answer(settings)))
     if not templates:
-        raise damaged_adapter(
-            source, f"prompts of {', '.join(prompts) or 'no task'}, and no template of theirs"
-        )
-    return templates, {name: prompts[name] for name in templates_by_name(templates)}
+        found = f"prompts of {', '.join(prompts) or 'no task'}, and no template of theirs"
+        raise damaged_adapter(source, found)
+    by_name = templates_by_name(tuple(templates))
+    return tuple(templates), {task: prompts[task] for task in by_name}
 
 
 def _members(source: Path) -> dict[str, bytes]:
+    """The two files of the archive that are needed, wherever in its folders they lie."""
+    asked = f"read the NeMo file {source}"
+    content: dict[str, bytes] = {}
+    present: list[str] = []
     try:
         with tarfile.open(source) as archive:
-            files = {
-                PurePosixPath(member.name).name: member
-                for member in archive.getmembers()
-                if member.isfile()
-            }
-            wanted = {
-                name: archive.extractfile(files[name])
-                for name in (NEMO_WEIGHTS_FILE, NEMO_CONFIG_FILE)
-                if name in files
-            }
-            content = {name: file.read() for name, file in wanted.items() if file}
+            for member in archive.getmembers():
+                name = PurePosixPath(member.name).name
+                if not member.isfile():
+                    continue
+                present.append(name)
+                file = archive.extractfile(member)
+                if file and name in (NEMO_WEIGHTS_FILE, NEMO_CONFIG_FILE):
+                    content[name] = file.read()
     except (OSError, tarfile.TarError, EOFError) as error:
-        raise UserError(
-            f"read the NeMo file {source}", f"not a whole tar archive ({error})"
-        ) from None
+        raise UserError(asked, f"not a whole tar archive ({error})") from None
     if len(content) < 2:
-        found = f"{', '.join(sorted(files)) or 'nothing'}, not {NEMO_WEIGHTS_FILE} and {NEMO_CONFIG_FILE}"
-        raise UserError(
-            f"read the NeMo file {source}", found, mend="use a prompt-learning .nemo of one rank"
-        )
+        names = ", ".join(sorted(present)) or "nothing"
+        found = f"{names}, not {NEMO_WEIGHTS_FILE} and {NEMO_CONFIG_FILE}"
+        raise UserError(asked, found, mend="use a prompt-learning .nemo of one rank")
     return content
 
 
 def _templates(source: Path, content: bytes) -> list[dict[str, Any]]:
+    """The settings of each task, without those keys that NeMo derived and wrote beside them."""
     known = {field.name for field in dataclasses.fields(Template)}
+    found = []
     try:
-        tasks = yaml.safe_load(content)["task_templates"]
-        return [{key: value for key, value in task.items() if key in known} for task in tasks]
+        for task in yaml.safe_load(content)["task_templates"]:
+            found.append({key: value for key, value in task.items() if key in known})
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise damaged_adapter(
-            source, f"{NEMO_CONFIG_FILE} has no list task_templates ({type(error).__name__})"
-        ) from None
+        kind = type(error).__name__
+        found_text = f"{NEMO_CONFIG_FILE} has no list task_templates ({kind})"
+        raise damaged_adapter(source, found_text) from None
+    return found

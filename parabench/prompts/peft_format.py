@@ -29,10 +29,9 @@ PEFT_CONFIG_FILE, PEFT_TENSOR_FILE, PEFT_TENSOR_KEY = (
 
 
 def peft_config(facts: AdapterFacts) -> dict[str, Any]:
-    """The ``adapter_config.json`` of huggingface/peft 0.21; RANDOM, so that loading needs no
-    tokenizer.
+    """The ``adapter_config.json`` of huggingface/peft 0.21.
 
-    Prompts of the encoders that PEFT lacks (tpmlp, MLPs that are not of three layers) are prompt
+    Its initialisation is RANDOM, so that loading needs no tokenizer. Prompts of the encoders that PEFT lacks (tpmlp, MLPs that are not of three layers) are prompt
     tuning to it.
     """
     base, encoder = facts.base, facts.encoder
@@ -47,13 +46,16 @@ def peft_config(facts: AdapterFacts) -> dict[str, Any]:
         "num_transformer_submodules": 1,
         "inference_mode": True,
     }
-    if encoder.get("kind") != "lstm" and (encoder.get("kind"), encoder.get("layers")) != ("mlp", 3):
+    kind, layers = encoder.get("kind"), encoder.get("layers")
+    known_to_peft = kind == "lstm" or (kind, layers) == ("mlp", 3)
+    if not known_to_peft:
         return {"peft_type": "PROMPT_TUNING", "prompt_tuning_init": "RANDOM", **common}
     return {
         "peft_type": "P_TUNING",
-        "encoder_reparameterization_type": str(encoder["kind"]).upper(),
+        "encoder_reparameterization_type": str(kind).upper(),
         "encoder_hidden_size": encoder["hidden"],
-        "encoder_num_layers": encoder["layers"] if encoder["kind"] == "lstm" else 2,
+        # PEFT's MLP has three layers whatever stands here, and warns of anything but 2.
+        "encoder_num_layers": layers if kind == "lstm" else 2,
         "encoder_dropout": encoder["dropout"],
         **common,
     }
@@ -65,22 +67,19 @@ def encoder_facts(config: dict[str, Any]) -> dict[str, str | int | float | bool]
         return {}
     kind = str(config.get("encoder_reparameterization_type", "MLP")).lower()
     layers = config.get("encoder_num_layers", 2) if kind == "lstm" else 3
-    hidden, dropout = (
-        config.get("encoder_hidden_size") or config["token_dim"],
-        config.get("encoder_dropout", 0.0),
-    )
+    hidden = config.get("encoder_hidden_size") or config["token_dim"]
+    dropout = config.get("encoder_dropout", 0.0)
     return {"kind": kind, "hidden": hidden, "layers": layers, "dropout": dropout}
 
 
 def read_peft_config(folder: Path) -> dict[str, Any]:
-    """PEFT's configuration; UserError for another kind of adapter than a soft prompt for a causal
-    model.
+    """PEFT's configuration in ``folder``.
+
+    Raises UserError for another kind of adapter than a soft prompt for a causal model.
     """
     config = read_json_object(folder, PEFT_CONFIG_FILE)
-    for key, choices in (
-        ("peft_type", ("PROMPT_TUNING", "P_TUNING")),
-        ("task_type", ("CAUSAL_LM",)),
-    ):
+    readable = {"peft_type": ("PROMPT_TUNING", "P_TUNING"), "task_type": ("CAUSAL_LM",)}
+    for key, choices in readable.items():
         if config.get(key) not in choices:
             raise UserError(f"read the adapter {folder}", f"{key} {config.get(key)}", choices)
     return config

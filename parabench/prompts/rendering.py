@@ -1,12 +1,10 @@
-"""From a template and a record to token ids, in which id ``-1-k`` stands for row k of the soft
-prompt.
-"""
+"""Rendering: from a template and a record to token ids, where id ``-1-k`` is row k of the prompt."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import groupby, takewhile
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from parabench.contracts import UserError
@@ -16,6 +14,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 IGNORED = -100
+"""The label of a position that no loss counts, as in torch and transformers."""
 
 
 class Span(NamedTuple):
@@ -49,14 +48,15 @@ class TooLongError(UserError):
 
 
 def labels(rendered: Rendered) -> list[int]:
-    """What each position is trained to be: its id (models shift by one), or -100 for prompt, BOS
-    and virtual rows.
+    """The label of each position: its id, or -100 for prompt, BOS and virtual rows.
+
+    Labels are not shifted: models do that themselves.
     """
-    pairs = enumerate(rendered.ids)
-    return [
-        token if position >= rendered.loss_start and token >= 0 else IGNORED
-        for position, token in pairs
-    ]
+    found = []
+    for position, token in enumerate(rendered.ids):
+        counts = position >= rendered.loss_start and token >= 0
+        found.append(token if counts else IGNORED)
+    return found
 
 
 def render(
@@ -66,28 +66,32 @@ def render(
     max_length: int,
     training: bool = False,
 ) -> Rendered:
-    """The record as ids, shortened in ``truncate_field`` to ``max_length`` ids; TooLongError if
-    that does not suffice.
+    """Render ``record`` in ``template`` as at most ``max_length`` ids of ``tokenizer``.
 
-    In training the answer and EOS follow; at inference the same ids end before the answer. The
+    With ``training`` the answer and EOS follow; without, the same ids end before the answer. The
     tokenizer's own BOS stands before the first text, after the virtual tokens that lead (the order
     of huggingface/peft). The answer is tokenised by itself, so no merge crosses its start and the
-    prompt's ids are the same with and without it.
+    prompt's ids are the same with and without it. Too long a record is shortened in its
+    ``truncate_field``. Raises TooLongError where that does not suffice, and UserError for a missing
+    field, a template without room for text, and a tokenizer without offsets.
     """
     _check(template, record, tokenizer, max_length, training)
-    whole, record = record, dict(record)
-    while (rendered := _render(template, record, tokenizer, training)).ids[max_length:]:
-        shorter = _shorten(template, record, tokenizer, len(rendered.ids) - max_length)
-        if shorter is None:
-            found = f"{len(rendered.ids)} tokens, more than {max_length}"
-            raise TooLongError(
-                f"render a record of task {template.taskname!r}",
-                found,
-                mend="set truncate_field, or drop it",
-            )
-        record[template.truncate_field or ""] = shorter
     field = template.truncate_field
-    return replace(rendered, cut=len(whole[field]) - len(record[field]) if field else 0)
+    fields = dict(record)
+    rendered = _render(template, fields, tokenizer, training)
+    # Fewer characters may take more tokens than hoped, so it is rendered until it fits.
+    while len(rendered.ids) > max_length:
+        excess = len(rendered.ids) - max_length
+        shorter = _shorten(template, fields, tokenizer, excess)
+        if field is None or shorter is None:
+            asked = f"render a record of task {template.taskname!r}"
+            found = f"{len(rendered.ids)} tokens, more than {max_length}"
+            raise TooLongError(asked, found, mend="set truncate_field, or drop it")
+        fields[field] = shorter
+        rendered = _render(template, fields, tokenizer, training)
+    if field is None:
+        return rendered
+    return replace(rendered, cut=len(record[field]) - len(fields[field]))
 
 
 def render_all(
@@ -97,7 +101,10 @@ def render_all(
     max_length: int,
     training: bool = False,
 ) -> tuple[dict[str, Rendered], list[str]]:
-    """All (id, record) pairs that fit, by id and in order, and the ids of those that do not."""
+    """Render all (id, record) pairs: those that fit, by id and in order, and the ids of the others.
+
+    The parameters are those of ``render``; raises UserError where it does, but for length.
+    """
     rendered: dict[str, Rendered] = {}
     rejected: list[str] = []
     for name, record in records:
@@ -116,22 +123,18 @@ def _check(
     training: bool,
 ) -> None:
     asked = f"render a record of task {template.taskname!r}"
-    answer = (template.answer_field,) if template.answer_field and not training else ()
-    missing = [field for field in template.fields if field not in record and field not in answer]
+    # Only what the model is to write may be absent, and only when it is to write it.
+    needed = [name for name in template.fields if training or name != template.answer_field]
+    missing = [name for name in needed if name not in record]
     if missing:
-        raise UserError(
-            asked,
-            f"no field {missing[0]!r}; the record has {', '.join(record) or 'none'}",
-            template.fields,
-        )
+        found = f"no field {missing[0]!r}; the record has {', '.join(record) or 'none'}"
+        raise UserError(asked, found, template.fields)
     if template.total_virtual_tokens >= max_length:
-        raise UserError(
-            asked, f"{template.total_virtual_tokens} virtual tokens leave no room in {max_length}"
-        )
+        found = f"{template.total_virtual_tokens} virtual tokens leave no room in {max_length}"
+        raise UserError(asked, found)
     if not tokenizer.is_fast:
-        raise UserError(
-            asked, "a tokenizer without offsets", mend="use a checkpoint with a tokenizer.json"
-        )
+        mend = "use a checkpoint with a tokenizer.json"
+        raise UserError(asked, "a tokenizer without offsets", mend=mend)
 
 
 def _render(
@@ -145,51 +148,59 @@ def _render(
     """
     ids: list[int] = []
     spans: list[Span] = []
-    rows, first_text = virtual_ranges(template), -1
+    ranges = virtual_ranges(template)
+    first_text: int | None = None
+    # The empty run at the end gives BOS its place where a template has no text at all.
     for run in [*_runs(template.prompt_parts), []]:
-        if first_text < 0 and (not run or run[0].kind != "marker"):
+        begins_text = not run or run[0].kind != "marker"
+        if first_text is None and begins_text:
             ids += leading_specials(tokenizer)
             first_text = len(ids)
-        more, places = _encode(run, record, tokenizer, rows)
-        spans += [Span(name, start + len(ids), end + len(ids)) for name, start, end in places]
-        ids += more
-    start = len(ids)
+        run_ids, run_spans = _encode(run, record, tokenizer, ranges)
+        # Spans are counted from the run's start; here from the row's.
+        spans += [Span(one.field, one.start + len(ids), one.end + len(ids)) for one in run_spans]
+        ids += run_ids
+    answer_start = len(ids)
     if training and template.answer_field:
-        ids += _tokens(tokenizer, template.answer_prefix + record[template.answer_field])[0]
-        spans.append(Span(template.answer_field, start, len(ids)))
+        answer = template.answer_prefix + record[template.answer_field]
+        ids += _tokens(tokenizer, answer)[0]
+        spans.append(Span(template.answer_field, answer_start, len(ids)))
     if training:
         ids.append(tokenizer.eos_token_id)
-    return Rendered(
-        tuple(ids), start, start if template.answer_only_loss else first_text, tuple(spans)
-    )
+    loss_start = answer_start if template.answer_only_loss else first_text
+    return Rendered(tuple(ids), answer_start, loss_start or 0, tuple(spans))
 
 
 def leading_specials(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The special ids this tokenizer puts before a text: ``</s>`` for OPT, none for GPT-2."""
     encoded = tokenizer("a", return_special_tokens_mask=True)
-    marked = takewhile(
-        lambda pair: pair[1], zip(encoded.input_ids, encoded.special_tokens_mask, strict=True)
-    )
-    return [token for token, _ in marked]
+    found = []
+    for token, special in zip(encoded.input_ids, encoded.special_tokens_mask, strict=True):
+        if not special:
+            break
+        found.append(token)
+    return found
 
 
 def _runs(parts: tuple[TemplatePart, ...]) -> Iterator[list[TemplatePart]]:
-    """Markers alone; texts and fields that follow each other together, so that their merges are the
-    natural ones.
-    """
-    for written, group in groupby(parts, lambda part: part.kind in ("text", "field")):
-        run = list(group)
-        yield from [run] if written else [[part] for part in run]
+    """Markers alone; texts and fields that touch together, so that their merges are natural."""
+    for is_text, group in groupby(parts, lambda part: part.kind in ("text", "field")):
+        if is_text:
+            yield list(group)
+        else:
+            for part in group:
+                yield [part]
 
 
 def _compose(run: list[TemplatePart], record: Mapping[str, str]) -> tuple[str, list[Span]]:
     """The run's text and where its fields stand in it, in characters."""
-    text, spans = "", []
+    text = ""
+    spans = []
     for part in run:
-        piece = record[part.value] if part.kind == "field" else part.value
-        spans += (
-            [Span(part.value, len(text), len(text) + len(piece))] if part.kind == "field" else []
-        )
+        is_field = part.kind == "field"
+        piece = record[part.value] if is_field else part.value
+        if is_field:
+            spans.append(Span(part.value, len(text), len(text) + len(piece)))
         text += piece
     return text, spans
 
@@ -208,12 +219,13 @@ def _encode(
     run: list[TemplatePart],
     record: Mapping[str, str],
     tokenizer: PreTrainedTokenizerBase,
-    rows: Mapping[str, range],
+    ranges: Mapping[str, range],
 ) -> tuple[list[int], list[Span]]:
     """The ids of one run, and the tokens that hold its fields, counted from the run's start."""
-    if run and run[0].kind == "marker":
-        return [-1 - row for row in rows[run[0].value]], []
-    if run and run[0].kind == "end":
+    kind = run[0].kind if run else "text"
+    if kind == "marker":
+        return [-1 - row for row in ranges[run[0].value]], []
+    if kind == "end":
         return [tokenizer.eos_token_id], []
     text, spans = _compose(run, record)
     ids, offsets = _tokens(tokenizer, text)
@@ -221,38 +233,42 @@ def _encode(
 
 
 def _covering(offsets: list[tuple[int, int]], span: Span) -> Span:
-    """The tokens that overlap a span of characters; an empty span covers none, at the place where
-    it stands.
+    """The tokens that overlap a span of characters.
+
+    A span that no token overlaps, such as an empty one, covers none, at the place where it stands.
     """
     inside = [
         index for index, (low, high) in enumerate(offsets) if low < span.end and high > span.start
     ]
-    if not inside:
-        inside_from = sum(high <= span.start for _, high in offsets)
-        return Span(span.field, inside_from, inside_from)
-    return Span(span.field, inside[0], inside[-1] + 1)
+    if inside:
+        return Span(span.field, inside[0], inside[-1] + 1)
+    place = sum(high <= span.start for _, high in offsets)
+    return Span(span.field, place, place)
 
 
 def _shorten(
     template: Template, record: Mapping[str, str], tokenizer: PreTrainedTokenizerBase, excess: int
 ) -> str | None:
-    """The truncated field without its last ``excess`` tokens (shared among its occurrences); None
-    if none is left.
+    """The truncated field without its last ``excess`` tokens, shared among its occurrences.
+
+    None where the field is empty already, or there is none.
     """
     field = template.truncate_field
-    runs = [
-        run for run in _runs(template.prompt_parts) if any(part == ("field", field) for part in run)
-    ]
     if field is None or not record[field]:
         return None
+    slot = ("field", field)
+    runs = [run for run in _runs(template.prompt_parts) if slot in run]
     text, spans = _compose(runs[-1], record)
-    characters = [span for span in spans if span.field == field][-1]
+    last = [span for span in spans if span.field == field][-1]
     offsets = _tokens(tokenizer, text)[1]
-    span = _covering(offsets, characters)
-    if span.start == span.end:  # a tokenizer that drops these characters
+    covered = _covering(offsets, last)
+    if covered.start == covered.end:  # a tokenizer that drops these characters
         return record[field][:-1]
-    times = sum(part == ("field", field) for part in template.prompt_parts)
-    keep = max(span.end - span.start + (-excess // times), 0)
-    return record[field][
-        : max(min(offsets[span.start + keep][0] - characters.start, len(record[field]) - 1), 0)
-    ]
+    occurrences = template.prompt_parts.count(TemplatePart("field", field))
+    # Rounded up, so that all occurrences together lose at least the excess.
+    dropped = -(-excess // occurrences)
+    kept_tokens = max(covered.end - covered.start - dropped, 0)
+    # Cut where the first dropped token begins, and at least one character shorter than before.
+    first_dropped = offsets[covered.start + kept_tokens][0] - last.start
+    kept = min(first_dropped, len(record[field]) - 1)
+    return record[field][: max(kept, 0)]

@@ -1,6 +1,4 @@
-"""Copies of a soft prompt that are taken while it is trained, beside the training's own files;
-nothing reads them but the eye.
-"""
+"""Copies of a soft prompt taken while it is trained, for the map and the figures of its way."""
 
 from __future__ import annotations
 
@@ -28,8 +26,9 @@ def save_snapshot(folder: Path, step: int, prompt: Float[Tensor, "P H"]) -> None
 
 
 def read_snapshots(folder: Path) -> list[tuple[int, Float[Tensor, "P H"]]]:
-    """The snapshots of an adapter's folder in order, up to the step that was kept; UserError for a
-    damaged one.
+    """The snapshots of an adapter's folder in order, with their steps, up to the step that was kept.
+
+    Raises UserError for a damaged one.
     """
     found = []
     for path in sorted((folder / SNAPSHOTS_FOLDER).glob("*.safetensors")):

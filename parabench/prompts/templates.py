@@ -1,5 +1,4 @@
-"""Task templates: text with ``{field}`` slots and ``<|VIRTUAL_PROMPT_i|>`` markers, as in NeMo
-v1.10.
+"""Task templates: text with ``{field}`` slots and ``<|VIRTUAL_PROMPT_i|>`` markers, as in NeMo.
 
 Unlike NeMo, a template is cut into parts once and the values are put between them, so text inside a
 value is never expanded; and a record is tokenised as separate runs, so positions are known and
@@ -60,38 +59,43 @@ class Template:
     max_new_tokens: int | None = None
 
     def __post_init__(self) -> None:
+        # The first fault is told; the others may follow from it.
         for found, mend in _faults(self):
             raise UserError(f"use the template of task {self.taskname!r}", found, mend=mend)
 
     @cached_property
     def parts(self) -> tuple[TemplatePart, ...]:
         """The template cut at its markers and slots; empty text left out."""
-        return tuple(_part(piece) for piece in PIECES.split(self.prompt_template) if piece)
+        return _cut(self.prompt_template)
 
     @cached_property
     def prompt_parts(self) -> tuple[TemplatePart, ...]:
         """The parts before the answer, without the spaces that go with it."""
         if self.answer_field is None:
             return self.parts
-        prompt = self.prompt_template.removesuffix(f"{{{self.answer_field}}}").rstrip(" ")
-        return tuple(_part(piece) for piece in PIECES.split(prompt) if piece)
+        return _cut(self._before_answer.rstrip(" "))
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
         """The names of the slots, in order, each once."""
-        return tuple(dict.fromkeys(part.value for part in self.parts if part.kind == "field"))
+        names = [part.value for part in self.parts if part.kind == "field"]
+        return tuple(dict.fromkeys(names))
 
     @cached_property
     def answer_prefix(self) -> str:
-        """The spaces before the answer's slot, tokenised with the answer so that its first word
-        keeps its own token.
+        """The spaces before the answer's slot.
+
+        They are tokenised with the answer, so that its first word keeps its own token: in byte-level
+        BPE a word with a space before it is another token than the word alone.
         """
-        before = (
-            self.prompt_template.removesuffix(f"{{{self.answer_field}}}")
-            if self.answer_field
-            else ""
-        )
+        if self.answer_field is None:
+            return ""
+        before = self._before_answer
         return before[len(before.rstrip(" ")) :]
+
+    @property
+    def _before_answer(self) -> str:
+        return self.prompt_template.removesuffix(f"{{{self.answer_field}}}")
 
 
 def template_slots(text: str) -> list[str]:
@@ -100,23 +104,24 @@ def template_slots(text: str) -> list[str]:
 
 
 def parse_template(settings: Mapping[str, object]) -> Template:
-    """A template from a parsed JSON or TOML table; UserError names unknown, missing and mistyped
-    keys.
+    """A template from a parsed table of JSON, TOML or YAML.
+
+    Raises UserError, which names the key, for unknown, missing and mistyped keys in ``settings``
+    and where a rule of ``Template`` is broken.
     """
-    return validate_dataclass(
-        Template, settings, f"read the template of task {settings.get('taskname')!r}"
-    )
+    asked = f"read the template of task {settings.get('taskname')!r}"
+    return validate_dataclass(Template, settings, asked)
 
 
 def paraphrase_template(length: int) -> Template:
-    """The paraphrase task with one soft prompt in front: virtual tokens, the source, a newline, the
-    answer.
+    """The paraphrase task with one soft prompt in front.
+
+    ``length`` virtual tokens, the source, a newline, the answer.
     """
     splits = (length,) if length else ()
     marker = "<|VIRTUAL_PROMPT_0|>" if length else ""
-    return Template(
-        "paraphrase", f"{marker}{{source}}\n{{target}}", length, splits, "source", "target", True
-    )
+    text = f"{marker}{{source}}\n{{target}}"
+    return Template("paraphrase", text, length, splits, "source", "target", answer_only_loss=True)
 
 
 def templates_by_name(templates: tuple[Template, ...]) -> Mapping[str, Template]:
@@ -124,81 +129,97 @@ def templates_by_name(templates: tuple[Template, ...]) -> Mapping[str, Template]
     names = [template.taskname for template in templates]
     for name in names:
         if names.count(name) > 1:
-            raise UserError(
-                f"use {len(names)} task templates", f"{name!r} is defined {names.count(name)} times"
-            )
+            asked = f"use {len(names)} task templates"
+            raise UserError(asked, f"{name!r} is defined {names.count(name)} times")
     return dict(zip(names, templates, strict=True))
 
 
+def virtual_ranges(template: Template) -> dict[str, range]:
+    """Which rows of the prompt each marker stands for, by the marker's index as text.
+
+    Rows run on across markers in the order of their indices, wherever the markers stand.
+    """
+    ends = list(accumulate(template.virtual_token_splits, initial=0))
+    markers = range(len(template.virtual_token_splits))
+    return {str(index): range(ends[index], ends[index + 1]) for index in markers}
+
+
+def _cut(text: str) -> tuple[TemplatePart, ...]:
+    # The pattern has one group, so that what separates the pieces is kept among them.
+    return tuple(_part(piece) for piece in PIECES.split(text) if piece)
+
+
 def _part(piece: str) -> TemplatePart:
-    if match := MARKER.fullmatch(piece):
-        return TemplatePart("marker", match[1])
+    if marker := MARKER.fullmatch(piece):
+        return TemplatePart("marker", marker[1])
     if piece == EOS_MARKER:
         return TemplatePart("end", piece)
-    return (
-        TemplatePart("field", match[1])
-        if (match := SLOT.fullmatch(piece))
-        else TemplatePart("text", piece)
-    )
+    if slot := SLOT.fullmatch(piece):
+        return TemplatePart("field", slot[1])
+    return TemplatePart("text", piece)
 
 
 def _faults(template: Template) -> Iterator[tuple[str, str]]:
-    """What is wrong with a template and how to mend it, the first first: NeMo's rules 5, 6 and 8,
-    and its gaps.
+    """What is wrong with a template and how to mend it, in the order in which it is told.
+
+    NeMo's rules 5, 6 and 8, and what it does not check.
     """
-    splits, answer, cut = (
-        template.virtual_token_splits,
-        template.answer_field,
-        template.truncate_field,
-    )
-    if not template.taskname or min((template.total_virtual_tokens, *splits)) < 0:
-        yield (
-            "an empty task name or a negative number of virtual tokens",
-            "name it; use numbers of 0 or more",
-        )
-    if sum(splits) != template.total_virtual_tokens:
-        yield (
-            f"splits {list(splits)} sum to {sum(splits)}, not {template.total_virtual_tokens}",
-            "make the sums agree",
-        )
-    markers = [part.value for part in template.parts if part.kind == "marker"]
-    if sorted(markers) != sorted(str(index) for index in range(len(splits))):
-        wanted = ", ".join(str(index) for index in range(len(splits))) or "none"
-        yield (
-            f"markers {', '.join(markers) or 'none'}; {len(splits)} splits need {wanted}, each once",
-            "number them so",
-        )
-    if "<|VIRTUAL_PROMPT" in "".join(part.value for part in template.parts if part.kind == "text"):
-        yield "a marker that is not <|VIRTUAL_PROMPT_i|>", "write <|VIRTUAL_PROMPT_0|>"
-    brackets = [
-        name
-        for name in BRACKET.findall(template.prompt_template)
-        if name in (cut, answer) or not template.fields
-    ]
-    if brackets:
-        yield f"the slot [{brackets[0]}] in square brackets", f"write {{{brackets[0]}}}"
-    if cut is not None and cut not in template.fields:
-        yield (
-            f"truncate_field {cut!r} is no slot; slots: {', '.join(template.fields) or 'none'}",
-            "name a slot, or none",
-        )
-    if answer is not None and not template.prompt_template.endswith(f"{{{answer}}}"):
-        yield f"the template does not end with {{{answer}}}", "put the answer last"
-    if answer is not None and template.prompt_template.count(f"{{{answer}}}") > 1:
-        yield f"the answer {{{answer}}} stands in the prompt too", "keep the last one"
-    if answer is None and template.answer_only_loss:
-        yield "answer_only_loss without an answer_field", "set answer_field"
+    yield from _number_faults(template)
+    yield from _marker_faults(template)
+    yield from _slot_faults(template)
+    yield from _answer_faults(template)
     if not all(template.stop):
         yield "an empty string among the stop strings", "leave it out; EOS always ends an answer"
     if template.max_new_tokens is not None and template.max_new_tokens < 1:
         yield f"max_new_tokens {template.max_new_tokens}", "use a number of 1 or more"
-    if answer is not None and cut == answer:
+
+
+def _number_faults(template: Template) -> Iterator[tuple[str, str]]:
+    total, splits = template.total_virtual_tokens, template.virtual_token_splits
+    if not template.taskname or min((total, *splits)) < 0:
+        found = "an empty task name or a negative number of virtual tokens"
+        yield found, "name it; use numbers of 0 or more"
+    if sum(splits) != total:
+        yield f"splits {list(splits)} sum to {sum(splits)}, not {total}", "make the sums agree"
+
+
+def _marker_faults(template: Template) -> Iterator[tuple[str, str]]:
+    """Markers that are not 0 to k-1 for k splits, each once; NeMo only counts them."""
+    count = len(template.virtual_token_splits)
+    wanted = [str(index) for index in range(count)]
+    markers = [part.value for part in template.parts if part.kind == "marker"]
+    if sorted(markers) != sorted(wanted):
+        found = f"markers {', '.join(markers) or 'none'}"
+        needed = f"{count} splits need {', '.join(wanted) or 'none'}, each once"
+        yield f"{found}; {needed}", "number them so"
+    text = "".join(part.value for part in template.parts if part.kind == "text")
+    if "<|VIRTUAL_PROMPT" in text:
+        yield "a marker that is not <|VIRTUAL_PROMPT_i|>", "write <|VIRTUAL_PROMPT_0|>"
+
+
+def _slot_faults(template: Template) -> Iterator[tuple[str, str]]:
+    known, cut = template.fields, template.truncate_field
+    # Square brackets are plain text, but for names that must be slots, or where there is no slot:
+    # NeMo's own example writes [sentence1].
+    for name in BRACKET.findall(template.prompt_template):
+        if name in (cut, template.answer_field) or not known:
+            yield f"the slot [{name}] in square brackets", f"write {{{name}}}"
+            break
+    if cut is not None and cut not in known:
+        found = f"truncate_field {cut!r} is no slot; slots: {', '.join(known) or 'none'}"
+        yield found, "name a slot, or none"
+
+
+def _answer_faults(template: Template) -> Iterator[tuple[str, str]]:
+    answer = template.answer_field
+    if answer is None:
+        if template.answer_only_loss:
+            yield "answer_only_loss without an answer_field", "set answer_field"
+        return
+    slot = f"{{{answer}}}"
+    if not template.prompt_template.endswith(slot):
+        yield f"the template does not end with {slot}", "put the answer last"
+    if template.prompt_template.count(slot) > 1:
+        yield f"the answer {slot} stands in the prompt too", "keep the last one"
+    if template.truncate_field == answer:
         yield f"truncate_field is the answer {answer!r}", "truncate another field"
-
-
-def virtual_ranges(template: Template) -> dict[str, range]:
-    """Which rows of the prompt each marker stands for; rows run on across markers in the order of
-    their indices.
-    """
-    ends = list(accumulate(template.virtual_token_splits, initial=0))
-    return {str(i): range(ends[i], ends[i + 1]) for i in range(len(template.virtual_token_splits))}

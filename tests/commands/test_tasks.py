@@ -53,7 +53,7 @@ def world(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("tasks")
     (folder / "tasks.toml").write_text(TASKS)
     data, base = folder / "data", jobs.base("opt", folder)
-    call("data", "prepare", "demo", "--folder", data, "--size", 20)
+    call("data", "prepare", "demo", "--folder", data, "--size", 100)
     call("data", "prepare", "phrasebank", data / "Sentences_AllAgree.txt", "--folder", data)
     call("data", "prepare", "squad", data / "train-v2.0.json", "--folder", data)
     call("data", "prepare", "assistant", data / "NLU-Evaluation-Data", "--folder", data)
@@ -69,7 +69,7 @@ def world(tmp_path_factory) -> Path:
     (folder / "before").write_bytes(prompts_of(folder / "table"))
     call(
         "tasks", "train", folder / "table", *common, "--records", data / "squad_train.jsonl",
-        "--method", "prompt", "--existing", "sentiment,intent_and_slot",
+        "--dev-records", data / "squad_val.jsonl", "--method", "prompt", "--existing", "sentiment,intent_and_slot",
     )  # fmt: skip
     return folder
 

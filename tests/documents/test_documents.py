@@ -30,7 +30,7 @@ SHORT = {
     "run": {"--limit": "3"},
     "train": {"--steps": "2", "--dev": "4", "--batch-size": "2", "--validation-texts": None},
     "tasks train": {"--steps": "2", "--batch-size": "2"},
-    "data prepare demo": {"--size": "20"},
+    "data prepare demo": {"--size": "100"},
     "search": {"--steps": "2", "--trials": "2", "--dev": "4", "--batch-size": "2", "--seeds": None},
 }
 BY_CI = {"make bench", "make test", "make check", "make"}

@@ -210,13 +210,20 @@ def test_the_command_names_what_it_leaves(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("template", ["{source} {other}\\n{target}", "only this:\\n{target}"])
-def test_a_template_that_a_pair_cannot_fill_is_refused(tmp_path: Path, template: str) -> None:
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{source} {other}\\n{target}", "for one source"),
+        ("only this:\\n{target}", "'source' is no slot"),
+    ],
+)
+def test_a_template_that_a_pair_cannot_fill_is_refused(
+    tmp_path: Path, template: str, message: str
+) -> None:
     """The source in every slot would be trained on without a word."""
     (tmp_path / "a.tsv").write_text("one\ttwo\n")
     path = tmp_path / "tasks.toml"
     path.write_text(f'[odd]\ndata = "tsv:{tmp_path}/a.tsv"\ntemplate = "{template}"\n')
     _, words = load_causal(locate(str(jobs.base("opt", tmp_path))), Runtime())
-    (found,) = tasks.task_templates(tasks.read_tasks(path), 4)
-    with pytest.raises(UserError, match="for one source"):
-        encoding.causal_encoder(words, found)
+    with pytest.raises(UserError, match=message):
+        encoding.causal_encoder(words, *tasks.task_templates(tasks.read_tasks(path), 4))
