@@ -18,6 +18,7 @@ from parabench.prompts.trained import TrainedFiles, find_adapter
 
 from . import options
 from .samples import join_samples, repeat_rows
+from .tasks import TaskSystem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -180,13 +181,15 @@ def build_finetuned(variant: str, setting: BuildContext) -> Causal:
     return Causal("finetuned", "", setting, template, replacement)
 
 
-def build_softprompt(variant: str, setting: BuildContext) -> Causal:
-    """Frozen OPT behind a learned prompt of the given length: softprompt-111."""
-    return Causal(
-        "softprompt",
-        _named("softprompt", variant),
-        options.model_context("softprompt", setting, "adapters"),
-    )
+def build_softprompt(variant: str, setting: BuildContext) -> Causal | TaskSystem:
+    """Frozen OPT behind a learned prompt of the given length: softprompt-111.
+
+    With the options ``table`` and ``task`` it is the prompt of that task.
+    """
+    setting = options.model_context("softprompt", setting, "adapters", "table", "task")
+    if "table" in setting.options:
+        return TaskSystem(setting)
+    return Causal("softprompt", _named("softprompt", variant), setting)
 
 
 def build_ptuning(variant: str, setting: BuildContext) -> Causal:

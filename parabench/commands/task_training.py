@@ -190,6 +190,7 @@ def _training_records(
 def _train_with_progress(
     training: TaskTraining, ranks: Ranks, track: str | None
 ) -> TaskTrainingResult:
+    from parabench.training.resumable import StopRequest, TrainingStopped
     from parabench.training.task_training import train_tasks
     from parabench.training.tracking import open_tracker
 
@@ -202,15 +203,21 @@ def _train_with_progress(
             f"{config.learning_rate:g}",
             err=True,
         )
-    tracker = open_tracker(track if ranks.first else None, training.folder)
-    shown = progress_bar(names, training.config.steps, ranks.first)
-    with signals.resume_hint(), shown as update, tracker as note:
+    stop = StopRequest()
+    tracked = open_tracker(track if ranks.first else None, training.folder)
+    bar = progress_bar(names, training.config.steps, ranks.first)
+    try:
+        with signals.stop_after_update(stop), bar as update, tracked as tracker:
 
-        def watch(log: StepLog) -> None:
-            update(log.step, f"loss {log.loss:.3f}  {log.tokens_per_second:.0f} tokens/s")
-            note(log)
+            def watch(log: StepLog) -> None:
+                update(log.step, f"loss {log.loss:.3f}  {log.tokens_per_second:.0f} tokens/s")
+                tracker.update(log)
 
-        return train_tasks(training, watch, ranks)
+            return train_tasks(training, watch, ranks, tracker.validation, stop)
+    except TrainingStopped as stopped:
+        # Trackers and the progress bar are closed by now.
+        text = f"stopped after update {stopped.step}; run again to resume there"
+        signals.end_after_stop(text)
 
 
 def _print_result(training: TaskTraining, result: TaskTrainingResult) -> None:

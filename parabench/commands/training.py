@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _DATA = "Data"
 _SCHEDULE = "Schedule"
+_TASKS = "Task table (parabench tasks)"
 _VALIDATION = "Validation"
 _PROMPT = "Prompt and model"
 _MACHINE = "Machine and output"
@@ -48,12 +49,42 @@ _Name = Annotated[
 _Tasks = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Several tasks at once, a TOML table for each.", rich_help_panel=_DATA
+        metavar="FILE",
+        help="Several tasks at once: a TOML table for each, or with --records a tasks file.",
+        rich_help_panel=_DATA,
     ),
 ]
 BaseOption = Annotated[
     str | None,
     typer.Option(help="The model to start from, instead of the suite's.", rich_help_panel=_PROMPT),
+]
+_Records = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help="Records of the tasks in --tasks; NAME is then a task table's folder.",
+        rich_help_panel=_TASKS,
+    ),
+]
+_DevRecords = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="Held-out records.", rich_help_panel=_TASKS),
+]
+_Method = Annotated[
+    str,
+    typer.Option(metavar="prompt|ptuning", help="How tasks are tuned.", rich_help_panel=_TASKS),
+]
+_New = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B,…", help="Tasks to tune; all that the table lacks.", rich_help_panel=_TASKS
+    ),
+]
+_Existing = Annotated[
+    str,
+    typer.Option(
+        metavar="A,B,…", help="Tasks that the table has, and keeps.", rich_help_panel=_TASKS
+    ),
 ]
 DevOption = Annotated[
     int,
@@ -182,6 +213,11 @@ def train_command(
     tasks: _Tasks = None,
     dev: DevOption = 200,
     test: TestFileOption = None,
+    records: _Records = None,
+    dev_records: _DevRecords = None,
+    method: _Method = "ptuning",
+    new: _New = None,
+    existing: _Existing = "",
     steps: _Steps = None,
     minutes: _Minutes = None,
     learning_rate: _Rate = None,
@@ -215,6 +251,18 @@ def train_command(
     from parabench.training import presets, requests, setup, tracking
     from parabench.training.ranks import join_processes
 
+    if records:
+        settings = {
+            "seed": seed, "steps": steps, "learning_rate": learning_rate, "batch_size": batch_size,
+            "accumulation": accumulation, "optimizer": optimizer, "schedule": schedule,
+            "warmup": warmup, "validate_every": validate_every, "save_every": save_every,
+            "patience": patience,
+        }  # fmt: skip
+        _train_table(
+            name, tasks, records, dev_records, method, new, existing, initialiser, suite, base,
+            settings, device, dtype, track,
+        )  # fmt: skip
+        return
     chosen, kind = suites.load_suite(suite), setup.parse_kind(name)
     tracking.check_tracker(track)  # before the pass over the data, which may take minutes
     config = presets.make_config(
@@ -244,6 +292,34 @@ def train_command(
             validation_texts, judges, gradient_checkpointing, snapshots,
         )  # fmt: skip
         _train_with_progress(request, ranks, track)
+
+
+def _train_table(
+    name: str,
+    tasks: Path | None,
+    records: list[Path],
+    dev_records: list[Path] | None,
+    method: str,
+    new: str | None,
+    existing: str,
+    initialiser: str | None,
+    suite: str,
+    base: str | None,
+    settings: dict[str, Any],
+    device: str,
+    dtype: str,
+    track: str | None,
+) -> None:
+    """``parabench tasks train`` with the options of ``parabench train``."""
+    from parabench.commands.task_training import train_table
+
+    if tasks is None:
+        mend = "add --tasks FILE with their templates (docs/tasks.md)"
+        raise UserError(f"train the task table {name}", "no tasks file", mend=mend)
+    train_table(
+        Path(name), tasks, records, dev_records or (), method, new, existing, "lstm",
+        initialiser or "sampled:1000", suite, base, settings, device, dtype, track,
+    )  # fmt: skip
 
 
 def _train_with_progress(request: TrainingRequest, ranks: Ranks, track: str | None) -> None:

@@ -47,7 +47,9 @@ from parabench.training.losses import TrainingRow, prompt_loss
 from parabench.training.objectives import Objective
 from parabench.training.ranks import SINGLE_PROCESS, Ranks
 from parabench.training.recipes import StepCallback
+from parabench.training.requests import ValidationCallback
 from parabench.training.resumable import (
+    StopRequest,
     TrainingJob,
     TrainingOutcome,
     finished_outcome,
@@ -132,14 +134,19 @@ def check_task_training(training: TaskTraining) -> None:
 
 
 def train_tasks(
-    training: TaskTraining, watch: StepCallback = id, ranks: Ranks = SINGLE_PROCESS
+    training: TaskTraining,
+    watch: StepCallback = id,
+    ranks: Ranks = SINGLE_PROCESS,
+    report: ValidationCallback = lambda step, measured: None,
+    stop: StopRequest | None = None,
 ) -> TaskTrainingResult:
     """Train new tasks and add their prompts to the table; every other prompt keeps its bits.
 
     A training that is done is not touched; one that was stopped goes on. ``watch`` is called after
-    every update; ``ranks`` are the processes that share the work. Raises UserError where
-    ``check_task_training`` does, for a table of another base model, and where no record of a task
-    fits the model.
+    every update and ``report`` after every validation; ``ranks`` are the processes that share the
+    work; ``stop`` ends it after an update. Raises UserError where ``check_task_training`` does, for a
+    table of another base model, and where no record of a task fits the model; TrainingStopped where
+    it was asked to stop.
     """
     check_task_training(training)
     _check_table(training)
@@ -153,9 +160,13 @@ def train_tasks(
         if training.dev:
             _check_some_fit(template, dev, "held-out records", longest)
     objective = rows_objective(model, prompts)
-    validate = partial(_validate, training, objective, dev.fitting, ranks) if dev.fitting else None
+    validate = None
+    if dev.fitting:
+        validate = partial(_validate, training, objective, dev.fitting, ranks, report)
     identity = training_identity_of_tasks(training, ranks)
-    job = TrainingJob(objective, rows.fitting, training.config, identity, validate)
+    job = TrainingJob(
+        objective, rows.fitting, training.config, identity, validate, stop or StopRequest()
+    )
     store = partial(store_prompts, training, prompts)
     outcome = train_resumable(job, training.folder, store, watch, ranks)
     return TaskTrainingResult(outcome, (*rows.too_long, *dev.too_long))
@@ -294,7 +305,12 @@ def records_digest(records: Sequence[TaskRecord]) -> str:
 
 
 def _validate(
-    training: TaskTraining, objective: Objective, dev: Sequence[TaskRow], ranks: Ranks, step: int
+    training: TaskTraining,
+    objective: Objective,
+    dev: Sequence[TaskRow],
+    ranks: Ranks,
+    report: ValidationCallback,
+    step: int,
 ) -> Mapping[str, Any]:
     """The loss of each task's held-out records, and as ``loss`` the mean over the tasks."""
     measured: dict[str, Any] = {"loss": 0.0}
@@ -303,6 +319,7 @@ def _validate(
         loss = mean_loss(objective, mine, ranks=ranks)
         measured[f"{template.taskname} loss"] = loss
         measured["loss"] += loss / len(training.templates)
+    report(step, measured)
     return measured
 
 

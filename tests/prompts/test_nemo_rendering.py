@@ -82,6 +82,7 @@ def reference(template, record):
     [SENTIMENT, QUESTION, INTENT, *LENGTHS, SPLITS],
     ids=lambda t: f"{t.taskname}{t.total_virtual_tokens}",
 )
+@settings(deadline=None)
 @given(data=st.data())
 @settings(max_examples=25)
 def test_ids_and_answer_start_are_nemos(template, data):
