@@ -88,7 +88,7 @@ LAYERS: tuple[dict[str, str], ...] = (
             "attention batching continuous_batching decode_step decoding end_of_text generation kv_cache likelihood "
             "packed_bart packed_forward prefix_attention prompt_ids sampling"
         ),
-        "store": "blocks files index log positions records run_folder tables",
+        "store": "blocks files index log positions records run_folder seal tables",
         "stats": "arrays clusters leave_one_out seeds significance streaming undefined validity",
         "render": "diff escape figures labels progress svg templating",
         "registry": "",

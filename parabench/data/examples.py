@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import heapq
 import random
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +15,7 @@ from parabench.contracts import Example, UserError
 from parabench.data.filters import sentence_key
 from parabench.data.spill import HELD_IN_MEMORY, spill_if_large
 from parabench.sequences import LazyMap, text_hash64
+from parabench.store.positions import sorted_positions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,17 +64,8 @@ class EvaluationSet:
 
         Only ``HELD_IN_MEMORY`` ids are held at once: sorted runs are merged.
         """
-
-        def name(place: int) -> str:
-            return self.examples[place].id
-
-        count = len(self.examples)
-        blocks = (
-            range(start, min(start + HELD_IN_MEMORY, count))
-            for start in range(0, count, HELD_IN_MEMORY)
-        )
-        runs = (array("I", sorted(block, key=name)) for block in blocks)
-        return array("I", heapq.merge(*runs, key=name))
+        ids = LazyMap(lambda example: example.id, self.examples)
+        return sorted_positions(ids, HELD_IN_MEMORY)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -4,7 +4,6 @@ the last one wrote.
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -29,7 +28,7 @@ from parabench.pipeline.processes import WorkerRank, _Item, await_leader, await_
 from parabench.sequences import LazyMap
 from parabench.stats import leave_one_out
 from parabench.store.log import Log, LogKind, read_finished, read_log
-from parabench.store.records import canonical_json
+from parabench.store.records import measured_texts, texts_digest
 from parabench.store.run_folder import RunFolder, join_run, open_run
 
 if TYPE_CHECKING:
@@ -77,9 +76,9 @@ def run_plan(
         for name in plan.scorers:
             measure_answers(folder, plan, name, advance, notice)
         provenance.write_provenance(plan, folder.folder)
-        board = write_reports(folder.folder)
+        # Sealed first: the reports are made by a reader, and readers refuse what is not sealed.
         folder.seal()
-    return board
+        return write_reports(folder.folder)
 
 
 def run_leader(
@@ -175,11 +174,11 @@ def generate_answers(
             log.append(list(zip(ids, made, strict=True)))
             advance(name, len(log.done), len(plan.data.examples))
     if share.size == 1:
-        log.seal(_ids(plan))
+        log.seal(_ids(plan.data))
 
 
-def _ids(plan: RunPlan) -> Sequence[str]:
-    return LazyMap(lambda example: example.id, plan.data.examples)
+def _ids(data: EvaluationSet) -> Sequence[str]:
+    return LazyMap(lambda example: example.id, data.examples)
 
 
 def _record(system: str, answer: Paraphrase, samples: int) -> dict[str, Any]:
@@ -214,7 +213,7 @@ def measure_answers(
             advance(f"{name} of {system}", len(logs[system].done), len(plan.data.examples))
     if share.size == 1:
         for log in logs.values():
-            log.seal(_ids(plan))
+            log.seal(_ids(plan.data))
     release_models(scorer)
 
 
@@ -246,6 +245,7 @@ def _statistics(
 
 def _texts(folder: RunFolder, plan: RunPlan, system: str, scorer: Scorer) -> Sequence[list[str]]:
     """What a scorer is given of every example's answer, read when it is asked for."""
+    samples = plan.suite.decoding.samples if leave_one_out.compares_samples(scorer) else 0
     records = read_finished(folder.folder, "predictions", system).records
 
     def given(place: int) -> list[str]:
@@ -255,7 +255,7 @@ def _texts(folder: RunFolder, plan: RunPlan, system: str, scorer: Scorer) -> Seq
             raise UserError(
                 f"measure {system}", found, mend="run the same command with another --output"
             )
-        return leave_one_out.texts_to_measure(scorer, record, plan.suite.decoding.samples)
+        return measured_texts(record, samples)
 
     return LazyMap(given, range(len(records)))
 
@@ -268,15 +268,8 @@ def _log(folder: RunFolder, notice: Notice, kind: LogKind, *names: str, key: dic
 
 
 def _digest(data: EvaluationSet, texts: Sequence[list[str]]) -> str:
-    """The SHA-256 of ``canonical`` of all texts by id, which are never held whole."""
-    digest, comma = hashlib.sha256(b"{"), b""
-    for place in data.by_id:
-        digest.update(
-            comma + canonical_json(data.examples[place].id) + b":" + canonical_json(texts[place])
-        )
-        comma = b","
-    digest.update(b"}")
-    return digest.hexdigest()
+    """The digest by which statistics name the texts that they were measured from."""
+    return texts_digest(data.by_id, _ids(data), texts.__getitem__)
 
 
 def _missing(log: Log, examples: Sequence[Example], places: Sequence[int]) -> Iterator[int]:

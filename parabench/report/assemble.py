@@ -32,6 +32,7 @@ from parabench.stats.significance import ends
 from parabench.stats.undefined import undefined_counts
 from parabench.stats.validity import columns_beaten_by_sentinels, invalid_reason
 from parabench.store.files import write_atomically
+from parabench.store.seal import seal_reports
 
 _MAX_PAGE_EXAMPLES = 2_000
 """Examples that the page holds at most, drawn by the seed: more make it slow to open."""
@@ -54,6 +55,7 @@ def write_reports(folder: Path) -> Leaderboard:
     }
     for name, text in texts.items():
         write_atomically(folder / name, text.encode())
+    seal_reports(folder)
     return board
 
 

@@ -13,20 +13,23 @@ from parabench.contracts import BuildContext, Example, UserError
 from parabench.report.results import RunResults, ScorerResults, SystemOutput, shown_positions
 from parabench.report.truncation import TRUNCATION_COLUMN, TruncationScorer, TruncationStatistics
 from parabench.sequences import LazyMap
-from parabench.stats import leave_one_out, seeds
+from parabench.stats import seeds
 from parabench.store.files import read_bytes
 from parabench.store.log import load_reasons, load_statistics, log_names, read_finished
+from parabench.store.records import measured_texts
 from parabench.store.run_folder import stored_examples
+from parabench.store.seal import check_seal
 
 
 def load_results(folder: Path, max_texts: int | None = None) -> RunResults:
     """Read a run folder, with the texts of at most ``max_texts`` examples (None: of all).
 
     Raises:
-        UserError: where the folder is no run, or is damaged, or where a scorer measured systems
+        UserError: where the folder is no run, or is not as it was sealed, or where a scorer measured systems
             under different settings.
     """
     facts = _facts(folder)
+    check_seal(folder)
     examples = LazyMap(_example, stored_examples(folder))
     positions = shown_positions(len(examples), max_texts, facts["runtime"]["seed"])
     held = {examples[position].id for position in positions}
@@ -116,7 +119,7 @@ def _output(
         if example in held:
             kept[example] = record
     key = contents.identity["key"]
-    texts = {example: leave_one_out.record_texts(record) for example, record in kept.items()}
+    texts = {example: measured_texts(record) for example, record in kept.items()}
     sampled = {example: one["samples"] for example, one in kept.items() if "samples" in one}
     output = SystemOutput(
         texts=texts,

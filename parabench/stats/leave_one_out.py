@@ -11,10 +11,10 @@ before all others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from parabench.contracts import Example, Scorer, Signature, UserError
 
@@ -33,28 +33,11 @@ def protocol_signature(references: int) -> Signature:
     )
 
 
-def record_texts(record: Mapping[str, Any]) -> list[str]:
-    """What a record of predictions holds: one text, or one for each turn."""
-    return record.get("turns") or [record["text"]]
-
-
-def texts_to_measure(scorer: Scorer, record: Mapping[str, Any], samples: int) -> list[str]:
-    """What a scorer is to see of a record: its texts, or its samples; of what people wrote only as
-    many as ``samples``.
-
-    More texts repeat one another more, so that systems and people are to have equally many.
-    """
-    if not compares_samples(scorer):
-        return record_texts(record)
-    several: list[str] = record.get("samples") or record_texts(record)
-    return several[:samples] if samples > 1 else several
-
-
 def measure_leave_one_out(
     scorer: Scorer, examples: Sequence[Example], texts: Sequence[Sequence[str]]
 ) -> Float[np.ndarray, "N K"]:
     """A scorer's statistics of every example, the mean over its turns; ``texts`` holds what it is
-    ``given`` of each.
+    given of each.
 
     All turns are one call, so that a scorer can score each distinct pair of texts once; one that
     reads no references is asked about each text once. UserError where it does not answer with one

@@ -7,8 +7,10 @@ UserError.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import shlex
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -115,31 +117,74 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut."""
-    with _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as file:
+    """Make the names in a folder survive a power cut; a link to a folder is followed."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
         os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def refuse_links(folder: Path, names: Iterable[str]) -> None:
+    """Raise UserError where one of these names in a folder is a symbolic link.
+
+    The folder itself may be reached by one, as on a cluster whose scratch is linked into a home; but
+    what a link inside it points to, nobody said that a run may write.
+    """
+    for name in names:
+        if (folder / name).is_symlink():
+            path = shlex.quote(str(folder / name))
+            mend = f"put the folder itself in the place of the symbolic link {path}"
+            raise UserError(f"write {folder / name}", "it is a symbolic link", mend=mend)
 
 
 @contextmanager
 def os_errors_as_user_errors(path: Path, verb: str = "write") -> Iterator[None]:
-    """Turn what the disk refuses (full, read-only, failing, absent) into a UserError with the free
-    space.
+    """Turn an ``OSError`` into a UserError in the system's own words, with a mend that can help.
+
+    ``verb`` says what was being done with ``path``. Free space is told, and room asked for, only
+    where the disk is the cause.
     """
     try:
         yield
     except OSError as error:
-        there = next(
-            folder
-            for folder in [path.absolute(), *path.absolute().parents]
-            if os.path.exists(folder)
+        found = error.strerror or str(error)
+        if error.errno in _DISK_ERRORS:
+            found += f" ({_free_megabytes(path)} MB free)"
+        raise UserError(f"{verb} {path}", found, mend=_mend(error, path)) from error
+
+
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+
+
+def _mend(error: OSError, path: Path) -> str:
+    """What helps against an error of the system; empty where nothing is known to help."""
+    quoted = shlex.quote(str(path))
+    if error.errno in _DISK_ERRORS:
+        return "make room or mend the disk; then the same command resumes where it was"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return (
+            f"ls -ld {shlex.quote(str(path.parent))} {quoted}   # and give yourself the right to it"
         )
-        found = f"{error.strerror or error} ({shutil.disk_usage(there).free // 10**6} MB free)"
-        mend = "make room or mend the disk; then the same command resumes where it was"
-        raise UserError(f"{verb} {path}", found, mend=mend) from error
+    if error.errno == errno.ELOOP:
+        return f"put the file itself in the place of the symbolic link {quoted}"
+    if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
+        return f"give another path: a file stands where a folder is wanted, or a folder where a file is ({quoted})"
+    if error.errno == errno.ENAMETOOLONG:
+        return "give a shorter name"
+    return ""
+
+
+def _free_megabytes(path: Path) -> int:
+    """Free space of the disk that holds a path, or would."""
+    places = [path.absolute(), *path.absolute().parents]
+    existing = next(place for place in places if os.path.exists(place))
+    return shutil.disk_usage(existing).free // 10**6
 
 
 @contextmanager
 def _opened(path: Path, flags: int) -> Iterator[int]:
+    """An open file descriptor. A symbolic link at ``path`` is refused (ELOOP), not followed."""
     file = os.open(path, flags | os.O_NOFOLLOW, 0o666)
     try:
         yield file

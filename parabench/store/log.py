@@ -176,6 +176,11 @@ class Log:
         return True
 
 
+def log_path(folder: Path, kind: LogKind, names: Sequence[str]) -> Path:
+    """Where the finished log of these names lies."""
+    return _paths(folder, kind, names)[0]
+
+
 def read_log(folder: Path, kind: LogKind, *names: str) -> tuple[dict[str, Any], RecordIndex]:
     """The key and the records (id to value) of a log, finished or growing, read without the lock;
     UserError if none.

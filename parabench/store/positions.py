@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
+from array import array
+from collections.abc import Sequence
 from typing import Any
 
 from parabench.sequences import text_hash64
@@ -57,3 +60,17 @@ class IdPositions:
                 np.insert(self._numbers, places, numbers),
             )
         self._marks, self._numbers = marks, numbers
+
+
+def sorted_positions(ids: Sequence[str], held: int = 20_000) -> Sequence[int]:
+    """The positions of all ids in the order of the ids, 4 bytes each.
+
+    At most ``held`` ids are in memory at once: sorted runs of so many positions are merged, and ids
+    are read again when they are compared.
+    """
+    starts = range(0, len(ids), held)
+    runs = (
+        array("I", sorted(range(start, min(start + held, len(ids))), key=ids.__getitem__))
+        for start in starts
+    )
+    return array("I", heapq.merge(*runs, key=ids.__getitem__))

@@ -16,7 +16,7 @@ import json
 import re
 import reprlib
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,36 @@ def statistics_row(value: Any) -> Any:
 def reasons_by_id(records: Iterable[LogRecord]) -> dict[str, str]:
     """Why numbers of examples are undefined, by id; nothing of those that are whole."""
     return {name: value["why"] for name, value in records if isinstance(value, dict)}
+
+
+def measured_texts(record: Mapping[str, Any], samples: int = 0) -> list[str]:
+    """What is measured of a record of predictions: its text, or one for each turn.
+
+    With ``samples`` those that a scorer of samples is given: as many of the record's samples, or,
+    of what people wrote, of its turns. More texts repeat one another more, so that systems and
+    people are to have equally many.
+    """
+    texts: list[str] = record.get("turns") or [record["text"]]
+    if not samples:
+        return texts
+    several: list[str] = record.get("samples") or texts
+    return several[:samples] if samples > 1 else several
+
+
+def texts_digest(
+    order: Iterable[int], ids: Sequence[str], texts: Callable[[int], Sequence[str]]
+) -> str:
+    """The SHA-256 of the canonical JSON of ``{id: texts}``, of which one item is held at a time.
+
+    ``order`` are the positions of all examples, sorted by id; ``texts`` gives those of a position.
+    """
+    digest, comma = sha256(b"{"), b""
+    for position in order:
+        name, value = canonical_json(ids[position]), canonical_json(list(texts(position)))
+        digest.update(comma + name + b":" + value)
+        comma = b","
+    digest.update(b"}")
+    return digest.hexdigest()
 
 
 def record_lines(identity: Mapping[str, Any], records: Iterable[LogRecord]) -> Iterator[bytes]:

@@ -23,11 +23,9 @@ import os
 import re
 import reprlib
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
@@ -36,10 +34,10 @@ from parabench.contracts import UserError
 from parabench.sequences import LazyMap
 from parabench.store.files import (
     file_equals,
-    in_chunks,
     make_folder,
     os_errors_as_user_errors,
     read_bytes,
+    refuse_links,
     write_atomically,
 )
 from parabench.store.log import (
@@ -48,7 +46,10 @@ from parabench.store.log import (
     finished_logs,
 )
 from parabench.store.records import json_differences, record_lines
-from parabench.store.tables import load_log, open_statistics, packed_lines
+from parabench.store.seal import content_problems, manifest_problems, seal_problems, write_seal
+from parabench.store.tables import load_log, packed_lines
+
+_SUBFOLDERS = ("predictions", "statistics", "quarantine")
 
 
 @contextmanager
@@ -60,6 +61,7 @@ def open_run(folder: Path, spec: Mapping[str, Any]) -> Iterator[RunFolder]:
     """
     with os_errors_as_user_errors(folder):
         make_folder(folder)
+    refuse_links(folder, _SUBFOLDERS)
     with _locked(folder):
         _claim(folder, spec)
         for stray in [
@@ -84,6 +86,7 @@ def join_run(folder: Path, spec: Mapping[str, Any], rank: int) -> Iterator[RunFo
             "no process leads it",
             mend="start one with RANK=0, or without torchrun",
         )
+    refuse_links(folder, _SUBFOLDERS)
     with _locked(folder, rank):
         _claim(folder, spec)
         _sign(_lock(folder, rank), _signed(folder / "lock"))
@@ -150,7 +153,7 @@ class RunFolder:
 
     def seal(self) -> None:
         """Write the manifest of all finished files; the same files give the same bytes."""
-        write_atomically(self.folder / "manifest.json", _manifest(self.folder))
+        write_seal(self.folder)
 
 
 def stored_examples(folder: Path) -> Sequence[dict[str, Any]]:
@@ -159,59 +162,24 @@ def stored_examples(folder: Path) -> Sequence[dict[str, Any]]:
 
 
 def verify_run(folder: Path) -> list[str]:
-    """What keeps a run from being complete and true; empty when nothing does."""
+    """What keeps a run from being complete and true, each with the file it is about; empty when
+    nothing does.
+
+    Every digest and count is computed again: of what the run is made of, of tables and page, and of
+    the texts that the statistics were measured from.
+    """
+    unfinished = [
+        f"{path.relative_to(folder)}: unfinished" for path in sorted(folder.glob("*/*.part*.jsonl"))
+    ]
     try:
-        problems = [
-            f"{path.relative_to(folder)}: unfinished"
-            for path in sorted(folder.glob("*/*.part*.jsonl"))
-        ]
-        ids = [record["id"] for record in stored_examples(folder)]
-        predictions, statistics = (
-            finished_logs(folder, "predictions"),
-            finished_logs(folder, "statistics"),
-        )
-        for path in [*predictions, *statistics]:
-            records = load_log(path).records
-            same_ids = len(records) == len(ids) and all(
-                one == name for (one, _), name in zip(records, ids, strict=True)
-            )
-            if not same_ids:
-                problems.append(f"{path.relative_to(folder)}: not one record for each example")
-        problems += [] if predictions else ["predictions: none"]
-        if read_bytes(folder / "manifest.json") != _manifest(folder):
-            problems.append("manifest.json: does not match the files")
-        return problems
+        problems = [*unfinished, *seal_problems(folder, "files", "reports")]
+        problems += content_problems(folder)
+        problems += [] if finished_logs(folder, "predictions") else ["predictions: none"]
+        # The manifest is looked at last: it differs wherever a file does, and that is said above.
+        problems += [] if problems else manifest_problems(folder)
     except UserError as error:
         return [str(error)]
-
-
-def _manifest(folder: Path) -> bytes:
-    files = {"spec.json": _entry(folder / "spec.json")}
-    if (folder / "provenance.json").exists():
-        files["provenance.json"] = _entry(folder / "provenance.json")
-    for path in [
-        folder / "examples.jsonl",
-        *finished_logs(folder, "predictions"),
-        *finished_logs(folder, "statistics"),
-    ]:
-        undefined = (
-            Counter(open_statistics(path).header["why"].values()) if path.suffix == ".npz" else {}
-        )
-        entry = (
-            _entry(path)
-            | {"records": len(load_log(path).records)}
-            | ({"undefined": undefined} if undefined else {})
-        )
-        files[path.relative_to(folder).as_posix()] = entry
-    return _pretty({"files": files})
-
-
-def _entry(path: Path) -> dict[str, Any]:
-    digest = sha256()
-    with os_errors_as_user_errors(path, "read"), path.open("rb") as file:
-        for chunk in in_chunks(file):
-            digest.update(chunk)
-        return {"bytes": file.tell(), "sha256": digest.hexdigest()}
+    return list(dict.fromkeys(problems))
 
 
 def _pretty(value: Any) -> bytes:

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from parabench.contracts import UserError
-from parabench.store import files, records, run_folder, tables
+from parabench.store import files, records, run_folder, seal, tables
 from parabench.store import log as journal
 from tests.faults import experiments, figures, guards, mutations
 
@@ -89,7 +89,13 @@ def told_of_reading(path, verb="write", told=files.os_errors_as_user_errors):
 
 
 GUARDS = {
-    "a torn end is cut off": (journal, "cut", lambda *arguments: None, "torn", "not resumable"),
+    "a torn end is cut off": (
+        journal,
+        "quarantine_tail",
+        lambda *arguments: None,
+        "torn",
+        "not resumable",
+    ),
     "whole files change in one step": (
         journal,
         "write_atomically",
@@ -98,9 +104,27 @@ GUARDS = {
         "not resumable",
     ),
     "bytes are synced": (files, "os", Without("fsync"), "power", "acknowledged records lost"),
-    "names are synced": (files, "sync", lambda folder: None, "power", "acknowledged records lost"),
-    "a full disk is told": (files, "told", told_of_reading, "full", "tracebacks"),
-    "a small disk is told": (files, "told", told_of_reading, "small disks", "tracebacks"),
+    "names are synced": (
+        files,
+        "sync_folder",
+        lambda folder: None,
+        "power",
+        "acknowledged records lost",
+    ),
+    "a full disk is told": (
+        files,
+        "os_errors_as_user_errors",
+        told_of_reading,
+        "full",
+        "tracebacks",
+    ),
+    "a small disk is told": (
+        files,
+        "os_errors_as_user_errors",
+        told_of_reading,
+        "small disks",
+        "tracebacks",
+    ),
     "the folder is locked": (
         run_folder.fcntl,
         "flock",
@@ -110,7 +134,7 @@ GUARDS = {
     ),
     "lines have checksums": (records, "crc32", lambda *arguments: 0, "growing", "resumed untruly"),
     "finished logs have digests": (tables, "sha256", Constant, "finished", "misread"),
-    "the manifest has digests": (run_folder, "sha256", Constant, "finished", "undetected"),
+    "the manifest has digests": (seal, "sha256", Constant, "finished", "undetected"),
 }
 
 
@@ -124,7 +148,7 @@ def test_without_its_guard_the_fault_is_not_survived(tmp_path, monkeypatch, guar
 
 
 def test_what_was_acknowledged_and_not_written_finishes_no_log(tmp_path, monkeypatch):
-    monkeypatch.setattr(journal, "append", remember)
+    monkeypatch.setattr(journal, "append_durably", remember)
     log = run_folder.Log(tmp_path, "predictions", ("copy",), {})
     log.append([("a", "text")])
     with pytest.raises(UserError, match="damaged"):
@@ -137,5 +161,5 @@ def test_every_guard_stands_where_the_list_says():
 
 def test_without_comparing_keys_stale_records_are_served(tmp_path, monkeypatch):
     run_folder.Log(tmp_path, "predictions", ("copy",), {"seed": 0}).append([("a", "stale")])
-    monkeypatch.setattr(journal, "canonical", lambda value: b"")
+    monkeypatch.setattr(journal, "canonical_json", lambda value: b"")
     assert run_folder.Log(tmp_path, "predictions", ("copy",), {"seed": 1}).done == {"a": "stale"}
