@@ -156,6 +156,15 @@ def test_every_deleted_file_is_named(copy: Path) -> None:
     assert verify_run(copy) == []
 
 
+def test_a_file_that_the_seal_does_not_name(copy: Path) -> None:
+    """As a run that was given more systems and was killed leaves it."""
+    manifest = json.loads((copy / "manifest.json").read_text())
+    del manifest["files"]["statistics/shuffled.bleu.npz"]
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="shuffled.bleu.npz: not in manifest.json"):
+        load_results(copy)
+
+
 def test_an_older_seal_says_nothing_of_tables(copy: Path) -> None:
     manifest = json.loads((copy / "manifest.json").read_text())
     del manifest["reports"]

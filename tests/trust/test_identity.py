@@ -44,7 +44,7 @@ CLASSES = {
     },
     RunRequest: {
         "identity": {"suite", "seed", "dtype", "device", "samples"},
-        "content": {"data", "limit"},
+        "content": {"data", "limit", "min_references"},
         "selection": {"systems", "scorers"},
         "circumstance": {"batch_size", "output", "key"},
     },
