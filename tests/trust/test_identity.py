@@ -60,7 +60,7 @@ CLASSES = {
         "circumstance": {"key", "models"},
     },
     TrainingDefaults: {"circumstance": {"data", "causal", "seq2seq"}},
-    EvaluationSet: {"content": {"examples", "dropped"}},
+    EvaluationSet: {"content": {"examples", "dropped", "fewest", "omitted"}},
     Example: {"content": {"id", "source", "references", "cluster"}, "signature": {"samples"}},
 }
 
@@ -180,8 +180,9 @@ def test_the_mutants_cover_what_is_declared_identity():
         *CLASSES[Decoding]["identity"],
         *CLASSES[Normaliser]["identity"],
     }
+    # min_references acts through the examples that it leaves, whose fingerprint is the mutant "data".
     assert (
-        set(REQUESTS) | {"suite", "device", "data"}
+        set(REQUESTS) | {"suite", "device", "data", "min_references"}
         == CLASSES[RunRequest]["identity"] | CLASSES[RunRequest]["content"]
     )
 
