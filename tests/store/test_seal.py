@@ -161,7 +161,7 @@ def test_a_file_that_the_seal_does_not_name(copy: Path) -> None:
     manifest = json.loads((copy / "manifest.json").read_text())
     del manifest["files"]["statistics/shuffled.bleu.npz"]
     (copy / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(UserError, match="shuffled.bleu.npz: not in manifest.json"):
+    with pytest.raises(UserError, match=r"shuffled\.bleu\.npz: not in manifest\.json"):
         load_results(copy)
 
 
