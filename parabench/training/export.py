@@ -24,7 +24,7 @@ from parabench.training.setup import TrainingSetup
 def export_result(
     setup: TrainingSetup, folder: Path, facts: Mapping[str, Any], outcome: TrainingOutcome
 ) -> None:
-    """Store what ``setup`` has learned in ``folder``; named tasks each beside it, in ``folder-TASK``.
+    """Store what ``setup`` has learned in ``folder``; named tasks in ``folder-TASK`` each.
 
     ``facts`` are further fields of an adapter's facts (seed, data, versions); ``outcome`` gives the
     loss curve.

@@ -68,7 +68,7 @@ def prompt_loss(
     rows: Sequence[TrainingRow],
     lead: int | None = None,
 ) -> Float[Tensor, ""]:
-    """Loss of a frozen decoder-only ``model`` with a soft ``prompt`` (Lester et al. 2021, section 2).
+    """Loss of a frozen ``model`` behind a soft ``prompt`` (Lester et al. 2021, section 2).
 
     The first ``lead`` rows of the prompt (all of them by default) stand before everything else, and
     are computed once for all ``rows``; the other rows of the prompt stand where a row holds the id
@@ -272,8 +272,8 @@ class _HeadNLL(torch.autograd.Function):
         gradients: list[Tensor | None] = []
         inputs = (hidden, weight, bias)
         for tensor, needed in zip(inputs, ctx.needs_input_grad, strict=False):
-            wanted = tensor is not None and needed
-            gradients.append(torch.zeros_like(tensor) if wanted else None)
+            absent = tensor is None or not needed
+            gradients.append(None if absent else torch.zeros_like(tensor))
         total = torch.zeros((), device=hidden.device)
         size = max(1, _CHUNK_ELEMENTS[hidden.device.type] // len(weight))
         for start in range(0, len(targets), size):

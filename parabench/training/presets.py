@@ -40,7 +40,7 @@ _PRESET_INITIALISERS = {"origin": "vocabulary"}
 
 
 def preset_initialiser(kind: TrainingKind, preset: str | None) -> str | None:
-    """The initialiser that a preset asks for; None where it asks for none, or there is no prompt."""
+    """The initialiser of a preset; None where it has none, or there is no prompt."""
     return _PRESET_INITIALISERS.get(preset or "") if kind.initialiser else None
 
 

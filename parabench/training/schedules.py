@@ -9,7 +9,7 @@ from parabench.contracts import UserError
 from parabench.training.config import TrainingConfig
 
 _TIMED_WARMUP = 0.05
-"""The part of a training of so many minutes over which the rate rises, where no warm-up is given."""
+"""The part of the minutes given over which the rate rises, where no warm-up is given."""
 
 
 def rate_factor(config: TrainingConfig, step: int, seconds: float = 0.0) -> float:

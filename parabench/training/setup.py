@@ -104,7 +104,7 @@ class TrainingSetup:
     """A loaded model with what learns on it, and all that has to be known to store the result.
 
     ``templates`` has one template for each task. ``named_tasks`` says that the user named them, so
-    that each is stored by itself. ``initial`` are the prompt's first rows, of all tasks, ``[P, E]``.
+    that each is stored by itself. ``initial`` are the untrained rows, ``[P, E]``.
     """
 
     kind: TrainingKind

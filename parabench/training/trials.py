@@ -1,4 +1,4 @@
-"""Trials of a search: the settings to choose from, as typed, and the training that measures them."""
+"""Trials of a search: the settings to choose from, and the training that measures them."""
 
 from __future__ import annotations
 
