@@ -28,7 +28,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class Human:
-    """People as a system: in each fold, the reference that is left out of the others' references."""
+    """People as a system: in each fold, the reference that is left out of that fold."""
 
     setting: BuildContext
     role: str = "human"
@@ -40,7 +40,7 @@ class Human:
         if not folds:
             raise UserError(
                 "use the system 'human'",
-                "an example with a single reference, so none can be left out to be the human's answer",
+                "an example with a single reference, so none can be left out as the human's answer",
                 mend="leave human out of --systems, or give every example two references or more",
             )
         turns = str(len(folds[0]))

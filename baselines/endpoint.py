@@ -1,47 +1,52 @@
-"""Any model behind an OpenAI-compatible endpoint: served open models, instruction-tuned ones as
-baseline rows.
-"""
+"""A model behind an OpenAI-compatible endpoint: served open models, chat models as baselines."""
 
 from __future__ import annotations
 
 import http.client
-import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
+from urllib.error import URLError
 
 from parabench.contracts import BuildContext, Decoding, Paraphrase, Signature, UserError
 
 from . import options
+from .exchange import DeadlineError, Reply, Secret, post_json
+from .replies import (
+    FinalError,
+    NoAnswerError,
+    PassingError,
+    error_of,
+    parse_body,
+    read_answer,
+    refused_parameter,
+)
 
 _INSTRUCTION = "Paraphrase the following sentence. Answer with the paraphrase alone.\n\n{source}"
-RETRIED = (408, 409, 425, 429, 500, 502, 503, 504)
-LARGEST = 1 << 20
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds before the second try, and at most between two tries; each pause doubles the last."""
+LONGEST_EXCHANGE = 120.0
+"""Seconds that one try may take, so that a server that hangs once is asked again."""
+TRIES_WITHOUT_CHOICES = 3
+"""Answers without any choice after which a sentence counts as unanswered."""
+LONGEST_REASON = 200
+"""Characters that are kept of why a sentence has no answer."""
+OPTIONAL_PARAMETERS = ("temperature", "top_p", "seed")
+"""What a suite may leave out of the request, for servers that refuse it."""
 
 Clock = Callable[[], float]
 
 
-class _NoRedirect(HTTPRedirectHandler):
-    """A redirect would carry the key to whoever it names."""
+@dataclass
+class _Dialect:
+    """What this server was found to want otherwise, for all requests after the first."""
 
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-class _PassingError(Exception):
-    """A failure that may be over the next time; ``pause`` is what the server asks for, in
-    seconds.
-    """
-
-    def __init__(self, found: str, pause: float = 0.0) -> None:
-        super().__init__(found)
-        self.pause = pause
+    limit_name: str = "max_tokens"
+    stream: bool = False
 
 
 @dataclass
@@ -49,8 +54,8 @@ class Endpoint:
     """A served model that is asked for one sentence at a time.
 
     ``rate`` is requests a minute (0: no limit), ``concurrency`` requests at once, ``deadline`` the
-    seconds one sentence may take with all its retries. The key goes into the request's header and
-    nowhere else.
+    seconds that one sentence may take with all its tries. ``left_out`` names parameters that are
+    not sent. The ``key`` goes into the request's header and nowhere else.
     """
 
     url: str
@@ -61,83 +66,72 @@ class Endpoint:
     rate: float = 0.0
     concurrency: int = 1
     deadline: float = 300.0
+    left_out: tuple[str, ...] = ()
     key: str = field(default="", repr=False)
     clock: Clock = time.monotonic
     sleep: Callable[[float], object] = time.sleep
+    dialect: _Dialect = field(default_factory=_Dialect, repr=False)
 
     @property
     def signature(self) -> Signature:
-        """The model by the name it is served under; which weights those are, only the server
-        knows.
+        """The model by the name it is served under: which weights those are, only the server knows.
+
+        ``read:2`` is the version of the rules by which an answer is read (``replies``).
         """
-        return Signature(
-            "endpoint",
-            (("model", self.model), ("template", self.template), ("stop", "eos+newline")),
-        )
+        items = [("model", self.model), ("template", self.template), ("stop", "eos+newline")]
+        items.append(("read", "2"))
+        if self.left_out:
+            items.append(("left-out", "+".join(self.left_out)))
+        return Signature("endpoint", tuple(items))
 
     @property
     def model_names(self) -> tuple[str, ...]:
-        """None: the model behind an address is loaded elsewhere."""
+        """No model is loaded here."""
         return ()
 
     def estimate_cost(self, count: int) -> str:
-        """What so many sentences take, as far as it can be told without asking."""
-        pace = (
-            f"at least {count / self.rate:.0f} min at {self.rate:.0f} a minute"
-            if self.rate
-            else "no rate is set"
-        )
+        """What ``count`` sentences take, as far as it can be told without asking the server."""
+        if self.rate:
+            pace = f"at least {count / self.rate:.0f} min at {self.rate:.0f} a minute"
+        else:
+            pace = "no rate is set"
         most = count * self.decoding.samples * self.decoding.max_new_tokens
         return f"{count} requests, at most {most:,} tokens written, {pace}"
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
-        """Yield each answer as it comes; UserError where the endpoint refuses, or cannot answer
-        until the deadline.
+        """Yield each answer as it comes; a sentence that the server will not answer has its reason.
+
+        Raises UserError where the endpoint refuses all sentences, or fails until the deadline.
         """
-        turns = _Turns(60 / self.rate if self.rate else 0.0, self.clock, self.sleep)
-        opener = build_opener(_NoRedirect)
+        pace = _Pace(60 / self.rate if self.rate else 0.0, self.clock, self.sleep)
         with ThreadPoolExecutor(self.concurrency) as pool:
-            answers = {
-                pool.submit(self._answer, opener, turns, text): place
-                for place, text in enumerate(sources)
+            asked = {
+                pool.submit(self._answer, pace, source): place
+                for place, source in enumerate(sources)
             }
             try:
-                failure: BaseException | None = None
-                for answer in as_completed(answers):
-                    if answer.cancelled() or answer.exception():
-                        failure, turns.over = (
-                            failure or (None if answer.cancelled() else answer.exception()),
-                            True,
-                        )
-                        for (
-                            waiting
-                        ) in answers:  # answers on their way are paid for: they are still taken
-                            waiting.cancel()
-                    else:
-                        yield [answer.result()._replace(position=answers[answer])]
-                if failure:
-                    raise failure
+                yield from _as_they_come(asked, pace)
             finally:
-                turns.over = True
+                pace.over = True
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _answer(self, opener: OpenerDirector, turns: _Turns, source: str) -> Paraphrase:
+    def _answer(self, pace: _Pace, source: str) -> Paraphrase:
         """The answer for one sentence, after as many tries as the deadline allows."""
-        end, pause = self.clock() + self.deadline, FIRST_PAUSE
+        end, pause, without_choices = self.clock() + self.deadline, FIRST_PAUSE, 0
         while True:
-            turns.take()
-            if turns.over:
-                raise _PassingError("stopped")
+            pace.wait_for_turn()
+            if pace.over:
+                raise PassingError("stopped")
             try:
-                made = _read(
-                    self._ask(opener, source, max(1.0, end - self.clock())), self.decoding.samples
-                )
-                if len(made.samples or [made.text]) < self.decoding.samples:
-                    raise self._refused(
-                        "fewer choices than n asks for", "leave samples out of the decoding"
-                    )
-                return made
-            except _PassingError as failure:
+                return self._hidden(self._ask(source, end))
+            except NoAnswerError as failure:
+                return self._unanswered(str(failure))
+            except FinalError as failure:
+                raise self._refused(str(failure)) from None
+            except PassingError as failure:
+                without_choices += "without choices" in str(failure)
+                if without_choices == TRIES_WITHOUT_CHOICES:
+                    return self._unanswered(str(failure))
                 wait = max(failure.pause, pause)
                 if self.clock() + wait > end:
                     found = f"{failure} within {self.deadline:.0f} s"
@@ -145,121 +139,208 @@ class Endpoint:
             self.sleep(wait)
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _ask(self, opener: OpenerDirector, source: str, timeout: float) -> Any:
-        headers = {
-            "Content-Type": "application/json",
-            **({"Authorization": f"Bearer {self.key}"} if self.key else {}),
-        }
-        request = Request(
-            f"{self.url}/chat/completions", json.dumps(self._question(source)).encode(), headers
-        )
+    def _ask(self, source: str, end: float) -> Paraphrase:
+        """Ask, and read the answer; ask again where the server wants another form."""
+        for _ in range(3):  # a limit of another name, then a stream
+            used = replace(self.dialect)
+            reply = self._send(source, end)
+            if not 200 <= reply.status < 300:
+                body = self._error_body(reply)
+                if reply.status in (400, 422) and self._adapts(refused_parameter(body), used):
+                    continue
+                raise self._explained(error_of(reply.status, body, reply.headers), body)
+            answer = parse_body(reply.body, reply.headers.get("content-type", ""))
+            return read_answer(answer, source, self.decoding.samples)
+        raise FinalError("it refuses the request in every form that is known")
+
+    def _send(self, source: str, end: float) -> Reply:
+        seconds = min(max(1.0, end - self.clock()), LONGEST_EXCHANGE)
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        address = f"{self.url}/chat/completions"
         try:
-            with opener.open(request, timeout=min(timeout, 120.0)) as response:
-                data = response.read(LARGEST + 1)
-            if len(data) > LARGEST:
-                raise _PassingError(f"an answer of more than {LARGEST} bytes")
-            return json.loads(data)
-        except HTTPError as error:
-            raise self._status(error) from None
-        except (URLError, OSError, http.client.HTTPException, ValueError, RecursionError) as error:
-            raise _PassingError(
-                f"{type(error).__name__}: {getattr(error, 'reason', error)}"
-            ) from None
+            return post_json(address, self._question(source), headers, seconds)
+        except DeadlineError as error:
+            raise PassingError(str(error)) from None
+        except (URLError, OSError, http.client.HTTPException, ValueError) as error:
+            said = getattr(error, "reason", error)
+            raise PassingError(f"{type(error).__name__}: {said}") from None
 
     def _question(self, source: str) -> dict[str, Any]:
+        """The request's JSON."""
         decoding = self.decoding
-        greedy = {"temperature": 0}
-        chance = (
-            {"temperature": decoding.temperature, "top_p": decoding.top_p}
-            if decoding.do_sample
-            else greedy
-        )
         message = {"role": "user", "content": self.template.replace("{source}", source)}
-        limits = {"max_tokens": decoding.max_new_tokens, "seed": self.seed}
-        limits |= {"n": decoding.samples} if decoding.samples > 1 else {}
-        return {"model": self.model, "messages": [message], **limits, **chance}
+        question: dict[str, Any] = {"model": self.model, "messages": [message]}
+        question[self.dialect.limit_name] = decoding.max_new_tokens
+        question["seed"] = self.seed
+        question["temperature"] = decoding.temperature if decoding.do_sample else 0
+        if decoding.do_sample:
+            question["top_p"] = decoding.top_p
+        if decoding.samples > 1:
+            question["n"] = decoding.samples
+        if self.dialect.stream:
+            question |= {"stream": True, "stream_options": {"include_usage": True}}
+        return {name: value for name, value in question.items() if name not in self.left_out}
 
-    def _status(self, error: HTTPError) -> Exception:
-        """What an answer other than 200 means: to try again, or a UserError."""
-        said = error.read(300).decode("utf-8", "replace").strip() if error.fp else ""
-        found = f"HTTP {error.code}" + (f": {said}" if said else "")
-        if error.code in RETRIED:
-            asked = error.headers.get("Retry-After", "")
-            return _PassingError(found, float(asked) if asked.isdecimal() else 0.0)
-        if error.code in (401, 403):
-            return self._refused(found, "set PARABENCH_API_KEY to a key that it takes")
-        return self._refused(found, f"check the suite: url = {self.url!r}, model = {self.model!r}")
+    def _adapts(self, parameter: str, used: _Dialect) -> bool:
+        """Whether to ask again, after a request in the dialect ``used`` was refused.
 
-    def _refused(self, found: str, mend: str) -> UserError:
-        shown = found.replace(self.key, "(the key)") if self.key else found
-        return UserError(f"ask {self.model!r} at {self.url}", shown, mend=mend)
+        ``parameter`` is what the refusal was about.
+
+        Only what changes no text is adapted: the name of the limit, and how the answer is sent.
+        A temperature that is silently left out would make rows that are not comparable.
+        """
+        if used != self.dialect:
+            return True  # another thread has found it out meanwhile
+        if parameter == "max_tokens" and self.dialect.limit_name == "max_tokens":
+            self.dialect.limit_name = "max_completion_tokens"
+            return True
+        if parameter == "stream" and not self.dialect.stream:
+            self.dialect.stream = True
+            return True
+        return False
+
+    def _explained(self, error: Exception, body: Any) -> Exception:
+        """The error, with the option that mends a refused parameter."""
+        parameter = refused_parameter(body)
+        if isinstance(error, FinalError) and parameter in OPTIONAL_PARAMETERS:
+            mend = f'leave_out = "{parameter}" in the suite (it then stands in the signature)'
+            return self._refused(str(error), mend)
+        return error
+
+    def _error_body(self, reply: Reply) -> Any:
+        """The parsed body of an error, or its text."""
+        try:
+            return parse_body(reply.body, reply.headers.get("content-type", ""))
+        except PassingError:
+            return reply.body.decode("utf-8", "replace")
+
+    def _unanswered(self, reason: str) -> Paraphrase:
+        hidden = Secret(self.key).hide_in_message(reason)
+        samples = ("",) * self.decoding.samples if self.decoding.samples > 1 else ()
+        return Paraphrase(0, "", finished=False, samples=samples, reason=hidden[:LONGEST_REASON])
+
+    def _hidden(self, answer: Paraphrase) -> Paraphrase:
+        """The answer without the key, should the server have echoed it in a text."""
+        hide = Secret(self.key).hide_in_answer
+        return answer._replace(
+            text=hide(answer.text),
+            samples=tuple(map(hide, answer.samples)),
+            reason=Secret(self.key).hide_in_message(answer.reason)[:LONGEST_REASON],
+        )
+
+    def _refused(self, found: str, mend: str = "") -> UserError:
+        shown = Secret(self.key).hide_in_message(found)
+        if not mend and shown.startswith(("HTTP 401", "HTTP 403")):
+            mend = "set PARABENCH_API_KEY to a key that it takes"
+        elif not mend and "fewer choices" in shown:
+            mend = "leave samples out of the decoding"
+        elif not mend and shown.startswith(("HTTP 404", "HTTP 405", "HTTP 30")):
+            mend = f"check the suite: url = {self.url!r}, model = {self.model!r}"
+        # hidden first, cut after: half a key would still be one
+        return UserError(f"ask {self.model!r} at {self.url}", shown[:600], mend=mend)
 
 
-class _Turns:
-    """Lets one request through every ``gap`` seconds, whichever thread it comes from, until it is
-    over.
+def _as_they_come(
+    asked: dict[Future[Paraphrase], int], pace: _Pace
+) -> Iterator[Sequence[Paraphrase]]:
+    """Yield answers as they finish; raise the first failure when all that was sent has come back.
+
+    Requests on their way are paid for, so their answers are still taken; no new one is sent.
     """
+    failure: BaseException | None = None
+    for answer in as_completed(asked):
+        if answer.cancelled():
+            continue
+        if error := answer.exception():
+            failure = failure or error
+            pace.over = True
+            for waiting in asked:
+                waiting.cancel()
+        else:
+            yield [answer.result()._replace(position=asked[answer])]
+    if failure:
+        raise failure
+
+
+class _Pace:
+    """Lets one request through every ``gap`` seconds, whichever thread it comes from."""
 
     def __init__(self, gap: float, clock: Clock, sleep: Callable[[float], object]) -> None:
         self.gap, self.clock, self.sleep = gap, clock, sleep
         self.lock, self.next, self.over = threading.Lock(), 0.0, False
 
-    def take(self) -> None:
-        with self.lock:
+    def wait_for_turn(self) -> None:
+        """Return when the next request may be sent."""
+        with self.lock:  # the turn is taken under the lock, the wait is not: threads queue in time
             now = self.clock()
-            wait, self.next = max(0.0, self.next - now), max(now, self.next) + self.gap
+            wait = max(0.0, self.next - now)
+            self.next = max(now, self.next) + self.gap
         if wait:
             self.sleep(wait)
-
-
-def _read(answer: Any, samples: int) -> Paraphrase:
-    """The first line of each choice, and the tokens they cost; a refusal is an empty, unfinished
-    text.
-    """
-    try:
-        choices = answer["choices"][:samples]
-        texts = tuple(_first_line(choice["message"]["content"] or "") for choice in choices)
-        usage = answer.get("usage") or {}
-        tokens = (int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)))
-        several = texts if len(texts) > 1 else ()
-        return Paraphrase(
-            0, texts[0], choices[0].get("finish_reason") == "stop", tokens, samples=several
-        )
-    except (LookupError, TypeError, ValueError, AttributeError):
-        raise _PassingError("an answer without choices[0].message.content") from None
-
-
-def _first_line(text: str) -> str:
-    return next(filter(None, map(str.strip, text.splitlines())), "")
 
 
 def build_endpoint(variant: str, setting: BuildContext) -> Endpoint:
     """Any model behind an OpenAI-compatible endpoint; its key is in PARABENCH_API_KEY."""
     numbers = {"rate": 0.0, "concurrency": 1, "deadline": 300.0}
-    given = {
-        **numbers,
-        **options.read_options("endpoint", setting, "url", "model", "template", **numbers),
-    }
-    decoding, plain = setting.decoding, Decoding()
-    for name in ("num_beams", "repetition_penalty", "no_repeat_ngram_size", "top_k"):
-        if getattr(decoding, name) != getattr(plain, name):
-            raise UserError(
-                f"use {name} with an endpoint",
-                "the protocol has no such setting",
-                mend=f"leave {name} out",
-            )
-    if not str(given["url"]).startswith(("http://", "https://")) or "@" in str(given["url"]):
+    texts = ("url", "model", "template", "leave_out")
+    given = {**numbers, **options.read_options("endpoint", setting, *texts, **numbers)}
+    _check_decoding(setting.decoding)
+    _check_numbers(given)
+    url = str(given["url"])
+    if not url.startswith(("http://", "https://")) or "@" in url:
         raise UserError(
-            "use the endpoint", f"url = {given['url']!r}", mend='url = "http://localhost:8000/v1"'
+            "use the endpoint", f"url = {url!r}", mend='url = "http://localhost:8000/v1"'
         )
     return Endpoint(
-        str(given["url"]).rstrip("/"),
+        url.rstrip("/"),
         str(given["model"]),
         str(given.get("template", _INSTRUCTION)),
-        decoding,
+        setting.decoding,
         setting.runtime.seed,
         float(given["rate"]),
-        max(1, int(given["concurrency"])),
+        int(given["concurrency"]),
         float(given["deadline"]),
-        setting.key,
+        _left_out(str(given.get("leave_out", ""))),
+        _checked_key(setting.key),
     )
+
+
+def _check_decoding(decoding: Decoding) -> None:
+    plain = Decoding()
+    for name in ("num_beams", "repetition_penalty", "no_repeat_ngram_size", "top_k"):
+        if getattr(decoding, name) != getattr(plain, name):
+            found = "the protocol has no such setting"
+            raise UserError(f"use {name} with an endpoint", found, mend=f"leave {name} out")
+
+
+def _check_numbers(given: dict[str, Any]) -> None:
+    """Refuse numbers with which no run could end: NaN, infinities, negative ones, no deadline."""
+    lowest = {"rate": 0.0, "concurrency": 1.0, "deadline": 1.0}
+    for name, least in lowest.items():
+        value = float(given[name])
+        if not math.isfinite(value) or value < least:
+            found = f"it must be a number of at least {least:g}"
+            raise UserError(f"use {name} = {given[name]} for endpoint", found)
+    if float(given["concurrency"]) != int(given["concurrency"]):
+        found = "it must be a whole number of requests"
+        raise UserError(f"use concurrency = {given['concurrency']} for endpoint", found)
+
+
+def _left_out(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in names:
+        if name not in OPTIONAL_PARAMETERS:
+            raise UserError(f"leave {name!r} out of requests", "not optional", OPTIONAL_PARAMETERS)
+    return names
+
+
+def _checked_key(key: str) -> str:
+    """The key without the line break that a file or a shell puts at its end.
+
+    Raises UserError, in which the key is not shown, where it cannot be the value of a header.
+    """
+    stripped = key.strip()
+    if not all("!" <= character <= "~" for character in stripped):
+        found = "it has blanks, line breaks or other characters that no header may hold"
+        raise UserError("use PARABENCH_API_KEY", found, mend="set it to the key alone")
+    return stripped

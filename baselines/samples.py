@@ -12,7 +12,7 @@ _Item = TypeVar("_Item")
 
 
 def repeat_rows(rows: Sequence[_Item], samples: int) -> list[_Item]:
-    """Return each row ``samples`` times in a row, so that row ``i`` is of source ``i // samples``."""
+    """Return each row ``samples`` times, row ``i`` of the result being row ``i // samples``."""
     return [row for row in rows for _ in range(samples)]
 
 

@@ -203,6 +203,8 @@ class Paraphrase(NamedTuple):
     ``tokens`` are those read and written, where an endpoint charges for them. ``turns`` holds one
     text for each turn of a system that has another one in every turn, as people have; ``samples``
     all that ``Decoding.samples`` asks for, where those are several. ``text`` is then the first.
+    ``reason`` says why a row has no answer (a filter, a refusal); ``text`` is then empty, and the row
+    is counted as unanswered.
     """
 
     position: int
@@ -211,6 +213,7 @@ class Paraphrase(NamedTuple):
     tokens: tuple[int, int] | None = None
     turns: tuple[str, ...] = ()
     samples: tuple[str, ...] = ()
+    reason: str = ""
 
 
 class System(Protocol):

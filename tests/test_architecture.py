@@ -61,7 +61,9 @@ LAYERS: tuple[dict[str, str], ...] = (
             "assemble board card cells compare comparisons exports index latex leaderboard notes page "
             "pagedata published results run_reader sample_browser terminal truncation verdict"
         ),
-        "baselines": "causal controls endpoint options samples sentinels seq2seq tasks vllm",
+        "baselines": (
+            "causal controls endpoint exchange options replies samples sentinels seq2seq tasks vllm"
+        ),
     },
     {
         "prompts": (

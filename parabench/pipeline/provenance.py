@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
+from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from parabench.contracts import training_record
 from parabench.data.sketches import training_facts
 from parabench.pipeline.plan import RunPlan, run_identity
 from parabench.store.files import write_atomically
+from parabench.store.log import log_names, read_finished
 
 _PACKAGES = (
     "torch", "transformers", "tokenizers", "bert-score", "sacrebleu", "rouge-score", "numpy", "scipy", "pandas",
@@ -39,6 +41,8 @@ def write_provenance(plan: RunPlan, folder: Path) -> None:
     }
     record["suite"] |= {"table": list(plan.suite.table)}
     record["training"] = training_provenance(plan, folder)
+    if unanswered := unanswered_counts(folder):
+        record["unanswered"] = unanswered
     write_atomically(
         folder / "provenance.json", (json.dumps(record, indent=2, sort_keys=True) + "\n").encode()
     )
@@ -57,6 +61,23 @@ def training_provenance(plan: RunPlan, folder: Path) -> dict[str, Any]:
         for name, system in plan.systems.items()
     }
     return before | {name: facts for name, facts in found.items() if facts}
+
+
+def unanswered_counts(folder: Path) -> dict[str, dict[str, int]]:
+    """How many examples each system of a run ``folder`` left unanswered, by system and reason.
+
+    A reason is cut at its first colon: what follows are the server's own words, which may differ
+    from row to row.
+    """
+    found = {}
+    for (system,) in log_names(folder, "predictions"):
+        reasons = Counter[str]()
+        for _, record in read_finished(folder, "predictions", system).records:
+            if reason := record.get("reason"):
+                reasons[str(reason).split(":")[0]] += 1
+        if reasons:
+            found[system] = dict(sorted(reasons.items()))
+    return found
 
 
 def package_versions() -> dict[str, str]:

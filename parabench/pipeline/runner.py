@@ -190,6 +190,7 @@ def _record(system: str, answer: Paraphrase, samples: int) -> dict[str, Any]:
     made: dict[str, Any] = {"text": answer.text, "finished": answer.finished}
     made |= {"samples": list(answer.samples)} if samples > 1 and answer.samples else {}
     made |= {"turns": list(answer.turns)} if answer.turns else {}
+    made |= {"reason": answer.reason} if answer.reason else {}
     return made if answer.tokens is None else made | {"tokens": list(answer.tokens)}
 
 

@@ -25,6 +25,8 @@ def reader_notes(board: Leaderboard) -> list[str]:
         found.append(f"Texts: {texts}.")
     if cut := truncation_note(board):
         found.append(f"The length limit ended some of them: {cut}.")
+    if unanswered := unanswered_note(board):
+        found.append(f"Not answered, and scored as empty texts: {unanswered}.")
     found += _reference_notes(board)
     if difference := detectable_text(board):
         # The power of one test at .05. Ranks correct for all pairs, so they need more than this.
@@ -149,6 +151,21 @@ def truncation_note(board: Leaderboard) -> str:
         if score and score.value > 0:
             found.append(f"{row.system} {score.value:.1f} %")
     return ", ".join(found)
+
+
+def unanswered_note(board: Leaderboard) -> str:
+    """Which systems gave no answer how often and why, ``"served 3 (content_filter 2, refusal 1)"``.
+
+    Empty where all were answered. The counts stand in the run's provenance.
+    """
+    systems = board.provenance.get("unanswered")
+    if not isinstance(systems, Mapping):
+        return ""
+    parts = []
+    for system, reasons in sorted(systems.items()):
+        counted = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
+        parts.append(f"{system} {sum(reasons.values())} ({counted})")
+    return "; ".join(parts)
 
 
 def _reference_count(board: Leaderboard) -> int:

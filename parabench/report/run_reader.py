@@ -104,6 +104,11 @@ def _example(record: Mapping[str, Any]) -> Example:
     return Example(record["id"], record["source"], references, record.get("cluster", ""))
 
 
+def _is_cut(record: Mapping[str, Any]) -> bool:
+    """Whether the length limit ended a text; a row without an answer has no text to be cut."""
+    return not record["finished"] and "reason" not in record
+
+
 def _output(
     folder: Path, name: str, facts: Mapping[str, Any], held: Container[str]
 ) -> tuple[SystemOutput, bytearray]:
@@ -115,7 +120,7 @@ def _output(
     kept: dict[str, Mapping[str, Any]] = {}
     cut = bytearray(len(contents.records))
     for place, (example, record) in enumerate(contents.records):
-        cut[place] = not record["finished"]
+        cut[place] = _is_cut(record)
         if example in held:
             kept[example] = record
     key = contents.identity["key"]
@@ -123,7 +128,7 @@ def _output(
     sampled = {example: one["samples"] for example, one in kept.items() if "samples" in one}
     output = SystemOutput(
         texts=texts,
-        cut=frozenset(example for example, record in kept.items() if not record["finished"]),
+        cut=frozenset(example for example, record in kept.items() if _is_cut(record)),
         role=key["role"],
         signature=key["signature"],
         training=(facts.get("training", {}).get(name, {}),),

@@ -56,6 +56,8 @@ class Handler(BaseHTTPRequestHandler):
         good = {"choices": choices, "usage": {"prompt_tokens": 9, "completion_tokens": 4}}
         if self.stub.key and key != self.stub.key:
             self.answer(401, f"the key {key} is not ours".encode())
+        elif fault[3:4] == " ":  # "400 {…}": a status and a body
+            self.answer(int(fault[:3]), fault[4:].encode())
         elif fault.isdecimal():
             self.answer(
                 int(fault), b'{"error": "not now"}', {"Retry-After": "7"} if fault == "429" else {}
@@ -230,3 +232,135 @@ def test_a_run_resumes_counts_tokens_and_writes_the_key_nowhere(stub: Stub, tmp_
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert KEY.encode() not in written
     assert KEY not in repr(request)
+
+
+def body(**fields: Any) -> str:
+    """A reply of status 400 with an error of these fields."""
+    return "400 " + json.dumps({"error": fields})
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (body(message="filtered", code="content_filter"), "content_filter: filtered"),
+        (body(message="too long", code="context_length_exceeded"), "too long for the model"),
+        ('200 {"choices": [{"message": {"content": null}}]}', "an empty text"),
+        ('200 {"choices": [{"message": {"refusal": "no"}}]}', "refusal: no"),
+        ('200 {"choices": [{"message": {"content": "\\ud800"}}]}', "surrogate"),
+        ('200 {"error": {"message": "blocked", "code": "content_filter"}}', "content_filter"),
+        ('403 {"error": {"message": "x", "type": "content_policy_violation"}}', "content_filter"),
+    ],
+)
+def test_one_row_without_an_answer_ends_no_run(stub: Stub, reply: str, reason: str) -> None:
+    stub.faults = ["", reply]
+    batches = list(endpoint(stub, Time()).paraphrase(["a b", "c d", "e f"]))
+    found = sorted(answer for batch in batches for answer in batch)
+    assert [answer.text for answer in found] == ["A B", "", "E F"]
+    assert not found[1].finished
+    assert reason in found[1].reason
+
+
+def test_answers_without_choices_end_as_unanswered(stub: Stub) -> None:
+    stub.faults = ["shape"] * 3
+    (batch,) = endpoint(stub, Time()).paraphrase(["a b"])
+    assert (batch[0].text, batch[0].reason) == ("", "an answer without choices")
+
+
+def test_another_name_of_the_limit_is_found_out_once(stub: Stub) -> None:
+    stub.faults = [body(message="Unsupported parameter: 'max_tokens'", param="max_tokens")]
+    assert answers(endpoint(stub, Time()), "a b", "c d") == [("A B", True), ("C D", True)]
+    limits = [
+        [name for name in ("max_tokens", "max_completion_tokens") if name in question]
+        for question in stub.asked
+    ]
+    assert limits == [["max_tokens"], ["max_completion_tokens"], ["max_completion_tokens"]]
+
+
+def test_a_server_that_only_streams_is_asked_for_a_stream(stub: Stub) -> None:
+    stub.faults = [body(message="This model only supports streaming", code=None)]
+    assert answers(endpoint(stub, Time()), "a b") == [("A B", True)]
+    assert [question.get("stream", False) for question in stub.asked] == [False, True]
+
+
+def test_a_temperature_is_never_dropped_in_silence(stub: Stub) -> None:
+    refusal = body(message="'temperature' does not support 0", param="temperature")
+    stub.faults = [refusal]
+    with pytest.raises(UserError, match=r"does not support 0(.|\n)*leave_out = .temperature"):
+        answers(endpoint(stub, Time()), "a b")
+    without = endpoint(stub, Time(), leave_out="temperature")
+    assert answers(without, "a b") == [("A B", True)]
+    assert "temperature" not in stub.asked[-1]
+    assert "left-out:temperature" in str(without.signature)
+
+
+def test_no_credit_is_told_at_once(stub: Stub) -> None:
+    stub.faults = ['429 {"error": {"message": "no credit", "code": "insufficient_quota"}}']
+    with pytest.raises(UserError, match="no credit"):
+        answers(endpoint(stub, Time()), "a b")
+    assert len(stub.asked) == 1
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\n", f" {KEY} ", f"{KEY}\r\n"])
+def test_a_line_break_behind_the_key_is_taken_off(stub: Stub, key: str) -> None:
+    from parabench.baselines.endpoint import build_endpoint
+
+    made = build_endpoint("", BuildContext(options={"url": stub.url, "model": "m"}, key=key))
+    assert answers(made, "a b") == [("A B", True)]
+    assert stub.keys == [KEY]
+
+
+@pytest.mark.parametrize("key", ["a key of words", "sk-one\nsk-two", "sk-é", "sk-\x00"])
+def test_a_key_that_no_header_may_hold_is_refused(key: str) -> None:
+    from parabench.baselines.endpoint import build_endpoint
+
+    options = {"url": "http://localhost", "model": "m"}
+    with pytest.raises(UserError, match="PARABENCH_API_KEY") as caught:
+        build_endpoint("", BuildContext(options=options, key=key))
+    assert key not in str(caught.value)
+    assert key not in repr(caught.value)
+
+
+@pytest.mark.parametrize("padding", range(240, 600, 7))
+def test_no_part_of_an_echoed_key_survives_a_cut(stub: Stub, padding: int) -> None:
+    stub.faults = [body(message="x" * padding + KEY + " is wrong")]
+    with pytest.raises(UserError) as caught:
+        answers(endpoint(stub, Time()), "a b")
+    assert KEY[:6] not in str(caught.value)
+
+
+def test_a_key_in_an_answer_is_hidden(stub: Stub) -> None:
+    stub.faults = [
+        "200 " + json.dumps({"choices": [{"message": {"content": f"your key is {KEY}"}}]}),
+        "200 " + json.dumps({"choices": [{"message": {"refusal": f"no, {KEY}"}}]}),
+    ]
+    batches = list(endpoint(stub, Time()).paraphrase(["a b", "c d"]))
+    assert KEY not in repr(batches)
+    assert "(the key)" in repr(batches)
+
+
+@pytest.mark.parametrize("name", ["rate", "deadline", "concurrency"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), -1.0])
+def test_numbers_without_an_end_are_refused(stub: Stub, name: str, value: float) -> None:
+    with pytest.raises(UserError, match=f"use {name} = "):
+        endpoint(stub, Time(), **{name: value})
+
+
+def test_unanswered_rows_are_counted_in_the_table(stub: Stub, tmp_path: Path) -> None:
+    from parabench.report.notes import reader_notes
+
+    suite = tiny_suite.suite_file(tmp_path)
+    served = f'[system.served]\nfamily = "endpoint"\nurl = "{stub.url}"\nmodel = "m"\n'
+    suite.write_text(suite.read_text() + served)
+    stub.faults = [
+        body(message="filtered", code="content_filter"),
+        "200 " + json.dumps({"choices": [{"message": {"refusal": "no"}}]}),
+        body(message="filtered again", code="content_filter"),
+    ]
+    request = plan.RunRequest(
+        suites.load_suite(str(suite)), ("served",), ("ibleu",), device="cpu", output=tmp_path / "r"
+    )
+    board = runner.run_plan(plan.make_plan(request))
+    notes = [note for note in reader_notes(board) if note.startswith("Not answered")]
+    assert notes == [
+        "Not answered, and scored as empty texts: served 3 (content_filter 2, refusal 1)."
+    ]

@@ -1,0 +1,344 @@
+"""What a chat completion says: a paraphrase, nothing that counts as one, or a failure.
+
+Servers put much beside the text that was asked for: thoughts, a preamble, a refusal, a notice of
+their filter, an error under status 200. What is no answer is never taken for one: such a row has no
+text, and its reason is kept, shown and counted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from parabench.contracts import Paraphrase
+
+LONGEST_ANSWER = 16 * 1024
+"""Characters of an answer that are kept at most; more is a loop, and more than a file may hold."""
+
+# What different servers call an end that the model chose itself.
+ENDED = frozenset({"stop", "eos", "eos_token", "end_turn", "stop_sequence", "completed"})
+FILTERED = frozenset({"content_filter", "content_filtered", "safety", "recitation", "blocklist"})
+
+_THOUGHT_TAGS = "think|thinking|thought|thoughts|reasoning|reflection|scratchpad"
+_THOUGHTS = re.compile(rf"<({_THOUGHT_TAGS})>.*?</\1>", re.DOTALL | re.IGNORECASE)
+# Chat templates may write the opening tag themselves: then only the closing one comes back.
+_THOUGHTS_CLOSED = re.compile(rf"^.*</(?:{_THOUGHT_TAGS})>", re.DOTALL | re.IGNORECASE)
+_THOUGHTS_OPEN = re.compile(rf"<(?:{_THOUGHT_TAGS})>.*$", re.DOTALL | re.IGNORECASE)
+# A stream may come under any content type; it begins with a field or a comment, as no JSON does.
+_EVENT = re.compile(r"\s*(:|data:|event:|id:|retry:)")
+_INTERJECTION = re.compile(
+    r"(sure|certainly|of course|okay|ok|absolutely|got it|here you go|no problem)"
+    r"[\s,.!:;–-]*(thing)?[\s.!:]*",
+    re.IGNORECASE,
+)
+_APOLOGY = re.compile(
+    r"(i['’]?m (very |really )?sorry|i am (very |really )?sorry|sorry|i apologi[sz]e"
+    r"|unfortunately|i can['’]?t|i cannot|i can not|i won['’]?t|i will not"
+    r"|i['’]?m (unable|not able)|i am (unable|not able)|as an ai\b)",
+    re.IGNORECASE,
+)
+_DECLINES = re.compile(
+    r"\b(can['’]?t|cannot|can not|won['’]?t|will not|unable|not able|decline|refuse)\b.*"
+    r"\b(assist|help|fulfil|fulfill|comply|provide|paraphrase|rewrite|rephrase|generate"
+    r"|create|continue|request|discuss|answer)",
+    re.IGNORECASE,
+)
+
+
+class PassingError(Exception):
+    """A failure that may be over at the next try; ``pause``: seconds that the server asks for."""
+
+    def __init__(self, found: str, pause: float = 0.0) -> None:
+        super().__init__(found)
+        self.pause = pause
+
+
+class NoAnswerError(Exception):
+    """The server answered, but not with a paraphrase; the message says with what."""
+
+
+class FinalError(Exception):
+    """A failure that no later try and no other sentence would be spared."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One text of an answer, or the ``reason`` why there is none."""
+
+    text: str
+    finished: bool = True
+    reason: str = ""
+
+
+def parse_body(body: bytes, content_type: str) -> Any:
+    """The JSON value of a body, or the same put together from a stream of server-sent events.
+
+    Raises PassingError where it is neither.
+    """
+    text = body.decode("utf-8", "replace")
+    if "event-stream" in content_type or _EVENT.match(text):
+        return _from_events(text)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PassingError(f"{type(error).__name__}: a body that is no JSON") from None
+
+
+def _from_events(text: str) -> dict[str, Any]:
+    """One answer from ``data:`` lines, each of which adds to the choices before it."""
+    merged: dict[str, Any] = {"choices": []}
+    choices: dict[int, dict[str, Any]] = {}
+    for line in text.splitlines():
+        if not line.startswith("data:") or line[5:].strip() in ("", "[DONE]"):
+            continue
+        try:
+            event = json.loads(line[5:])
+        except (ValueError, RecursionError):
+            raise PassingError("an event of a stream that is no JSON") from None
+        if not isinstance(event, dict):
+            raise PassingError("an event of a stream that is no object")
+        merged |= {name: event[name] for name in ("error", "usage") if event.get(name)}
+        for part in event.get("choices") or ():
+            if isinstance(part, dict):
+                _add_delta(choices, part)
+    merged["choices"] = [choices[index] for index in sorted(choices)]
+    return merged
+
+
+def _add_delta(choices: dict[int, dict[str, Any]], part: dict[str, Any]) -> None:
+    index = part.get("index", 0)
+    index = index if isinstance(index, int) else 0
+    choice = choices.setdefault(index, {"message": {}, "finish_reason": None})
+    delta = part.get("delta") or part.get("message") or {}
+    for name, value in delta.items() if isinstance(delta, dict) else ():
+        if name == "content":
+            value = _joined_parts(value) if isinstance(value, list) else value
+        if isinstance(value, str):
+            choice["message"][name] = (choice["message"].get(name) or "") + value
+        elif value:
+            choice["message"][name] = value
+    if part.get("finish_reason"):
+        choice["finish_reason"] = part["finish_reason"]
+
+
+def read_answer(answer: Any, source: str, samples: int) -> Paraphrase:
+    """The paraphrase in a parsed answer, at position 0; a row without one has its reason.
+
+    ``samples`` choices are read; ``source`` tells a preamble from a paraphrase that looks like one.
+
+    Raises PassingError where the answer has no choices, FinalError or PassingError where it is an
+    error under status 200, and FinalError where it has fewer choices than ``samples``.
+    """
+    if not isinstance(answer, dict):
+        raise PassingError("an answer that is no object")
+    if answer.get("error"):
+        raise error_of(200, answer, {})
+    choices = answer.get("choices")
+    if not isinstance(choices, list) or not choices:
+        raise PassingError("an answer without choices")
+    if len(choices) < samples:
+        raise FinalError("fewer choices than n asks for")
+
+    read = [_read_choice(choice, source) for choice in choices[:samples]]
+    reasons = dict.fromkeys(one.reason for one in read if one.reason)
+    texts = tuple(one.text for one in read)
+    return Paraphrase(
+        0,
+        texts[0],
+        read[0].finished,
+        _tokens(answer.get("usage")),
+        samples=texts if samples > 1 else (),
+        reason="; ".join(reasons),
+    )
+
+
+def _tokens(usage: Any) -> tuple[int, int] | None:
+    """Tokens read and written; None where the server does not say so in whole numbers."""
+    if not isinstance(usage, dict):
+        return None
+    counts = [usage.get(name, 0) for name in ("prompt_tokens", "completion_tokens")]
+    whole = [count for count in counts if isinstance(count, int) and 0 <= count < 1 << 40]
+    return (whole[0], whole[1]) if len(whole) == 2 else None
+
+
+def _read_choice(choice: Any, source: str) -> Choice:
+    """One choice: its paraphrase, or why it holds none."""
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(message, dict):
+        return _none("a choice without a message")
+    ending = choice.get("finish_reason")
+    content = message.get("content")
+    content = _joined_parts(content) if isinstance(content, list) else content
+    if isinstance(ending, str) and ending.lower() in FILTERED:
+        return _none("content_filter")
+    if message.get("refusal"):
+        return _none(f"refusal: {message['refusal']}")
+    if not content:
+        return _none(_why_empty(message, ending))
+    if not isinstance(content, str):
+        return _none("content that is no text")
+    if any("\ud800" <= character <= "\udfff" for character in content):
+        return _none("half a surrogate pair in the text")
+
+    line, follows = answer_line(content, source)
+    if not line:
+        return _none("thoughts without an answer" if content.strip() else "an empty text")
+    if len(line) > LONGEST_ANSWER:
+        return _none(f"an answer of {len(line):,} characters")
+    if is_refusal(line, source):
+        return _none(f"refusal: {line}")
+    # a line that another line follows has ended, even if the server cut what comes after it
+    ended = isinstance(ending, str) and ending.lower() in ENDED
+    return Choice(line, follows or ended)
+
+
+def _none(reason: str) -> Choice:
+    shown = " ".join(reason.split())
+    return Choice("", finished=False, reason=shown.encode("utf-8", "replace").decode())
+
+
+def _joined_parts(parts: Sequence[Any]) -> str:
+    """The text of a content that comes in parts; parts of other types (images, audio) have none."""
+    texts = []
+    for part in parts:
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, dict) and part.get("type") in ("text", "output_text", None):
+            inner = part.get("text")
+            inner = inner.get("value") if isinstance(inner, dict) else inner
+            texts.append(inner if isinstance(inner, str) else "")
+    return "".join(texts)
+
+
+def _why_empty(message: Mapping[str, Any], ending: Any) -> str:
+    """The reason of a choice without any text."""
+    if message.get("tool_calls") or message.get("function_call"):
+        return "a tool call in place of a text"
+    if message.get("reasoning_content") or message.get("reasoning"):
+        limit = " before the limit of new tokens" if ending == "length" else ""
+        return f"thoughts without an answer{limit}"
+    return "an empty text"
+
+
+def answer_line(content: str, source: str) -> tuple[str, bool]:
+    """The line of a content that is the paraphrase, and whether another line follows it.
+
+    Thoughts between tags, fences of code and lines that announce an answer are passed over. The
+    line is empty where nothing else is there.
+    """
+    text = _THOUGHTS.sub("", content)
+    text = _THOUGHTS_CLOSED.sub("", text)
+    text = _THOUGHTS_OPEN.sub("", text)
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("```")]
+    while len(lines) > 1 and is_preamble(lines[0], source):
+        lines = lines[1:]
+    # the break behind a last line ends it just as a further line would
+    ended = len(lines) > 1 or (bool(lines) and text.rstrip(" \t") != text.rstrip())
+    return (lines[0] if lines else ""), ended
+
+
+def is_preamble(line: str, source: str) -> bool:
+    """Whether a line only announces the answer: it ends in a colon, or says no more than "Sure!".
+
+    A source that itself ends so may well be paraphrased by such a line.
+    """
+    if source.rstrip().endswith(":"):
+        return False
+    return line.rstrip("*_ ").endswith(":") or _INTERJECTION.fullmatch(line) is not None
+
+
+def is_refusal(text: str, source: str) -> bool:
+    """Whether a text declines to answer; a source that declines something may be paraphrased so."""
+    if _APOLOGY.match(source.strip()) or _DECLINES.search(source):
+        return False
+    return _APOLOGY.match(text) is not None and _DECLINES.search(text) is not None
+
+
+# ---- errors of the server
+
+_FILTER_WORDS = ("content_filter", "content_policy", "responsibleai", "content management policy")
+_LENGTH_WORDS = ("context_length_exceeded", "string_above_max_length", "maximum context length")
+_PASSING_WORDS = ("rate_limit", "overloaded", "server_error", "timeout", "unavailable")
+_QUOTA_WORDS = ("insufficient_quota", "billing")
+
+
+def error_of(status: int, body: Any, headers: Mapping[str, str]) -> Exception:
+    """The exception that an error of a server means, with the server's own words as its message.
+
+    ``body`` is its parsed body, or its text where that is no JSON; ``headers`` are by lower-case
+    names. NoAnswerError concerns this sentence alone, PassingError may be over at the next try,
+    FinalError meets every sentence.
+    """
+    error = body.get("error", body) if isinstance(body, dict) else body
+    inner = error if isinstance(error, dict) else {"message": error}
+    said = " ".join(str(inner.get("message") or body).split())
+    marks = f"{json.dumps(body, default=str)}".lower()
+    found = (f"HTTP {status}: {said}" if said else f"HTTP {status}") if status != 200 else said
+
+    if any(word in marks for word in _FILTER_WORDS):
+        return NoAnswerError(f"content_filter: {said}")
+    if any(word in marks for word in _LENGTH_WORDS):
+        return NoAnswerError(f"too long for the model: {said}")
+    if any(word in marks for word in _QUOTA_WORDS):
+        return FinalError(found)
+    code = inner.get("code", status)
+    numbered = int(code) if str(code).isdecimal() and len(str(code)) == 3 else status
+    passing = numbered in (408, 409, 425, 429) or (numbered >= 500 and numbered not in (501, 505))
+    if passing or (status == 200 and any(word in marks for word in _PASSING_WORDS)):
+        return PassingError(found, pause_asked(headers))
+    return FinalError(found)
+
+
+def refused_parameter(body: Any) -> str:
+    """The parameter of the request that an error is about, or an empty text."""
+    error = body.get("error", body) if isinstance(body, dict) else {}
+    if not isinstance(error, dict):
+        return ""
+    named = error.get("param")
+    said = str(error.get("message") or "")
+    if isinstance(named, str) and named:
+        return named
+    quoted = re.search(r"['\"`](max_tokens|temperature|top_p|seed|n|stream)['\"`]", said)
+    if quoted:
+        return quoted[1]
+    return "stream" if re.search(r"\bstream(ing)?\b", said, re.IGNORECASE) else ""
+
+
+def pause_asked(headers: Mapping[str, str]) -> float:
+    """Seconds that a server asks to wait: ``retry-after-ms``, or ``retry-after`` in any form.
+
+    RFC 9110, section 10.2.3: whole seconds or a date; fractions are common. A date is taken
+    relative to the server's own ``date``, whose clock may differ from ours. 0 where none is asked.
+    """
+    milliseconds = _number(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    asked = headers.get("retry-after", "")
+    seconds = _number(asked)
+    if seconds is not None:
+        return seconds
+    until, now = _date(asked), _date(headers.get("date", "")) or datetime.now(UTC)
+    return max(0.0, (until - now).total_seconds()) if until else 0.0
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value >= 0 else None
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
