@@ -1,7 +1,7 @@
 """The table of built-in systems: a new family is one file here and one line below."""
 
 SYSTEMS = {
-    "bart": "parabench.baselines.seq2seq:build_seq2seq",
+    "bart": "parabench.baselines.seq2seq:build_bart",
     "copy": "parabench.baselines.controls:build_copy",
     "drop-last": "parabench.baselines.sentinels:build_drop_last",
     "empty": "parabench.baselines.sentinels:build_empty",
@@ -13,6 +13,7 @@ SYSTEMS = {
     "negated": "parabench.baselines.sentinels:build_negated",
     "other-sentence": "parabench.baselines.sentinels:build_other_sentence",
     "ptuning": "parabench.baselines.causal:build_ptuning",
+    "seq2seq": "parabench.baselines.seq2seq:build_seq2seq",
     "shuffled": "parabench.baselines.sentinels:build_shuffled",
     "softprompt": "parabench.baselines.causal:build_softprompt",
     "source-twice": "parabench.baselines.sentinels:build_source_twice",

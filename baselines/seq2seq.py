@@ -1,4 +1,4 @@
-"""Encoder-decoder paraphrasers (BART, T5 and their like)."""
+"""Encoder-decoder paraphrasers: BART, T5, mBART, Pegasus, Marian and their like."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from parabench.contracts import BuildContext, Paraphrase, Runtime, Signature
 from parabench.models.checkpoints import locate
@@ -16,35 +15,40 @@ from parabench.models.local import Checkpoint
 from . import options
 from .samples import join_samples, repeat_rows
 
-if TYPE_CHECKING:
-    pass
-
 PLAIN = "{source}"
 
 
 @dataclass(frozen=True)
 class Seq2Seq:
-    """An encoder-decoder that reads the source and writes the paraphrase."""
+    """An encoder-decoder that reads the source in its template and writes the paraphrase.
+
+    ``replacement`` are items of the signature that name a training of the user's own, where it
+    answers in place of the suite's model. ``family`` is the name in the signature: ``bart``, under
+    which older runs are stored, or ``seq2seq``.
+    """
 
     setting: BuildContext
     replacement: tuple[tuple[str, str], ...] = ()
+    family: str = "bart"
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
-        """The model, found and identified; UserError where it is missing."""
+        """The model, found and identified; raises UserError where it is missing."""
         return locate(str(self.setting.options["model"]))
 
     @property
     def signature(self) -> Signature:
         """The model by its digest, and what is written around the source."""
-        items = [("model", f"{Path(self.checkpoint.path).name}@{self.checkpoint.digest[:12]}")]
-        items += [("template", self.template)] if self.template != PLAIN else []
+        name = Path(self.checkpoint.path).name
+        items = [("model", f"{name}@{self.checkpoint.digest[:12]}")]
+        if self.template != PLAIN:
+            items.append(("template", self.template))
         dtype = options.dtype_item(self.setting)
-        return Signature("bart", (*items, *self.replacement, *dtype))
+        return Signature(self.family, (*items, *self.replacement, *dtype))
 
     @property
     def template(self) -> str:
-        """What the model is given to read."""
+        """What the model is given to read, with ``{source}`` in it."""
         return str(self.setting.options.get("template", PLAIN))
 
     @property
@@ -54,21 +58,21 @@ class Seq2Seq:
 
     @property
     def runtime(self) -> Runtime:
-        """Where and in which arithmetic the model runs."""
+        """The device and the dtype of the model."""
         return self.setting.runtime
 
     @property
     def trained(self) -> Path:
-        """Where the record of what it learned from lies."""
+        """The folder that holds the record of the training data, where there is one."""
         return Path(self.checkpoint.path)
 
     @property
     def role(self) -> str:
-        """A system, or a sentinel where the suite says so."""
+        """``system``, or ``sentinel`` where the suite says so."""
         return str(self.setting.options.get("role", "system"))
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
-        """Yield batches as they finish; a source longer than the model can read is shortened."""
+        """Yield batches as they finish; ``sources`` longer than the model reads are shortened."""
         samples = self.setting.decoding.samples
         yield from join_samples(self._answers(repeat_rows(sources, samples)), samples)
 
@@ -76,30 +80,37 @@ class Seq2Seq:
         from parabench.inference.decoding import decode_seq2seq
         from parabench.inference.end_of_text import EndOfText
 
-        model, tokenizer = self.setting.models.get(
-            load_seq2seq, self.checkpoint, self.setting.runtime
-        )
-        longest = (
-            getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
-        )
+        decoding, runtime = self.setting.decoding, self.setting.runtime
+        model, tokenizer = self.setting.models.get(load_seq2seq, self.checkpoint, runtime)
+        positions = getattr(model.config, "max_position_embeddings", None)
+        longest = positions or tokenizer.model_max_length  # T5 has no absolute positions
         prompts = [self.template.replace("{source}", source) for source in sources]
-        ids = [
-            tuple(row) for row in tokenizer(prompts, truncation=True, max_length=longest).input_ids
-        ]
+        encoded = tokenizer(prompts, truncation=True, max_length=longest).input_ids
+        ids = [tuple(row) for row in encoded]
+        # no stop strings: an encoder-decoder ends its output itself, whatever lines it has
         end = EndOfText.of(model, tokenizer, stop_strings=())
-        for batch in decode_seq2seq(model, ids, self.setting.decoding, self.setting.runtime):
+        for batch in decode_seq2seq(model, ids, decoding, runtime):
             yield [
                 Paraphrase(done.position, end.cut(done.ids).text.strip(), done.finished)
                 for done in batch
             ]
 
     def release(self) -> None:
-        """Let go of the model; the next ``paraphrase`` loads it again."""
+        """Free the model; the next ``paraphrase`` loads it again."""
         self.setting.models.clear()
 
 
+def build_bart(variant: str, setting: BuildContext) -> Seq2Seq:
+    """A BART fine-tuned to paraphrase."""
+    return _build("bart", variant, setting)
+
+
 def build_seq2seq(variant: str, setting: BuildContext) -> Seq2Seq:
-    """A BART or T5 fine-tuned to paraphrase."""
-    setting = options.model_context("bart", setting, "template")
-    name = f"bart-{variant}" if variant else "bart"
-    return Seq2Seq(*options.trained_model(name, setting))
+    """Any encoder-decoder fine-tuned to paraphrase: T5, mBART, Pegasus, Marian."""
+    return _build("seq2seq", variant, setting)
+
+
+def _build(family: str, variant: str, setting: BuildContext) -> Seq2Seq:
+    setting = options.model_context(family, setting, "template")
+    name = f"{family}-{variant}" if variant else family
+    return Seq2Seq(*options.trained_model(name, setting), family)
