@@ -58,7 +58,7 @@ LAYERS: tuple[dict[str, str], ...] = (
             "task_training tasks tracking trials validation"
         ),
         "report": (
-            "assemble board card cells compare comparisons exports index latex leaderboard notes page "
+            "assemble board card cells comparable compare comparisons exports index latex leaderboard notes page "
             "pagedata published results run_reader sample_browser terminal truncation verdict"
         ),
         "baselines": (

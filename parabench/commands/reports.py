@@ -218,10 +218,11 @@ def _show_changes(
 
     Returns whether a system got significantly worse in the column ``gate``, where there is one.
     """
+    from parabench.report import comparable
     from parabench.report import compare as comparing
 
     one, other = results
-    matched = comparing.matched_systems(*boards, names)
+    matched = comparable.matched_systems(*boards, names)
     pairs = [
         comparing.PairedStatistics(
             one.measured[name].scorer,
@@ -234,7 +235,7 @@ def _show_changes(
     found = comparing.paired_changes(pairs, one.seed, clusters=one.clusters, matched=matched)
     comparing.check_compared(found, boards[0], names)
     show_leaderboard(comparing.changes_board(*boards, found), None)
-    if left_out := comparing.unmatched_note(*boards, matched):
+    if left_out := comparable.unmatched_note(*boards, matched):
         typer.echo(left_out)
     if gate is None:
         return False

@@ -1,5 +1,6 @@
-"""A local page to try systems on: a sentence in, paraphrases, their differences and scores out. No
-script runs in it.
+"""A local page to try systems on: paraphrases of a sentence, their word diffs and scores.
+
+No script runs in it.
 
 It is served to this machine alone. A page elsewhere cannot ask it for anything, by its own name
 (the Host header is checked, against DNS rebinding) or across sites; and what people and models
@@ -33,8 +34,7 @@ TRY = "The old farmer sold the horse in April."
 
 @dataclass(frozen=True)
 class Demo:
-    """What is shown: systems by name, who answers for them, what is measured, and what a system's
-    prompt is near.
+    """What the page offers.
 
     ``answer`` is given a system and a sentence; ``near`` a system, and gives nothing for one
     without a soft prompt.
@@ -48,8 +48,9 @@ class Demo:
 
 @dataclass(frozen=True)
 class Answer:
-    """One system's paraphrase, or why there is none; ``near`` is its prompt, position by
-    position.
+    """One system's paraphrase, or ``error``, which says why there is none.
+
+    ``runs`` is its word diff, ``near`` what each position of the system's prompt is near to.
     """
 
     system: str
@@ -76,9 +77,7 @@ def _answer(demo: Demo, text: str, system: str) -> Answer:
 
 
 def _scores(demo: Demo, source: str, text: str) -> Sequence[tuple[Column, float]]:
-    """What can be said without a reference, each column of this one sentence; undefined ones are
-    left out.
-    """
+    """Every column that needs no reference, on this one sentence; undefined ones are left out."""
     examples = [Example("", source, ())]
     found: list[tuple[Column, float]] = []
     for scorer in demo.scorers:
@@ -93,14 +92,27 @@ def _scores(demo: Demo, source: str, text: str) -> Sequence[tuple[Column, float]
 def demo_page(
     demo: Demo, text: str, chosen: Sequence[str], found: Sequence[Answer], problem: str = ""
 ) -> tuple[str, str]:
-    """The page, and the content-security policy that it is to be sent with."""
-    style = template_text("parabench.render", "page.css") + template_text(
-        "parabench.explore", "demo.css"
-    )
-    policy = f"default-src 'none'; style-src {csp_hash(style)}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    html = load_template(
-        "parabench.explore", "demo.html.j2", visible=visible, near=near_text
-    ).render(
+    """The page, and the content-security policy that it is to be sent with.
+
+    Args:
+        demo: what can be asked.
+        text: the sentence in the form.
+        chosen: names of the systems that are ticked.
+        found: the answers to show.
+        problem: why the sentence was not taken; empty where it was.
+    """
+    style = template_text("parabench.render", "page.css")
+    style += template_text("parabench.explore", "demo.css")
+    # Forms go to this server alone, and no other page may frame this one.
+    policy = [
+        "default-src 'none'",
+        f"style-src {csp_hash(style)}",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ]
+    page = load_template("parabench.explore", "demo.html.j2", visible=visible, near=near_text)
+    html = page.render(
         demo=demo,
         text=text,
         chosen=chosen,
@@ -110,12 +122,14 @@ def demo_page(
         example=TRY,
         style=Markup(style),
     )
-    return html, policy
+    return html, "; ".join(policy)
 
 
 def demo_server(demo: Demo, port: int) -> ThreadingHTTPServer:
-    """A server of the page on this machine's loopback; port 0 takes a free one. One request
-    computes at a time.
+    """A server of the page on this machine's loopback; ``port`` 0 takes a free one.
+
+    Raises:
+        UserError: where the port cannot be served on.
     """
     turn = Lock()
 
@@ -166,8 +180,9 @@ HEADERS = (
 
 
 def _refusal(request: BaseHTTPRequestHandler, port: int) -> HTTPStatus | None:
-    """Why a request is not answered: another name than ours, another site's page asking, or no such
-    page.
+    """Why a request is refused; None where it is not.
+
+    Another host name than ours means DNS rebinding; another site's page may not ask at all.
     """
     hosts = request.headers.get_all("Host", [])
     if len(hosts) != 1 or hosts[0] not in (f"{ADDRESS}:{port}", f"localhost:{port}"):
@@ -178,9 +193,7 @@ def _refusal(request: BaseHTTPRequestHandler, port: int) -> HTTPStatus | None:
 
 
 def _asked(path: str, demo: Demo) -> tuple[str, list[str]]:
-    """The sentence and the chosen systems, of those there are; all that are there before anything
-    was asked.
-    """
+    """The sentence and the chosen systems; all systems where nothing was asked yet."""
     try:
         fields = parse_qs(urlsplit(path).query, max_num_fields=100)
     except ValueError:

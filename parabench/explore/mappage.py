@@ -1,7 +1,7 @@
-"""The prompt map as a picture and as a page that can be moved, searched and pointed at.
+"""The prompt map as a picture, as a table, and as an interactive page.
 
 The page is one file without any network: tokens are data that its own script draws on a canvas,
-admitted by hash. What the canvas shows to the eye, the tables below it say in words.
+admitted by hash. Tables below the canvas hold the same for those who cannot see it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LANDMARKS = 18
+"""Vocabulary tokens that are named on the map."""
 
 
 def map_to_html(found: PromptMap) -> str:
@@ -91,8 +92,9 @@ def _about(position: PromptPosition) -> str:
 
 
 def map_to_png(found: PromptMap, width: float = 9.0) -> bytes:
-    """The map as a picture of ``width`` inches at 160 pixels: vocabulary grey, each prompt with its
-    way.
+    """The map as a picture of ``width`` inches at 160 pixels each.
+
+    The vocabulary is grey, each prompt has a colour and the path of its training.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -137,9 +139,7 @@ def _draw(axes: Axes, one: MappedPrompt, color: str) -> None:
 
 
 def _landmarks(axes: Axes, found: PromptMap) -> None:
-    """Name some tokens that lie far from one another, so that a reader knows where on the map he
-    is.
-    """
+    """Name some tokens far from one another, so that a reader knows which region is which."""
     for place in farthest_points(found.anchors, LANDMARKS):
         name = visible(readable_token(found.tokens[place]))
         axes.annotate(
@@ -155,10 +155,13 @@ def _landmarks(axes: Axes, found: PromptMap) -> None:
 
 
 def farthest_points(places: Float[np.ndarray, "N 2"], count: int) -> list[int]:
-    """The numbers of ``count`` places, each as far as can be from those before it; the first is the
-    most central.
+    """Choose ``count`` of the places that are far apart (farthest-point sampling; Gonzalez 1985).
+
+    Returns their indices: the most central one first, then each as far as can be from those before.
     """
-    chosen = [int(np.linalg.norm(places - np.median(places, axis=0), axis=1).argmin())]
+    center = np.median(places, axis=0)
+    chosen = [int(np.linalg.norm(places - center, axis=1).argmin())]
+    # Of every place, the distance to the nearest one chosen so far.
     gaps = np.linalg.norm(places - places[chosen[0]], axis=1)
     while len(chosen) < min(count, len(places)):
         chosen.append(int(gaps.argmax()))
@@ -167,8 +170,9 @@ def farthest_points(places: Float[np.ndarray, "N 2"], count: int) -> list[int]:
 
 
 def map_to_csv(found: PromptMap) -> str:
-    """The nearest tokens as a table: prompt, position, norm, and one column pair a neighbour,
-    highest cosine first.
+    """The nearest tokens as CSV, one line a position of each prompt.
+
+    Columns: prompt, position, norms, then token and cosine of each neighbour, highest cosine first.
     """
     import csv
 

@@ -1,8 +1,7 @@
-"""Looking into a soft prompt: what its rows are near to, how far they went, and which of them are
-alike.
+"""What the rows of a soft prompt are near to, how far they moved, and which are near-duplicates.
 
 Nearness to a token is no meaning (Khashabi et al. 2022, "Prompt Waywardness"): it is shown to find
-prompts that never moved, rows that fell together, and rows far outside the vocabulary.
+prompts that never moved, rows that became alike, and rows far outside the vocabulary.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _NEAR_DUPLICATE_COSINE = 0.95
+"""Two rows with at least this cosine count as near-duplicates."""
 
 
 class Neighbour(NamedTuple):
@@ -36,9 +36,14 @@ class Neighbour(NamedTuple):
 class PromptPosition(NamedTuple):
     """One row of a soft prompt.
 
-    ``norm`` is Euclidean and ``relative_norm`` its ratio to the vocabulary's mean norm; ``distance_from_init``
-    the distance from the initial row (None where that was not kept); ``near_duplicate`` the most similar
-    other row, if its cosine is at least 0.95.
+    Attributes:
+        position: of the row in the prompt, from 0.
+        norm: Euclidean.
+        relative_norm: ``norm`` over the mean norm of the vocabulary.
+        distance_from_init: from the initial row; None where that was not kept.
+        near_duplicate: the most similar other row, where its cosine is at least 0.95.
+        cosine: nearest tokens by cosine, highest first.
+        euclidean: nearest tokens by distance, lowest first.
     """
 
     position: int
@@ -75,12 +80,19 @@ def nearest_tokens(
     tokenizer: PreTrainedTokenizerBase,
     nearest: int = 5,
 ) -> list[PromptPosition]:
-    """Every row of the prompt, with its ``nearest`` vocabulary tokens by cosine (highest first) and
-    by distance.
+    """Every row of a prompt with its nearest vocabulary tokens, by cosine and by distance.
+
+    Args:
+        adapter: with the prompt.
+        vocabulary: input embedding of the base model, V tokens by H.
+        tokenizer: that names the tokens.
+        nearest: how many of each.
     """
     prompt, vocabulary = adapter.prompt, vocabulary.float().cpu()
-    norms, mean = prompt.norm(dim=1).tolist(), vocabulary.norm(dim=1).mean().item()
-    cosines, similar = (normalize(prompt) @ normalize(vocabulary).T).topk(nearest)
+    norms = prompt.norm(dim=1).tolist()
+    mean = vocabulary.norm(dim=1).mean().item()
+    all_cosines = normalize(prompt) @ normalize(vocabulary).T  # [P, V]
+    cosines, similar = all_cosines.topk(nearest)
     distances, close = _closest(prompt, vocabulary, nearest)
     distances_from_init, duplicates = _distances_from_init(adapter), _near_duplicates(prompt)
     return [
@@ -128,8 +140,10 @@ def describe_adapter(adapter: Adapter) -> list[tuple[str, str]]:
 def _closest(
     prompt: Float[Tensor, "P H"], vocabulary: Float[Tensor, "V H"], nearest: int
 ) -> tuple[Float[Tensor, "P N"], Int[Tensor, "P N"]]:
-    """The tokens found by a matrix product are measured again exactly, since its small distances
-    are inexact.
+    """The nearest tokens by Euclidean distance, and their distances.
+
+    ``cdist`` takes a matrix product, whose small distances are differences of large numbers: what
+    it finds is measured again exactly, and put in order by that.
     """
     rough = torch.cdist(prompt, vocabulary).topk(nearest, largest=False).indices
     exact = (prompt[:, None] - vocabulary[rough]).norm(dim=2)
@@ -147,6 +161,7 @@ def _distances_from_init(adapter: Adapter) -> list[float | None]:
 def _near_duplicates(prompt: Float[Tensor, "P H"]) -> list[int | None]:
     if len(prompt) < 2:
         return [None] * len(prompt)
+    # A row is the most similar to itself: -1 on the diagonal takes it out of the search.
     cosines = (normalize(prompt) @ normalize(prompt).T).fill_diagonal_(-1)
     values, indices = cosines.max(dim=1)
     pairs = zip(values.tolist(), indices.tolist(), strict=True)

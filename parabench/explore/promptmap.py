@@ -1,10 +1,8 @@
-"""The prompt map: learned virtual tokens among the vocabulary, on a plane that the vocabulary alone
-decides.
+"""The prompt map: learned virtual tokens among the vocabulary, on its two principal axes.
 
-Directions are compared, not lengths: rows are made unit length, as the cosine does, and laid on the
-two principal axes of the vocabulary's rows. The plane of a base model is fitted once and kept by
-the hash of its embedding, so that any prompts, of any seeds and trainings, are placed on the same
-map.
+Rows are scaled to unit length, since cosines compare directions, and projected (PCA of the
+vocabulary's rows alone). The plane of a base model is fitted once and kept by the hash of its
+embedding, so that prompts of any seed and training are on the same map.
 """
 
 from __future__ import annotations
@@ -35,8 +33,9 @@ _PLANE_TENSORS = {"center", "axes", "shares"}
 
 @dataclass(frozen=True, eq=False)
 class VocabularyPlane:
-    """Two orthonormal axes through the vocabulary's mean direction, and the ``shares`` of its
-    variance they hold.
+    """Two orthonormal ``axes`` through ``center``, the mean direction of a vocabulary.
+
+    ``shares`` are the parts of its variance that they hold.
     """
 
     center: Float[np.ndarray, " H"]
@@ -44,9 +43,7 @@ class VocabularyPlane:
     shares: Float[np.ndarray, " 2"]
 
     def place(self, rows: Float[np.ndarray, "N H"]) -> Float[np.ndarray, "N 2"]:
-        """Where rows stand on the map; a row of zeros has no direction and stands where the origin
-        is.
-        """
+        """Project rows; a row of zeros has no direction and is placed as the origin is."""
         return (_units(rows) - self.center) @ self.axes.T
 
 
@@ -87,8 +84,11 @@ def fit_plane(vocabulary: Float[np.ndarray, "V H"]) -> VocabularyPlane:
     """
     units = _units(vocabulary)
     center = units.mean(axis=0)
-    values, vectors = np.linalg.eigh((units - center).T @ (units - center))
+    centered = units - center
+    # eigh gives eigenvalues in ascending order: the last two vectors hold the most variance.
+    values, vectors = np.linalg.eigh(centered.T @ centered)
     axes = vectors[:, [-1, -2]].T
+    # An eigenvector's sign is arbitrary and differs between machines: one is chosen.
     largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
     return VocabularyPlane(center, axes * np.sign(largest), values[[-1, -2]] / values.sum())
 
@@ -96,8 +96,9 @@ def fit_plane(vocabulary: Float[np.ndarray, "V H"]) -> VocabularyPlane:
 def load_or_fit_plane(
     vocabulary: Float[np.ndarray, "V H"], folder: Path
 ) -> tuple[VocabularyPlane, str]:
-    """The plane and the SHA-256 of the embedding, from ``folder`` where it was kept before, else
-    fitted and kept.
+    """The plane of a vocabulary and the SHA-256 of its embedding.
+
+    Read from ``folder`` where it was kept before, else fitted and kept there.
     """
     digest = hashlib.sha256(np.ascontiguousarray(vocabulary, dtype="<f4").tobytes()).hexdigest()
     path = folder / f"plane-{digest[:12]}.safetensors"
@@ -111,9 +112,7 @@ def load_or_fit_plane(
 
 
 def _kept(path: Path, width: int) -> VocabularyPlane | None:
-    """A plane that can be read back whole; anything else is fitted again, since it holds nothing of
-    the user's.
-    """
+    """A kept plane that is whole; None otherwise: it is a cache, and is then fitted again."""
     if not path.exists():
         return None
     try:
@@ -136,9 +135,7 @@ def _units(rows: Float[np.ndarray, "N H"]) -> Float[np.ndarray, "N H"]:
 
 
 def readable_token(token: str) -> str:
-    """A token of a byte-level vocabulary as people read it: the blank before a word as ``␣``, a
-    newline as ``⏎``.
-    """
+    """A token of a byte-level vocabulary with ``␣`` for a blank and ``⏎`` for a line feed."""
     return token.replace("Ġ", "␣").replace("Ċ", "⏎")
 
 
@@ -163,8 +160,9 @@ def place_prompt(
 
 
 def prompt_stages(adapter: Adapter, folder: Path) -> list[tuple[str, Float[Tensor, "P H"]]]:
-    """The prompt as it was initially, at each snapshot of its training before it was kept, and as
-    it was kept.
+    """The prompt's rows over its training: initial, at each snapshot of ``folder``, and as kept.
+
+    Each stage has its label; snapshots of another shape, of an earlier training, are left out.
     """
     shape, initial = adapter.prompt.shape, adapter.state.get("initial")
     found = [("initial", initial)] if initial is not None and initial.shape == shape else []

@@ -38,9 +38,9 @@ How well does each text say the same as its source, in other words?
   {LOWEST}  another meaning, nonsense, empty, or a mere copy of the source
 
 Fill in the column "rating" with whole or half numbers from {LOWEST} to {HIGHEST}, and "comment" if
-you like. Leave a rating empty if you cannot decide. Change nothing else: every row is checked against
-the key when the sheet is read. The letters mean something else in each item. An apostrophe at the
-start of a text keeps spreadsheets from computing it. Save the file as CSV.
+you like. Leave a rating empty if you cannot decide. Change nothing else: every row is checked
+against the key when the sheet is read. The letters mean something else in each item. An apostrophe
+at the start of a text keeps spreadsheets from computing it. Save the file as CSV.
 """
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from parabench import cli
 from parabench.contracts import Column, UserError
-from parabench.report import compare
+from parabench.report import comparable, compare
 from parabench.report.leaderboard import board_to_markdown
 from tests.support.boards import small
 
@@ -37,8 +37,8 @@ def found(shift: float) -> tuple[compare.Change, ...]:
 
 
 def test_equal_boards_differ_in_nothing():
-    assert compare.differing_fields(small(), small()) == {}
-    compare.check_comparable({"a": small(), "b": small(), "c": small()})
+    assert comparable.differing_fields(small(), small()) == {}
+    comparable.check_comparable({"a": small(), "b": small(), "c": small()})
 
 
 @pytest.mark.parametrize(
@@ -53,17 +53,17 @@ def test_equal_boards_differ_in_nothing():
 )
 def test_what_is_not_comparable_is_refused_by_name(field, change):
     with pytest.raises(UserError, match=field.replace(".", r"\.")):
-        compare.check_comparable({"first": small(), "second": small(**change)})
+        comparable.check_comparable({"first": small(), "second": small(**change)})
 
 
 def test_other_versions_are_named_but_do_not_forbid():
     newer = small(provenance={**small().provenance, "versions": {"torch": "9.9"}})
-    assert compare.differing_fields(small(), newer) == {"versions.torch": ("2.13.0", "9.9")}
-    assert compare.blocking_differences(small(), newer) == {}
+    assert comparable.differing_fields(small(), newer) == {"versions.torch": ("2.13.0", "9.9")}
+    assert comparable.blocking_differences(small(), newer) == {}
 
 
 def test_a_column_that_one_run_lacks_does_not_forbid():
-    assert compare.blocking_differences(small(), small(signatures={})) == {}
+    assert comparable.blocking_differences(small(), small(signatures={})) == {}
 
 
 def test_one_table_holds_the_rows_of_all_runs():
@@ -180,15 +180,15 @@ def named(*names: str, controls=("copy",)):
 
 def test_runs_that_share_only_controls_are_refused():
     names = ("one", "two")
-    assert compare.matched_systems(named("a"), named("b"), names) == {"a": "b", "copy": "copy"}
-    assert compare.matched_systems(named("a", "b"), named("b"), names) == {
+    assert comparable.matched_systems(named("a"), named("b"), names) == {"a": "b", "copy": "copy"}
+    assert comparable.matched_systems(named("a", "b"), named("b"), names) == {
         "b": "b",
         "copy": "copy",
     }
     for one, other in ((named("a", "b"), named("c")), (named("a"), named()), (named(), named())):
         with pytest.raises(UserError, match="no system in common"):
-            compare.matched_systems(one, other, names)
-    note = compare.unmatched_note(named("a", "b"), named("b", "c"), {"b": "b"})
+            comparable.matched_systems(one, other, names)
+    note = comparable.unmatched_note(named("a", "b"), named("b", "c"), {"b": "b"})
     assert note == "Not compared: only in the earlier run: a; only in the later run: c."
 
 
@@ -207,4 +207,4 @@ def test_settings_of_a_decoder_do_not_part_runs_of_files():
     mine = {"system softprompt-111": "file|sha256:abc", "decoding": {"num_beams": 4}}
     one = small(rows=small().rows[:2], provenance=mine)
     other = small(rows=small().rows[:2], provenance=mine | {"decoding": {"num_beams": 1}})
-    assert compare.blocking_differences(one, other) == {}
+    assert comparable.blocking_differences(one, other) == {}
