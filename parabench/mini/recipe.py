@@ -89,7 +89,8 @@ def training_stages() -> tuple[Stage, ...]:
         Stage("test set", 0, make_test_set),
         Stage("opt", 1700, make_base),
         Stage("opt-finetuned", 500, make_finetuned),
-        *(Stage(f"softprompt-{length}", 300, make_prompt) for length in (20, 111, 163)),
+        *(Stage(f"softprompt-{length}", 300, make_prompt) for length in (20, 59, 111, 143, 163)),
+        *(Stage(name, 150, make_prompt) for name in ("ptuning-20", "ptuning-mlp-20")),
         Stage("bart-paraphrase", 1500, make_paraphraser),
         Stage("bart-likelihood", 1200, make_likelihood),
     )
@@ -185,7 +186,9 @@ def make_finetuned(stage: Stage, watch: StepCallback) -> None:
 
 
 def make_prompt(stage: Stage, watch: StepCallback) -> None:
-    """A soft prompt in front of the frozen base, begun as rows of its most frequent words."""
+    """A soft prompt in front of the frozen base: rows begun as those of its most frequent words, or
+    the encoder that writes them, begun at random.
+    """
     setup = load_setup(parse_kind(stage.name), locate(str(MODELS / "opt")), Runtime())
     history = list[dict[str, Any]]()
 
@@ -195,7 +198,9 @@ def make_prompt(stage: Stage, watch: StepCallback) -> None:
         watch(log)
 
     pairs = Stream(lambda: language.paraphrase_pairs("train", seed=6))
-    train_in_memory(setup.objective, pairs, _config(stage, 0.03, 3072, weight_decay=0.0), note)
+    # One step of an encoder's weights moves every row that it writes.
+    rate = 0.03 if setup.kind.family == "softprompt" else 0.003
+    train_in_memory(setup.objective, pairs, _config(stage, rate, 3072, weight_decay=0.0), note)
     facts = {
         "seed": 0,
         "data": "the train split of the embedded language, seed 6",

@@ -19,7 +19,7 @@ def rows() -> list[list[str]]:
     """The cells of the table whose second column is ``command``."""
     table = PAGE.split("| you know | command | in Python |\n")[1].split("\n\n")[0]
     lines = table.splitlines()[1:]
-    return [re.split(r"(?<!\\\\)\|", line.strip("|")) for line in lines]
+    return [re.split(r"(?<!\\)\|", line.strip("|")) for line in lines]
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row[0].strip()[:30])
