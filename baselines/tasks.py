@@ -112,8 +112,8 @@ class TaskSystem:
 def source_fields(template: Template, source: str) -> Mapping[str, str]:
     """The fields of a record that ``source`` stands for.
 
-    Raises UserError where the template has several slots and the source is no JSON object of exactly
-    these.
+    Raises UserError where the template has several slots and the source is no JSON object of
+    exactly these.
     """
     slots = [name for name in template.fields if name != template.answer_field]
     if len(slots) == 1:

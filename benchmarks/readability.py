@@ -1,7 +1,8 @@
-"""How dense the code is: nodes a line, comments, docstrings, lengths (``python -m benchmarks.readability [PATH ...]``).
+"""How dense the code is: nodes a line, comments, docstrings, lengths (``python -m
+benchmarks.readability [PATH ...]``).
 
-A code line holds code: blank lines, comments and docstrings are left out. A node is an expression or a statement of
-the syntax tree, annotations included.
+A code line holds code: blank lines, comments and docstrings are left out. A node is an expression
+or a statement of the syntax tree, annotations included.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ def is_public(function: Function) -> bool:
 def named_parameters(function: Function) -> tuple[int, int]:
     """Parameters of a function, and those of them that its docstring names.
 
-    Only functions with three or more parameters count: with fewer, the first line of a docstring says it.
+    Only functions with three or more parameters count: with fewer, the first line of a docstring
+    says it.
     """
     given = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
     names = [

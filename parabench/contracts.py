@@ -1,4 +1,5 @@
-"""The contract between the core and its plug-ins: example, system, scorer, score, and all that is asked.
+"""The contract between the core and its plug-ins: example, system, scorer, score, and all that is
+asked.
 
 ``System`` and ``Scorer`` are what every plug-in is. What the core may ask beyond them is one
 optional Protocol each (``HasRole``, ``NamesModels``, …) with a function beside it that gives the
@@ -180,11 +181,11 @@ class BuildContext:
     """All that a builder of systems or scorers is handed; nothing is read from globals or the
     environment.
 
-    ``options`` is the suite's table for this plug-in (model paths, templates, layers). ``human_answers``
-    is, for each of ``sources``, what people wrote, one text a turn, for the control ``human``
-    alone; empty where there are no turns. ``key`` is what an endpoint asks for; it is never printed
-    and never written. ``models`` is where systems get their model from, so that one that several
-    stand on is loaded once.
+    ``options`` is the suite's table for this plug-in (model paths, templates, layers).
+    ``human_answers`` is, for each of ``sources``, what people wrote, one text a turn, for the
+    control ``human`` alone; empty where there are no turns. ``key`` is what an endpoint asks for;
+    it is never printed and never written. ``models`` is where systems get their model from, so that
+    one that several stand on is loaded once.
     """
 
     runtime: Runtime = Runtime()
@@ -203,8 +204,8 @@ class Paraphrase(NamedTuple):
     ``tokens`` are those read and written, where an endpoint charges for them. ``turns`` holds one
     text for each turn of a system that has another one in every turn, as people have; ``samples``
     all that ``Decoding.samples`` asks for, where those are several. ``text`` is then the first.
-    ``reason`` says why a row has no answer (a filter, a refusal); ``text`` is then empty, and the row
-    is counted as unanswered.
+    ``reason`` says why a row has no answer (a filter, a refusal); ``text`` is then empty, and the
+    row is counted as unanswered.
     """
 
     position: int
@@ -268,12 +269,16 @@ class Scorer(Protocol):
     def combine(self, statistics: Float[np.ndarray, "N K"]) -> Float[np.ndarray, " C"]: ...
 
 
-# What the core may ask beyond `System` and `Scorer`. A plug-in has each of these or has it not; none
-# is inherited. Facts are read by `getattr`, because a property may raise UserError, which is passed on.
+# What the core may ask beyond `System` and `Scorer`. A plug-in has each of these or has it not;
+# none
+# is inherited. Facts are read by `getattr`, because a property may raise UserError, which is passed
+# on.
 
 
 class HasRole(Protocol):
-    """A system that is a control: it is drawn apart, is not ranked, and columns are held against it."""
+    """A system that is a control: it is drawn apart, is not ranked, and columns are held against
+    it.
+    """
 
     @property
     def role(self) -> Role: ...

@@ -85,9 +85,10 @@ class Answers:
 class Labels:
     """Accuracy and macro F1 of labels, 0 to 100; case and spaces around a label do not count.
 
-    Statistics: a number for the right label, one for the label given, and whether they are the same.
-    Classes are the right labels that occur: what a model makes up is a miss of the right class, and
-    no class of its own (``f1_score(average="macro", labels=sorted(set(right)))`` of scikit-learn).
+    Statistics: a number for the right label, one for the label given, and whether they are the
+    same. Classes are the right labels that occur: what a model makes up is a miss of the right
+    class, and no class of its own (``f1_score(average="macro", labels=sorted(set(right)))`` of
+    scikit-learn).
     """
 
     columns: tuple[Column, ...] = (

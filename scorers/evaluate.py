@@ -193,7 +193,9 @@ def as_metric(scorer: Scorer) -> Any:
 
 
 def build(variant: str, setting: BuildContext) -> Scorer:
-    """Build ``evaluate:NAME``; options: ``field`` (which number of its result), ``better``, ``references``."""
+    """Build ``evaluate:NAME``; options: ``field`` (which number of its result), ``better``,
+    ``references``.
+    """
     if not variant:
         raise UserError(
             "use the scorer evaluate", "no metric named", mend="name one: --scorers evaluate:meteor"

@@ -121,7 +121,9 @@ def begin_ids(tokenizer: Any, begin: str, model: str) -> tuple[int, ...]:
 
 
 def build(variant: str, setting: BuildContext) -> Scorer:
-    """Build ``fluency``; options: ``model`` (folder or hub id of a decoder-only model), ``begin``."""
+    """Build ``fluency``; options: ``model`` (folder or hub id of a decoder-only model),
+    ``begin``.
+    """
     scorer_options.no_variant("fluency", variant)
     return Fluency(
         setting.runtime, **scorer_options.read_options("fluency", setting, model=str, begin=str)

@@ -35,7 +35,8 @@ class Rouge:
 
     rouge-score's own tokenizer keeps the letters a-z and digits alone. A reference that loses most
     of its letters by that is not read, and an example without another one is undefined, never a
-    number. ``tokenizer="unicode"`` keeps letters and digits of every script, ideographs one by one. Lin 2004; google-research/google-research, rouge.
+    number. ``tokenizer="unicode"`` keeps letters and digits of every script, ideographs one by one.
+    Lin 2004; google-research/google-research, rouge.
     """
 
     stemmer: bool = False

@@ -34,7 +34,8 @@ class Ter:
     """Corpus TER: edits over mean reference length, in percent; 0 is a perfect match and there is
     no upper end.
 
-    In texts of more than ``MAX_SHIFT_WORDS`` words a shift counts as the words it deletes and inserts.
+    In texts of more than ``MAX_SHIFT_WORDS`` words a shift counts as the words it deletes and
+    inserts.
 
     Snover et al. 2006; mjpost/sacrebleu.
     """

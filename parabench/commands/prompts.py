@@ -1,4 +1,6 @@
-"""The commands about soft prompts: adapters in and out, reading a prompt, one sentence at a time."""
+"""The commands about soft prompts: adapters in and out, reading a prompt, one sentence at a
+time.
+"""
 
 from __future__ import annotations
 

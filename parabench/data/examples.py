@@ -1,4 +1,6 @@
-"""The examples of a run: sampled, with equally many references each, in clusters of one sentence."""
+"""The examples of a run: sampled, with equally many references each, in clusters of one
+sentence.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,8 @@ class EvaluationSet:
     """Examples as they are scored, all with equally many references.
 
     ``dropped``: references left out so that all have equally many. ``omitted``: examples left out
-    because they had too few. ``fewest``: how many examples had no more references than are kept, and
-    the id of the first of them.
+    because they had too few. ``fewest``: how many examples had no more references than are kept,
+    and the id of the first of them.
     """
 
     examples: Sequence[Example]
@@ -153,7 +155,9 @@ def _mark(text: str) -> int:
 
 
 def _keep(example: Example, count: int, seed: int) -> Example:
-    """The example with ``count`` of its references, drawn by the seed and its id, in their order."""
+    """The example with ``count`` of its references, drawn by the seed and its id, in their
+    order.
+    """
     if len(example.references) == count:
         return example
     places = random.Random(f"{seed}-{example.id}").sample(range(len(example.references)), count)

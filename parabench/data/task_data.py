@@ -53,8 +53,8 @@ class TaskSplits:
 def phrasebank_records(source: Path, seed: int = PHRASEBANK_SEED) -> TaskSplits:
     """Sentiment records of Financial PhraseBank's ``Sentences_*Agree.txt`` (Malo et al. 2014).
 
-    Lines are ``sentence@label`` in ISO-8859-1; ``seed`` shuffles them before 80 % go to training and
-    the rest is halved. Raises UserError for a line of another form.
+    Lines are ``sentence@label`` in ISO-8859-1; ``seed`` shuffles them before 80 % go to training
+    and the rest is halved. Raises UserError for a line of another form.
     """
     lines = _read_text(source, "ISO-8859-1").split("\n")
     records = [
@@ -99,8 +99,8 @@ def assistant_records(folder: Path, seed: int = ASSISTANT_SEED) -> TaskSplits:
     """Intent and slot records of the assistant data (Liu et al. 2019), from one fold's csv files.
 
     ``folder`` is an unpacked ``NLU-Evaluation-Data``, or one with ``trainset`` and ``testset``.
-    Labels are ``"\\nIntent: …\\nSlots: name(words), …"``; half of the test set is validation. Raises
-    UserError where files or columns are missing.
+    Labels are ``"\\nIntent: …\\nSlots: name(words), …"``; half of the test set is validation.
+    Raises UserError where files or columns are missing.
     """
     fold = next((path for path in (folder / _ASSISTANT_FOLD, folder) if path.is_dir()), folder)
     trainset, testset = fold / "trainset", fold / "testset"

@@ -63,8 +63,8 @@ def decode_continuously(
     """Complete every row by greedy search or sampling.
 
     ``runtime.batch_size`` is the number of slots; where it is None, the number is halved whenever
-    memory runs out. Any id of ``eos`` ends a row, and so does what ``end`` finds. Raises UserError where a fixed number of slots,
-    or a single one, does not fit.
+    memory runs out. Any id of ``eos`` ends a row, and so does what ``end`` finds. Raises UserError
+    where a fixed number of slots, or a single one, does not fit.
     """
     if not rows:
         return

@@ -152,7 +152,8 @@ def _with_generate(
             _until_end(position, ids, eos, end) for position, ids in zip(batch, new, strict=True)
         ]
 
-    # As in decode_seq2seq, a sampled row goes alone. So does every row where the architecture counts
+    # As in decode_seq2seq, a sampled row goes alone. So does every row where the architecture
+    # counts
     # positions by itself: it would count the padding before a short prompt.
     takes_positions = "position_ids" in inspect.signature(model.forward).parameters
     alone = decoding.do_sample or not takes_positions

@@ -40,7 +40,8 @@ def transformers_generate(
     """New ids of each row, with the padding, without those of ``decoder_input_ids``.
 
     ``eos``: ids that end a row. ``pad``: id that fills ended rows. ``seed``: where rows are
-    sampled. ``end``: what ends the decoded text besides. ``inputs``: what the model's generate takes, such as ``inputs_embeds``.
+    sampled. ``end``: what ends the decoded text besides. ``inputs``: what the model's generate
+    takes, such as ``inputs_embeds``.
     """
     generator: Any = model
     begin = _given_ids(inputs)

@@ -1,8 +1,9 @@
-"""Source files of the three demonstration tasks, in the embedded language and their publishers' layouts.
+"""Source files of the three demonstration tasks, in the embedded language and their publishers'
+layouts.
 
 Financial PhraseBank's text file, SQuAD's JSON and the assistant data's csv files, so that the page
-``docs/tasks.md`` can be run from the first cell of NeMo's notebook on without a download. Every text
-is drawn from word lists with a seed; nothing is taken from the published data.
+``docs/tasks.md`` can be run from the first cell of NeMo's notebook on without a download. Every
+text is drawn from word lists with a seed; nothing is taken from the published data.
 """
 
 from __future__ import annotations

@@ -76,8 +76,8 @@ def save_adapter(
 ) -> Adapter:
     """Write an adapter into ``folder``, each file whole or not at all, and return it.
 
-    ``facts`` get the checksum of the tensor file; ``state`` are further tensors for resuming. Raises
-    UserError where ``prompt`` is not of the size that template and base say.
+    ``facts`` get the checksum of the tensor file; ``state`` are further tensors for resuming.
+    Raises UserError where ``prompt`` is not of the size that template and base say.
     """
     prompt = prompt.detach().to("cpu", torch.float32).contiguous()
     _check_prompt(folder, prompt, facts)
@@ -97,8 +97,8 @@ def save_adapter(
 def load_adapter(folder: Path, base: Checkpoint | None = None) -> Adapter:
     """Read and verify the adapter in ``folder``; with ``base``, refuse one made for another model.
 
-    Raises UserError for missing, damaged or inconsistent files: checksum, key, shape, width, numbers
-    that are not finite.
+    Raises UserError for missing, damaged or inconsistent files: checksum, key, shape, width,
+    numbers that are not finite.
     """
     facts = read_adapter_facts(folder)
     config = read_peft_config(folder)
@@ -134,8 +134,8 @@ def check_fit(adapter: Adapter, model: nn.Module) -> None:
 def check_base(folder: Path, made_for: BaseIdentity, given: Checkpoint) -> None:
     """Refuse, with UserError, another model than the one a prompt was made for.
 
-    ``folder`` names the prompt in the error. Where no digest was recorded in ``made_for``, any model
-    passes.
+    ``folder`` names the prompt in the error. Where no digest was recorded in ``made_for``, any
+    model passes.
     """
     if made_for.digest is None or made_for.digest == given.digest:
         return

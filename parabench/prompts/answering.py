@@ -1,7 +1,8 @@
 """Answers to the records of several tasks in mixed batches, each row equal to the row alone.
 
-Prompts of different lengths share a batch, as in NeMo's ``MegatronGPTPromptLearningModel.generate``;
-unlike there, every record has an answer or a reason, under its id.
+Prompts of different lengths share a batch, as in NeMo's
+``MegatronGPTPromptLearningModel.generate``; unlike there, every record has an answer or a reason,
+under its id.
 """
 
 from __future__ import annotations
@@ -125,9 +126,9 @@ def _groups(
 ) -> Iterator[tuple[int, list[_Query]]]:
     """Rows that may be decoded in one call, with the limit of new tokens of the call.
 
-    A row that is decoded further than its own limit is cut afterwards: what it wrote until then does
-    not depend on the limit. Beam search does depend on it, and a long prompt may have no room for
-    another task's limit, so these are decoded under their own.
+    A row that is decoded further than its own limit is cut afterwards: what it wrote until then
+    does not depend on the limit. Beam search does depend on it, and a long prompt may have no room
+    for another task's limit, so these are decoded under their own.
     """
     if not queries:
         return

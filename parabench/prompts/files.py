@@ -53,7 +53,9 @@ def to_json_bytes(content: Mapping[str, Any]) -> bytes:
 
 
 def with_checksums(content: Mapping[str, Any], **files: bytes) -> dict[str, Any]:
-    """The content with ``checksums``: the SHA-256 of itself, as ``facts``, and of each of ``files``."""
+    """The content with ``checksums``: the SHA-256 of itself, as ``facts``, and of each of
+    ``files``.
+    """
     parts = {"facts": to_json_bytes(content), **files}
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in parts.items()}
     return {**content, "checksums": digests}

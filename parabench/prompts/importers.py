@@ -59,7 +59,8 @@ def read_own_adapter(source: Path) -> Adapter | None:
 def read_foreign_prompt(source: Path, task: str) -> ForeignPrompt:
     """The prompt in a file or folder of another tool; ``task`` names one of a NeMo table's several.
 
-    Raises UserError where ``source`` is missing, of no known kind, damaged, or holds something else.
+    Raises UserError where ``source`` is missing, of no known kind, damaged, or holds something
+    else.
     """
     known = ("PEFT folder", ".nemo", ".ckpt", ".safetensors")
     if source.is_dir():

@@ -31,8 +31,8 @@ PEFT_CONFIG_FILE, PEFT_TENSOR_FILE, PEFT_TENSOR_KEY = (
 def peft_config(facts: AdapterFacts) -> dict[str, Any]:
     """The ``adapter_config.json`` of huggingface/peft 0.21.
 
-    Its initialisation is RANDOM, so that loading needs no tokenizer. Prompts of the encoders that PEFT lacks (tpmlp, MLPs that are not of three layers) are prompt
-    tuning to it.
+    Its initialisation is RANDOM, so that loading needs no tokenizer. Prompts of the encoders that
+    PEFT lacks (tpmlp, MLPs that are not of three layers) are prompt tuning to it.
     """
     base, encoder = facts.base, facts.encoder
     common = {

@@ -1,4 +1,6 @@
-"""Rendering: from a template and a record to token ids, where id ``-1-k`` is row k of the prompt."""
+"""Rendering: from a template and a record to token ids, where id ``-1-k`` is row k of the
+prompt.
+"""
 
 from __future__ import annotations
 

@@ -26,7 +26,8 @@ def save_snapshot(folder: Path, step: int, prompt: Float[Tensor, "P H"]) -> None
 
 
 def read_snapshots(folder: Path) -> list[tuple[int, Float[Tensor, "P H"]]]:
-    """The snapshots of an adapter's folder in order, with their steps, up to the step that was kept.
+    """The snapshots of an adapter's folder in order, with their steps, up to the step that was
+    kept.
 
     Raises UserError for a damaged one.
     """

@@ -56,7 +56,9 @@ PENDING_FACTS_FILE = "prompt_table.next.json"
 
 @dataclass(frozen=True, eq=False)
 class TaskTable:
-    """Prompts ``[P, H]`` by task name, with their templates in the same order, for one base model."""
+    """Prompts ``[P, H]`` by task name, with their templates in the same order, for one base
+    model.
+    """
 
     base: BaseIdentity
     templates: tuple[Template, ...]
@@ -178,7 +180,9 @@ def merge_tables(tables: Sequence[TaskTable]) -> TaskTable:
 
 
 def without_prompts(table: TaskTable) -> TaskTable:
-    """The same tasks with no virtual tokens: what the frozen model answers by itself (zero-shot)."""
+    """The same tasks with no virtual tokens: what the frozen model answers by itself
+    (zero-shot).
+    """
     plain = tuple(
         replace(
             template,

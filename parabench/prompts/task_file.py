@@ -3,8 +3,8 @@
 The shape is that of NeMo's notebook ``Multitask_Prompt_and_PTuning.ipynb``: a list of tables with
 ``taskname``, ``prompt_template``, ``total_virtual_tokens``, ``virtual_token_splits`` and
 ``truncate_field``; ``answer_field``, ``answer_only_loss``, ``stop`` and ``max_new_tokens`` may be
-left out. In TOML each table is headed ``[[task]]``; in YAML and JSON the list may stand by itself or
-under ``task_templates``, as in NeMo's configuration files.
+left out. In TOML each table is headed ``[[task]]``; in YAML and JSON the list may stand by itself
+or under ``task_templates``, as in NeMo's configuration files.
 """
 
 from __future__ import annotations

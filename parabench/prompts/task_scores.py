@@ -28,8 +28,8 @@ from parabench.store.files import read_bytes, write_atomically
 class TaskScore:
     """One column of one task: value and 95 % bootstrap interval over ``answered`` records.
 
-    ``missing`` counts records without an answer, which no column counts. ``p`` is that of the paired
-    test against the other answers, where there are such.
+    ``missing`` counts records without an answer, which no column counts. ``p`` is that of the
+    paired test against the other answers, where there are such.
     """
 
     taskname: str

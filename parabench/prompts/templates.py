@@ -85,8 +85,8 @@ class Template:
     def answer_prefix(self) -> str:
         """The spaces before the answer's slot.
 
-        They are tokenised with the answer, so that its first word keeps its own token: in byte-level
-        BPE a word with a space before it is another token than the word alone.
+        They are tokenised with the answer, so that its first word keeps its own token: in
+        byte-level BPE a word with a space before it is another token than the word alone.
         """
         if self.answer_field is None:
             return ""

@@ -78,7 +78,8 @@ def _missing(name: str, own: Sequence[Path], folders: Sequence[Path]) -> UserErr
 
 
 def find_model(name: str, suite_model: str) -> TrainedFiles:
-    """The model of the system ``name``: the user's own, or the ``suite_model`` (a folder or hub id).
+    """The model of the system ``name``: the user's own, or the ``suite_model`` (a folder or hub
+    id).
 
     The user's own has to be of the suite's architecture and sizes, where the suite's can be read
     here.

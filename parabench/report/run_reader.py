@@ -24,9 +24,8 @@ from parabench.store.seal import check_seal
 def load_results(folder: Path, max_texts: int | None = None) -> RunResults:
     """Read a run folder, with the texts of at most ``max_texts`` examples (None: of all).
 
-    Raises:
-        UserError: where the folder is no run, or is not as it was sealed, or where a scorer measured systems
-            under different settings.
+    Raises: UserError: where the folder is no run, or is not as it was sealed, or where a scorer
+    measured systems under different settings.
     """
     facts = _facts(folder)
     check_seal(folder)

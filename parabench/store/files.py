@@ -128,8 +128,8 @@ def sync_folder(folder: Path) -> None:
 def refuse_links(folder: Path, names: Iterable[str]) -> None:
     """Raise UserError where one of these names in a folder is a symbolic link.
 
-    The folder itself may be reached by one, as on a cluster whose scratch is linked into a home; but
-    what a link inside it points to, nobody said that a run may write.
+    The folder itself may be reached by one, as on a cluster whose scratch is linked into a home;
+    but what a link inside it points to, nobody said that a run may write.
     """
     for name in names:
         if (folder / name).is_symlink():

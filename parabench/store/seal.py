@@ -1,8 +1,9 @@
-"""The seal of a run folder: digests of everything that a reader may believe, and whether it fits together.
+"""The seal of a run folder: digests of everything that a reader may believe, and whether it fits
+together.
 
 ``manifest.json`` holds, for each file, its SHA-256, its bytes and, for logs, its records: under
-``files`` what the run is made of, under ``reports`` the tables and the page made from that. A folder
-sealed before tables were part of it has no ``reports``; then nothing is said about them.
+``files`` what the run is made of, under ``reports`` the tables and the page made from that. A
+folder sealed before tables were part of it has no ``reports``; then nothing is said about them.
 """
 
 from __future__ import annotations
@@ -145,7 +146,9 @@ def _other_ids(folder: Path, path: Path, contents: LogContents, ids: Sequence[st
 
 
 def _digests_of_texts(contents: LogContents, ids: Sequence[str], samples: int) -> set[str]:
-    """The digests that statistics of these predictions may name: of the texts, and of the samples."""
+    """The digests that statistics of these predictions may name: of the texts, and of the
+    samples.
+    """
     order = sorted_positions(ids)
     # A scorer that compares samples is given other texts of a record than all others are.
     kinds = {0, samples} if samples > 1 else {0}
@@ -227,8 +230,8 @@ def _reports(folder: Path) -> dict[str, Any]:
 
 
 def _entry(folder: Path, name: str) -> dict[str, Any]:
-    """What the manifest says of a file: bytes and SHA-256; of a log its records, and how many have no
-    value for which reason.
+    """What the manifest says of a file: bytes and SHA-256; of a log its records, and how many have
+    no value for which reason.
     """
     path = folder / name
     entry = _digest(path)

@@ -47,8 +47,8 @@ def preset_initialiser(kind: TrainingKind, preset: str | None) -> str | None:
 def make_config(kind: TrainingKind, preset: str | None = None, **given: Any) -> TrainingConfig:
     """Settings of a training: the defaults of ``kind``, then the ``preset``, then those ``given``.
 
-    ``given`` are fields of TrainingConfig, and ``batch_size``; None is "not given". Raises UserError
-    for an unknown preset, and for values with which nothing would be trained.
+    ``given`` are fields of TrainingConfig, and ``batch_size``; None is "not given". Raises
+    UserError for an unknown preset, and for values with which nothing would be trained.
     """
     if preset is not None and preset not in TRAINING_PRESETS:
         raise UserError(f"use the preset {preset!r}", "no such preset", list(TRAINING_PRESETS))

@@ -1,7 +1,8 @@
 """Resumable training in one folder: however often it is stopped, it ends the same.
 
 ``last.safetensors`` is the newest checkpoint, ``best.safetensors`` the one with the lowest
-validation loss, ``log.jsonl`` the loss log, ``spec.json`` the settings (others are refused), ``finished.json`` the outcome, once nothing is left to do.
+validation loss, ``log.jsonl`` the loss log, ``spec.json`` the settings (others are refused),
+``finished.json`` the outcome, once nothing is left to do.
 """
 
 from __future__ import annotations

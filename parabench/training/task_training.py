@@ -114,8 +114,8 @@ def check_task_training(training: TaskTraining) -> None:
     """Refuse, with UserError, what cannot be trained, before any model is loaded.
 
     Beside the rules of ``plan_new_tasks``: a method or an initialiser that does not go with the
-    other settings, p-tuned tasks of unequal numbers of virtual tokens (they share an encoder: NeMo's
-    rule), tasks without virtual tokens, and tasks without a record to learn from.
+    other settings, p-tuned tasks of unequal numbers of virtual tokens (they share an encoder:
+    NeMo's rule), tasks without virtual tokens, and tasks without a record to learn from.
     """
     if training.method not in ("prompt", "ptuning"):
         raise UserError(f"train by the method {training.method!r}", "", ("prompt", "ptuning"))
@@ -144,9 +144,9 @@ def train_tasks(
 
     A training that is done is not touched; one that was stopped goes on. ``watch`` is called after
     every update and ``report`` after every validation; ``ranks`` are the processes that share the
-    work; ``stop`` ends it after an update. Raises UserError where ``check_task_training`` does, for a
-    table of another base model, and where no record of a task fits the model; TrainingStopped where
-    it was asked to stop.
+    work; ``stop`` ends it after an update. Raises UserError where ``check_task_training`` does, for
+    a table of another base model, and where no record of a task fits the model; TrainingStopped
+    where it was asked to stop.
     """
     check_task_training(training)
     _check_table(training)

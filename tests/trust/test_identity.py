@@ -180,7 +180,8 @@ def test_the_mutants_cover_what_is_declared_identity():
         *CLASSES[Decoding]["identity"],
         *CLASSES[Normaliser]["identity"],
     }
-    # min_references acts through the examples that it leaves, whose fingerprint is the mutant "data".
+    # min_references acts through the examples that it leaves, whose fingerprint is the mutant
+    # "data".
     assert (
         set(REQUESTS) | {"suite", "device", "data", "min_references"}
         == CLASSES[RunRequest]["identity"] | CLASSES[RunRequest]["content"]
