@@ -50,7 +50,7 @@ def token_f1(answer: str, reference: str) -> float:
 class Answers:
     """Exact match and token F1 as SQuAD counts them, the best over the references, 0 to 100.
 
-    Statistics: exact match and F1, each 0 to 1. Rajpurkar et al. 2018, "Know What You Don't Know".
+    Statistics: exact match and F1, each 0 to 1, and one. Rajpurkar et al. 2018, "Know What You Don't Know".
     """
 
     columns: tuple[Column, ...] = (
@@ -64,21 +64,24 @@ class Answers:
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
-    ) -> Float[np.ndarray, "N 2"]:
-        """One row of exact match and F1 per example; UserError where one has no reference."""
+    ) -> Float[np.ndarray, "N 3"]:
+        """One row of exact match, F1 and one per example; UserError where one has no reference."""
         need_references("answers", examples)
-        statistics = np.empty((len(examples), 2))
+        statistics = np.empty((len(examples), 3))
         for place, (example, text) in enumerate(zip(examples, texts, strict=True)):
             given = normalise_answer(text)
             wanted = [normalise_answer(reference) for reference in example.references]
             f1 = max(token_f1(text, reference) for reference in example.references)
-            statistics[place] = given in wanted, f1
+            statistics[place] = given in wanted, f1, 1
         return statistics
 
     @additive
-    def combine(self, statistics: Float[np.ndarray, "*draws N 2"]) -> Float[np.ndarray, "*draws C"]:
-        """The means in percent."""
-        return 100 * statistics.mean(axis=-2)
+    def combine(self, statistics: Float[np.ndarray, "*draws N 3"]) -> Float[np.ndarray, "*draws C"]:
+        """The means in percent; NaN for no rows."""
+        # Rows are counted by their last number: a resampled sum has no rows left to count.
+        sums = statistics.sum(axis=-2)
+        with np.errstate(invalid="ignore"):
+            return 100 * sums[..., :2] / sums[..., 2:]
 
 
 @dataclass(frozen=True)

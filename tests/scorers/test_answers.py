@@ -12,6 +12,7 @@ import pytest
 
 from parabench import registry
 from parabench.contracts import Example, UserError
+from parabench.stats.significance import interval
 from tests.support.worlds import SETTING
 
 
@@ -188,3 +189,14 @@ def test_rows_do_not_depend_on_their_neighbours(name):
         np.testing.assert_array_equal(together[place : place + 1], alone)
     with pytest.raises(UserError, match="no references"):
         made.measure([Example("x", "source", ())], ["y"])
+
+
+@pytest.mark.parametrize("name", ["answers", "labels", "intent-slot"])
+def test_an_interval_holds_its_value(name):
+    """Additive or not, resampled rows are combined as rows are."""
+    made, references = scorer(name), FRAMES * 20
+    texts = [text if place % 3 else "x" for place, text in enumerate(references)]
+    statistics = made.measure(examples(*references), texts)
+    values = made.combine(statistics)
+    low, high = interval(made.combine, statistics, seed=0)
+    assert ((low <= values) & (values <= high)).all()
