@@ -245,7 +245,7 @@ def _named(
             skipped.count("half a character", number)
             continue
         score = _json_number(record.get(columns.score)) if columns.score else None
-        yield CorpusRow(number, text, tuple(several), score)
+        yield CorpusRow(number, str(text), tuple(several), score)
 
 
 def _json_number(value: Any) -> float:

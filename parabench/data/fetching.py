@@ -187,7 +187,8 @@ def _validator_file(part: Path) -> Path:
 
 def _is_whole(error: HTTPError, have: int) -> bool:
     """Whether a server that has nothing behind ``have`` bytes says that these are all."""
-    sizes = re.fullmatch(r"bytes \*/(\d+)", str((error.headers or {}).get("Content-Range", "")))
+    told = error.headers.get("Content-Range", "") if error.headers else ""
+    sizes = re.fullmatch(r"bytes \*/(\d+)", str(told))
     return sizes is None or int(sizes[1]) == have
 
 

@@ -169,7 +169,8 @@ def _padded_inputs(
 
     Raises UserError where a prompt has virtual tokens all the same.
     """
-    parameters = inspect.signature(model.prepare_inputs_for_generation).parameters
+    prepare: Any = model.prepare_inputs_for_generation
+    parameters = inspect.signature(prepare).parameters
     if "inputs_embeds" in parameters or model.config.is_encoder_decoder:
         padded, mask = pad_rows([embed(model, [row]) for row in rows], 0.0, left=True)
         return {"inputs_embeds": padded, "attention_mask": mask}

@@ -95,7 +95,7 @@ def run_packed(
         begins = [prefixes.spans[prefix] for prefix in prefix_index]
     plan = PackedPlan(lengths, begins, prefixes, store, model.device)
     # a token's position counts the row's own prefix, wherever that lies in the cache
-    positions = []
+    positions: list[int] = []
     for begin, length in zip(begins, lengths, strict=True):
         positions += range(len(begin), len(begin) + length)
     result = forward_flat(model, plan, positions, keep, inputs_embeds=embed(model, rows)[None])

@@ -158,8 +158,9 @@ def _decode(
         for done in batch:
             query = queries[done.position]
             ended = done.finished and len(done.ids) < query.limit
-            text = tokenizer.decode(list(done.ids[: query.limit]), skip_special_tokens=True)
-            text, stopped = cut_at_stop(text, query.template.stop)
+            ids = list(done.ids[: query.limit])
+            decoded = str(tokenizer.decode(ids, skip_special_tokens=True))
+            text, stopped = cut_at_stop(decoded, query.template.stop)
             record = query.record
             answer = TaskAnswer(
                 record.id, record.taskname, text.strip(), ended or stopped, query.cut

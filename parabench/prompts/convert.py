@@ -93,7 +93,8 @@ def import_tasks(
     own = read_own_adapter(source)
     if own:
         adapters.check_base(source, own.facts.base, base)
-        prompt, known = own.prompt, own.facts.template
+        known: Template | None = own.facts.template
+        prompt = own.prompt
     else:
         found = read_foreign_prompt(source, task)
         check_made_for(source, found, given)

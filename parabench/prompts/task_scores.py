@@ -91,7 +91,7 @@ def read_truth(
     found = []
     for number, content in read_objects(path):
         where = f"{path.name}:{number}"
-        task = content.get("taskname") if isinstance(content, Mapping) else None
+        task = str(content.get("taskname")) if isinstance(content, Mapping) else ""
         name = templates[task].answer_field if task in templates else None
         if not isinstance(content, Mapping) or task not in templates:
             check_record(content, where, templates, training=True)

@@ -272,8 +272,10 @@ class _HeadNLL(torch.autograd.Function):
         gradients: list[Tensor | None] = []
         inputs = (hidden, weight, bias)
         for tensor, needed in zip(inputs, ctx.needs_input_grad, strict=False):
-            absent = tensor is None or not needed
-            gradients.append(None if absent else torch.zeros_like(tensor))
+            if tensor is None or not needed:
+                gradients.append(None)
+            else:
+                gradients.append(torch.zeros_like(tensor))
         total = torch.zeros((), device=hidden.device)
         size = max(1, _CHUNK_ELEMENTS[hidden.device.type] // len(weight))
         for start in range(0, len(targets), size):
