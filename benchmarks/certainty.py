@@ -170,7 +170,8 @@ def intervals() -> Iterator[tuple[str, float]]:
     yield "the same, by clusters", coverage(mean, clustered, 0.0, NAMES)
     for seeds in (1, 3, 5):
         yield (
-            f"mean over {seeds} training seed{'s' * (seeds > 1)}, whose spread is twice the error of 200 examples",
+            f"mean over {seeds} training seed{'s' * (seeds > 1)}, "
+            "whose spread is twice the error of 200 examples",
             coverage(mean, trained(seeds, 2 / np.sqrt(200)), 0.0, None),
         )
 
@@ -180,8 +181,10 @@ def main() -> None:
     _, busy = speed()
     print(f"""# Do the intervals and tests keep what they promise?
 
-Made by `python -m benchmarks.certainty` on two CPU cores: Python {platform.python_version()}, numpy {version("numpy")}.
-{TRIALS:,} simulated truths a line, {DRAWS} draws each; the standard error of a share near 5 % is 0.7 points.
+Made by `python -m benchmarks.certainty` on two CPU cores: \
+Python {platform.python_version()}, numpy {version("numpy")}.
+{TRIALS:,} simulated truths a line, {DRAWS} draws each; \
+the standard error of a share near 5 % is 0.7 points.
 
 ## False positives of the paired test at a nominal 5 %
 
@@ -197,13 +200,16 @@ Made by `python -m benchmarks.certainty` on two CPU cores: Python {platform.pyth
     for name, share in intervals():
         print(f"| {name} | {100 * share:.1f} % |")
     print(f"""
-BLEU of paraphrases this free rests on few matching four-grams, and its percentile interval is a little too narrow. A
-bootstrap over three or five seeds is too narrow, as any bootstrap of so few is, but no longer blind to them; a row of
+BLEU of paraphrases this free rests on few matching four-grams, and its percentile interval \
+is a little too narrow. A
+bootstrap over three or five seeds is too narrow, as any bootstrap of so few is, \
+but no longer blind to them; a row of
 one seed is marked for that reason.
 
 ## Speed
 
-All intervals, all differences with their intervals and smallest detectable size, and all paired tests of 10 systems x
+All intervals, all differences with their intervals and smallest detectable size, \
+and all paired tests of 10 systems x
 30 columns x 2,000 examples x 10,000 draws: {busy:.1f} s of one core.""")
 
 

@@ -40,7 +40,8 @@ def main(arguments: list[str]) -> None:
         print(json.dumps(cell(chosen, *chosen.do)))
         return
     print(
-        "| | foretold | real | times | memory foretold | real |\n| --- | ---: | ---: | ---: | ---: | ---: |"
+        "| | foretold | real | times | memory foretold | real |\n"
+        "| --- | ---: | ---: | ---: | ---: | ---: |"
     )
     with tempfile.TemporaryDirectory() as folder:
         again = [*arguments, "--output", folder]

@@ -46,7 +46,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--system", default="copy", help="who answers in a run (default copy)")
     chosen = parser.parse_args(arguments)
     print(
-        "| rows | peak memory | without pages of files | processor time |\n| ---: | ---: | ---: | ---: |"
+        "| rows | peak memory | without pages of files | processor time |\n"
+        "| ---: | ---: | ---: | ---: |"
     )
     for count in chosen.rows:
         with tempfile.TemporaryDirectory() as name:

@@ -172,7 +172,8 @@ def compare(result: Result, expected: np.ndarray) -> str:
     output, tolerance = result.output, result.contender.tolerance
     if output.shape != expected.shape:
         raise SystemExit(
-            f"{result.contender.name}: another shape of results: {output.shape}, not {expected.shape}"
+            f"{result.contender.name}: another shape of results: "
+            f"{output.shape}, not {expected.shape}"
         )
     if tolerance is None:
         return f"{int((output == expected).all(axis=1).sum())} of {len(expected)} rows equal"
@@ -221,4 +222,5 @@ def _processor() -> str:
     features = [
         flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f" {flag} " in text
     ]
-    return f"{name[1] if name else platform.machine()} ({', '.join(features)}), {multiprocessing.cpu_count()} cores"
+    model = name[1] if name else platform.machine()
+    return f"{model} ({', '.join(features)}), {multiprocessing.cpu_count()} cores"

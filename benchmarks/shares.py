@@ -47,9 +47,8 @@ def table(rounds: int, threads: int) -> str:
     lines = [
         "## where the time goes",
         f"A product of {SIDE} by {SIDE} by {SIDE} runs at {best:.0f} GFLOP/s here, in fp32.",
-        "| work | products with weights | at GFLOP/s | attention | moving | the rest | could be at most |\n"
-        + "|---" * 7
-        + "|",
+        "| work | products with weights | at GFLOP/s | attention | moving "
+        "| the rest | could be at most |\n" + "|---" * 7 + "|",
     ]
     for name, work in works():
         share, rate = shares(work)
@@ -58,7 +57,8 @@ def table(rounds: int, threads: int) -> str:
             f"{100 * each:.0f} %" for each in (*share.values(), 1 - sum(share.values()))
         )
         lines[-1] += (
-            f"\n| {name} | {products} | {rate:.0f} | {attention} | {moving} | {rest} | {most:.2f} x |"
+            f"\n| {name} | {products} | {rate:.0f} | {attention} | {moving} "
+            f"| {rest} | {most:.2f} x |"
         )
     return "\n\n".join(lines)
 

@@ -52,9 +52,8 @@ def table(rounds: int, threads: int) -> str:
         seconds = _timed(processes, rounds)
     lines = ["## startup", "", "| command | seconds | heavy packages loaded |", "|---|---|---|"]
     for name, each in seconds.items():
-        lines.append(
-            f"| {name} | {statistics.median(each):.2f} | {', '.join(found.get(name, ())) or 'none'} |"
-        )
+        packages_loaded = ", ".join(found.get(name, ())) or "none"
+        lines.append(f"| {name} | {statistics.median(each):.2f} | {packages_loaded} |")
     for name, packages in found.items():
         if set(packages) & set(MODELS):
             raise SystemExit(f"{name} loads {', '.join(packages)}")

@@ -81,7 +81,8 @@ def table(results: Results) -> str:
         memory = ten.memory / one.memory
         kept = _mark(times <= 10.5 and memory <= 1.1)
         lines.append(
-            f"| {title} | itself | <= 10.5 x time, <= 1.1 x memory | {times:.2f} x, {memory:.2f} x | {kept} |"
+            f"| {title} | itself | <= 10.5 x time, <= 1.1 x memory "
+            f"| {times:.2f} x, {memory:.2f} x | {kept} |"
         )
     return "\n".join(lines)
 

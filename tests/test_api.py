@@ -81,6 +81,9 @@ def test_a_bad_record_is_refused_with_its_number(tmp_path) -> None:
 
 
 def test_importing_parabench_loads_nothing_heavy() -> None:
-    code = "import sys, parabench; print(sorted({'torch', 'numpy', 'pandas', 'pydantic'} & set(sys.modules)))"
+    code = (
+        "import sys, parabench; "
+        "print(sorted({'torch', 'numpy', 'pandas', 'pydantic'} & set(sys.modules)))"
+    )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -58,8 +58,9 @@ LAYERS: tuple[dict[str, str], ...] = (
             "task_training tasks tracking trials validation"
         ),
         "report": (
-            "assemble board card cells comparable compare comparisons exports index latex leaderboard notes page "
-            "pagedata published results run_reader sample_browser terminal truncation verdict"
+            "assemble board card cells comparable compare comparisons exports index latex "
+            "leaderboard notes page pagedata published results run_reader sample_browser terminal "
+            "truncation verdict"
         ),
         "baselines": (
             "causal controls endpoint exchange options replies samples sentinels seq2seq tasks vllm"
@@ -67,14 +68,15 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {
         "prompts": (
-            "adapters answering convert encoders facts files importers initialisers nemo peft_format "
-            "records rendering snapshots soft table task_file task_scores templates trained validation"
+            "adapters answering convert encoders facts files importers initialisers nemo "
+            "peft_format records rendering snapshots soft table task_file task_scores templates "
+            "trained validation"
         ),
         "suites": "lock suite",
         "scorers": (
-            "aggregation answers bartscore bertibleu bertscore bleu chrf diagnostics divergence edits "
-            "evaluate fluency ibleu intentslot matching nli overlap parallel paraphraseopt parascore "
-            "pretrained rouge sari scorer_options segment selfbleu ter"
+            "aggregation answers bartscore bertibleu bertscore bleu chrf diagnostics divergence "
+            "edits evaluate fluency ibleu intentslot matching nli overlap parallel paraphraseopt "
+            "parascore pretrained rouge sari scorer_options segment selfbleu ter"
         ),
     },
     {
@@ -87,8 +89,8 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {
         "inference": (
-            "attention batching continuous_batching decode_step decoding end_of_text generation kv_cache likelihood "
-            "packed_bart packed_forward prefix_attention prompt_ids sampling"
+            "attention batching continuous_batching decode_step decoding end_of_text generation "
+            "kv_cache likelihood packed_bart packed_forward prefix_attention prompt_ids sampling"
         ),
         "store": "blocks files index log positions records run_folder seal tables",
         "stats": "arrays clusters leave_one_out seeds significance streaming undefined validity",

@@ -69,7 +69,8 @@ def world(tmp_path_factory) -> Path:
     (folder / "before").write_bytes(prompts_of(folder / "table"))
     call(
         "train", folder / "table", *common, "--records", data / "squad_train.jsonl",
-        "--dev-records", data / "squad_val.jsonl", "--method", "prompt", "--existing", "sentiment,intent_and_slot",
+        "--dev-records", data / "squad_val.jsonl", "--method", "prompt",
+        "--existing", "sentiment,intent_and_slot",
     )  # fmt: skip
     return folder
 

@@ -77,8 +77,11 @@ def test_digits_of_a_source_come_back_as_digits_or_words():
     """A number is not lost: where a source has digits, each reference has some, or as many words
     for numbers.
     """
-    said = "one two three four five six seven eight nine ten eleven twelve dozen teen twenty thirty forty fifty sixty"
-    said += " ninety hundred thousand fifth third quarter half noon noughties seventies fortnight trio pair percent both"
+    said = (
+        "one two three four five six seven eight nine ten eleven twelve dozen teen "
+        "twenty thirty forty fifty sixty ninety hundred thousand fifth third quarter half "
+        "noon noughties seventies fortnight trio pair percent both"
+    )
     numbers = said.split()
     for row in ROWS:
         if any(letter.isdigit() for letter in row["source"]):

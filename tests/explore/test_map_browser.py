@@ -60,7 +60,10 @@ def test_zooming_moving_and_back(browser, tmp_path):
     assert tab.evaluate("view.x") > whole["x"]
     box = tab.locator("#canvas").bounding_box()
     tab.mouse.move(box["x"] + 200, box["y"] + 100)
-    fixed = "[view.x + (200 - canvas.clientWidth / 2) / view.scale, view.y - (100 - canvas.clientHeight / 2) / view.scale]"
+    fixed = (
+        "[view.x + (200 - canvas.clientWidth / 2) / view.scale, "
+        "view.y - (100 - canvas.clientHeight / 2) / view.scale]"
+    )
     before = tab.evaluate(fixed)
     tab.mouse.wheel(0, -200)
     tab.wait_for_function(f"view.scale > {1.6 * whole['scale']}")

@@ -37,13 +37,16 @@ COLUMNS = ("injected", "recovered", "acknowledged records lost", "final files di
 def main() -> None:
     print("# Reliability: figures\n")
     print(
-        "Made in one go by `tests/faults/figures.py`, `tests/trust/counts.py` and `tests/faults/guards.py`, on"
+        "Made in one go by `tests/faults/figures.py`, `tests/trust/counts.py` "
+        "and `tests/faults/guards.py`, on"
     )
     print(
-        f"two CPU cores and a real disk, Python {platform.python_version()}; docs/reliability.md explains each row."
+        f"two CPU cores and a real disk, Python {platform.python_version()}; "
+        "docs/reliability.md explains each row."
     )
     print(
-        "Final files are compared with those of an undisturbed run byte for byte, so no record is in them twice.\n"
+        "Final files are compared with those of an undisturbed run byte for byte, "
+        "so no record is in them twice.\n"
     )
     print(f"| fault | {' | '.join(COLUMNS)} | wrong in any other way |")
     print(f"| --- |{' ---: |' * (len(COLUMNS) + 1)}")

@@ -172,7 +172,8 @@ def measured(say: Callable[[str], object], cases: Any = CASES) -> None:
         runner.run_plan(planned(world, base / "alone"))
         alone = digests(base / "alone")
         say(
-            "| case | runs | lost | duplicated | files different | ended by another command | noticed after, longest |"
+            "| case | runs | lost | duplicated | files different "
+            "| ended by another command | noticed after, longest |"
         )
         say("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
         for number, (title, size, victim, how, points) in enumerate(cases):

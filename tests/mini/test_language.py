@@ -32,7 +32,8 @@ OPERATIONS = {
 PROGRAM = """
 from itertools import islice
 from parabench.mini import documents, language
-print(list(language.example_triples("dev", 20, seed=3)), list(islice(language.paraphrase_pairs("train", 3), 20)))
+print(list(language.example_triples("dev", 20, seed=3)), \
+list(islice(language.paraphrase_pairs("train", 3), 20)))
 print(list(islice(documents.pretraining_documents(3), 20)))
 """
 

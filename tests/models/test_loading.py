@@ -148,7 +148,10 @@ def test_devices_and_dtypes_that_are_not_there(
 
 
 def test_finding_a_checkpoint_loads_no_torch(folder: Path) -> None:
-    code = f"import sys; from parabench.models.loading import locate; locate({str(folder)!r}); print(*sys.modules)"
+    code = (
+        "import sys; from parabench.models.loading import locate; "
+        f"locate({str(folder)!r}); print(*sys.modules)"
+    )
     modules = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()

@@ -186,7 +186,9 @@ GOOD = {
         ),
         (
             {
-                "prompt_template": "<|VIRTUAL_PROMPT_0|>{x}<|VIRTUAL_PROMPT_1|><|VIRTUAL_PROMPT_x|>{y}"
+                "prompt_template": (
+                    "<|VIRTUAL_PROMPT_0|>{x}<|VIRTUAL_PROMPT_1|><|VIRTUAL_PROMPT_x|>{y}"
+                )
             },
             "a marker that is",
         ),

@@ -25,13 +25,15 @@ FIVE_KEYS = {
 TOML = """
 [[task]]
 taskname = "intent_and_slot"
-prompt_template = "<|VIRTUAL_PROMPT_0|> Predict intent and slot <|VIRTUAL_PROMPT_1|> :\\n{utterance}{label}"
+prompt_template = "<|VIRTUAL_PROMPT_0|> Predict intent and slot \
+<|VIRTUAL_PROMPT_1|> :\\n{utterance}{label}"
 total_virtual_tokens = 10
 virtual_token_splits = [7, 3]
 """
 YAML = """
 - taskname: intent_and_slot
-  prompt_template: "<|VIRTUAL_PROMPT_0|> Predict intent and slot <|VIRTUAL_PROMPT_1|> :\\n{utterance}{label}"
+  prompt_template: "<|VIRTUAL_PROMPT_0|> Predict intent and slot \
+<|VIRTUAL_PROMPT_1|> :\\n{utterance}{label}"
   total_virtual_tokens: 10
   virtual_token_splits: [7, 3]
   truncate_field: null

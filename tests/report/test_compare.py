@@ -130,7 +130,8 @@ def test_changes_print_like_any_board():
 
 
 TEST_SET = "\n".join(
-    f"The {noun} {verb} the house.\tThe house was {past} by the {noun}.\tIt was the {noun} that {verb} the house."
+    f"The {noun} {verb} the house.\tThe house was {past} by the {noun}.\t"
+    f"It was the {noun} that {verb} the house."
     for noun, verb, past in (
         ("farmer", "sold", "sold"),
         ("painter", "saw", "seen"),

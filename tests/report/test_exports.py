@@ -63,10 +63,11 @@ def test_lm_eval_of_an_unknown_system_names_the_choices():
 def test_latex_table():
     lines = to_latex(small()).splitlines()
     assert r"\toprule" in lines
-    assert (
-        r"rank & system & ibleu $\uparrow$ & bleu $\uparrow$\parabenchwarning{} & self-{}bleu $\downarrow$ & length & $n$ \\"
-        in lines
+    header = (
+        r"rank & system & ibleu $\uparrow$ & bleu $\uparrow$\parabenchwarning{} "
+        r"& self-{}bleu $\downarrow$ & length & $n$ \\"
     )
+    assert header in lines
     row = next(line for line in lines if "bart" in line)
     assert row.startswith(r"1--2 & bart & $\mathbf{29.5}$ & $41.0$ & ")
     assert lines[lines.index(row) + 1].startswith(r" &  & {\tiny [$28.5, 31.0$]} & ")

@@ -39,7 +39,8 @@ def flags(text: str, source: str = SOURCE) -> set[str]:
             {"run-on", "failures"},
         ),
         (
-            "This morning an old man went slowly to market, the market being a long way off, in fact.",
+            "This morning an old man went slowly to market, "
+            "the market being a long way off, in fact.",
             set(),
         ),
         ("a man a man a man a man a man", {"repetition"}),

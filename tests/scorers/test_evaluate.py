@@ -22,7 +22,8 @@ import evaluate
 
 class Overlap(evaluate.Metric):
     def _info(self):
-        features = {"predictions": datasets.Value("string"), "references": datasets.Sequence(datasets.Value("string"))}
+        features = {"predictions": datasets.Value("string"), \
+"references": datasets.Sequence(datasets.Value("string"))}
         return evaluate.MetricInfo(
             description="", citation="", inputs_description="", features=datasets.Features(features)
         )

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 KINDS = ("cut", "double", "put")
 NASTY = (
-    b"\xff\xfe", b"\x00", b"\r", b"\r\n", b"\n", b"\n\n", b"\t", b"\t\t", b"\xef\xbb\xbf", "\u2028".encode(),
-    "\u0085".encode(), b"\x0b\x0c\x1c\x1d\x1e", b"\\ud800", b"\\u0000", b'"', b"\\", b"{", b"}", b"[" * 3000, b"]",
-    b"NaN", b"1e999", b"-Infinity", b"9" * 5000, b"null", b"true", b'{"a":1}', b"x" * 5000, b"y" * 70000,
-    "\u202e\u0301é\U0001f600".encode(), b"../../x", b"\x1b[31m", b"=1+1", b"'", b"#", b"''' '''", b"a" * 300,
+    b"\xff\xfe", b"\x00", b"\r", b"\r\n", b"\n", b"\n\n", b"\t", b"\t\t", b"\xef\xbb\xbf",
+    "\u2028".encode(), "\u0085".encode(), b"\x0b\x0c\x1c\x1d\x1e", b"\\ud800", b"\\u0000",
+    b'"', b"\\", b"{", b"}", b"[" * 3000, b"]", b"NaN", b"1e999", b"-Infinity", b"9" * 5000,
+    b"null", b"true", b'{"a":1}', b"x" * 5000, b"y" * 70000, "\u202e\u0301é\U0001f600".encode(),
+    b"../../x", b"\x1b[31m", b"=1+1", b"'", b"#", b"''' '''", b"a" * 300,
 )  # fmt: skip
 
 

@@ -12,7 +12,8 @@ from tests.support.boards import small
 
 PAYLOADS = (
     "</script><script>alert(1)</script><img src=x onerror=alert(1)><!--<script>]]><b>x</b>",
-    "\" onmouseover=\"alert(1) ' style='x &lt;b&gt; </style><style>*{display:none} javascript:alert(1)",
+    "\" onmouseover=\"alert(1) ' style='x &lt;b&gt; "
+    "</style><style>*{display:none} javascript:alert(1)",
     "{{ 7 * 7 }}{% raw %}\x1b[31m\u202e\u2028\x00$\\frac{1}{2}$\ud800",
 )
 

@@ -138,7 +138,8 @@ def suite(folder: Path) -> Path:
     (folder / "pairs.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in [*pairs, *more]))
     path = folder / "suite.toml"
     path.write_text(
-        'name = "small"\ntitle = "small"\ndata = "./test.jsonl"\nsystems = ["copy"]\nscorers = ["bleu"]\n'
+        'name = "small"\ntitle = "small"\ndata = "./test.jsonl"\n'
+        'systems = ["copy"]\nscorers = ["bleu"]\n'
         'headline = "bleu"\n[decoding]\nmax_new_tokens = 4\n[train]\ncausal = "./opt"\n'
     )
     return path

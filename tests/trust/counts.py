@@ -41,7 +41,8 @@ def reading() -> None:
     }
     print("\n## Bytes that nobody meant\n")
     print(
-        "Damaged, hostile and arbitrary bytes; what is taken is compared with a plain reading of the same bytes.\n"
+        "Damaged, hostile and arbitrary bytes; "
+        "what is taken is compared with a plain reading of the same bytes.\n"
     )
     print("| read | inputs | refused with a message | taken exactly | crashed, hung or misread |")
     print("| --- | ---: | ---: | ---: | ---: |")

@@ -9,9 +9,9 @@ import torch
 from parabench.pipeline import provenance, runner
 from tests.support import light
 
-FIELDS = {"command", 
-    "suite", "data", "decoding", "normalise", "runtime", "parabench", "git", "python", "packages", "device", "tf32",
-    "protocol", "training",
+FIELDS = {
+    "command", "suite", "data", "decoding", "normalise", "runtime", "parabench", "git", "python",
+    "packages", "device", "tf32", "protocol", "training",
 }  # fmt: skip
 
 

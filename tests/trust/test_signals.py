@@ -25,11 +25,13 @@ TOLD = "\nstopped; the same command goes on from here\n"
 WORKS = {
     "in a run": ("with signals.resume_hint():\n ready()\n time.sleep(600)", TOLD),
     "with clearing up that hangs": (
-        "with signals.resume_hint():\n try:\n  ready()\n  time.sleep(600)\n finally:\n  time.sleep(600)",
+        "with signals.resume_hint():\n try:\n  ready()\n  time.sleep(600)\n"
+        " finally:\n  time.sleep(600)",
         TOLD,
     ),
     "with code that swallows every end": (
-        "with signals.resume_hint():\n while True:\n  try: ready(), time.sleep(600)\n  except BaseException: pass",
+        "with signals.resume_hint():\n while True:\n"
+        "  try: ready(), time.sleep(600)\n  except BaseException: pass",
         TOLD,
     ),
     "in a library being loaded, which holds the interpreter": (
@@ -59,8 +61,12 @@ def test_a_signal_ends_the_program_at_once(where, number):
 
 def test_a_second_signal_does_not_wait_for_what_the_first_has_to_say():
     """Stderr is a pipe that is full and that nobody reads."""
-    process = start('import os\nos.set_blocking(2, False)\ntry:\n while True: os.write(2, b"x" * 4096)\n'
-                    "except BlockingIOError: os.set_blocking(2, True)\n" + WORKS["in a run"][0])  # fmt: skip
+    fill_the_pipe = (
+        "import os\nos.set_blocking(2, False)\n"
+        'try:\n while True: os.write(2, b"x" * 4096)\n'
+        "except BlockingIOError: os.set_blocking(2, True)\n"
+    )
+    process = start(fill_the_pipe + WORKS["in a run"][0])
     process.send_signal(signal.SIGTERM)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(1)

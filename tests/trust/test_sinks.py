@@ -25,16 +25,18 @@ from parabench.report.pagedata import PageData
 from parabench.report.terminal import print_board
 
 PIECES = (
-    "|", "||", "\\", "\\|", "`", "``", "*", "**", "_", "~~", "<b>", "</td>", "<script>alert(1)</script>", "<!--", "-->",
-    "<img src=x onerror=alert(1)>", "]]>", "</script>", "</style>", "<svg onload=alert(1)>", "&lt;", "&#60;", "&", "'",
-    '"', "' onx='", '" onx="', "[a](http://x.y)", "![a](http://x.y)", "<http://x.y>", "https://x.y", "www.x.y",
-    "a@x.y",
-    "# ", "- ", "1. ", "> ", "---", "| --- |", "```", "$x$", "{{ 7*7 }}", "{% raw %}", "=1+1", "+1", "-1", "@SUM(A1)",
-    "=cmd|' /C calc'!A0", "\t=1", "＝1", ",", ";", '""', "\n", "\r", "\r\n", "\n\n", "\t", "\x00", "\x07", "\x08",
-    "\x0b",
-    "\x0c",
-    "\x1b[31m", "\x1b]0;t\x07", "\x9b31m", "\x7f", "\x85", "\u2028", "\u2029", "\u202e", "\u2066", "\u200f",
-    "\ud800", "\ufeff", "e\u0301\u0302\u0303", "\U0001f600", "a", "b c", " ", "[/]", "[bold red]",
+    "|", "||", "\\", "\\|", "`", "``", "*", "**", "_", "~~", "<b>", "</td>",
+    "<script>alert(1)</script>", "<!--", "-->",
+    "<img src=x onerror=alert(1)>", "]]>", "</script>", "</style>", "<svg onload=alert(1)>",
+    "&lt;", "&#60;", "&", "'", '"', "' onx='", '" onx="', "[a](http://x.y)", "![a](http://x.y)",
+    "<http://x.y>", "https://x.y", "www.x.y", "a@x.y",
+    "# ", "- ", "1. ", "> ", "---", "| --- |", "```", "$x$", "{{ 7*7 }}", "{% raw %}",
+    "=1+1", "+1", "-1", "@SUM(A1)",
+    "=cmd|' /C calc'!A0", "\t=1", "＝1", ",", ";", '""',
+    "\n", "\r", "\r\n", "\n\n", "\t", "\x00", "\x07", "\x08", "\x0b", "\x0c",
+    "\x1b[31m", "\x1b]0;t\x07", "\x9b31m", "\x7f", "\x85",
+    "\u2028", "\u2029", "\u202e", "\u2066", "\u200f", "\ud800", "\ufeff",
+    "e\u0301\u0302\u0303", "\U0001f600", "a", "b c", " ", "[/]", "[bold red]",
     "javascript:alert(1)",
 )  # fmt: skip
 READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
