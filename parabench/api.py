@@ -139,7 +139,8 @@ def score(
 
     Several systems are a mapping from name to texts; one alone is called ``predictions``.
 
-    >>> results = score(["Why did she leave?", "No one came."], EXAMPLES, scorers=["ibleu"], output=FOLDER / "scored")
+    >>> texts = ["Why did she leave?", "No one came."]
+    >>> results = score(texts, EXAMPLES, scorers=["ibleu"], output=FOLDER / "scored")
     >>> results.frame().loc["copy", "src_bleu"]
     np.float64(100.0)
     >>> score(["Why did she leave?"], EXAMPLES)

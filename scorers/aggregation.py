@@ -41,5 +41,6 @@ def need_references(scorer: str, examples: Sequence[Example]) -> None:
             raise UserError(
                 f"score example {example.id!r} with {scorer}",
                 "it has no references",
-                mend="give it one, or choose scorers that read the source alone (parabench list scorers)",
+                mend="give it one, or choose scorers that read the source alone "
+                "(parabench list scorers)",
             )

@@ -50,7 +50,8 @@ def token_f1(answer: str, reference: str) -> float:
 class Answers:
     """Exact match and token F1 as SQuAD counts them, the best over the references, 0 to 100.
 
-    Statistics: exact match and F1, each 0 to 1, and one. Rajpurkar et al. 2018, "Know What You Don't Know".
+    Statistics: exact match and F1, each 0 to 1, and one. Rajpurkar et al. 2018, "Know What You
+    Don't Know".
     """
 
     columns: tuple[Column, ...] = (

@@ -29,7 +29,8 @@ MORE_WORDS = 1.5
 """Who cuts a sentence in two has hardly more words than before; who goes on after it has."""
 
 _INSTRUCTION = re.compile(
-    r"""\W* (?: (?: paraphrased? | rewritten | rephrased ) (?: \s (?: version | sentence | text ) )? \s* :
+    r"""\W* (?: (?: paraphrased? | rewritten | rephrased ) """
+    r"""(?: \s (?: version | sentence | text ) )? \s* :
             | (?: output | answer ) \s* :
             | (?: sure | certainly | of\ course ) [,!.:]
             | here\ (?: is | are ) \ (?: a | the | some | one | your ) \b [^.]* :

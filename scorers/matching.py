@@ -218,7 +218,8 @@ def build_matcher(scorer: str, setting: BuildContext) -> Matcher:
         raise UserError(
             f"score {scorer} with {given['model']}",
             "no layer was chosen, and the best one differs from model to model",
-            mend=f"set layers in [scorer.{scorer}]: 17 of roberta-large, 40 of deberta-xlarge-mnli, 10 of bart-large",
+            mend=f"set layers in [scorer.{scorer}]: "
+            "17 of roberta-large, 40 of deberta-xlarge-mnli, 10 of bart-large",
         )
     return Matcher(
         setting.runtime, idf_texts=setting.sources if given.pop("idf", False) else (), **given

@@ -122,7 +122,8 @@ def _entailing_class(name: str, labels: Mapping[int, str]) -> int:
         raise UserError(
             f"score nli with {name}",
             f"classes {', '.join(labels.values())}",
-            mend="choose a model that has one class named entailment, such as FacebookAI/roberta-large-mnli",
+            mend="choose a model that has one class named entailment, "
+            "such as FacebookAI/roberta-large-mnli",
         )
     return found[0]
 

@@ -27,14 +27,16 @@ _SystemName = Annotated[
 
 
 @examples(
-    "parabench prompt import peft-folder results/checkpoints/softprompt-20 --base facebook/opt-1.3b",
+    "parabench prompt import peft-folder results/checkpoints/softprompt-20 "
+    "--base facebook/opt-1.3b",
     "parabench prompt import trained.ckpt imported --base facebook/opt-1.3b",
 )
 def import_prompt_command(
     source: Annotated[
         Path,
         typer.Argument(
-            help="A PEFT folder, a Paraphrase-OPT .ckpt, a .nemo, a .safetensors, a stopped training."
+            help="A PEFT folder, a Paraphrase-OPT .ckpt, a .nemo, a .safetensors, "
+            "a stopped training."
         ),
     ],
     target: Annotated[

@@ -144,9 +144,11 @@ def search_command(
         seed=seed, goal=goal, upwards=_higher_is_better(goal, judges),
     )  # fmt: skip
     folder = output or Path("results/searches") / name
+    checkpoint = requests.base_checkpoint(kind, chosen.train.model_dump(), base)
+    training_data = load_training_data(data, chosen, dev, seed)
     common = requests.TrainingRequest(
-        kind, requests.base_checkpoint(kind, chosen.train.model_dump(), base), load_training_data(data, chosen, dev, seed),
-        kind.defaults, runtime, folder, None, chosen.decoding, validation_texts, judges,
+        kind, checkpoint, training_data, kind.defaults, runtime, folder, None,
+        chosen.decoding, validation_texts, judges,
     )  # fmt: skip
     fixed = {"steps": steps, "batch_size": batch_size, "validate_every": validate_every}
     searching.run_search(

@@ -266,8 +266,9 @@ def train_command(
     chosen, kind = suites.load_suite(suite), setup.parse_kind(name)
     tracking.check_tracker(track)  # before the pass over the data, which may take minutes
     config = presets.make_config(
-        kind, preset, seed=seed, steps=steps, minutes=minutes, learning_rate=learning_rate, batch_size=batch_size,
-        accumulation=accumulation, optimizer=optimizer, schedule=schedule, warmup=warmup,
+        kind, preset, seed=seed, steps=steps, minutes=minutes,
+        learning_rate=learning_rate, batch_size=batch_size, accumulation=accumulation,
+        optimizer=optimizer, schedule=schedule, warmup=warmup,
         validate_every=validate_every, save_every=save_every, patience=patience,
         bf16=dtype == "bfloat16" and kind.family in ("finetuned", "bart"),
     )  # fmt: skip
@@ -392,8 +393,10 @@ def _announce(request: TrainingRequest, processes: int) -> None:
     typer.echo(f"training  {request.kind.name} from {request.base.reference}", err=True)
     typer.echo(f"data      {facts}", err=True)
     typer.echo(
-        f"updates   {length} of {rows} rows, {config.optimizer} {config.learning_rate:g} {config.schedule}, "
-        f"{processes} process{'es' * (processes > 1)}, {request.runtime.device} {request.runtime.dtype}",
+        f"updates   {length} of {rows} rows, "
+        f"{config.optimizer} {config.learning_rate:g} {config.schedule}, "
+        f"{processes} process{'es' * (processes > 1)}, "
+        f"{request.runtime.device} {request.runtime.dtype}",
         err=True,
     )
 

@@ -1,10 +1,15 @@
-"""Training corpora in their native formats, read line by line; rows left out are counted by reason.
+"""Training corpora in their native formats, read line by line.
+
+Rows left out are counted by reason.
 
 parabank2  ``score TAB reference TAB p1 … p5``, ragged (ParaBank 2.0, Hu et al. 2019)
-paranmt    ``reference TAB paraphrase``, with or without a third column of scores (ParaNMT, Wieting and Gimpel 2018)
+paranmt    ``reference TAB paraphrase``, with or without a third column of scores
+           (ParaNMT, Wieting and Gimpel 2018)
 tsv, csv, jsonl, parquet    two named columns; a TSV without names has its two first
 hf         a data set of the Hugging Face hub, ``hf:org/name``, streamed
-Files may be plain, ``.gz``, ``.zst``, or a ``.zip``, whose member is named behind ``!`` where there are several.
+
+Files may be plain, ``.gz``, ``.zst``, or a ``.zip``, whose member is named behind ``!`` where there
+are several.
 """
 
 from __future__ import annotations

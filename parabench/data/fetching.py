@@ -134,7 +134,10 @@ def fetch_corpus(
     except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
         found = str(getattr(error, "reason", "") or error)
         have = part.stat().st_size if part.exists() else 0
-        mend = f"the same command goes on from {have:,} bytes where there is a network; or put the file at {target}"
+        mend = (
+            f"the same command goes on from {have:,} bytes where there is a network; "
+            f"or put the file at {target}"
+        )
         raise UserError(f"fetch {published.url}", found, mend=mend) from None
     _check(part, _expected(published, target))
     with os_errors_as_user_errors(target):

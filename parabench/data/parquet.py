@@ -51,7 +51,10 @@ def _check_pages(path: str, metadata: Any) -> None:
             column = columns.column(number)
             packed, unpacked = column.total_compressed_size, column.total_uncompressed_size
             if unpacked > max(floor, times * packed) or packed < 0 or unpacked < 0:
-                found = f"the column {column.path_in_schema!r} unpacks from {packed:,} bytes to {unpacked:,}"
+                found = (
+                    f"the column {column.path_in_schema!r} unpacks from {packed:,} bytes "
+                    f"to {unpacked:,}"
+                )
                 raise UserError(
                     f"read {path}", found, mend="write it again, with smaller row groups"
                 )

@@ -26,11 +26,12 @@ MONTHS = _words(
     "January February March April May June July August September October November December"
 )
 NOT_NAMES = _words(
-    "Mr Mrs Miss Dr Professor Prime Minister Mayor President Captain University Christmas Easter God "
-    "Mum Mom Dad Gran Granny Grandma"
+    "Mr Mrs Miss Dr Professor Prime Minister Mayor President Captain University "
+    "Christmas Easter God Mum Mom Dad Gran Granny Grandma"
 )
 UNITS = _words(
-    "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+    "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen"
 )
 TENS = _words("twenty thirty forty fifty sixty seventy eighty ninety")
 THREE_ON = {
@@ -39,13 +40,14 @@ THREE_ON = {
     for place, word in enumerate(words)
 }
 FUNCTION = _words(
-    "about after against among and are as at because before behind below between but by can could did does during for "
-    "from had has have if in into is like may might must near nor of on onto or over should since so than that the "
-    "then through till to under until up was were when where which while who whose will with without would yet"
+    "about after against among and are as at because before behind below between but by can could "
+    "did does during for from had has have if in into is like may might must near nor of on onto "
+    "or over should since so than that the then through till to under until up was were when where "
+    "which while who whose will with without would yet"
 )
 LOOSE = _words(
-    "bit case cause end fact few first former kind last latter least left less little lot more most one only other "
-    "part point rest result same sort time way"
+    "bit case cause end fact few first former kind last latter least left less little lot more "
+    "most one only other part point rest result same sort time way"
 )
 """They stand where a noun does without being one thing that could change places with another."""
 

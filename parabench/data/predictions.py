@@ -4,7 +4,8 @@ With the references in the same file:
     JSONL  ``{"source": "…", "prediction": "…", "references": ["…", …]}``
     TSV    ``source TAB prediction TAB reference TAB …`` (every line the same number of columns)
     CSV, TSV or Parquet with named columns: source, prediction, reference or reference_1, …
-Beside a test set (``--data``): JSONL, CSV or TSV with ``id`` and ``prediction``, or plain text, one prediction a line in order.
+Beside a test set (``--data``):
+    JSONL, CSV or TSV with ``id`` and ``prediction``, or plain text, one prediction a line in order.
 """
 
 from __future__ import annotations

@@ -18,7 +18,10 @@ from parabench.data import fetching
 from parabench.data.corpora import CORPUS_FORMATS, CorpusColumns, delimiter_of
 from parabench.data.filters import Filters
 
-FORM = "FORMAT:PATH?option=value&option=value=SHARE, the options and the share where wanted; joined by commas"
+FORM = (
+    "FORMAT:PATH?option=value&option=value=SHARE, "
+    "the options and the share where wanted; joined by commas"
+)
 
 _OWN_SCORES = ("parabank2", "paranmt")
 """Formats whose rows bring their score in a place of its own."""

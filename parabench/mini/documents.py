@@ -219,7 +219,8 @@ def _question_and_answer(desk: _Desk) -> str:
     rows = _questions()[frames()[meaning.frame].family]
     chosen = desk.generator.sample(rows, desk.generator.randint(1, len(rows)))
     lines = [
-        f"{_say(meaning, question, source, desk.generator)} {_say(meaning, answer, source, desk.generator)}"
+        f"{_say(meaning, question, source, desk.generator)} "
+        f"{_say(meaning, answer, source, desk.generator)}"
         for question, answer in chosen
     ]
     return desk.generator.choice((" ", "\n")).join([source.text, *lines])

@@ -315,7 +315,8 @@ def train_embedded_bart(seed: int) -> BartForConditionalGeneration:
         eos_token_id=2,
         decoder_start_token_id=2,
         forced_eos_token_id=None,
-        init_std=0.06,  # about 1 / sqrt(d_model): with BART's 0.02 so narrow a model does not learn to attend
+        # About 1 / sqrt(d_model): with BART's 0.02 so narrow a model does not learn to attend.
+        init_std=0.06,
     )
     return BartForConditionalGeneration(shape)
 

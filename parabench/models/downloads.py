@@ -49,9 +49,8 @@ def fetch_models(parts: Iterable[System | Scorer], say: Callable[[str], object])
     wanted = {checkpoint: files for checkpoint, files in wanted.items() if files}
     check_disk_space(sum(sum(files.values()) for files in wanted.values()))
     for checkpoint, files in wanted.items():
-        say(
-            f"fetching {checkpoint.reference}: {format_bytes(sum(files.values()))}, {len(files)} files"
-        )
+        size = format_bytes(sum(files.values()))
+        say(f"fetching {checkpoint.reference}: {size}, {len(files)} files")
         checkpoint_folder(checkpoint)
 
 

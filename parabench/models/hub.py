@@ -265,8 +265,10 @@ def _git_id(path: Path) -> str:
 def _changed(name: str, file: str, found: str, wanted: str) -> UserError:
     return UserError(
         f"use {file} of {name}",
-        f"its content is {found[:12]}, it should be {wanted[:12]}, and downloading it again did not help",
-        mend="check the hub or mirror it comes from; if the change is wanted: parabench models lock --update",
+        f"its content is {found[:12]}, it should be {wanted[:12]}, "
+        "and downloading it again did not help",
+        mend="check the hub or mirror it comes from; "
+        "if the change is wanted: parabench models lock --update",
     )
 
 

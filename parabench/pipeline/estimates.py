@@ -69,7 +69,8 @@ class CostEstimate:
             if self.least <= self.room
             else "DOES NOT FIT: another --device, or --dtype bfloat16"
         )
-        return f"about {duration(self.seconds)}, {format_bytes(self.most)} of {format_bytes(self.room)}: {fits}"
+        memory = f"{format_bytes(self.most)} of {format_bytes(self.room)}"
+        return f"about {duration(self.seconds)}, {memory}: {fits}"
 
 
 def estimate_system(plan: RunPlan, name: str, examples: Sequence[Example]) -> CostEstimate | str:

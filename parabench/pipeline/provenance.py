@@ -23,7 +23,8 @@ from parabench.store.files import write_atomically
 from parabench.store.log import log_names, read_finished
 
 _PACKAGES = (
-    "torch", "transformers", "tokenizers", "bert-score", "sacrebleu", "rouge-score", "numpy", "scipy", "pandas",
+    "torch", "transformers", "tokenizers", "bert-score", "sacrebleu", "rouge-score",
+    "numpy", "scipy", "pandas",
 )  # fmt: skip
 
 

@@ -92,8 +92,8 @@ def read_peft_prompt(folder: Path) -> tuple[Float[Tensor, "P H"], str]:
     content = read_adapter_file(folder, PEFT_TENSOR_FILE)
     tensors = unpack_tensors(folder / PEFT_TENSOR_FILE, content)
     if list(tensors) != [PEFT_TENSOR_KEY]:
+        held = ", ".join(sorted(tensors)) or "nothing"
         raise damaged_adapter(
-            folder,
-            f"{PEFT_TENSOR_FILE} holds {', '.join(sorted(tensors)) or 'nothing'}, not {PEFT_TENSOR_KEY} alone",
+            folder, f"{PEFT_TENSOR_FILE} holds {held}, not {PEFT_TENSOR_KEY} alone"
         )
     return check_matrix(folder, tensors[PEFT_TENSOR_KEY]), hashlib.sha256(content).hexdigest()

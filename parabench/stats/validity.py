@@ -43,4 +43,5 @@ def invalid_reason(
     """One line for a reader: ``copy 50.3, near-copy 43.0 are not below human 40.0``."""
     better = "below" if column.better == "up" else "above"
     named = ", ".join(f"{name} {sentinels[name]:.{column.digits}f}" for name in offenders)
-    return f"{named} {'is' if len(offenders) == 1 else 'are'} not {better} human {human:.{column.digits}f}"
+    verb = "is" if len(offenders) == 1 else "are"
+    return f"{named} {verb} not {better} human {human:.{column.digits}f}"

@@ -169,7 +169,10 @@ def _mend(error: OSError, path: Path) -> str:
     if error.errno == errno.ELOOP:
         return f"put the file itself in the place of the symbolic link {quoted}"
     if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
-        return f"give another path: a file stands where a folder is wanted, or a folder where a file is ({quoted})"
+        return (
+            "give another path: a file stands where a folder is wanted, "
+            f"or a folder where a file is ({quoted})"
+        )
     if error.errno == errno.ENAMETOOLONG:
         return "give a shorter name"
     return ""

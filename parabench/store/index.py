@@ -55,7 +55,10 @@ class RecordIndex(Mapping[str, Any]):
         self._starts.append(start)
         for place, (name, value) in enumerate(records, start):
             if self._places.add(name, place) != place and self[name] != value:
-                mend = f"mv {self._path} {self._path}.disagrees   # then the same command makes it anew"
+                mend = (
+                    f"mv {self._path} {self._path}.disagrees"
+                    "   # then the same command makes it anew"
+                )
                 raise UserError(
                     f"read {self._path}", f"two different records of example {name!r}", mend=mend
                 )

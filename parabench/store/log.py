@@ -163,9 +163,8 @@ class Log:
             if not self._owns(path):
                 return False
             changed = "; ".join(json_differences(contents.identity, self._identity))
-            self.notes.append(
-                f"{path} has other settings ({changed}): moved to {quarantine_file(path, self._quarantine)}"
-            )
+            moved = quarantine_file(path, self._quarantine)
+            self.notes.append(f"{path} has other settings ({changed}): moved to {moved}")
             return False
         grows = path != self._path and self._owns(path)
         if grows and (kept := quarantine_tail(path, contents.size, self._quarantine)):

@@ -1,16 +1,21 @@
-"""One run's folder: what it is, what it was given, what came out, and the proof that all of it is
-there.
+"""A run's folder.
+
+It records what the run is, what it was given and what came out, with the proof that all is there.
 
 ::
 
-    spec.json                          what the run is, compared whole whenever the folder is opened again
+    spec.json                          what the run is, compared whole whenever the folder is
+                                       opened again
     examples.jsonl                     the examples as scored
-    predictions/<system>.jsonl         one record an example, in example order (growing: <system>.part.jsonl)
-    statistics/<system>.<scorer>.npz   the [N, K] array of a scorer (growing: <system>.<scorer>.part.jsonl)
+    predictions/<system>.jsonl         one record an example, in example order
+                                       (growing: <system>.part.jsonl)
+    statistics/<system>.<scorer>.npz   the [N, K] array of a scorer
+                                       (growing: <system>.<scorer>.part.jsonl)
     provenance.json                    what made it: versions, code, device
     manifest.json                      SHA-256, bytes and records of all of these, written last
     quarantine/                        what was cut off, or was made with other settings
-    lock                               held by the one process that writes here, or leads those that do (lock-1 …)
+    lock                               held by the one process that writes here, or leads those
+                                       that do (lock-1 …)
 
 A run is complete when ``verify`` finds nothing, not when files exist.
 """

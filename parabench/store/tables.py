@@ -200,7 +200,8 @@ def open_statistics(path: Path) -> FinishedStatistics:
                 names = FileLines(
                     os.open(path, os.O_RDONLY), _member_start(path, stored, "ids") + file.tell()
                 )
-                for line in file:  # the last one also checks what the zip says of the member, as the last chunk does
+                # The last line also checks what the zip says of the member, as the last chunk does.
+                for line in file:
                     digest.update(line)
                     names.extend([len(line)])
             with _array(stored, "statistics", "<f8", 2) as (file, shape):
