@@ -21,6 +21,14 @@ DataOption = Annotated[
     Path | None, typer.Option(help="Your own examples, JSONL or TSV, instead of the suite's.")
 ]
 LimitOption = Annotated[int | None, typer.Option(help="Use a seeded sample of this many examples.")]
+MinReferencesOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Leave out examples with fewer references; without it all are cut to the fewest.",
+    ),
+]
 SeedOption = Annotated[int, typer.Option(help="Seed of every random choice.")]
 DeviceOption = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where models run.")]
 DtypeOption = Annotated[

@@ -15,6 +15,7 @@ from parabench.commands.arguments import (
     DeviceOption,
     DtypeOption,
     LimitOption,
+    MinReferencesOption,
     RunOutputOption,
     SamplesOption,
     ScorersOption,
@@ -54,6 +55,7 @@ def run_command(
     scorers: ScorersOption = None,
     data: DataOption = None,
     limit: LimitOption = None,
+    min_references: MinReferencesOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     dtype: DtypeOption = None,
@@ -86,6 +88,7 @@ def run_command(
         output,
         _api_key(),
         samples,
+        min_references,
     )
     plan = planning.make_plan(request)
     if dry_run or probe:
@@ -112,6 +115,7 @@ def score_command(
     data: DataOption = None,
     scorers: ScorersOption = None,
     suite: SuiteOption = "overlap",
+    min_references: MinReferencesOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     output: RunOutputOption = None,
@@ -134,6 +138,7 @@ def score_command(
         seed=seed,
         device=device,
         output=output,
+        min_references=min_references,
     )
     board = execute_plan(plan_prediction_files(request, named))
     for line in paired_test_lines(board, list(named)):

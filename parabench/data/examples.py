@@ -118,7 +118,7 @@ def _with_references(
         raise UserError(
             f"use examples with at least {min_references} references",
             f"the most that one has is {most}",
-            mend=f"--min-references {most}",
+            mend=f"--min-references {most}" if most else "leave --min-references out",
         )
     return LazyMap(examples.__getitem__, places), len(examples) - len(places)
 
