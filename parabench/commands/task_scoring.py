@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 
 @examples(
-    "parabench tasks score answers.jsonl --records truth.jsonl --tasks tasks.toml"
-    " --scorer sentiment=labels --scorer squad=answers",
+    "parabench tasks score answers.jsonl --records truth.jsonl --tasks tasks.toml",
 )
 def score_tasks_command(
     answers: Annotated[Path, typer.Argument(help="Answers that `tasks run` wrote.")],

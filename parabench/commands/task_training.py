@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 
 @examples(
     "parabench tasks train table --tasks tasks.toml --records train.jsonl --dev-records val.jsonl",
-    "parabench tasks train table --tasks tasks.toml --records squad.jsonl --method prompt"
-    " --new squad --existing sentiment",
+    "parabench tasks train table --tasks tasks.toml --records squad.jsonl --new squad",
 )
 def train_tasks_command(
     table: TableArgument,
