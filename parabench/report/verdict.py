@@ -69,8 +69,12 @@ def cautions(board: Leaderboard) -> list[str]:
 
 
 def _leaders(ranked: Sequence[LeaderboardRow]) -> list[LeaderboardRow]:
-    """The systems that no other beats."""
-    return [row for row in ranked if row.rank and row.rank[0] == 1]
+    """The systems that the fewest others beat, as a rule none.
+
+    Tests may go in a circle (A beats B, B beats C, C beats A): then no system has rank 1.
+    """
+    first = min((row.rank[0] for row in ranked if row.rank), default=0)
+    return [row for row in ranked if row.rank and row.rank[0] == first]
 
 
 def _lead(board: Leaderboard, column: Column, ranked: Sequence[LeaderboardRow]) -> str:

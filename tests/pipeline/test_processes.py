@@ -208,7 +208,7 @@ def test_a_log_may_be_finished_while_others_open_it(
     leader = log(rank=0)
     with (tmp_path / "predictions" / "copy.part-1.jsonl").open("ab") as part:
         part.write(torn)
-    load, moments = journal.load, iter(range(4))
+    load, moments = journal.load_log, iter(range(4))
 
     def overtaken(path: Path) -> Any:
         try:
@@ -219,9 +219,9 @@ def test_a_log_may_be_finished_while_others_open_it(
             if next(moments) == moment:
                 leader.seal(["a", "b"])
 
-    monkeypatch.setattr(journal, "load", overtaken)
+    monkeypatch.setattr(journal, "load_log", overtaken)
     other = log(rank=1)
-    monkeypatch.setattr(journal, "load", load)
+    monkeypatch.setattr(journal, "load_log", load)
     assert other.refresh()
     assert other.done == dict(records)
     assert read_log(tmp_path, "predictions", "copy") == ({}, dict(records))

@@ -82,9 +82,8 @@ def reference(template, record):
     [SENTIMENT, QUESTION, INTENT, *LENGTHS, SPLITS],
     ids=lambda t: f"{t.taskname}{t.total_virtual_tokens}",
 )
-@settings(deadline=None)
 @given(data=st.data())
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_ids_and_answer_start_are_nemos(template, data):
     word = st.sampled_from(["the", "Rain", "stopped,", "it's", "1998", "über"])
     words = st.lists(word, min_size=1, max_size=6).map(" ".join)

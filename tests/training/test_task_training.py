@@ -18,7 +18,7 @@ from parabench.prompts.records import check_records
 from parabench.prompts.rendering import labels, render
 from parabench.prompts.templates import Template, templates_by_name
 from parabench.training.losses import TrainingRow, prompt_loss, target_tokens
-from parabench.training.requests import make_config
+from parabench.training.presets import make_config
 from parabench.training.setup import parse_kind
 from parabench.training.task_training import TaskTraining, train_tasks, training_row
 from tests.support import jobs, tiny
