@@ -19,6 +19,7 @@ from .exchange import DeadlineError, Reply, Secret, post_json
 from .replies import (
     FinalError,
     NoAnswerError,
+    NoChoicesError,
     PassingError,
     error_of,
     parse_body,
@@ -129,7 +130,7 @@ class Endpoint:
             except FinalError as failure:
                 raise self._refused(str(failure)) from None
             except PassingError as failure:
-                without_choices += "without choices" in str(failure)
+                without_choices += isinstance(failure, NoChoicesError)
                 if without_choices == TRIES_WITHOUT_CHOICES:
                     return self._unanswered(str(failure))
                 wait = max(failure.pause, pause)

@@ -59,6 +59,10 @@ class PassingError(Exception):
         self.pause = pause
 
 
+class NoChoicesError(PassingError):
+    """An answer without any choice: a hiccup, or the way a server refuses this sentence."""
+
+
 class NoAnswerError(Exception):
     """The server answered, but not with a paraphrase; the message says with what."""
 
@@ -141,7 +145,7 @@ def read_answer(answer: Any, source: str, samples: int) -> Paraphrase:
         raise error_of(200, answer, {})
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices:
-        raise PassingError("an answer without choices")
+        raise NoChoicesError("an answer without choices")
     if len(choices) < samples:
         raise FinalError("fewer choices than n asks for")
 

@@ -10,10 +10,6 @@ from parabench.data.text_files import BOMB, LONGEST_LINE, check_regular
 
 _BATCH = 1024
 """Rows decoded at once."""
-_LARGEST_PAGE = 256 * 2**20
-"""Bytes that the pages of one column of one row group may unpack to, however little they were
-packed: a page is unpacked as a whole.
-"""
 
 
 def parquet_records(path: str) -> Iterator[tuple[int, Any]]:
