@@ -31,8 +31,8 @@ bench: $(BENCH)  ## run a suite and print its leaderboard: make bench SUITE=mini
 bench-speed: $(READY)  ## race against the peers on this machine, and write results/speed.md
 	.venv/bin/python -m benchmarks all --output results/speed.md
 
-test: $(READY)  ## the whole test suite, offline, on the CPU
-	.venv/bin/python -m pytest
+test: $(READY)  ## the whole test suite, offline, on the CPU: a process a core, one thread each
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist loadfile
 
 check: $(READY)  ## format, lint, types
 	.venv/bin/ruff format --check .

@@ -23,7 +23,7 @@ from parabench.store.files import write_atomically
 from parabench.store.log import log_names, read_finished
 
 _PACKAGES = (
-    "torch", "transformers", "tokenizers", "bert-score", "sacrebleu", "rouge-score",
+    "transformers", "tokenizers", "bert-score", "sacrebleu", "rouge-score",
     "numpy", "scipy", "pandas",
 )  # fmt: skip
 
@@ -82,8 +82,14 @@ def unanswered_counts(folder: Path) -> dict[str, dict[str, int]]:
 
 
 def package_versions() -> dict[str, str]:
-    """Installed versions of the packages that decide numbers."""
-    found = {}
+    """Installed versions of the packages that decide numbers, ``absent`` for one that is not there.
+
+    Torch says of itself which build it is (``2.13.0+cpu``, ``2.13.0+cu130``); the installed
+    package's own version need not.
+    """
+    import torch
+
+    found = {"torch": torch.__version__}
     for name in _PACKAGES:
         try:
             found[name] = version(name)
