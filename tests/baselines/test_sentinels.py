@@ -47,7 +47,7 @@ def test_what_each_says(name, expected):
     assert answers(name)[0] == expected
 
 
-def test_shuffled_keeps_the_words_and_other_sentence_gives_nobody_his_own():
+def test_shuffled_keeps_words_and_other_sentence_is_anothers():
     assert [sorted(text.split()) for text in answers("shuffled")] == [
         sorted(source.split()) for source in SOURCES
     ]

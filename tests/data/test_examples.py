@@ -82,7 +82,7 @@ def test_unicode_line_separators_do_not_split_a_line(tmp_path: Path) -> None:
     assert read_test_set(path) == [Example("1", "one\u2028still one", ("two\x0bstill two",))]
 
 
-def test_all_references_are_kept_and_the_fingerprint_sees_everything() -> None:
+def test_the_fingerprint_sees_every_reference() -> None:
     data = evaluation_set(THREE, None, seed=0)
     assert [example.references for example in data.examples] == [
         example.references for example in THREE

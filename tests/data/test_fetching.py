@@ -107,7 +107,7 @@ def test_what_cannot_be_had_is_said(tmp_path: Path) -> None:
     assert all(corpus.url.startswith("https://") for corpus in CORPORA.values())
 
 
-def test_addresses_in_a_specification_are_read_from_where_they_were_fetched_to(
+def test_addresses_in_a_specification_are_read_as_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -34,7 +34,7 @@ def test_it_reads_as_a_test_set_of_six_domains_alike_in_size():
     assert all(row["id"].startswith(f"{row['domain']}-") for row in ROWS)
 
 
-def test_every_source_has_three_references_and_five_to_forty_words():
+def test_every_source_has_three_references_and_5_to_40_words():
     lengths = [len(row["source"].split()) for row in ROWS]
     assert all(len(row["references"]) == 3 for row in ROWS)
     assert (min(lengths), max(lengths)) == (5, 40)
@@ -42,7 +42,7 @@ def test_every_source_has_three_references_and_five_to_forty_words():
         assert sum(low <= length < low + 6 for length in lengths) >= 12, low
 
 
-def test_no_text_stands_twice_and_no_reference_is_nearly_another_or_its_source():
+def test_no_text_is_repeated_and_no_reference_nearly_another():
     keys = [sentence_key(text) for row in ROWS for text in texts(row)]
     assert len(set(keys)) == len(keys)
     for row in ROWS:
@@ -56,7 +56,7 @@ def test_sources_of_different_clusters_are_different_sentences():
         assert cluster == other or jaccard(one, two) < 0.5
 
 
-def test_a_cluster_is_named_after_its_first_sentence_and_stays_in_its_domain():
+def test_a_cluster_is_named_after_its_first_sentence():
     first = {}
     for row in ROWS:
         first.setdefault(row["cluster"], row)

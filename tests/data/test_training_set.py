@@ -79,7 +79,7 @@ def test_the_split_does_not_depend_on_the_order_of_rows(tmp_path: Path) -> None:
     assert one.fingerprint != other.fingerprint
 
 
-def test_what_the_test_set_knows_is_taken_out_with_all_its_paraphrases(tmp_path: Path) -> None:
+def test_test_sentences_are_taken_out_with_their_paraphrases(tmp_path: Path) -> None:
     pairs = [
         ("the old man sold his boat", "his boat was sold"),
         ("his boat was sold", "somebody bought his boat"),

@@ -45,7 +45,7 @@ def test_the_axes_are_the_first_right_singular_vectors():
     assert plane.shares == pytest.approx(values[:2] ** 2 / (values**2).sum())
 
 
-def test_a_prompt_of_vocabulary_rows_stands_on_their_tokens_at_any_length():
+def test_a_prompt_of_vocabulary_rows_maps_to_their_tokens():
     words = vocabulary()
     plane = fit_plane(words)
     assert plane.place(words[[4, 7]] * [[3.0], [0.1]]) == pytest.approx(plane.place(words)[[4, 7]])

@@ -65,7 +65,7 @@ def test_the_interval_is_the_bootstrap_of_all_rows() -> None:
     ).all()
 
 
-def test_a_combine_that_does_not_add_up_has_its_rows_and_no_corpus_value() -> None:
+def test_a_combine_that_does_not_add_up_has_no_corpus_value() -> None:
     assert per_example(Middle().combine, ROWS[:3])[:, 0] == pytest.approx(ROWS[:3, 0])
     assert np.isnan(streamed_columns(Middle(), blocks)).all()
     assert np.isnan(streamed_interval(Middle(), blocks, 0)).all()

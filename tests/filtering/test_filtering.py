@@ -103,7 +103,7 @@ class Counting:
         return total[..., :1] / total[..., 1:]
 
 
-def test_an_interrupted_filter_goes_on_and_ends_in_the_same_files(tmp_path: Path) -> None:
+def test_an_interrupted_filter_ends_in_the_same_files(tmp_path: Path) -> None:
     source = corpus(tmp_path / "rows.tsv", 3 * ROWS_PER_BLOCK)
     whole = job(tmp_path / "whole", source, scorers={"words": Counting()})
     scoring.run_filter(whole)
@@ -176,7 +176,7 @@ def test_a_system_may_write_the_texts(tmp_path: Path) -> None:
         scoring.run_filter(job(tmp_path / "out", source, "bleu"))
 
 
-def test_a_model_is_loaded_once_for_all_blocks_and_then_let_go_of(
+def test_a_model_is_loaded_once_for_all_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from parabench.baselines import causal

@@ -209,7 +209,7 @@ def test_no_rows_give_no_batches(causal: Load) -> None:
 @pytest.mark.parametrize(
     "decoding", [Decoding(max_new_tokens=9), Decoding(max_new_tokens=9, num_beams=2)]
 )
-def test_bart_equals_generate_on_each_alone_and_no_saved_default_leaks(
+def test_bart_equals_generate_and_no_saved_default_leaks(
     bart: tuple[Any, Any], decoding: Decoding
 ) -> None:
     model, tokenizer = bart

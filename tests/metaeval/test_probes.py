@@ -62,7 +62,7 @@ def test_the_effect_is_that_of_the_edits_it_applies_to():
     assert results["short", "full-stop"].lowered == 0.0
 
 
-def test_a_column_without_a_direction_and_an_edit_that_applies_nowhere_are_left_out():
+def test_undirected_columns_and_unused_edits_are_left_out():
     assert {column for column, _ in found()} == {"long", "short"}
     assert ("long", "number") not in found()
 
@@ -87,7 +87,7 @@ def test_the_command_prints_a_table_and_writes_it(tmp_path):
         assert int(row["n"]) <= int(row["of"]) == 6
 
 
-def test_markdown_says_share_effect_interval_and_to_how_many_an_edit_applies():
+def test_markdown_says_share_effect_interval_and_count():
     table = probes_to_markdown([one for one in found().values() if one.column.name == "long"])
     assert "negation (2 of 3)" in table
     assert "| long ↑   | 50% +0.50 [-3.00, +4.00] |" in table

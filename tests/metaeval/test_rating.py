@@ -68,7 +68,7 @@ def test_the_sheet_is_blind_and_in_random_order(tmp_path):
     )
 
 
-def test_a_text_of_two_systems_is_shown_once_and_no_cell_is_a_formula(tmp_path):
+def test_a_shared_text_is_shown_once_and_no_cell_is_a_formula(tmp_path):
     items, content = written(tmp_path)
     (shared,) = [item for item in items if item.example.id == "e1"]
     assert sorted(len(one.systems) for one in shared.texts) == [1, 2]

@@ -87,7 +87,7 @@ def test_no_word_belongs_to_two_concepts():
     assert list(lexicon.ambiguous()) == []
 
 
-def test_a_sentence_has_one_meaning_so_splits_share_neither_sentence_nor_component(spoken):
+def test_splits_share_neither_sentence_nor_component(spoken):
     owner = {}
     for split, rows in spoken.items():
         for meaning, said in rows:

@@ -52,9 +52,7 @@ def weights(hub: Hub) -> list[str]:
     return [path for path in hub.downloads() if "safetensors" in path]
 
 
-def test_a_dry_run_says_how_much_is_to_come_and_fetches_no_weights(
-    hub: Hub, arguments: list[str]
-) -> None:
+def test_a_dry_run_says_sizes_and_fetches_no_weights(hub: Hub, arguments: list[str]) -> None:
     done = CliRunner().invoke(app, [*arguments, "--dry-run"], catch_exceptions=False)
     size = len(hub[BART].commits[hub[BART].main]["model.safetensors"])
     assert f"{downloads.format_bytes(size)} to fetch first" in done.stdout

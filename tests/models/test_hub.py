@@ -104,7 +104,7 @@ def test_a_cut_connection_is_resumed(hub: Hub, cuts: int) -> None:
     load_seq2seq(locate(BART), Runtime())
 
 
-def test_a_connection_that_is_cut_again_and_again_says_what_to_do(hub: Hub, tmp_path: Path) -> None:
+def test_a_connection_cut_repeatedly_says_what_to_do(hub: Hub, tmp_path: Path) -> None:
     made = pinned(BART)
     hub.cut["model.safetensors"] = [0] * 99
     with pytest.raises(UserError, match=r"run the same command again"):

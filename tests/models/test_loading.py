@@ -28,7 +28,7 @@ def folder(saved: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(saved, tmp_path / "opt"))
 
 
-def test_a_digest_follows_weights_configuration_and_tokenizer_only(folder: Path) -> None:
+def test_a_digest_follows_weights_config_and_tokenizer_only(folder: Path) -> None:
     before = locate(str(folder)).digest
     assert len(before) == 64
     (folder / "README.md").write_text("words")
@@ -71,7 +71,7 @@ def test_missing_and_pickled_weights_are_named(folder: Path) -> None:
         locate(str(folder / "nowhere" / "at" / "all"))
 
 
-def test_a_hub_id_is_pinned_to_the_cached_commit_and_unreachable_ones_say_what_to_do(
+def test_a_hub_id_is_pinned_to_the_cached_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from huggingface_hub import HfApi, constants

@@ -81,7 +81,7 @@ def test_a_record_that_changed_after_it_was_verified_is_refused(tmp_path: Path) 
     assert log.done["b"] == {"text": "true"}
 
 
-def test_the_digest_of_texts_is_that_of_all_of_them_in_canonical_json() -> None:
+def test_the_digest_of_texts_is_over_canonical_json() -> None:
     named = [Example(name, name, ()) for name in ("b", "a", "ä", "10", "9")]
     texts = [[f"text of {example.id}", "é"] for example in named]
     whole = {example.id: several for example, several in zip(named, texts, strict=True)}
@@ -121,7 +121,7 @@ def test_the_page_holds_a_sample_and_says_so(
     assert json.loads((tmp_path / "run/leaderboard.json").read_text())["rows"][0]["asked"] == 12
 
 
-def test_clusters_are_numbered_by_first_appearance_whatever_names_them() -> None:
+def test_clusters_are_numbered_by_first_appearance() -> None:
     names = ["c", "a", "c", "b", "a"]
     numbers = np.array([9, 4, 9, 7, 4], dtype=np.uint64)
     for given in (names, numbers):

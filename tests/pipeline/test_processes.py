@@ -156,7 +156,7 @@ def test_what_a_dead_process_left_is_done_by_the_leader(
     assert digests(launch.output) == alone
 
 
-def test_a_killed_leader_ends_all_and_the_next_launch_may_have_another_size(
+def test_a_killed_leader_ends_all_and_the_size_may_change(
     launch: Launch, alone: dict[str, str]
 ) -> None:
     leader, other = launch.start(0, 2, pause=0.3), launch.start(1, 2)
@@ -250,7 +250,7 @@ def test_two_launches_do_not_mix(world: Path, tmp_path: Path) -> None:
         pass
 
 
-def test_one_may_join_while_the_leading_process_has_not_signed_yet(tmp_path: Path) -> None:
+def test_one_may_join_before_the_leader_has_signed(tmp_path: Path) -> None:
     with open_run(tmp_path / "run", {}):
         lock = tmp_path / "run" / "lock"
         signature = lock.read_bytes()

@@ -118,9 +118,7 @@ def test_human_is_scored_against_as_many_references_as_everybody(
     assert plan.identity["protocol"] == "turns|references:2|left-out:each"
 
 
-def test_without_references_only_scorers_that_read_none_are_taken(
-    world: Path, tmp_path: Path
-) -> None:
+def test_without_references_scorers_that_read_them_are_out(world: Path, tmp_path: Path) -> None:
     data = tmp_path / "bare.jsonl"
     data.write_text(
         '{"source": "a b c", "references": ["d"]}\n{"source": "c d e"}\n', encoding="utf-8"
@@ -151,9 +149,7 @@ def test_rows_measured_under_other_settings_share_no_table(world: Path, tmp_path
     assert "case:mixed" in str(caught.value)
 
 
-def test_a_scorer_with_a_name_of_its_own_is_reported_again_without_the_suite(
-    world: Path, tmp_path: Path
-) -> None:
+def test_an_own_scorer_name_is_reported_without_the_suite(world: Path, tmp_path: Path) -> None:
     options = {"mine": {"family": "bleu", "lowercase": True}}
     suite = suites.load_suite(str(world / "tiny.toml")).model_copy(
         update={"scorer": options, "headline": "bleu"}

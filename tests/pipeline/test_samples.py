@@ -41,7 +41,7 @@ def scored(samples: Sequence[Sequence[str]], **options: Any) -> tuple[float, np.
     return float(scorer.combine(statistics)[0]), statistics
 
 
-def test_self_bleu_is_sacrebleus_of_every_sample_against_the_others() -> None:
+def test_self_bleu_is_sacrebleus_against_the_other_samples() -> None:
     """Zhu et al. 2018: each text in turn is the hypothesis, all others its references; one corpus
     of all turns.
     """
@@ -59,7 +59,7 @@ def test_self_bleu_is_sacrebleus_of_every_sample_against_the_others() -> None:
         assert scored(SAMPLES, lowercase=lowercase)[0] == pytest.approx(expected, abs=1e-9)
 
 
-def test_equal_samples_are_at_its_end_and_their_order_means_nothing() -> None:
+def test_equal_samples_are_at_its_end_in_any_order() -> None:
     assert scored([["one and the same old text"] * 4])[0] == pytest.approx(100)
     assert scored([several[::-1] for several in SAMPLES])[0] == pytest.approx(scored(SAMPLES)[0])
 
@@ -135,9 +135,7 @@ class Dying:
         raise KeyboardInterrupt
 
 
-def test_samples_are_the_same_in_any_batch_and_after_an_interruption(
-    world: Path, tmp_path: Path
-) -> None:
+def test_samples_are_the_same_in_any_batch_and_resumed(world: Path, tmp_path: Path) -> None:
     runner.run_plan(planned(world, tmp_path / "whole"))
     for size in (1, 5):
         runner.run_plan(planned(world, tmp_path / f"by-{size}", batch_size=size))
@@ -158,9 +156,7 @@ def test_samples_are_the_same_in_any_batch_and_after_an_interruption(
     assert verify_run(broken.folder) == []
 
 
-def test_fewer_samples_are_the_first_of_more_and_another_seed_writes_others(
-    world: Path, tmp_path: Path
-) -> None:
+def test_fewer_samples_are_the_first_of_more(world: Path, tmp_path: Path) -> None:
     made = {
         name: runner.run_plan(planned(world, tmp_path / name, systems=("zeroshot",), **changes))
         and {
@@ -209,9 +205,7 @@ class Wordy(tiny_suite.Upper):
             yield [Paraphrase(place, several[0], samples=several)]
 
 
-def test_the_table_shows_it_where_it_is_and_says_why_not_elsewhere(
-    world: Path, tmp_path: Path
-) -> None:
+def test_the_table_shows_it_or_says_why_not(world: Path, tmp_path: Path) -> None:
     plan = planned(world, tmp_path / "run", systems=())
     board = runner.run_plan(replace(plan, systems={**plan.systems, "wordy": Wordy()}))
     (column,) = [column for column in board.columns if column.name == "self_bleu"]

@@ -163,7 +163,7 @@ DAMAGE = {
 }
 
 
-def test_adapters_from_before_facts_had_checksums_are_read_and_leave_with_them(folder):
+def test_adapters_without_checksums_are_read_and_gain_them(folder):
     content = json.loads((folder / adapters.ADAPTER_FACTS_FILE).read_text())
     del content["checksums"]
     (folder / adapters.ADAPTER_FACTS_FILE).write_text(json.dumps({**content, "format": 1}))

@@ -159,7 +159,7 @@ def test_a_foreign_plain_file_needs_only_the_tensor(base, tmp_path):
     )
 
 
-def test_paraphrase_opts_checkpoint_gives_its_prompt_and_its_layout(base, tmp_path):
+def test_paraphrase_opts_checkpoint_gives_prompt_and_layout(base, tmp_path):
     file = origin_file(tmp_path / "soft-opt-epoch=029-val_loss=0.487.ckpt")
     adapter = convert.import_adapter(file, tmp_path / "a", base)
     assert torch.equal(adapter.prompt, PROMPT)

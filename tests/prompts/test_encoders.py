@@ -153,7 +153,7 @@ def test_tasks_share_the_encoder_and_differ_by_their_names():
     assert not any("condition" in name for name, _ in encoder.named_parameters())
 
 
-def test_the_stored_prompt_is_without_dropout_and_leaves_the_mode():
+def test_the_stored_prompt_has_no_dropout_and_leaves_the_mode():
     encoder = PromptEncoder(EncoderConfig("lstm", 6, dropout=0.5), WIDTH, [4])
     assert torch.equal(encoders.evaluate_prompt(encoder), encoders.evaluate_prompt(encoder))
     assert encoder.training

@@ -21,7 +21,7 @@ def test_first_vocabulary():
     assert torch.equal(parse_initialiser("vocabulary", TOKENIZER, 0)(VOCABULARY, 5), VOCABULARY[:5])
 
 
-def test_sampled_vocabulary_draws_different_rows_among_the_most_frequent():
+def test_sampled_vocabulary_draws_distinct_frequent_rows():
     drawn = sampled_vocabulary(3, most_frequent=50)(VOCABULARY, 50)
     assert {tuple(row) for row in drawn.tolist()} == {
         tuple(row) for row in VOCABULARY[:50].tolist()

@@ -30,7 +30,7 @@ def folder(request, tmp_path_factory):
     return tiny.CAUSAL[request.param](tmp_path_factory.mktemp(request.param))
 
 
-def test_a_step_changes_the_prompt_and_nothing_else_and_weights_are_the_checkpoints(folder):
+def test_a_step_changes_the_prompt_and_nothing_else(folder):
     model, tokenizer = load_causal(locate(str(folder)), Runtime())
     config = TrainingConfig(steps=2, learning_rate=0.1)
     prompt = tune_prompt(model, tokenizer, PAIRS, 4, first_vocabulary(), config)

@@ -94,7 +94,7 @@ def test_ids_and_answer_start_are_nemos(template, data):
     assert row.answer_start == answer_start
 
 
-def test_where_a_merge_crosses_the_answers_start_nemo_is_off_and_this_is_not():
+def test_a_merge_across_the_answers_start_is_right_here():
     template = Template("t", "{x}{y}", 0, (), None, "y", True)
     record = {"x": "th", "y": "e rain"}
     row = render(template, record, TOKENIZER, 100, training=True)

@@ -116,7 +116,7 @@ def test_what_peft_saved_gives_the_same_logits_and_texts_here(checkpoint, method
 
 
 @pytest.mark.parametrize("method", ["prompt-tuning", "peft-mlp", "peft-lstm"])
-def test_what_is_saved_here_gives_the_same_logits_and_texts_in_peft(checkpoint, method, tmp_path):
+def test_what_is_saved_here_gives_the_same_logits_in_peft(checkpoint, method, tmp_path):
     model, _ = load_causal(checkpoint, Runtime())
     torch.manual_seed(1)
     if method == "prompt-tuning":

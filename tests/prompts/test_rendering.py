@@ -41,7 +41,7 @@ def test_length_0_has_no_virtual_token():
     assert render(paraphrase_template(0), {"source": "a"}, TOKENIZER, 9).ids == (BOS, *ids("a\n"))
 
 
-def test_markers_anywhere_with_rows_in_the_order_of_their_indices():
+def test_markers_anywhere_with_rows_in_index_order():
     template = Template(
         "t", "<|VIRTUAL_PROMPT_1|>A {x}<|VIRTUAL_PROMPT_0|> so {y}", 5, (2, 3), None, "y", True
     )
@@ -51,7 +51,7 @@ def test_markers_anywhere_with_rows_in_the_order_of_their_indices():
     assert row.answer_start == len(prompt)
 
 
-def test_the_end_of_text_token_can_stand_in_a_template_as_paraphrase_opt_had_it():
+def test_the_end_of_text_token_can_stand_in_a_template():
     template = Template(
         "t", "<|VIRTUAL_PROMPT_0|>{source}<|EOS|>{target}", 1, (1,), "source", "target", True
     )
@@ -60,7 +60,7 @@ def test_the_end_of_text_token_can_stand_in_a_template_as_paraphrase_opt_had_it(
     assert row.answer_start == 3 + len(ids("a b"))
 
 
-def test_loss_over_the_whole_text_leaves_out_virtual_tokens_and_bos():
+def test_loss_over_the_whole_text_skips_virtual_tokens_and_bos():
     template = Template("t", "<|VIRTUAL_PROMPT_0|>A<|VIRTUAL_PROMPT_1|>{x}", 2, (1, 1))
     row = render(template, {"x": "b"}, TOKENIZER, 100, training=True)
     assert list(row.ids) == [-1, BOS, *ids("A"), -2, *ids("b"), EOS]
@@ -100,7 +100,7 @@ def test_render_then_recover(source, target, between):
 
 @given(source=st.text(min_size=5, max_size=40), target=st.text(max_size=5), room=st.integers(0, 30))
 @settings(max_examples=150)
-def test_truncation_cuts_the_named_field_at_its_end_and_nothing_else(source, target, room):
+def test_truncation_cuts_only_the_named_field_at_its_end(source, target, room):
     least = len(
         render(
             paraphrase_template(2), {"source": "", "target": target}, TOKENIZER, 999, training=True
@@ -219,7 +219,7 @@ def test_a_wrong_template_is_refused(change, message):
         parse_template({**GOOD, **change})
 
 
-def test_the_trainers_rows_are_the_renderers_with_an_end_of_text_token_inside():
+def test_the_trainers_rows_are_the_renderers_and_end_inside():
     template = Template(
         "t", "<|VIRTUAL_PROMPT_0|>{source}<|EOS|>to: {target}", 2, (2,), None, "target", True
     )

@@ -75,7 +75,7 @@ def mean_loss(model, virtual, rendered):
 
 
 @pytest.mark.parametrize("method", ["prompt-tuning", "p-tuning"])
-def test_the_three_demonstrations_are_learnt_together_and_only_the_prompts_change(loaded, method):
+def test_three_demonstrations_train_together_prompts_only(loaded, method):
     checkpoint, model, tokenizer = loaded
     new = table.plan_new_tasks(TEMPLATES, list(TASKS), [], None)
     vocabulary = vocabulary_rows(model)

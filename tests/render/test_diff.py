@@ -34,7 +34,7 @@ def test_added_removed_and_kept_words_stand_in_reading_order():
 
 @PATIENT
 @given(TEXTS, TEXTS)
-def test_runs_join_to_the_text_and_keep_a_longest_common_subsequence(source, text):
+def test_runs_join_to_the_text_and_keep_the_longest_common(source, text):
     found = word_diff(source, text)
     assert "".join(run[1:] for run in found if run[0] != "-") == text
     kept = sum(len(split_words(run[1:])) for run in found if run[0] == " ")

@@ -94,7 +94,7 @@ def test_the_smallest_difference_is_that_of_theory():
     assert made(run_results({"a": rows(draws())})).detectable is None
 
 
-def test_training_seeds_are_one_row_whose_interval_draws_them_too():
+def test_training_seeds_are_one_row_and_drawn_in_its_interval():
     """Seeds a standard deviation of 1 apart hide in no sample of 120 examples: a tenth of it
     without them.
     """
@@ -137,7 +137,7 @@ def test_names_that_end_in_a_seed_are_one_row():
         seeds.check_seed_groups({"p-s1": "p|adapter:a|P:20", "p-s2": "p|adapter:b|P:21"})
 
 
-def test_every_column_that_has_a_better_way_is_tested_and_the_headline_by_itself():
+def test_directed_columns_are_tested_the_headline_by_itself():
     """Holm over three pairs of the headline; Benjamini-Hochberg over the other column's three
     (hand-worked orders).
     """
@@ -164,7 +164,7 @@ def test_outputs_that_the_limit_ended_are_a_column():
     assert cut.combine(statistics) == pytest.approx([25.0])
 
 
-def test_what_was_cut_and_how_many_references_count_stand_above_the_table():
+def test_cuts_and_reference_counts_stand_above_the_table():
     found = made(run_results({"a": rows(draws())}, data={"references": 3}))
     told = " ".join(notes.reader_notes(found))
     assert "Scored against 2 of 3 references, each left out in turn." in told
@@ -176,7 +176,7 @@ def test_what_was_cut_and_how_many_references_count_stand_above_the_table():
     )
 
 
-def test_the_table_says_how_texts_were_made_and_who_computes_otherwise():
+def test_the_table_says_how_texts_were_made():
     found = made(run_results({"a": rows(draws())}))
     assert "Texts: beam 4, at most 64 new tokens, seed 0." in notes.reader_notes(found)
     apart = replace(

@@ -75,7 +75,7 @@ def test_undefined_headline_stands_after_every_defined_one():
     assert rows == ["bart", "softprompt-111", "copy", "zeroshot"]
 
 
-def test_main_columns_are_the_headline_then_all_but_precision_and_recall():
+def test_main_columns_begin_with_the_headline():
     assert [column.name for column in boards.main_columns(small())] == [
         "ibleu",
         "bleu",
@@ -84,7 +84,7 @@ def test_main_columns_are_the_headline_then_all_but_precision_and_recall():
     ]
 
 
-def test_main_columns_are_those_named_and_one_of_each_scorer_that_has_none_among_them():
+def test_main_columns_are_those_named_and_one_of_each_scorer():
     alike = {"ibleu": "one", "self-bleu": "one", "bleu": "two", "length": "three"}
     board = small(main=("bleu",), signatures=alike)
     assert [column.name for column in boards.main_columns(board)] == ["ibleu", "bleu", "length"]
@@ -269,7 +269,7 @@ def test_json_of_something_else_is_refused(text):
         board_from_json(text)
 
 
-def test_terminal_shows_as_many_columns_as_fit_and_names_the_rest():
+def test_terminal_shows_what_fits_and_names_the_rest():
     wide, narrow = terminal(small()), terminal(small(), width=60)
     assert "length" in wide.split("Not shown")[0]
     assert "self-bleu" not in narrow.split("Not shown")[0]

@@ -100,7 +100,7 @@ def test_the_same_data_give_the_same_bytes(plain):
     assert page_html(page()) == plain
 
 
-def test_the_leaderboard_shows_order_intervals_and_what_does_not_rank(plain):
+def test_the_leaderboard_shows_order_intervals_and_unranked(plain):
     table = next(t for t in parsed(plain).iter("table") if t.get("class") == "board")
     rows = [[words_of(cell) for cell in row] for row in table.find("tbody")]
     assert [row[1] for row in rows] == ["softprompt-111", "bart", "copy (control)", "zeroshot"]

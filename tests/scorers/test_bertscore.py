@@ -109,7 +109,7 @@ def test_results_do_not_depend_on_the_batch(roberta):
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
-def test_identity_is_maximal_blank_is_zero_and_swapping_is_noticed(roberta):
+def test_identity_is_maximal_blank_zero_and_swaps_noticed(roberta):
     scorer = build(roberta)
     assert list(
         score(scorer, EXAMPLES, [e.references[-1] for e in EXAMPLES]).values()

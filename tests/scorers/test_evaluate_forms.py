@@ -64,7 +64,7 @@ def test_sources_are_given_and_lists_of_one_are_numbers(monkeypatch):
     assert value("comet") == 0.5
 
 
-def test_a_metric_that_wants_something_else_is_refused_in_its_words(monkeypatch):
+def test_a_metric_of_other_inputs_is_refused_in_its_words(monkeypatch):
     def compute(predictions, references):
         raise ValueError("model_id is missing")
 

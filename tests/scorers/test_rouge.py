@@ -58,7 +58,7 @@ def test_order_of_references_changes_no_f(example, text):
         np.testing.assert_equal(forwards[kind], turned[kind])
 
 
-def test_identity_is_maximal_and_swapping_turns_precision_into_recall():
+def test_identity_is_maximal_and_swaps_exchange_p_and_r():
     assert score(SCORER, EXAMPLES, [e.references[-1] for e in EXAMPLES])["rougeL"] == pytest.approx(
         100
     )

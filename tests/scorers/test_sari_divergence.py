@@ -92,7 +92,7 @@ def test_divergence_by_hand():
     assert got["ned-words"] == pytest.approx(100 * 2 / 4)
 
 
-def test_a_copy_has_not_moved_and_deletion_is_seen_by_edits_alone():
+def test_a_copy_has_not_moved_and_edits_alone_see_deletion():
     assert set(score(DIVERGENCE, EXAMPLES, [e.source for e in EXAMPLES]).values()) == {0.0}
     cut = score(DIVERGENCE, [Example("a", "a b c d", ())], ["a b"])
     assert cut["pinc"] == 0 < cut["ned"]

@@ -106,7 +106,7 @@ class Counting:
         return self.scorer.measure(examples, texts)[: self.rows]
 
 
-def test_all_turns_are_one_call_and_nobody_meets_his_own_sentence():
+def test_all_turns_are_one_call_without_own_sentences():
     counting = Counting(bleu.build("", BuildContext()))
     leave_one_out.measure_leave_one_out(counting, EXAMPLES, HUMAN)
     (asked,) = counting.asked

@@ -23,7 +23,7 @@ SENTINELS = {
 }
 
 
-def test_a_column_that_prefers_a_sentinel_is_not_valid_and_says_which():
+def test_an_invalid_column_names_the_sentinel_it_prefers():
     assert columns_beaten_by_sentinels(COLUMNS, HUMAN, SENTINELS) == {
         "bleu": ("copy", "drop-last"),
         "ter": ("copy", "drop-last"),

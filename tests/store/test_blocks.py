@@ -28,7 +28,7 @@ def test_what_was_appended_is_read_again(tmp_path: Path) -> None:
     assert (list(again.blocks()), again.rows) == (BLOCKS, 9)
 
 
-def test_every_torn_end_leaves_whole_blocks_and_can_be_gone_on_with(tmp_path: Path) -> None:
+def test_every_torn_end_leaves_whole_blocks_and_resumes(tmp_path: Path) -> None:
     written(tmp_path)
     data, index = (tmp_path / "file").read_bytes(), (tmp_path / "file.index").read_bytes()
     first = index.index(b"\n") + 1

@@ -61,7 +61,7 @@ def test_a_finished_run_verifies_and_reads_back(tmp_path):
     ]
 
 
-def test_every_line_is_ascii_json_whose_h_is_the_crc32_of_what_stands_before_it(tmp_path):
+def test_every_line_is_ascii_json_and_h_is_its_crc32(tmp_path):
     predictions(tmp_path, {"seed": 0}).append([("é", {"text": "naïve \u2028 \ud800"})])
     first, second = part(tmp_path).read_bytes().splitlines()
     seed = zlib.crc32(b'{"key":{"seed":0},"kind":"predictions","names":["copy"]}')
@@ -128,7 +128,7 @@ def test_a_torn_end_is_cut_off_kept_and_said(tmp_path, loss):
     assert part(tmp_path).read_bytes() == whole
 
 
-def test_a_damaged_middle_is_refused_and_the_mending_command_keeps_the_rest(tmp_path):
+def test_a_damaged_middle_is_refused_and_mended_by_command(tmp_path):
     log = predictions(tmp_path)
     log.append([(name, {"text": name}) for name in IDS])
     data = part(tmp_path).read_bytes()
@@ -140,7 +140,7 @@ def test_a_damaged_middle_is_refused_and_the_mending_command_keeps_the_rest(tmp_
     assert predictions(tmp_path).done == {"a": {"text": "a"}, "c": {"text": "c"}}
 
 
-def test_a_damaged_first_line_is_refused_and_the_mending_command_sets_the_file_aside(tmp_path):
+def test_a_damaged_first_line_is_refused_and_set_aside(tmp_path):
     predictions(tmp_path).append([("a", 1)])
     data = part(tmp_path).read_bytes()
     part(tmp_path).write_bytes(data.replace(b'"seed":0', b'"seed":1'))
@@ -179,7 +179,7 @@ def test_records_of_another_key_are_set_aside_never_served(tmp_path, old, finish
     assert predictions(tmp_path).done == {"a": "fresh"}
 
 
-def test_a_file_copied_to_another_systems_name_is_not_that_systems(tmp_path):
+def test_a_file_under_another_systems_name_is_refused(tmp_path):
     finished_run(tmp_path)
     (tmp_path / "predictions/bart.jsonl").write_bytes(
         (tmp_path / "predictions/copy.jsonl").read_bytes()
@@ -217,7 +217,7 @@ def test_a_file_that_somebody_else_wrote_to_is_not_appended_to(tmp_path):
     assert predictions(tmp_path).done == {"a": 1, "b": 1}
 
 
-def test_numbers_come_back_exactly_and_undefined_ones_are_null_and_counted(tmp_path):
+def test_numbers_come_back_exactly_and_undefined_as_null(tmp_path):
     numbers = [0.1, 1 / 3, 5e-324, 1.7976931348623157e308, -0.0, float(np.float32(0.1))]
     rows = [np.array(numbers), np.array([float("nan"), float("inf"), -float("inf"), 1, 2, 3])]
     with open_run(tmp_path, SPEC) as run:
@@ -236,7 +236,7 @@ def test_numbers_come_back_exactly_and_undefined_ones_are_null_and_counted(tmp_p
     assert load_reasons(tmp_path, "copy", "x") == {"b": "not a finite number"}
 
 
-def test_the_reasons_for_what_is_undefined_are_kept_through_every_step(tmp_path):
+def test_reasons_for_the_undefined_are_kept_at_every_step(tmp_path):
     rows, why = (
         [("a", [0.0, 0.0]), ("b", [2.0, 1.0]), ("c", [float("inf"), 1.0])],
         {"a": "no reference that it reads"},
@@ -288,7 +288,7 @@ def test_a_prediction_with_nan_is_refused(tmp_path):
         predictions(tmp_path).append([("a", float("nan"))])
 
 
-def test_reopening_with_another_spec_names_what_differs_and_changes_nothing(tmp_path):
+def test_reopening_with_another_spec_names_what_differs(tmp_path):
     finished_run(tmp_path)
     before = (tmp_path / "spec.json").read_bytes()
     other = {"suite": "toy", "decoding": {"num_beams": 4, "top_k": 5}}

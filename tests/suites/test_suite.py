@@ -132,7 +132,7 @@ def call(*arguments: object) -> str:
 
 @pytest.mark.slow
 @pytest.mark.loopback
-def test_the_suite_runs_whole_from_the_hub_with_the_numbers_of_the_same_weights_by_path(
+def test_hub_suite_equals_the_same_weights_by_path(
     world: tuple[local_hub.Hub, Path], tmp_path: Path
 ) -> None:
     hub, models = world
@@ -195,7 +195,7 @@ def test_a_lock_keeps_a_suite_where_it_was_until_it_is_updated(
 
 
 @pytest.mark.loopback
-def test_what_training_starts_from_is_locked_fetched_and_verified_too(
+def test_bases_of_trainings_are_locked_fetched_and_verified(
     world: tuple[local_hub.Hub, Path],
 ) -> None:
     hub, _ = world

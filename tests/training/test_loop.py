@@ -172,7 +172,7 @@ def test_the_stream_goes_on_from_any_batch() -> None:
         assert seen(config, batch.then) == whole[index + 1 :]
 
 
-def test_rows_that_do_not_fit_are_counted_and_none_left_is_an_error() -> None:
+def test_rows_that_do_not_fit_count_and_none_left_fails() -> None:
     skipped: Counter[str] = Counter()
     kept = list(
         iterate_batches(range(1, 51), encode, Batching(longest=11, epochs=1), skipped=skipped)

@@ -72,9 +72,7 @@ def test_causal_loss_and_gradients_equal_transformers(
 
 
 @pytest.mark.parametrize("kind", ["opt", "opt350", "gpt2", "llama", "qwen2"])
-def test_prompt_loss_and_gradient_equal_a_plain_prefix_of_embeddings(
-    kind: str, tmp_path: Path
-) -> None:
+def test_prompt_loss_and_gradient_equal_a_plain_prefix(kind: str, tmp_path: Path) -> None:
     model = causal(kind, tmp_path).requires_grad_(False).eval()
     ids, mask, labels = labelled(ROWS)
     embed = model.get_input_embeddings()
@@ -92,7 +90,7 @@ def test_prompt_loss_and_gradient_equal_a_plain_prefix_of_embeddings(
 
 
 @pytest.mark.parametrize("kind", ["opt", "opt350", "llama", "qwen2"])
-def test_groups_of_rows_and_chunks_of_targets_leave_loss_and_gradient(
+def test_groups_and_chunks_leave_loss_and_gradient(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One group against a row a group and a target a chunk; where nothing is trained, the loss
@@ -146,7 +144,7 @@ def test_autocast_in_bf16_stays_near(tmp_path: Path) -> None:
     assert torch.nn.functional.cosine_similarity(rough.flatten(), exact.flatten(), dim=0) > 0.99
 
 
-def test_virtual_tokens_inside_the_text_equal_embeddings_put_there(tmp_path: Path) -> None:
+def test_virtual_tokens_inside_text_equal_embeddings_there(tmp_path: Path) -> None:
     model = causal("opt", tmp_path).requires_grad_(False).eval()
     rows = [TrainingRow([2, 40, -2, -3, 7], [50, 51, 2]), TrainingRow([2, 9, -2, -3], [60, 2])]
     prompt = torch.nn.Parameter(torch.randn(3, 32, generator=torch.Generator().manual_seed(0)))

@@ -131,7 +131,7 @@ def test_two_processes_end_where_twice_the_accumulation_does(tmp_path: Path) -> 
         run_training(jobs.request("finetuned", tmp_path, "two"))
 
 
-def test_memory_that_does_not_suffice_halves_the_rows_and_keeps_the_update() -> None:
+def test_out_of_memory_halves_the_rows_and_keeps_the_update() -> None:
     """A loss that can hold three rows: the update equals that of a loss without a limit."""
 
     def run(limit: int) -> tuple[float, float, TrainingProgress]:

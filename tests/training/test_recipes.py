@@ -74,7 +74,7 @@ def test_rows_are_the_templates_own_rendering(marked: str, tmp_path: Path) -> No
         assert row.target == list(rendered.ids[rendered.answer_start :])
 
 
-def test_documents_may_be_packed_and_pairs_may_not_smuggle_special_tokens(tmp_path: Path) -> None:
+def test_documents_pack_and_pairs_smuggle_no_special_tokens(tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny.opt(tmp_path))
     one, two = (
         tokenizer(text, add_special_tokens=False).input_ids for text in ("A river.", "A dog.")

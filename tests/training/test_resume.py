@@ -54,7 +54,7 @@ def test_thirty_kills(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert died == 30
 
 
-def test_a_finished_training_is_left_alone_and_another_one_refused(tmp_path: Path) -> None:
+def test_a_finished_training_stays_and_another_is_refused(tmp_path: Path) -> None:
     first = run_training(jobs.request("softprompt-4", tmp_path, "one"))
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*.safetensors")}
     assert run_training(jobs.request("softprompt-4", tmp_path, "one"), pytest.fail) == first

@@ -93,7 +93,7 @@ def test_a_grid_tries_everything_once(tmp_path: Path) -> None:
         )
 
 
-def test_a_folder_of_another_search_is_refused_and_more_trials_are_not(tmp_path: Path) -> None:
+def test_another_search_is_refused_more_trials_are_not(tmp_path: Path) -> None:
     run_search(SearchPlan(CHOICES, {}, 2, 100, 10, "random", "none"), tmp_path, falling)
     run_search(SearchPlan(CHOICES, {}, 3, 100, 10, "random", "none"), tmp_path, falling)
     assert len(table(tmp_path)) == 3

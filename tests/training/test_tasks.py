@@ -78,7 +78,7 @@ def test_rows_are_those_of_the_task_table(tmp_path: Path) -> None:
     assert min(min(row.source) for row in rows) == -20
 
 
-def test_a_mixed_batch_has_the_loss_and_gradient_of_each_task_alone(tmp_path: Path) -> None:
+def test_a_mixed_batch_has_loss_and_gradient_of_each_task(tmp_path: Path) -> None:
     templates = tasks.task_templates(tasks.read_tasks(written(tmp_path)), 11)
     base = locate(str(jobs.base("opt", tmp_path)))
     setup = load_setup(

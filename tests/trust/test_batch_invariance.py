@@ -25,7 +25,7 @@ def run(suite):
     )
 
 
-def test_no_batch_size_changes_a_text_and_the_control_shows_that_it_would_be_seen(suite):
+def test_no_batch_size_changes_a_text_and_a_control_would(suite):
     done = run(suite)
     assert done.exit_code == 0, done.output
     head, *lines = done.stdout.splitlines()

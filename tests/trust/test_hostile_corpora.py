@@ -172,7 +172,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("ending", ["", ".gz", ".zst", ".zip"])
-def test_every_line_of_hostile_text_is_taken_as_it_stands_or_counted(tmp_path, name, ending):
+def test_every_hostile_line_is_taken_as_it_is_or_counted(tmp_path, name, ending):
     assert check("tsv", packed("tsv", tmp_path, HOSTILE[name], ending), HOSTILE[name]) == "taken"
 
 

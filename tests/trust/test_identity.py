@@ -265,7 +265,7 @@ def asked(plan, system: Counting, scorer: Counting) -> tuple[int, int]:
     return system.asked, scorer.asked
 
 
-def test_records_of_another_signature_or_of_other_texts_are_made_anew(tmp_path):
+def test_records_of_other_signatures_or_texts_are_made_again(tmp_path):
     plan = light.plan(tmp_path)
     system, scorer = Counting(Signature("one")), Counting(Signature("two"))
     assert asked(plan, system, scorer) == (6, 6)

@@ -59,7 +59,7 @@ def test_a_signal_ends_the_program_at_once(where, number):
     assert (process.returncode, said) == (-number, told)
 
 
-def test_a_second_signal_does_not_wait_for_what_the_first_has_to_say():
+def test_a_second_signal_does_not_wait_for_the_firsts_message():
     """Stderr is a pipe that is full and that nobody reads."""
     fill_the_pipe = (
         "import os\nos.set_blocking(2, False)\n"

@@ -205,7 +205,7 @@ def check_page(texts: list[str], expected) -> None:
     assert not CONTROLS.search(html.replace("\t", " "))
 
 
-def test_a_page_of_foreign_text_has_the_elements_of_a_harmless_one():
+def test_a_hostile_page_has_the_elements_of_a_harmless_one():
     for texts, expected in pages(100, 50):
         check_page(texts, expected)
 

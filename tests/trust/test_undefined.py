@@ -141,7 +141,7 @@ def test_a_number_that_is_none_is_no_part_of_a_mean(wrong):
     ).tolist() == [2.0]
 
 
-def test_what_only_all_examples_together_have_is_not_called_undefined():
+def test_corpus_only_values_are_not_called_undefined():
     @dataclass
     class Spread(Faulty):
         def combine(self, statistics):
