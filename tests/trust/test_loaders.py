@@ -266,7 +266,7 @@ def test_a_changed_run_is_refused_or_reads_as_it_was(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_changed_run_is_refused_or_reads_as_it_was(tmp_path):
+def test_ten_thousand_changed_runs_are_refused_or_read_alike(tmp_path):
     plan = light.plan(tmp_path)
     runner.run_plan(plan)
     tally = mangled(plan.folder, 2_000)
