@@ -1,9 +1,8 @@
-"""Names and the objects they stand for: tables of plug-ins found by entry point, ours by the same
-door as strangers'.
+"""The registry of plug-ins: names of systems and scorers, and the functions that build them.
 
 An entry point of the group ``parabench.systems`` or ``parabench.scorers`` names a table ``{"bleu":
-"package.module:build"}``. A name is a family with an optional variant: ``softprompt-111`` is family
-``softprompt``, variant ``111``.
+"package.module:build"}``. Built-ins register exactly as third-party packages do. A name is a family
+with an optional variant: ``softprompt-111`` is family ``softprompt``, variant ``111``.
 """
 
 from __future__ import annotations
@@ -21,41 +20,60 @@ PluginKind = Literal["system", "scorer"]
 
 @cache
 def plugin_table(kind: PluginKind) -> dict[str, str]:
-    """All families of a kind, name to ``module:function``; two tables with one name are an error
-    that names both.
+    """All families of a kind, name to ``module:function``.
+
+    Raises UserError where two plug-ins register one name; it names both.
     """
     merged: dict[str, str] = {}
-    for point in sorted(entry_points(group=f"parabench.{kind}s"), key=lambda point: point.name):
+    points = entry_points(group=f"parabench.{kind}s")
+    for point in sorted(points, key=lambda point: point.name):
         for name, target in point.load().items():
-            if merged.setdefault(name, target) != target:
-                raise UserError(
-                    f"register the {kind} {name!r}",
-                    f"two plug-ins claim it: {merged[name]} and {target}",
-                )
+            known = merged.setdefault(name, target)
+            if known != target:
+                found = f"two plug-ins claim it: {known} and {target}"
+                raise UserError(f"register the {kind} {name!r}", found)
     return merged
 
 
 def split_name(kind: PluginKind, name: str) -> tuple[str, str]:
-    """Family and variant of a name: the longest registered family that is it or stands before ``-``
-    or ``:``.
+    """Family and variant of a name.
+
+    The family is the longest registered one that is the name, or stands before ``-`` or ``:`` in
+    it. Raises UserError where there is none.
     """
-    families = [f for f in plugin_table(kind) if name == f or name.startswith((f"{f}-", f"{f}:"))]
+    registered = plugin_table(kind)
+    families = [
+        family
+        for family in registered
+        if name == family or name.startswith((f"{family}-", f"{family}:"))
+    ]
     if not families:
-        raise unknown_name(kind, name, sorted(plugin_table(kind)))
+        raise unknown_name(kind, name, sorted(registered))
     family = max(families, key=len)
-    return family, name[len(family) + 1 :]
+    variant = name[len(family) + 1 :]  # behind the separator
+    return family, variant
 
 
 def plugin_builder(kind: PluginKind, family: str) -> Any:
-    """The build function of a family, imported now."""
-    if family not in plugin_table(kind):
-        raise unknown_name(kind, family, sorted(plugin_table(kind)))
-    module, function = plugin_table(kind)[family].split(":")
+    """The build function of a family, imported now.
+
+    Raises UserError where the family is not registered.
+    """
+    registered = plugin_table(kind)
+    if family not in registered:
+        raise unknown_name(kind, family, sorted(registered))
+    module, function = registered[family].split(":")
     return getattr(import_module(module), function)
 
 
 def unknown_name(kind: str, name: str, choices: list[str]) -> UserError:
-    """The error for a name that nobody registered, with the nearest registered one."""
-    near = difflib.get_close_matches(name, choices, n=1)
-    found = f"no such {kind}" + (f"; did you mean {near[0]}?" if near else "")
+    """The error for a name that is not registered.
+
+    ``kind``: what was looked for, as ``system``. ``name``: what was given. ``choices``: the
+    registered names, of which the nearest is suggested.
+    """
+    found = f"no such {kind}"
+    nearest = difflib.get_close_matches(name, choices, n=1)
+    if nearest:
+        found += f"; did you mean {nearest[0]}?"
     return UserError(f"use the {kind} {name!r}", found, choices, f"parabench list {kind}s")

@@ -98,7 +98,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         "registry": "",
     },
     {
-        "contracts": "",
+        "contracts": "optional plugins values",
         "sequences": "",
     },
 )
@@ -212,7 +212,7 @@ def planted(root: Path, name: str, text: str) -> Path:
             "data.text_files",
             "def later():\n    from parabench.report.board import flat\n",
         ),  # within a function
-        ("contracts", "import parabench.registry\n"),  # a plain import
+        ("contracts.values", "import parabench.registry\n"),  # a plain import
         ("render.escape", "from parabench.unheard_of import thing\n"),  # a module of no layer
         ("scorers.bleu", "from parabench.baselines import causal\n"),  # a plug-in of another kind
     ],

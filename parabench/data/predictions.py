@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from parabench.contracts import Example, UserError
+from parabench.contracts import Example, Notice, UserError
 from parabench.data.headers import looks_like_header, role_of
 from parabench.data.lines import LONGEST_TEXT, bad_line, check_text, has_half_surrogate, read_lines
 from parabench.data.skipped import SkipCounts
 from parabench.data.test_sets import quiet, row_id
 from parabench.data.text_files import unpacked_suffix
-from parabench.data.user_tables import JSON_SUFFIXES, Notice, UserRow, read_user_rows
+from parabench.data.user_tables import JSON_SUFFIXES, UserRow, read_user_rows
 
 LONGEST_PREDICTION_LINE = 4 * 2**20
 """Bytes of a line of predictions: one output that never ended must not cost the file."""

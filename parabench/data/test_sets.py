@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from parabench.contracts import Example, UserError
+from parabench.contracts import Example, Notice, UserError
 from parabench.data.examples import are_distinct
 from parabench.data.lines import bad_line, check_text, json_record
 from parabench.data.spill import spill_if_large
 from parabench.data.text_files import unpacked_suffix
 from parabench.data.user_tables import (
     JSON_SUFFIXES,
-    Notice,
     UserRow,
     read_user_rows,
     rows_of_records,

@@ -9,11 +9,11 @@ from __future__ import annotations
 import csv
 import io
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from parabench.contracts import UserError
+from parabench.contracts import Notice, UserError
 from parabench.data.headers import (
     FileKind,
     Header,
@@ -24,9 +24,6 @@ from parabench.data.headers import (
 from parabench.data.lines import bad_line, decode_line, json_record, read_lines
 from parabench.data.parquet import parquet_records
 from parabench.data.text_files import LONGEST_LINE, raw_lines, unpacked_suffix
-
-Notice = Callable[[str], None]
-"""Called with what was assumed of a file."""
 
 JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
 

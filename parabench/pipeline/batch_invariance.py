@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from parabench.contracts import System, role_of
+from parabench.contracts import System, system_role
 from parabench.pipeline import plan as planning
 from parabench.pipeline.plan import RunPlan, RunRequest
 
@@ -45,7 +45,7 @@ def compare_batch_sizes(planned: dict[int, RunPlan]) -> Iterator[BatchComparison
     alone, *larger = planned.values()
     sources = [example.source for example in alone.data.examples]
     for name, system in alone.systems.items():
-        if role_of(system) != "system":
+        if system_role(system) != "system":
             continue
         expected = _texts(system, sources)
         differing = sum(

@@ -5,20 +5,21 @@ the last one wrote.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parabench.contracts import (
     Example,
+    Notice,
     Paraphrase,
     ProgressCallback,
     Scorer,
     UserError,
     examples_per_call,
     release_models,
-    role_of,
+    system_role,
 )
 from parabench.data.examples import EvaluationSet
 from parabench.pipeline import provenance
@@ -44,9 +45,6 @@ alone then obeys.
 SOURCES_AT_ONCE = 1 << 14
 """Sentences that a system is given at once; what it answers one does not depend on the others."""
 SINGLE_PROCESS = WorkerRank()
-
-Notice = Callable[[str], None]
-"""Told what was set aside and why: torn ends, and records made with other settings."""
 
 
 def run_plan(
@@ -225,7 +223,7 @@ def _predictions(
     key = {
         "system": name,
         "signature": str(system.signature),
-        "role": role_of(system),
+        "role": system_role(system),
     }
     return _log(folder, notice, "predictions", name, key=key)
 

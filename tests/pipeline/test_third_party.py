@@ -153,7 +153,7 @@ def test_what_is_not_declared_has_its_default() -> None:
             return iter(())
 
     bare, runtime = Bare(), contracts.Runtime()
-    assert contracts.role_of(bare) == "system"
+    assert contracts.system_role(bare) == "system"
     assert contracts.model_names(bare) == []
     assert contracts.training_record(bare) is None
     assert contracts.runtime_of(bare, runtime) is runtime
@@ -162,4 +162,4 @@ def test_what_is_not_declared_has_its_default() -> None:
     contracts.release_models(bare)
     Bare.role = "judge"  # type: ignore[attr-defined]
     with pytest.raises(contracts.UserError, match="no such role"):
-        contracts.role_of(bare)
+        contracts.system_role(bare)
