@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parabench.commands.help_pages import examples
-from parabench.commands.training import (
+from parabench.commands.pair_training import validation_scorers
+from parabench.commands.training_data import CorpusOption, TrainSuiteOption, load_training_data
+from parabench.commands.training_options import (
     BaseOption,
     DevOption,
     TrainBatchOption,
@@ -22,9 +24,7 @@ from parabench.commands.training import (
     TrainSeedOption,
     ValidationScorersOption,
     ValidationTextsOption,
-    validation_scorers,
 )
-from parabench.commands.training_data import CorpusOption, TrainSuiteOption, load_training_data
 from parabench.contracts import Runtime, Scorer, UserError
 
 if TYPE_CHECKING:

@@ -1,37 +1,45 @@
-"""The command that trains new tasks into a table.
-
-``train_tasks_command`` is longer than other functions because every option is a line of its own.
-"""
+"""The command that trains new tasks into a table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from parabench.commands import signals
-from parabench.commands.arguments import DeviceOption, SeedOption
+from parabench.commands import training_options as options
 from parabench.commands.help_pages import examples
-from parabench.commands.tasks import (
-    RecordsOption,
-    TableArgument,
-    TaskBaseOption,
-    TaskDtypeOption,
-    TasksFileOption,
-    base_model,
-)
+from parabench.commands.tasks import RecordsOption, TableArgument, TasksFileOption, base_model
 from parabench.commands.training_data import TrainSuiteOption
+from parabench.commands.training_progress import (
+    describe_updates,
+    print_outcome,
+    train_with_progress,
+)
 from parabench.contracts import Runtime, UserError
-from parabench.render.progress import progress_bar
 
 if TYPE_CHECKING:
     from parabench.prompts.records import TaskRecord
     from parabench.prompts.templates import Template
-    from parabench.training.loop import StepLog
     from parabench.training.ranks import Ranks
+    from parabench.training.recipes import StepCallback
+    from parabench.training.requests import ValidationCallback
+    from parabench.training.resumable import StopRequest
     from parabench.training.task_training import TaskTraining, TaskTrainingResult
+
+_OF_PAIRS = (
+    "data",
+    "test",
+    "dev",
+    "preset",
+    "validation_texts",
+    "scorers",
+    "snapshots",
+    "gradient_checkpointing",
+    "output",
+)
+"""Options of a training on pairs."""
 
 
 @examples(
@@ -39,109 +47,111 @@ if TYPE_CHECKING:
     "parabench tasks train table --tasks tasks.toml --records squad.jsonl --new squad",
 )
 def train_tasks_command(
-    table: TableArgument,
+    name: TableArgument,
     tasks: TasksFileOption,
     records: RecordsOption,
-    dev_records: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Held-out records, for validation.")
-    ] = None,
-    method: Annotated[str, typer.Option(metavar="prompt|ptuning")] = "ptuning",
-    new: Annotated[
-        str | None, typer.Option(metavar="A,B,…", help="Tasks to tune; all that are not there.")
-    ] = None,
-    existing: Annotated[
-        str, typer.Option(metavar="A,B,…", help="Tasks that the table must have, and keeps.")
-    ] = "",
-    encoder: Annotated[
-        str, typer.Option(metavar="lstm|mlp|tpmlp|peft-lstm|peft-mlp", help="p-tuning's encoder.")
-    ] = "lstm",
-    initialiser: Annotated[
-        str, typer.Option(help="Where prompt tuning starts: sampled:1000, text:…, xavier.")
-    ] = "sampled:1000",
+    dev_records: options.DevRecordsOption = None,
+    method: options.MethodOption = "ptuning",
+    new: options.NewTasksOption = None,
+    existing: options.ExistingTasksOption = "",
+    encoder: options.EncoderOption = None,
+    initialiser: options.InitialiserOption = None,
     suite: TrainSuiteOption = "mini",
-    base: TaskBaseOption = None,
-    steps: Annotated[int | None, typer.Option(help="Updates to make.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Records in a batch.")] = None,
-    validate_every: Annotated[
-        int | None, typer.Option(help="Updates between validations; 0: at the end.")
-    ] = None,
-    save_every: Annotated[int | None, typer.Option(help="Updates between checkpoints.")] = None,
-    patience: Annotated[
-        int | None, typer.Option(help="Validations without a better one before the end.")
-    ] = None,
-    seed: SeedOption = 0,
-    device: DeviceOption = "auto",
-    dtype: TaskDtypeOption = "float32",
-    track: Annotated[str | None, typer.Option(metavar="tensorboard|wandb|trackio")] = None,
+    base: options.BaseOption = None,
+    steps: options.StepsOption = None,
+    minutes: options.MinutesOption = None,
+    learning_rate: options.LearningRateOption = None,
+    batch_size: options.TrainBatchOption = None,
+    accumulation: options.AccumulationOption = None,
+    optimizer: options.OptimizerOption = None,
+    schedule: options.ScheduleOption = None,
+    warmup: options.WarmupOption = None,
+    validate_every: options.ValidateEveryOption = None,
+    patience: options.PatienceOption = None,
+    save_every: options.SaveEveryOption = None,
+    seed: options.TrainSeedOption = 0,
+    device: options.TrainDeviceOption = "auto",
+    dtype: options.TrainDtypeOption = "float32",
+    track: options.TrackOption = None,
 ) -> None:
     """Train new tasks into a table.
 
     The tasks that it has keep their bits. The same command goes on where it was stopped.
     """
-    settings = {
-        "steps": steps,
-        "learning_rate": learning_rate,
-        "batch_size": batch_size,
-        "validate_every": validate_every,
-        "save_every": save_every,
-        "patience": patience,
-        "seed": seed,
-    }
-    train_table(
-        table, tasks, records, dev_records or (), method, new, existing, encoder, initialiser,
-        suite, base, settings, device, dtype, track,
-    )  # fmt: skip
+    # The first statement, so that the local names are the options and nothing else.
+    train_into_table(options.TrainOptions(**locals()))
 
 
-def train_table(
-    table: Path,
-    tasks: Path,
-    records: Sequence[Path],
-    dev_records: Sequence[Path],
-    method: str,
-    new: str | None,
-    existing: str,
-    encoder: str,
-    initialiser: str,
-    suite: str,
-    base: str | None,
-    settings: Mapping[str, Any],
-    device: str,
-    dtype: str,
-    track: str | None,
-) -> None:
-    """Carry out what ``parabench train TABLE --tasks … --records …`` asks for.
+def train_into_table(given: options.TrainOptions) -> None:
+    """Train what ``parabench tasks train``, or ``train`` with ``--records``, asks for.
 
-    ``settings`` are those of ``TrainingConfig`` that were given; the other parameters are the
-    command's options of the same names.
+    Raises UserError for options that do not go together, and for tasks or records that cannot be
+    trained on, before any model is loaded.
     """
     from parabench.models.loading import resolve_device
-    from parabench.training.presets import make_config
     from parabench.training.ranks import join_processes
+    from parabench.training.tracking import check_tracker
+
+    _check_options(given)
+    check_tracker(given.track)
+    with join_processes(resolve_device(given.device)) as ranks:
+        device = ranks.device(resolve_device(given.device))
+        training = table_training(given, Path(given.name), device)
+        result = _carry_out(training, ranks, given.track)
+    if ranks.first:
+        _print_result(training, result)
+
+
+def _check_options(given: options.TrainOptions) -> None:
+    """Refuse options that a training into a table does not have."""
+    asked = f"train the task table {given.name}"
+    stray = given.given(_OF_PAIRS)
+    if stray:
+        found = "an option of a training on pairs"
+        raise UserError(f"{asked} with {stray[0]}", found, mend="leave it out")
+
+
+def table_training(given: options.TrainOptions, table: Path, device: str) -> TaskTraining:
+    """The training of tasks that the options ask for, into the folder ``table`` on ``device``.
+
+    Raises UserError where there is no tasks file, where options do not go with the method, and
+    where tasks file or records are not as they have to be.
+    """
+    from parabench.training.presets import make_config
     from parabench.training.setup import parse_kind
     from parabench.training.task_training import TaskTraining
 
-    kind = parse_kind("softprompt-1" if method == "prompt" else "ptuning-1")
-    chosen = _new_templates(table, tasks, new)
-    kept = tuple(name for name in existing.split(",") if name)
-    with join_processes(resolve_device(device)) as ranks:
-        training = TaskTraining(
-            table,
-            base_model(suite, base),
-            chosen,
-            _training_records(records, chosen),
-            _training_records(dev_records, chosen),
-            method,  # type: ignore[arg-type]
-            make_config(kind, None, **settings),
-            Runtime(ranks.device(resolve_device(device)), dtype, seed=settings["seed"]),
-            kept,
-            encoder,
-            initialiser,
-        )
-        result = _train_with_progress(training, ranks, track)
-    if ranks.first:
-        _print_result(training, result)
+    if given.tasks is None:
+        mend = "add --tasks FILE with their templates (docs/tasks.md)"
+        raise UserError(f"train the task table {table}", "no tasks file", mend=mend)
+    _check_start(given)
+    kind = parse_kind("softprompt-1" if given.method == "prompt" else "ptuning-1")
+    config = make_config(kind, None, **given.settings)
+    templates = _new_templates(table, given.tasks, given.new)
+    return TaskTraining(
+        table,
+        base_model(given.suite, given.base),
+        templates,
+        _training_records(given.records or (), templates),
+        _training_records(given.dev_records or (), templates),
+        given.method,  # type: ignore[arg-type]
+        config,
+        Runtime(device, given.dtype, seed=given.seed),
+        tuple(name for name in given.existing.split(",") if name),
+        given.encoder or "lstm",
+        given.initialiser or "sampled:1000",
+    )
+
+
+def _check_start(given: options.TrainOptions) -> None:
+    """Refuse an encoder where there is none, and an initialiser where an encoder writes rows."""
+    if given.method == "prompt" and given.encoder:
+        asked = f"train by the method 'prompt' with the encoder {given.encoder!r}"
+        raise UserError(asked, "prompt tuning has no encoder", mend="--method ptuning")
+    if given.method == "ptuning" and given.initialiser:
+        asked = f"train by the method 'ptuning' with --initialiser {given.initialiser}"
+        found = "an encoder writes the prompts, and starts from random weights"
+        raise UserError(asked, found, mend="--method prompt, or leave it out")
 
 
 def _new_templates(table: Path, tasks: Path, new: str | None) -> tuple[Template, ...]:
@@ -179,53 +189,34 @@ def _training_records(
     for path in paths:
         found = list(read_records(path, tasks, training=True))
         if not found:
-            raise UserError(
-                f"read the records {path}", "no record", mend="name a file that has some"
-            )
+            mend = "name a file that has some"
+            raise UserError(f"read the records {path}", "no record", mend=mend)
         records += found
     return tuple(records)
 
 
-def _train_with_progress(
-    training: TaskTraining, ranks: Ranks, track: str | None
-) -> TaskTrainingResult:
-    from parabench.training.resumable import StopRequest, TrainingStopped
+def _carry_out(training: TaskTraining, ranks: Ranks, track: str | None) -> TaskTrainingResult:
+    """Train before the user's eyes."""
     from parabench.training.task_training import train_tasks
-    from parabench.training.tracking import open_tracker
 
-    names = ", ".join(one.taskname for one in training.templates)
+    def train(
+        watch: StepCallback, report: ValidationCallback, stop: StopRequest
+    ) -> TaskTrainingResult:
+        return train_tasks(training, watch, ranks, report, stop)
+
+    names = _names(training)
     if ranks.first:
-        config = training.config
         typer.echo(f"training  {names} from {training.base.reference}", err=True)
-        typer.echo(
-            f"updates   {config.steps} of {config.batching.rows} records, {config.optimizer} "
-            f"{config.learning_rate:g}",
-            err=True,
-        )
-    stop = StopRequest()
-    tracked = open_tracker(track if ranks.first else None, training.folder)
-    bar = progress_bar(names, training.config.steps, ranks.first)
-    try:
-        with signals.stop_after_update(stop), bar as update, tracked as tracker:
-
-            def watch(log: StepLog) -> None:
-                update(log.step, f"loss {log.loss:.3f}  {log.tokens_per_second:.0f} tokens/s")
-                tracker.update(log)
-
-            return train_tasks(training, watch, ranks, tracker.validation, stop)
-    except TrainingStopped as stopped:
-        # Trackers and the progress bar are closed by now.
-        text = f"stopped after update {stopped.step}; run again to resume there"
-        signals.end_after_stop(text)
+        typer.echo(describe_updates(training.config, ranks, "records"), err=True)
+    return train_with_progress(train, names, training.config, training.folder, ranks, track)
 
 
 def _print_result(training: TaskTraining, result: TaskTrainingResult) -> None:
-    outcome = result.outcome
-    names = ", ".join(one.taskname for one in training.templates)
-    judged = ""
-    if outcome.loss < float("inf"):
-        judged = f", held-out loss {outcome.loss:.4f} nats a token"
-    typer.echo(f"{names}: {outcome.steps} updates, kept that of step {outcome.kept}{judged}")
+    print_outcome(_names(training), result.outcome)
     for name in result.too_long:
         typer.echo(f"left out  {name}: longer than the model reads", err=True)
     typer.echo(training.table)
+
+
+def _names(training: TaskTraining) -> str:
+    return ", ".join(one.taskname for one in training.templates)

@@ -1,0 +1,72 @@
+"""Options of the commands that train: shared, refused where they do not belong, told before work."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from parabench.cli import app
+from parabench.commands.task_training import train_tasks_command
+from parabench.commands.training import train_command
+from parabench.commands.training_options import TrainOptions
+from parabench.contracts import UserError
+
+
+@pytest.mark.parametrize("command", [train_command, train_tasks_command])
+def test_defaults_of_a_command_are_those_of_the_options(command) -> None:
+    known = {one.name: one.default for one in fields(TrainOptions)}
+    for name, parameter in inspect.signature(command).parameters.items():
+        required = parameter.default is inspect.Parameter.empty
+        assert name in known
+        assert required or parameter.default == known[name], name
+
+
+PAIRS = ("train", "softprompt-4", "--data", "tsv:nowhere.tsv")
+TABLE = ("train", "table", "--tasks", "nowhere.toml", "--records", "nowhere.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((*PAIRS, "--new", "a"), "with --new"),
+        ((*PAIRS, "--dev-records", "a.jsonl"), "with --dev-records"),
+        ((*PAIRS, "--method", "prompt"), "with --method"),
+        ((*TABLE, "--preset", "origin"), "with --preset"),
+        ((*TABLE, "--output", "out"), "with --output"),
+        ((*TABLE, "--validation-texts", "5"), "with --validation-texts"),
+        ((*TABLE, "--data", "mini"), "with --data"),
+        ((*TABLE, "--initialiser", "uniform"), "with --initialiser uniform"),
+        (("tasks", *TABLE, "--method", "prompt", "--encoder", "mlp"), "with the encoder 'mlp'"),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused(words: tuple[str, ...], says: str) -> None:
+    done = CliRunner().invoke(app, words)
+    assert isinstance(done.exception, UserError), done.output
+    assert says in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("train", "softprompt-0"), "0 virtual tokens"),
+        (("train", "softprompt-4", "--steps", "-1"), "train with steps -1"),
+        (("train", "softprompt-4", "--steps", "0"), "train with steps 0"),
+        (("train", "softprompt-4", "--minutes", "-2"), "train with minutes -2"),
+        (("train", "softprompt-4", "--track", "paper"), "no such tracker"),
+        ((*TABLE, "--track", "paper"), "no such tracker"),
+        ((*TABLE, "--steps", "-1"), "train with steps -1"),
+    ],
+)
+def test_what_trains_nothing_is_refused_before_the_data(
+    words: tuple[str, ...], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = words if "--records" in words else (*words, "--data", "tsv:nowhere.tsv")
+    done = CliRunner().invoke(app, asked)
+    assert isinstance(done.exception, UserError), done.output
+    assert says in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
