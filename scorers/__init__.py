@@ -16,6 +16,7 @@ SCORERS = {
     "nli": "parabench.scorers.nli:build",
     "paraphrase-opt": "parabench.scorers.paraphraseopt:build",
     "parascore": "parabench.scorers.parascore:build",
+    "parity": "parabench.scorers.parity:build",
     "rouge": "parabench.scorers.rouge:build",
     "sari": "parabench.scorers.sari:build",
     "selfbleu": "parabench.scorers.selfbleu:build",

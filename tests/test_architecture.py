@@ -77,7 +77,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         "scorers": (
             "aggregation answers bartscore bertibleu bertscore bleu chrf diagnostics divergence "
             "edits evaluate fluency ibleu intentslot matching nli overlap parallel paraphraseopt "
-            "parascore pretrained rouge sari scorer_options segment selfbleu ter"
+            "parascore parity pretrained rouge sari scorer_options segment selfbleu ter"
         ),
     },
     {
@@ -94,7 +94,9 @@ LAYERS: tuple[dict[str, str], ...] = (
             "kv_cache likelihood packed_bart packed_forward prefix_attention prompt_ids sampling"
         ),
         "store": "blocks files index log positions records run_folder seal tables",
-        "stats": "arrays clusters leave_one_out seeds significance streaming undefined validity",
+        "stats": (
+            "arrays clusters folding leave_one_out seeds significance streaming undefined validity"
+        ),
         "render": "diff escape figures labels progress svg templating",
         "registry": "",
     },

@@ -55,6 +55,8 @@ class Example:
     In one run all examples have equally many references. Examples of one ``cluster`` are not
     independent of one another, and are drawn and swapped together in statistics. ``samples`` are
     what the same system wrote besides the text that is scored, for columns against samples alone.
+    ``left_out`` is the reference that this turn leaves out, empty where none is: the human's answer
+    here, for scorers whose scale is the human's. A scored text must not be compared with it.
     """
 
     id: str
@@ -62,6 +64,7 @@ class Example:
     references: tuple[str, ...]
     cluster: str = ""
     samples: tuple[str, ...] = ()
+    left_out: str = ""
 
 
 @dataclass(frozen=True)

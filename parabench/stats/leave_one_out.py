@@ -106,4 +106,5 @@ def _turns(example: Example, texts: Sequence[str]) -> list[tuple[Example, str]]:
 
 def without_reference(example: Example, turn: int) -> Example:
     """The example as it is scored in a turn."""
-    return replace(example, references=example.references[:turn] + example.references[turn + 1 :])
+    others = example.references[:turn] + example.references[turn + 1 :]
+    return replace(example, references=others, left_out=example.references[turn])

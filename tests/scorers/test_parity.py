@@ -1,0 +1,207 @@
+"""Parity against plain formulas: sets of n-grams counted by hand, BLEU as sacrebleu has it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from parabench.scorers import parity
+from sacrebleu import corpus_bleu
+
+from parabench.contracts import BuildContext, Example, UserError
+from parabench.stats.folding import fold
+from parabench.stats.leave_one_out import measure_leave_one_out
+from tests.support.worlds import check_contract, examples, sentences
+
+PARITY = parity.build("", BuildContext())
+EXAMPLES = (
+    Example(
+        "a",
+        "The old man walked slowly to the harbour.",
+        (
+            "Slowly, the aged man made his way to the port.",
+            "The elderly man made his way to the port at a slow pace.",
+            "To the port the old fellow went, taking his time about it.",
+        ),
+    ),
+    Example(
+        "b",
+        "Prices rose again last week, the bank said.",
+        (
+            "According to the bank, prices went up once more last week.",
+            "The bank reported that prices went up once more in the past week.",
+            "Last week brought another rise, according to the bank.",
+        ),
+    ),
+)
+TEXTS = (
+    "The aged man made his way to the harbour.",
+    "Prices went up once more last week, according to the bank.",
+)
+
+
+def in_turns(given_texts, given_examples=EXAMPLES) -> np.ndarray:
+    """Parity's statistics over all turns; a text alone is the same in every turn."""
+    several = [[text] if isinstance(text, str) else list(text) for text in given_texts]
+    return measure_leave_one_out(PARITY, given_examples, several)
+
+
+def value(given_texts, given_examples=EXAMPLES) -> float:
+    return float(PARITY.combine(in_turns(given_texts, given_examples))[0])
+
+
+def people() -> list[tuple[str, ...]]:
+    return [one.references for one in EXAMPLES]
+
+
+# ---- the plain formula
+
+
+def plain_words(text: str) -> list[str]:
+    return "".join(c if c.isalnum() else " " for c in text.lower()).split()
+
+
+def plain_grams(text: str, order: int) -> set[str]:
+    tokens = plain_words(text)
+    return {" ".join(tokens[at : at + order]) for at in range(len(tokens) - order + 1)}
+
+
+def plain_parts(cases) -> list[float]:
+    """A, R and D of (text, source, references), summed over the cases."""
+    added = []
+    for order in (1, 2, 3, 4):
+        right = done = wanted = 0
+        for text, source, references in cases:
+            old = plain_grams(source, order)
+            new = plain_grams(text, order) - old
+            asked = set.union(*(plain_grams(one, order) for one in references)) - old
+            right, done, wanted = right + len(new & asked), done + len(new), wanted + len(asked)
+        extra = order > 1
+        added.append((2 * right + extra) / (done + wanted + extra))
+    texts = [" ".join(plain_words(text)) for text, _, _ in cases]
+    folded = [[" ".join(plain_words(one)) for one in references] for _, _, references in cases]
+    sources = [" ".join(plain_words(source)) for _, source, _ in cases]
+    near = corpus_bleu(texts, list(map(list, zip(*folded, strict=True))), tokenize="none").score
+    far = 100 - corpus_bleu(texts, [sources], tokenize="none").score
+    return [100 * math.prod(added) ** 0.25, near, far]
+
+
+def test_parity_is_the_least_share_of_the_humans_parts():
+    """All turns pooled, for the texts and for the references that are left out."""
+    cases, human_cases = [], []
+    for text, one in zip(TEXTS, EXAMPLES, strict=True):
+        for turn in range(3):
+            others = one.references[:turn] + one.references[turn + 1 :]
+            cases.append((text, one.source, others))
+            human_cases.append((one.references[turn], one.source, others))
+    own, human = plain_parts(cases), plain_parts(human_cases)
+    expected = 100 * min(min(1, a / b) for a, b in zip(own, human, strict=True))
+    # Sums over turns against means over turns: only add-one sees the difference.
+    assert PARITY.combine(3 * in_turns(TEXTS)).tolist() == pytest.approx([expected, *own])
+    assert PARITY.combine(3 * in_turns(people()))[1:].tolist() == pytest.approx(human)
+
+
+def test_people_have_100_and_nothing_else_is_paid_for():
+    assert value(people()) == pytest.approx(100)
+    assert value([one.source for one in EXAMPLES]) == 0
+    assert value(["", ""]) == 0
+    assert value([" ".join(reversed(one.source.split())) for one in EXAMPLES]) == 0
+    assert 0 < value(TEXTS) <= 100
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        str.upper,
+        str.lower,
+        lambda text: text.replace(" ", ", "),
+        lambda text: f"«{text}»!!",
+        lambda text: text.replace("a", "a\u200b"),
+    ],
+)
+def test_case_and_punctuation_change_nothing(change):
+    np.testing.assert_array_equal(in_turns(map(change, TEXTS)), in_turns(TEXTS))
+    assert value([change(one.source) for one in EXAMPLES]) == 0
+
+
+def test_a_corpus_is_the_sum_of_its_rows():
+    rows = in_turns(TEXTS)
+    singly = [in_turns([text], [one]) for text, one in zip(TEXTS, EXAMPLES, strict=True)]
+    np.testing.assert_allclose(rows, np.vstack(singly))
+    np.testing.assert_allclose(PARITY.combine(rows), PARITY.combine(rows.sum(axis=0)[None]))
+
+
+def test_one_example_is_a_share_of_its_own_human():
+    rows = in_turns(people())
+    assert PARITY.combine(rows[:, None])[:, 0] == pytest.approx([100, 100])
+
+
+def test_without_a_spare_reference_there_is_no_parity():
+    single = replace(EXAMPLES[0], references=EXAMPLES[0].references[:1])
+    found = PARITY.combine(in_turns(TEXTS[:1], [single]))
+    assert np.isnan(found[0])
+    assert np.isfinite(found[1:]).all()
+    assert "no reference to spare" in PARITY.why(single, TEXTS[0])
+    with pytest.raises(UserError, match="no references"):
+        PARITY.measure([replace(single, references=())], ["x"])
+
+
+def test_a_part_that_people_lack_is_no_demand():
+    """Two references that add no common n-gram: then added n-grams cannot be asked for."""
+    apart = Example("a", "a b c d e", ("p q r s t", "u v w x y", "a b c d z"))
+    assert PARITY.combine(in_turns([apart.references], [apart]))[0] == pytest.approx(100)
+
+
+@settings(max_examples=25)
+@given(examples, sentences)
+def test_more_than_people_is_never_more_than_100(example, text):
+    whole = replace(example, references=(*example.references, "one more text"))
+    found = PARITY.combine(in_turns([text], [whole]))
+    assert 0 <= found[0] <= 100
+
+
+def test_contract():
+    check_contract(PARITY)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("The CAT's  hat!", "the cat s hat"),
+        ("ﬁne—print", "fine print"),
+        ("so\u00adft hy\u200bphen", "soft hyphen"),
+        ("空は3色だ。", "空 は 3 色 だ"),
+        ("…?!", ""),
+    ],
+)
+def test_folding(text, words):
+    assert fold(text) == words
+
+
+SLOWLY = Example(
+    "slowly",
+    "The old man walked slowly to the harbour.",
+    (
+        "Slowly, the aged man made his way to the port.",
+        "The elderly man made his way to the port at a slow pace.",
+        "The aged man took his time on the way to the port.",
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (SLOWLY.references, [100.0, 39.4, 48.7, 91.5]),
+        (("The aged man made his way to the harbour.",), [87.2, 52.2, 68.2, 79.8]),
+        (("The elderly dog ate its dinner at a slow pace.",), [40.8, 18.8, 19.9, 95.8]),
+        (("THE OLD MAN, WALKED SLOWLY TO THE HARBOUR!!",), [0.0, 0.0, 9.8, 0.0]),
+        (("To the slowly harbour man walked old the.",), [0.0, 0.0, 9.8, 81.4]),
+        (("",), [0.0, 0.0, 0.0, 100.0]),
+    ],
+)
+def test_the_worked_example_of_the_documentation(texts, expected):
+    assert PARITY.combine(in_turns([texts], [SLOWLY])).round(1).tolist() == expected
