@@ -82,59 +82,67 @@ def parse_pattern(line: str) -> Pattern:
     # A pattern may stand after "Yesterday," or "said that": only the finished sentence gets its
     # capital.
     body = body[0].lower() + body[1:]
-    body = body if "[]" in body or body.endswith("?") else body + " []"
+    # "[]" is where the time goes: at the end, unless the pattern says so. Questions have none.
+    if "[]" not in body and not body.endswith("?"):
+        body += " []"
+    pieces = tuple(_piece(text) for text in re.split(r"(\{[^}]*\})", body) if text)
+    operations = tuple(TAGS.get(tag, tag) for tag in tags.split())
+    # A participle behind "having" is active, every other one passive.
+    passive = [] if "aving {" in body else re.findall(r"\{(\w+)\.participle", body)
+    return Pattern(pieces, operations, _negatable_verbs(body), frozenset(passive))
+
+
+def _negatable_verbs(body: str) -> frozenset[str]:
+    """The verbs of a pattern that stand only where "not" can go before them."""
     uses = re.findall(r"\{(\w+)[.>}]", body)
-    safe = re.findall(r"\{(\w+)(?:>|\.singular)", body) + re.findall(
-        r"\{be>\w+\} \{(\w+)\.participle", body
-    )
-    return Pattern(
-        tuple(_piece(text) for text in re.split(r"(\{[^}]*\})", body) if text),
-        tuple(TAGS.get(tag, tag) for tag in tags.split()),
-        frozenset(slot for slot in safe if uses.count(slot) == safe.count(slot)),
-        frozenset(re.findall(r"\{(\w+)\.participle", body))
-        if "aving {" not in body
-        else frozenset(),
-    )
+    finite = re.findall(r"\{(\w+)(?:>|\.singular)", body)
+    passive = re.findall(r"\{be>\w+\} \{(\w+)\.participle", body)
+    safe = finite + passive
+    return frozenset(slot for slot in safe if uses.count(slot) == safe.count(slot))
 
 
 def _frame(name: str, entry: Mapping[str, str], family: Mapping[str, Any]) -> Frame:
-    slots = {slot: spec for slot, spec in entry.items() if slot not in ("family", "tenses")}
+    timed = family.get("time", True)
     return Frame(
-        name,
-        entry["family"],
-        slots,
-        tuple(parse_pattern(line) for line in family["patterns"]),
-        tuple(family["main"].split()),
-        tuple(entry.get("tenses", "past future").split()),
-        family.get("time", True),
-        family.get("attribution", True) and family.get("time", True),
+        name=name,
+        family=entry["family"],
+        slots={slot: spec for slot, spec in entry.items() if slot not in ("family", "tenses")},
+        patterns=tuple(parse_pattern(line) for line in family["patterns"]),
+        main=tuple(family["main"].split()),
+        tenses=tuple(entry.get("tenses", "past future").split()),
+        timed=timed,
+        attributed=timed and family.get("attribution", True),
     )
 
 
 @lru_cache(maxsize=1)
 def frames() -> Mapping[str, Frame]:
     """All frames by name."""
-    tables = tomllib.loads(Path(__file__).with_name("frames.toml").read_text(encoding="utf-8"))
+    path = Path(__file__).with_name("frames.toml")
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
     return {
         name: _frame(name, entry, tables["family"][entry["family"]])
         for name, entry in tables["frame"].items()
     }
 
 
-def _ranked(words: tuple[str, ...], operation: str = "synonym") -> tuple[WordOption, ...]:
-    return tuple(
-        WordOption(
-            word,
-            "" if rank == 0 else "negated antonym" if re.match(r"not |no ", word) else operation,
-        )
-        for rank, word in enumerate(words)
-    )
+def _ranked(
+    words: tuple[str, ...], operation: str = "synonym", negation: str = r"not |no "
+) -> tuple[WordOption, ...]:
+    """Words as options: the commonest uses no operation, one that matches ``negation`` negates."""
+    common, *others = words
+    options = [WordOption(common, "")]
+    for word in others:
+        negates = re.match(negation, word)
+        options.append(WordOption(word, "negated antonym" if negates else operation))
+    return tuple(options)
 
 
 def _clock(value: str) -> tuple[str, ...]:
     hour, minutes = value.split(":")
-    words = lexicon.calendar("hours")
-    now, following = words[int(hour) - 1], words[int(hour) % 12]
+    hours = lexicon.calendar("hours")
+    # The hours begin with "one": the next hour's word is at the index of this one's number.
+    now, following = hours[int(hour) - 1], hours[int(hour) % 12]
     spoken = {
         "00": (f"{hour} o'clock", f"{now} o'clock"),
         "15": (f"a quarter past {now}", f"{now} fifteen"),
@@ -148,10 +156,8 @@ def _time(tense: str, value: str) -> tuple[WordOption, ...]:
     if value.isdigit():
         return _ranked((f"in {value}", f"in the year {value}"), "number")
     if "/" not in value:
-        return _ranked(
-            lexicon.concepts("time", "habit" if tense == "routine" else tense)[value].words,
-            "number",
-        )
+        group = "habit" if tense == "routine" else tense
+        return _ranked(lexicon.concepts("time", group)[value].words, "number")
     month, day = value.split("/")
     ordinal = lexicon.calendar("days")[int(day) - 1]
     forms = (
@@ -168,32 +174,32 @@ def _noun_points(slot: str, value: str) -> Mapping[str, tuple[WordOption, ...]]:
     determiner, adjective, noun = value.split("/")
     article = lexicon.determiners()[determiner]
     kind = "number" if determiner in lexicon.concepts("number") else "quantifier"
-    found = {f"{slot}:determiner": _ranked(article.words, kind)}
-    if article.restricted:
-        found[f"{slot}:determiner"] += tuple(WordOption(word, kind) for word in article.restricted)
+    # Words that take a singular come last: they are never the commonest.
+    singular = tuple(WordOption(word, kind) for word in article.restricted)
+    found = {f"{slot}:determiner": _ranked(article.words, kind) + singular}
     if adjective:
         found[f"{slot}:adjective"] = _ranked(lexicon.adjectives()[adjective].words)
-    return {**found, f"{slot}:noun": _ranked(lexicon.nouns()[noun][1].words)}
+    found[f"{slot}:noun"] = _ranked(lexicon.nouns()[noun][1].words)
+    return found
 
 
 @lru_cache(maxsize=100_000)
 def _slot_points(
     frame: str, slot: str, form: str, value: str, negated: bool, passive: bool
 ) -> Mapping[str, tuple[WordOption, ...]]:
+    """The points of one placeholder ``{slot.form}`` whose concept is ``value``."""
     kind, _, group = frames()[frame].slots[slot].partition(" ")
     if "/" in value:
         return _noun_points(slot, value)
     if kind == "verb":
-        verb = lexicon.concepts("verb", group)[value]
-        words = verb.nouns if form == "noun" else verb.words + (() if passive else verb.restricted)
-        words = words if negated else tuple(word for word in words if not word.startswith("not "))
-        return {f"{slot}:{'noun' if form == 'noun' else 'word'}": _ranked(words)}
-    if kind == "adjective" or kind == "ease":
-        concept = (
-            lexicon.adjectives()[value] if kind == "adjective" else lexicon.concepts("ease")[value]
-        )
-        restricted = () if form == "plain" else concept.restricted
-        return {f"{slot}:{form or 'word'}": _ranked(concept.words + restricted)}
+        point = "noun" if form == "noun" else "word"
+        words = _verb_words(lexicon.concepts("verb", group)[value], form, negated, passive)
+        return {f"{slot}:{point}": _ranked(words)}
+    if kind in ("adjective", "ease"):
+        table = lexicon.adjectives() if kind == "adjective" else lexicon.concepts("ease")
+        # Words that only follow a verb are none for the place before a noun.
+        restricted = () if form == "plain" else table[value].restricted
+        return {f"{slot}:{form or 'word'}": _ranked(table[value].words + restricted)}
     if kind == "scale":
         operation = "negated antonym" if form == "opposite" else "synonym"
         return {f"{slot}:{form}": _ranked(lexicon.scale(group, value, form), operation)}
@@ -203,35 +209,36 @@ def _slot_points(
         return {f"{slot}:word": _ranked(lexicon.concepts(kind)[value].words, "number")}
     if kind == "kind" and group == "situation":
         phrases = lexicon.concepts("situation")[value].words
-        return {
-            f"{slot}:word": tuple(
-                WordOption(
-                    phrase,
-                    "" if rank == 0 else "negated antonym" if " not " in phrase else "synonym",
-                )
-                for rank, phrase in enumerate(phrases)
-            )
-        }
+        return {f"{slot}:word": _ranked(phrases, negation=".* not ")}
     return {f"{slot}:noun": _ranked(lexicon.nouns()[value][1].words)}
+
+
+def _verb_words(verb: lexicon.Concept, form: str, negated: bool, passive: bool) -> tuple[str, ...]:
+    """The words for a verb in a form, without those that its pattern has no place for."""
+    if form == "noun":
+        words = verb.nouns
+    elif passive:
+        words = verb.words
+    else:
+        words = verb.words + verb.restricted
+    return words if negated else tuple(word for word in words if not word.startswith("not "))
 
 
 def _can_negate(slots: Mapping[str, str]) -> bool:
     # "Most guests did not accept" says something else than "Most guests refused".
-    return all(
-        value.split("/")[0] in ("the", "") for value in slots.values() if value.count("/") == 2
-    )
+    phrases = [value.split("/") for value in slots.values() if value.count("/") == 2]
+    return all(determiner in ("the", "") for determiner, _, _ in phrases)
 
 
 def usable_patterns(frame: Frame, slots: Mapping[str, str]) -> tuple[int, ...]:
     """The patterns that suit a meaning: a quantified phrase is not put in focus."""
-    quantified = any(
-        value.split("/")[0] in lexicon.concepts("quantifier") for value in slots.values()
-    )
-    return tuple(
-        index
-        for index, pattern in enumerate(frame.patterns)
-        if not (quantified and "cleft" in pattern.operations)
-    )
+    quantifiers = lexicon.concepts("quantifier")
+    quantified = any(value.split("/")[0] in quantifiers for value in slots.values())
+    usable = []
+    for index, pattern in enumerate(frame.patterns):
+        if not (quantified and "cleft" in pattern.operations):
+            usable.append(index)
+    return tuple(usable)
 
 
 def _position_points(
@@ -246,9 +253,11 @@ def _position_points(
         points["source:word"] = _ranked(lexicon.concepts("source")[slots["source"]].words)
     if "time" in slots:
         fixed = {"cleft", "clause order"} & set(pattern.operations) or "source" in slots
-        places = 1 if fixed else 3 if slots["tense"] == "past" else 2
+        # "It was tomorrow that" is no English: only what is past can be put in focus.
+        places = 3 if slots["tense"] == "past" else 2
         names = ("", "clause order", "cleft")
-        points["time:position"] = tuple(map(WordOption, FACING["time"][:places], names[:places]))
+        options = tuple(map(WordOption, FACING["time"], names))
+        points["time:position"] = options[: 1 if fixed else places]
         points["time:word"] = _time(slots["tense"], slots["time"])
     return points
 
@@ -256,21 +265,19 @@ def _position_points(
 def points(
     frame: Frame, pattern: Pattern, slots: Mapping[str, str]
 ) -> Mapping[str, tuple[WordOption, ...]]:
-    """Every choice that a pattern leaves open for a meaning, by name."""
+    """Every choice that a pattern leaves open for a meaning, by name.
+
+    ``slots`` are the concepts of the meaning by slot of the ``frame``.
+    """
     found = dict[str, tuple[WordOption, ...]]()
-    negate = _can_negate(slots)
+    functions = lexicon.concepts("function")
+    can_negate = _can_negate(slots)
     for piece in pattern.pieces:
-        if piece.slot in frame.slots:
-            negated, passive = (
-                negate and piece.slot in pattern.negatable,
-                piece.slot in pattern.passive,
-            )
-            found.update(
-                _slot_points(
-                    frame.name, piece.slot, piece.form, slots[piece.slot], negated, passive
-                )
-            )
-        elif piece.slot in lexicon.concepts("function"):
-            words = lexicon.concepts("function")[piece.slot].words
-            found[f"{piece.slot}:function"] = _ranked(words, "connective")
+        slot = piece.slot
+        if slot in frame.slots:
+            negated = can_negate and slot in pattern.negatable
+            passive = slot in pattern.passive
+            found |= _slot_points(frame.name, slot, piece.form, slots[slot], negated, passive)
+        elif slot in functions:
+            found[f"{slot}:function"] = _ranked(functions[slot].words, "connective")
     return {**found, **_position_points(pattern, slots)}

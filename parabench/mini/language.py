@@ -18,9 +18,28 @@ from parabench.mini.speech import realise_sentence
 
 Split = Literal["train", "dev", "test"]
 LIGHT, MEDIUM, THOROUGH = 1, 3, 99
+"""How many points a rewrite changes, about; from ``THOROUGH`` on all that can change."""
 CLEFT_WEIGHT = 0.3
+"""How often "it was X that" is chosen, where another pattern has 1."""
 RANK_WEIGHTS = (1.0, 0.6, 0.45, 0.35, 0.3, 0.3, 0.3)
+"""How often a word is chosen, by its rank among those of its meaning."""
 TEST_PERCENT, DEV_PERCENT = 10, 6
+
+_MODES: dict[str, tuple[str, ...]] = {
+    "who": ("name", "one", "one", "a"),
+    "one": ("name", "one", "one"),
+    "whogroup": ("name", "one", "group"),
+    "noun": ("one", "one", "one", "one", "a", "a", "many"),
+    "single": ("the", "a"),
+}
+"""Kinds of noun phrase that a slot's mode is drawn from; a repeated one is commoner."""
+
+_CATEGORIES: dict[str, tuple[str, ...]] = {
+    "name": ("name",),
+    "group": ("group", "authority"),
+    "authority": ("authority",),
+}
+"""Of nouns for a kind of phrase, where the slot names none; of people otherwise."""
 
 
 @dataclass(frozen=True)
@@ -45,98 +64,89 @@ class Realisation:
 
 
 def _noun_phrase(mode: str, categories: Sequence[str], generator: random.Random) -> str:
-    if mode == "who":
-        mode = generator.choice(("name", "one", "one", "a"))
-    elif mode == "one":
-        mode = generator.choice(("name", "one", "one"))
-    elif mode == "whogroup":
-        mode = generator.choice(("name", "one", "group"))
-    elif mode == "noun":
-        mode = generator.choice(("one", "one", "one", "one", "a", "a", "many"))
-    elif mode == "single":
-        mode = generator.choice(("the", "a"))
-    categories = categories or {
-        "name": ("name",),
-        "group": ("group", "authority"),
-        "authority": ("authority",),
-    }.get(mode, ("person",))
-    category = generator.choice(categories)
+    """A concept as ``determiner/adjective/noun``, or ``//noun`` where the noun stands alone.
+
+    ``mode`` and ``categories`` are those of the slot. The draws and their order are part of the
+    language: every example of the suite depends on them.
+    """
+    if mode in _MODES:
+        mode = generator.choice(_MODES[mode])
+    category = generator.choice(categories or _CATEGORIES.get(mode, ("person",)))
     noun = generator.choice(tuple(lexicon.concepts("noun", category)))
-    mode = "many" if category in lexicon.listed("plural_only") else mode
+    if category in lexicon.listed("plural_only"):
+        mode = "many"
     if mode in ("name", "bare"):
         return f"//{noun}"
-    quantifiers = tuple(lexicon.concepts("number" if mode == "many" else "quantifier"))
-    if mode == "crowd" and generator.random() < 0.4:
-        quantifiers = tuple(lexicon.concepts("number"))
-    # Small numbers are commoner than large ones.
-    quantifiers = quantifiers[:10] if mode == "many" and generator.random() < 0.8 else quantifiers
-    determiner = (
-        generator.choice(quantifiers)
-        if mode in ("crowd", "many")
-        else "a"
-        if mode == "a"
-        else "the"
-    )
-    adjectives = (
-        ()
-        if mode == "the" or noun in lexicon.listed("no_adjective")
-        else lexicon.fitting_adjectives(category)
-    )
-    adjective = generator.choice(adjectives) if adjectives and generator.random() < 0.4 else ""
+    determiner = _determiner(mode, generator)
+    adjective = ""
+    if mode != "the" and noun not in lexicon.listed("no_adjective"):
+        adjectives = lexicon.fitting_adjectives(category)
+        if adjectives and generator.random() < 0.4:
+            adjective = generator.choice(adjectives)
     return f"{determiner}/{adjective}/{noun}"
 
 
+def _determiner(mode: str, generator: random.Random) -> str:
+    """An article, a quantifier or a number for a kind of noun phrase."""
+    if mode == "a":
+        return "a"
+    if mode not in ("crowd", "many"):
+        return "the"
+    numbers = tuple(lexicon.concepts("number"))
+    if mode == "many":
+        # Small numbers are commoner than large ones.
+        return generator.choice(numbers[:10] if generator.random() < 0.8 else numbers)
+    if generator.random() < 0.4:
+        return generator.choice(numbers)
+    return generator.choice(tuple(lexicon.concepts("quantifier")))
+
+
 def _fill(frame: Frame, slot: str, filled: Mapping[str, str], generator: random.Random) -> str:
+    """A concept for a slot of a frame; ``filled`` are the concepts of the slots before it."""
     mode, *categories = frame.slots[slot].split()
     if mode == "of":
+        # "of verb": whatever the verb of that slot takes as its object.
         verb = categories[0]
         group = frame.slots[verb].split()[1]
-        return _noun_phrase(
-            "noun", lexicon.concepts("verb", group)[filled[verb]].objects, generator
-        )
-    if mode in ("verb", "adjective", "scale"):
-        table = (
-            lexicon.scale_names(categories[0])
-            if mode == "scale"
-            else lexicon.concepts(mode, categories[0])
-        )
-        return generator.choice(tuple(table))
-    if mode in ("place", "nature", "city", "country"):
-        return generator.choice(
-            tuple(lexicon.concepts("noun", generator.choice((mode, *categories))))
-        )
-    if mode == "kind":
-        situation = categories[0] == "situation"
-        table = (
-            lexicon.concepts("situation") if situation else lexicon.concepts("noun", categories[0])
-        )
-        return generator.choice(tuple(table))
-    if mode in ("duration", "percent", "money", "ease"):
-        return generator.choice(tuple(lexicon.concepts(mode)))
+        objects = lexicon.concepts("verb", group)[filled[verb]].objects
+        return _noun_phrase("noun", objects, generator)
     if mode == "clock":
         return f"{generator.randint(1, 12)}:{generator.choice(('00', '15', '30', '45'))}"
-    return _noun_phrase(mode, categories, generator)
+    if mode in ("place", "nature", "city", "country"):
+        category = generator.choice((mode, *categories))
+        return generator.choice(tuple(lexicon.concepts("noun", category)))
+    if mode == "scale":
+        return generator.choice(lexicon.scale_names(categories[0]))
+    if mode in ("verb", "adjective"):
+        table = lexicon.concepts(mode, categories[0])
+    elif mode in ("duration", "percent", "money", "ease"):
+        table = lexicon.concepts(mode)
+    elif mode == "kind" and categories[0] == "situation":
+        table = lexicon.concepts("situation")
+    elif mode == "kind":
+        table = lexicon.concepts("noun", categories[0])
+    else:
+        return _noun_phrase(mode, categories, generator)
+    return generator.choice(tuple(table))
 
 
 def _time(tense: str, generator: random.Random) -> str:
     chance = generator.random()
     if tense == "routine" or chance < 0.35:
-        return generator.choice(
-            tuple(lexicon.concepts("time", "habit" if tense == "routine" else tense))
-        )
+        group = "habit" if tense == "routine" else tense
+        return generator.choice(tuple(lexicon.concepts("time", group)))
     if chance < 0.6:
         return f"{generator.choice(lexicon.calendar('months'))}/{generator.randint(1, 28)}"
     if chance < 0.68:
-        return str(
-            generator.randint(1990, 2024) if tense == "past" else generator.randint(2030, 2040)
-        )
+        first, last = (1990, 2024) if tense == "past" else (2030, 2040)
+        return str(generator.randint(first, last))
     return ""
 
 
 def _distinct(slots: Mapping[str, str]) -> bool:
-    things = [
-        value.rpartition("/")[2] for slot, value in slots.items() if slot not in ("tense", "time")
-    ]
+    """Whether no concept fills two slots: "the boy saw the boy" has no paraphrase of its own."""
+    named = [value for slot, value in slots.items() if slot not in ("tense", "time")]
+    things = [value.rpartition("/")[2] for value in named]
     return len(things) == len(set(things))
 
 
@@ -156,19 +166,16 @@ def _meaning(frame: Frame, generator: random.Random) -> Meaning:
 @lru_cache(maxsize=200_000)
 def _split_of_key(key: str) -> Split:
     bucket = int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big") % 100
-    return (
-        "test"
-        if bucket < TEST_PERCENT
-        else "dev"
-        if bucket < TEST_PERCENT + DEV_PERCENT
-        else "train"
-    )
+    if bucket < TEST_PERCENT:
+        return "test"
+    return "dev" if bucket < TEST_PERCENT + DEV_PERCENT else "train"
 
 
 def combination(meaning: Meaning) -> str:
     """The main concepts whose combination decides a meaning's split."""
     frame, slots = frames()[meaning.frame], dict(meaning.slots)
-    return "|".join([frame.family, *(slots[slot].rpartition("/")[2] for slot in frame.main)])
+    concepts = [slots[slot].rpartition("/")[2] for slot in frame.main]
+    return "|".join([frame.family, *concepts])
 
 
 def split_of(meaning: Meaning) -> Split:
@@ -194,19 +201,20 @@ def meanings(split: Split, seed: int) -> Iterator[Meaning]:
 
 
 def _choose(options: Sequence[WordOption], generator: random.Random, avoid: str = "") -> WordOption:
-    pairs = [
-        (option, weight)
-        for option, weight in zip(options, RANK_WEIGHTS, strict=False)
-        if option.word != avoid
-    ]
-    if not pairs:
+    """One of the options, the commoner ones more often, another word than ``avoid`` if any is."""
+    weights = {}
+    for option, weight in zip(options, RANK_WEIGHTS, strict=False):
+        if option.word != avoid:
+            weights[option] = weight
+    if not weights:
         return options[0]
-    return generator.choices([option for option, _ in pairs], [weight for _, weight in pairs])[0]
+    return generator.choices(list(weights), list(weights.values()))[0]
 
 
 def _choose_pattern(frame: Frame, usable: Sequence[int], generator: random.Random) -> int:
-    cleft = ["cleft" in frame.patterns[index].operations for index in usable]
-    return generator.choices(usable, [CLEFT_WEIGHT if it else 1.0 for it in cleft])[0]
+    operations = [frame.patterns[index].operations for index in usable]
+    weights = [CLEFT_WEIGHT if "cleft" in used else 1.0 for used in operations]
+    return generator.choices(usable, weights)[0]
 
 
 def _realise(
@@ -218,11 +226,13 @@ def _realise(
 ) -> Realisation:
     """Say a meaning in a pattern, keeping the words of `kept` except at the points of `changed`."""
     frame, slots = frames()[meaning.frame], dict(meaning.slots)
-    words, operations = {}, set(frame.patterns[pattern].operations)
+    words = dict[str, str]()
+    operations = set(frame.patterns[pattern].operations)
     for point, options in points(frame, frame.patterns[pattern], slots).items():
         before = kept.get(point, "")
-        same = next((option for option in options if option.word == before), None)
-        option = same if same and point not in changed else _choose(options, generator, before)
+        option = next((option for option in options if option.word == before), None)
+        if option is None or point in changed:
+            option = _choose(options, generator, before)
         words[point] = option.word
         operations.add(option.operation)
     text = realise_sentence(frame, frame.patterns[pattern], slots, words)
@@ -256,10 +266,10 @@ def _changeable(meaning: Meaning, source: Realisation) -> tuple[str, ...]:
 def rewrite(
     meaning: Meaning, source: Realisation, generator: random.Random, changes: int
 ) -> Realisation:
-    """Say a sentence's meaning again, otherwise at about `changes` points; the pattern is one of
-    them.
+    """Say a sentence's meaning again, otherwise at about ``changes`` points.
 
-    From `THOROUGH` on everything that can change does, up to one word in eight left as it was.
+    The ``source`` says the ``meaning``, and its pattern is one of the points. From ``THOROUGH`` on
+    everything that can change does, up to one word in eight left as it was.
     """
     candidates = _changeable(meaning, source)
     frame = frames()[meaning.frame]
@@ -270,6 +280,7 @@ def rewrite(
             chosen = [point for point in candidates if generator.random() < 0.87]
             restructured = True
         else:
+            # The empty name is the pattern's own point.
             chosen = generator.sample(["", *candidates], min(changes, len(candidates) + 1))
             restructured = "" in chosen
         pattern = _choose_pattern(frame, others, generator) if restructured else source.pattern
@@ -292,7 +303,10 @@ def _references(
 def example_triples(
     split: Split, count: int, seed: int, references: int = 5
 ) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """`count` triples of id, source sentence, and thorough rewrites of it, pairwise distinct."""
+    """Triples of id, source sentence, and thorough rewrites of it, pairwise distinct.
+
+    ``count`` of them, from a ``split`` of the meanings, each with as many ``references``.
+    """
     generator = random.Random(f"examples {split} {seed}")
     made, seen = 0, set[str]()
     for meaning in meanings(split, seed):
@@ -309,8 +323,9 @@ def example_triples(
 def paraphrase_pairs(
     split: Split, seed: int, mixture: tuple[float, float, float] = (0.3, 0.35, 0.35)
 ) -> Iterator[tuple[str, str]]:
-    """Sentence pairs without end for training: light, medium and thorough rewrites in the shares of
-    `mixture`.
+    """Sentence pairs of a ``split`` without end, for training.
+
+    The shares of light, medium and thorough rewrites are those of ``mixture``.
     """
     generator = random.Random(f"pairs {split} {seed}")
     for meaning in meanings(split, seed):

@@ -14,6 +14,7 @@ from typing import Any
 VOWELS = "aeiou"
 CONSONANT_SOUNDS = ("uni", "use", "eur", "one", "once")
 SILENT_H = ("hour", "honest")
+_FORMS = ("base", "past", "participle", "ing", "third")
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Concept:
 
 @lru_cache(maxsize=1)
 def _tables() -> Mapping[str, Any]:
-    return tomllib.loads((Path(__file__).with_name("lexicon.toml")).read_text(encoding="utf-8"))
+    path = Path(__file__).with_name("lexicon.toml")
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -43,17 +45,19 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _parse(name: str, line: str) -> Concept:
+    """``preposition: words; restricted words > nouns -> objects``, all but the words optional."""
     line, _, objects = line.partition("->")
     line, _, nouns = line.partition(">")
-    preposition, colon, rest = line.partition(": ")
-    words, _, restricted = (rest if colon else line).partition(";")
+    before, colon, after = line.partition(": ")
+    preposition, line = (before, after) if colon else ("", line)
+    words, _, restricted = line.partition(";")
     return Concept(
-        name,
-        _words(words),
-        _words(restricted),
-        _words(nouns),
-        tuple(objects.split()),
-        preposition if colon else "",
+        name=name,
+        words=_words(words),
+        restricted=_words(restricted),
+        nouns=_words(nouns),
+        objects=tuple(objects.split()),
+        preposition=preposition,
     )
 
 
@@ -72,21 +76,20 @@ def groups(table: str) -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def nouns() -> Mapping[str, tuple[str, Concept]]:
     """Every noun's category and concept, by the concept's name."""
-    return {
-        name: (group, concept)
-        for group in groups("noun")
-        for name, concept in concepts("noun", group).items()
-    }
+    found = {}
+    for group in groups("noun"):
+        for name, concept in concepts("noun", group).items():
+            found[name] = (group, concept)
+    return found
 
 
 @lru_cache(maxsize=1)
 def adjectives() -> Mapping[str, Concept]:
     """Every adjective, by its concept's name."""
-    return {
-        name: concept
-        for group in groups("adjective")
-        for name, concept in concepts("adjective", group).items()
-    }
+    found = dict[str, Concept]()
+    for group in groups("adjective"):
+        found |= concepts("adjective", group)
+    return found
 
 
 @lru_cache(maxsize=1)
@@ -99,10 +102,11 @@ def determiners() -> Mapping[str, Concept]:
 @cache
 def fitting_adjectives(category: str) -> tuple[str, ...]:
     """The adjectives that may stand before the nouns of a category."""
-    kinds = [
-        kind for kind, lines in _tables()["adjective"].items() if category in lines["for"].split()
-    ]
-    return tuple(name for kind in kinds for name in concepts("adjective", kind))
+    found = list[str]()
+    for kind, lines in _tables()["adjective"].items():
+        if category in lines["for"].split():
+            found += concepts("adjective", kind)
+    return tuple(found)
 
 
 @cache
@@ -117,13 +121,15 @@ def calendar(name: str) -> tuple[str, ...]:
 
 
 def scale(group: str, name: str, degree: str) -> tuple[str, ...]:
-    """The words of a gradable property: base, more, most, opposite, or less."""
+    """The words of a gradable property.
+
+    ``group`` and ``name`` are those of lexicon.toml, ``degree`` is base, more, most, opposite or
+    less.
+    """
     entry = _tables()["scale"][group][name]
-    return (
-        tuple("less " + word for word in _words(entry["base"]))
-        if degree == "less"
-        else _words(entry[degree])
-    )
+    if degree == "less":
+        return tuple(f"less {word}" for word in _words(entry["base"]))
+    return _words(entry[degree])
 
 
 def scale_names(group: str) -> tuple[str, ...]:
@@ -141,6 +147,7 @@ def _irregular() -> Mapping[str, tuple[str, ...]]:
 def _plurals() -> Mapping[str, str]:
     plurals: dict[str, str] = {}
     for row in _tables()["grammar"]["plurals"].split("|"):
+        # Singular and plural have as many words each.
         words = row.split()
         half = len(words) // 2
         plurals[" ".join(words[:half])] = " ".join(words[half:])
@@ -150,8 +157,8 @@ def _plurals() -> Mapping[str, str]:
 @cache
 def _with_s(word: str) -> str:
     if word.endswith("y") and word[-2] not in VOWELS:
-        return word[:-1] + "ies"
-    return word + ("es" if word.endswith(("s", "sh", "ch", "x", "z")) else "s")
+        return f"{word[:-1]}ies"
+    return f"{word}es" if word.endswith(("s", "sh", "ch", "x", "z")) else f"{word}s"
 
 
 @cache
@@ -165,47 +172,49 @@ def plural(noun: str) -> str:
 
 
 def _regular(verb: str) -> tuple[str, ...]:
+    """A verb's base, past, participle, ing and third form, by the rules of spelling."""
     if verb.endswith("e"):
-        return (
-            verb,
-            verb + "d",
-            verb + "d",
-            (verb if verb.endswith("ee") else verb[:-1]) + "ing",
-            verb + "s",
-        )
-    past = verb[:-1] + "ied" if verb.endswith("y") and verb[-2] not in VOWELS else verb + "ed"
-    return verb, past, past, verb + "ing", _with_s(verb)
+        stem = verb if verb.endswith("ee") else verb[:-1]
+        return verb, f"{verb}d", f"{verb}d", f"{stem}ing", f"{verb}s"
+    past = f"{verb}ed"
+    if verb.endswith("y") and verb[-2] not in VOWELS:
+        past = f"{verb[:-1]}ied"
+    return verb, past, past, f"{verb}ing", _with_s(verb)
 
 
 @cache
 def _head_forms(verb: str) -> tuple[str, ...]:
-    given, regular = _irregular().get(verb, ()), _regular(verb)
-    return given + regular[len(given) :]
+    # An irregular verb names its first forms; those that follow are regular.
+    given = _irregular().get(verb, ())
+    return given + _regular(verb)[len(given) :]
 
 
 @cache
 def inflect(verb: str, form: str) -> str:
     """A verb's base, past, participle, ing or third form; a leading "not" is kept in front."""
-    negation, verb = ("not ", verb[4:]) if verb.startswith("not ") else ("", verb)
-    head, space, rest = verb.partition(" ")
-    return (
-        negation
-        + _head_forms(head)[("base", "past", "participle", "ing", "third").index(form)]
-        + space
-        + rest
-    )
+    negation = "not " if verb.startswith("not ") else ""
+    head, space, rest = verb.removeprefix("not ").partition(" ")
+    return negation + _head_forms(head)[_FORMS.index(form)] + space + rest
 
 
 @cache
 def finite_form(verb: str, tense: str, many: bool) -> str:
-    """A verb in the sentence's tense: past, future, or present for `habit` and `routine`."""
+    """A verb in the sentence's tense.
+
+    ``tense`` is past, future, or habit and routine for the present; ``many``: the subject is
+    plural. A ``verb`` that begins with "not" takes *do*.
+    """
     if tense == "future":
-        return "will " + verb
+        return f"will {verb}"
+    if tense == "past":
+        if verb == "be":
+            return "were" if many else "was"
+        return f"did {verb}" if verb.startswith("not ") else inflect(verb, "past")
     if verb == "be":
-        return ("were" if many else "was") if tense == "past" else ("are" if many else "is")
+        return "are" if many else "is"
     if verb.startswith("not "):
-        return ("did " if tense == "past" else "do " if many else "does ") + verb
-    return inflect(verb, "past" if tense == "past" else "base" if many else "third")
+        return f"do {verb}" if many else f"does {verb}"
+    return inflect(verb, "base" if many else "third")
 
 
 @cache
@@ -224,7 +233,8 @@ def ambiguous() -> Iterator[str]:
     for table in ("noun", "verb", "adjective"):
         for group in groups(table):
             for name, concept in concepts(table, group).items():
+                place = f"{table}.{group}.{name}"
                 for word in (*concept.words, *concept.restricted):
-                    owner = owners.setdefault(word, f"{table}.{group}.{name}")
-                    if owner != f"{table}.{group}.{name}":
-                        yield f"{word}: {owner} and {table}.{group}.{name}"
+                    owner = owners.setdefault(word, place)
+                    if owner != place:
+                        yield f"{word}: {owner} and {place}"

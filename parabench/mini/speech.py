@@ -5,60 +5,72 @@ from collections.abc import Mapping
 from parabench.mini import lexicon
 from parabench.mini.grammar import Frame, Pattern, Piece
 
+_PLACES = ("place", "nature", "city", "country")
+_PLAIN_DETERMINERS = ("the", "a", "")
+
 
 class _Speaker:
     """Says the pieces of one pattern with the words chosen."""
 
     def __init__(self, frame: Frame, slots: Mapping[str, str], words: Mapping[str, str]) -> None:
-        self.frame, self.slots, self.words, self.tense = frame, slots, words, slots["tense"]
+        self.frame = frame
+        self.slots = slots
+        self.words = words
+        self.is_past = slots["tense"] == "past"
 
     def singular(self, slot: str) -> bool:
         """Whether a noun phrase takes a singular verb."""
         determiner = self.slots[slot].partition("/")[0]
         concept = lexicon.determiners().get(determiner)
-        many = bool(concept) and determiner not in ("the", "a", "")
-        return (
-            not many
-            or self.words[f"{slot}:determiner"] in lexicon.determiners()[determiner].restricted
-        )
+        if concept is None or determiner in _PLAIN_DETERMINERS:
+            return True
+        # "every guest" takes a singular where "all guests", of the same meaning, does not.
+        return self.words[f"{slot}:determiner"] in concept.restricted
+
+    def plural_subject(self, piece: Piece) -> bool:
+        """Whether a verb agrees with a noun phrase in the plural."""
+        return bool(piece.agrees) and not self.singular(piece.agrees)
 
     def noun_phrase(self, slot: str) -> str:
         """Determiner, adjective and noun."""
         noun = self.words[f"{slot}:noun"]
-        noun = noun if self.singular(slot) else lexicon.plural(noun)
-        adjective = self.words.get(f"{slot}:adjective", "")
-        phrase = f"{adjective} {noun}" if adjective else noun
+        phrase = noun if self.singular(slot) else lexicon.plural(noun)
+        if adjective := self.words.get(f"{slot}:adjective"):
+            phrase = f"{adjective} {phrase}"
         determiner = self.words[f"{slot}:determiner"]
-        determiner = lexicon.article(phrase) if determiner == "a" else determiner
+        if determiner == "a":
+            determiner = lexicon.article(phrase)
         return f"{determiner} {phrase}" if determiner else phrase
 
     def place(self, slot: str, bare: bool) -> str:
         """A place, with its preposition unless bare."""
         category, concept = lexicon.nouns()[self.slots[slot]]
-        article = "" if category in lexicon.listed("articleless") else "the "
-        preposition = "" if bare or not concept.preposition else concept.preposition + " "
-        return preposition + article + self.words[f"{slot}:noun"]
+        words = [self.words[f"{slot}:noun"]]
+        if category not in lexicon.listed("articleless"):
+            words.insert(0, "the")
+        if concept.preposition and not bare:
+            words.insert(0, concept.preposition)
+        return " ".join(words)
 
     def literal(self, piece: Piece) -> str:
         """A verb or function word that the pattern names itself."""
-        many = bool(piece.agrees) and not self.singular(piece.agrees)
-        past = self.tense == "past"
+        many = self.plural_subject(piece)
         if piece.slot == "it":
-            return "it was" if past else "it is"
+            return "it was" if self.is_past else "it is"
         if piece.slot == "eq":
-            return lexicon.finite_form("be", self.tense if past else "habit", many)
+            # What is equal remains so: there is no "will be" in a definition.
+            return lexicon.finite_form("be", "past" if self.is_past else "habit", many)
         if piece.slot == "who":
             noun = self.slots[piece.agrees].split("/")[2]
-            return "who" if lexicon.nouns()[noun][0] in lexicon.listed("human") else "that"
+            category = lexicon.nouns()[noun][0]
+            return "who" if category in lexicon.listed("human") else "that"
         word = self.words.get(f"{piece.slot}:function")
-        if word is None or piece.slot in lexicon.listed("verbal"):
-            verb = word or piece.slot
-            return (
-                lexicon.inflect(verb, piece.form)
-                if piece.form
-                else lexicon.finite_form(verb, self.tense, many)
-            )
-        return word
+        if word is not None and piece.slot not in lexicon.listed("verbal"):
+            return word
+        verb = word or piece.slot
+        if piece.form:
+            return lexicon.inflect(verb, piece.form)
+        return lexicon.finite_form(verb, self.slots["tense"], many)
 
     def say(self, piece: Piece) -> str:
         """One piece as text."""
@@ -68,55 +80,70 @@ class _Speaker:
         kind, _, group = self.frame.slots[slot].partition(" ")
         if "/" in self.slots[slot]:
             phrase = self.noun_phrase(slot)
-            return (
-                (phrase + "'s" if self.singular(slot) else phrase + "'")
-                if form == "own"
-                else phrase
-            )
+            return self.possessive(slot, phrase) if form == "own" else phrase
         if kind == "verb" and form != "noun":
-            verb = self.words[f"{slot}:word"]
-            if form in ("base", "ing", "participle"):
-                return lexicon.inflect(verb, form)
-            return lexicon.finite_form(
-                verb, self.tense, bool(piece.agrees) and not self.singular(piece.agrees)
-            )
-        if kind in ("place", "nature", "city", "country"):
+            return self.verb(piece)
+        if kind in _PLACES:
             return self.place(slot, form == "bare")
         if group == "situation":
-            past = self.tense == "past"
-            phrase = self.words[f"{slot}:word"].replace("@@", "were" if past else "are")
-            return phrase.replace("@", "was" if past else "is")
+            return self.situation(slot)
         if form == "a":
-            return f"{lexicon.article(self.words[f'{slot}:noun'])} {self.words[f'{slot}:noun']}"
-        return next(
-            self.words[key]
-            for key in (f"{slot}:{form or 'word'}", f"{slot}:noun")
-            if key in self.words
-        )
+            noun = self.words[f"{slot}:noun"]
+            return f"{lexicon.article(noun)} {noun}"
+        chosen = self.words.get(f"{slot}:{form or 'word'}")
+        return self.words[f"{slot}:noun"] if chosen is None else chosen
+
+    def possessive(self, slot: str, phrase: str) -> str:
+        """A noun phrase as an owner."""
+        return f"{phrase}'s" if self.singular(slot) else f"{phrase}'"
+
+    def verb(self, piece: Piece) -> str:
+        """A verb in the form that the piece asks for, else in the sentence's tense."""
+        verb = self.words[f"{piece.slot}:word"]
+        if piece.form in ("base", "ing", "participle"):
+            return lexicon.inflect(verb, piece.form)
+        return lexicon.finite_form(verb, self.slots["tense"], self.plural_subject(piece))
+
+    def situation(self, slot: str) -> str:
+        """A clause; its ``@@`` and ``@`` stand for *to be* in the plural and singular."""
+        phrase = self.words[f"{slot}:word"]
+        phrase = phrase.replace("@@", "were" if self.is_past else "are")
+        return phrase.replace("@", "was" if self.is_past else "is")
 
 
 def _attributed(core: str, words: Mapping[str, str]) -> str:
     source, said = words["source:word"], words["source:said"]
-    return {
+    forms = {
         "front": f"according to {source}, {core}",
         "that": f"{source} {said} that {core}",
         "end": f"{core}, {source} {said}",
         "aside": f"{core}, according to {source}",
-    }[words["source:position"]]
+    }
+    return forms[words["source:position"]]
 
 
 def realise_sentence(
     frame: Frame, pattern: Pattern, slots: Mapping[str, str], words: Mapping[str, str]
 ) -> str:
-    """The sentence that a pattern makes with a word chosen for each of its points."""
+    """The sentence that a pattern makes with a word chosen for each of its points.
+
+    ``slots`` are the concepts of the meaning by slot of the ``frame``, ``words`` the word at each
+    point of the ``pattern``.
+    """
     speaker = _Speaker(frame, slots, words)
     core = "".join(speaker.say(piece) for piece in pattern.pieces)
     time, position = words.get("time:word", ""), words.get("time:position", "back")
+    # "[]" is where a pattern has its time if it does not begin with it.
     core = core.replace("[]", time if position == "back" else "")
     if position == "front":
         core = f"{time}, {core}"
     if position == "cleft":
         core = f"it was {time} that {core}"
-    core = _attributed(core.strip(), words) if "source" in slots else core
-    text = " ".join(core.split()).replace(" ,", ",").replace("will be not ", "will not be ")
-    return text[0].upper() + text[1:] + ("" if text.endswith("?") else ".")
+    core = core.strip()
+    if "source" in slots:
+        core = _attributed(core, words)
+    # An empty word leaves a blank too many behind it.
+    text = " ".join(core.split()).replace(" ,", ",")
+    text = text.replace("will be not ", "will not be ")
+    end = "" if text.endswith("?") else "."
+    return text[0].upper() + text[1:] + end
