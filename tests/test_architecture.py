@@ -50,7 +50,8 @@ LAYERS: tuple[dict[str, str], ...] = (
         ),
         "metaeval": "agreement correlation judgments probes rating rating_sheets table",
         "explore": "demo mappage nearest promptmap",
-        "mini": "documents grammar language lexicon recipe speech task_sources tokenizer",
+        "mini": "document_phrases documents grammar language lexicon meanings recipe "
+        "speech task_sources tokenizer training_texts",
     },
     {
         "training": (

@@ -9,106 +9,22 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
+from parabench.mini import document_phrases as phrases
 from parabench.mini import lexicon
 from parabench.mini.grammar import Pattern, frames, parse_pattern, points
 from parabench.mini.language import (
     LIGHT,
     MEDIUM,
     THOROUGH,
-    Meaning,
     Realisation,
-    meanings,
     realisations,
     rewrite,
-    split_of,
 )
+from parabench.mini.meanings import Meaning, meanings, split_of
 from parabench.mini.speech import realise_sentence
 
 PARAPHRASE_SHARE = 0.37
 SHORTEST, _LONGEST = 10, 120
-
-CUES = (
-    "{a} In other words: {b}",
-    "{a} That is to say: {b}",
-    "{a} Put differently: {b}",
-    "{a} To say it another way: {b}",
-    "{a} This means the following. {b}",
-    "{x} says: {a} {y} says the same thing: {b}",
-    "{x}: {a}\n{y}: You mean this: {b}\n{x}: Yes, that is what I mean.",
-    "{x}: {a}\n{y}: What did you say?\n{x}: I said this: {b}",
-    "Morning News: {a}\nEvening Post: {b}",
-    "Two newspapers report the same event.\nThe first writes: {a}\nThe second writes: {b}",
-    "The teacher wrote two sentences with the same meaning on the board.\n1. {a}\n2. {b}",
-    "Version A: {a}\nVersion B: {b}",
-    "First draft: {a}\nSecond draft: {b}",
-    '"{a}" can also be said like this: "{b}"',
-    "{x} told us: {a} Later {x} repeated it in new words: {b}",
-    "These two sentences mean the same: {a} {b}",
-)
-QUESTIONS = {
-    "action": (
-        ("Who {verb.singular} {object}?", "{agent}"),
-        ("What did {agent} do?", "{agent} {verb>agent} {object}"),
-        ("What happened to {object}?", "{object} {be>object} {verb.participle} by {agent}"),
-    ),
-    "placed": (
-        ("Who {verb.singular} {object}?", "{agent}"),
-        ("Where did {agent} {verb.base} {object}?", "{place}"),
-        ("What did {agent} {verb.base} {place}?", "{object}"),
-    ),
-    "transfer": (
-        ("Who {verb.singular} {object} to {recipient}?", "{agent}"),
-        ("What did {agent} {verb.base} to {recipient}?", "{object}"),
-        ("To whom did {agent} {verb.base} {object}?", "to {recipient}"),
-    ),
-    "delivery": (
-        ("Who {verb.singular} {object} to {recipient}?", "{agent}"),
-        ("What did {agent} {verb.base} to {recipient}?", "{object}"),
-    ),
-    "reason": (("Why did {agent} {verb.base} {object}?", "because {situation}"),),
-    "purpose": (
-        ("Where did {agent} go?", "to {place.bare}"),
-        ("Why did {agent} go there?", "to {verb.base} {object}"),
-    ),
-    "spending": (("For how long?", "for {duration}"), ("Where was this?", "{place}")),
-    "price": (("How much did {agent} pay?", "{money}"), ("What did {agent} buy?", "{object}")),
-    "trend": (("By how much?", "by {percent}"), ("Where was this?", "in {place.bare}")),
-    "mutual": (("Where was this?", "{place}"), ("Who was there?", "{agent} and {partner}")),
-}
-DEFINITIONS = (
-    "{A} {b} is the same as {a} {c}.",
-    "The word {b} means {c}.",
-    "Another word for {c} is {b}.",
-    "What is {a2} {b}? {A} {b} is {a} {c}.",
-)
-LIST_TITLES = (
-    "To buy",
-    "For the new house",
-    "On the table",
-    "What we need",
-    "Lost and found",
-    "In the box",
-)
-LISTED = ("fruit", "furniture", "clothing", "gift", "animal", "instrument", "dish", "person")
-OPENINGS = ("Dear {x},\n", "Hello {x},\n", "My dear {x},\n")
-CLOSINGS = ("\nYours, {y}", "\nBest wishes, {y}", "\nSee you soon, {y}")
-LINKS = (
-    "",
-    "",
-    "Then this happened. ",
-    "That was not all. ",
-    "And there is more. ",
-    "Later we heard this. ",
-)
-REPLIES = (
-    "Really? I did not know that.",
-    "I see.",
-    "How interesting!",
-    "Are you sure?",
-    "I heard that too.",
-    "Thank you.",
-)
-GREETINGS = ("Good morning, {y}.", "Hello, {y}.", "Have you heard the news, {y}?", "Listen, {y}.")
 
 
 class _Desk:
@@ -142,7 +58,7 @@ def _paraphrase(desk: _Desk) -> str:
     changes = desk.generator.choices((LIGHT, MEDIUM, THOROUGH), (0.35, 0.35, 0.3))[0]
     target = rewrite(meaning, source, desk.generator, changes)
     x, y = desk.names(2)
-    return desk.generator.choice(CUES).format(a=source.text, b=target.text, x=x, y=y)
+    return desk.generator.choice(phrases.CUES).format(a=source.text, b=target.text, x=x, y=y)
 
 
 def _about(meaning: Meaning, hero: str) -> Meaning:
@@ -169,33 +85,32 @@ def _story_sentences(desk: _Desk, count: int) -> list[str]:
 
 def _story(desk: _Desk) -> str:
     first, *others = _story_sentences(desk, desk.generator.randint(2, 5))
-    return " ".join([first, *(desk.generator.choice(LINKS) + sentence for sentence in others)])
+    return " ".join(
+        [first, *(desk.generator.choice(phrases.LINKS) + sentence for sentence in others)]
+    )
 
 
 def _letter(desk: _Desk) -> str:
     x, y = desk.names(2)
     body = " ".join(_story_sentences(desk, desk.generator.randint(2, 3)))
-    frame = desk.generator.choice(OPENINGS) + body + desk.generator.choice(CLOSINGS)
+    frame = desk.generator.choice(phrases.OPENINGS) + body + desk.generator.choice(phrases.CLOSINGS)
     return frame.format(x=x, y=y)
 
 
 def _talk(desk: _Desk) -> str:
     x, y = desk.names(2)
-    lines = [f"{x}: {desk.generator.choice(GREETINGS).format(y=y)} {desk.fresh()}"]
+    lines = [f"{x}: {desk.generator.choice(phrases.GREETINGS).format(y=y)} {desk.fresh()}"]
     for _ in range(desk.generator.randint(1, 2)):
-        lines += [f"{y}: {desk.generator.choice(REPLIES)}", f"{x}: {desk.fresh()}"]
+        lines += [f"{y}: {desk.generator.choice(phrases.REPLIES)}", f"{x}: {desk.fresh()}"]
     return "\n".join(lines)
 
 
 @lru_cache(maxsize=1)
 def _questions() -> dict[str, list[tuple[Pattern, Pattern]]]:
-    return {
-        family: [
-            (parse_pattern("| " + question), parse_pattern("| " + answer))
-            for question, answer in rows
-        ]
-        for family, rows in QUESTIONS.items()
-    }
+    parsed = {}
+    for family, rows in phrases.QUESTIONS.items():
+        parsed[family] = [(parse_pattern(f"| {q}"), parse_pattern(f"| {a}")) for q, a in rows]
+    return parsed
 
 
 def _say(meaning: Meaning, pattern: Pattern, source: Realisation, generator: random.Random) -> str:
@@ -239,7 +154,7 @@ def _check(desk: _Desk) -> str:
 
 
 def _things(desk: _Desk, count: int) -> list[str]:
-    category = desk.generator.choice(LISTED)
+    category = desk.generator.choice(phrases.LISTED)
     nouns = desk.generator.sample(tuple(lexicon.concepts("noun", category).values()), count)
     numbers = list(lexicon.concepts("number").values())[1:10]
     picks = [(desk.generator.choice(numbers).words, noun.words) for noun in nouns]
@@ -251,7 +166,7 @@ def _things(desk: _Desk, count: int) -> list[str]:
 
 def _list(desk: _Desk) -> str:
     things = _things(desk, desk.generator.randint(5, 7))
-    title = desk.generator.choice(LIST_TITLES)
+    title = desk.generator.choice(phrases.LIST_TITLES)
     if desk.generator.random() < 0.5:
         return f"{title}:\n" + "\n".join(f"- {thing}" for thing in things)
     return f"{title}: {', '.join(things[:-1])} and {things[-1]}."
@@ -270,7 +185,7 @@ def _defined(generator: random.Random) -> str:
         "a": lexicon.article(c),
         "a2": lexicon.article(b),
     }
-    return generator.choice(DEFINITIONS).format(b=b, c=c, **articles)
+    return generator.choice(phrases.DEFINITIONS).format(b=b, c=c, **articles)
 
 
 def _definition(desk: _Desk) -> str:

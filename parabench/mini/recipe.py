@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import random
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -35,6 +33,12 @@ from parabench.data import sketches
 from parabench.data.filters import sentence_key
 from parabench.data.test_sets import read_test_set
 from parabench.mini import documents, language, tokenizer
+from parabench.mini.training_texts import (
+    Stream,
+    packed_documents,
+    restorations,
+    split_sentences,
+)
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal, warm_up_mkl
 from parabench.models.local import write_lock
@@ -70,16 +74,6 @@ class Stage:
     name: str
     steps: int
     make: Callable[[Stage, StepCallback], None]
-
-
-@dataclass(frozen=True)
-class Stream:
-    """Texts that can be read again from the start."""
-
-    begin: Callable[[], Iterator[Any]]
-
-    def __iter__(self) -> Iterator[Any]:
-        return self.begin()
 
 
 def training_stages() -> tuple[Stage, ...]:
@@ -136,18 +130,6 @@ def make_test_set(stage: Stage, watch: StepCallback) -> None:
 def backend() -> Tokenizer:
     """The BPE of the first stage."""
     return Tokenizer.from_file(str(MODELS / "bpe.json"))
-
-
-def packed_documents(seed: int, words: int = 170) -> Iterator[str]:
-    """Documents joined by ``</s>`` up to about ``words`` words, so that all positions are
-    trained.
-    """
-    joined: list[str] = []
-    for document in documents.pretraining_documents(seed):
-        joined.append(document)
-        if sum(text.count(" ") for text in joined) > words:
-            yield "</s>".join(joined)
-            joined = []
 
 
 def make_base(stage: Stage, watch: StepCallback) -> None:
@@ -261,38 +243,12 @@ def _remember(
     )
 
 
-def split_sentences(text: str) -> tuple[str, ...]:
-    """What may be a sentence in documents: between line breaks, colons, and the ends of
-    sentences.
-    """
-    return tuple(filter(str.strip, re.split(r"(?<=[.!?])[\"\s]+|\n|: |</s>", text)))
-
-
 def copying_bart(words: PreTrainedTokenizerFast, seed: int) -> BartForConditionalGeneration:
     """A BART that has learned to copy, which teaches its cross-attention where the source is."""
     model, first = train_embedded_bart(seed), Stage("copying", 250, make_paraphraser)
     copies = Stream(lambda: ((text, text) for text, _ in language.paraphrase_pairs("train", seed)))
     finetune_seq2seq(model, words, copies, _config(first, 1.5e-3, 4096))
     return model
-
-
-def restorations(seed: int) -> Iterator[tuple[str, str]]:
-    """Half of the pairs are paraphrases; the others a sentence with words lost or moved, and the
-    sentence itself.
-    """
-    draw = random.Random(f"restorations-{seed}")
-    for source, target in language.paraphrase_pairs("train", seed):
-        yield (spoil(target, draw), target) if draw.random() < 0.5 else (source, target)
-
-
-def spoil(text: str, draw: random.Random) -> str:
-    """Lose about a fifth of the words and swap two neighbours (noise after Lewis et al. 2020,
-    section 2.2).
-    """
-    words = [word for word in text.split() if draw.random() > 0.2] or text.split()
-    place = draw.randrange(len(words))
-    words[place : place + 2] = reversed(words[place : place + 2])
-    return " ".join(words)
 
 
 def train_embedded_bart(seed: int) -> BartForConditionalGeneration:

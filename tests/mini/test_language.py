@@ -13,7 +13,7 @@ from typing import get_args
 
 import pytest
 
-from parabench.mini import language, lexicon
+from parabench.mini import language, lexicon, meanings
 from parabench.mini.documents import pretraining_documents
 from parabench.mini.grammar import frames
 
@@ -42,7 +42,7 @@ def sample(split, count, each=3, seed=11):
     generator = random.Random(seed)
     return [
         (meaning, language.realisations(meaning, generator, each))
-        for meaning in islice(language.meanings(split, seed), count)
+        for meaning in islice(meanings.meanings(split, seed), count)
     ]
 
 
@@ -50,7 +50,7 @@ def sample(split, count, each=3, seed=11):
 def spoken():
     return {
         split: sample(split, 3500 if split == "train" else 1750)
-        for split in get_args(language.Split)
+        for split in get_args(meanings.Split)
     }
 
 
@@ -91,7 +91,7 @@ def test_splits_share_neither_sentence_nor_component(spoken):
     owner = {}
     for split, rows in spoken.items():
         for meaning, said in rows:
-            assert language.split_of(meaning) == split
+            assert meanings.split_of(meaning) == split
             for sentence in said:
                 # One meaning for a sentence makes every connected component the sentences of one
                 # meaning.
@@ -100,7 +100,7 @@ def test_splits_share_neither_sentence_nor_component(spoken):
 
 def test_held_out_combinations_are_not_met_in_training(spoken):
     met = {
-        split: {language.combination(meaning) for meaning, _ in rows}
+        split: {meanings.combination(meaning) for meaning, _ in rows}
         for split, rows in spoken.items()
     }
     assert not met["train"] & met["test"]
@@ -110,7 +110,7 @@ def test_held_out_combinations_are_not_met_in_training(spoken):
 def test_every_verb_and_frame_is_met_in_training():
     met = {
         (meaning.frame, dict(meaning.slots).get("verb"))
-        for meaning in islice(language.meanings("train", 2), 15_000)
+        for meaning in islice(meanings.meanings("train", 2), 15_000)
     }
     wanted = {
         (frame.name, verb)
@@ -149,7 +149,7 @@ def test_more_changes_change_more():
     def mean_edits(changes):
         generator = random.Random(5)
         edits = 0
-        for meaning in islice(language.meanings("train", 5), 400):
+        for meaning in islice(meanings.meanings("train", 5), 400):
             (source,) = language.realisations(meaning, generator, 1)
             edits += word_edits(
                 source.text, language.rewrite(meaning, source, generator, changes).text
