@@ -41,7 +41,7 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {
         "api": "",
-        "filtering": "ray scoring source writing",
+        "filtering": "corpus_scores ray scoring source writing",
     },
     {
         "pipeline": (
@@ -84,8 +84,9 @@ LAYERS: tuple[dict[str, str], ...] = (
     {
         "models": "checkpoints downloads hub loading local pickles pretrained",
         "data": (
-            "components corpora examples fetching filters headers leakage lines normalise parquet "
-            "perturbations predictions sketches skipped specs spill task_data test_sets "
+            "assistant_data catalogue components corpora corpus_tables examples fetching filters "
+            "headers leakage lines normalise parquet perturbations prediction_rows predictions "
+            "quoting sketches skipped specs spill task_data test_sets "
             "text_files training_set user_tables"
         ),
     },

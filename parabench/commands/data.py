@@ -79,11 +79,11 @@ def fetch_data_command(
     folder: Annotated[Path, typer.Option(help="Where to put it.")] = Path("data"),
 ) -> None:
     """Download a corpus; run again to resume."""
-    from parabench.data import fetching
+    from parabench.data import catalogue, fetching
     from parabench.render.progress import progress_bars
 
     with progress_bars() as advance:
         path = fetching.fetch_corpus(
-            fetching.find_corpus(name), folder, lambda done, total: advance(name, done, total)
+            catalogue.find_corpus(name), folder, lambda done, total: advance(name, done, total)
         )
     typer.echo(path)

@@ -15,7 +15,7 @@ from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.contracts import Runtime, System
-    from parabench.filtering.scoring import FilterOutcome
+    from parabench.filtering.corpus_scores import FilterOutcome
     from parabench.suites.suite import Suite
 
 

@@ -67,7 +67,7 @@ def prepare_assistant_command(
     name: _Name = "assistant",
 ) -> None:
     """Intent and slot records of the assistant data."""
-    from parabench.data.task_data import assistant_records
+    from parabench.data.assistant_data import assistant_records
 
     _write_splits(assistant_records(source), folder, name)
 

@@ -43,14 +43,14 @@ TestFileOption = Annotated[
 
 def fetch_addresses(text: str) -> str:
     """The specification again, once the files of all https addresses in it lie here."""
-    from parabench.data import fetching
+    from parabench.data import catalogue, fetching
     from parabench.render.progress import progress_bars
 
-    for address in fetching.addresses(text):
+    for address in catalogue.addresses(text):
         with progress_bars() as advance:
             fetching.fetch_corpus(
-                fetching.find_corpus(address),
-                fetching.DOWNLOAD_FOLDER,
+                catalogue.find_corpus(address),
+                catalogue.DOWNLOAD_FOLDER,
                 lambda done, total, what=address: advance(what, done, total),  # type: ignore[misc]
             )
     return text

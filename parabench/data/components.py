@@ -15,10 +15,10 @@ from jaxtyping import Int32, UInt64
 
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 """Odd, so that multiplying by it permutes the 64-bit numbers (Knuth's multiplicative hashing)."""
-
-
 _BLOCK = 1 << 16
 """Sentences looked up at once."""
+_SMALLEST_LIMIT = 6
+"""Sentences of a component that may be drawn whatever the number of pairs asked for."""
 
 
 class Components:
@@ -27,27 +27,34 @@ class Components:
     """
 
     def __init__(self, pairs: UInt64[np.ndarray, "M 2"]) -> None:
-        """Find them all, each sentence's and each one's size."""
+        """Find all components, and the size of each."""
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
-        found = np.sort(pairs, axis=None)
-        self.sentences: UInt64[np.ndarray, " S"] = found[
-            np.append(True, found[1:] != found[:-1])[: len(found)]
-        ]
-        del found
-        ends, count = [self._places(side) for side in pairs.T], len(self.sentences)
-        graph = coo_array((np.ones(len(pairs), bool), ends), shape=(count, count))
+        # np.unique would hold two more copies of the keys than this
+        ordered = np.sort(pairs, axis=None)
+        is_first = np.append(True, ordered[1:] != ordered[:-1])
+        # append gives one mark too many where there are no pairs
+        self.sentences: UInt64[np.ndarray, " S"] = ordered[is_first[: len(ordered)]]
+        del ordered
+        count = len(self.sentences)
+        ends = [self._places(side) for side in pairs.T]
+        links = np.ones(len(pairs), bool)
+        graph = coo_array((links, ends), shape=(count, count))
         components, self.numbers = connected_components(graph, directed=False)
         self.sizes = np.bincount(self.numbers, minlength=components)
+        # Sentences are sorted, so the first of a component is its smallest. Written from the last
+        # to the first, each component keeps the position that is written last.
         first = np.empty(components, np.int32)
-        first[self.numbers[::-1]] = np.arange(
-            count - 1, -1, -1, dtype=np.int32
-        )  # the last one written stays
+        backwards = np.arange(count - 1, -1, -1, dtype=np.int32)
+        first[self.numbers[::-1]] = backwards
         self.roots: UInt64[np.ndarray, " R"] = self.sentences[first]
 
     def _places(self, sentences: UInt64[np.ndarray, " M"]) -> Int32[np.ndarray, " M"]:
-        """Where they stand among all, a block at a time."""
+        """Positions among all sentences, a block at a time.
+
+        searchsorted gives 8 bytes a position; 4 are enough, and a block bounds the 8.
+        """
         places = np.empty(len(sentences), np.int32)
         for start in range(0, len(sentences), _BLOCK):
             block = slice(start, start + _BLOCK)
@@ -55,14 +62,18 @@ class Components:
         return places
 
     def of(self, sentences: Iterable[int]) -> frozenset[int]:
-        """The roots of the components in which these sentences stand."""
-        places = np.searchsorted(self.sentences, np.array(sorted(sentences), np.uint64))
-        return frozenset(self.roots[self.numbers[places]].tolist())
+        """The roots of the components that hold these sentences."""
+        keys = np.array(sorted(sentences), np.uint64)
+        places = np.searchsorted(self.sentences, keys)
+        roots = self.roots[self.numbers[places]]
+        return frozenset(roots.tolist())
 
     def members(self, roots: Iterable[int]) -> frozenset[int]:
         """Every sentence of the components with these roots."""
-        wanted = np.isin(self.roots, np.array(sorted(roots), np.uint64))
-        return frozenset(self.sentences[wanted[self.numbers]].tolist())
+        keys = np.array(sorted(roots), np.uint64)
+        is_wanted = np.isin(self.roots, keys)
+        found = self.sentences[is_wanted[self.numbers]]
+        return frozenset(found.tolist())
 
     def draw(
         self,
@@ -71,21 +82,31 @@ class Components:
         barred: frozenset[int],
         among: UInt64[np.ndarray, "m 2"] | None = None,
     ) -> frozenset[int]:
-        """Roots of components for about ``count`` pairs, by the seed: none barred, none larger than
-        a tenth of it or 6.
+        """Draw the roots of components that hold about ``count`` pairs together.
 
-        Only those with a sentence ``among`` some pairs, where these are given. A component of n
-        sentences holds at least n - 1 pairs.
+        ``seed``: decides which. ``barred``: roots that are not drawn. ``among``: pairs of which a
+        component must hold a sentence; None for any component.
+
+        No component is larger than a tenth of ``count``, or 6 sentences: a large one would be most
+        of what is held out. A component of n sentences holds at least n - 1 pairs.
         """
-        fit = (self.sizes <= max(6, count // 10)) & ~np.isin(
-            self.roots, np.array(sorted(barred), np.uint64)
-        )
+        may_be_drawn = self.sizes <= max(_SMALLEST_LIMIT, count // 10)
+        may_be_drawn &= ~np.isin(self.roots, np.array(sorted(barred), np.uint64))
         if among is not None:
-            touched = np.zeros(len(fit), bool)
-            touched[self.numbers[np.searchsorted(self.sentences, among.ravel())]] = True
-            fit &= touched
-        roots, pairs = self.roots[fit], self.sizes[fit] - 1
-        mask = np.random.default_rng(seed).integers(1 << 64, dtype=np.uint64, endpoint=False)
+            touched = np.zeros(len(may_be_drawn), bool)
+            places = np.searchsorted(self.sentences, among.ravel())
+            touched[self.numbers[places]] = True
+            may_be_drawn &= touched
+        roots = self.roots[may_be_drawn]
+        pairs = self.sizes[may_be_drawn] - 1
+        # Sorting keys under a seeded permutation of the 64-bit numbers shuffles them, and a
+        # component keeps its rank relative to the others whatever else is there.
+        mask = np.random.default_rng(seed).integers(
+            1 << 64,
+            dtype=np.uint64,
+            endpoint=False,
+        )
         order = np.argsort((roots ^ mask) * _SPREAD)
-        enough = int(np.searchsorted(np.cumsum(pairs[order]), count)) + 1
+        drawn_so_far = np.cumsum(pairs[order])
+        enough = int(np.searchsorted(drawn_so_far, count)) + 1
         return frozenset(roots[order[:enough]].tolist())

@@ -43,7 +43,9 @@ class EvaluationSet:
     @property
     def references(self) -> int:
         """How many references every example has."""
-        return len(self.examples[0].references) if self.examples else 0
+        if not self.examples:
+            return 0
+        return len(self.examples[0].references)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -76,15 +78,20 @@ class EvaluationSet:
         for example in self.examples:
             for text in (example.id, example.cluster, example.source, *example.references):
                 data = text.encode()
+                # the length first: else "ab" + "c" and "a" + "bc" would be one
                 digest.update(len(data).to_bytes(8, "big") + data)
+            # no length is that large: it ends the example, whose references may be any number
             digest.update(b"\xff" * 8)
         return digest.hexdigest()
 
 
 def evaluation_set(
-    examples: Sequence[Example], limit: int | None, seed: int, min_references: int | None = None
+    examples: Sequence[Example],
+    limit: int | None,
+    seed: int,
+    min_references: int | None = None,
 ) -> EvaluationSet:
-    """Prepare examples for a run: pool those of one source, sample, cut references, name clusters.
+    """Prepare ``examples`` for a run: pool sources, sample, cut references, name clusters.
 
     ``limit``: how many examples are sampled; None for all.
     ``seed``: decides which are sampled, and which references are kept of an example that has more
@@ -96,12 +103,17 @@ def evaluation_set(
     pooled = merge_sources(examples)
     enough, omitted = _with_references(pooled, min_references)
     chosen = sample(enough, limit, seed)
+    # 4 bytes an example: there may be a million of them
     counts = array("I", (len(example.references) for example in chosen))
     fewest = min(counts, default=0)
-    scarce = (counts.count(fewest), chosen[counts.index(fewest)].id) if counts else (0, "")
+    scarce = (0, "")
+    if counts:
+        first = chosen[counts.index(fewest)]
+        scarce = (counts.count(fewest), first.id)
     kept = spill_if_large(_keep(example, fewest, seed) for example in clustered(chosen))
     held = tuple(kept) if isinstance(kept, list) else kept
-    return EvaluationSet(held, sum(counts) - fewest * len(counts), omitted, scarce)
+    dropped = sum(counts) - fewest * len(counts)
+    return EvaluationSet(held, dropped, omitted, scarce)
 
 
 def _with_references(
@@ -110,17 +122,21 @@ def _with_references(
     """The examples with so many references at least, and how many others there are."""
     if min_references is None:
         return examples, 0
-    places = array(
-        "I", (at for at, one in enumerate(examples) if len(one.references) >= min_references)
-    )
+    places = array("I")
+    for at, example in enumerate(examples):
+        if len(example.references) >= min_references:
+            places.append(at)
     if not places:
         most = max((len(one.references) for one in examples), default=0)
+        asked = f"use examples with at least {min_references} references"
+        mend = f"--min-references {most}" if most else "leave --min-references out"
         raise UserError(
-            f"use examples with at least {min_references} references",
+            asked,
             f"the most that one has is {most}",
-            mend=f"--min-references {most}" if most else "leave --min-references out",
+            mend=mend,
         )
-    return LazyMap(examples.__getitem__, places), len(examples) - len(places)
+    chosen = LazyMap(examples.__getitem__, places)
+    return chosen, len(examples) - len(places)
 
 
 def clustered(examples: Sequence[Example]) -> Iterator[Example]:
@@ -133,15 +149,18 @@ def clustered(examples: Sequence[Example]) -> Iterator[Example]:
 
     from parabench.data.components import Components
 
-    pairs, own = array("Q"), array("Q")
+    pairs = array("Q")  # M pairs of keys, end to end
+    own = array("Q")  # the key of each example's source
     for one in examples:
         first, *others = map(_mark, (one.source, *one.references))
         own.append(first)
         # an example without references is linked to itself, so that its sentence is known
         for other in others or [first]:
             pairs.extend((first, other))
-    components = Components(np.frombuffer(pairs, np.uint64).reshape(-1, 2))
-    places = np.searchsorted(components.sentences, np.frombuffer(own, np.uint64))
+    links = np.frombuffer(pairs, np.uint64).reshape(-1, 2)
+    components = Components(links)
+    sources = np.frombuffer(own, np.uint64)
+    places = np.searchsorted(components.sentences, sources)
     roots = components.roots[components.numbers[places]]
     del components  # the largest arrays here, not needed while examples are handed out
     for example, root in zip(examples, roots, strict=True):
@@ -151,31 +170,52 @@ def clustered(examples: Sequence[Example]) -> Iterator[Example]:
 def _mark(text: str) -> int:
     """The key of a sentence; one without letters or digits is known by its bytes."""
     found = sentence_key(text)
-    return found if found != BLANK else sentence_key(text.encode().hex())
+    if found != BLANK:
+        return found
+    # "?!" and "…" share the key of an empty text, and are two sentences all the same
+    return sentence_key(text.encode().hex())
 
 
-def _keep(example: Example, count: int, seed: int) -> Example:
+def _keep(
+    example: Example,
+    count: int,
+    seed: int,
+) -> Example:
     """The example with ``count`` of its references, drawn by the seed and its id, in their
     order.
     """
-    if len(example.references) == count:
+    there_are = len(example.references)
+    if there_are == count:
         return example
-    places = random.Random(f"{seed}-{example.id}").sample(range(len(example.references)), count)
-    return replace(example, references=tuple(example.references[place] for place in sorted(places)))
+    # seeded by the id, so that the draw does not depend on which other examples are in the run
+    draw = random.Random(f"{seed}-{example.id}")
+    places = draw.sample(range(there_are), count)
+    references = tuple(example.references[place] for place in sorted(places))
+    return replace(example, references=references)
 
 
-def sample(examples: Sequence[Example], limit: int | None, seed: int) -> Sequence[Example]:
-    """Sample ``limit`` examples by the seed, in their first order.
+def sample(
+    examples: Sequence[Example],
+    limit: int | None,
+    seed: int,
+) -> Sequence[Example]:
+    """Sample ``limit`` of the ``examples`` by the ``seed``, in their first order.
 
     A larger limit contains every smaller one. Raises UserError where the limit is below 1.
     """
     if limit is not None and limit < 1:
-        raise UserError(f"use {limit} examples", "no examples are left", mend="--limit 1 or more")
+        raise UserError(
+            f"use {limit} examples",
+            "no examples are left",
+            mend="--limit 1 or more",
+        )
     if limit is None:
         return examples
+    # all are shuffled and the first taken, so that a larger sample only adds to a smaller one
     order = array("I", range(len(examples)))
     random.Random(f"sample-{seed}").shuffle(order)
-    return LazyMap(examples.__getitem__, array("I", sorted(order[:limit])))
+    chosen = array("I", sorted(order[:limit]))
+    return LazyMap(examples.__getitem__, chosen)
 
 
 def merge_sources(examples: Sequence[Example]) -> Sequence[Example]:
@@ -189,6 +229,7 @@ def merge_sources(examples: Sequence[Example]) -> Sequence[Example]:
 
     def merged(number: int) -> Example:
         first, *others = (examples[place] for place in same_source.members(number))
+        # a reference that two of them share is one reference
         several = chain(first.references, *(other.references for other in others))
         return replace(first, references=tuple(dict.fromkeys(several)))
 
@@ -199,7 +240,9 @@ def are_distinct(texts: Iterable[str]) -> bool:
     """Whether no text occurs twice, in 8 bytes of memory for each."""
     marks = _marks(texts)
     marks.sort()
-    return not (marks[1:] == marks[:-1]).any()
+    # equal ones are neighbours now
+    is_repeated = marks[1:] == marks[:-1]
+    return not is_repeated.any()
 
 
 def _marks(texts: Iterable[str]) -> UInt64[np.ndarray, " N"]:

@@ -11,8 +11,6 @@ import os
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from hashlib import sha256
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
 from typing import IO, Any
@@ -20,51 +18,16 @@ from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from parabench.contracts import UserError
+from parabench.data.catalogue import PublishedCorpus
 from parabench.data.text_files import file_digest
 from parabench.store.files import make_folder, os_errors_as_user_errors, write_atomically
 
 _BLOCK = 1 << 20
-DOWNLOAD_FOLDER = Path("data")
-"""Where downloads go, and where a specification's addresses are read from."""
 _IDLE_SECONDS = 60.0
 """How long a server may take to answer, or to send ``_SLOWEST_BYTES``."""
 _SLOWEST_BYTES = 4096
-_LARGEST = 64 * 2**30
-"""Bytes of a file from an address that a user gives."""
 _Open = Callable[[Request], HTTPResponse]
 _Advance = Callable[[int, int], object]
-
-
-@dataclass(frozen=True)
-class PublishedCorpus:
-    """A corpus on the web.
-
-    ``file``: its name on disk. ``sha256``: of the whole file; where its makers publish none, that
-    of the first download is noted beside the file, and every later one is held to it.
-    ``largest``: bytes above which a download is refused.
-    """
-
-    url: str
-    file: str
-    sha256: str = ""
-    largest: int = _LARGEST
-
-
-CORPORA = {
-    "parabank2": PublishedCorpus(
-        "https://cs.jhu.edu/~vandurme/data/parabank-2.0.zip",
-        "parabank-2.0.zip",
-        largest=8 * 2**30,
-    ),
-    "paranmt": PublishedCorpus(
-        "https://drive.usercontent.google.com/download?id=19NQ87gEFYu3zOIp_VNYQZgmnwRuSIyJd&export=download&confirm=t",
-        "para-nmt-5m-processed.zip",
-        largest=8 * 2**30,
-    ),
-}
-"""Hu et al. 2019 at Johns Hopkins, about 2.3 GB; Wieting and Gimpel 2018 at a file host. Neither
-publishes a checksum.
-"""
 
 
 class HttpsRedirects(HTTPRedirectHandler):
@@ -79,7 +42,10 @@ class HttpsRedirects(HTTPRedirectHandler):
         headers: HTTPMessage,
         newurl: str,
     ) -> Request | None:
-        """The request to the new address; raises URLError where that is not https."""
+        """The request to ``newurl``; raises URLError where that is not https.
+
+        ``req``, ``fp``, ``code``, ``msg`` and ``headers`` are those of the answer that redirects.
+        """
         if not newurl.startswith("https://"):
             raise URLError(f"redirected to {newurl.split('?')[0]}, which is not https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
@@ -91,40 +57,24 @@ def open_https(request: Request) -> HTTPResponse:
     return response
 
 
-def find_corpus(name: str) -> PublishedCorpus:
-    """Find a corpus by its name, or a file by its https address.
-
-    An address gets a file name that no other address gets. Raises UserError for an unknown name.
-    """
-    if name.startswith("https://"):
-        prefix = sha256(name.encode()).hexdigest()[:8]
-        return PublishedCorpus(name, f"{prefix}-{name.rpartition('/')[2] or 'download'}")
-    if name not in CORPORA:
-        choices = [*CORPORA, "https://…"]
-        raise UserError(
-            f"fetch {name!r}", "no such corpus", choices, "parabench data fetch parabank2"
-        )
-    return CORPORA[name]
-
-
-def addresses(text: str) -> list[str]:
-    """The https addresses in a specification of corpora."""
-    return re.findall(r"(?<=:)https://[^\s,?=]+", text)
-
-
 def fetch_corpus(
-    published: PublishedCorpus, folder: Path, advance: _Advance = max, open_: _Open = open_https
+    published: PublishedCorpus,
+    folder: Path,
+    advance: _Advance = max,
+    open_: _Open = open_https,
 ) -> Path:
     """Download a corpus, or finish doing so; the file appears under its name when it is whole.
 
-    ``folder``: where it is put. ``advance``: called with the bytes that are there and those there
-    will be. ``open_``: sends a request, for tests.
+    ``published``: what is fetched. ``folder``: where it is put. ``advance``: called with the bytes
+    that are there and those there will be. ``open_``: sends a request, for tests.
 
     Raises UserError without a network, where the server refuses, stalls or sends too much, and
     where the checksum is another one.
     """
-    target, part = folder / published.file, folder / f"{published.file}.part"
+    target = folder / published.file
+    part = folder / f"{published.file}.part"
     if target.exists():
+        # a file of this name that someone else put there is held to the checksum too
         _check(target, _expected(published, target))
         return target
     with os_errors_as_user_errors(folder):
@@ -138,7 +88,12 @@ def fetch_corpus(
             f"the same command goes on from {have:,} bytes where there is a network; "
             f"or put the file at {target}"
         )
-        raise UserError(f"fetch {published.url}", found, mend=mend) from None
+        raise UserError(
+            f"fetch {published.url}",
+            found,
+            mend=mend,
+        ) from None
+    # checked before it gets its name: a file of that name is a whole one
     _check(part, _expected(published, target))
     with os_errors_as_user_errors(target):
         os.replace(part, target)
@@ -148,25 +103,32 @@ def fetch_corpus(
     return target
 
 
-def _download(published: PublishedCorpus, part: Path, advance: _Advance, open_: _Open) -> None:
+def _download(
+    published: PublishedCorpus,
+    part: Path,
+    advance: _Advance,
+    open_: _Open,
+) -> None:
     """Append to ``part`` what is missing of the file, or begin again where it has changed."""
     have, validator = _resumable(published, part)
     headers = {"User-Agent": "parabench"}
     if have:
         headers["Range"] = f"bytes={have}-"
-    if have and validator:  # RFC 9110, 13.1.5: the whole file comes where it is another one by now
+    # RFC 9110, 13.1.5: the whole file comes where it is another one by now
+    if have and validator:
         headers["If-Range"] = validator
     try:
         response: Any = open_(Request(published.url, headers=headers))
     except HTTPError as error:
+        # 416: nothing of the file is behind the bytes that are there
         if error.code != 416 or not have:
             raise
         if _is_whole(error, have):
             return
-        part.unlink()  # it is longer than the file: another one's
-        raise ConnectionError(
-            "the file is another one by now; what was fetched is removed"
-        ) from None
+        # the part is longer than the file, so it is a part of another one
+        part.unlink()
+        found = "the file is another one by now; what was fetched is removed"
+        raise ConnectionError(found) from None
     with response:
         _append(published, part, have, response, advance)
 
@@ -178,7 +140,9 @@ def _resumable(published: PublishedCorpus, part: Path) -> tuple[int, str]:
     the download begins again.
     """
     noted = _validator_file(part)
-    validator = json.loads(noted.read_text()).get("validator", "") if noted.exists() else ""
+    validator = ""
+    if noted.exists():
+        validator = json.loads(noted.read_text()).get("validator", "")
     if not part.exists() or not (validator or published.sha256):
         return 0, ""
     return part.stat().st_size, str(validator)
@@ -189,14 +153,21 @@ def _validator_file(part: Path) -> Path:
 
 
 def _is_whole(error: HTTPError, have: int) -> bool:
-    """Whether a server that has nothing behind ``have`` bytes says that these are all."""
+    """Whether a server that has nothing behind ``have`` bytes says that these are all.
+
+    One that does not say how large the file is is believed: the checksum decides.
+    """
     told = error.headers.get("Content-Range", "") if error.headers else ""
     sizes = re.fullmatch(r"bytes \*/(\d+)", str(told))
     return sizes is None or int(sizes[1]) == have
 
 
 def _append(
-    published: PublishedCorpus, part: Path, have: int, response: Any, advance: _Advance
+    published: PublishedCorpus,
+    part: Path,
+    have: int,
+    response: Any,
+    advance: _Advance,
 ) -> None:
     """Write the body of an answer behind what is there.
 
@@ -204,35 +175,56 @@ def _append(
     """
     if str(response.headers.get("Content-Type")).startswith("text/html"):
         raise ConnectionError("the server sent a web page instead of the file")
-    goes_on = response.status == 206
-    place = re.match(r"bytes (\d+)-", response.headers.get("Content-Range") or f"bytes {have}-")
-    if goes_on and (place is None or int(place[1]) != have):
+    # 206 is a part of the file; with any other answer the whole comes, and writing begins anew
+    is_part = response.status == 206
+    told = response.headers.get("Content-Range") or f"bytes {have}-"
+    place = re.match(r"bytes (\d+)-", told)
+    if is_part and (place is None or int(place[1]) != have):
         raise ConnectionError("the server sent another part of the file than was asked for")
-    done = have if goes_on else 0
+    done = have if is_part else 0
     length = response.headers.get("Content-Length")
+    # a server that does not say its length is bounded while the body comes
     total = done + int(length or 0)
     if total > published.largest:
         raise URLError(f"{total:,} bytes; the limit is {published.largest:,}")
     with os_errors_as_user_errors(part):
-        if not goes_on:
-            tag = response.headers.get("ETag") or ""
-            # a weak tag does not promise equal bytes, so that it may not be asked with If-Range
-            strong = tag if not tag.startswith("W/") else ""
-            validator = strong or response.headers.get("Last-Modified") or ""
-            write_atomically(_validator_file(part), json.dumps({"validator": validator}).encode())
-        with part.open("ab" if goes_on else "wb") as file:
-            _copy(response, file, published.largest, lambda size: advance(size, total))
+        if not is_part:
+            # before the first byte: a part without a validator would be begun again
+            noted = json.dumps({"validator": _validator(response)})
+            write_atomically(_validator_file(part), noted.encode())
+        with part.open("ab" if is_part else "wb") as file:
+            _copy(
+                response,
+                file,
+                published.largest,
+                lambda size: advance(size, total),
+            )
             done = file.tell()
     if done < total:
         raise ConnectionError(f"the connection ended after {done:,} of {total:,} bytes")
 
 
-def _copy(response: Any, file: IO[bytes], largest: int, advance: Callable[[int], object]) -> None:
+def _validator(response: Any) -> str:
+    """What tells later which file an answer is of; empty where the server says nothing."""
+    tag = response.headers.get("ETag") or ""
+    # a weak tag does not promise equal bytes, so that it may not be asked with If-Range
+    if tag.startswith("W/"):
+        tag = ""
+    return tag or response.headers.get("Last-Modified") or ""
+
+
+def _copy(
+    response: Any,
+    file: IO[bytes],
+    largest: int,
+    advance: Callable[[int], object],
+) -> None:
     """Copy a body block by block, as it comes.
 
     Raises TimeoutError where it comes too slowly, URLError where it is longer than ``largest``.
     """
-    began, counted = time.monotonic(), 0
+    began = time.monotonic()
+    counted = 0  # bytes since then
     # one read returns what has come, so that a server that sends a byte a minute is noticed
     read = getattr(response, "read1", response.read)
     while block := read(_BLOCK):
@@ -248,8 +240,11 @@ def _copy(response: Any, file: IO[bytes], largest: int, advance: Callable[[int],
 
 
 def _expected(published: PublishedCorpus, target: Path) -> str:
+    """The checksum that a file must have; empty where none is known yet."""
+    if published.sha256:
+        return published.sha256
     noted = target.with_name(f"{target.name}.sha256")
-    return published.sha256 or (noted.read_text().strip() if noted.exists() else "")
+    return noted.read_text().strip() if noted.exists() else ""
 
 
 def _check(path: Path, expected: str) -> None:
@@ -258,4 +253,8 @@ def _check(path: Path, expected: str) -> None:
     if expected and found != expected:
         mend = f"rm {path}, then the same command again"
         different = f"its SHA-256 is {found[:12]}…, not {expected[:12]}…"
-        raise UserError(f"use {path}", different, mend=mend)
+        raise UserError(
+            f"use {path}",
+            different,
+            mend=mend,
+        )

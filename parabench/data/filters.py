@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
 
-from parabench.data.corpora import CorpusRow
+from parabench.data.corpus_tables import CorpusRow
 from parabench.data.normalise import Case, Normaliser
 from parabench.data.skipped import SkipCounts
 
@@ -53,19 +53,26 @@ class Filters:
 
 
 def filtered_pairs(
-    rows: Iterable[CorpusRow], filters: Filters, skipped: SkipCounts, seed: int
+    rows: Iterable[CorpusRow],
+    filters: Filters,
+    skipped: SkipCounts,
+    seed: int,
 ) -> Iterator[tuple[int, TextPair]]:
-    """Numbered pairs of the rows that pass.
+    """Numbered pairs of the ``rows`` that pass.
 
+    ``filters``: what passes, and in which form.
     ``skipped``: counts the rows that do not, by reason.
     ``seed``: with the line alone it decides which paraphrase is drawn.
     """
-    normalise, seen = Normaliser(filters.treebank, filters.case), set[int]()
+    normalise = Normaliser(filters.treebank, filters.case)
+    seen = set[int]()
     for row in rows:
-        if reason := _score_fault(row.score, filters):
+        reason = _score_fault(row.score, filters)
+        if reason is not None:
             skipped.count(reason, row.line)
             continue
         for text in _chosen(row, filters, seed):
+            # pairs are judged as training reads them: a filter of raw text would pass copies
             pair = normalise(row.source), normalise(text)
             fault = _fault(pair, filters) or _repeated(pair, filters, seen)
             if fault:
@@ -81,6 +88,7 @@ def _score_fault(score: float | None, filters: Filters) -> str | None:
         return None
     if score is None:
         return "no score"
+    # NaN is neither below nor above a bound
     if math.isnan(score):
         return "a score that is no number"
     if not filters.min_score <= score <= filters.max_score:
@@ -94,7 +102,10 @@ def sentence_key(text: str) -> int:
     ``did n't`` and ``Didn't`` have one key.
     """
     letters = "".join(lower_words(unicodedata.normalize("NFKC", text)))
-    return int.from_bytes(blake2b(letters.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+    # half a surrogate pair has a key too: whoever reads the text refuses it with its line
+    data = letters.encode("utf-8", "surrogatepass")
+    digest = blake2b(data, digest_size=8).digest()
+    return int.from_bytes(digest)
 
 
 def lower_words(text: str) -> list[str]:
@@ -104,22 +115,29 @@ def lower_words(text: str) -> list[str]:
 
 def jaccard(one: set[str], two: set[str]) -> float:
     """The share of common words among all words of two texts, 0 to 1; 1 for two empty ones."""
-    return len(one & two) / len(one | two) if one or two else 1.0
+    if not one and not two:
+        return 1.0
+    return len(one & two) / len(one | two)
 
 
-def _chosen(row: CorpusRow, filters: Filters, seed: int) -> tuple[str, ...]:
+def _chosen(
+    row: CorpusRow,
+    filters: Filters,
+    seed: int,
+) -> tuple[str, ...]:
     if filters.which == "all":
         return row.paraphrases
     if filters.which == "first":
         return row.paraphrases[:1]
     # seeded by the line, so that a choice does not depend on the rows before it
-    return (random.Random(f"{seed}-{row.line}").choice(row.paraphrases),)
+    draw = random.Random(f"{seed}-{row.line}")
+    return (draw.choice(row.paraphrases),)
 
 
 def _fault(pair: TextPair, filters: Filters) -> str | None:
     """Why a pair is left out; None where it passes."""
-    sides = [lower_words(text) for text in pair]
-    shorter, longer = sorted(map(len, sides))
+    left, right = (lower_words(text) for text in pair)
+    shorter, longer = sorted((len(left), len(right)))
     if not shorter:
         return "a side without words"
     if shorter < filters.min_words:
@@ -129,17 +147,24 @@ def _fault(pair: TextPair, filters: Filters) -> str | None:
     if filters.max_ratio and longer > filters.max_ratio * shorter:
         return "too unlike in length"
     # letters without spaces, so that "did n't" and "didn't" are copies
-    if "".join(sides[0]) == "".join(sides[1]):
+    if "".join(left) == "".join(right):
         return "a copy"
-    if filters.near_copy < 1 and jaccard(set(sides[0]), set(sides[1])) >= filters.near_copy:
+    # word sets of 1.0 in common may be in another order, which is no copy
+    if filters.near_copy < 1 and jaccard(set(left), set(right)) >= filters.near_copy:
         return "a near copy"
     return None
 
 
-def _repeated(pair: TextPair, filters: Filters, seen: set[int]) -> str | None:
+def _repeated(
+    pair: TextPair,
+    filters: Filters,
+    seen: set[int],
+) -> str | None:
     if not filters.dedup:
         return None
-    mark = hash((sentence_key(pair[0]), sentence_key(pair[1])))
+    source, target = pair
+    # the hash of a tuple of integers is the same in every process
+    mark = hash((sentence_key(source), sentence_key(target)))
     if mark in seen:
         return "a duplicate"
     seen.add(mark)

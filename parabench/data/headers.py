@@ -66,22 +66,39 @@ class Header:
     def told(self) -> str:
         """What was assumed, as a sentence for the user."""
         parts = {"source": self.source, "prediction": self.prediction, "id": self.identifier}
-        read = [f"{role} from {self.names[at]!r}" for role, at in parts.items() if at is not None]
+        told = []
+        for role, at in parts.items():
+            if at is not None:
+                told.append(f"{role} from {self.names[at]!r}")
         if self.references:
             several = ", ".join(repr(self.names[at]) for at in self.references)
-            read.append(f"references from {several}")
-        unread = [repr(name) for name in self.unread if name.strip()]
-        return "; ".join(read) + (f"; not read: {', '.join(unread)}" if unread else "")
+            told.append(f"references from {several}")
+        unread = ", ".join(repr(name) for name in self.unread if name.strip())
+        if unread:
+            told.append(f"not read: {unread}")
+        return "; ".join(told)
 
 
 def role_of(name: str, kind: FileKind) -> Role | None:
     """What a column of this name holds in a file of this kind; None where that is not known."""
-    plain = name.strip().strip('"').casefold()
-    if plain in _OF_KIND[kind]:
-        return _OF_KIND[kind][plain]
-    if numbered := _NUMBERED.fullmatch(plain):
-        return "prediction" if _OF_KIND[kind].get(numbered[1]) == "prediction" else "reference"
-    return next((role for role, names in _ROLES.items() if plain in names), None)
+    plain = _plain_name(name)
+    of_this_kind = _OF_KIND[kind]
+    # first, since it may also be a name that means something else in other files
+    if plain in of_this_kind:
+        return of_this_kind[plain]
+    numbered = _NUMBERED.fullmatch(plain)
+    if numbered:
+        is_prediction = of_this_kind.get(numbered[1]) == "prediction"
+        return "prediction" if is_prediction else "reference"
+    for role, names in _ROLES.items():
+        if plain in names:
+            return role
+    return None
+
+
+def _plain_name(name: str) -> str:
+    """A name without the quotes that a table's writer may put around it, whatever its case."""
+    return name.strip().strip('"').casefold()
 
 
 def looks_like_header(cells: Sequence[str], kind: FileKind) -> bool:
@@ -91,13 +108,16 @@ def looks_like_header(cells: Sequence[str], kind: FileKind) -> bool:
     prediction; and where all cells are single words of which one is an identifier
     (``sentence_a``, ``text2``).
     """
+    # the first column of pandas, of row numbers, has an empty name or "index"
     roles = [role_of(cell, kind) for cell in cells]
-    named = [role for role in roles if role is not None and role != "index"]
-    first = next((role for role in roles if role != "index"), None)
-    if len(named) >= 2 or first in ("source", "prediction"):
+    roles = [role for role in roles if role != "index"]
+    known = [role for role in roles if role is not None]
+    first = roles[0] if roles else None
+    if len(known) >= 2 or first in ("source", "prediction"):
         return True
     words = [cell.strip().strip('"') for cell in cells]
     are_names = len(words) > 1 and all(_IDENTIFIER.fullmatch(word) for word in words)
+    # two words alone may be two short sentences: an underscore or a number makes them names
     return are_names and any(re.search(r"_|[a-z]{2}\d+$", word) for word in words)
 
 
@@ -107,31 +127,42 @@ def read_header(names: Sequence[str], kind: FileKind) -> Header:
     Raises UnclearHeaderError where a name is nearly a known one, two columns have one role, or the
     source (of predictions: the prediction) is missing.
     """
-    roles = [role_of(name, kind) for name in names]
-    places = {role: [at for at, own in enumerate(roles) if own == role] for role in _ROLES}
-    unread = tuple(name for name, role in zip(names, roles, strict=True) if role is None)
+    places: dict[Role, list[int]] = {role: [] for role in _ROLES}
+    unread = []
+    for at, name in enumerate(names):
+        role = role_of(name, kind)
+        if role is None:
+            unread.append(name)
+        else:
+            places[role].append(at)
+    choices = known_names(kind)
     for name in unread:
-        if near := difflib.get_close_matches(name.casefold(), known_names(kind), 1, cutoff=0.8):
-            raise UnclearHeaderError(
-                f"the name {name!r}; did you mean {near[0]!r}?", known_names(kind)
-            )
+        # a slip of the pen: not read, the column would be missed without a word
+        near = difflib.get_close_matches(
+            name.casefold(),
+            choices,
+            1,
+            cutoff=0.8,
+        )
+        if near:
+            raise UnclearHeaderError(f"the name {name!r}; did you mean {near[0]!r}?", choices)
     for role in _SINGLE:
         if len(places[role]) > 1:
             several = " and ".join(repr(names[at]) for at in places[role])
-            raise UnclearHeaderError(f"{several} could each be the {role}", known_names(kind))
+            raise UnclearHeaderError(f"{several} could each be the {role}", choices)
     needed: Role = "prediction" if kind == "predictions" else "source"
     if not places[needed]:
         listed = ", ".join(map(repr, names))
-        raise UnclearHeaderError(f"no column for the {needed} among {listed}", known_names(kind))
+        raise UnclearHeaderError(f"no column for the {needed} among {listed}", choices)
     single = {role: next(iter(places[role]), None) for role in _SINGLE}
     return Header(
-        tuple(names),
-        single["source"],
-        single["prediction"],
-        _in_their_order(names, places["reference"]),
-        single["id"],
-        single["cluster"],
-        unread,
+        names=tuple(names),
+        source=single["source"],
+        prediction=single["prediction"],
+        references=_in_their_order(names, places["reference"]),
+        identifier=single["id"],
+        cluster=single["cluster"],
+        unread=tuple(unread),
     )
 
 
@@ -139,9 +170,11 @@ def _in_their_order(names: Sequence[str], places: Sequence[int]) -> tuple[int, .
     """References by their numbers: ``reference_2`` before ``reference_10``."""
 
     def number(at: int) -> int:
-        found = _NUMBERED.fullmatch(names[at].strip().strip('"').casefold())
+        found = _NUMBERED.fullmatch(_plain_name(names[at]))
+        # "reference" without a number comes before "reference_1"
         return int(found[2]) if found else -1
 
+    # columns of one number keep the file's order
     return tuple(sorted(places, key=lambda at: (number(at), at)))
 
 
@@ -152,5 +185,7 @@ def known_names(kind: FileKind) -> list[str]:
         "predictions": ("source", "prediction", "reference", "id"),
         "pairs": ("source", "reference"),
     }
-    names = [name for role in roles[kind] for name in _ROLES[role]]
+    names = list[str]()
+    for role in roles[kind]:
+        names += _ROLES[role]
     return [*names, *_OF_KIND[kind], "reference_1"]

@@ -15,6 +15,8 @@ from parabench.contracts import Example
 from parabench.data.filters import jaccard, lower_words, sentence_key
 
 NEAR = 0.8
+_ROUNDING = 1e-9
+"""Taken off a product with ``NEAR``, so that 0.8 x 5, which is 4.000…, does not count as 5."""
 
 
 class TestSentences:
@@ -25,29 +27,42 @@ class TestSentences:
     def __init__(self, texts: Iterable[str]) -> None:
         """Index every text, each once."""
         texts = list(texts)
-        sets = {one: None for text in texts if (one := frozenset(lower_words(text)))}
         self.keys = frozenset(map(sentence_key, texts))
-        self.frequency = Counter(word for one in sets for word in one)
+        # a dict and not a set: its order, and so that of candidates, is the texts' own
+        word_sets = dict.fromkeys(frozenset(lower_words(text)) for text in texts)
+        word_sets.pop(frozenset(), None)
+        self.frequency = Counter(word for words in word_sets for word in words)
         self.prefixes: defaultdict[str, list[frozenset[str]]] = defaultdict(list)
-        for one in sets:
-            for word in self._prefix(one):
-                self.prefixes[word].append(one)
+        for words in word_sets:
+            for word in self._prefix(words):
+                self.prefixes[word].append(words)
 
     @classmethod
     def of(cls, examples: Sequence[Example]) -> TestSentences:
-        """The sources and references of a test set."""
+        """Index the sources and references of a test set."""
         return cls(text for example in examples for text in (example.source, *example.references))
 
     def holds(self, text: str) -> bool:
         """Whether the text or one near to it is among them."""
         if sentence_key(text) in self.keys:
             return True
-        one = frozenset(lower_words(text))
-        if sum(word in self.frequency for word in one) < NEAR * len(one) - 1e-9:
-            return False  # a set that near has that many words that occur in some test sentence
-        candidates = {other for word in self._prefix(one) for other in self.prefixes.get(word, ())}
-        return any(jaccard(set(one), set(other)) >= NEAR for other in candidates)
+        words = frozenset(lower_words(text))
+        # a set that near has at least this many words that occur in some test sentence
+        known = sum(word in self.frequency for word in words)
+        if known < NEAR * len(words) - _ROUNDING:
+            return False
+        candidates = set[frozenset[str]]()
+        for word in self._prefix(words):
+            candidates.update(self.prefixes.get(word, ()))
+        return any(jaccard(set(words), set(other)) >= NEAR for other in candidates)
 
-    def _prefix(self, one: frozenset[str]) -> list[str]:
-        order = sorted(one, key=lambda word: (self.frequency[word], word))
-        return order[: len(order) - ceil(NEAR * len(order) - 1e-9) + 1]
+    def _prefix(self, words: frozenset[str]) -> list[str]:
+        """The rarest words, so many that any set near to this one has one of them too.
+
+        Of n words a near set shares at least ceil(0.8 n), so that it cannot miss all of the first
+        n - ceil(0.8 n) + 1.
+        """
+        # the word breaks ties, so that all sets are ordered by the same rule
+        order = sorted(words, key=lambda word: (self.frequency[word], word))
+        shared = ceil(NEAR * len(order) - _ROUNDING)
+        return order[: len(order) - shared + 1]

@@ -41,7 +41,11 @@ def read_lines(path: Path, longest: int = LONGEST_LINE) -> Iterator[tuple[int, s
         try:
             yield number, decode_line(str(path), raw, number, longest)
         except _LineError as fault:
-            raise bad_line(path, number, str(fault)) from None
+            raise bad_line(
+                path,
+                number,
+                str(fault),
+            ) from None
 
 
 def sound_lines(path: str, skipped: SkipCounts) -> Iterator[tuple[int, str]]:
@@ -61,21 +65,34 @@ def sound_lines(path: str, skipped: SkipCounts) -> Iterator[tuple[int, str]]:
             skipped.count("blank", number)
 
 
-def decode_line(path: str, raw: bytes, number: int, longest: int = LONGEST_LINE) -> str:
+def decode_line(
+    path: str,
+    raw: bytes,
+    number: int,
+    longest: int = LONGEST_LINE,
+) -> str:
     """Decode one line; before the first, a byte order mark may stand.
+
+    ``path``: what errors name. ``raw``: the line with its end. ``number``: the line's, from 1.
+    ``longest``: bytes that it may have.
 
     Raises ValueError where the line is faulty, and UserError where the whole file is UTF-16.
     """
     if number == 1 and _is_utf16(raw):
-        name = Path(path).name
-        mend = f"iconv -f UTF-16 -t UTF-8 {shlex.quote(path)} > {shlex.quote(f'utf8-{name}')}"
-        raise UserError(f"read {path}", "it is written in UTF-16, not in UTF-8", mend=mend)
+        converted = f"utf8-{Path(path).name}"
+        mend = f"iconv -f UTF-16 -t UTF-8 {shlex.quote(path)} > {shlex.quote(converted)}"
+        raise UserError(
+            f"read {path}",
+            "it is written in UTF-16, not in UTF-8",
+            mend=mend,
+        )
     if len(raw) > longest:
         raise _LineError(f"longer than {longest} bytes")
     try:
         line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
         raise _LineError("not UTF-8", f" at byte {error.start + 1}") from None
+    # NUL is valid UTF-8 and no part of a text: C libraries would end the line there
     if "\0" in line:
         raise _LineError("a NUL character")
     return line.removesuffix("\n").removesuffix("\r")
@@ -85,32 +102,52 @@ def _is_utf16(raw: bytes) -> bool:
     """Whether the first line begins with UTF-16's mark, or every other byte of it is NUL."""
     if raw.startswith(_UTF16_MARKS):
         return True
-    even, odd = raw[0::2], raw[1::2]
-    nul_even, nul_odd = even.count(0) / max(1, len(even)), odd.count(0) / max(1, len(odd))
-    # of Latin text in UTF-16 one half of the bytes is NUL and the other is not
-    return len(raw) >= 8 and max(nul_even, nul_odd) > 0.8 and min(nul_even, nul_odd) < 0.2
+    # of Latin text in UTF-16 one half of the bytes is NUL and the other is not; which half depends
+    # on the byte order
+    shares = []
+    for half in (raw[0::2], raw[1::2]):
+        shares.append(half.count(0) / max(1, len(half)))
+    return len(raw) >= 8 and max(shares) > 0.8 and min(shares) < 0.2
 
 
-def bad_line(path: Path, number: int, found: str, mend: str = "") -> UserError:
-    """The error for one line of a file: ``found`` says what is wrong with it."""
+def bad_line(
+    path: Path,
+    number: int,
+    found: str,
+    mend: str = "",
+) -> UserError:
+    """The error for line ``number`` of the file ``path``.
+
+    ``found``: what is wrong with it. ``mend``: the cure, where it is another than to correct it.
+    """
+    cure = mend or f"correct line {number} of {path.name}"
     return UserError(
         f"read {path}",
         f"line {number}: {found}",
-        mend=mend or f"correct line {number} of {path.name}",
+        mend=cure,
     )
 
 
-def check_text(path: Path, number: int, text: object, *, empty: bool = False) -> str:
+def check_text(
+    path: Path,
+    number: int,
+    text: object,
+    *,
+    empty: bool = False,
+) -> str:
     """Return ``text`` where it is one that can be scored.
 
-    ``path`` and ``number``: the file and line that errors name.
-    ``empty``: whether it may be blank.
+    ``path``, ``number``: the file and line that errors name. ``empty``: whether it may be blank.
 
     Raises UserError where it is no string, blank, longer than ``LONGEST_TEXT``, or holds half a
     surrogate pair.
     """
     if not isinstance(text, str):
-        raise bad_line(path, number, f"{text!r} where a text is needed")
+        raise bad_line(
+            path,
+            number,
+            f"{text!r} where a text is needed",
+        )
     if not empty and not text.strip():
         raise bad_line(path, number, "an empty text")
     if len(text) > LONGEST_TEXT:
@@ -123,31 +160,57 @@ def check_text(path: Path, number: int, text: object, *, empty: bool = False) ->
 
 def has_half_surrogate(text: str) -> bool:
     """Whether a text holds half of a surrogate pair, which JSON can say and UTF-8 cannot."""
-    return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
+    # nearly all texts end here, without a look at each character
+    if text.isascii():
+        return False
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def json_record(path: Path, number: int, line: str) -> dict[str, Any]:
-    """Parse one line of a JSONL file.
+def json_record(
+    path: Path,
+    number: int,
+    line: str,
+) -> dict[str, Any]:
+    """Parse one ``line`` of a JSONL file.
 
-    ``number``: the line's, which errors name.
+    ``path``, ``number``: the file and line that errors name.
 
     Raises UserError where it is no JSON object or names a value twice, with the cure where the
     cause is plain: an array around all records, a record over several lines, a blank line.
     """
     if not line.strip():
-        raise bad_line(path, number, "it is blank", f"delete the blank lines of {path.name}")
+        raise bad_line(
+            path,
+            number,
+            "it is blank",
+            f"delete the blank lines of {path.name}",
+        )
     opening = line.strip()[0]
     if number == 1 and opening == "[":
         found = "not JSON lines: an array begins, where every line is to be one object"
-        raise bad_line(path, number, found, _one_a_line(path))
+        raise bad_line(
+            path,
+            number,
+            found,
+            _one_a_line(path),
+        )
     try:
         record = json.loads(line, object_pairs_hook=_distinct_names)
     except (ValueError, RecursionError) as error:
-        goes_on = number == 1 and line.strip() == "{"
-        if goes_on:
+        # what programs write that indent their JSON
+        if number == 1 and line.strip() == "{":
             found = "not JSON lines: the object goes on in the next line"
-            raise bad_line(path, number, found, _one_a_line(path)) from None
-        raise bad_line(path, number, f"not JSON: {error}") from None
+            raise bad_line(
+                path,
+                number,
+                found,
+                _one_a_line(path),
+            ) from None
+        raise bad_line(
+            path,
+            number,
+            f"not JSON: {error}",
+        ) from None
     if not isinstance(record, dict):
         raise bad_line(path, number, "not a JSON object")
     return record
@@ -159,7 +222,8 @@ def _one_a_line(path: Path) -> str:
         "import json, sys; read = json.load(open(sys.argv[1])); "
         "[print(json.dumps(one)) for one in (read if isinstance(read, list) else [read])]"
     )
-    return f'python -c "{script}" {shlex.quote(str(path))} > {shlex.quote(path.stem)}-lines.jsonl'
+    written = f"{shlex.quote(path.stem)}-lines.jsonl"
+    return f'python -c "{script}" {shlex.quote(str(path))} > {written}'
 
 
 def _distinct_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -17,9 +17,11 @@ from parabench.contracts import Example, Signature, UserError
 Case = Literal["keep", "lower", "sentence"]
 CASES = ("keep", "lower", "sentence")
 
+# soft hyphens, joiners, marks of direction, byte order marks
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
 )
+# all control characters but tabs and line ends, which split() takes for spaces
 _CONTROL = re.compile("[\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f]")
 _PUNCTUATION = str.maketrans(
     {
@@ -31,6 +33,7 @@ _PUNCTUATION = str.maketrans(
     }
 )
 
+# a closing quote without a word behind it; an opening one behind a space
 _TREEBANK_QUOTES = re.compile("(?<!\\S)(``|`)\\s+|\\s+('')(?!\\w)")
 _TREEBANK = tuple(
     (re.compile(pattern, re.IGNORECASE), text)
@@ -53,13 +56,14 @@ _TREEBANK = tuple(
         (r"([(\[$£€]) ", r"\1"),
     )
 )
+# the first word of the text, the first behind a full stop, and "i" wherever it stands alone
 _SENTENCE_START = re.compile(r"(?:^|(?<=[.!?] ))[\"'(\[]*[^\W\d_]|\bi\b")
 
 
 @dataclass(frozen=True)
 class Normaliser:
-    """Unicode NFC, plain quotes, dashes and single spaces, nothing invisible; Treebank spacing and
-    case if asked.
+    """The rules of normalisation: Unicode NFC, plain quotes and dashes, single spaces, nothing
+    invisible; Treebank spacing and case if asked.
 
     ``treebank`` undoes the spaces and brackets of Penn Treebank tokens (``did n't``, ``-LRB-``) and
     leaves ordinary text as it is. ``case``: ``keep``, ``lower``, or ``sentence``, which gives
@@ -71,46 +75,57 @@ class Normaliser:
 
     def __post_init__(self) -> None:
         if self.case not in CASES:
-            raise UserError(f"normalise with case = {self.case!r}", "no such choice", CASES)
+            raise UserError(
+                f"normalise with case = {self.case!r}",
+                "no such choice",
+                CASES,
+            )
 
     @property
     def signature(self) -> Signature:
         """Which rules were applied; the number changes when they do."""
-        items = {"rules": "1", "treebank": "yes" if self.treebank else "no", "case": self.case}
-        return Signature("normalise", (*items.items(), ("unicode", unicodedata.unidata_version)))
+        treebank = "yes" if self.treebank else "no"
+        items = (
+            ("rules", "1"),
+            ("treebank", treebank),
+            ("case", self.case),
+            # which characters are composed, and how case is changed, is a table of Python's
+            ("unicode", unicodedata.unidata_version),
+        )
+        return Signature("normalise", items)
 
     def __call__(self, text: str) -> str:
         """The normalised text; applied twice it changes nothing more."""
         text = _INVISIBLE.sub("", text)
         text = _CONTROL.sub("", text)
-        if (
-            self.treebank
-        ):  # before the marks that tell an opening quote from a closing one are unified
+        if self.treebank:
+            # before the marks that tell an opening quote from a closing one are unified
             text = _TREEBANK_QUOTES.sub(lambda found: "'" if found.group(1) == "`" else '"', text)
         text = unicodedata.normalize("NFC", text).translate(_PUNCTUATION)
         text = " ".join(text.split())
         if self.treebank:
             text = _undo_treebank(text)
         if self.case == "lower":
+            # lower-casing some letters leaves a mark of its own that is to be composed again
             return unicodedata.normalize("NFC", text.lower())
-        return (
-            _SENTENCE_START.sub(lambda found: found.group().upper(), text)
-            if self.case == "sentence"
-            else text
-        )
+        if self.case == "sentence":
+            return _SENTENCE_START.sub(lambda found: found.group().upper(), text)
+        return text
 
     def example(self, example: Example) -> Example:
         """The example with source and references normalised, and its id kept."""
+        references = tuple(map(self, example.references))
         return replace(
-            example, source=self(example.source), references=tuple(map(self, example.references))
+            example,
+            source=self(example.source),
+            references=references,
         )
 
 
 def _undo_treebank(text: str) -> str:
+    # one rule may make room for another; every rule shortens the text, so this ends
     before = None
-    while (
-        before != text
-    ):  # one rule may make room for another; every rule shortens the text, so this ends
+    while before != text:
         before = text
         for pattern, replacement in _TREEBANK:
             text = pattern.sub(replacement, text)

@@ -34,44 +34,64 @@ def parquet_records(path: str) -> Iterator[tuple[int, Any]]:
                     number += 1
                     yield number, record
     except (OSError, ArrowException, UnicodeDecodeError) as error:
+        # Arrow's messages go on over several lines about its own sources
         found = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"read {path}", found, mend="give the path of a Parquet file") from None
+        raise UserError(
+            f"read {path}",
+            found,
+            mend="give the path of a Parquet file",
+        ) from None
 
 
 def _check_pages(path: str, metadata: Any) -> None:
-    """Refuse a file of which some column's pages unpack to far more than they take on disk."""
+    """Raise UserError where some column's pages unpack to far more than they take on disk."""
+    for group_number in range(metadata.num_row_groups):
+        group = metadata.row_group(group_number)
+        for number in range(group.num_columns):
+            _check_column(path, group.column(number))
+
+
+def _check_column(path: str, column: Any) -> None:
     floor, times = BOMB
-    for group in range(metadata.num_row_groups):
-        columns = metadata.row_group(group)
-        for number in range(columns.num_columns):
-            column = columns.column(number)
-            packed, unpacked = column.total_compressed_size, column.total_uncompressed_size
-            if unpacked > max(floor, times * packed) or packed < 0 or unpacked < 0:
-                found = (
-                    f"the column {column.path_in_schema!r} unpacks from {packed:,} bytes "
-                    f"to {unpacked:,}"
-                )
-                raise UserError(
-                    f"read {path}", found, mend="write it again, with smaller row groups"
-                )
+    packed = column.total_compressed_size
+    unpacked = column.total_uncompressed_size
+    # sizes are signed in the file: a negative one would pass every upper bound
+    are_sizes = packed >= 0 and unpacked >= 0
+    if are_sizes and unpacked <= max(floor, times * packed):
+        return
+    found = f"the column {column.path_in_schema!r} unpacks from {packed:,} bytes to {unpacked:,}"
+    raise UserError(
+        f"read {path}",
+        found,
+        mend="write it again, with smaller row groups",
+    )
 
 
 def _text_columns(schema: Any) -> list[str]:
     """Names of the columns that hold texts."""
     from pyarrow import types
 
-    is_text = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
-    return [field.name for field in schema if any(check(field.type) for check in is_text)]
+    checks = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    found = []
+    for field in schema:
+        if any(check(field.type) for check in checks):
+            found.append(field.name)
+    return found
 
 
 def _check_texts(path: str, batch: Any) -> None:
-    """Refuse a batch with a value that is too long to be repeated in every row."""
+    """Raise UserError where a batch has a value that is too long to be repeated in every row."""
     from pyarrow import compute, types
 
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         if not types.is_dictionary(column.type) or not len(column.dictionary):
             continue
+        # a dictionary holds each text once; rows made of it would each hold a copy
         longest = compute.max(compute.binary_length(column.dictionary)).as_py() or 0
         if longest > LONGEST_LINE and longest * len(column) > BOMB[0]:
             found = f"the column {name!r} holds a text of {longest:,} bytes, many times"
-            raise UserError(f"read {path}", found, mend="leave out texts that are no sentences")
+            raise UserError(
+                f"read {path}",
+                found,
+                mend="leave out texts that are no sentences",
+            )

@@ -34,11 +34,19 @@ UNITS = _words(
     "seventeen"
 )
 TENS = _words("twenty thirty forty fifty sixty seventy eighty ninety")
-THREE_ON = {
-    word: (words[place + 3] if place + 3 < len(words) else words[place - 3])
-    for words in (UNITS, TENS)
-    for place, word in enumerate(words)
-}
+
+
+def _three_on(words: tuple[str, ...]) -> dict[str, str]:
+    """Each number word and the one three further on; of the last three, the one before."""
+    found = {}
+    for place, word in enumerate(words):
+        other = place + 3 if place + 3 < len(words) else place - 3
+        found[word] = words[other]
+    return found
+
+
+THREE_ON = {**_three_on(UNITS), **_three_on(TENS)}
+"""What a number in words is changed to: far enough that it is no rounding."""
 FUNCTION = _words(
     "about after against among and are as at because before behind below between but by can could "
     "did does during for from had has have if in into is like may might must near nor of on onto "
@@ -55,18 +63,24 @@ HELPERS = "is|are|was|were|do|does|did|has|have|had|could|would|should|must|migh
 DENIED = re.compile(
     rf"\b({HELPERS})n't\b|\b({HELPERS}|will|can|may) not\b|\b(can)(?:'t|not)\b", re.IGNORECASE
 )
+# only where no other denial follows: two would cancel out
 AFFIRMED = re.compile(
     r"(?<=[a-z] )(?<!then )(is|are|was|were|will|would|can|could|should|must)"
     r"(?= (?!not|no |never|nothing|nobody|none|neither))"
 )
+# no ordinals, decimals or years' apostrophes: only whole numbers, with or without commas
 DIGITS = re.compile(r"(?<![\w.,])(\d{1,3}(?:,\d{3})+|\d+)(?!\d|st\b|nd\b|rd\b|th\b)")
 SAID = re.compile(rf"\b({'|'.join(THREE_ON)})\b", re.IGNORECASE)
+# behind a lower-case word or a comma, so that it is not the capital of a sentence's first word
 _NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]{2,}\b")
+# a noun with its article, and nothing of it behind: what follows is punctuation or a small word
 PHRASE = re.compile(
     rf"\b(?:the|a|an|my|your|our) ([a-z]{{3,}})(?=[,.;:!]|$| (?:{'|'.join(FUNCTION)})\b)",
     re.IGNORECASE,
 )
+# the lookahead finds pairs that overlap: of three words, the first two and the last two
 NEIGHBOURS = re.compile(r"(?<![\w'-])(?=([a-z]{4,}) ([a-z]{4,})(?![\w'-]))")
+# "'s" is left out: it may be "is", "has" or a genitive
 SHORTENED = re.compile(
     rf"\b(I)'(m)\b|\b(you|we|they)'(re)\b|\b(I|you|we|they)'(ve)\b|(?<=[a-z] )({HELPERS})(n't)\b"
 )
@@ -90,20 +104,24 @@ def negation(text: str, generator: random.Random) -> str | None:
     if "?" in text:
         return None
     if DENIED.search(text):
-        return DENIED.sub(lambda found: next(filter(None, found.groups())), text, count=1)
+        # one of the three groups matched: the helping verb without its denial
+        return DENIED.sub(
+            lambda found: next(filter(None, found.groups())),
+            text,
+            count=1,
+        )
     return _once(AFFIRMED, lambda found: f"{found[0]} not", text)
 
 
 def number(text: str, generator: random.Random) -> str | None:
     """Make the first number another one, in digits or in words; *one* is too often a pronoun."""
-    found = min(
-        filter(None, (DIGITS.search(text), SAID.search(text))),
-        key=lambda hit: hit.start(),
-        default=None,
-    )
-    if found is None:
+    hits = [hit for hit in (DIGITS.search(text), SAID.search(text)) if hit]
+    if not hits:
         return None
-    return text[: found.start()] + _another_number(found[0]) + text[found.end() :]
+    found = min(hits, key=lambda hit: hit.start())
+    before = text[: found.start()]
+    behind = text[found.end() :]
+    return before + _another_number(found[0]) + behind
 
 
 def entity(text: str, generator: random.Random) -> str | None:
@@ -114,12 +132,15 @@ def entity(text: str, generator: random.Random) -> str | None:
     if not names:
         return None
     old = names[0]
-    calendar = next((kind for kind in (DAYS, MONTHS) if old.removesuffix("s") in kind), None)
+    singular = old.removesuffix("s")  # "on Mondays"
+    calendar = next((kind for kind in (DAYS, MONTHS) if singular in kind), None)
     if calendar:
-        old = old.removesuffix("s")
+        old = singular
         new = calendar[(calendar.index(old) + 3) % len(calendar)]
     else:
-        new = generator.choice([name for name in NEW_NAMES if name not in text])
+        unused = [name for name in NEW_NAMES if name not in text]
+        new = generator.choice(unused)
+    # the plural and the genitive keep their ending
     return re.sub(rf"\b{old}(?=s?\b)", new, text)
 
 
@@ -127,23 +148,36 @@ def roles(text: str, generator: random.Random) -> str | None:
     """Let the first two names change places, or where there are none the first two plain nouns with
     their articles.
     """
-    spans = [
-        hit.span() for hit in _NAME.finditer(text) if hit[0] not in (*NOT_NAMES, *DAYS, *MONTHS)
-    ]
-    if len({text[start:end] for start, end in spans}) < 2:
-        hits = [
-            hit for hit in PHRASE.finditer(text) if hit[1] not in LOOSE and hit[1] not in FUNCTION
-        ]
-        spans = [hit.span() for hit in hits]
+    spans = _name_spans(text)
+    names = {text[start:end] for start, end in spans}
+    if len(names) < 2:
+        spans = _noun_spans(text)
     if len(spans) < 2 or "?" in text:
         return None
     (start, end), (begin, stop) = spans[:2]
-    one, between, two = text[start:end], text[end:begin], text[begin:stop]
-    if one.lower() == two.lower() or re.fullmatch(r",? ?(and|or)? ?", between):
+    one = text[start:end]
+    between = text[end:begin]
+    two = text[begin:stop]
+    # "Ann and Bob" means what "Bob and Ann" does
+    is_list = re.fullmatch(r",? ?(and|or)? ?", between)
+    if one.lower() == two.lower() or is_list:
         return None
     if one[0].isupper() != two[0].isupper():  # one of them begins a sentence
-        one, two = one[0].swapcase() + one[1:], two[0].swapcase() + two[1:]
+        one = one[0].swapcase() + one[1:]
+        two = two[0].swapcase() + two[1:]
     return text[:start] + two + between + one + text[stop:]
+
+
+def _name_spans(text: str) -> list[tuple[int, int]]:
+    """Where names are that could do something or have it done to them."""
+    others = (*NOT_NAMES, *DAYS, *MONTHS)
+    return [hit.span() for hit in _NAME.finditer(text) if hit[0] not in others]
+
+
+def _noun_spans(text: str) -> list[tuple[int, int]]:
+    """Where plain nouns are, with their articles."""
+    others = (*LOOSE, *FUNCTION)
+    return [hit.span() for hit in PHRASE.finditer(text) if hit[1] not in others]
 
 
 def order(text: str, generator: random.Random) -> str | None:
@@ -152,21 +186,31 @@ def order(text: str, generator: random.Random) -> str | None:
     if not places:
         return None
     chosen = generator.choice(places)
-    return f"{text[: chosen.start(1)]}{chosen[2]} {chosen[1]}{text[chosen.end(2) :]}"
+    before = text[: chosen.start(1)]
+    behind = text[chosen.end(2) :]
+    return f"{before}{chosen[2]} {chosen[1]}{behind}"
 
 
 def contraction(text: str, generator: random.Random) -> str | None:
     """Write the first *I'm*, *isn't* in full, or else the first *is not* short."""
     if "?" in text:
         return None
-    longer = _once(SHORTENED, lambda found: _in_full(*filter(None, found.groups())), text)
+    # each alternative of the pattern has two groups: the word and its ending
+    longer = _once(
+        SHORTENED,
+        lambda found: _in_full(*filter(None, found.groups())),
+        text,
+    )
     return longer or _once(_LONG, lambda found: f"{found[1]}n't", text)
 
 
 def full_stop(text: str, generator: random.Random) -> str | None:
     """Take away the full stop at the end, or put one there."""
+    if text.endswith(".."):
+        return None
     if text.endswith("."):
-        return text[:-1] if not text.endswith("..") else None
+        return text[:-1]
+    # behind any other mark a full stop would be an error
     return f"{text}." if text[-1:].isalnum() else None
 
 
@@ -181,7 +225,12 @@ PERTURBATIONS = (
 )
 
 
-def _once(pattern: re.Pattern[str], edit: Callable[[re.Match[str]], str], text: str) -> str | None:
+def _once(
+    pattern: re.Pattern[str],
+    edit: Callable[[re.Match[str]], str],
+    text: str,
+) -> str | None:
+    """The text with the first match edited; None where there is none."""
     edited, count = pattern.subn(edit, text, count=1)
     return edited if count else None
 
@@ -191,6 +240,7 @@ def _in_full(word: str, ending: str) -> str:
 
 
 def _another_number(old: str) -> str:
+    """A number that is three more, in the digits, commas and case of the old one."""
     if old[0].isdigit():
         value = int(old.replace(",", "")) + 3
         return f"{value:,}" if "," in old else str(value)

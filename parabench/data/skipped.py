@@ -24,8 +24,10 @@ class SkipCounts:
         ``line``: where the row ends in its file, from 1.
         """
         self.reasons[reason] += 1
-        if len(self.lines[reason]) < _SHOWN:
-            self.lines[reason].append(line)
+        # a few lines are enough to look at; all of a large corpus would fill the memory
+        lines = self.lines[reason]
+        if len(lines) < _SHOWN:
+            lines.append(line)
 
     def clear(self) -> None:
         """Forget all counts, for another pass over the same rows."""

@@ -21,23 +21,30 @@ HELD_IN_MEMORY = 20_000
 
 
 def spill_if_large(examples: Iterable[Example]) -> Sequence[Example]:
-    """All of them as a list, or on disk where they are many."""
+    """All examples as a list, or on disk where they are more than ``HELD_IN_MEMORY``.
+
+    Raises UserError where the disk cannot hold them.
+    """
     stream = iter(examples)
+    # one more than is held tells whether there are more
     few = list(islice(stream, HELD_IN_MEMORY + 1))
-    return few if len(few) <= HELD_IN_MEMORY else SpilledExamples(chain(few, stream))
+    if len(few) <= HELD_IN_MEMORY:
+        return few
+    return SpilledExamples(chain(few, stream))
 
 
 class SpilledExamples(Sequence[Example]):
     """Examples in a file without a name, a line each; the file goes when this does."""
 
     def __init__(self, examples: Iterable[Example]) -> None:
-        """Writes them all."""
-        with os_errors_as_user_errors(Path(gettempdir())), TemporaryFile() as file:
+        """Write all examples. Raises UserError where the disk cannot hold them."""
+        folder = Path(gettempdir())
+        with os_errors_as_user_errors(folder), TemporaryFile() as file:
+            # a descriptor of its own outlives this block, and with it the nameless file
             self._lines = FileLines(os.dup(file.fileno()))
             for one in examples:
-                line = (
-                    json.dumps([one.id, one.source, one.references, one.cluster]).encode() + b"\n"
-                )
+                values = [one.id, one.source, one.references, one.cluster]
+                line = json.dumps(values).encode() + b"\n"
                 file.write(line)
                 self._lines.extend([len(line)])
 

@@ -39,7 +39,12 @@ def read_test_set(path: Path, notice: Notice = quiet) -> Sequence[Example]:
     examples = spill_if_large(example_of_row(path, row) for row in rows)
     if not examples:
         mend = (__doc__ or "").split("\n\n", 1)[1]
-        raise UserError(f"read examples from {path}", "the file is empty", mend=mend)
+        raise UserError(
+            f"read examples from {path}",
+            "the file is empty",
+            mend=mend,
+        )
+    # by hashes of 8 bytes; only where two are equal are all ids held to find which
     if not are_distinct(example.id for example in examples):
         raise _repeated_id(path)
     return examples
@@ -51,7 +56,11 @@ def _repeated_id(path: Path) -> UserError:
     for row in read_user_rows(path, "test set", quiet):
         name = row_id(path, row)
         if name in lines:
-            return bad_line(path, row.line, f"the id {name!r} stands in line {lines[name]} too")
+            return bad_line(
+                path,
+                row.line,
+                f"the id {name!r} stands in line {lines[name]} too",
+            )
         lines[name] = row.line
     return UserError(f"read {path}", "it changes while it is read")
 
@@ -62,13 +71,28 @@ def example_of_row(path: Path, row: UserRow) -> Example:
     Raises UserError where a value is no text, and where a row of a table has no reference at all.
     """
     if row.source is None:
-        raise bad_line(path, row.line, 'needs "source": text and "references": [text, …]')
+        raise bad_line(
+            path,
+            row.line,
+            'needs "source": text and "references": [text, …]',
+        )
+    # in JSON an example may have none: columns that need references say so
     if row.references == () and unpacked_suffix(path) not in JSON_SUFFIXES:
         found = "1 column, where source TAB reference (TAB reference …) is needed"
         raise bad_line(path, row.line, found)
-    texts = [check_text(path, row.line, text) for text in (row.source, *(row.references or ()))]
-    cluster = "" if row.cluster is None else check_text(path, row.line, row.cluster)
-    return Example(row_id(path, row), texts[0], tuple(texts[1:]), cluster)
+    source = check_text(path, row.line, row.source)
+    references = []
+    for text in row.references or ():
+        references.append(check_text(path, row.line, text))
+    cluster = ""
+    if row.cluster is not None:
+        cluster = check_text(path, row.line, row.cluster)
+    return Example(
+        row_id(path, row),
+        source,
+        tuple(references),
+        cluster,
+    )
 
 
 def row_id(path: Path, row: UserRow) -> str:
@@ -77,14 +101,26 @@ def row_id(path: Path, row: UserRow) -> str:
     Raises UserError where it is something else.
     """
     given: Any = row.number if row.identifier is None else row.identifier
-    return check_text(path, row.line, str(given) if type(given) is int else given)
+    # type() and not isinstance(): a truth value is an int to Python, and no id
+    if type(given) is int:
+        given = str(given)
+    return check_text(path, row.line, given)
 
 
-def example_from_json(path: Path, number: int, line: str) -> Example:
-    """The example of one line of a JSONL test set.
+def example_from_json(
+    path: Path,
+    number: int,
+    line: str,
+) -> Example:
+    """The example of one ``line`` of a JSONL test set.
 
-    ``path`` and ``number``: what errors name. Raises UserError where it is none.
+    ``path``, ``number``: the file and line that errors name. Raises UserError where it is none.
     """
     record = json_record(path, number, line)
-    (row,) = rows_of_records(path, iter([(number, record)]), "test set", quiet)
+    (row,) = rows_of_records(
+        path,
+        iter([(number, record)]),
+        "test set",
+        quiet,
+    )
     return example_of_row(path, row)

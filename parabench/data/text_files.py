@@ -48,6 +48,7 @@ def opened(path: str) -> Iterator[_Unpacked]:
     """
     import zstandard
 
+    # what the readers of packed files raise where the content is not what its headers say
     damage = (
         OSError,
         EOFError,
@@ -64,6 +65,7 @@ def opened(path: str) -> Iterator[_Unpacked]:
             raise _unreadable(path, error) from None
         try:
             yield file
+        # fewer than above: a ValueError of the caller's is no damage
         except damage as error:
             raise _unreadable(path, error) from None
 
@@ -78,7 +80,8 @@ class _Zstandard(io.RawIOBase):
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._frame: Any = None
-        self._packed, self._ready = b"", memoryview(b"")
+        self._packed = b""  # read, and not yet unpacked
+        self._ready = memoryview(b"")  # unpacked, and not yet handed out
 
     def readable(self) -> bool:
         return True
@@ -92,7 +95,8 @@ class _Zstandard(io.RawIOBase):
                 return 0
             self._ready = self._next(packed)
         count = min(len(buffer), len(self._ready))
-        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
+        buffer[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
         return count
 
     def _next(self, packed: bytes) -> memoryview:
@@ -116,7 +120,8 @@ def _unpacked(stack: ExitStack, path: str) -> _Unpacked:
         # the position in the archive counts other members too: the member's own size is the bound
         return _Unpacked(unzipped, lambda: min(file.tell(), chosen.compress_size))
     if name.endswith(".gz"):
-        return _Unpacked(stack.enter_context(cast(IO[bytes], gzip.open(file, "rb"))), file.tell)
+        gunzipped = gzip.GzipFile(fileobj=file)
+        return _Unpacked(stack.enter_context(cast(IO[bytes], gunzipped)), file.tell)
     if name.endswith(".zst"):
         return _Unpacked(io.BufferedReader(_Zstandard(file)), file.tell)
     return _Unpacked(file, file.tell)
@@ -135,15 +140,25 @@ def check_regular(path: str | Path) -> None:
         mode = Path(path).stat().st_mode
     except (OSError, ValueError):
         return
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise UserError(
-            f"read {path}",
-            "a pipe, device or socket, where a file is needed",
-            mend=f"save its content first: cat {path} > FILE",
-        )
+    # a folder passes as well: opening it says what it is
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return
+    raise UserError(
+        f"read {path}",
+        "a pipe, device or socket, where a file is needed",
+        mend=f"save its content first: cat {path} > FILE",
+    )
 
 
-def _member(archive: zipfile.ZipFile, name: str, member: str) -> str:
+def _member(
+    archive: zipfile.ZipFile,
+    name: str,
+    member: str,
+) -> str:
+    """The member that is meant: the one that is named, or the only one with texts.
+
+    ``name``: the archive's, for errors. Raises UserError with the members where neither is there.
+    """
     names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
     texts = [entry for entry in names if entry.endswith(_TEXT_SUFFIXES)]
     if member in names:
@@ -151,16 +166,26 @@ def _member(archive: zipfile.ZipFile, name: str, member: str) -> str:
     if not member and len(texts) == 1:
         return texts[0]
     found = f"no member {member!r}" if member else "several members"
-    raise UserError(f"read {name}", found, names, f"{name}!MEMBER")
+    raise UserError(
+        f"read {name}",
+        found,
+        names,
+        f"{name}!MEMBER",
+    )
 
 
 def _unreadable(path: str, error: BaseException) -> UserError:
+    # an EOFError of some readers has no text at all
     found = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return UserError(f"read {path}", found, mend="give the path of a whole, readable file")
+    return UserError(
+        f"read {path}",
+        found,
+        mend="give the path of a whole, readable file",
+    )
 
 
 def raw_lines(path: str, longest: int = LONGEST_LINE) -> Iterator[bytes]:
-    """Read the lines of a file, line feeds included.
+    """Read the lines of the file at ``path``, line feeds included.
 
     ``longest``: bytes that a line may have; of a longer one its first ``longest + 1`` bytes come,
     and the rest is skipped.
@@ -169,17 +194,23 @@ def raw_lines(path: str, longest: int = LONGEST_LINE) -> Iterator[bytes]:
     """
     with opened(path) as file:
         floor, times = BOMB
-        unpacked, whole = 0, True
+        unpacked = 0
+        is_start = True  # of a line; else it is the rest of one that is too long
         while raw := file.stream.readline(longest + 1):
             unpacked += len(raw)
             # what was read so far decides, so that a bomb is refused long before its end
             limit = max(floor, times * file.packed_bytes())
             if unpacked > limit:
                 found = f"it unpacks to more than {limit // 2**20} MiB, over {times} times its size"
-                raise UserError(f"read {path}", found, mend="unpack it yourself if you trust it")
-            if whole:
+                raise UserError(
+                    f"read {path}",
+                    found,
+                    mend="unpack it yourself if you trust it",
+                )
+            if is_start:
                 yield raw
-            whole = raw.endswith(b"\n") or len(raw) <= longest
+            # without a line feed and yet not cut, it is the last line
+            is_start = raw.endswith(b"\n") or len(raw) <= longest
 
 
 def unpacked_suffix(path: str | Path) -> str:
@@ -188,8 +219,11 @@ def unpacked_suffix(path: str | Path) -> str:
     Of a zip archive with a named member, the member's.
     """
     name = str(path)
-    inner = Path(name.partition("!")[2] or name)
-    return Path(inner.stem if inner.suffix in (".gz", ".zst", ".zip") else inner).suffix.lower()
+    member = name.partition("!")[2]
+    inner = Path(member or name)
+    if inner.suffix in (".gz", ".zst", ".zip"):
+        inner = Path(inner.stem)
+    return inner.suffix.lower()
 
 
 def file_digest(path: str) -> str:
@@ -207,5 +241,9 @@ def file_digest(path: str) -> str:
     except OSError as error:
         found = error.strerror or str(error)
         mend = "give the path of a readable file"
-        raise UserError(f"read {path}", found, mend=mend) from None
+        raise UserError(
+            f"read {path}",
+            found,
+            mend=mend,
+        ) from None
     return digest.hexdigest()

@@ -11,9 +11,10 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
+from jaxtyping import UInt64
 
 from parabench.contracts import UserError
 from parabench.data.components import Components
@@ -30,11 +31,11 @@ TEST, DEV = "in the test set, or paraphrases what is", "held out for validation"
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Corpora to train on and the pairs held out of each, in the order asked for, and what is known
-    of them.
+    """Corpora to train on, and the pairs held out of each, in the order asked for.
 
-    ``removed`` counts the pairs taken out because they, or what they are connected with, stand in
-    the test set.
+    ``tallies``: what was left out of each, by reason. ``fingerprint``: of the files' content, the
+    options and the seed. ``removed``: pairs taken out because they, or what they are connected
+    with, are in the test set.
     """
 
     corpora: tuple[Corpus, ...]
@@ -47,8 +48,10 @@ class TrainingSet:
     def pairs(self) -> Iterable[TextPair]:
         """An endless mix, or one pass over one corpus."""
         first = self.corpora[0]
+        if len(self.corpora) == 1:
+            return first
         shares = tuple(corpus.spec.share for corpus in self.corpora)
-        return first if len(self.corpora) == 1 else Mix(self.corpora, shares, first.seed)
+        return Mix(self.corpora, shares, first.seed)
 
     @property
     def dev(self) -> tuple[TextPair, ...]:
@@ -67,7 +70,9 @@ class Corpus:
     def __iter__(self) -> Iterator[TextPair]:
         barred = self.barred
         for _, pair in numbered_pairs(self.spec, SkipCounts(), self.seed):
-            if not barred or sentence_key(pair[0]) not in barred:
+            # whole components are barred, so that one side of a pair tells for both
+            source, _ = pair
+            if not barred or sentence_key(source) not in barred:
                 yield pair
 
 
@@ -82,6 +87,7 @@ class Mix(Generic[_Item]):
     seed: int
 
     def __iter__(self) -> Iterator[_Item]:
+        # a generator of its own, so that no other draw shifts the mix
         draw = random.Random(f"mix-{self.seed}")
         streams = [iter(corpus) for corpus in self.corpora]
         numbers = range(len(streams))
@@ -95,53 +101,109 @@ class Mix(Generic[_Item]):
 
 
 def numbered_pairs(
-    spec: CorpusSpec, tally: SkipCounts, seed: int
+    spec: CorpusSpec,
+    tally: SkipCounts,
+    seed: int,
 ) -> Iterator[tuple[int, TextPair]]:
-    """The pairs of a corpus with their lines; what is left out is counted."""
-    return filtered_pairs(
-        read_rows(spec.form, spec.path, spec.columns, tally), spec.filters, tally, seed
-    )
+    """The pairs of a corpus with their lines.
+
+    ``spec``: the corpus and its filters. ``tally``: counts what is left out, by reason. ``seed``:
+    decides which paraphrase of a row is drawn, where the filters ask for one at random.
+
+    Raises UserError where the file as a whole cannot be read.
+    """
+    rows = read_rows(spec.form, spec.path, spec.columns, tally)
+    return filtered_pairs(rows, spec.filters, tally, seed)
 
 
 def prepare_training_set(
-    specs: Sequence[CorpusSpec], test: TestSentences, dev: int, seed: int, tasks: Sequence[str] = ()
+    specs: Sequence[CorpusSpec],
+    test: TestSentences,
+    dev: int,
+    seed: int,
+    tasks: Sequence[str] = (),
 ) -> TrainingSet:
-    """Read everything once, split about ``dev`` pairs off by whole components, and bar what the
-    test set knows.
+    """Read everything once, split off pairs for validation, and bar what the test set knows.
 
-    At most half of the pairs are split off. With ``tasks``, the name of each corpus's task, so many
-    of each task.
+    ``specs``: the corpora. ``test``: the sentences that training must not see. ``dev``: pairs that
+    are split off, about so many, by whole components, and at most half of all. ``seed``: decides
+    which. ``tasks``: the name of each corpus's task; then so many are split off of each task.
+
+    Raises UserError where a corpus cannot be read, or no pair of it is left.
     """
-    tallies, keys, ends, leaked = [SkipCounts() for _ in specs], array("Q"), [0], set[int]()
-    for spec, tally in zip(specs, tallies, strict=True):
-        for _, pair in numbered_pairs(spec, tally, seed):
-            marks = [sentence_key(text) for text in pair]
-            keys.extend(marks)
-            leaked |= {mark for mark, text in zip(marks, pair, strict=True) if test.holds(text)}
-        ends.append(len(keys) // 2)
-    found = np.frombuffer(keys, np.uint64).reshape(-1, 2)
-    components, drawn = Components(found), frozenset[int]()
-    barred = components.of(leaked)
-    for task in dict.fromkeys(tasks or ("",)) if dev else ():
-        mine = [
-            found[first:end]
-            for name, first, end in zip(tasks, ends, ends[1:], strict=False)
-            if name == task
-        ]
-        spare = sum(map(len, mine)) if mine else len(found)
-        drawn |= components.draw(
-            min(dev, spare // 2), seed, barred, np.concatenate(mine) if mine else None
-        )
-    known, held = components.members(barred), components.members(drawn)
+    tallies = [SkipCounts() for _ in specs]
+    read = _read_keys(specs, tallies, test, seed)
+    components = Components(read.pairs)
+    barred = components.of(read.leaked)
+    drawn = frozenset[int]()
+    if dev:
+        for task in dict.fromkeys(tasks or ("",)):
+            own = read.pairs_of(task, tasks)
+            spare = len(read.pairs if own is None else own)
+            # half at most: what is held out is not trained on
+            drawn |= components.draw(min(dev, spare // 2), seed, barred, own)
+    known = components.members(barred)
+    held = components.members(drawn)
     corpora = tuple(Corpus(spec, seed, known | held) for spec in specs)
     removed, held_out = _deal(corpora, tallies, known, held)
     for spec, tally in zip(specs, tallies, strict=True):
         if not tally.kept:
-            why = ", ".join(f"{count} {reason}" for reason, count in tally.reasons.items())
-            raise UserError(
-                f"train on {spec.form}:{spec.path}", f"no pair is left ({why or 'it is empty'})"
-            )
-    return TrainingSet(corpora, held_out, tuple(tallies), fingerprint(specs, seed), removed)
+            reasons = [f"{count} {reason}" for reason, count in tally.reasons.items()]
+            why = ", ".join(reasons) or "it is empty"
+            raise UserError(f"train on {spec.form}:{spec.path}", f"no pair is left ({why})")
+    return TrainingSet(
+        corpora,
+        held_out,
+        tuple(tallies),
+        fingerprint(specs, seed),
+        removed,
+    )
+
+
+class _ReadKeys(NamedTuple):
+    """Keys of the pairs of all corpora, one corpus after the other.
+
+    ``ends``: where each corpus begins among them, and where the last one ends. ``leaked``: keys of
+    the sentences that the test set holds.
+    """
+
+    pairs: UInt64[np.ndarray, "M 2"]
+    ends: list[int]
+    leaked: set[int]
+
+    def pairs_of(self, task: str, tasks: Sequence[str]) -> UInt64[np.ndarray, "m 2"] | None:
+        """The pairs of the corpora of one task; None where corpora have no tasks.
+
+        ``tasks``: the name of each corpus's task.
+        """
+        own = []
+        spans = zip(self.ends, self.ends[1:], strict=False)
+        for name, (first, end) in zip(tasks, spans, strict=False):
+            if name == task:
+                own.append(self.pairs[first:end])
+        return np.concatenate(own) if own else None
+
+
+def _read_keys(
+    specs: Sequence[CorpusSpec],
+    tallies: Sequence[SkipCounts],
+    test: TestSentences,
+    seed: int,
+) -> _ReadKeys:
+    """Read all corpora once: 16 bytes are kept of a pair, and no text."""
+    keys = array("Q")
+    ends = [0]
+    leaked = set[int]()
+    for spec, tally in zip(specs, tallies, strict=True):
+        for _, pair in numbered_pairs(spec, tally, seed):
+            for text in pair:
+                key = sentence_key(text)
+                keys.append(key)
+                if test.holds(text):
+                    leaked.add(key)
+        ends.append(len(keys) // 2)
+    pairs = np.frombuffer(keys, np.uint64).reshape(-1, 2)
+    return _ReadKeys(pairs, ends, leaked)
 
 
 def _deal(
@@ -150,20 +212,26 @@ def _deal(
     known: frozenset[int],
     held: frozenset[int],
 ) -> tuple[int, tuple[tuple[TextPair, ...], ...]]:
-    """How many pairs the test set bars, and those held out of each corpus; tallies kept up."""
-    removed, held_out = 0, list[tuple[TextPair, ...]]()
+    """How many pairs the test set bars, and those held out of each corpus; tallies kept up.
+
+    ``known``: keys of the sentences that the test set bars. ``held``: of those held out.
+    """
+    removed = 0
+    held_out = list[tuple[TextPair, ...]]()
     for corpus, tally in zip(corpora, tallies, strict=True):
-        mine = list[TextPair]()
+        own = list[TextPair]()
+        # counted by the first pass already: these counts are thrown away
         for line, pair in numbered_pairs(corpus.spec, SkipCounts(), corpus.seed):
-            mark = sentence_key(pair[0])
-            if mark in known:
+            key = sentence_key(pair[0])
+            if key in known:
                 removed += 1
                 tally.count(TEST, line)
-            elif mark in held:
-                mine.append(pair)
+            elif key in held:
+                own.append(pair)
                 tally.count(DEV, line)
+        # the first pass counted these pairs as kept
         tally.kept -= tally.reasons[TEST] + tally.reasons[DEV]
-        held_out.append(tuple(mine))
+        held_out.append(tuple(own))
     return removed, tuple(held_out)
 
 
@@ -171,24 +239,30 @@ def fingerprint(specs: Sequence[CorpusSpec], seed: int) -> str:
     """SHA-256 over the files' content, the options and the seed; paths do not count."""
     parts = []
     for spec in specs:
+        # a data set of the hub is known by its name alone
         content = spec.path if spec.form == "hf" else file_digest(spec.path)
-        options = {name: value for name, value in asdict(spec).items() if name != "path"}
-        parts.append({**options, "content": content, "member": spec.path.partition("!")[2]})
+        options = asdict(spec)
+        del options["path"]
+        member = spec.path.partition("!")[2]
+        parts.append({**options, "content": content, "member": member})
     canonical = json.dumps([parts, seed], sort_keys=True, default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def count_duplicates(pairs: Iterable[TextPair]) -> int:
     """How many pairs have come before, in either direction, up to case, spaces and punctuation."""
-    seen, again = set[tuple[int, ...]](), 0
+    seen = set[tuple[int, ...]]()
+    repeated = 0
     for pair in pairs:
+        # sorted, so that a pair and its reverse are one
         mark = tuple(sorted(map(sentence_key, pair)))
-        again += mark in seen
+        repeated += mark in seen
         seen.add(mark)
-    return again
+    return repeated
 
 
 _LARGEST_HELD_OUT = 0.2
+"""Share of the pairs above which holding them out is worth a warning."""
 
 
 def held_out_warning(held_out: int, kept: int) -> str | None:
@@ -201,4 +275,6 @@ def held_out_warning(held_out: int, kept: int) -> str | None:
     if held_out <= _LARGEST_HELD_OUT * total:
         return None
     part = f"{held_out:,} of {total:,} pairs are held out and not trained on"
-    return f"{part}: {held_out / total:.0%}; --dev {max(1, total // 20)} holds out fewer"
+    # a twentieth is usual, and enough to see a loss fall
+    fewer = max(1, total // 20)
+    return f"{part}: {held_out / total:.0%}; --dev {fewer} holds out fewer"

@@ -7,8 +7,6 @@ What was assumed of columns is told by ``notice``; what is unclear is refused wi
 from __future__ import annotations
 
 import csv
-import io
-import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,9 +19,10 @@ from parabench.data.headers import (
     looks_like_header,
     read_header,
 )
-from parabench.data.lines import bad_line, decode_line, json_record, read_lines
+from parabench.data.lines import bad_line, json_record, read_lines
 from parabench.data.parquet import parquet_records
-from parabench.data.text_files import LONGEST_LINE, raw_lines, unpacked_suffix
+from parabench.data.quoting import check_quotes, csv_lines, unquoted
+from parabench.data.text_files import LONGEST_LINE, unpacked_suffix
 
 JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
 
@@ -45,10 +44,14 @@ class UserRow(NamedTuple):
 
 
 def read_user_rows(
-    path: Path, kind: FileKind, notice: Notice, longest: int = LONGEST_LINE
+    path: Path,
+    kind: FileKind,
+    notice: Notice,
+    longest: int = LONGEST_LINE,
 ) -> Iterator[UserRow]:
     """Read the rows of a file one by one; its suffix tells the format.
 
+    ``path``: the file, plain or packed.
     ``kind``: decides which columns a file without a header has, and what names mean.
     ``notice``: is told once which columns were taken for what.
     ``longest``: bytes that a line may have.
@@ -61,16 +64,31 @@ def read_user_rows(
         records = ((number, json_record(path, number, line)) for number, line in lines)
         return rows_of_records(path, records, kind, notice)
     if suffix == ".parquet":
-        return rows_of_records(path, parquet_records(str(path)), kind, notice)
+        return rows_of_records(
+            path,
+            parquet_records(str(path)),
+            kind,
+            notice,
+        )
     if suffix == ".csv":
         return _from_csv(path, kind, notice, longest)
     return _from_tsv(path, kind, notice, longest)
 
 
 def rows_of_records(
-    path: Path, records: Iterator[tuple[int, Any]], kind: FileKind, notice: Notice
+    path: Path,
+    records: Iterator[tuple[int, Any]],
+    kind: FileKind,
+    notice: Notice,
 ) -> Iterator[UserRow]:
-    """Rows of named values, which may differ in their names."""
+    """Rows of named values, which may differ in their names.
+
+    ``path``: what errors name. ``records``: numbered, as they are read. ``kind``, ``notice``: as
+    for ``read_user_rows``.
+
+    Raises UserError where a record has no names that are known, or references that are no list.
+    """
+    # records of one form share their names, so that few headers are read
     headers: dict[tuple[str, ...], Header] = {}
     told = False
     for number, record in records:
@@ -90,12 +108,21 @@ def rows_of_records(
         yield _row(number, number, headers[names], list(record.values()))
 
 
-def _record_header(path: Path, line: int, names: Sequence[str], kind: FileKind) -> Header:
+def _record_header(
+    path: Path,
+    line: int,
+    names: Sequence[str],
+    kind: FileKind,
+) -> Header:
     try:
         return read_header(names, kind)
     except UnclearHeaderError as error:
         found = f"line {line}: needs {_RECORDS[kind]}: {error.found}"
-        raise UserError(f"read {path}", found, error.choices) from None
+        raise UserError(
+            f"read {path}",
+            found,
+            error.choices,
+        ) from None
 
 
 _RECORDS: dict[FileKind, str] = {
@@ -107,7 +134,12 @@ _PLAIN_NAMES = {"id", "source", "prediction", "references", "cluster"}
 """Names that the documentation gives: where a file has no others, there is nothing to tell."""
 
 
-def _header(path: Path, line: int, names: Sequence[str], kind: FileKind) -> Header:
+def _header(
+    path: Path,
+    line: int,
+    names: Sequence[str],
+    kind: FileKind,
+) -> Header:
     try:
         return read_header(names, kind)
     except UnclearHeaderError as error:
@@ -120,18 +152,27 @@ def _article(kind: FileKind) -> str:
     return "a test set" if kind == "test set" else kind
 
 
-def _row(line: int, number: int, header: Header, values: Sequence[Any]) -> UserRow:
+def _row(
+    line: int,
+    number: int,
+    header: Header,
+    values: Sequence[Any],
+) -> UserRow:
     def value(at: int | None) -> Any:
         return None if at is None else values[at]
 
+    # None, and not empty, where the file has no such column: a test set may come beside it
+    references = None
+    if header.references:
+        references = _references([values[at] for at in header.references])
     return UserRow(
-        line,
-        number,
-        value(header.source),
-        value(header.prediction),
-        _references([values[at] for at in header.references]) if header.references else None,
-        value(header.identifier),
-        value(header.cluster),
+        line=line,
+        number=number,
+        source=value(header.source),
+        prediction=value(header.prediction),
+        references=references,
+        identifier=value(header.identifier),
+        cluster=value(header.cluster),
     )
 
 
@@ -146,9 +187,15 @@ def _references(values: list[Any]) -> tuple[Any, ...]:
     return tuple(found)
 
 
-def _from_csv(path: Path, kind: FileKind, notice: Notice, longest: int) -> Iterator[UserRow]:
+def _from_csv(
+    path: Path,
+    kind: FileKind,
+    notice: Notice,
+    longest: int,
+) -> Iterator[UserRow]:
     """Rows of a CSV file by its header; quoted as RFC 4180 says, so that a field may hold lines."""
     reader = csv.reader(csv_lines(path, longest), strict=True)
+    # the reader's own limit of 128 KiB holds for the whole process; lines are bounded already
     csv.field_size_limit(max(csv.field_size_limit(), longest))
     try:
         names = next(reader, [])
@@ -162,84 +209,72 @@ def _from_csv(path: Path, kind: FileKind, notice: Notice, longest: int) -> Itera
         for number, cells in enumerate(reader, 1):
             yield _cells_row(path, reader.line_num, number, header, cells)
     except csv.Error as error:
-        raise bad_line(path, reader.line_num + 1, str(error)) from None
-
-
-def csv_lines(path: Path, longest: int) -> Iterator[str]:
-    """Decoded lines with their line ends, which a quoted field may hold.
-
-    ``longest``: bytes that a line may have.
-
-    Raises csv.Error where one is longer: a quoted field may go on in it, so that it is no single
-    row's fault; UserError where one is no UTF-8.
-    """
-    for number, raw in enumerate(raw_lines(str(path), longest), 1):
-        try:
-            line = decode_line(str(path), raw, number, longest)
-        except ValueError as fault:
-            raise csv.Error(str(fault)) from None
-        # a quoted field keeps the line ends that the file has
-        ending = next((end for end in (b"\r\n", b"\n", b"\r") if raw.endswith(end)), b"")
-        yield line + ending.decode()
+        raise bad_line(
+            path,
+            reader.line_num + 1,
+            str(error),
+        ) from None
 
 
 def _cells_row(
-    path: Path, line: int, number: int, header: Header | None, cells: Sequence[str]
+    path: Path,
+    line: int,
+    number: int,
+    header: Header | None,
+    cells: Sequence[str],
 ) -> UserRow:
-    if header is None or len(cells) != len(header.names):
-        width = len(header.names) if header else 0
-        found = f"{len(cells)} columns instead of the header's {width}"
-        raise bad_line(path, line, "it is blank" if not cells else found)
-    return _row(line, number, header, cells)
+    """A row by its cells; raises UserError where they are not as many as the header's names."""
+    if header is not None and len(cells) == len(header.names):
+        return _row(line, number, header, cells)
+    # the csv module reads a blank line as a row without cells
+    if not cells:
+        raise bad_line(path, line, "it is blank")
+    width = len(header.names) if header else 0
+    raise bad_line(
+        path,
+        line,
+        f"{len(cells)} columns instead of the header's {width}",
+    )
 
 
-def _from_tsv(path: Path, kind: FileKind, notice: Notice, longest: int) -> Iterator[UserRow]:
+def _from_tsv(
+    path: Path,
+    kind: FileKind,
+    notice: Notice,
+    longest: int,
+) -> Iterator[UserRow]:
     """Rows of a TSV file: by its header, or by position where the first line is a row itself."""
     header: Header | None = None
     for line, text in read_lines(path, longest):
         cells = text.split("\t")
         if line == 1 and looks_like_header(cells, kind):
-            header = _header(path, 1, [cell.strip().strip('"') for cell in cells], kind)
+            header = _header(
+                path,
+                1,
+                [cell.strip().strip('"') for cell in cells],
+                kind,
+            )
             notice(f"{path.name}: a header in line 1: {header.told}")
             continue
         if not text.strip():
             mend = f"delete the blank lines of {path.name}"
             raise bad_line(path, line, "1 column, and that is blank", mend)
         if header:
-            yield _cells_row(path, line, line - 1, header, _unquoted(path, line, text))
+            # with a header a program wrote it, and programs quote; by hand nobody does
+            plain_cells = unquoted(path, line, text)
+            yield _cells_row(path, line, line - 1, header, plain_cells)
         else:
             check_quotes(path, line, cells)
             yield _by_position(line, cells, kind)
 
 
-def _by_position(line: int, cells: list[str], kind: FileKind) -> UserRow:
+def _by_position(
+    line: int,
+    cells: list[str],
+    kind: FileKind,
+) -> UserRow:
+    """A row without a header: the source, of predictions the output, then references."""
     if kind == "predictions":
         prediction = cells[1] if len(cells) > 1 else None
         return UserRow(line, line, cells[0], prediction, tuple(cells[2:]))
     return UserRow(line, line, cells[0], None, tuple(cells[1:]))
-
-
-def _unquoted(path: Path, line: int, text: str) -> list[str]:
-    """The cells of a line that a table's writer quoted where it had to, as pandas does."""
-    try:
-        return next(csv.reader(io.StringIO(text), delimiter="\t", strict=True), [])
-    except csv.Error as error:
-        raise bad_line(path, line, f"a cell in quotes: {error}") from None
-
-
-def check_quotes(path: Path, line: int, cells: Sequence[str]) -> None:
-    """Raise UserError where a tab seems to stand within quotes.
-
-    TSV without a header is read as it stands, quotes included. A cell that opens a quote which a
-    later cell closes was written by a program that quotes, and would be cut in two.
-    """
-    if has_quoted_tab(cells):
-        mend = f"write {shlex.quote(path.stem)}.jsonl instead, which can hold tabs"
-        raise bad_line(path, line, "a cell in quotes seems to hold a tab", mend)
-
-
-def has_quoted_tab(cells: Sequence[str]) -> bool:
-    """Whether one cell opens a quote and a later one closes it."""
-    opens = [cell.startswith('"') and cell.count('"') % 2 == 1 for cell in cells]
-    closes = [cell.endswith('"') and cell.count('"') % 2 == 1 for cell in cells]
-    return any(opening and any(closes[at + 1 :]) for at, opening in enumerate(opens))

@@ -24,37 +24,53 @@ class ScoreRows:
     """
 
     def __init__(
-        self, scorers: Sequence[str], suite: str = "overlap", device: str = "auto"
+        self,
+        scorers: Sequence[str],
+        suite: str = "overlap",
+        device: str = "auto",
     ) -> None:
-        """``scorers`` as the suite defines them; models are loaded with the first batch."""
+        """Build ``scorers`` as the ``suite`` defines them, for a ``device``.
+
+        Models are loaded with the first batch. Raises UserError for an unknown name.
+        """
         self.suite = suites.load_suite(suite)
-        self.scorers = build_scorers(
-            self.suite, scorers, Runtime(resolve_device(device), self.suite.dtype)
-        )
+        runtime = Runtime(resolve_device(device), self.suite.dtype)
+        self.scorers = build_scorers(self.suite, scorers, runtime)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """A batch of columns ``source``, ``prediction`` and, where scorers read them,
         ``references``.
         """
-        references = batch.get("references", [()] * len(batch["source"]))
-        rows = [
-            FilterRow(Example(str(at), str(source), tuple(map(str, several))), str(text))
-            for at, (source, text, several) in enumerate(
-                zip(batch["source"], batch["prediction"], references, strict=True)
-            )
-        ]
+        sources = batch["source"]
+        without = [()] * len(sources)
+        references = batch.get("references", without)
+        rows = []
+        columns = zip(sources, batch["prediction"], references, strict=True)
+        for at, (source, text, several) in enumerate(columns):
+            # Ray hands out numpy's own strings
+            example = Example(str(at), str(source), tuple(map(str, several)))
+            rows.append(FilterRow(example, str(text)))
         found = dict(batch)
         for scorer in self.scorers.values():
-            values = per_example(scorer.combine, measure_rows(scorer, rows, self.suite.normalise)).T
-            found |= {column.name: row for column, row in zip(scorer.columns, values, strict=True)}
+            statistics = measure_rows(scorer, rows, self.suite.normalise)
+            values = per_example(scorer.combine, statistics).T  # columns by rows
+            for column, of_rows in zip(scorer.columns, values, strict=True):
+                found[column.name] = of_rows
         return found
 
 
 def score_dataset(
-    dataset: Any, scorers: Sequence[str], suite: str = "overlap", actors: int = 1, gpus: float = 0
+    dataset: Any,
+    scorers: Sequence[str],
+    suite: str = "overlap",
+    actors: int = 1,
+    gpus: float = 0,
 ) -> Any:
-    """A ``ray.data.Dataset`` with a column for each of the scorers' columns, measured by so many
-    actors.
+    """A ``ray.data.Dataset`` with a column more for each column of the scorers.
+
+    ``dataset``: has the columns ``source``, ``prediction`` and, where scorers read them,
+    ``references``. ``scorers``: their names in the ``suite``. ``actors``: processes that measure.
+    ``gpus``: GPUs of each; 0 measures on the CPU.
     """
     return dataset.map_batches(
         ScoreRows,

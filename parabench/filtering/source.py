@@ -31,11 +31,11 @@ class FilterRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """The rows of a file, or every ``parts``-th block of them from ``part`` on; ``tally`` counts
-    what is left out.
+    """The rows of a file, or one shard of them.
 
-    ``name`` is ``FORMAT:PATH?options``, whose pairs have no references, or the path of a file of
-    predictions.
+    ``name``: ``FORMAT:PATH?options``, whose pairs have no references, or the path of a file of
+    predictions. ``seed``: decides what a corpus draws at random. ``part``, ``parts``: every
+    ``parts``-th block of rows from ``part`` on, counted from 0. ``tally``: counts what is left out.
     """
 
     name: str
@@ -53,38 +53,55 @@ class Source:
 
     def rows(self, start: int = 0) -> Iterator[FilterRow]:
         """All rows from ``start`` on, read anew."""
+        # what a pass before this one counted would be counted twice
         self.tally.clear()
         return islice(self._own(), start, None)
 
     def _own(self) -> Iterator[FilterRow]:
+        """The rows of this shard: whole blocks in turn, so that any number of shards is even."""
         for number, row in enumerate(self._all()):
-            if number // ROWS_PER_BLOCK % self.parts == self.part:
+            block = number // ROWS_PER_BLOCK
+            if block % self.parts == self.part:
                 yield row
 
     def _all(self) -> Iterator[FilterRow]:
-        if spec := self._spec:
-            for line, (source, text) in numbered_pairs(spec, self.tally, self.seed):
-                yield FilterRow(Example(str(line), source, ()), text)
-        else:
-            yield from map(FilterRow._make, stream_predictions(Path(self.name), self.tally))
+        spec = self._spec
+        if spec is None:
+            for example, text in stream_predictions(Path(self.name), self.tally):
+                yield FilterRow(example, text)
+            return
+        for line, (source, text) in numbered_pairs(spec, self.tally, self.seed):
+            yield FilterRow(Example(str(line), source, ()), text)
 
     @property
     def _spec(self) -> CorpusSpec | None:
-        if self.name.partition(":")[0] not in CORPUS_FORMATS:
+        form = self.name.partition(":")[0]
+        if form not in CORPUS_FORMATS:
             return None
         specs = parse_corpora(self.name)
+        # a mix has no end
         if len(specs) > 1:
+            found = f"{len(specs)} corpora"
             raise UserError(
-                f"filter {self.name!r}", f"{len(specs)} corpora", mend="filter them one by one"
+                f"filter {self.name!r}",
+                found,
+                mend="filter them one by one",
             )
         return specs[0]
 
 
 def part_of(text: str) -> tuple[int, int]:
-    """``3/8`` as ``(2, 8)``: the third of eight parts."""
+    """Read ``3/8`` as ``(2, 8)``: the third of eight parts.
+
+    Raises UserError for anything else.
+    """
     first, _, second = text.partition("/")
-    if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
+    are_numbers = first.isdecimal() and second.isdecimal()
+    if not are_numbers or not 1 <= int(first) <= int(second):
+        found = "not of the form K/N with K from 1 to N"
         raise UserError(
-            f"use --shard {text}", "not of the form K/N with K from 1 to N", mend="--shard 1/8"
+            f"use --shard {text}",
+            found,
+            mend="--shard 1/8",
         )
     return int(first) - 1, int(second)

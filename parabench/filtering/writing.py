@@ -26,6 +26,8 @@ COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
+# a name without spaces, a comparison, and a decimal number; "nan" and "inf" bound nothing
+_CONDITION = re.compile(r"\s*(\S+?)\s*(>=|<=|>|<)\s*(-?\d+\.?\d*(?:[eE]-?\d+)?)\s*")
 
 
 @dataclass(frozen=True)
@@ -38,33 +40,48 @@ class Condition:
 
     def holds(self, value: float | None) -> bool:
         """Whether a row with this value is kept."""
-        return value is not None and COMPARISONS[self.sign](value, self.bound)
+        if value is None:
+            return False
+        return COMPARISONS[self.sign](value, self.bound)
 
 
 def conditions(text: str | None, columns: Sequence[str]) -> tuple[Condition, ...]:
-    """``a>=1,b<2`` as conditions on columns that there are."""
+    """Read ``a>=1,b<2`` as conditions on ``columns`` that there are.
+
+    Raises UserError for another form, and for a column that there is not.
+    """
     found = []
     for part in filter(None, (text or "").split(",")):
-        match = re.fullmatch(r"\s*(\S+?)\s*(>=|<=|>|<)\s*(-?\d+\.?\d*(?:[eE]-?\d+)?)\s*", part)
+        asked = f"keep the rows where {part!r}"
+        match = _CONDITION.fullmatch(part)
         if match is None:
             raise UserError(
-                f"keep the rows where {part!r}", "not of the form COLUMN>=NUMBER", list(COMPARISONS)
+                asked,
+                "not of the form COLUMN>=NUMBER",
+                list(COMPARISONS),
             )
-        if match[1] not in columns:
-            raise UserError(f"keep the rows where {part!r}", f"no column {match[1]!r}", columns)
-        found.append(Condition(match[1], match[2], float(match[3])))
+        column, sign, bound = match.groups()
+        if column not in columns:
+            raise UserError(
+                asked,
+                f"no column {column!r}",
+                columns,
+            )
+        found.append(Condition(column, sign, float(bound)))
     return tuple(found)
 
 
 def select_rows(block: _Columns, wanted: Sequence[Condition]) -> _Columns:
     """The rows of a block that satisfy all conditions."""
     count = len(next(iter(block.values())))
-    chosen = [
-        at
-        for at in range(count)
-        if all(condition.holds(block[condition.column][at]) for condition in wanted)
-    ]
-    return {name: [values[at] for at in chosen] for name, values in block.items()}
+    chosen = list(range(count))
+    for condition in wanted:
+        values = block[condition.column]
+        chosen = [at for at in chosen if condition.holds(values[at])]
+    found = {}
+    for name, values in block.items():
+        found[name] = [values[at] for at in chosen]
+    return found
 
 
 def defined(values: Sequence[float]) -> list[float | None]:
@@ -74,10 +91,15 @@ def defined(values: Sequence[float]) -> list[float | None]:
 
 @contextmanager
 def table_writer(
-    path: Path, texts: Sequence[str], numbers: Sequence[str]
+    path: Path,
+    texts: Sequence[str],
+    numbers: Sequence[str],
 ) -> Iterator[Callable[[_Columns], None]]:
-    """Write blocks to ``path``, which appears when all are written; the suffix decides the
-    format.
+    """Write blocks to ``path``, which appears when all are written; its suffix decides the format.
+
+    ``texts``, ``numbers``: names of the columns of each kind, in order.
+
+    Raises UserError where the disk cannot hold them.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     opened = _parquet if path.suffix == ".parquet" else _lines
@@ -85,19 +107,22 @@ def table_writer(
         with opened(temporary, texts, numbers) as write:
             yield write
         os.replace(temporary, path)
+        # a new name is safe once its folder is on disk
         sync_folder(path.parent)
 
 
 @contextmanager
 def _parquet(
-    path: Path, texts: Sequence[str], numbers: Sequence[str]
+    path: Path,
+    texts: Sequence[str],
+    numbers: Sequence[str],
 ) -> Iterator[Callable[[_Columns], None]]:
     import pyarrow
     from pyarrow.parquet import ParquetWriter
 
-    fields = [(name, pyarrow.string()) for name in texts] + [
-        (name, pyarrow.float64()) for name in numbers
-    ]
+    # given, and not inferred: a block of nulls alone would have a type of its own
+    fields = [(name, pyarrow.string()) for name in texts]
+    fields += [(name, pyarrow.float64()) for name in numbers]
     schema = pyarrow.schema(fields)
     with ParquetWriter(path, schema, compression="zstd") as writer:
         yield lambda block: writer.write_table(pyarrow.table(dict(block), schema=schema))
@@ -105,14 +130,15 @@ def _parquet(
 
 @contextmanager
 def _lines(
-    path: Path, texts: Sequence[str], numbers: Sequence[str]
+    path: Path,
+    texts: Sequence[str],
+    numbers: Sequence[str],
 ) -> Iterator[Callable[[_Columns], None]]:
     with path.open("w", encoding="utf-8", newline="\n") as file:
 
         def write(block: _Columns) -> None:
             for values in zip(*block.values(), strict=True):
-                file.write(
-                    json.dumps(dict(zip(block, values, strict=True)), ensure_ascii=False) + "\n"
-                )
+                row = dict(zip(block, values, strict=True))
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
         yield write

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from parabench.contracts import Example, UserError
-from parabench.data.predictions import Predictions, read_predictions
+from parabench.data.prediction_rows import Predictions
+from parabench.data.predictions import read_predictions
 from parabench.data.test_sets import read_test_set
 from parabench.pipeline.plan import FilePredictions, RunPlan, RunRequest, plan_texts
 

@@ -21,8 +21,9 @@ OptionValue = str | int | float | bool
 
 
 class TrainingDefaults(BaseModel):
-    """What ``parabench train`` starts from: pairs (a data specification), and a base model of each
-    architecture.
+    """What ``parabench train`` starts from.
+
+    ``data``: a specification of pairs. ``causal``, ``seq2seq``: a base model of each architecture.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,50 +66,72 @@ class Suite(BaseModel):
             raise ValueError("duplicate name")
         return names
 
-    def options(self, kind: str, name: str, family: str) -> Mapping[str, OptionValue]:
-        """The table of a plug-in: that of its family, then what its full name overrides."""
+    def options(
+        self,
+        kind: str,
+        name: str,
+        family: str,
+    ) -> Mapping[str, OptionValue]:
+        """The table of a plug-in: that of its family, then what its full name overrides.
+
+        ``kind``: ``system`` or ``scorer``. ``name``: as ``softprompt-20``, whose ``family`` is
+        ``softprompt``.
+        """
         tables = self.system if kind == "system" else self.scorer
         return {**tables.get(family, {}), **tables.get(name, {})}
 
 
 def built_in_suites() -> list[str]:
     """The names of the suites that come with the package."""
-    return sorted(
-        entry.name[:-5]
-        for entry in files("parabench.suites").iterdir()
-        if entry.name.endswith(".toml")
-    )
+    names = [entry.name for entry in files("parabench.suites").iterdir()]
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
 def load_suite(name: str) -> Suite:
-    """A built-in suite by name, or any suite by the path of its TOML file; its hub models as its
-    lock pins them.
+    """Load a built-in suite by name, or any suite by the path of its TOML file.
+
+    Its hub models are those that its lock pins. Raises UserError where the suite or its lock cannot
+    be read, or is malformed.
     """
     path = suite_path(name)
+    table = _read(path)
+    pins = lock.read_lock(find_lock(name))
     try:
-        return Suite.model_validate(lock.pinned(_read(path), lock.read_lock(find_lock(name))))
+        return Suite.model_validate(lock.pinned(table, pins))
     except ValidationError as error:
+        # one fault at a time: the others often follow from it
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
+        found = f"{where}: {first['msg']}"
         raise UserError(
-            f"read the suite {path}", f"{where}: {first['msg']}", mend=f"correct {path.name}"
+            f"read the suite {path}",
+            found,
+            mend=f"correct {path.name}",
         ) from None
 
 
 def hub_models(name: str) -> list[str]:
-    """The hub models of a suite as its file names them, each once; those that training starts from
-    come last.
+    """The hub models of a suite as its file names them, each once.
+
+    Those that training starts from come last. Raises UserError for a malformed suite.
     """
     load_suite(name)  # refuses a malformed one
+    # the file itself: a loaded suite has the names that its lock pins
     raw = _read(suite_path(name))
-    tables = [table for kind in ("system", "scorer") for table in raw.get(kind, {}).values()]
-    bases = [raw.get("train", {}).get(kind) for kind in ("causal", "seq2seq")]
-    named = [*(table.get("model") for table in tables), *bases]
-    return [name for name in dict.fromkeys(named) if lock.is_hub_model(name)]
+    named = []
+    for kind in ("system", "scorer"):
+        for table in raw.get(kind, {}).values():
+            named.append(table.get("model"))
+    bases = raw.get("train", {})
+    named += [bases.get("causal"), bases.get("seq2seq")]
+    return [model for model in dict.fromkeys(named) if lock.is_hub_model(model)]
 
 
 def suite_path(name: str) -> Path:
-    """The TOML file of a built-in suite, or of one that is given by its path."""
+    """The TOML file of a built-in suite, or of one that is given by its path.
+
+    Raises UserError for a name that no suite has.
+    """
     if name.endswith(".toml"):
         return Path(name)
     if name not in built_in_suites():
@@ -121,7 +144,9 @@ def new_lock_path(name: str) -> Path:
     folder for one that comes with the package.
     """
     path = suite_path(name)
-    return lock.lock_path(path if name.endswith(".toml") else Path(path.name))
+    is_own = name.endswith(".toml")
+    # the folder of an installed package is not the user's to write into
+    return lock.lock_path(path if is_own else Path(path.name))
 
 
 def find_lock(name: str) -> Path:
@@ -129,24 +154,36 @@ def find_lock(name: str) -> Path:
     package. The file need not exist.
     """
     own = new_lock_path(name)
-    return own if own.is_file() else lock.lock_path(suite_path(name))
+    if own.is_file():
+        return own
+    return lock.lock_path(suite_path(name))
 
 
 def _read(path: Path) -> dict[str, Any]:
+    asked = f"read the suite {path}"
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        return {key: _resolve(value, path.resolve().parent) for key, value in raw.items()}
+        folder = path.resolve().parent
+        return {key: _resolve(value, folder) for key, value in raw.items()}
     except OSError as error:
         raise UserError(
-            f"read the suite {path}", error.strerror or str(error), built_in_suites()
+            asked,
+            error.strerror or str(error),
+            built_in_suites(),
         ) from None
+    # tables within tables end in a RecursionError
     except (ValueError, RecursionError) as error:
-        raise UserError(f"read the suite {path}", str(error), mend=f"correct {path.name}") from None
+        raise UserError(
+            asked,
+            str(error),
+            mend=f"correct {path.name}",
+        ) from None
 
 
 def _resolve(value: object, folder: Path) -> object:
     if isinstance(value, dict):
         return {key: _resolve(item, folder) for key, item in value.items()}
+    # "./" tells a path from a name of the hub, which has a slash too
     if isinstance(value, str) and value.startswith(("./", "../")):
         return str((folder / value).resolve())
     return value

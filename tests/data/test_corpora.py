@@ -14,7 +14,8 @@ import zstandard
 from pyarrow import parquet
 
 from parabench.contracts import UserError
-from parabench.data.corpora import CorpusColumns, CorpusRow, read_rows
+from parabench.data.corpora import read_rows
+from parabench.data.corpus_tables import CorpusColumns, CorpusRow
 from parabench.data.filters import Filters, filtered_pairs, sentence_key
 from parabench.data.skipped import SkipCounts
 from parabench.data.specs import parse_corpora

@@ -15,14 +15,14 @@ import pytest
 
 from parabench.contracts import UserError
 from parabench.data import specs
-from parabench.data.fetching import (
+from parabench.data.catalogue import (
     CORPORA,
     DOWNLOAD_FOLDER,
     PublishedCorpus,
     addresses,
-    fetch_corpus,
     find_corpus,
 )
+from parabench.data.fetching import fetch_corpus
 
 CONTENT = bytes(range(256)) * 40
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from parabench.contracts import UserError
+from parabench.data.assistant_data import assistant_records
 from parabench.data.task_data import (
-    assistant_records,
     phrasebank_records,
     squad_records,
     write_splits,

@@ -25,9 +25,7 @@ from jaxtyping import AbstractArray, jaxtyped
 
 ROOT = Path(__file__).parents[2]
 NOT_YET = (
-    "parabench/data",
     "parabench/explore",
-    "parabench/filtering",
     "parabench/metaeval",
     "parabench/pipeline",
     "parabench/prompts",

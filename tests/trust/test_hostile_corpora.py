@@ -23,7 +23,7 @@ from pyarrow import parquet
 
 from parabench.contracts import UserError
 from parabench.data import corpora, text_files
-from parabench.data.corpora import CorpusColumns
+from parabench.data.corpus_tables import CorpusColumns
 from parabench.data.skipped import SkipCounts
 from tests.support.fuzzing import randomly
 from tests.trust.test_loaders import patience

@@ -1,0 +1,79 @@
+"""Quotes in tables: the lines of CSV files, cells in quotes, and tabs within them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from parabench.data.lines import bad_line, decode_line
+from parabench.data.text_files import raw_lines
+
+
+def csv_lines(path: Path, longest: int) -> Iterator[str]:
+    """Decoded lines with their line ends, which a quoted field may hold.
+
+    ``longest``: bytes that a line may have.
+
+    Raises csv.Error where one is longer: a quoted field may go on in it, so that it is no single
+    row's fault; UserError where one is no UTF-8.
+    """
+    for number, raw in enumerate(raw_lines(str(path), longest), 1):
+        try:
+            line = decode_line(str(path), raw, number, longest)
+        except ValueError as fault:
+            raise csv.Error(str(fault)) from None
+        # a quoted field keeps the line ends that the file has
+        endings = (end for end in (b"\r\n", b"\n", b"\r") if raw.endswith(end))
+        ending = next(endings, b"")
+        yield line + ending.decode()
+
+
+def unquoted(
+    path: Path,
+    line: int,
+    text: str,
+) -> list[str]:
+    """The cells of a TSV line that a table's writer quoted where it had to, as pandas does.
+
+    ``path``, ``line``: what errors name. ``text``: the line.
+
+    Raises UserError where the quoting breaks.
+    """
+    try:
+        return next(csv.reader(io.StringIO(text), delimiter="\t", strict=True), [])
+    except csv.Error as error:
+        raise bad_line(
+            path,
+            line,
+            f"a cell in quotes: {error}",
+        ) from None
+
+
+def check_quotes(
+    path: Path,
+    line: int,
+    cells: Sequence[str],
+) -> None:
+    """Raise UserError where a tab seems to stand within quotes, in the ``cells`` of a ``line``.
+
+    TSV without a header is read as it stands, quotes included. A cell that opens a quote which a
+    later cell closes was written by a program that quotes, and would be cut in two.
+    """
+    if has_quoted_tab(cells):
+        mend = f"write {shlex.quote(path.stem)}.jsonl instead, which can hold tabs"
+        raise bad_line(path, line, "a cell in quotes seems to hold a tab", mend)
+
+
+def has_quoted_tab(cells: Sequence[str]) -> bool:
+    """Whether one cell opens a quote and a later one closes it."""
+    is_open = False
+    for cell in cells:
+        # quotes within a cell come in pairs, so that an odd one opens or closes the cell
+        is_odd = cell.count('"') % 2 == 1
+        if is_open and is_odd and cell.endswith('"'):
+            return True
+        is_open = is_open or (is_odd and cell.startswith('"'))
+    return False
