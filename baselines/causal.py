@@ -17,17 +17,22 @@ from parabench.models.local import Checkpoint
 from parabench.prompts.trained import TrainedFiles, find_adapter
 
 from . import options
+from .chats import chat_items, check_literal_text
 from .samples import join_samples, repeat_rows
 from .tasks import TaskSystem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from parabench.inference.end_of_text import EndOfText
     from parabench.inference.prompt_ids import PromptIds
     from parabench.prompts.adapters import Adapter
+    from parabench.prompts.templates import Template
 
 SEPARATOR = "{source}\n"
+CHAT_SEPARATOR = "{source}"
 INSTRUCTION = "paraphrase the following: {source}\nparaphrase:"
+CHAT_INSTRUCTION = "Paraphrase this sentence. Answer with the paraphrase alone.\n{source}"
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,17 @@ class Causal:
 
         return adapters.load_adapter(self._folder, self.checkpoint)
 
+    @cached_property
+    def task_template(self) -> Template:
+        """What is written around a source: the adapter's template, else the suite's."""
+        from parabench.prompts.templates import Template
+
+        if self.adapter:
+            return self.adapter.facts.template
+        text, given = f"{self.template}{{target}}", self.setting.options
+        chat, system = bool(given.get("chat", False)), str(given.get("system", ""))
+        return Template(self.family, text, 0, (), "source", "target", chat=chat, system=system)
+
     @property
     def _folder(self) -> Path:
         return Path(self._adapter_files.location)
@@ -79,7 +95,11 @@ class Causal:
             items += self._adapter_files.signature_items
         items += self.replacement
         template = self.adapter.facts.template.prompt_template if self.adapter else self.template
-        rules = (("template", template), ("stop", "eos+newline"))
+        if not self.name:  # an adapter has learned behind its template, whatever that holds
+            check_literal_text(self.task_template, self.checkpoint)
+        chat = chat_items(self.task_template, self.checkpoint)
+        stop = "eos+turn" if chat else "eos+newline"
+        rules = (("template", template), *chat, ("stop", stop))
         return Signature(self.family, (*items, *rules, *options.dtype_item(self.setting)))
 
     @property
@@ -117,7 +137,7 @@ class Causal:
 
     def _answers(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         from parabench.inference.decoding import decode_causal
-        from parabench.inference.end_of_text import EndOfText, padding_id
+        from parabench.inference.end_of_text import padding_id
 
         adapter = self.adapter
         model, tokenizer = self.setting.models.get(
@@ -126,7 +146,7 @@ class Causal:
         rows = repeat_rows(
             self.rows(model, tokenizer, sources, adapter), self.setting.decoding.samples
         )
-        end = EndOfText.of(model, tokenizer)
+        end = self.end_of_text(model, tokenizer)
         decoding, runtime = self.setting.decoding, self.setting.runtime
         pad = padding_id(tokenizer)
         for batch in decode_causal(model, rows, decoding, runtime, end.ids, pad, end):
@@ -134,6 +154,21 @@ class Causal:
                 Paraphrase(done.position, end.cut(done.ids).text.strip(), done.finished)
                 for done in batch
             ]
+
+    def end_of_text(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> EndOfText:
+        """Where a paraphrase ends.
+
+        At a declared end id; of a chat also at the end of the model's turn, else at the first line
+        break.
+        """
+        from parabench.inference.end_of_text import EndOfText, declared_end_ids
+        from parabench.prompts.chat import answer_end
+
+        if not self.task_template.chat:
+            return EndOfText.of(model, tokenizer)
+        ids = declared_end_ids(model, tokenizer) | {answer_end(self.task_template, tokenizer)}
+        # an answer of a chat may have several lines
+        return EndOfText(tokenizer, ids, stop_strings=())
 
     def release(self) -> None:
         """Let go of the model; the next ``paraphrase`` loads it again."""
@@ -151,14 +186,8 @@ class Causal:
         """
         from parabench.inference.prompt_ids import PromptIds
         from parabench.prompts.rendering import render
-        from parabench.prompts.templates import Template
 
-        if adapter:
-            template = adapter.facts.template
-        else:
-            template = Template(
-                self.family, f"{self.template}{{target}}", 0, (), "source", "target"
-            )
+        template = self.task_template
         room = model.config.max_position_embeddings - self.setting.decoding.max_new_tokens
         virtual = adapter.prompt if adapter else None
         return [
@@ -169,15 +198,17 @@ class Causal:
 
 def build_zeroshot(variant: str, setting: BuildContext) -> Causal:
     """OPT as it is, told by an instruction what to do."""
-    setting = options.model_context("zeroshot", setting, "template")
-    return Causal("zeroshot", "", setting, str(setting.options.get("template", INSTRUCTION)))
+    setting = options.model_context("zeroshot", setting, "template", "chat", "system")
+    usual = CHAT_INSTRUCTION if setting.options.get("chat") else INSTRUCTION
+    return Causal("zeroshot", "", setting, str(setting.options.get("template", usual)))
 
 
 def build_finetuned(variant: str, setting: BuildContext) -> Causal:
     """OPT with all of its weights fine-tuned on paraphrase pairs."""
-    setting = options.model_context("finetuned", setting, "template")
+    setting = options.model_context("finetuned", setting, "template", "chat", "system")
     setting, replacement = options.trained_model(_full_name("finetuned", variant), setting)
-    template = str(setting.options.get("template", SEPARATOR))
+    usual = CHAT_SEPARATOR if setting.options.get("chat") else SEPARATOR
+    template = str(setting.options.get("template", usual))
     return Causal("finetuned", "", setting, template, replacement)
 
 

@@ -14,16 +14,22 @@ def model_context(system: str, setting: BuildContext, *known: str) -> BuildConte
     """Return the context for a system with a model, its dtype replaced where the suite gives one.
 
     Every such ``system`` takes the options ``model``, ``dtype`` and ``role`` (``sentinel`` for a
-    negative control) besides those that are ``known``; all are texts.
+    negative control) besides those that are ``known``; all are texts but ``chat``, which is true
+    or false.
 
-    Raises UserError where an option is unknown or no text, and where no model is named.
+    Raises UserError where an option is unknown or of another type, and where no model is named.
     """
     choices = ("model", "dtype", "role", *known)
     for name, value in setting.options.items():
         if name not in (*choices, "family"):
             raise UserError(f"use the option {name!r} of {system}", "no such option", choices)
-        if not isinstance(value, str):
+        if name == "chat" and not isinstance(value, bool):
+            raise UserError(f"use chat = {value!r} for {system}", "neither true nor false")
+        if name != "chat" and not isinstance(value, str):
             raise UserError(f"use {name} = {value!r} for {system}", "it is not a text")
+    if "system" in setting.options and not setting.options.get("chat", False):
+        asked = f"use system = … for {system}"
+        raise UserError(asked, "it is no chat, and has no system message", mend="chat = true")
     if "model" not in setting.options:
         raise UserError(
             f"use the system {system!r}",

@@ -15,6 +15,7 @@ from parabench.models.loading import load_causal
 from parabench.models.local import Checkpoint
 
 from . import options
+from .chats import chat_items
 
 if TYPE_CHECKING:
     from parabench.prompts.table import TaskTable
@@ -63,7 +64,8 @@ class TaskSystem:
             ("template", template.prompt_template),
             ("stop", "+".join(["eos", *map(repr, template.stop)]) + limit),
         )
-        return Signature("softprompt", (*items, *options.dtype_item(self.setting)))
+        chat = chat_items(template, self.checkpoint)
+        return Signature("softprompt", (*items, *chat, *options.dtype_item(self.setting)))
 
     @property
     def model_names(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from parabench.models.loading import load_causal
 from parabench.models.local import Checkpoint
 
 from . import options
-from .causal import INSTRUCTION, Causal
+from .causal import CHAT_INSTRUCTION, INSTRUCTION, Causal
 
 if TYPE_CHECKING:
     from parabench.inference.end_of_text import EndOfText
@@ -61,13 +61,12 @@ class Vllm:
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         """Yield blocks in order; a text ends at a declared end id or at the first line break."""
-        from parabench.inference.end_of_text import EndOfText
         from parabench.inference.prompt_ids import embed
 
         setting = self.causal.setting
         model, tokenizer, engine = setting.models.get(_started, self.checkpoint, setting.runtime)
         rows = self.causal.rows(model, tokenizer, sources, self.causal.adapter)
-        end = EndOfText.of(model, tokenizer)
+        end = self.causal.end_of_text(model, tokenizer)
         parameters = _parameters(setting, end)
         for start in range(0, len(rows), _PROMPTS_AT_ONCE):
             prompts = [
@@ -135,7 +134,7 @@ def _read(position: int, outputs: Sequence[Any], end: EndOfText) -> Paraphrase:
 
 def build_vllm(variant: str, setting: BuildContext) -> Vllm:
     """OPT and its like through vLLM: vllm for a template, vllm-softprompt-111 for a soft prompt."""
-    setting = options.model_context("vllm", setting, "template", "adapters")
+    setting = options.model_context("vllm", setting, "template", "adapters", "chat", "system")
     decoding, plain = setting.decoding, Decoding()
     for name in ("num_beams", "repetition_penalty", "no_repeat_ngram_size"):
         if getattr(decoding, name) != getattr(plain, name):
@@ -144,5 +143,6 @@ def build_vllm(variant: str, setting: BuildContext) -> Vllm:
                 "it has none, or counts the prompt in",
                 mend=f"leave {name} out",
             )
-    template = str(setting.options.get("template", INSTRUCTION))
+    usual = CHAT_INSTRUCTION if setting.options.get("chat") else INSTRUCTION
+    template = str(setting.options.get("template", usual))
     return Vllm(Causal(variant.rpartition("-")[0] or "zeroshot", variant, setting, template))

@@ -65,12 +65,12 @@ LAYERS: tuple[dict[str, str], ...] = (
             "truncation verdict"
         ),
         "baselines": (
-            "causal controls endpoint exchange options replies samples sentinels seq2seq tasks vllm"
+            "causal chats controls endpoint exchange options replies samples sentinels seq2seq tasks vllm"
         ),
     },
     {
         "prompts": (
-            "adapters answering convert encoders facts files importers initialisers nemo "
+            "adapters answering chat chat_tokens convert encoders facts files importers initialisers nemo "
             "peft_format records rendering snapshots soft table task_file task_scores templates "
             "trained validation"
         ),

@@ -73,3 +73,15 @@ def checkpoint_folder(checkpoint: Checkpoint) -> Path:
         return folder
     files = [folder / name for name in sorted(pin.files)]
     return convert_pickles(pin.name, files, hub.records_folder(pin.name) / pin.commit)
+
+
+def tokenizer_folder(checkpoint: Checkpoint) -> Path:
+    """Where a checkpoint's tokenizer is on this computer; of a hub's model no weights are fetched.
+
+    Raises UserError where its files cannot be had, or differ from what a lock says.
+    """
+    if checkpoint.revision is None:
+        return checkpoint_folder(checkpoint)
+    pin = hub.pin(checkpoint.path, checkpoint.revision)
+    hub.check_digest(pin, checkpoint.files)
+    return hub.fetch_pinned(pin, hub.SMALL_FILES)

@@ -24,6 +24,9 @@ from parabench.store.files import file_sha256, write_atomically
 GENERATION_FILE = "generation_config.json"
 """Of it the end ids are obeyed; locks written before that do not name it."""
 
+CHAT_FILE = "chat_template.jinja"
+"""The chat template, where it is a file of its own; locks written before chats do not name it."""
+
 WEIGHT_FILES = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
 PICKLED_WEIGHT_FILES = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json")
 SMALL_FILES = (
@@ -41,6 +44,7 @@ SMALL_FILES = (
     "dict.txt",
     "tekken.json",
     GENERATION_FILE,
+    CHAT_FILE,
 )
 
 
@@ -98,13 +102,15 @@ def pin(name: str, commit: str) -> Pin:
     return made
 
 
-def fetch_pinned(pinned: Pin) -> Path:
+def fetch_pinned(pinned: Pin, patterns: Sequence[str] = ("*",)) -> Path:
     """A folder with the verified files of a pin; fetches what is missing, and nothing else.
 
-    A file that does not verify is fetched once more; UserError where it still does not, or cannot
-    be had.
+    Only files whose names are among ``patterns``. A file that does not verify is fetched once
+    more; UserError where it still does not, or cannot be had.
     """
     for name, sha in pinned.files.items():
+        if not any(fnmatch(name, pattern) for pattern in patterns):
+            continue
         if (
             file_sha256(_file(pinned, name)) != sha
             and file_sha256(_file(pinned, name, again=True)) != sha
@@ -154,12 +160,14 @@ def files_to_fetch(pinned: Pin) -> dict[str, int]:
 def check_digest(pinned: Pin, digest: str | None) -> None:
     """Refuse files other than those that a lock was written for, whose digest it gives.
 
-    A lock from before generation_config.json was fetched still holds for all the others. Raises
-    UserError where ``pinned`` is neither.
+    A lock from before generation_config.json, or the chat template, was fetched still holds for
+    all the others. Raises UserError where ``pinned`` is none of these.
     """
-    others = {name: sha for name, sha in pinned.files.items() if name != GENERATION_FILE}
-    earlier = Pin(pinned.name, pinned.commit, others).digest
-    if digest not in (None, pinned.digest, earlier):
+    accepted = [None, pinned.digest]
+    for later in ((CHAT_FILE,), (CHAT_FILE, GENERATION_FILE), (GENERATION_FILE,)):
+        others = {name: sha for name, sha in pinned.files.items() if name not in later}
+        accepted.append(Pin(pinned.name, pinned.commit, others).digest)
+    if digest not in accepted:
         found = f"its files together are {pinned.digest[:12]}, the lock says {str(digest)[:12]}"
         raise UserError(
             f"use {pinned.name} at {pinned.commit[:12]}",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from parabench.contracts import Decoding, Runtime, UserError
 from parabench.inference.decoding import decode_causal
 from parabench.inference.prompt_ids import PromptIds
+from parabench.prompts.chat import answer_end
 from parabench.prompts.records import TaskRecord
 from parabench.prompts.rendering import TooLongError, render
 from parabench.prompts.table import TaskTable, prompt_offsets, shift_virtual_ids
@@ -152,9 +153,10 @@ def _decode(
     """The answers of one call, with the places of their records."""
     virtual = table.virtual
     rows = [PromptIds(query.ids, virtual) for query in queries]
-    end = tokenizer.eos_token_id
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end
-    for batch in decode_causal(model, rows, decoding, runtime, {end}, pad):
+    ends = {int(tokenizer.eos_token_id)}
+    ends |= {answer_end(query.template, tokenizer) for query in queries}
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    for batch in decode_causal(model, rows, decoding, runtime, ends, pad):
         for done in batch:
             query = queries[done.position]
             ended = done.finished and len(done.ids) < query.limit

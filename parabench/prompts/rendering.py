@@ -10,6 +10,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from parabench.contracts import UserError
+from parabench.prompts.chat import TRIM_BEGIN, TRIM_END, answer_end, prompt_parts
+from parabench.prompts.chat_tokens import encode_text
 from parabench.prompts.templates import Template, TemplatePart, virtual_ranges
 
 if TYPE_CHECKING:
@@ -153,10 +155,11 @@ def _render(
     ranges = virtual_ranges(template)
     first_text: int | None = None
     # The empty run at the end gives BOS its place where a template has no text at all.
-    for run in [*_runs(template.prompt_parts), []]:
+    for run in [*_runs(prompt_parts(template, tokenizer)), []]:
         begins_text = not run or run[0].kind != "marker"
         if first_text is None and begins_text:
-            ids += leading_specials(tokenizer)
+            # a chat template writes BOS itself, where it wants one
+            ids += [] if template.chat else leading_specials(tokenizer)
             first_text = len(ids)
         run_ids, run_spans = _encode(run, record, tokenizer, ranges)
         # Spans are counted from the run's start; here from the row's.
@@ -165,10 +168,10 @@ def _render(
     answer_start = len(ids)
     if training and template.answer_field:
         answer = template.answer_prefix + record[template.answer_field]
-        ids += _tokens(tokenizer, answer)[0]
+        ids += encode_text(tokenizer, answer)[0]
         spans.append(Span(template.answer_field, answer_start, len(ids)))
     if training:
-        ids.append(tokenizer.eos_token_id)
+        ids.append(answer_end(template, tokenizer))
     loss_start = answer_start if template.answer_only_loss else first_text
     return Rendered(tuple(ids), answer_start, loss_start or 0, tuple(spans))
 
@@ -186,7 +189,7 @@ def leading_specials(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 def _runs(parts: tuple[TemplatePart, ...]) -> Iterator[list[TemplatePart]]:
     """Markers alone; texts and fields that touch together, so that their merges are natural."""
-    for is_text, group in groupby(parts, lambda part: part.kind in ("text", "field")):
+    for is_text, group in groupby(parts, lambda part: part.kind not in ("marker", "end")):
         if is_text:
             yield list(group)
         else:
@@ -194,27 +197,44 @@ def _runs(parts: tuple[TemplatePart, ...]) -> Iterator[list[TemplatePart]]:
                 yield [part]
 
 
-def _compose(run: list[TemplatePart], record: Mapping[str, str]) -> tuple[str, list[Span]]:
-    """The run's text and where its fields stand in it, in characters."""
+class _Text(NamedTuple):
+    """A run's text, where its fields stand in it, and the control tokens of a chat template.
+
+    ``spans`` are in characters; of ``tokens`` each is where a token's name begins, and the name.
+    """
+
+    text: str
+    spans: list[Span]
+    tokens: list[tuple[int, str]]
+
+
+def _compose(run: list[TemplatePart], record: Mapping[str, str]) -> _Text:
+    """The run's text with the values of ``record`` in it."""
     text = ""
-    spans = []
+    spans: list[Span] = []
+    tokens: list[tuple[int, str]] = []
+    trimmed: int | None = None  # where a message begins of which no white space has been kept
+    begin = 0
     for part in run:
-        is_field = part.kind == "field"
-        piece = record[part.value] if is_field else part.value
-        if is_field:
+        if part == TRIM_BEGIN:
+            trimmed = begin = len(text)
+            continue
+        if part == TRIM_END:
+            text = text[:begin] + text[begin:].rstrip()
+            spans = [
+                Span(name, min(low, len(text)), min(high, len(text))) for name, low, high in spans
+            ]
+            trimmed, begin = None, 0
+            continue
+        piece = record[part.value] if part.kind == "field" else part.value
+        if trimmed == len(text):
+            piece = piece.lstrip()
+        if part.kind == "token":
+            tokens.append((len(text), piece))
+        if part.kind == "field":
             spans.append(Span(part.value, len(text), len(text) + len(piece)))
         text += piece
-    return text, spans
-
-
-def _tokens(
-    tokenizer: PreTrainedTokenizerBase, text: str
-) -> tuple[list[int], list[tuple[int, int]]]:
-    """Ids and character offsets; a special token's name inside the text is text, not that token."""
-    encoded = tokenizer(
-        text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
-    )
-    return encoded.input_ids, encoded.offset_mapping
+    return _Text(text, spans, tokens)
 
 
 def _encode(
@@ -229,9 +249,9 @@ def _encode(
         return [-1 - row for row in ranges[run[0].value]], []
     if kind == "end":
         return [tokenizer.eos_token_id], []
-    text, spans = _compose(run, record)
-    ids, offsets = _tokens(tokenizer, text)
-    return ids, [_covering(offsets, span) for span in spans]
+    composed = _compose(run, record)
+    ids, offsets = encode_text(tokenizer, composed.text, composed.tokens)
+    return ids, [_covering(offsets, span) for span in composed.spans]
 
 
 def _covering(offsets: list[tuple[int, int]], span: Span) -> Span:
@@ -259,14 +279,15 @@ def _shorten(
     if field is None or not record[field]:
         return None
     slot = ("field", field)
-    runs = [run for run in _runs(template.prompt_parts) if slot in run]
-    text, spans = _compose(runs[-1], record)
+    parts = prompt_parts(template, tokenizer)
+    runs = [run for run in _runs(parts) if slot in run]
+    text, spans, tokens = _compose(runs[-1], record)
     last = [span for span in spans if span.field == field][-1]
-    offsets = _tokens(tokenizer, text)[1]
+    offsets = encode_text(tokenizer, text, tokens)[1]
     covered = _covering(offsets, last)
     if covered.start == covered.end:  # a tokenizer that drops these characters
         return record[field][:-1]
-    occurrences = template.prompt_parts.count(TemplatePart("field", field))
+    occurrences = parts.count(TemplatePart("field", field))
     # Rounded up, so that all occurrences together lose at least the excess.
     dropped = -(-excess // occurrences)
     kept_tokens = max(covered.end - covered.start - dropped, 0)

@@ -20,16 +20,19 @@ from parabench.prompts.validation import STRICT_KEYS, validate_dataclass
 MARKER = re.compile(r"<\|VIRTUAL_PROMPT_(\d+)\|>")
 SLOT = re.compile(r"\{([^{}]+)\}")
 EOS_MARKER = "<|EOS|>"
-PIECES = re.compile(r"(<\|VIRTUAL_PROMPT_\d+\|>|<\|EOS\|>|\{[^{}]+\})")
+TURN_MARKER = "<|TURN|>"
+PIECES = re.compile(r"(<\|VIRTUAL_PROMPT_\d+\|>|<\|EOS\|>|<\|TURN\|>|\{[^{}]+\})")
 BRACKET = re.compile(r"\[(\w+)\]")
 
 
 class TemplatePart(NamedTuple):
-    """A piece of a template: literal text, a field's name, a marker's index as text, or the
-    end-of-text token.
+    """A piece of a template.
+
+    Literal text, a field's name, a marker's index as text, the end-of-text token, where one
+    message of a chat ends and the next begins, or a control token of a chat template by its name.
     """
 
-    kind: Literal["text", "field", "marker", "end"]
+    kind: Literal["text", "field", "marker", "end", "turn", "token"]
     value: str
 
 
@@ -44,6 +47,10 @@ class Template:
     the strings in ``stop``, and has at most ``max_new_tokens`` tokens (None: what the caller
     decodes with). Source: NeMo v1.10
     ``megatron_gpt_prompt_learning_model.py``.
+
+    With ``chat`` the text before the answer is the user's message, framed by the tokenizer's chat
+    template behind the message ``system``, where there is one; ``<|TURN|>`` separates messages of
+    user and assistant by turns, and the answer ends where the assistant's turn does.
     """
 
     __pydantic_config__: ClassVar = STRICT_KEYS
@@ -57,6 +64,8 @@ class Template:
     answer_only_loss: bool = False
     stop: tuple[str, ...] = ()
     max_new_tokens: int | None = None
+    chat: bool = False
+    system: str = ""
 
     def __post_init__(self) -> None:
         # The first fault is told; the others may follow from it.
@@ -73,6 +82,9 @@ class Template:
         """The parts before the answer, without the spaces that go with it."""
         if self.answer_field is None:
             return self.parts
+        if self.chat:
+            # the answer is a message of its own, whatever stands before it
+            return _cut(self._before_answer.removesuffix(TURN_MARKER))
         return _cut(self._before_answer.rstrip(" "))
 
     @cached_property
@@ -88,7 +100,7 @@ class Template:
         They are tokenised with the answer, so that its first word keeps its own token: in
         byte-level BPE a word with a space before it is another token than the word alone.
         """
-        if self.answer_field is None:
+        if self.answer_field is None or self.chat:
             return ""
         before = self._before_answer
         return before[len(before.rstrip(" ")) :]
@@ -154,6 +166,8 @@ def _part(piece: str) -> TemplatePart:
         return TemplatePart("marker", marker[1])
     if piece == EOS_MARKER:
         return TemplatePart("end", piece)
+    if piece == TURN_MARKER:
+        return TemplatePart("turn", piece)
     if slot := SLOT.fullmatch(piece):
         return TemplatePart("field", slot[1])
     return TemplatePart("text", piece)
@@ -168,10 +182,24 @@ def _faults(template: Template) -> Iterator[tuple[str, str]]:
     yield from _marker_faults(template)
     yield from _slot_faults(template)
     yield from _answer_faults(template)
+    yield from _chat_faults(template)
     if not all(template.stop):
         yield "an empty string among the stop strings", "leave it out; EOS always ends an answer"
     if template.max_new_tokens is not None and template.max_new_tokens < 1:
         yield f"max_new_tokens {template.max_new_tokens}", "use a number of 1 or more"
+
+
+def _chat_faults(template: Template) -> Iterator[tuple[str, str]]:
+    if not template.chat:
+        if template.system:
+            yield "a system message, but no chat", "set chat = true"
+        if TURN_MARKER in template.prompt_template:
+            yield f"{TURN_MARKER}, but no chat", "set chat = true"
+        return
+    kinds = [part.kind for part in template.prompt_parts]
+    if kinds.count("turn") % 2:
+        found = f"{kinds.count('turn') + 1} messages, so that the last is the assistant's"
+        yield found, "end with a message of the user"
 
 
 def _number_faults(template: Template) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ generates.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -13,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from parabench.contracts import UserError
 from parabench.data.filters import TextPair
-from parabench.prompts.rendering import leading_specials
+from parabench.prompts.rendering import leading_specials, render
 from parabench.prompts.table import prompt_offsets
 from parabench.prompts.templates import Template, TemplatePart, virtual_ranges
 from parabench.training.batches import RowEncoder
@@ -59,6 +60,8 @@ def causal_encoder(
             "a loss on more than the answer",
             mend="set answer_only_loss = true",
         )
+    if template.chat:
+        return _chat_encoder(tokenizer, template, start)
     parts = template.prompt_parts if start is not None else _parts_after_prompt(template)
     # Literal text and fields that touch are tokenised as one text, as they are when generating.
     runs = [list(run) for _, run in groupby(parts, _run_kind)]
@@ -87,6 +90,27 @@ def causal_encoder(
             TrainingRow(ids + waiting, [*answer, end])
             for ids, answer in zip(given, answers, strict=True)
         ]
+
+    return encode
+
+
+def _chat_encoder(
+    tokenizer: PreTrainedTokenizerBase, template: Template, start: int | None
+) -> RowEncoder[TextPair]:
+    """``causal_encoder`` for a chat: pairs are rendered one by one, as they are when answering."""
+    (source,) = [name for name in template.fields if name != template.answer_field]
+    lead = leading_virtual_tokens(template) if start is None else 0
+
+    def encode(pairs: Sequence[TextPair]) -> list[TrainingRow]:
+        rows = []
+        for text, target in pairs:
+            record = {source: text, str(template.answer_field): target}
+            rendered = render(template, record, tokenizer, sys.maxsize, training=True)
+            # virtual ids below 0 are rows of a matrix that stacks several prompts
+            ids = [token - (start or 0) if token < 0 else token for token in rendered.ids]
+            split = rendered.answer_start
+            rows.append(TrainingRow(ids[lead:split], ids[split:]))
+        return rows
 
     return encode
 

@@ -280,13 +280,25 @@ def store_prompts(training: TaskTraining, prompts: nn.Module, outcome: TrainingO
         save_table(training.table, table, versions=versions)
 
 
+def _template_identity(template: Template) -> dict[str, Any]:
+    """The settings of a template, without those of chats where it is none.
+
+    So folders of versions before chats are those of the same training.
+    """
+    settings = asdict(template)
+    for name in ("chat", "system"):
+        if not settings[name]:
+            del settings[name]
+    return settings
+
+
 def training_identity_of_tasks(training: TaskTraining, ranks: Ranks) -> dict[str, Any]:
     """All that two runs must share to be one training of tasks."""
     return {
         "method": training.method,
         "starts from": training.encoder if training.method == "ptuning" else training.initialiser,
         "base": {"name": Path(training.base.path).name, "digest": training.base.digest},
-        "tasks": [asdict(one) for one in training.templates],
+        "tasks": [_template_identity(one) for one in training.templates],
         "records": records_digest(training.records),
         "dev": records_digest(training.dev),
         "config": asdict(training.config),

@@ -1,0 +1,157 @@
+"""Control tokens, and texts encoded so that none of them comes from a user's words.
+
+Control tokens are what steers a model: the ends of texts and turns, roles, tools, thoughts. A text
+that holds the name of one is a text all the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from parabench.contracts import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_KNOWN_ATTRIBUTE = "parabench_chat"
+"""Attribute of a tokenizer: what was once found out about its chat template and its tokens."""
+
+_MARKUP = re.compile(r"\s*(<.+>|\[[A-Z_/]+\])\s*")
+"""Names of added tokens that steer a model, though they are not declared special."""
+
+
+def control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """The ids of the tokens that steer a model, by name: none of them may come from a message.
+
+    All special tokens, and the added ones that are written as markup, such as Qwen's ``<think>``.
+    """
+    added = tokenizer.added_tokens_decoder.items()
+    return {
+        token.content: number
+        for number, token in added
+        if token.special or _MARKUP.fullmatch(token.content)
+    }
+
+
+def check_plain_text(
+    text: str, tokenizer: PreTrainedTokenizerBase, asked: str, chat: bool = False
+) -> None:
+    """Refuse a hand-written ``text`` that names a special token: as text it would be split.
+
+    Raises UserError, begun with ``asked``, that names the token. ``chat`` tells that the text is
+    the content of a message, which the chat template already frames.
+    """
+    special = set(tokenizer.all_special_tokens) | {
+        token.content for token in tokenizer.added_tokens_decoder.values() if token.special
+    }
+    named = next((name for name in sorted(special, key=len, reverse=True) if name in text), None)
+    if named is None:
+        return
+    pieces = tokenizer.tokenize(named, split_special_tokens=True)
+    mend = "leave it out: the chat template writes it" if chat else "set chat = true"
+    end = named == tokenizer.eos_token and not chat
+    raise UserError(
+        asked,
+        f"{named} in it, the name of a special token; here it would be the text {pieces}",
+        mend=f"{mend}, or write <|EOS|> for the end of a text" if end else mend,
+    )
+
+
+def remembered(tokenizer: Any) -> dict[Any, Any]:
+    """What was once found out about a ``tokenizer``: a mapping to look into and to add to."""
+    if not hasattr(tokenizer, _KNOWN_ATTRIBUTE):
+        setattr(tokenizer, _KNOWN_ATTRIBUTE, {})
+    known: dict[Any, Any] = getattr(tokenizer, _KNOWN_ATTRIBUTE)
+    return known
+
+
+def encode_text(
+    tokenizer: PreTrainedTokenizerBase, text: str, tokens: Sequence[tuple[int, str]] = ()
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """Ids and character offsets of a ``text`` whose control tokens are those of ``tokens`` alone.
+
+    ``tokens``: where each begins and its name, in order; without any, a special token's name is
+    text. With some, the text is encoded whole, as
+    transformers does it, so that whatever a tokenizer does at the beginning of a text or around
+    its special tokens is done. Where a name in a message was read as a control token, what stands
+    between the template's own tokens is encoded again, as plain text.
+    """
+    if not tokens:
+        return _encode_plain(tokenizer, text)
+    control = _ids_to_keep_out(tokenizer)
+    # a control token may take the spaces around its name with it, so places are without them
+    own = {start + len(name) - len(name.lstrip()) for start, name in tokens}
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    ids, offsets = encoded.input_ids, encoded.offset_mapping
+    for token, (low, high) in zip(ids, offsets, strict=True):
+        if token in control and high - len(text[low:high].lstrip()) not in own:
+            return _encode_apart(tokenizer, text, tokens)
+    return ids, offsets
+
+
+def _encode_apart(
+    tokenizer: PreTrainedTokenizerBase, text: str, tokens: Sequence[tuple[int, str]]
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """The control ``tokens`` by their ids, and what stands between them as plain text."""
+    named = control_tokens(tokenizer)
+    ids: list[int] = []
+    offsets: list[tuple[int, int]] = []
+    place = 0
+    for start, name in [*tokens, (len(text), "")]:
+        for token, (low, high) in _plain_tokens(tokenizer, text[place:start]):
+            ids.append(token)
+            offsets.append((place + low, place + high))
+        place = start + len(name)
+        if name:
+            ids.append(named[name])
+            offsets.append((start, place))
+    return ids, offsets
+
+
+def _plain_tokens(
+    tokenizer: PreTrainedTokenizerBase, text: str
+) -> Iterator[tuple[int, tuple[int, int]]]:
+    """The tokens of a text and their offsets, none of them a control token.
+
+    A name that is read as one all the same is cut behind its first character.
+    """
+    control = _ids_to_keep_out(tokenizer)
+    waiting = [(0, text)]
+    while waiting:
+        start, piece = waiting.pop()
+        tokens = list(zip(*_encode_plain(tokenizer, piece), strict=True))
+        cuts = [0]
+        for token, (low, high) in tokens:
+            begin = high - len(piece[low:high].lstrip())
+            # a cut lies inside the piece, so pieces become shorter and this ends
+            if token in control and begin + 1 < high:
+                cuts.append(begin + 1)
+        if len(cuts) == 1:
+            for token, (low, high) in tokens:
+                yield token, (start + low, start + high)
+            continue
+        ends = [*cuts[1:], len(piece)]
+        shorter = [(start + low, piece[low:high]) for low, high in zip(cuts, ends, strict=True)]
+        waiting.extend(reversed(shorter))
+
+
+def _encode_plain(
+    tokenizer: PreTrainedTokenizerBase, text: str
+) -> tuple[list[int], list[tuple[int, int]]]:
+    encoded = tokenizer(
+        text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
+    )
+    return encoded.input_ids, encoded.offset_mapping
+
+
+def _ids_to_keep_out(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """The ids of control tokens, but of the unknown token, which any text may hold."""
+    known = remembered(tokenizer)
+    key = ("control", len(tokenizer))
+    if key not in known:
+        ids = frozenset(control_tokens(tokenizer).values())
+        known[key] = ids - {tokenizer.unk_token_id}
+    found: frozenset[int] = known[key]
+    return found
