@@ -6,6 +6,7 @@ SYSTEMS = {
     "drop-last": "parabench.baselines.sentinels:build_drop_last",
     "empty": "parabench.baselines.sentinels:build_empty",
     "endpoint": "parabench.baselines.endpoint:build_endpoint",
+    "fewshot": "parabench.baselines.fewshot:build_fewshot",
     "finetuned": "parabench.baselines.causal:build_finetuned",
     "first-half": "parabench.baselines.sentinels:build_first_half",
     "human": "parabench.baselines.controls:build_human",

@@ -40,7 +40,8 @@ class Causal:
     """A decoder-only model that continues a rendered template; one line is one paraphrase.
 
     Behind a soft prompt ``name`` is the adapter's folder in ``options["adapters"]``, and the
-    template is the adapter's.
+    template is the adapter's. ``fields`` fill further slots of the template, the same for every
+    source.
     """
 
     family: str
@@ -48,6 +49,7 @@ class Causal:
     setting: BuildContext
     template: str = ""
     replacement: tuple[tuple[str, str], ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -187,11 +189,11 @@ class Causal:
         from parabench.inference.prompt_ids import PromptIds
         from parabench.prompts.rendering import render
 
-        template = self.task_template
+        template, fields = self.task_template, dict(self.fields)
         room = model.config.max_position_embeddings - self.setting.decoding.max_new_tokens
         virtual = adapter.prompt if adapter else None
         return [
-            PromptIds(render(template, {"source": source}, tokenizer, room).ids, virtual)
+            PromptIds(render(template, {**fields, "source": source}, tokenizer, room).ids, virtual)
             for source in sources
         ]
 

@@ -65,7 +65,7 @@ LAYERS: tuple[dict[str, str], ...] = (
             "truncation verdict"
         ),
         "baselines": (
-            "causal chats controls endpoint exchange options replies samples sentinels seq2seq tasks vllm"
+            "causal chats controls endpoint exchange fewshot options replies samples sentinels seq2seq tasks vllm"
         ),
     },
     {

@@ -1,0 +1,225 @@
+"""Few-shot prompting: pairs from a training split before each sentence (Brown et al. 2020).
+
+In a chat the pairs are turns: each source is the user's message, each target the assistant's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain, islice
+from pathlib import Path
+
+from parabench.contracts import BuildContext, Paraphrase, Runtime, Signature, UserError
+from parabench.data.filters import TextPair
+from parabench.data.leakage import TestSentences
+from parabench.data.sketches import SKETCH_FILE, write_sketch
+from parabench.data.skipped import SkipCounts
+from parabench.data.specs import parse_corpora
+from parabench.data.training_set import numbered_pairs
+from parabench.models.local import Checkpoint
+from parabench.prompts.trained import CHECKPOINTS
+from parabench.store.files import write_atomically
+
+from . import options
+from .causal import CHAT_INSTRUCTION, Causal
+
+SHOT = "Sentence: {source}\nParaphrase: {target}"
+CHAT_SHOT = f"{CHAT_INSTRUCTION}{{target}}"
+JOINER = "\n\n"
+
+_DRAWN_FROM = 10_000
+"""Pairs at the beginning of each corpus that shots are drawn from: a corpus may have fifty million,
+and every reading of a signature would read them all."""
+
+_MOST_SHOTS = 1000
+_TARGET = "{target}"
+
+
+@dataclass(frozen=True)
+class FewShot:
+    """A decoder-only model that continues ``count`` pairs and a source, or answers them in a chat.
+
+    ``setting.options``: ``pairs``, the training split; ``template`` of one shot, with ``{source}``
+    and at its end ``{target}``; ``joiner``, the text between shots; ``chat`` and ``system``.
+    """
+
+    count: int
+    setting: BuildContext
+
+    @cached_property
+    def shots(self) -> tuple[TextPair, ...]:
+        """The pairs, drawn by the run's seed; none is, or is near, a sentence of the test set.
+
+        Raises UserError where the training split has too few others.
+        """
+        spec = str(self.setting.options["pairs"])
+        candidates = _read_pairs(spec, self.setting.runtime.seed)
+        random.Random(f"fewshot-{self.setting.runtime.seed}").shuffle(candidates)
+        test = TestSentences(self._test_texts())
+        # the gate is slow, so only those that are taken pass it
+        others = (pair for pair in candidates if not any(test.holds(text) for text in pair))
+        found = tuple(islice(others, self.count))
+        if len(found) < self.count:
+            raise UserError(
+                f"draw {self.count} pairs from {spec}",
+                f"{len(found)} of {len(candidates)} are no sentences of the test set",
+                mend="name a larger training split",
+            )
+        return found
+
+    def _test_texts(self) -> Iterator[str]:
+        """What is known of the test set: its sources, and what people answered."""
+        yield from self.setting.sources
+        yield from chain.from_iterable(self.setting.human_answers)
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 over the pairs in their order."""
+        return hashlib.sha256(json.dumps(self.shots).encode()).hexdigest()
+
+    @cached_property
+    def causal(self) -> Causal:
+        """The system that continues the shots: they fill slots of its template, as sources do."""
+        fields: list[tuple[str, str]] = []
+        for number, (source, target) in enumerate(self.shots, 1):
+            fields += [(f"source_{number}", source), (f"target_{number}", target)]
+        setting = replace(self.setting, options=_causal_options(self.setting))
+        return Causal("fewshot", "", setting, self._template(), fields=tuple(fields))
+
+    @property
+    def _shot(self) -> str:
+        """The template of one shot."""
+        return str(self.setting.options.get("template", CHAT_SHOT if self._chat else SHOT))
+
+    @property
+    def _chat(self) -> bool:
+        return bool(self.setting.options.get("chat", False))
+
+    def _template(self) -> str:
+        """The template of the whole prompt, up to where the model writes."""
+        question = self._shot.removesuffix(_TARGET)
+        pieces: list[str] = []
+        for number in range(1, self.count + 1):
+            asked, answer = (
+                question.replace("{source}", f"{{source_{number}}}"),
+                f"{{target_{number}}}",
+            )
+            pieces += [asked, answer] if self._chat else [asked + answer]
+        joiner = "<|TURN|>" if self._chat else str(self.setting.options.get("joiner", JOINER))
+        return joiner.join([*pieces, question])
+
+    @property
+    def signature(self) -> Signature:
+        """That of the causal system, the number of shots, and the pairs by their digest."""
+        items = dict(self.causal.signature.items)
+        # one shot and the joiner say all that the whole template does
+        items["template"] = self._shot
+        if "joiner" in self.setting.options:
+            items["joiner"] = str(self.setting.options["joiner"])
+        shots = (("shots", str(self.count)), ("pairs", self.digest[:12]))
+        return Signature("fewshot", (*shots, *items.items()))
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The model, found and identified; raises UserError where it is missing."""
+        return self.causal.checkpoint
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """The model, as the suite names it."""
+        return (str(self.setting.options["model"]),)
+
+    @property
+    def runtime(self) -> Runtime:
+        """The device and the dtype of the model."""
+        return self.setting.runtime
+
+    @property
+    def role(self) -> str:
+        """``system``, or ``sentinel`` where the suite says so."""
+        return str(self.setting.options.get("role", "system"))
+
+    @property
+    def trained(self) -> Path:
+        """The folder with the shots and their sketch, written when it is first asked for."""
+        folder = CHECKPOINTS / f"fewshot-{self.count}-{self.digest[:12]}"
+        if not (folder / SKETCH_FILE).is_file():
+            lines = [
+                json.dumps(dict(zip(("source", "target"), pair, strict=True)))
+                for pair in self.shots
+            ]
+            write_atomically(
+                folder / "shots.jsonl", "".join(f"{line}\n" for line in lines).encode()
+            )
+            cleared = TestSentences(self._test_texts()).keys
+            write_sketch(folder, self.shots, cleared, self.setting.runtime.seed)
+        return folder
+
+    def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
+        """Yield batches as they finish; a text ends as the causal system's does.
+
+        Raises UserError where the pairs leave no room for a sentence.
+        """
+        from parabench.prompts.rendering import TooLongError
+
+        try:
+            yield from self.causal.paraphrase(sources)
+        except TooLongError as error:
+            raise UserError(
+                f"put {self.count} pairs before each sentence",
+                error.found,
+                mend='use fewer pairs, or shorter ones: pairs = "…?max_words=20"',
+            ) from None
+
+    def release(self) -> None:
+        """Free the model; the next ``paraphrase`` loads it again."""
+        self.causal.release()
+
+
+def build_fewshot(variant: str, setting: BuildContext) -> FewShot:
+    """Build a frozen model behind pairs of a training split: fewshot-4 has four."""
+    known = ("pairs", "template", "joiner", "chat", "system")
+    setting = options.model_context("fewshot", setting, *known)
+    if not variant.isdecimal() or not 1 <= int(variant) <= _MOST_SHOTS:
+        asked = f"use the system {'fewshot-' + variant if variant else 'fewshot'!r}"
+        found = f"no number of pairs from 1 to {_MOST_SHOTS}"
+        raise UserError(asked, found, mend="fewshot-4")
+    if "pairs" not in setting.options:
+        asked = f"use the system 'fewshot-{variant}'"
+        mend = 'pairs = "tsv:pairs.tsv", the training split to draw them from'
+        raise UserError(asked, "the suite names no pairs for it", mend=mend)
+    if setting.options.get("chat") and "joiner" in setting.options:
+        raise UserError("use a joiner in a chat", "its shots are turns", mend="leave joiner out")
+    shot = str(setting.options.get("template", SHOT))
+    if shot.count(_TARGET) != 1 or not shot.endswith(_TARGET) or "{source}" not in shot:
+        asked = f"use the template {shot[:60]!r} for one shot"
+        found = "it does not hold {source}, and {target} at its end"
+        raise UserError(asked, found, mend=f"template = {json.dumps(SHOT)}")
+    return FewShot(int(variant), setting)
+
+
+def _causal_options(setting: BuildContext) -> dict[str, str | int | float | bool]:
+    """The options that the causal system reads."""
+    own = ("pairs", "template", "joiner")
+    return {name: value for name, value in setting.options.items() if name not in own}
+
+
+def _read_pairs(spec: str, seed: int) -> list[TextPair]:
+    """The pairs at the beginning of each corpus of a specification, each once.
+
+    A path alone is the corpus of its ending: ``./pairs.tsv`` is ``tsv:./pairs.tsv``. ``seed``
+    decides what the filters draw by chance.
+    """
+    ending = Path(spec.partition("?")[0]).suffix.lower()
+    if ":" not in spec and ending:
+        spec = f"{ending[1:]}:{spec}"
+    found: dict[TextPair, None] = {}
+    for corpus in parse_corpora(spec):
+        for _, pair in islice(numbered_pairs(corpus, SkipCounts(), seed), _DRAWN_FROM):
+            found[pair] = None
+    return list(found)
