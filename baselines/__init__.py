@@ -10,6 +10,7 @@ SYSTEMS = {
     "finetuned": "parabench.baselines.causal:build_finetuned",
     "first-half": "parabench.baselines.sentinels:build_first_half",
     "human": "parabench.baselines.controls:build_human",
+    "lora": "parabench.baselines.causal:build_lora",
     "near-copy": "parabench.baselines.sentinels:build_near_copy",
     "negated": "parabench.baselines.sentinels:build_negated",
     "other-sentence": "parabench.baselines.sentinels:build_other_sentence",

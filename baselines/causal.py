@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from parabench.inference.end_of_text import EndOfText
     from parabench.inference.prompt_ids import PromptIds
     from parabench.prompts.adapters import Adapter
+    from parabench.prompts.lora import Lora
     from parabench.prompts.templates import Template
 
 SEPARATOR = "{source}\n"
@@ -59,11 +60,20 @@ class Causal:
     @cached_property
     def adapter(self) -> Adapter | None:
         """The learned prompt, verified, and made for this very base; UserError otherwise."""
-        if not self.name:
+        if not self.name or self.family == "lora":
             return None
         from parabench.prompts import adapters
 
         return adapters.load_adapter(self._folder, self.checkpoint)
+
+    @cached_property
+    def lora(self) -> Lora | None:
+        """The low-rank adapter, verified, and made for this very base; UserError otherwise."""
+        if self.family != "lora":
+            return None
+        from parabench.prompts.lora import load_lora
+
+        return load_lora(self._folder, self.checkpoint)
 
     @cached_property
     def task_template(self) -> Template:
@@ -72,6 +82,8 @@ class Causal:
 
         if self.adapter:
             return self.adapter.facts.template
+        if self.lora:
+            return self.lora.facts.template
         text, given = f"{self.template}{{target}}", self.setting.options
         chat, system = bool(given.get("chat", False)), str(given.get("system", ""))
         return Template(self.family, text, 0, (), "source", "target", chat=chat, system=system)
@@ -95,8 +107,13 @@ class Causal:
             splits = "+".join(map(str, self.adapter.facts.template.virtual_token_splits))
             items += [("adapter", self.adapter.digest[:12]), ("P", splits or "0")]
             items += self._adapter_files.signature_items
+        if self.lora:
+            items += [("lora", self.lora.digest[:12]), ("r", str(self.lora.config.rank))]
+            items += self._adapter_files.signature_items
         items += self.replacement
-        template = self.adapter.facts.template.prompt_template if self.adapter else self.template
+        template = self.template
+        if self.adapter or self.lora:
+            template = self.task_template.prompt_template
         if not self.name:  # an adapter has learned behind its template, whatever that holds
             check_literal_text(self.task_template, self.checkpoint)
         chat = chat_items(self.task_template, self.checkpoint)
@@ -117,7 +134,7 @@ class Causal:
     @property
     def adapter_folder(self) -> Path | None:
         """The folder of the learned prompt; None where there is none."""
-        return self._folder if self.name else None
+        return self._folder if self.name and self.family != "lora" else None
 
     @property
     def trained(self) -> Path:
@@ -142,9 +159,7 @@ class Causal:
         from parabench.inference.end_of_text import padding_id
 
         adapter = self.adapter
-        model, tokenizer = self.setting.models.get(
-            load_causal, self.checkpoint, self.setting.runtime
-        )
+        model, tokenizer = self._load()
         rows = repeat_rows(
             self.rows(model, tokenizer, sources, adapter), self.setting.decoding.samples
         )
@@ -156,6 +171,14 @@ class Causal:
                 Paraphrase(done.position, end.cut(done.ids).text.strip(), done.finished)
                 for done in batch
             ]
+
+    def _load(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        """The model, a low-rank adapter merged into it where there is one, and its tokenizer."""
+        models, runtime = self.setting.models, self.setting.runtime
+        if self.lora is None:
+            return models.get(load_causal, self.checkpoint, runtime)
+        # the adapter is among what the cache compares, as the merged weights depend on it
+        return models.get(load_merged, self.checkpoint, self.lora, runtime)
 
     def end_of_text(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> EndOfText:
         """Where a paraphrase ends.
@@ -196,6 +219,28 @@ class Causal:
             PromptIds(render(template, {**fields, "source": source}, tokenizer, room).ids, virtual)
             for source in sources
         ]
+
+
+def load_merged(
+    checkpoint: Checkpoint, lora: Lora, runtime: Runtime
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a decoder-only model, merge ``lora`` into its weights, and its tokenizer.
+
+    Raises UserError where either cannot be read, or the two do not go together.
+    """
+    from parabench.prompts.lora import merge_lora
+
+    model, tokenizer = load_causal(checkpoint, runtime)
+    merge_lora(model, lora)
+    return model, tokenizer
+
+
+def build_lora(variant: str, setting: BuildContext) -> Causal:
+    """A low-rank adapter of the given rank, merged into its base: lora-8."""
+    if not variant:
+        raise UserError("use the system 'lora'", "no rank", mend="name its rank: lora-8")
+    setting = options.model_context("lora", setting, "adapters")
+    return Causal("lora", _full_name("lora", variant), setting)
 
 
 def build_zeroshot(variant: str, setting: BuildContext) -> Causal:

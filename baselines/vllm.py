@@ -135,6 +135,10 @@ def _read(position: int, outputs: Sequence[Any], end: EndOfText) -> Paraphrase:
 def build_vllm(variant: str, setting: BuildContext) -> Vllm:
     """OPT and its like through vLLM: vllm for a template, vllm-softprompt-111 for a soft prompt."""
     setting = options.model_context("vllm", setting, "template", "adapters", "chat", "system")
+    family = variant.rpartition("-")[0] or "zeroshot"
+    if family.split("-")[0] not in ("zeroshot", "softprompt", "ptuning"):
+        asked, found = f"use the system 'vllm-{variant}'", "vLLM runs templates and soft prompts"
+        raise UserError(asked, found, ("vllm", "vllm-softprompt-111", "vllm-ptuning-20"))
     decoding, plain = setting.decoding, Decoding()
     for name in ("num_beams", "repetition_penalty", "no_repeat_ngram_size"):
         if getattr(decoding, name) != getattr(plain, name):
@@ -145,4 +149,4 @@ def build_vllm(variant: str, setting: BuildContext) -> Vllm:
             )
     usual = CHAT_INSTRUCTION if setting.options.get("chat") else INSTRUCTION
     template = str(setting.options.get("template", usual))
-    return Vllm(Causal(variant.rpartition("-")[0] or "zeroshot", variant, setting, template))
+    return Vllm(Causal(family, variant, setting, template))

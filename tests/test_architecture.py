@@ -70,7 +70,8 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {
         "prompts": (
-            "adapters answering chat chat_tokens convert encoders facts files importers initialisers nemo "
+            "adapters answering chat chat_tokens convert encoders facts files importers initialisers "
+            "lora lora_config nemo "
             "peft_format records rendering snapshots soft table task_file task_scores templates "
             "trained validation"
         ),
