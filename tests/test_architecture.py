@@ -60,9 +60,9 @@ LAYERS: tuple[dict[str, str], ...] = (
             "task_training tasks tracking trials validation"
         ),
         "report": (
-            "assemble board card cells comparable compare comparisons exports index latex "
-            "leaderboard notes page pagedata published results run_reader sample_browser terminal "
-            "truncation verdict"
+            "assemble board card cells comparable compare comparisons exports faults index latex "
+            "leaderboard notes page pagedata pagefigures picks published results run_reader "
+            "sample_browser terminal trainings truncation verdict"
         ),
         "baselines": (
             "causal chats controls endpoint exchange fewshot options replies samples sentinels seq2seq tasks vllm"

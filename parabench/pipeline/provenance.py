@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import parabench
-from parabench.contracts import training_record
+from parabench.contracts import adapter_folder, training_record
 from parabench.data.sketches import training_facts
 from parabench.pipeline.plan import RunPlan, run_identity
+from parabench.prompts.adapters import read_adapter_facts
 from parabench.store.files import write_atomically
 from parabench.store.log import log_names, read_finished
 
@@ -57,11 +58,16 @@ def training_provenance(plan: RunPlan, folder: Path) -> dict[str, Any]:
         before = json.loads((folder / "provenance.json").read_text())["training"]
     except (OSError, ValueError, KeyError, TypeError):
         before = {}
-    found = {
-        name: training_facts(training_record(system), plan.data.examples)
-        for name, system in plan.systems.items()
-    }
-    return before | {name: facts for name, facts in found.items() if facts}
+    found = {}
+    for name, system in plan.systems.items():
+        facts = training_facts(training_record(system), plan.data.examples)
+        prompt = adapter_folder(system)
+        # A soft prompt's own record says in words what it was trained on; checkpoints have none.
+        if prompt and (data := read_adapter_facts(prompt).data):
+            facts["data"] = data
+        if facts:
+            found[name] = facts
+    return before | found
 
 
 def unanswered_counts(folder: Path) -> dict[str, dict[str, int]]:

@@ -50,6 +50,8 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "path.simplify_threshold": 0.2,
 }
+_NORMAL, _SMALL = 8.5, 7.0
+"""Sizes of names, in points."""
 _MAX_NAME_LENGTH = 24
 """Characters of a name that a figure shows."""
 SVG = "http://www.w3.org/2000/svg"
@@ -57,12 +59,17 @@ SVG = "http://www.w3.org/2000/svg"
 
 @dataclass(frozen=True)
 class PlanePoint:
-    """One system in the plane of change and quality."""
+    """One row of the table in the plane of change and quality.
+
+    A ``control`` does not compete; an ``attacker`` is a control that was made to fool metrics, and
+    is drawn as a small cross without intervals.
+    """
 
     name: str
     change: Score
     quality: Score
     control: bool
+    attacker: bool = False
 
 
 def pareto_front(points: Sequence[PlanePoint], change: Column, quality: Column) -> list[PlanePoint]:
@@ -88,8 +95,8 @@ def pareto_front(points: Sequence[PlanePoint], change: Column, quality: Column) 
 
 def plane_figure(
     points: Sequence[PlanePoint], change: Column, quality: Column, width: float
-) -> str:
-    """Draw quality against change, with both intervals and the Pareto front, as an SVG element.
+) -> Figure:
+    """Draw quality against change, with both intervals and the Pareto front.
 
     Both axes run so that better is up and to the right.
 
@@ -112,8 +119,10 @@ def plane_figure(
         axes.margins(0.12)
         axes.xaxis.set_inverted(change.better == "down")
         axes.yaxis.set_inverted(quality.better == "down")
-        place_labels(figure, axes, list(map(_point_label, points)))
-        return figure_to_svg(figure, f"plane{width}")
+        # Names of systems are placed first: where room is short, those of attackers move away.
+        labels = sorted(points, key=lambda point: (point.attacker, point.control))
+        place_labels(figure, axes, list(map(_point_label, labels)))
+    return figure
 
 
 def shorten_name(name: str) -> str:
@@ -129,6 +138,7 @@ def _point_label(point: PlanePoint) -> PointLabel:
         y=point.quality.value,
         color=MUTED if point.control else INK,
         style="italic" if point.control else "normal",
+        size=_SMALL if point.attacker else _NORMAL,
     )
 
 
@@ -138,24 +148,22 @@ def _axis_label(column: Column) -> str:
 
 
 def _draw_point(axes: Axes, point: PlanePoint, on_front: bool) -> None:
+    x, y = point.change.value, point.quality.value
+    if point.attacker:
+        axes.plot(x, y, color=MUTED, marker="x", markersize=4, zorder=2)
+        return
     x_error, y_error = _error_bars(point.change), _error_bars(point.quality)
-    axes.errorbar(
-        point.change.value,
-        point.quality.value,
-        xerr=x_error,
-        yerr=y_error,
-        ecolor=LINE if point.control else SOFT,
-        lw=1.2,
-    )
+    bar_color = LINE if point.control else SOFT
+    axes.errorbar(x, y, xerr=x_error, yerr=y_error, ecolor=bar_color, lw=1.2)
     color = MUTED if point.control else ACCENT
-    filled = on_front or point.control
+    is_filled = on_front or point.control
     axes.plot(
-        point.change.value,
-        point.quality.value,
+        x,
+        y,
         color=color,
         marker="D" if point.control else "o",
         markersize=5 if point.control else 7,
-        markerfacecolor=color if filled else PAPER,
+        markerfacecolor=color if is_filled else PAPER,
         zorder=3,
     )
 
@@ -172,8 +180,8 @@ def _error_bars(score: Score) -> Float[np.ndarray, "2 1"]:
 
 def distribution_figure(
     column: Column, values: Mapping[str, Sequence[float]], controls: frozenset[str]
-) -> str:
-    """Draw how a column spreads over the examples, a violin for each system, as an SVG element.
+) -> Figure:
+    """Draw how a column spreads over the examples, a violin for each system.
 
     Args:
         column: what is drawn.
@@ -196,7 +204,7 @@ def distribution_figure(
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.grid(True, axis="x", linewidth=0.6)
         axes.set_axisbelow(True)
-        return figure_to_svg(figure, visible(f"distribution-{column.name}"))
+    return figure
 
 
 def _draw_violin(axes: Axes, place: int, numbers: Float[np.ndarray, " N"], color: str) -> None:

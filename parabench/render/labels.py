@@ -16,31 +16,42 @@ if TYPE_CHECKING:
     from matplotlib.text import Annotation
 
 _OFFSETS = [
+    (6, 6),
+    (-6, 6),
+    (6, -6),
+    (-6, -6),
     (9, 0),
     (-9, 0),
     (0, 9),
     (0, -9),
-    (8, 9),
-    (-8, 9),
-    (8, -9),
-    (-8, -9),
-    (8, 20),
-    (-8, -20),
-    (8, -20),
-    (-8, 20),
+    (8, 18),
+    (-8, -18),
+    (8, -18),
+    (-8, 18),
+    (20, 30),
+    (-20, -30),
+    (20, -30),
+    (-20, 30),
 ]
-"""Where a name may stand from its point, x and y in points of 1/72 inch, the best first."""
+"""Where a name may stand from its point, x and y in points of 1/72 inch, the best first.
+
+Corners come first: intervals run through the point from left to right and from top to bottom.
+"""
 
 
 @dataclass(frozen=True)
 class PointLabel:
-    """A name and the point that it belongs to, ``x`` and ``y`` in the units of the axes."""
+    """A name and the point that it belongs to.
+
+    ``x`` and ``y`` are in the units of the axes, ``size`` in points.
+    """
 
     text: str
     x: float
     y: float
     color: str
     style: Literal["normal", "italic"]
+    size: float = 8.5
 
 
 def place_labels(figure: Figure, axes: Axes, labels: Sequence[PointLabel]) -> None:
@@ -49,12 +60,13 @@ def place_labels(figure: Figure, axes: Axes, labels: Sequence[PointLabel]) -> No
     Args:
         figure: laid out here, since places on the canvas are known only after that.
         axes: on which the points have been drawn, with limits that no longer change.
-        labels: one for each point; the highest are placed first and so have their names closest.
+        labels: one for each point, in the order in which they are placed: the first have their
+            names closest.
     """
     figure.draw_without_rendering()
     centers = [axes.transData.transform((label.x, label.y)) for label in labels]
     taken = list(map(_box_around, centers))
-    for label in sorted(labels, key=lambda label: (-label.y, label.text)):
+    for label in labels:
         candidates = (_annotate(axes, label, offset) for offset in _OFFSETS)
         annotation = _first_free(candidates, taken, axes)
         taken.append(_extent(annotation))
@@ -70,7 +82,7 @@ def _annotate(axes: Axes, label: PointLabel, offset: tuple[int, int]) -> Annotat
         ha="left" if x > 0 else "right" if x < 0 else "center",
         va="center" if y == 0 else "bottom" if y > 0 else "top",
         color=label.color,
-        fontsize=8.5,
+        fontsize=label.size,
         style=label.style,
     )
 

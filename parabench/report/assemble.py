@@ -27,7 +27,7 @@ from parabench.report.page import page_html
 from parabench.report.pagedata import PageData
 from parabench.report.results import RunResults
 from parabench.report.run_reader import load_results
-from parabench.stats.arrays import corpus_value, per_example, seed_mean
+from parabench.stats.arrays import corpus_value, per_example, per_seed, seed_mean
 from parabench.stats.significance import ends
 from parabench.stats.undefined import undefined_counts
 from parabench.stats.validity import columns_beaten_by_sentinels, invalid_reason
@@ -209,7 +209,25 @@ def page_data(
         comparisons=tuple(one for one in compared if one.column == results.headline),
         anchors=anchors,
         cut=cut,
+        seed_values=_seed_values(results),
     )
+
+
+def _seed_values(results: RunResults) -> dict[str, float]:
+    """What each training of rows with several reaches on the headline, by its name."""
+    if results.ranking is None:
+        return {}
+    name, place = results.ranking
+    one = results.measured[name]
+    found = {}
+    for row, statistics in one.statistics.items():
+        arrays = per_seed(statistics)
+        systems = results.outputs[row].systems
+        if len(arrays) > 1:
+            for system, array in zip(systems, arrays, strict=True):
+                values = corpus_value(one.scorer.combine, array)
+                found[system] = float(values[place])
+    return found
 
 
 def _values(results: RunResults, system: str) -> Iterator[tuple[str, list[float]]]:

@@ -62,6 +62,12 @@ def score_text(score: Score | None, column: Column) -> tuple[str, str]:
     return value, f"[{low}, {high}]"
 
 
+def interval_ends(score: Score) -> list[float]:
+    """Low, value and high of a score; nothing where one of them is undefined."""
+    ends = [score.low, score.value, score.high]
+    return ends if all(map(math.isfinite, ends)) else []
+
+
 def number_text(number: float, digits: int) -> str:
     """A number with so many decimals; in scientific notation where it would be very long."""
     return f"{number:.{digits}f}" if abs(number) < 1e7 else f"{number:.3g}"

@@ -11,7 +11,6 @@ import math
 from itertools import groupby
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 
 from parabench.contracts import Column, Score
@@ -36,15 +35,20 @@ from parabench.report.cells import (
     AGAINST,
     ARROWS,
     count_text,
+    interval_ends,
     is_top,
     rank_text,
     score_text,
     shared_facts_note,
     split_facts,
 )
+from parabench.report.faults import system_faults
 from parabench.report.notes import missing_values_note, reader_notes, shown_provenance
 from parabench.report.pagedata import PageData
+from parabench.report.pagefigures import page_figures
+from parabench.report.picks import picked_sentences
 from parabench.report.sample_browser import sample_browser_data
+from parabench.report.trainings import known_trainings
 from parabench.report.verdict import cautions, verdict
 
 
@@ -60,6 +64,9 @@ def page_html(data: PageData) -> str:
         **_table_context(data.board),
         data=data,
         figures=page_figures(data),
+        faults=system_faults(data),
+        picks=picked_sentences(data),
+        trainings=known_trainings(data),
         matrix=pairwise_matrix(data),
         level=SIGNIFICANCE_LEVEL,
         shown={row.system for row in data.board.rows if data.shows(row)},
@@ -126,12 +133,12 @@ def table_cell(board: Leaderboard, row: LeaderboardRow, column: Column) -> dict[
     all_ends = []
     for other in board.rows:
         if column.name in other.scores:
-            all_ends += _ends(other.scores[column.name])
+            all_ends += interval_ends(other.scores[column.name])
     whisker = []
     if score and all_ends and max(all_ends) > min(all_ends):
         low, span = min(all_ends), max(all_ends) - min(all_ends)
         # Two percent are left at each side, so that no stroke is cut off.
-        whisker = [round(2 + 96 * (end - low) / span, 1) for end in _ends(score)]
+        whisker = [round(2 + 96 * (end - low) / span, 1) for end in interval_ends(score)]
     return {
         "value": value,
         "interval": interval,
@@ -139,78 +146,6 @@ def table_cell(board: Leaderboard, row: LeaderboardRow, column: Column) -> dict[
         "key": score.value if score and math.isfinite(score.value) else None,
         "top": is_top(board, row, column),
     }
-
-
-def _ends(score: Score) -> list[float]:
-    """Low, value, high; nothing where one of them is undefined."""
-    ends = [score.low, score.value, score.high]
-    return ends if all(map(math.isfinite, ends)) else []
-
-
-# ---- figures
-
-
-def page_figures(data: PageData) -> dict[str, Any]:
-    """The plane, and a distribution for every column that has values."""
-    # matplotlib takes a second to import; pages alone need it.
-    from parabench.render.figures import distribution_figure
-
-    board = data.board
-    controls = frozenset(row.system for row in board.rows if row.control)
-    names = [
-        row.system for row in ordered_rows(board) if row.system in data.values and data.shows(row)
-    ]
-    main = main_columns(board)
-    drawn = []
-    for column in [*main, *(column for column in board.columns if column not in main)]:
-        values = {name: data.values[name].get(column.name, ()) for name in names}
-        if any(np.isfinite(np.asarray(numbers, float)).any() for numbers in values.values()):
-            figure = Markup(distribution_figure(column, values, controls))
-            drawn.append((column, figure, column in main))
-    return {"plane": _plane(data), "distributions": drawn}
-
-
-def _plane(data: PageData) -> dict[str, Any] | None:
-    """The plane drawn wide and narrow; None where no row has both values."""
-    from parabench.render.figures import PlanePoint, pareto_front, plane_figure
-
-    change, quality = plane_axes(data)
-    if change is None or quality is None:
-        return None
-    points = []
-    for row in ordered_rows(data.board):
-        x, y = row.scores.get(change.name), row.scores.get(quality.name)
-        is_complete = row.scored == row.asked and data.shows(row)
-        if is_complete and x and y and _ends(x) and _ends(y):
-            points.append(PlanePoint(row.system, x, y, row.control))
-    if not points:
-        return None
-    front = pareto_front([point for point in points if not point.control], change, quality)
-    widths = (6.6, 4.2)  # inches; the page shows one of the two, by its own width
-    return {
-        "change": change,
-        "quality": quality,
-        "front": [point.name for point in front],
-        "drawings": [Markup(plane_figure(points, change, quality, width)) for width in widths],
-    }
-
-
-def plane_axes(data: PageData) -> tuple[Column | None, Column | None]:
-    """The columns of change and of quality.
-
-    They are those that ``data`` names, else the first against the source and the first against
-    references. Overlap with the source counts as change when lower is better.
-    """
-    columns = [*main_columns(data.board), *data.board.columns]
-
-    def first(name: str, against: str) -> Column | None:
-        for column in columns:
-            is_wanted = column.against == against and column.better != "none"
-            if column.name == name if name else is_wanted:
-                return column
-        return None
-
-    return first(data.change, "source"), first(data.quality, "reference")
 
 
 # ---- pairs

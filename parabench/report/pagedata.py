@@ -26,6 +26,8 @@ class PageData:
         change: the column of its horizontal axis; the first against the source if empty.
         anchors: the controls that are in figures and examples beside the systems (None: all); the
             table has every one.
+        seed_values: for every training of rows that have several what it reaches alone on the
+            headline, by its name.
         total: how many examples were scored, where ``examples`` are a sample of them.
     """
 
@@ -39,6 +41,7 @@ class PageData:
     change: str = ""
     anchors: Collection[str] | None = None
     total: int = 0
+    seed_values: Mapping[str, float] = field(default_factory=dict)
 
     def shows(self, row: LeaderboardRow) -> bool:
         """Whether a row is in the figures: every system, and the controls among ``anchors``."""

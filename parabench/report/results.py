@@ -30,6 +30,8 @@ class SystemOutput:
         training: what is known of the data that each of the row's systems learned from.
         sampled_texts: all texts of an example where there are several samples; the first of each
             system is its text.
+        systems: names of the row's systems, one for each training seed, in the order of its
+            statistics.
         count: how many examples were answered, where ``texts`` holds some of them only.
     """
 
@@ -40,6 +42,7 @@ class SystemOutput:
     training: tuple[Mapping[str, Any], ...] = ()
     sampled_texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     count: int | None = None
+    systems: tuple[str, ...] = ()
 
     @property
     def answered(self) -> int:

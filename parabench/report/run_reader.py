@@ -57,6 +57,7 @@ def _merged(outputs: Sequence[SystemOutput]) -> SystemOutput:
         training=tuple(facts for output in outputs for facts in output.training),
         sampled_texts=_joined([output.sampled_texts for output in outputs]),
         count=max(output.answered for output in outputs),
+        systems=tuple(name for output in outputs for name in output.systems),
     )
 
 
@@ -133,6 +134,7 @@ def _output(
         training=(facts.get("training", {}).get(name, {}),),
         sampled_texts=sampled,
         count=len(cut),
+        systems=(name,),
     )
     return output, cut
 

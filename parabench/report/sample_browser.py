@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from parabench.contracts import Column
 from parabench.render.diff import is_copy, word_diff
 from parabench.render.escape import visible
-from parabench.report.board import main_columns, ordered_rows
+from parabench.report.board import ordered_rows
+from parabench.report.picks import column_ranks
 
 if TYPE_CHECKING:
     from parabench.report.pagedata import PageData
@@ -83,12 +83,7 @@ def _disagreement(data: PageData, system: str) -> list[float]:
     It is the largest minus the smallest percentile rank that they give the example among all
     examples of the system.
     """
-    ranks = []
-    for column in main_columns(data.board):
-        values = np.asarray(data.values.get(system, {}).get(column.name, ()), float)
-        if column.better != "none" and np.isfinite(values).any():
-            signed = values if column.better == "up" else -values
-            ranks.append(rankdata(signed, nan_policy="omit") / len(values))
+    ranks = list(column_ranks(data, system).values())
     if not ranks:
         return []
     # fmax and fmin pass over NaN: a column without a value says nothing about the example.

@@ -1,0 +1,189 @@
+"""What is wrong with the texts of a system, found by rules that anyone can check by eye.
+
+These are observations for the page, not scores: nothing ranks by them. Rates over all examples,
+with intervals, are the columns of the scorer ``side``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from parabench.render.diff import is_copy, word_diff
+from parabench.render.escape import visible
+from parabench.report.board import LeaderboardRow, ordered_rows
+
+if TYPE_CHECKING:
+    from parabench.report.pagedata import PageData
+
+EXAMPLES_SHOWN = 2
+"""Texts that are shown of each system."""
+_DROPPED_WORDS = 4
+"""A clause has a verb and what belongs to it: fewer words that are gone are rewording."""
+_LONG, _LONG_WORDS = 4, 2
+"""Letters of a longer word, and how many of these a dropped clause has: "it is the" has none."""
+_REPEATED_WORDS = 4
+_MIN_LENGTH = 0.75
+"""A text that dropped a clause has less than this share of its source's words."""
+_COMMENT = re.compile(
+    r"\W*(?:sure|certainly|of course|here (?:is|are)|i(?:'m| am) sorry|as an ai"
+    r"|(?:paraphrased?|rewritten|rephrased|output|answer)(?: (?:version|sentence|text))?\s*:"
+    r"|(?:the|this) (?:sentence|text|passage|author|speaker) (?:is|says|means|states|describes))\b",
+    re.IGNORECASE,
+)
+
+
+def is_empty(source: str, text: str) -> bool:
+    """Whether a text has no letter and no digit, whatever its ``source``."""
+    return not re.search(r"\w", text)
+
+
+def drops_clause(source: str, text: str) -> bool:
+    """Whether a part of the source is missing from a text.
+
+    It is where, of a stretch of ``source``, four words or more are nowhere in ``text``, two of them
+    with four letters or more, with fewer than half as many in their place, and ``text`` has under
+    three quarters of its words.
+    """
+    before, after = _words(source), _words(text)
+    if not after or len(after) >= _MIN_LENGTH * len(before):
+        return False
+    runs = word_diff(source, text)
+    for place, run in enumerate(runs):
+        # A word that stands elsewhere in the text has moved and is not gone.
+        gone = [word for word in _words(run[1:]) if word not in after]
+        long_words = [word for word in gone if len(word) >= _LONG]
+        if run[0] != "-" or len(gone) < _DROPPED_WORDS or len(long_words) < _LONG_WORDS:
+            continue
+        # What replaces a removed stretch stands directly before or after it.
+        neighbours = [*runs[max(0, place - 1) : place], *runs[place + 1 : place + 2]]
+        put_in = sum(len(_words(other[1:])) for other in neighbours if other[0] == "+")
+        if put_in < len(gone) / 2:
+            return True
+    return False
+
+
+def repeats_words(source: str, text: str) -> bool:
+    """Whether some four words in a row occur twice in ``text``, and not in ``source`` already."""
+    return _has_repetition(text) and not _has_repetition(source)
+
+
+def comments_on_sentence(source: str, text: str) -> bool:
+    """Whether ``text`` speaks about its task or about the sentence, where ``source`` does not."""
+    return bool(_COMMENT.match(text)) and not _COMMENT.match(source)
+
+
+def _has_repetition(text: str) -> bool:
+    words = _words(text)
+    count = len(words) - _REPEATED_WORDS + 1
+    sequences = [tuple(words[start : start + _REPEATED_WORDS]) for start in range(count)]
+    return len(set(sequences)) < len(sequences)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.casefold())
+
+
+RULES: Mapping[str, Callable[[str, str], bool]] = {
+    "gives no text": is_empty,
+    "copies the source": is_copy,
+    "drops part of the sentence": drops_clause,
+    "repeats itself": repeats_words,
+    "comments on the sentence": comments_on_sentence,
+}
+"""By the words of a finding; a text may have several."""
+CUT = "is cut off by the length limit"
+"""The one finding that a text alone does not show."""
+
+
+@dataclass(frozen=True)
+class FaultExample:
+    """A text with a fault: its source, and its word diff as ``render.diff`` gives it."""
+
+    fault: str
+    id: str
+    source: str
+    runs: Sequence[str]
+
+
+@dataclass(frozen=True)
+class SystemFaults:
+    """What was found in the texts of a system.
+
+    Attributes:
+        system: name of the row.
+        sentence: what it does wrong and how often.
+        examples: at most two texts, of the two most frequent faults.
+    """
+
+    system: str
+    sentence: str
+    examples: Sequence[FaultExample]
+
+
+def system_faults(data: PageData) -> list[SystemFaults]:
+    """What each system does wrong, in the order of the leaderboard; controls are left out."""
+    rows = [row for row in ordered_rows(data.board) if not row.control]
+    return [_of_system(data, row) for row in rows if row.system in data.texts]
+
+
+def _of_system(data: PageData, row: LeaderboardRow) -> SystemFaults:
+    found = list(_found(data, row.system))
+    texts = sum(map(len, data.texts[row.system]))
+    counts: dict[str, int] = {}
+    for fault, _, _ in found:
+        counts[fault] = counts.get(fault, 0) + 1
+    by_count = sorted(counts, key=lambda fault: -counts[fault])
+    sentence = _sentence([(fault, counts[fault]) for fault in by_count], texts)
+    return SystemFaults(row.system, sentence, _examples(data, by_count, found))
+
+
+def _found(data: PageData, system: str) -> Iterator[tuple[str, int, str]]:
+    """Every fault of every text: the fault, the place of its example, and the text."""
+    was_cut = data.cut.get(system, ())
+    for place, texts in enumerate(data.texts[system]):
+        source = data.examples[place].source
+        for text in texts:
+            for fault, rule in RULES.items():
+                if rule(source, text):
+                    yield fault, place, text
+        if texts and place in was_cut:
+            yield CUT, place, texts[0]
+
+
+def _sentence(counts: Sequence[tuple[str, int]], texts: int) -> str:
+    """``"copies the source in 23 % of 40 texts, repeats itself in 5 %"``."""
+    if not texts:
+        return "has no texts here"
+    if not counts:
+        return f"none of these faults was found in {texts:,} texts"
+    parts = []
+    for number, (fault, count) in enumerate(counts):
+        # The number of texts is said once; a share that rounds to 0 is not 0.
+        share = f"{100 * count / texts:.0f} %" if count * 200 >= texts else "under 1 %"
+        parts.append(f"{fault} in {share}" + (f" of {texts:,} texts" if number == 0 else ""))
+    return ", ".join(parts)
+
+
+def _examples(
+    data: PageData, faults: Sequence[str], found: Sequence[tuple[str, int, str]]
+) -> list[FaultExample]:
+    """One text of each of the most frequent faults; two of the same where there is one alone."""
+    wanted = list(faults[:EXAMPLES_SHOWN])
+    if len(wanted) == 1:
+        wanted *= EXAMPLES_SHOWN
+    shown: list[FaultExample] = []
+    used: set[int] = set()
+    for fault in wanted:
+        candidates = [one for one in found if one[0] == fault and one[1] not in used]
+        # A sentence of middle length says most: a short one has little that can go wrong.
+        candidates.sort(key=lambda one: len(data.examples[one[1]].source))
+        for _, place, text in candidates[len(candidates) // 2 :][:1]:
+            used.add(place)
+            example = data.examples[place]
+            source = visible(example.source)
+            runs = word_diff(source, visible(text))
+            shown.append(FaultExample(fault, visible(example.id), source, runs))
+    return shown

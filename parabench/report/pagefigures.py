@@ -1,0 +1,145 @@
+"""The figures of the report page: quality against change, and how each column spreads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from markupsafe import Markup
+
+from parabench.contracts import Column
+from parabench.render.escape import visible
+from parabench.report.board import main_columns, ordered_rows
+from parabench.report.cells import interval_ends
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from parabench.render.figures import PlanePoint
+    from parabench.report.board import LeaderboardRow
+    from parabench.report.pagedata import PageData
+
+_WIDTHS = (6.6, 4.2)
+"""Inches of the plane, wide and narrow; the page shows one of the two, by its own width."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """What the plane of change and quality shows.
+
+    ``front`` has the systems that no other beats on both axes.
+    """
+
+    change: Column
+    quality: Column
+    points: Sequence[PlanePoint]
+    front: Sequence[str]
+
+
+def page_figures(data: PageData) -> dict[str, Any]:
+    """The plane, and a distribution for every column that has values, as SVG elements."""
+    # matplotlib takes a second to import; pages alone need it.
+    from parabench.render.figures import figure_to_svg, plane_figure
+
+    drawn = []
+    main = main_columns(data.board)
+    for column, figure in distribution_figures(data):
+        svg = figure_to_svg(figure, visible(f"distribution-{column.name}"))
+        drawn.append((column, Markup(svg), column in main))
+    plane = find_plane(data)
+    if plane is None:
+        return {"plane": None, "distributions": drawn}
+    drawings = []
+    for width in _WIDTHS:
+        figure = plane_figure(plane.points, plane.change, plane.quality, width)
+        drawings.append(Markup(figure_to_svg(figure, f"plane{width}")))
+    return {
+        "plane": {
+            "change": plane.change,
+            "quality": plane.quality,
+            "front": plane.front,
+            "attackers": any(point.attacker for point in plane.points),
+            "drawings": drawings,
+        },
+        "distributions": drawn,
+    }
+
+
+def distribution_figures(data: PageData) -> list[tuple[Column, Figure]]:
+    """How each column with values spreads over the examples, main columns first."""
+    from parabench.render.figures import distribution_figure
+
+    board = data.board
+    controls = frozenset(row.system for row in board.rows if row.control)
+    names = [
+        row.system for row in ordered_rows(board) if row.system in data.values and data.shows(row)
+    ]
+    main = main_columns(board)
+    others = [column for column in board.columns if column not in main]
+    drawn = []
+    for column in [*main, *others]:
+        values = {name: data.values[name].get(column.name, ()) for name in names}
+        if _has_values(values):
+            drawn.append((column, distribution_figure(column, values, controls)))
+    return drawn
+
+
+def _has_values(values: Mapping[str, Sequence[float]]) -> bool:
+    return any(np.isfinite(np.asarray(numbers, float)).any() for numbers in values.values())
+
+
+def find_plane(data: PageData) -> Plane | None:
+    """What the plane shows; None where no row has a value on both axes.
+
+    Every control is in it: people and the copied source as marks to compare with, the others as
+    attackers. A row that has not answered all examples is left out.
+    """
+    from parabench.render.figures import pareto_front
+
+    change, quality = plane_axes(data)
+    if change is None or quality is None:
+        return None
+    points = []
+    for row in ordered_rows(data.board):
+        point = _plane_point(data, row, change, quality)
+        if point is not None:
+            points.append(point)
+    if not points:
+        return None
+    front = pareto_front([point for point in points if not point.control], change, quality)
+    return Plane(change, quality, points, [point.name for point in front])
+
+
+def _plane_point(
+    data: PageData, row: LeaderboardRow, change: Column, quality: Column
+) -> PlanePoint | None:
+    """A row in the plane; None where it is incomplete, or a value or interval is undefined."""
+    from parabench.render.figures import PlanePoint
+
+    x, y = row.scores.get(change.name), row.scores.get(quality.name)
+    if row.scored < row.asked or x is None or y is None:
+        return None
+    if not interval_ends(x) or not interval_ends(y):
+        return None
+    is_attacker = row.control and not data.shows(row)
+    return PlanePoint(row.system, x, y, row.control, is_attacker)
+
+
+def plane_axes(data: PageData) -> tuple[Column | None, Column | None]:
+    """The columns of change and of quality.
+
+    They are those that ``data`` names, else the first against the source and the first against
+    references. Overlap with the source counts as change when lower is better.
+    """
+    columns = [*main_columns(data.board), *data.board.columns]
+
+    def first(name: str, against: str) -> Column | None:
+        for column in columns:
+            is_wanted = column.against == against and column.better != "none"
+            if column.name == name if name else is_wanted:
+                return column
+        return None
+
+    return first(data.change, "source"), first(data.quality, "reference")
