@@ -1,6 +1,7 @@
 """The table of built-in systems: a new family is one file here and one line below."""
 
 SYSTEMS = {
+    "attack": "parabench.baselines.attackers:build_attacker",
     "bart": "parabench.baselines.seq2seq:build_bart",
     "copy": "parabench.baselines.controls:build_copy",
     "drop-last": "parabench.baselines.sentinels:build_drop_last",

@@ -75,8 +75,7 @@ def build_source_twice(variant: str, setting: BuildContext) -> Sentinel:
 
 def build_other_sentence(variant: str, setting: BuildContext) -> Sentinel:
     """Another example's source: fluent, and about something else."""
-    rule = partial(_other_sentence, positions=IdPositions())
-    return Sentinel("other-sentence", rule, setting, seeded=True)
+    return Sentinel("other-sentence", other_sentence_rule(), setting, seeded=True)
 
 
 def build_negated(variant: str, setting: BuildContext) -> Sentinel:
@@ -109,6 +108,11 @@ def _shuffled(source: str, setting: BuildContext) -> str:
     # seeded by the source too, so that an answer does not depend on which sources come before it
     random.Random(f"{setting.runtime.seed}-{source}").shuffle(words)
     return " ".join(words)
+
+
+def other_sentence_rule() -> Rule:
+    """A rule that answers with another source; it remembers where each source stands."""
+    return partial(_other_sentence, positions=IdPositions())
 
 
 def _other_sentence(source: str, setting: BuildContext, positions: IdPositions) -> str:

@@ -65,7 +65,8 @@ LAYERS: tuple[dict[str, str], ...] = (
             "sample_browser terminal trainings truncation verdict"
         ),
         "baselines": (
-            "causal chats controls endpoint exchange fewshot options replies samples sentinels seq2seq tasks vllm"
+            "attack_words attackers causal chats controls endpoint exchange fewshot options "
+            "replies samples sentinels seq2seq tasks vllm"
         ),
     },
     {

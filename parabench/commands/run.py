@@ -43,6 +43,14 @@ _Probe = Annotated[
     typer.Option("--probe", help="With --dry-run: load the models, estimate time and memory."),
 ]
 
+_Attackers = Annotated[
+    bool,
+    typer.Option(
+        "--attackers",
+        help="Beside the suite's controls, run all attackers: texts that fool some column.",
+    ),
+]
+
 
 @examples(
     "parabench run",
@@ -61,6 +69,7 @@ def run_command(
     dtype: DtypeOption = None,
     batch_size: BatchSizeOption = "auto",
     samples: SamplesOption = None,
+    attackers: _Attackers = False,
     output: RunOutputOption = None,
     dry_run: _DryRun = False,
     probe: _Probe = False,
@@ -89,6 +98,7 @@ def run_command(
         _api_key(),
         samples,
         min_references,
+        _attackers(attackers),
     )
     plan = planning.make_plan(request)
     if dry_run or probe:
@@ -118,6 +128,7 @@ def score_command(
     min_references: MinReferencesOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
+    attackers: _Attackers = False,
     output: RunOutputOption = None,
 ) -> None:
     """Score predictions beside the controls.
@@ -139,10 +150,18 @@ def score_command(
         device=device,
         output=output,
         min_references=min_references,
+        attackers=_attackers(attackers),
     )
     board = execute_plan(plan_prediction_files(request, named))
     for line in paired_test_lines(board, list(named)):
         print_text(line)
+
+
+def _attackers(wanted: bool) -> tuple[str, ...]:
+    """The names of all attackers, where they are wanted."""
+    from parabench.baselines.attackers import ATTACKERS
+
+    return ATTACKERS if wanted else ()
 
 
 def _named_files(arguments: list[str]) -> dict[str, Path]:

@@ -80,7 +80,10 @@ def run_identity(suite: Suite, data: EvaluationSet, runtime: Runtime) -> dict[st
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a person asks of a run; None means what the suite says."""
+    """What a person asks of a run; None means what the suite says.
+
+    ``attackers`` are more controls than the suite's: those of ``--attackers``.
+    """
 
     suite: Suite
     systems: Sequence[str] | None = None
@@ -95,6 +98,7 @@ class RunRequest:
     key: str = field(default="", repr=False)
     samples: int | None = None
     min_references: int | None = None
+    attackers: Sequence[str] = ()
 
 
 def make_plan(request: RunRequest) -> RunPlan:
@@ -133,7 +137,8 @@ def plan_examples(request: RunRequest, examples: Sequence[Example]) -> RunPlan:
         human,
         request.key,
     )
-    controls = [name for name in suite.controls if name != "human" or human]
+    wanted = [*suite.controls, *request.attackers]
+    controls = [name for name in wanted if name != "human" or human]
     names = dict.fromkeys(
         [*(suite.systems if request.systems is None else request.systems), *controls]
     )
@@ -220,7 +225,8 @@ def reproducing_command(request: RunRequest) -> str:
         "min-references": request.min_references or "",
     }
     options = (word for key, value in given.items() if value for word in (f"--{key}", str(value)))
-    return shlex.join(["parabench", "run", *options])
+    flags = ["--attackers"] if request.attackers else []
+    return shlex.join(["parabench", "run", *options, *flags])
 
 
 def plan_texts(

@@ -1,0 +1,251 @@
+"""Attackers: sentinels that try to look like a paraphraser, made of the source alone.
+
+``attack-antonyms``, ``attack-stuffing``, … each have one fault that some column does not see. A
+column that cannot put people above all of them is fooled by that fault. Nothing is downloaded and
+no model is loaded: words are exchanged by the short English lists of ``attack_words``.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from parabench.contracts import BuildContext, UserError
+
+from .attack_words import (
+    ANTONYMS,
+    FREQUENT_FOURGRAMS,
+    FREQUENT_WORDS,
+    GERMAN,
+    HYPONYMS,
+    NAMES,
+    NUMBER_WORDS,
+    WRONG_SENSES,
+    exchange_words,
+    is_content,
+    words_of,
+)
+from .sentinels import Rule, Sentinel, other_sentence_rule
+
+_SOUP_WORDS = 60
+"""How many of the commonest words of all sources make the word soup."""
+_STUFFED = 3
+"""Frequent sequences that stuffing puts into every output."""
+_SOURCES_READ = 20_000
+"""Sources in which frequent words are counted; more would tell nothing new."""
+
+
+def _draws(name: str, source: str, setting: BuildContext) -> random.Random:
+    """Chance of this attacker for this source: it does not depend on what is answered before."""
+    return random.Random(f"{name}-{setting.runtime.seed}-{source}")
+
+
+# ---- other words
+
+
+def antonyms(source: str, setting: BuildContext) -> str:
+    """The source with words turned into their opposites; where it has none, denied."""
+    changed = exchange_words(source, ANTONYMS)
+    return changed if changed != source else f"By no means: {source[:1].lower()}{source[1:]}"
+
+
+def wrong_senses(source: str, setting: BuildContext) -> str:
+    """Words replaced by synonyms of another sense, else by words for one of their kinds."""
+    return exchange_words(source, WRONG_SENSES, [HYPONYMS])
+
+
+def hyponyms(source: str, setting: BuildContext) -> str:
+    """Words replaced by words for one kind of what they mean: ``a dog`` becomes ``a poodle``."""
+    return exchange_words(source, HYPONYMS)
+
+
+def changed_facts(source: str, setting: BuildContext) -> str:
+    """Other numbers, and other names in the place of names."""
+    chance = _draws("facts", source, setting)
+
+    def changed(match: re.Match[str]) -> str:
+        word = match.group()
+        if word.isdigit():
+            # as many digits as before, and never the same number
+            top = 10 ** len(word)
+            return str((int(word) + chance.randrange(1, top)) % top).zfill(len(word))
+        if word.lower() in NUMBER_WORDS:
+            return chance.choice([one for one in NUMBER_WORDS if one != word.lower()])
+        is_name = word[0].isupper() and match.start() > 0 and is_content(word)
+        return chance.choice(NAMES) if is_name else word
+
+    return re.sub(r"\w+", changed, source)
+
+
+def other_language(source: str, setting: BuildContext) -> str:
+    """The source with its function words in German, which is a paraphrase in no language."""
+    return exchange_words(source, GERMAN)
+
+
+# ---- another order
+
+
+def swapped_roles(source: str, setting: BuildContext) -> str:
+    """Who does it and to whom it is done change places: the first and the last noun phrase.
+
+    Without a parser, a noun phrase is a run of content words with the articles before it.
+    """
+    pieces = re.findall(r"\w+(?:['’-]\w+)*|\W+", source)
+    content = [at for at, piece in enumerate(pieces) if piece[0].isalnum() and is_content(piece)]
+    if len(content) < 2:
+        return source
+    first, last = content[0], content[-1]
+    pieces[first], pieces[last] = pieces[last], pieces[first]
+    return "".join(pieces)
+
+
+def scrambled_clauses(source: str, setting: BuildContext) -> str:
+    """Clauses in another order; a sentence of one clause is cut in its middle."""
+    ending = source[len(source.rstrip(".!?")) :]
+    body = source[: len(source) - len(ending)]
+    clauses = [one for one in re.split(r"\s*[,;:]\s*|\s+(?=and |but |because |when )", body) if one]
+    if len(clauses) < 2:
+        words = body.split()
+        clauses = [" ".join(words[: len(words) // 2]), " ".join(words[len(words) // 2 :])]
+    return ", ".join([*clauses[1:], clauses[0]]).strip(" ,") + ending
+
+
+# ---- fewer and more words
+
+
+def deleted_words(source: str, setting: BuildContext) -> str:
+    """The source without a third of its content words."""
+    words = source.split()
+    content = [at for at, word in enumerate(words) if is_content(word.strip(".,;:!?\"'"))]
+    count = (len(content) + 2) // 3 if len(content) > 1 else 0
+    gone = set(_draws("deleted", source, setting).sample(content, count))
+    return " ".join(word for at, word in enumerate(words) if at not in gone)
+
+
+def padded_deletion(source: str, setting: BuildContext) -> str:
+    """The source without a third of its content words, as long as before by frequent words."""
+    kept = deleted_words(source, setting).split()
+    chance = _draws("padded", source, setting)
+    for _ in range(len(source.split()) - len(kept)):
+        kept.insert(chance.randrange(len(kept) + 1), chance.choice(FREQUENT_WORDS))
+    return " ".join(kept)
+
+
+def template(source: str, setting: BuildContext) -> str:
+    """The source inside a phrase that fits every sentence."""
+    body = source.rstrip(".!? ")
+    return f"It is said that {body[:1].lower()}{body[1:]}, as has been reported."
+
+
+def capitals(source: str, setting: BuildContext) -> str:
+    """The source in capitals, with other punctuation: the same words to every reader."""
+    return f"{' - '.join(source.upper().rstrip('.!?').split())}!!!"
+
+
+# ---- other sentences
+
+
+def generic(source: str, setting: BuildContext) -> str:
+    """One sentence that is the answer to everything."""
+    return "This is something that people have often said before."
+
+
+def _names_of(source: str) -> list[str]:
+    """Numbers, and words with a capital that begin no sentence."""
+    words = source.split()[1:]
+    bare = (word.strip(".,;:!?\"'()") for word in words)
+    return [word for word in bare if word[:1].isdigit() or (word[:1].isupper() and word != "I")]
+
+
+def _same_names_rule() -> Rule:
+    """Another source, with the names and numbers of this one in the place of its own."""
+    other = other_sentence_rule()
+
+    def same_names(source: str, setting: BuildContext) -> str:
+        text, names = other(source, setting), _names_of(source)
+        for theirs, ours in zip(_names_of(text), names, strict=False):
+            text = text.replace(theirs, ours, 1)
+        missing = [name for name in names if name not in text]
+        return " ".join([*missing, text])
+
+    return same_names
+
+
+# ---- what all sources have in common: counted at the first answer, since building must be free
+
+
+def _word_soup_rule() -> Rule:
+    """The commonest words of all sources in a random order, as many as the source has."""
+    common = list[str]()
+
+    def word_soup(source: str, setting: BuildContext) -> str:
+        if not common:
+            some = setting.sources[:_SOURCES_READ]
+            counts = Counter(word.lower() for one in some for word in words_of(one))
+            common.extend(word for word, _ in counts.most_common(_SOUP_WORDS))
+            common.extend(FREQUENT_WORDS if not common else ())
+        chance = _draws("soup", source, setting)
+        return " ".join(chance.choice(common) for _ in range(max(1, len(source.split()))))
+
+    return word_soup
+
+
+def _stuffing_rule() -> Rule:
+    """Half of the source, and the same frequent sequences of four words in every output."""
+    stuffed = list[str]()
+
+    def stuffing(source: str, setting: BuildContext) -> str:
+        if not stuffed:
+            stuffed.extend(_common_sequences(setting.sources[:_SOURCES_READ]))
+        words = source.split()
+        return " ".join([*words[: max(1, len(words) // 2)], *stuffed])
+
+    return stuffing
+
+
+def _common_sequences(sources: Sequence[str]) -> list[str]:
+    """The sequences of four words that several sources hold, then those of English at large."""
+    counts = Counter[str]()
+    for source in sources:
+        words = [word.lower() for word in words_of(source)]
+        counts.update({" ".join(words[at : at + 4]) for at in range(len(words) - 3)})
+    often = [gram for gram, count in counts.most_common(_STUFFED) if count > 1]
+    return [*often, *FREQUENT_FOURGRAMS][:_STUFFED]
+
+
+_PLAIN: dict[str, Rule] = {
+    "antonyms": antonyms,
+    "wrong-senses": wrong_senses,
+    "hyponyms": hyponyms,
+    "other-language": other_language,
+    "swapped-roles": swapped_roles,
+    "scrambled-clauses": scrambled_clauses,
+    "template": template,
+    "capitals": capitals,
+    "generic": generic,
+    "changed-facts": changed_facts,
+    "deleted-words": deleted_words,
+    "padded-deletion": padded_deletion,
+}
+"""Rules that read one source at a time."""
+_REMEMBERING: dict[str, Callable[[], Rule]] = {
+    "stuffing": _stuffing_rule,
+    "word-soup": _word_soup_rule,
+    "same-names": _same_names_rule,
+}
+"""Makers of rules that read the other sources too."""
+_SEEDED = ("changed-facts", "deleted-words", "padded-deletion", "word-soup", "same-names")
+
+ATTACKERS = tuple(f"attack-{kind}" for kind in (*_PLAIN, *_REMEMBERING))
+"""All attackers, by the names of their rows."""
+
+
+def build_attacker(variant: str, setting: BuildContext) -> Sentinel:
+    """Build the attacker ``attack-VARIANT``; raises UserError where there is none of that kind."""
+    name = f"attack-{variant}" if variant else "attack"
+    if name not in ATTACKERS:
+        raise UserError(f"use the system {name}", "no such attacker", ATTACKERS)
+    rule = _PLAIN[variant] if variant in _PLAIN else _REMEMBERING[variant]()
+    return Sentinel(name, rule, setting, seeded=variant in _SEEDED)
