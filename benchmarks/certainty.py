@@ -21,7 +21,9 @@ from parabench.scorers.aggregation import mean_of_defined, values_and_counts
 
 from parabench.contracts import BuildContext, additive
 from parabench.data.test_sets import read_test_set
+from parabench.stats import resampling
 from parabench.stats import significance as sig
+from parabench.stats.arrays import Combine
 from parabench.stats.leave_one_out import without_reference
 
 TRIALS, DRAWS = 1000, 999
@@ -66,7 +68,7 @@ NAMES = [str(row // ITEMS) for row in range(SOURCES * ITEMS)]
 
 
 def false_positives(
-    combine: sig.Combine, draw: Callable[[np.random.Generator], Pair], names: list[str] | None
+    combine: Combine, draw: Callable[[np.random.Generator], Pair], names: list[str] | None
 ) -> float:
     """The share of exchangeable pairs that the paired test tells apart at 5 %."""
     generator = np.random.default_rng(0)
@@ -78,7 +80,7 @@ def false_positives(
 
 
 def coverage(
-    combine: sig.Combine,
+    combine: Combine,
     draw: Callable[[np.random.Generator], Rows],
     truth: float,
     names: list[str] | None,
@@ -86,7 +88,7 @@ def coverage(
     """The share of samples whose 95 % interval holds the truth."""
     generator = np.random.default_rng(1)
     ends = (
-        sig.interval(combine, draw(generator), trial, DRAWS, clusters=names)
+        resampling.interval(combine, draw(generator), trial, DRAWS, clusters=names)
         for trial in range(TRIALS)
     )
     return float(np.mean([low[0] <= truth <= high[0] for low, high in ends]))
@@ -126,12 +128,12 @@ def speed(
     rows = [values_and_counts(generator.normal(size=(examples, columns))) for _ in range(systems)]
     pairs = list(combinations(range(systems), 2))
     wall, busy = time.perf_counter(), time.process_time()
-    samples = sig.bootstraps(mean, rows, 0, draws)
+    samples = resampling.bootstraps(mean, rows, 0, draws)
     for one in samples:
-        sig.ends(one)
+        resampling.percentile_ends(one)
     for a, b in pairs:
-        sig.ends(samples[a] - samples[b])
-        sig.detectable(samples[a] - samples[b])
+        resampling.percentile_ends(samples[a] - samples[b])
+        resampling.detectable(samples[a] - samples[b])
     sig.paired_tests(mean, rows, pairs, 0, draws)
     return time.perf_counter() - wall, time.process_time() - busy
 

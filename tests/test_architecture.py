@@ -99,7 +99,8 @@ LAYERS: tuple[dict[str, str], ...] = (
         ),
         "store": "blocks files index log positions records run_folder seal tables",
         "stats": (
-            "arrays clusters folding leave_one_out seeds significance streaming undefined validity"
+            "arrays clusters folding leave_one_out resampling seeds significance streaming "
+            "undefined validity"
         ),
         "render": "diff escape figures labels progress svg templating",
         "registry": "",

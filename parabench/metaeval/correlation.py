@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from scipy import stats
 
 from parabench.stats.clusters import cluster_rows
-from parabench.stats.significance import DRAWS_IN_MEMORY
+from parabench.stats.resampling import DRAWS_IN_MEMORY
 
 Vector = Float[np.ndarray, " N"]
 

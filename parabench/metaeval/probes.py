@@ -17,7 +17,7 @@ from parabench.contracts import Column, Example, Scorer, UserError
 from parabench.data.normalise import Normaliser
 from parabench.data.perturbations import PERTURBATIONS, Perturbation
 from parabench.stats.arrays import per_example
-from parabench.stats.significance import difference
+from parabench.stats.resampling import difference
 
 _NO_CHANGE = 1e-9
 """A column that moves by less has not moved: it may add the same numbers in another order."""

@@ -22,7 +22,7 @@ from parabench.contracts import Example, UserError
 from parabench.render.escape import csv_text
 from parabench.report.results import RunResults
 from parabench.stats.leave_one_out import without_reference
-from parabench.stats.significance import interval
+from parabench.stats.resampling import interval
 from parabench.store.files import read_bytes
 
 _KEY_FORMAT = "parabench rating key 1"

@@ -20,7 +20,8 @@ from parabench.prompts.answering import TaskAnswer
 from parabench.prompts.records import TaskRecord, check_record, read_objects
 from parabench.prompts.templates import Template
 from parabench.stats.arrays import corpus_value
-from parabench.stats.significance import interval, paired_test
+from parabench.stats.resampling import interval
+from parabench.stats.significance import paired_test
 from parabench.store.files import read_bytes, write_atomically
 
 

@@ -28,7 +28,7 @@ from parabench.report.pagedata import PageData
 from parabench.report.results import RunResults
 from parabench.report.run_reader import load_results
 from parabench.stats.arrays import corpus_value, per_example, per_seed, seed_mean
-from parabench.stats.significance import ends
+from parabench.stats.resampling import percentile_ends
 from parabench.stats.undefined import undefined_counts
 from parabench.stats.validity import columns_beaten_by_sentinels, invalid_reason
 from parabench.store.files import write_atomically
@@ -136,7 +136,7 @@ def _scores(results: RunResults) -> dict[str, dict[str, Score]]:
         all_draws = results.bootstrap_draws[name]
         for (system, statistics), draws in zip(one.statistics.items(), all_draws, strict=True):
             values = corpus_value(one.scorer.combine, statistics)
-            low, high = ends(draws, CONFIDENCE_LEVEL)
+            low, high = percentile_ends(draws, CONFIDENCE_LEVEL)
             undefined = undefined_counts(one.scorer, statistics)
             why = one.reasons(system)
             cells = found.setdefault(system, {})

@@ -14,7 +14,9 @@ from parabench.contracts import Column, Score, Scorer, UserError
 from parabench.report.board import SIGNIFICANCE_LEVEL, Leaderboard
 from parabench.report.comparable import check_comparable
 from parabench.stats.arrays import SeedMean, SystemStatistics, corpus_value
-from parabench.stats.significance import Clusters, difference, holm, paired_test
+from parabench.stats.clusters import Clusters
+from parabench.stats.resampling import difference
+from parabench.stats.significance import holm, paired_test
 
 
 @dataclass(frozen=True)

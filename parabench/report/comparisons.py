@@ -13,14 +13,8 @@ from parabench.contracts import Column
 from parabench.report.board import CONFIDENCE_LEVEL, SIGNIFICANCE_LEVEL, Comparison
 from parabench.report.results import RunResults, ScorerResults
 from parabench.stats.arrays import corpus_value
-from parabench.stats.significance import (
-    benjamini_hochberg,
-    detectable,
-    ends,
-    holm,
-    paired_tests,
-    rank_clusters,
-)
+from parabench.stats.resampling import detectable, percentile_ends
+from parabench.stats.significance import benjamini_hochberg, holm, paired_tests, rank_clusters
 
 
 def pairwise_comparisons(results: RunResults) -> tuple[Comparison, ...]:
@@ -55,7 +49,7 @@ def _unadjusted(results: RunResults, name: str) -> Iterator[Comparison]:
     for (a, b), p in zip(pairs, p_values, strict=True):
         difference = values[a] - values[b]
         # All rows were resampled alike, so these are draws of the paired difference.
-        low, high = ends(draws[a] - draws[b], CONFIDENCE_LEVEL)
+        low, high = percentile_ends(draws[a] - draws[b], CONFIDENCE_LEVEL)
         for place, column in enumerate(one.scorer.columns):
             if column.better != "none":
                 yield Comparison(

@@ -15,7 +15,7 @@ from parabench.contracts import Column, Example, Scorer
 from parabench.sequences import text_hash64
 from parabench.stats.arrays import ROWS_AT_ONCE, SystemStatistics
 from parabench.stats.clusters import ClusterIndex
-from parabench.stats.significance import bootstraps
+from parabench.stats.resampling import bootstraps
 
 
 @dataclass(frozen=True)

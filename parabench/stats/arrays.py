@@ -1,8 +1,8 @@
-"""Columns from statistics: of every example by itself, or of all together; where they are many, a
-part at a time.
+"""Columns from statistics: of every example by itself, or of all examples together.
 
 Statistics are rows of float64 ``[N, K]``, one for each example, in memory or on disk; of several
-training seeds, such an array for each. A scorer's ``combine`` makes C columns of them.
+training seeds, such an array for each. A scorer's ``combine`` makes C columns of them. Where there
+are many rows, a part of them is read at a time.
 """
 
 from __future__ import annotations
@@ -15,13 +15,19 @@ from jaxtyping import Float, Int
 
 from parabench.contracts import is_additive
 
-Combine = Callable[[Float[np.ndarray, "*draws N K"]], Float[np.ndarray, "*draws C"]]
-_Positions = slice | Int[np.ndarray, " n"]
+Statistics = Float[np.ndarray, "N K"]
+"""What a scorer's ``measure`` returns: K numbers for each example."""
 ColumnValues = Float[np.ndarray, " C"]
+"""What a scorer's ``combine`` makes of any rows."""
+Combine = Callable[
+    [Float[np.ndarray, "*draws N K"]],
+    Float[np.ndarray, "*draws C"],
+]
+_Positions = slice | Int[np.ndarray, " n"]
 
 
 class StatisticsArray(Protocol):
-    """An array ``[N, K]``, or what is read or made like one when rows are asked for."""
+    """An array ``[N, K]``, or an object that reads or computes its rows when they are asked for."""
 
     @property
     def ndim(self) -> int: ...
@@ -35,54 +41,74 @@ SystemStatistics = StatisticsArray | Sequence[StatisticsArray]
 """Statistics of one system: an array ``[N, K]``, or one for each training seed."""
 
 ROWS_AT_ONCE = 20_000
-"""Rows that are taken together."""
+"""Rows up to which all are taken together."""
 ROWS_A_PART = 1 << 14
 """Rows of a part where there are more."""
 
 
 class SeedMean:
-    """The mean over training seeds of every example's statistics, made when it is asked for."""
+    """The mean over training seeds of every example's statistics, computed when it is asked for."""
 
     ndim = 2
 
     def __init__(self, rows: SystemStatistics) -> None:
-        """Nothing is read yet."""
+        """Keep the arrays; nothing is read yet."""
         self._layers = per_seed(rows)
 
     def __len__(self) -> int:
         return len(self._layers[0])
 
     def __getitem__(self, at: _Positions) -> Float[np.ndarray, "n K"]:
-        several = [one[at] for one in self._layers]
-        return several[0] if len(several) == 1 else np.mean(several, axis=0)
+        of_each_seed = [layer[at] for layer in self._layers]
+        if len(of_each_seed) == 1:
+            # the mean of one would be a copy
+            return of_each_seed[0]
+        return np.mean(of_each_seed, axis=0)
 
 
 def per_seed(rows: SystemStatistics) -> list[StatisticsArray]:
-    """The arrays of the training seeds; one where there are none."""
-    return [rows] if getattr(rows, "ndim", 3) == 2 else list(rows)  # type: ignore
+    """Return the arrays of the training seeds; one where there are none."""
+    # a list of arrays has no `ndim`; an array [seeds, N, K] is split like the list
+    if getattr(rows, "ndim", 3) == 2:
+        return [rows]  # type: ignore[list-item]
+    return list(rows)  # type: ignore[arg-type]
 
 
 def seed_mean(rows: SystemStatistics, at: _Positions = slice(None)) -> Float[np.ndarray, "n K"]:
-    """Every example's statistics, or those at some places; the mean over training seeds."""
+    """Return the statistics of the examples ``at`` some positions, the mean over training seeds."""
     return SeedMean(rows)[at]
 
 
 def row_slices(count: int) -> Iterator[slice]:
-    """All of ``count`` rows, or one part after the other."""
-    size = max(count, 1) if count <= ROWS_AT_ONCE else ROWS_A_PART
-    return (slice(start, min(start + size, count)) for start in range(0, count, size))
+    """Yield slices that cover ``count`` rows: one, or parts of ``ROWS_A_PART`` where there are
+    many.
+    """
+    size = ROWS_A_PART
+    if count <= ROWS_AT_ONCE:
+        # a step of 0 is no range
+        size = max(count, 1)
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
 
 
-def per_example(combine: Combine, statistics: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N C"]:
-    """Every row's own columns."""
+def per_example(combine: Combine, statistics: Statistics) -> Float[np.ndarray, "N C"]:
+    """Return the columns of every row by itself."""
     if is_additive(combine):
+        # each row is a draw of one row: [N, 1, K] -> [N, C]
         return combine(statistics[:, None])
-    return np.stack([combine(row[None]) for row in statistics])
+    columns = [combine(row[None]) for row in statistics]
+    return np.stack(columns)
 
 
 def corpus_value(combine: Combine, rows: SystemStatistics) -> ColumnValues:
-    """The columns of all rows, the mean over training seeds."""
+    """Return the columns of all rows together, of the mean over training seeds.
+
+    Of many rows only sums are held, where ``combine`` is additive.
+    """
     mean = SeedMean(rows)
     if len(mean) <= ROWS_AT_ONCE or not is_additive(combine):
         return combine(mean[:])
-    return combine(np.asarray(sum(mean[part].sum(axis=0) for part in row_slices(len(mean))))[None])
+    total = 0
+    for part in row_slices(len(mean)):
+        total = total + mean[part].sum(axis=0)
+    return combine(np.asarray(total)[None])

@@ -1,6 +1,4 @@
-"""Training seeds: ``softprompt-111-s1``, ``softprompt-111-s2``, … are one row of the table,
-``softprompt-111``.
-"""
+"""Training seeds: ``softprompt-111-s1``, ``softprompt-111-s2``, … are one row of the table."""
 
 from __future__ import annotations
 
@@ -14,32 +12,41 @@ TRAINED_ITEMS = ("adapter", "model")
 
 
 def row_name(system: str) -> str:
-    """The row that a system stands in: its name without the seed."""
+    """Return the row that a ``system`` belongs to: its name without the seed."""
+    # a name that is nothing but a seed stays as it is
     return re.sub(r"(?<=.)-s\d+$", "", system)
 
 
 def seed_groups(systems: Iterable[str]) -> dict[str, list[str]]:
-    """The systems of every row, in order."""
-    found: dict[str, list[str]] = {}
+    """Return the ``systems`` of every row, in their order."""
+    groups: dict[str, list[str]] = {}
     for system in systems:
-        found.setdefault(row_name(system), []).append(system)
-    return found
+        groups.setdefault(row_name(system), []).append(system)
+    return groups
 
 
 def check_seed_groups(signatures: Mapping[str, str]) -> None:
-    """UserError unless the systems of a row are the same in all but what was trained."""
+    """Check that the systems of a row are the same in all but what was trained.
+
+    ``signatures``: the printed signature of each system. Raises UserError where two differ.
+    """
     for row, systems in seed_groups(signatures).items():
         first, *others = systems
+        expected = _without_trained_items(signatures[first])
         for other in others:
-            if (one := _recipe(signatures[first])) != (two := _recipe(signatures[other])):
-                found = f"{one} and {two}"
+            found = _without_trained_items(signatures[other])
+            if found != expected:
                 raise UserError(
                     f"put {first} and {other} into one row {row}",
-                    found,
+                    f"{expected} and {found}",
                     mend="give them other names",
                 )
 
 
-def _recipe(signature: str) -> str:
-    parts = signature.split("|")
-    return "|".join(part for part in parts if part.partition(":")[0] not in TRAINED_ITEMS)
+def _without_trained_items(signature: str) -> str:
+    kept = []
+    for item in signature.split("|"):
+        key, _, _ = item.partition(":")
+        if key not in TRAINED_ITEMS:
+            kept.append(item)
+    return "|".join(kept)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from parabench.contracts import Column, Signature, additive
-from parabench.stats import significance
+from parabench.stats import resampling
 from parabench.stats.arrays import per_example
 from parabench.stats.streaming import streamed_columns, streamed_interval
 
@@ -58,7 +58,7 @@ def test_the_interval_is_the_bootstrap_of_all_rows() -> None:
     error = ROWS.std() / np.sqrt(len(ROWS))  # of a mean; its bootstrap is normal at this size
     assert low[0] == pytest.approx(ROWS.mean() - 1.96 * error, abs=0.2 * error)
     assert high[0] == pytest.approx(ROWS.mean() + 1.96 * error, abs=0.2 * error)
-    whole = significance.interval(Ratio().combine, WHOLE, 1, 2000)
+    whole = resampling.interval(Ratio().combine, WHOLE, 1, 2000)
     assert np.stack([low, high]) == pytest.approx(np.stack(whole), abs=0.2 * error)
     assert (
         streamed_interval(Ratio(), blocks, 1, 50) == streamed_interval(Ratio(), blocks, 1, 50)

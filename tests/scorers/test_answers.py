@@ -12,7 +12,7 @@ import pytest
 
 from parabench import registry
 from parabench.contracts import Example, UserError
-from parabench.stats.significance import interval
+from parabench.stats.resampling import interval
 from tests.support.worlds import SETTING
 
 

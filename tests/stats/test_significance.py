@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from parabench.stats import arrays
+from parabench.stats import arrays, resampling
 from parabench.stats import significance as sig
 from parabench.stats.clusters import ClusterIndex, cluster_rows
 from parabench.stats.undefined import undefined_counts
@@ -47,7 +47,7 @@ def unmarked(rows):
 @pytest.mark.parametrize("clusters", [None, [str(i // 4) for i in range(60)]])
 def test_the_fast_path_equals_the_slow_one(pair, clusters):
     a, b = map(with_ones, pair)
-    for function in (sig.interval, sig.bootstrap):
+    for function in (resampling.interval, resampling.bootstrap):
         fast, slow = (
             function(combine, a, 3, 40, clusters=clusters) for combine in (marked_mean, unmarked)
         )
@@ -61,7 +61,7 @@ def test_the_fast_path_equals_the_slow_one(pair, clusters):
 def test_the_fast_path_equals_the_slow_one_over_training_seeds(pair):
     several = [np.stack([with_ones(one + shift) for shift in (0.0, 0.5, -1.0)]) for one in pair]
     fast, slow = (
-        sig.bootstraps(combine, [*several, with_ones(pair[0])], 3, 40)
+        resampling.bootstraps(combine, [*several, with_ones(pair[0])], 3, 40)
         for combine in (marked_mean, unmarked)
     )
     np.testing.assert_allclose(fast, slow, atol=1e-12)
@@ -78,10 +78,10 @@ def test_all_pairs_at_once_are_the_pairs_one_by_one(pair):
         np.testing.assert_array_equal(
             found, sig.paired_test(marked_mean, systems[a], systems[b], 3, 300, clusters)
         )
-    samples = sig.bootstraps(marked_mean, systems, 3, 40, clusters)
+    samples = resampling.bootstraps(marked_mean, systems, 3, 40, clusters)
     for found, system in zip(samples, systems, strict=True):
         np.testing.assert_allclose(
-            found, sig.bootstrap(marked_mean, system, 3, 40, clusters), atol=1e-12
+            found, resampling.bootstrap(marked_mean, system, 3, 40, clusters), atol=1e-12
         )
 
 
@@ -90,7 +90,7 @@ def test_the_interval_over_seeds_is_that_of_theory():
     1/2, 1/4.
     """
     rows = np.stack([with_ones(np.full((30, 1), value)) for value in (0.0, 1.0)])
-    values, counts = np.unique(sig.bootstrap(marked_mean, rows, 0, 4000), return_counts=True)
+    values, counts = np.unique(resampling.bootstrap(marked_mean, rows, 0, 4000), return_counts=True)
     assert values == pytest.approx([0.0, 0.5, 1.0])
     assert counts / 4000 == pytest.approx([0.25, 0.5, 0.25], abs=0.03)
 
@@ -99,7 +99,7 @@ def test_interval_agrees_with_scipy(pair):
     """scipy.stats.bootstrap, percentile method, is another program with other draws: ends agree to
     sampling error.
     """
-    low, high = sig.interval(marked_mean, with_ones(pair[0]), 0, 10_000)
+    low, high = resampling.interval(marked_mean, with_ones(pair[0]), 0, 10_000)
     for column in range(3):
         outside = scipy.stats.bootstrap(
             (pair[0][:, column],), np.mean, method="percentile", rng=1
@@ -134,7 +134,7 @@ def test_paired_test_by_enumeration():
 def test_equal_systems_are_never_different(pair):
     rows = with_ones(pair[0])
     assert sig.paired_test(marked_mean, rows, rows, 0, 300) == pytest.approx(1.0)
-    value, low, high = sig.difference(marked_mean, rows, rows, 0)
+    value, low, high = resampling.difference(marked_mean, rows, rows, 0)
     assert (value == 0).all()
     assert (low == 0).all()
     assert (high == 0).all()
@@ -143,10 +143,10 @@ def test_equal_systems_are_never_different(pair):
 def test_results_depend_on_the_seed_alone(pair):
     rows = with_ones(pair[0])
     np.testing.assert_array_equal(
-        sig.interval(marked_mean, rows, 5), sig.interval(marked_mean, rows, 5)
+        resampling.interval(marked_mean, rows, 5), resampling.interval(marked_mean, rows, 5)
     )
     assert not np.array_equal(
-        sig.interval(marked_mean, rows, 5), sig.interval(marked_mean, rows, 6)
+        resampling.interval(marked_mean, rows, 5), resampling.interval(marked_mean, rows, 6)
     )
 
 
@@ -171,7 +171,7 @@ def test_coverage_of_the_interval():
     draw = np.random.default_rng(1)
     covered = 0
     for _ in range(1000):
-        low, high = sig.interval(marked_mean, with_ones(draw.normal(size=(80, 1))), 0, 300)
+        low, high = resampling.interval(marked_mean, with_ones(draw.normal(size=(80, 1))), 0, 300)
         covered += low[0] <= 0 <= high[0]
     assert covered / 1000 == pytest.approx(0.95, abs=0.02)
 
@@ -179,7 +179,7 @@ def test_coverage_of_the_interval():
 def test_undefined_columns_stay_undefined():
     rows = np.column_stack([np.zeros(5), np.zeros(5)])
     with np.errstate(invalid="ignore"):
-        low, high = sig.interval(marked_mean, rows, 0, 20)
+        low, high = resampling.interval(marked_mean, rows, 0, 20)
         p = sig.paired_test(marked_mean, rows, rows, 0, 20)
     assert np.isnan([low[0], high[0], p[0]]).all()
 
@@ -210,7 +210,7 @@ def test_minimum_detectable_effect():
     """Standard deviation 20 over 500 examples: 2.80 x 20 / sqrt(500) = 2.51."""
     values = np.random.default_rng(2).normal(size=(500, 1))
     values = 20 * (values - values.mean()) / values.std(ddof=1)
-    found = sig.minimum_detectable(
+    found = resampling.minimum_detectable(
         marked_mean, with_ones(values), with_ones(np.zeros((500, 1))), 0, resamples=4000
     )
     assert found[0] == pytest.approx(2.51, rel=0.05)
@@ -247,7 +247,7 @@ def test_parts_of_many_rows_add_up_to_the_whole(parted, clusters):
 @pytest.mark.parametrize("clusters", [None, CLUSTERED])
 def test_draws_over_parts_are_a_bootstrap_of_all(parted, clusters):
     values = np.random.default_rng(1).normal(size=(400, 1)) + CLUSTERED[:, None] % 7
-    draws = sig.bootstrap(marked_mean, with_ones(values), 0, 6000, clusters)[:, 0]
+    draws = resampling.bootstrap(marked_mean, with_ones(values), 0, 6000, clusters)[:, 0]
     members = cluster_rows(400, clusters)
     sums = np.array([[values[some].sum(), len(some)] for some in members])
     deviations = sums[:, 0] - values.mean() * sums[:, 1]  # the delta method for a ratio of sums
@@ -258,9 +258,9 @@ def test_draws_over_parts_are_a_bootstrap_of_all(parted, clusters):
 
 def test_every_draw_over_parts_has_as_many_rows_as_there_are():
     blocks = [np.ones((1, size, 1)) for size in (7, 1, 30, 12)]
-    assert (sig.resampled(blocks, 50, np.random.default_rng(0), 300) == 50).all()
+    assert (resampling.resampled(blocks, 50, np.random.default_rng(0), 300) == 50).all()
     numbered = [np.eye(50)[None, start:end] for start, end in ((0, 7), (7, 8), (8, 38), (38, 50))]
-    times = sig.resampled(numbered, 50, np.random.default_rng(0), 4000)[:, 0]
+    times = resampling.resampled(numbered, 50, np.random.default_rng(0), 4000)[:, 0]
     np.testing.assert_allclose(
         times.mean(axis=0), 1, atol=0.08
     )  # each row once on average, 5 standard errors

@@ -41,7 +41,8 @@ class Faulty:
     def measure(self, examples, texts):
         rows = zip(examples, texts, strict=True)
         return np.array(
-            [[self.wrong if example.id in self.where else len(text)] for example, text in rows]
+            [[self.wrong if example.id in self.where else len(text)] for example, text in rows],
+            dtype=float,
         )
 
     def combine(self, statistics):
