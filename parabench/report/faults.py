@@ -28,9 +28,10 @@ _REPEATED_WORDS = 4
 _MIN_LENGTH = 0.75
 """A text that dropped a clause has less than this share of its source's words."""
 _COMMENT = re.compile(
-    r"\W*(?:sure|certainly|of course|here (?:is|are)|i(?:'m| am) sorry|as an ai"
+    r"\W*(?:(?:sure|certainly|of course)[,!.:]|here (?:is|are) [^.]*:|i(?:'m| am) sorry\b|as an ai\b"
     r"|(?:paraphrased?|rewritten|rephrased|output|answer)(?: (?:version|sentence|text))?\s*:"
-    r"|(?:the|this) (?:sentence|text|passage|author|speaker) (?:is|says|means|states|describes))\b",
+    r"|(?:the|this) (?:sentence|text|passage|author|speaker)"
+    r" (?:is|says|means|states|describes)\b)",
     re.IGNORECASE,
 )
 

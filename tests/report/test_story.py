@@ -17,6 +17,7 @@ from tests.support.boards import cells, small
 from tests.support.pages import page
 
 LONG = "When the rain stopped last night, the old farmer walked home with his dog."
+SOUND = "When the rain was over last night, an old farmer walked home with his dog."
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ LONG = "When the rain stopped last night, the old farmer walked home with his do
         ),
         (
             faults.comments_on_sentence,
-            "Here is the farmer.",
+            "A farmer is here.",
             "The sentence says that a farmer is here.",
             "Here is a man with a farm.",
         ),
@@ -93,8 +94,8 @@ def _written(texts: list[list[str]], **changes) -> PageData:
 
 def test_faults_are_counted_over_texts_most_frequent_first():
     copied = [[f"{LONG[:-1]} {place}."] for place in range(3)]
-    repeated = [["he ran home fast and he ran home fast today"]]
-    data = _written([*copied, *repeated, ["A farmer was going home with a dog after some rain."]])
+    repeated = [[f"{SOUND} He walked home with his dog."]]
+    data = _written([*copied, *repeated, [SOUND]])
     (one,) = system_faults(data)
     assert one.sentence == "copies the source in 60 % of 5 texts, repeats itself in 20 %"
     assert [example.fault for example in one.examples] == ["copies the source", "repeats itself"]
@@ -102,11 +103,11 @@ def test_faults_are_counted_over_texts_most_frequent_first():
 
 
 def test_cut_and_missing_answers_and_several_texts_count():
-    data = _written([["A farmer went", "A man went home."], []], cut={"one": {0}})
+    data = _written([[SOUND, SOUND], []], cut={"one": {0}})
     (one,) = system_faults(data)
     assert one.sentence == "is cut off by the length limit in 50 % of 2 texts"
     assert system_faults(_written([[], []]))[0].sentence == "has no texts here"
-    sound = _written([["A farmer was going home with a dog, after some rain."]])
+    sound = _written([[SOUND]])
     assert system_faults(sound)[0].sentence == "none of these faults was found in 1 texts"
 
 
@@ -137,11 +138,11 @@ def test_a_copy_is_never_the_best():
 
 
 def test_disputed_are_ranked_apart_by_two_valid_columns():
-    values = {"ibleu": [1.0, 2.0, 3.0, 4.0], "rouge1-p": [4.0, 2.5, 2.0, 3.0], "bleu": [9, 1, 1, 1]}
+    values = {"ibleu": [1.0, 2.0, 3.0, 4.0], "self-bleu": [1, 3, 3, 2], "bleu": [9, 1, 1, 1]}
     (first, _) = _picked(values).kinds["disputed"][1]
     # bleu does not rank on this board, so it has no say.
     assert first.id == "e0"
-    assert first.why == "better than 100 % of its texts by rouge1-p, than 25 % by ibleu"
+    assert first.why == "better than 100 % of its texts by self-bleu, than 25 % by ibleu"
     assert "disputed" not in _picked({"ibleu": [1.0, 2.0, 3.0, 4.0]}).kinds
 
 
