@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 from parabench.contracts import UserError
@@ -139,10 +140,16 @@ def _named(
 
 
 def _json_number(value: Any) -> float:
-    """A JSON number; NaN for anything else, a number in quotes and a truth value included."""
-    # a bool is an int to Python
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else NO_SCORE
+    """A number of a record; NaN for anything else, one in quotes and a truth value included."""
+    # a bool is an int to Python; Parquet has decimals
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return NO_SCORE
+    try:
+        number = float(value)
+    # whole numbers have no bound in JSON
+    except OverflowError:
+        return NO_SCORE
+    return number if math.isfinite(number) else NO_SCORE
 
 
 def _json_records(path: str, skipped: SkipCounts) -> Iterator[tuple[int, Any]]:

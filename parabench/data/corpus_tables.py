@@ -20,6 +20,7 @@ NO_SCORE = float("nan")
 """The score of a row that should have one and whose value is no number."""
 HEADER_LINE = "a header, whose names tell the columns"
 """Why the first line of a corpus is left out."""
+_HEADER_AGAIN = "the header again, as where files were joined"
 _QUOTED_TAB = "a cell in quotes that holds a tab"
 
 
@@ -73,12 +74,18 @@ def tsv_corpus(
     """
     lines = sound_lines(path, skipped)
     places = _Places(0, 1)
+    header: list[str] | None = None
     if columns.source or columns.target or columns.score:
-        _, header = next(lines, (1, ""))
-        places = _named_places(path, header.split("\t"), columns)
+        _, first_line = next(lines, (1, ""))
+        header = first_line.split("\t")
+        places = _named_places(path, header, columns)
     for number, line in lines:
         cells = line.split("\t")
+        if cells == header:
+            skipped.count(_HEADER_AGAIN, number)
+            continue
         if number == 1 and looks_like_header(cells, "pairs"):
+            header = cells
             places = _assumed_places(path, cells)
             skipped.count(HEADER_LINE, number)
             continue
@@ -164,10 +171,15 @@ def csv_corpus(
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
         header = next(reader, [])
+        if len(header) == 1 and not columns.delimiter:
+            _check_delimiter(path, header[0])
         places = _named_places(path, header, columns)
         for cells in reader:
             if len(cells) != len(header):
                 skipped.count("another number of columns than the header", reader.line_num)
+                continue
+            if cells == header:
+                skipped.count(_HEADER_AGAIN, reader.line_num)
                 continue
             yield _row_of_cells(reader.line_num, cells, places)
     except csv.Error as error:
@@ -178,6 +190,15 @@ def csv_corpus(
             found,
             mend="correct that line",
         ) from None
+
+
+def _check_delimiter(path: str, name: str) -> None:
+    """Raise UserError where a header's only name seems to be several, separated by another mark."""
+    for mark, option in ((";", "semicolon"), ("\t", "tab"), ("|", "pipe")):
+        if mark in name:
+            found = f"one column, {name[:80]!r}, where cells are separated by commas"
+            mend = f"csv:{path}?source=COLUMN&target=COLUMN&delimiter={option}"
+            raise UserError(f"read {path}", found, mend=mend)
 
 
 DELIMITERS = {

@@ -1,7 +1,8 @@
 """Which column of a user's file holds what, read from its header or its keys.
 
-A name that is known decides, whatever its case. A first line that looks like a header and whose
-names are not known is refused: taken for a sentence, it would be scored as one.
+A name that is known decides, whatever its case and the marks between its words. A first line that
+looks like a header and whose names are not known is refused: taken for a sentence, it would be
+scored as one.
 """
 
 from __future__ import annotations
@@ -18,13 +19,30 @@ Role = Literal["source", "prediction", "reference", "id", "cluster", "index"]
 
 _ROLES: Mapping[Role, tuple[str, ...]] = {
     "source": ("source", "src", "input", "sentence", "original", "sentence1", "question1"),
-    "prediction": ("prediction", "pred", "hypothesis", "hyp", "generated", "generation"),
+    "prediction": (
+        "prediction",
+        "pred",
+        "hypothesis",
+        "hyp",
+        "generated",
+        "generation",
+        "generated_text",
+        "candidate",
+    ),
     "reference": ("reference", "references", "ref", "refs", "target", "gold"),
     "id": ("id",),
     "cluster": ("cluster",),
-    "index": ("", "index", "unnamed: 0"),
+    "index": ("", "index", "unnamed: 0", "level_0"),
 }
 """Names by role; ``index`` is the row number that pandas writes, which is not read."""
+
+_COLUMN_WORDS = """
+    answer candidate cluster col column complex data duplicate en english gold hyp hypothesis id
+    index input is label normal orig original output paraphrase paraphrased pred prediction quality
+    query question ref reference rewrite rewritten row score sent sentence similarity simple
+    simplified source src system target text tgt trg
+""".split()  # noqa: SIM905 - a list of words, a line each, would be longer than the file
+"""Words of which the names of columns are made; a row of sentences is hardly made of them alone."""
 
 _OF_KIND: Mapping[FileKind, Mapping[str, Role]] = {
     "test set": dict.fromkeys(("paraphrase", "paraphrases", "sentence2", "question2"), "reference"),
@@ -33,7 +51,7 @@ _OF_KIND: Mapping[FileKind, Mapping[str, Role]] = {
 }
 """Names that mean one thing in one kind of file and another in the next."""
 
-_NUMBERED = re.compile(r"(reference|ref|target|paraphrase)s?[ _.-]?(\d+)")
+_NUMBERED = re.compile(r"(reference|ref|target|paraphrase)s?(\d+)")
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z]*(?:[_-]?[A-Za-z0-9]+)*")
 _SINGLE: tuple[Role, ...] = ("source", "prediction", "id", "cluster")
 """Roles that one column of a file may have at most."""
@@ -91,22 +109,28 @@ def role_of(name: str, kind: FileKind) -> Role | None:
         is_prediction = of_this_kind.get(numbered[1]) == "prediction"
         return "prediction" if is_prediction else "reference"
     for role, names in _ROLES.items():
-        if plain in names:
+        if plain in map(_plain_name, names):
             return role
     return None
 
 
 def _plain_name(name: str) -> str:
-    """A name without the quotes that a table's writer may put around it, whatever its case."""
-    return name.strip().strip('"').casefold()
+    """A name as it is compared: ``Sentence 1`` and ``sentence_1`` are ``sentence1``.
+
+    Quotes that a table's writer may put around it do not count.
+    """
+    return re.sub(r"[\s_.:-]+", "", name.strip().strip('"')).casefold()
 
 
 def looks_like_header(cells: Sequence[str], kind: FileKind) -> bool:
     """Whether the first line of a table names its columns rather than being a row of it.
 
     It does where two names are known, or the first of them is that of the source or of the
-    prediction; and where all cells are single words of which one is an identifier
-    (``sentence_a``, ``text2``).
+    prediction; where all cells are single words of which one is an identifier (``sentence_a``,
+    ``text2``); and where every cell is made of words that name columns (``English``, ``Simple
+    English``).
+
+    ``cells``: those of the first line. ``kind``: of the file.
     """
     # the first column of pandas, of row numbers, has an empty name or "index"
     roles = [role_of(cell, kind) for cell in cells]
@@ -115,10 +139,29 @@ def looks_like_header(cells: Sequence[str], kind: FileKind) -> bool:
     first = roles[0] if roles else None
     if len(known) >= 2 or first in ("source", "prediction"):
         return True
+    if len(cells) > 1 and all(_is_made_of_column_words(cell) for cell in cells):
+        return True
+    # one name that is known, and a slip of the pen in each of the others
+    if known and all(role_of(cell, kind) or _nearest_name(cell, kind) for cell in cells):
+        return True
     words = [cell.strip().strip('"') for cell in cells]
     are_names = len(words) > 1 and all(_IDENTIFIER.fullmatch(word) for word in words)
     # two words alone may be two short sentences: an underscore or a number makes them names
     return are_names and any(re.search(r"_|[a-z]{2}\d+$", word) for word in words)
+
+
+def _is_made_of_column_words(cell: str) -> bool:
+    words = re.findall(r"[^\W\d_]+", cell.casefold())
+    # "references" as well as "reference"
+    return bool(words) and all(
+        word in _COLUMN_WORDS or word.removesuffix("s") in _COLUMN_WORDS for word in words
+    )
+
+
+def _nearest_name(name: str, kind: FileKind) -> str | None:
+    """The known name that another one was probably meant to be."""
+    near = difflib.get_close_matches(name.casefold(), known_names(kind), 1, cutoff=0.8)
+    return near[0] if near else None
 
 
 def read_header(names: Sequence[str], kind: FileKind) -> Header:
@@ -138,14 +181,9 @@ def read_header(names: Sequence[str], kind: FileKind) -> Header:
     choices = known_names(kind)
     for name in unread:
         # a slip of the pen: not read, the column would be missed without a word
-        near = difflib.get_close_matches(
-            name.casefold(),
-            choices,
-            1,
-            cutoff=0.8,
-        )
+        near = _nearest_name(name, kind)
         if near:
-            raise UnclearHeaderError(f"the name {name!r}; did you mean {near[0]!r}?", choices)
+            raise UnclearHeaderError(f"the name {name!r}; did you mean {near!r}?", choices)
     for role in _SINGLE:
         if len(places[role]) > 1:
             several = " and ".join(repr(names[at]) for at in places[role])

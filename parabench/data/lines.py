@@ -18,8 +18,16 @@ from parabench.data.text_files import LONGEST_LINE, raw_lines
 
 LONGEST_TEXT = 4096
 """Characters of a source, reference or prediction."""
+_SHOWN = 80
+"""Characters of a faulty value that a message shows."""
 
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_MARKS = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+"""Byte order marks of other encodings; the longer ones first, as one begins like a shorter."""
 
 
 class _LineError(ValueError):
@@ -29,23 +37,49 @@ class _LineError(ValueError):
         super().__init__(reason + place)
         self.reason = reason
 
+    @property
+    def is_encoding(self) -> bool:
+        """Whether its bytes are no UTF-8."""
+        return self.reason == _NOT_UTF8
 
-def read_lines(path: Path, longest: int = LONGEST_LINE) -> Iterator[tuple[int, str]]:
-    """Numbered lines without their line ends; a blank line is a line.
 
-    ``longest``: bytes that a line may have.
+_NOT_UTF8 = "not UTF-8"
+
+
+def read_lines(
+    path: Path,
+    longest: int = LONGEST_LINE,
+    cuts: bool = False,
+) -> Iterator[tuple[int, str]]:
+    """Numbered lines of the file at ``path`` without their line ends; a blank line is a line.
+
+    ``longest``: bytes that a line may have. ``cuts``: whether a longer one is cut there and read,
+    instead of refused.
 
     Raises UserError with the line's number where one is too long, no UTF-8 or holds a NUL.
     """
     for number, raw in enumerate(raw_lines(str(path), longest), 1):
+        if cuts and len(raw) > longest:
+            raw = _whole_characters(raw[:longest])
         try:
-            yield number, decode_line(str(path), raw, number, longest)
+            line = decode_line(str(path), raw, number, longest)
         except _LineError as fault:
-            raise bad_line(
-                path,
-                number,
-                str(fault),
-            ) from None
+            raise bad_line(path, number, str(fault), encoding_mend(path, fault)) from None
+        if number == 1:
+            check_line_ends(path, line)
+        yield number, line
+
+
+def _whole_characters(raw: bytes) -> bytes:
+    """The bytes without those at the end that are only the beginning of a character."""
+    for missing in range(1, min(4, len(raw)) + 1):
+        byte = raw[-missing]
+        # UTF-8: the first byte of a character of several is 11xxxxxx, the others are 10xxxxxx
+        if byte >= 0b1100_0000:
+            return raw[:-missing]
+        if byte < 0b1000_0000:
+            break
+    return raw
 
 
 def sound_lines(path: str, skipped: SkipCounts) -> Iterator[tuple[int, str]]:
@@ -76,38 +110,92 @@ def decode_line(
     ``path``: what errors name. ``raw``: the line with its end. ``number``: the line's, from 1.
     ``longest``: bytes that it may have.
 
-    Raises ValueError where the line is faulty, and UserError where the whole file is UTF-16.
+    Raises ValueError where the line is faulty, and UserError where the whole file is UTF-16 or
+    UTF-32.
     """
-    if number == 1 and _is_utf16(raw):
-        converted = f"utf8-{Path(path).name}"
-        mend = f"iconv -f UTF-16 -t UTF-8 {shlex.quote(path)} > {shlex.quote(converted)}"
-        raise UserError(
-            f"read {path}",
-            "it is written in UTF-16, not in UTF-8",
-            mend=mend,
-        )
+    encoding = _other_encoding(raw) if number == 1 else None
+    if encoding is not None:
+        found = f"it is written in {encoding[:6]}, not in UTF-8"
+        raise UserError(f"read {path}", found, mend=_conversion(path, encoding))
     if len(raw) > longest:
         raise _LineError(f"longer than {longest} bytes")
     try:
         line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
-        raise _LineError("not UTF-8", f" at byte {error.start + 1}") from None
+        raise _LineError(_NOT_UTF8, f" at byte {error.start + 1}") from None
     # NUL is valid UTF-8 and no part of a text: C libraries would end the line there
     if "\0" in line:
         raise _LineError("a NUL character")
     return line.removesuffix("\n").removesuffix("\r")
 
 
-def _is_utf16(raw: bytes) -> bool:
-    """Whether the first line begins with UTF-16's mark, or every other byte of it is NUL."""
-    if raw.startswith(_UTF16_MARKS):
+def _other_encoding(raw: bytes) -> str | None:
+    """UTF-16 or UTF-32, by the mark that the first line begins with, or by its bytes."""
+    for mark, name in _MARKS.items():
+        if raw.startswith(mark):
+            return name
+    # every space, tab and line end of UTF-16 has a NUL byte, on one side of it; no UTF-8 text has
+    if len(raw) < 8 or b"\0" not in raw:
+        return None
+    even, odd = raw[0::2], raw[1::2]
+    # little-endian text ends within a character: the line feed is the first of its two bytes
+    whole = raw[: len(raw) // 2 * 2]
+    for name, high, low in (("UTF-16BE", even, odd), ("UTF-16LE", odd, even)):
+        if 0 not in low and _is_utf16_text(whole, name, high):
+            return name
+    return None
+
+
+def _is_utf16_text(raw: bytes, name: str, high_bytes: bytes) -> bool:
+    """Whether bytes are text in UTF-16 and could not be UTF-8 with a NUL too many."""
+    try:
+        text = raw.decode(name)
+    except UnicodeDecodeError:
+        return False
+    if not text.replace("\t", " ").rstrip("\r\n").isprintable():
+        return False
+    # the high bytes of alphabets are control characters, as 4 is for Cyrillic and 0 for Latin;
+    # those of Chinese are letters, but its low bytes make no UTF-8
+    controls = sum(byte < 32 for byte in high_bytes)
+    return controls > 0.8 * len(high_bytes) or _is_no_utf8(raw)
+
+
+def _is_no_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
         return True
-    # of Latin text in UTF-16 one half of the bytes is NUL and the other is not; which half depends
-    # on the byte order
-    shares = []
-    for half in (raw[0::2], raw[1::2]):
-        shares.append(half.count(0) / max(1, len(half)))
-    return len(raw) >= 8 and max(shares) > 0.8 and min(shares) < 0.2
+    return False
+
+
+def _conversion(path: str, encoding: str) -> str:
+    """A command that writes the file anew in UTF-8."""
+    converted = f"utf8-{Path(path).name}"
+    return f"iconv -f {encoding} -t UTF-8 {shlex.quote(path)} > {shlex.quote(converted)}"
+
+
+def encoding_mend(path: Path, fault: ValueError) -> str:
+    """The cure for a line that is no UTF-8; empty for a fault of another kind.
+
+    What is neither UTF-8 nor UTF-16 is most often what Excel writes as plain CSV.
+    """
+    if not isinstance(fault, _LineError) or not fault.is_encoding:
+        return ""
+    command = _conversion(str(path), "WINDOWS-1252")
+    return f"save it as UTF-8; or if it was written on Windows: {command}"
+
+
+def check_line_ends(path: Path, first_line: str) -> None:
+    """Raise UserError where the first line holds carriage returns: the line ends of old Macs.
+
+    Read as one line, the whole file would be one row.
+    """
+    if "\r" not in first_line.strip("\r"):
+        return
+    converted = shlex.quote(f"lines-{path.name}")
+    mend = f"tr '\\r' '\\n' < {shlex.quote(str(path))} > {converted}"
+    found = "a carriage return within it, as where lines end in carriage returns alone"
+    raise bad_line(path, 1, found, mend)
 
 
 def bad_line(
@@ -146,7 +234,7 @@ def check_text(
         raise bad_line(
             path,
             number,
-            f"{text!r} where a text is needed",
+            f"{_shortened(text)} where a text is needed",
         )
     if not empty and not text.strip():
         raise bad_line(path, number, "an empty text")
@@ -156,6 +244,12 @@ def check_text(
     if has_half_surrogate(text):
         raise bad_line(path, number, "half a surrogate pair, which is no character")
     return text
+
+
+def _shortened(value: object) -> str:
+    """A value as it is shown in a message: a whole table may be in the place of a text."""
+    shown = repr(value)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
 
 
 def has_half_surrogate(text: str) -> bool:

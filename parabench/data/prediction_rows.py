@@ -14,7 +14,7 @@ from parabench.data.test_sets import row_id
 from parabench.data.text_files import unpacked_suffix
 from parabench.data.user_tables import JSON_SUFFIXES, UserRow, read_user_rows
 
-LONGEST_PREDICTION_LINE = 4 * 2**20
+LONGEST_PREDICTION_LINE = 32 * 2**20
 """Bytes of a line of predictions: one output that never ended must not cost the file."""
 
 
@@ -83,7 +83,12 @@ def predictions_by_id(
     """
     wanted = {example.id for example in examples}
     given = dict[str, Prediction]()
-    rows = list(read_user_rows(path, "predictions", notice, LONGEST_PREDICTION_LINE))
+    rows = []
+    for row in read_user_rows(path, "predictions", notice, LONGEST_PREDICTION_LINE):
+        text = row.prediction
+        # all rows are held here, and many outputs may not have ended
+        kept = text[: LONGEST_TEXT + 1] if isinstance(text, str) else text
+        rows.append(row._replace(prediction=kept))
     if rows and all(row.identifier is None for row in rows):
         return _rows_in_order(path, rows, examples)
     for row in rows:
@@ -138,7 +143,10 @@ def predictions_in_order(
 
     Raises UserError where there are not as many lines as examples.
     """
-    lines = list(read_lines(path, LONGEST_PREDICTION_LINE))
+    lines = []
+    for number, line in read_lines(path, LONGEST_PREDICTION_LINE, cuts=True):
+        # of an output that never ended no more is kept than tells that it is too long
+        lines.append((number, line[: LONGEST_TEXT + 1]))
     if not lines:
         return Predictions()
     _, first_line = lines[0]

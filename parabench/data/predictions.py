@@ -55,12 +55,28 @@ def read_predictions(
             "the file is empty",
             mend=_forms(),
         )
+    _tell_of_empty(path, found.texts, notice)
     if found.cut:
         notice(
             f"{path.name}: {len(found.cut)} outputs are longer than {LONGEST_TEXT} characters; "
             "they are cut there and counted as cut off"
         )
     return found
+
+
+_NOT_AVAILABLE = {"nan", "none", "null", "n/a", "<na>"}
+"""What programs write where there is no text."""
+
+
+def _tell_of_empty(path: Path, texts: Sequence[str], notice: Notice) -> None:
+    """Say how many outputs are blank or may be missing; they are scored as they stand."""
+    blank = sum(not text.strip() for text in texts)
+    if blank:
+        notice(f"{path.name}: empty outputs, which are scored as such: {blank}")
+    missing = [text for text in texts if text.strip().casefold() in _NOT_AVAILABLE]
+    if missing:
+        what = f"outputs such as {missing[0]!r}, which may be missing and are scored as texts"
+        notice(f"{path.name}: {what}: {len(missing)}")
 
 
 def _forms() -> str:
@@ -116,6 +132,11 @@ def _example(path: Path, row: UserRow) -> Example:
             f"needs {needed}, or add --data",
             mend,
         )
+    if not row.references and row.unread:
+        # references that nobody has recognised, or a test set beside the file
+        found = f"no references; not read: {', '.join(map(repr, row.unread))}"
+        mend = "name their columns reference_1, reference_2, …, or name the test set: --data FILE"
+        raise bad_line(path, row.line, found, mend)
     source = check_text(path, row.line, row.source)
     references = tuple(check_text(path, row.line, text) for text in row.references or ())
     return Example(row_id(path, row), source, references)

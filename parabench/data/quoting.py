@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from parabench.data.lines import bad_line, decode_line
+from parabench.data.lines import bad_line, check_line_ends, decode_line, encoding_mend
 from parabench.data.text_files import raw_lines
 
 
@@ -24,7 +24,12 @@ def csv_lines(path: Path, longest: int) -> Iterator[str]:
         try:
             line = decode_line(str(path), raw, number, longest)
         except ValueError as fault:
+            mend = encoding_mend(path, fault)
+            if mend:
+                raise bad_line(path, number, str(fault), mend) from None
             raise csv.Error(str(fault)) from None
+        if number == 1:
+            check_line_ends(path, line)
         # a quoted field keeps the line ends that the file has
         endings = (end for end in (b"\r\n", b"\n", b"\r") if raw.endswith(end))
         ending = next(endings, b"")
@@ -77,3 +82,22 @@ def has_quoted_tab(cells: Sequence[str]) -> bool:
             return True
         is_open = is_open or (is_odd and cell.startswith('"'))
     return False
+
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+"""What programs put between the cells of a file whose name ends in .csv."""
+
+
+def delimiter_of_header(line: str, is_header: Callable[[Sequence[str]], bool]) -> str:
+    """What separates the cells of a header: a comma, unless only another mark makes it one.
+
+    ``line``: the first of a CSV file. ``is_header``: whether cells are names of columns.
+    """
+    for delimiter in SEPARATORS:
+        try:
+            cells = next(csv.reader([line], delimiter=delimiter, strict=True), [])
+        except csv.Error:
+            continue
+        if is_header(cells):
+            return delimiter
+    return ","

@@ -149,6 +149,8 @@ def _options(
     delimiter_of(columns.delimiter)  # raises before a file is opened
     if math.isnan(filters.min_score) or math.isnan(filters.max_score):
         raise _error(text, "a bound of the score that is no number")
+    if filters.min_score > filters.max_score:
+        raise _error(text, "a min_score above the max_score: no row could pass")
     if filters.bounds_score and form not in _OWN_SCORES and not columns.score:
         raise _error(text, "a bound of the score, and no column of scores: add score=COLUMN")
     return columns, filters

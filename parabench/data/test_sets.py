@@ -80,6 +80,11 @@ def example_of_row(path: Path, row: UserRow) -> Example:
     if row.references == () and unpacked_suffix(path) not in JSON_SUFFIXES:
         found = "1 column, where source TAB reference (TAB reference …) is needed"
         raise bad_line(path, row.line, found)
+    if not row.references and row.unread:
+        # a test set without references may be one whose references nobody has recognised
+        found = f"no references; not read: {', '.join(map(repr, row.unread))}"
+        mend = "name their columns reference_1, reference_2, …, or remove the others"
+        raise bad_line(path, row.line, found, mend)
     source = check_text(path, row.line, row.source)
     references = []
     for text in row.references or ():

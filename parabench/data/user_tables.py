@@ -7,7 +7,9 @@ What was assumed of columns is told by ``notice``; what is unclear is refused wi
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +23,13 @@ from parabench.data.headers import (
 )
 from parabench.data.lines import bad_line, json_record, read_lines
 from parabench.data.parquet import parquet_records
-from parabench.data.quoting import check_quotes, csv_lines, unquoted
+from parabench.data.quoting import (
+    SEPARATORS,
+    check_quotes,
+    csv_lines,
+    delimiter_of_header,
+    unquoted,
+)
 from parabench.data.text_files import LONGEST_LINE, unpacked_suffix
 
 JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
@@ -32,6 +40,7 @@ class UserRow(NamedTuple):
 
     ``line``: where the row ends in the file, for messages. ``number``: the row's own, from 1.
     ``references``: None where the file has no column for them, empty where this row has none.
+    ``unread``: names of the columns that nothing is read from.
     """
 
     line: int
@@ -41,6 +50,7 @@ class UserRow(NamedTuple):
     references: tuple[Any, ...] | None = None
     identifier: Any = None
     cluster: Any = None
+    unread: tuple[str, ...] = ()
 
 
 def read_user_rows(
@@ -90,16 +100,16 @@ def rows_of_records(
     """
     # records of one form share their names, so that few headers are read
     headers: dict[tuple[str, ...], Header] = {}
-    told = False
     for number, record in records:
         if not isinstance(record, dict):
             raise bad_line(path, number, "not an object with named values")
         names = tuple(record)
         if names not in headers:
             headers[names] = _record_header(path, number, names, kind)
-        if not told and set(names) - _PLAIN_NAMES:
-            notice(f"{path.name}: {headers[names].told}")
-            told = True
+            # said of the first records of each form, so that a ragged file does not fill the screen
+            is_plain = set(names) <= _PLAIN_NAMES
+            if not is_plain and len(headers) <= _FORMS_TOLD:
+                notice(f"{path.name}: line {number}: {headers[names].told}")
         several = record.get("references")
         if several is not None and not isinstance(several, list):
             form = 'needs "source": text and "references": [text, …]'
@@ -122,6 +132,7 @@ def _record_header(
             f"read {path}",
             found,
             error.choices,
+            f"rename the keys of {path.name}, or remove those that it does not need",
         ) from None
 
 
@@ -130,6 +141,8 @@ _RECORDS: dict[FileKind, str] = {
     "predictions": '"id" and "prediction", or "source", "prediction" and "references"',
     "pairs": '"source" and "target"',
 }
+_FORMS_TOLD = 3
+"""Different forms of records of which it is told what was assumed."""
 _PLAIN_NAMES = {"id", "source", "prediction", "references", "cluster"}
 """Names that the documentation gives: where a file has no others, there is nothing to tell."""
 
@@ -173,6 +186,7 @@ def _row(
         references=references,
         identifier=value(header.identifier),
         cluster=value(header.cluster),
+        unread=tuple(name for name in header.unread if name.strip()),
     )
 
 
@@ -194,7 +208,11 @@ def _from_csv(
     longest: int,
 ) -> Iterator[UserRow]:
     """Rows of a CSV file by its header; quoted as RFC 4180 says, so that a field may hold lines."""
-    reader = csv.reader(csv_lines(path, longest), strict=True)
+    lines = csv_lines(path, longest)
+    first_line = next(lines, "")
+    # Excel writes semicolons where the comma is in numbers
+    delimiter = delimiter_of_header(first_line, lambda cells: looks_like_header(cells, kind))
+    reader = csv.reader(chain([first_line], lines), delimiter=delimiter, strict=True)
     # the reader's own limit of 128 KiB holds for the whole process; lines are bounded already
     csv.field_size_limit(max(csv.field_size_limit(), longest))
     try:
@@ -205,15 +223,12 @@ def _from_csv(
             raise bad_line(path, 1, found, mend)
         header = _header(path, 1, names, kind) if names else None
         if header:
-            notice(f"{path.name}: {header.told}")
+            separated = "" if delimiter == "," else f"cells between {SEPARATORS[delimiter]}; "
+            notice(f"{path.name}: {separated}{header.told}")
         for number, cells in enumerate(reader, 1):
             yield _cells_row(path, reader.line_num, number, header, cells)
     except csv.Error as error:
-        raise bad_line(
-            path,
-            reader.line_num + 1,
-            str(error),
-        ) from None
+        raise bad_line(path, reader.line_num + 1, str(error)) from None
 
 
 def _cells_row(
@@ -225,16 +240,33 @@ def _cells_row(
 ) -> UserRow:
     """A row by its cells; raises UserError where they are not as many as the header's names."""
     if header is not None and len(cells) == len(header.names):
+        if tuple(cells) == header.names:
+            mend = f"delete line {line} of {path.name}"
+            raise bad_line(path, line, "the header again, as where files were joined", mend)
+        for at in header.references:
+            _check_no_list(path, line, cells[at])
         return _row(line, number, header, cells)
     # the csv module reads a blank line as a row without cells
     if not cells:
-        raise bad_line(path, line, "it is blank")
+        mend = f"delete the blank lines of {path.name}"
+        raise bad_line(path, line, "it is blank", mend)
     width = len(header.names) if header else 0
     raise bad_line(
         path,
         line,
         f"{len(cells)} columns instead of the header's {width}",
     )
+
+
+# what pandas writes of a column of lists, or of arrays
+_LIST = re.compile(r"\s*\[\s*(['\"]).*\1\s*\]\s*", re.DOTALL)
+
+
+def _check_no_list(path: Path, line: int, cell: str) -> None:
+    """Raise UserError where a reference is a list that was written as a text."""
+    if _LIST.fullmatch(cell):
+        mend = "write JSONL: frame.to_json(path, orient='records', lines=True, force_ascii=False)"
+        raise bad_line(path, line, "a list in the place of a reference", mend)
 
 
 def _from_tsv(

@@ -4,8 +4,10 @@ line.
 
 from __future__ import annotations
 
+import csv
 import gzip
 import zipfile
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow
@@ -222,3 +224,146 @@ def test_the_samples_native_files_read_without_a_bad_row() -> None:
     assert tally.reasons["no paraphrase"] == 142  # counted with awk: fields 3 and up empty
     (paranmt,) = parse_corpora(f"paranmt:{SAMPLES}/paranmt-5m-native-sample/validation-set-10.txt")
     assert len(list(numbered_pairs(paranmt, SkipCounts(), 0))) == 10
+
+
+@pytest.mark.parametrize(
+    "score", ["(0,6)", "", "N/A", "nan", "NaN", "inf", "-inf", "1e999", "0,7", "1_0", "½", "0.7%"]
+)
+def test_a_cell_that_is_no_number_does_not_pass(tmp_path: Path, score: str) -> None:
+    for form, name in (("tsv", "a.tsv"), ("csv", "a.csv")):
+        path = tmp_path / name
+        rows = [["source", "target", "score"], ["It rained.", "Rain fell.", score]]
+        rows += [["He slept.", "A man was asleep.", "0.9"], ["She left.", "He came.", "0.1"]]
+        with path.open("w", newline="") as file:
+            csv.writer(file, delimiter="\t" if form == "tsv" else ",").writerows(rows)
+        spec = parse_corpora(f"{form}:{path}?source=source&target=target&score=score&min_score=0.5")
+        skipped = SkipCounts()
+        found = [pair for _, pair in numbered_pairs(spec[0], skipped, 0)]
+        assert found == [("He slept.", "A man was asleep.")]
+        reasons = {"a score that is no number": 1, "outside the score range": 1}
+        assert skipped.reasons == reasons
+
+
+@pytest.mark.parametrize(
+    "score",
+    ['"0"', '"0.9"', "null", "true", "NaN", "Infinity", "1e999", "[0.9]", "1" + "0" * 400, '""'],
+)
+def test_a_json_value_that_is_no_number_does_not_pass(tmp_path: Path, score: str) -> None:
+    path = tmp_path / "a.jsonl"
+    lines = [
+        f'{{"source": "It rained.", "target": "Rain fell.", "score": {score}}}',
+        '{"source": "He slept.", "target": "A man was asleep.", "score": 0.9}',
+        '{"source": "She left.", "target": "A woman went away."}',
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    (spec,) = parse_corpora(f"jsonl:{path}?score=score&max_score=1")
+    skipped = SkipCounts()
+    assert [line for line, _ in numbered_pairs(spec, skipped, 0)] == [2]
+    assert skipped.reasons == {"a score that is no number": 2}
+
+
+def test_scores_of_parquet_may_be_decimals_and_missing(tmp_path: Path) -> None:
+    table = {
+        "source": ["One went.", "Two came.", "Three ran."],
+        "target": ["A went off.", "B arrived.", "C was running."],
+        "score": [Decimal("0.9"), None, Decimal("0.1")],
+    }
+    parquet.write_table(pyarrow.table(table), tmp_path / "a.parquet")
+    (spec,) = parse_corpora(f"parquet:{tmp_path / 'a.parquet'}?score=score&min_score=0.5")
+    skipped = SkipCounts()
+    assert [line for line, _ in numbered_pairs(spec, skipped, 0)] == [1]
+    assert skipped.reasons == {"a score that is no number": 1, "outside the score range": 1}
+
+
+def test_paranmt_without_scores_passes_no_bound(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("it rained .\train fell .\nhe slept .\ta man slept .\t0.9\nx y\tz y\t(0,6)\n")
+    (spec,) = parse_corpora(f"paranmt:{path}?min_score=0.5")
+    skipped = SkipCounts()
+    assert [line for line, _ in numbered_pairs(spec, skipped, 0)] == [2]
+    reasons = {"no score": 1, "not reference TAB paraphrase (TAB score)": 1}
+    assert skipped.reasons == reasons
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("tsv:a.tsv?min_score=0.5", "no column of scores: add score=COLUMN"),
+        ("jsonl:a.jsonl?max_score=0.5", "no column of scores: add score=COLUMN"),
+        ("csv:a.csv?source=s&target=t&min_score=1", "no column of scores: add score=COLUMN"),
+        ("parabank2:a.tsv?min_score=nan", "a bound of the score that is no number"),
+        ("parabank2:a.tsv?min_score=(0", "min_score"),
+        ("parabank2:a.tsv?min_score=N/A", "min_score"),
+        ("parabank2:a.tsv?min_score=1&max_score=0", "no row could pass"),
+        ("parabank2:a.tsv?score=s&min_score=1", "no option 'score' for the format parabank2"),
+        ("tsv:a.tsv?delimiter=tab", "no option 'delimiter' for the format tsv"),
+        ("csv:a.csv?delimiter=||", "neither one character nor a known name"),
+        ("csv:a.csv?delimiter=tabs", "neither one character nor a known name"),
+        ('csv:a.csv?delimiter="', "neither one character nor a known name"),
+    ],
+)
+def test_an_option_that_cannot_work_is_refused(spec: str, says: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_corpora(spec)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "character"),
+    [
+        ("\\t", "\t"),
+        ("tab", "\t"),
+        ("TAB", "\t"),
+        (";", ";"),
+        ("semicolon", ";"),
+        ("pipe", "|"),
+        ("^", "^"),
+    ],
+)
+def test_a_delimiter_by_name_or_character(tmp_path: Path, name: str, character: str) -> None:
+    path = tmp_path / "a.csv"
+    rows = [["source", "target"], ["It rained, then.", "Rain fell."]]
+    path.write_text("\n".join(character.join(row) for row in rows))
+    (spec,) = parse_corpora(f"csv:{path}?source=source&target=target&delimiter={name}")
+    ((_, pair),) = numbered_pairs(spec, SkipCounts(), 0)
+    assert pair == ("It rained, then.", "Rain fell.")
+
+
+def test_csv_with_another_delimiter_names_the_option(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("source;target\nIt rained.;Rain fell.\n")
+    (spec,) = parse_corpora(f"csv:{path}?source=source&target=target")
+    with pytest.raises(UserError, match="delimiter=semicolon"):
+        list(numbered_pairs(spec, SkipCounts(), 0))
+
+
+@pytest.mark.parametrize(
+    ("form", "content", "reason"),
+    [
+        ("tsv", "source\ttarget\nIt rained.\tRain fell.\n", "a header, whose names"),
+        ("tsv", "Sentence 1\tSentence 2\nIt rained.\tRain fell.\n", "a header, whose names"),
+        ("paranmt", "reference\tparaphrase\nit rained .\train fell .\n", "a header, whose names"),
+        ("tsv", 'It\trains.\n"A\ttab."\tWithin.\n', "a cell in quotes that holds a tab"),
+        ("tsv", "source\ttarget\nIt rained.\tRain fell.\nsource\ttarget\n", "the header again"),
+    ],
+)
+def test_a_line_that_is_no_pair_is_counted(
+    tmp_path: Path, form: str, content: str, reason: str
+) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text(content)
+    (spec,) = parse_corpora(f"{form}:{path}")
+    skipped = SkipCounts()
+    assert len(list(numbered_pairs(spec, skipped, 0))) == 1
+    assert any(found.startswith(reason) for found in skipped.reasons)
+
+
+@pytest.mark.parametrize(
+    "header", ["sentence_a\tsentence_b", "English\tSimple English", "s1\tref_1\tref_2"]
+)
+def test_an_unclear_header_of_a_corpus_is_refused(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text(f"{header}\nOne.\tTwo.\tThree.\n")
+    (spec,) = parse_corpora(f"tsv:{path}")
+    with pytest.raises(UserError, match="source=COLUMN&target=COLUMN"):
+        list(numbered_pairs(spec, SkipCounts(), 0))
