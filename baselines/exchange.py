@@ -1,35 +1,25 @@
 """One HTTP exchange that ends by a deadline, whatever the server does, and tells no secret.
 
-A socket's timeout bounds one read, not an exchange: a server that sends a byte a second, or one
-``100 Continue`` after the other, never lets it expire. So a watchdog shuts the connection down when
-the deadline has come, and whatever waits on it returns with an error.
+``parabench.data.connections`` has the watchdog that shuts the connection down when the deadline has
+come.
 """
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import http.client
 import json
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from html import escape
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote, quote_plus
-from urllib.request import (
-    HTTPHandler,
-    HTTPRedirectHandler,
-    HTTPSHandler,
-    OpenerDirector,
-    Request,
-    build_opener,
-)
+from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
+
+from parabench.data.connections import Watchdog
 
 LARGEST_BODY = 1 << 20
 """Bytes of an answer that are read at most."""
@@ -58,74 +48,14 @@ class _NoRedirect(HTTPRedirectHandler):
         return None
 
 
-class _Watch:
-    """Shuts the connections of one exchange down, from another thread."""
-
-    def __init__(self) -> None:
-        self.expired = False
-        self._sockets: list[socket.socket] = []
-
-    def connect(self, *arguments: Any, **named: Any) -> socket.socket:
-        """Open a connection as ``socket.create_connection`` does, and keep a handle on it.
-
-        The handle is a duplicate, because TLS takes the descriptor of the original over.
-        """
-        opened = socket.create_connection(*arguments, **named)
-        self._sockets.append(opened.dup())
-        return opened
-
-    def expire(self) -> None:
-        """Make every read and write on the connections fail now."""
-        self.expired = True
-        for one in self._sockets:
-            with contextlib.suppress(OSError):  # it may have been closed by the server
-                one.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Close the handles."""
-        for one in self._sockets:
-            one.close()
-
-
-def _watched(
-    kind: type[http.client.HTTPConnection], watch: _Watch, *args: Any, **named: Any
-) -> Any:
-    """A connection of ``kind`` that opens its sockets through ``watch``."""
-    connection = kind(*args, **named)
-    connection._create_connection = watch.connect  # type: ignore[attr-defined]
-    return connection
-
-
-class _WatchedHTTP(HTTPHandler):
-    def __init__(self, watch: _Watch) -> None:
-        super().__init__()
-        self._watch = watch
-
-    def http_open(self, req: Request) -> Any:
-        return self.do_open(partial(_watched, http.client.HTTPConnection, self._watch), req)
-
-
-class _WatchedHTTPS(HTTPSHandler):
-    def __init__(self, watch: _Watch) -> None:
-        super().__init__()
-        self._watch = watch
-
-    def https_open(self, req: Request) -> Any:
-        return self.do_open(partial(_watched, http.client.HTTPSConnection, self._watch), req)
-
-
 @contextmanager
-def _limited(seconds: float) -> Iterator[tuple[OpenerDirector, _Watch]]:
+def _limited(seconds: float) -> Iterator[tuple[OpenerDirector, Watchdog]]:
     """An opener whose connections are shut down after so many seconds."""
-    watch = _Watch()
-    timer = threading.Timer(seconds, watch.expire)
-    timer.daemon = True
-    timer.start()
+    watchdog = Watchdog(seconds)
     try:
-        yield build_opener(_NoRedirect, _WatchedHTTP(watch), _WatchedHTTPS(watch)), watch
+        yield build_opener(_NoRedirect, *watchdog.handlers()), watchdog
     finally:
-        timer.cancel()
-        watch.close()
+        watchdog.close()
 
 
 def post_json(url: str, question: Any, headers: dict[str, str], seconds: float) -> Reply:

@@ -86,9 +86,9 @@ LAYERS: tuple[dict[str, str], ...] = (
     {
         "models": "checkpoints downloads hub loading local pickles pretrained",
         "data": (
-            "assistant_data catalogue components corpora corpus_tables examples fetching filters "
-            "headers leakage lines normalise parquet perturbations prediction_rows predictions "
-            "quoting sketches skipped specs spill task_data test_sets "
+            "assistant_data catalogue components connections corpora corpus_tables examples "
+            "fetching filters headers leakage lines normalise parquet perturbations "
+            "prediction_rows predictions quoting sketches skipped specs spill task_data test_sets "
             "text_files training_set user_tables"
         ),
     },

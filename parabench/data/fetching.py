@@ -9,52 +9,22 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from collections.abc import Callable
-from http.client import HTTPException, HTTPMessage, HTTPResponse
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import Request
 
 from parabench.contracts import UserError
 from parabench.data.catalogue import PublishedCorpus
+from parabench.data.connections import TransferError, open_https
 from parabench.data.text_files import file_digest
 from parabench.store.files import make_folder, os_errors_as_user_errors, write_atomically
 
 _BLOCK = 1 << 20
-_IDLE_SECONDS = 60.0
-"""How long a server may take to answer, or to send ``_SLOWEST_BYTES``."""
-_SLOWEST_BYTES = 4096
-_Open = Callable[[Request], HTTPResponse]
+_Open = Callable[[Request], Any]
 _Advance = Callable[[int, int], object]
-
-
-class HttpsRedirects(HTTPRedirectHandler):
-    """Follows redirects to https addresses alone: any other could be read or changed on its way."""
-
-    def redirect_request(
-        self,
-        req: Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: HTTPMessage,
-        newurl: str,
-    ) -> Request | None:
-        """The request to ``newurl``; raises URLError where that is not https.
-
-        ``req``, ``fp``, ``code``, ``msg`` and ``headers`` are those of the answer that redirects.
-        """
-        if not newurl.startswith("https://"):
-            raise URLError(f"redirected to {newurl.split('?')[0]}, which is not https")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def open_https(request: Request) -> HTTPResponse:
-    """Send a request; every read of the answer ends after a minute without a byte."""
-    response: HTTPResponse = build_opener(HttpsRedirects).open(request, timeout=_IDLE_SECONDS)
-    return response
 
 
 def fetch_corpus(
@@ -81,7 +51,7 @@ def fetch_corpus(
         make_folder(folder)
     try:
         _download(published, part, advance, open_)
-    except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
+    except (TransferError, URLError, HTTPException, TimeoutError, ConnectionError) as error:
         found = str(getattr(error, "reason", "") or error)
         have = part.stat().st_size if part.exists() else 0
         mend = (
@@ -139,13 +109,19 @@ def _resumable(published: PublishedCorpus, part: Path) -> tuple[int, str]:
     Without a validator and a known checksum nothing would notice that two files were joined: then
     the download begins again.
     """
-    noted = _validator_file(part)
-    validator = ""
-    if noted.exists():
-        validator = json.loads(noted.read_text()).get("validator", "")
+    validator = _noted_validator(part)
     if not part.exists() or not (validator or published.sha256):
         return 0, ""
-    return part.stat().st_size, str(validator)
+    return part.stat().st_size, validator
+
+
+def _noted_validator(part: Path) -> str:
+    """What was noted when the download began; empty where nothing was, or it is damaged."""
+    try:
+        noted = json.loads(_validator_file(part).read_text(encoding="utf-8"))
+        return str(noted["validator"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _validator_file(part: Path) -> Path:
@@ -182,9 +158,9 @@ def _append(
     if is_part and (place is None or int(place[1]) != have):
         raise ConnectionError("the server sent another part of the file than was asked for")
     done = have if is_part else 0
-    length = response.headers.get("Content-Length")
-    # a server that does not say its length is bounded while the body comes
-    total = done + int(length or 0)
+    length = response.headers.get("Content-Length") or "0"
+    # a server that does not say its length, or says nonsense, is bounded while the body comes
+    total = done + (int(length) if length.isdecimal() else 0)
     if total > published.largest:
         raise URLError(f"{total:,} bytes; the limit is {published.largest:,}")
     with os_errors_as_user_errors(part):
@@ -219,23 +195,24 @@ def _copy(
     largest: int,
     advance: Callable[[int], object],
 ) -> None:
-    """Copy a body block by block, as it comes.
+    """Copy the body of a ``response`` into ``file``, block by block, as it comes.
 
-    Raises TimeoutError where it comes too slowly, URLError where it is longer than ``largest``.
+    ``largest``: bytes of the file at most. ``advance``: called with the bytes that are there.
+
+    Raises TransferError where the body breaks off, or is longer than ``largest``.
     """
-    began = time.monotonic()
-    counted = 0  # bytes since then
-    # one read returns what has come, so that a server that sends a byte a minute is noticed
-    read = getattr(response, "read1", response.read)
-    while block := read(_BLOCK):
+    while True:
+        try:
+            # what has come, and not a whole block: a slow server is noticed, and progress seen
+            block = response.read1(_BLOCK)
+        # around the writing, an error of the network would be told as one of the disk
+        except (OSError, HTTPException) as error:
+            raise TransferError(str(error) or type(error).__name__) from None
+        if not block:
+            return
+        if file.tell() + len(block) > largest:
+            raise TransferError(f"more than the limit of {largest:,} bytes")
         file.write(block)
-        counted += len(block)
-        if file.tell() > largest:
-            raise URLError(f"more than the limit of {largest:,} bytes")
-        if time.monotonic() - began > _IDLE_SECONDS:
-            if counted < _SLOWEST_BYTES:
-                raise TimeoutError(f"{counted} bytes in {_IDLE_SECONDS:.0f} seconds")
-            began, counted = time.monotonic(), 0
         advance(file.tell())
 
 
