@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 
 from parabench.models.downloads import format_bytes
-from parabench.pipeline import estimates, runner
+from parabench.pipeline import estimates, stages
 from parabench.pipeline import plan as planning
 from parabench.store.run_folder import open_run
 from parabench.suites import suite as suites
@@ -84,10 +84,10 @@ def cell(chosen: argparse.Namespace, kind: str, name: str, how: str) -> tuple[fl
         return made.seconds, made.most
     with open_run(plan.folder, plan.identity) as folder:
         if kind == "scorer":
-            runner.generate_answers(folder, plan, "copy", lambda *_: None, lambda _: None)
+            stages.generate_answers(stages.OpenRun(plan, folder), "copy")
         with Watch() as watch:
-            work = runner.generate_answers if kind == "system" else runner.measure_answers
-            work(folder, plan, name, lambda *_: None, lambda _: None)
+            work = stages.generate_answers if kind == "system" else stages.measure_answers
+            work(stages.OpenRun(plan, folder), name)
     return watch.seconds, watch.most
 
 

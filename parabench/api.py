@@ -146,12 +146,12 @@ def score(
     >>> score(["Why did she leave?"], EXAMPLES)
     Traceback (most recent call last):
     ...
-    parabench.contracts.UserError: score predictions
+    parabench.contracts.values.UserError: score predictions
       found:   1 texts for 2 examples
       mend:    give one text for each example
     """
     from parabench.data.test_sets import read_test_set
-    from parabench.pipeline import plan as planning
+    from parabench.pipeline.prediction_files import plan_texts
 
     asked = (
         _examples(examples)
@@ -160,7 +160,7 @@ def score(
     )
     given = predictions if isinstance(predictions, Mapping) else {"predictions": predictions}
     request = _request(suite, (), scorers, seed, device, None, output, None)
-    return _execute(planning.plan_texts(request, asked, given))
+    return _execute(plan_texts(request, asked, given))
 
 
 def load(folder: File) -> Results:

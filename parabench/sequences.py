@@ -1,4 +1,4 @@
-"""Lazy sequences: items that are computed, or read from a file, whenever one is asked for."""
+"""Sequences cut into blocks, and lazy ones: items that are computed whenever one is asked for."""
 
 from __future__ import annotations
 
@@ -7,37 +7,52 @@ import weakref
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
+from itertools import islice
 from typing import Any, TypeVar
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 LINES_PER_OFFSET = 16
 """Lines, or rows, of which only the first one's place is held, and which are read together."""
 
 
-def numbered_blocks(items: Sequence[Item], size: int = 1024) -> Iterator[list[tuple[int, Item]]]:
+def blocks_of(items: Sequence[_Item], size: int) -> list[Sequence[_Item]]:
+    """A sequence cut into blocks of ``size`` items, the last one shorter."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def in_blocks(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    """A stream in lists of ``size`` items, the last one shorter."""
+    stream = iter(items)
+    while block := list(islice(stream, size)):
+        yield block
+
+
+def numbered_blocks(items: Sequence[_Item], size: int = 1024) -> Iterator[list[tuple[int, _Item]]]:
     """Yield ``(position, item)`` pairs in blocks of at most ``size``.
 
     For systems that answer at once: a block is one acknowledged write, so a block of one row would
     cost a disk sync a row, and a single block of everything would hold all answers in memory.
     """
     for start in range(0, len(items), size):
-        yield list(enumerate(items[start : start + size], start))
+        block = items[start : start + size]
+        yield list(enumerate(block, start))
 
 
 def text_hash64(text: str) -> int:
-    """64 bits that stand for a text."""
-    return int.from_bytes(
-        blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
-    )
+    """64 bits that stand for a text (BLAKE2b)."""
+    # Half of a surrogate pair is no UTF-8, but may stand in a file all the same.
+    data = text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
 
 
 class LazyMap(Sequence[Any]):
-    """What a function makes of the items of a sequence, made anew whenever one is asked for."""
+    """Lazy ``map`` over a sequence: an item is computed again on every access."""
 
     def __init__(self, function: Callable[[Any], Any], items: Sequence[Any]) -> None:
-        """Nothing is made yet."""
-        self._function, self._items = function, items
+        """``function`` makes an item of this sequence of each of ``items``."""
+        self._function = function
+        self._items = items
 
     def __len__(self) -> int:
         return len(self._items)
@@ -52,15 +67,20 @@ class LazyMap(Sequence[Any]):
 
 
 class FileLines(Sequence[bytes]):
-    """The lines of a file, read when they are asked for; memory holds only where every 16th of them
-    begins.
+    """The lines of a file, read when they are asked for.
+
+    Memory holds the place of every 16th line only: half a byte a line.
     """
 
     def __init__(self, file: int, start: int = 0) -> None:
-        """None yet, of an open file, which is closed with this; the first will stand at
-        ``start``.
+        """No lines yet, of an open file; the first one will begin at byte ``start``.
+
+        ``file``: a descriptor, which is closed when this object goes.
         """
-        self._file, self._begins, self._count = file, array("Q"), 0
+        self._file = file
+        self._begins = array("Q")
+        self._count = 0
+        # The block of lines that was read last, by its number.
         self._held: tuple[int, list[bytes]] = (-1, [])
         self.size = start
         weakref.finalize(self, os.close, file)
@@ -74,13 +94,19 @@ class FileLines(Sequence[bytes]):
         block, place = divmod(range(len(self))[at], LINES_PER_OFFSET)
         held, lines = self._held  # looked at once: another thread may change it
         if held != block:
-            begin, *end = self._begins[block : block + 2]
-            lines = os.pread(self._file, (end[0] if end else self.size) - begin, begin).split(b"\n")
+            lines = self._read_block(block)
             self._held = block, lines
+        # A file that was cut off since has fewer lines than it had.
         return lines[place] + b"\n" if place < len(lines) else b""
 
+    def _read_block(self, block: int) -> list[bytes]:
+        begin = self._begins[block]
+        is_last = block + 1 == len(self._begins)
+        end = self.size if is_last else self._begins[block + 1]
+        return os.pread(self._file, end - begin, begin).split(b"\n")
+
     def extend(self, sizes: Iterable[int]) -> None:
-        """Lines of these sizes stand behind those that are known."""
+        """Take over lines of these sizes in bytes, which stand behind those that are known."""
         self._held = -1, []
         for size in sizes:
             if self._count % LINES_PER_OFFSET == 0:

@@ -45,8 +45,8 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {
         "pipeline": (
-            "batch_invariance estimates measuring plan prediction_files processes provenance "
-            "runner scorer_names"
+            "batch_invariance estimates identity measuring plan prediction_files processes "
+            "provenance runner scorer_names stages"
         ),
         "metaeval": "agreement correlation judgments probes rating rating_sheets table",
         "explore": "demo mappage nearest promptmap",
@@ -104,6 +104,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         ),
         "render": "diff escape figures labels progress svg templating",
         "registry": "",
+        "torchrun": "",
     },
     {
         "contracts": "optional plugins values",

@@ -20,7 +20,8 @@ def show_plan(plan: RunPlan, probe: bool) -> None:
     ``probe``: load each model and time a few examples. Without it no model is loaded, and only
     the size of the weights is told, which their files' headers say.
     """
-    from parabench.pipeline.plan import decoding_preset, own_trainings, plan_problems
+    from parabench.pipeline.identity import decoding_preset
+    from parabench.pipeline.plan import own_trainings, plan_problems
     from parabench.pipeline.runner import done_counts
 
     done, problems = done_counts(plan), plan_problems(plan)

@@ -112,11 +112,11 @@ def _carry_out(request: TrainingRequest, ranks: Ranks, track: str | None) -> Non
     ) -> TrainingOutcome:
         return requests.run_training(request, watch, ranks, report, stop)
 
-    if ranks.first:
+    if ranks.process.is_first:
         _announce(request, ranks)
     name = request.kind.name
     outcome = train_with_progress(train, name, request.config, folder, ranks, track)
-    if ranks.first:
+    if ranks.process.is_first:
         drawn = figures.draw_training([figures.read_curves(folder)])
         write_atomically(folder / "training" / "loss.svg", drawn)
         _report_outcome(request, outcome)
@@ -156,7 +156,7 @@ def validation_scorers(
 def _announce(request: TrainingRequest, ranks: Ranks) -> None:
     """Say on stderr what is about to be done."""
     facts = ", ".join(f"{name} {value}" for name, value in request.data.facts.items())
-    processes = f"{ranks.count} process{'es' * (ranks.count > 1)}"
+    processes = f"{ranks.process.size} process{'es' * (ranks.process.size > 1)}"
     machine = f"{request.runtime.device} {request.runtime.dtype}"
     typer.echo(f"training  {request.kind.name} from {request.base.reference}", err=True)
     typer.echo(f"data      {facts}", err=True)

@@ -32,8 +32,8 @@ from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.pipeline.plan import RunPlan
-    from parabench.pipeline.processes import WorkerRank
     from parabench.report.board import Leaderboard
+    from parabench.torchrun import ProcessRank
 
 _DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the plan in seconds, and stop; loads no model.")
@@ -79,11 +79,12 @@ def run_command(
     Run it again to resume. Under torchrun the processes share the work.
     """
     from parabench.pipeline import plan as planning
-    from parabench.pipeline import processes, runner
+    from parabench.pipeline import runner
     from parabench.suites import suite as suites
+    from parabench.torchrun import device_of_rank, rank_from_environment
 
-    share = processes.rank_from_environment(os.environ)
-    chosen, own = suites.load_suite(suite), processes.device_of_rank(device, os.environ)
+    process = rank_from_environment(os.environ)
+    chosen, own = suites.load_suite(suite), device_of_rank(device, os.environ)
     chosen_names = optional_names(systems), optional_names(scorers)
     request = planning.RunRequest(
         chosen,
@@ -103,10 +104,10 @@ def run_command(
     plan = planning.make_plan(request)
     if dry_run or probe:
         show_plan(plan, probe)
-    elif share.rank:
-        runner.run_worker(plan, share)
+    elif not process.is_first:
+        runner.run_worker(plan, process)
     else:
-        execute_plan(plan, share)
+        execute_plan(plan, process)
 
 
 @examples(
@@ -200,15 +201,16 @@ def _api_key() -> str:
     return os.environ.get("PARABENCH_API_KEY", "")
 
 
-def execute_plan(plan: RunPlan, share: WorkerRank | None = None) -> Leaderboard:
+def execute_plan(plan: RunPlan, process: ProcessRank | None = None) -> Leaderboard:
     """Run a plan with a progress bar on stderr, then print the table on stdout.
 
-    ``share``: this process's part of the work, where several processes take part.
+    ``process``: which one this is, where several share the work.
     """
     from parabench.models import downloads
     from parabench.pipeline import plan as planning
     from parabench.pipeline import runner
     from parabench.render.progress import progress_bars
+    from parabench.torchrun import SINGLE_PROCESS
 
     planning.check_plan(plan)
     for name, folder in planning.own_trainings(plan).items():
@@ -219,7 +221,7 @@ def execute_plan(plan: RunPlan, share: WorkerRank | None = None) -> Leaderboard:
             plan,
             advance,
             lambda text: print_message(f"note: {text}"),
-            share or runner.SINGLE_PROCESS,
+            process or SINGLE_PROCESS,
         )
     reports.show_leaderboard(board, plan.folder)
     return board

@@ -98,7 +98,7 @@ def train_into_table(given: options.TrainOptions) -> None:
         device = ranks.device(resolve_device(given.device))
         training = table_training(given, Path(given.name), device)
         result = _carry_out(training, ranks, given.track)
-    if ranks.first:
+    if ranks.process.is_first:
         _print_result(training, result)
 
 
@@ -205,7 +205,7 @@ def _carry_out(training: TaskTraining, ranks: Ranks, track: str | None) -> TaskT
         return train_tasks(training, watch, ranks, report, stop)
 
     names = _names(training)
-    if ranks.first:
+    if ranks.process.is_first:
         typer.echo(f"training  {names} from {training.base.reference}", err=True)
         typer.echo(describe_updates(training.config, ranks, "records"), err=True)
     return train_with_progress(train, names, training.config, training.folder, ranks, track)

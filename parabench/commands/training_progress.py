@@ -42,8 +42,8 @@ def train_with_progress(
     from parabench.training.tracking import open_tracker
 
     stop = StopRequest()
-    watched = _training_progress(name, config, stop, ranks.first)
-    tracked = open_tracker(track if ranks.first else None, folder)
+    watched = _training_progress(name, config, stop, ranks.process.is_first)
+    tracked = open_tracker(track if ranks.process.is_first else None, folder)
     try:
         with watched as watch, tracked as tracker:
 
@@ -84,7 +84,7 @@ def _training_progress(
 
 def describe_updates(config: TrainingConfig, ranks: Ranks, unit: str) -> str:
     """How many updates of how many ``unit`` a training makes, and by which optimiser."""
-    rows = config.batching.rows * config.accumulation * ranks.count
+    rows = config.batching.rows * config.accumulation * ranks.process.size
     length = f"{config.minutes:g} minutes" if config.minutes else f"{config.steps}"
     optimizer = f"{config.optimizer} {config.learning_rate:g} {config.schedule}"
     return f"updates   {length} of {rows} {unit}, {optimizer}"

@@ -37,8 +37,9 @@ from parabench.filtering.corpus_scores import (
 )
 from parabench.filtering.source import ROWS_PER_BLOCK, FilterRow, Source
 from parabench.pipeline import plan
+from parabench.sequences import in_blocks
 from parabench.stats.arrays import per_example
-from parabench.store.blocks import BlockFile, in_blocks
+from parabench.store.blocks import BlockFile
 from parabench.store.files import write_atomically
 from parabench.store.records import canonical_json, slug
 from parabench.store.run_folder import open_run

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from parabench.contracts import Scorer
+from parabench.contracts import Example, Scorer
 from parabench.data.examples import EvaluationSet
 from parabench.data.normalise import Normaliser
-from parabench.stats import undefined
+from parabench.sequences import blocks_of
 from parabench.stats.leave_one_out import measure_systems
+from parabench.stats.undefined import undefined_reasons
 from parabench.store.log import Log
 
 ROWS_PER_CALL = 4096
@@ -29,43 +30,50 @@ def measure_block(
 ) -> Iterator[str]:
     """Measure a block of examples for all systems, and append what their logs do not hold yet.
 
-    ``block``: positions of examples. ``logs``: the unfinished logs of the scorer, by system.
-    ``texts``: what each system wrote of every example. Yields each system once it is written.
+    ``scorer``: what measures. ``data``: all examples of the run. ``normalise``: applied to every
+    text before it is measured. ``block``: positions of examples. ``logs``: the unfinished logs of
+    the scorer, by system. ``texts``: what each system wrote of every example. Yields each system
+    once it is written.
 
     The rows of a call are the same whatever was there already, so that a run that was killed and
     resumed has the very bits of one that was not: batches of a model decide the last bit.
     """
     examples = [normalise.example(data.examples[place]) for place in block]
     for systems in systems_per_call(list(logs), len(block)):
-        missing = {
-            system: [
-                at for at, example in enumerate(examples) if example.id not in logs[system].done
-            ]
-            for system in systems
-        }
+        missing = {system: _missing(logs[system], examples) for system in systems}
         if not any(missing.values()):
             continue
-        given = [
-            [[normalise(text) for text in texts[system][place]] for place in block]
-            for system in systems
-        ]
+        # One item a system; in it one an example; in that one a text, of turns or samples.
+        given = [_normalised(normalise, texts[system], block) for system in systems]
         measured = measure_systems(scorer, examples, given)
         for system, several, rows in zip(systems, given, measured, strict=True):
             left = missing[system]
             if not left:
                 continue
             kept = [examples[at] for at in left]
-            records = [
-                (example.id, row) for example, row in zip(kept, rows[left].tolist(), strict=True)
-            ]
-            reasons = undefined.undefined_reasons(
-                scorer, kept, [several[at] for at in left], rows[left]
-            )
-            logs[system].append(records, reasons)
+            kept_texts = [several[at] for at in left]
+            kept_rows = rows[left]
+            reasons = undefined_reasons(scorer, kept, kept_texts, kept_rows)
+            ids = [example.id for example in kept]
+            logs[system].append(list(zip(ids, kept_rows.tolist(), strict=True)), reasons)
             yield system
 
 
+def _missing(log: Log, examples: Sequence[Example]) -> list[int]:
+    """The places in the block of those examples that the log does not hold."""
+    return [at for at, example in enumerate(examples) if example.id not in log.done]
+
+
+def _normalised(
+    normalise: Normaliser, texts: Sequence[list[str]], block: Sequence[int]
+) -> list[list[str]]:
+    found = []
+    for place in block:
+        found.append([normalise(text) for text in texts[place]])
+    return found
+
+
 def systems_per_call(systems: Sequence[str], examples: int) -> list[Sequence[str]]:
-    """The systems in groups whose rows fit into one call."""
+    """The systems in groups whose rows, ``examples`` each, fit into one call."""
     count = max(1, ROWS_PER_CALL // max(1, examples))
-    return [systems[start : start + count] for start in range(0, len(systems), count)]
+    return blocks_of(systems, count)

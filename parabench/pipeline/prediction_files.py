@@ -1,17 +1,81 @@
-"""Plans that score files of predictions: one system a file, all on the same examples."""
+"""Plans that score texts written elsewhere: those of files, one system a file, or given ones."""
 
 from __future__ import annotations
 
+import hashlib
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from parabench.contracts import Example, UserError
+from parabench.contracts import Example, Paraphrase, Signature, UserError
 from parabench.data.prediction_rows import Predictions
 from parabench.data.predictions import read_predictions
 from parabench.data.test_sets import read_test_set
-from parabench.pipeline.plan import FilePredictions, RunPlan, RunRequest, plan_texts
+from parabench.pipeline.plan import RunPlan, RunRequest, plan_examples
+from parabench.sequences import numbered_blocks
+from parabench.store.records import canonical_json
+
+
+@dataclass(frozen=True)
+class FilePredictions:
+    """A system that answers from a file.
+
+    ``texts``: its answer to each source. ``cut``: sources whose text is not whole; it counts as cut
+    off.
+    """
+
+    texts: Mapping[str, str]
+    cut: frozenset[str] = frozenset()
+
+    @property
+    def signature(self) -> Signature:
+        """The file's content, by its SHA-256."""
+        content = canonical_json(dict(self.texts))
+        digest = hashlib.sha256(content).hexdigest()
+        return Signature("file", (("sha256", digest),))
+
+    def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
+        """The given texts, in blocks."""
+        for block in numbered_blocks(sources):
+            answers = []
+            for position, source in block:
+                finished = source not in self.cut
+                answers.append(Paraphrase(position, self.texts[source], finished))
+            yield answers
+
+
+def plan_texts(
+    request: RunRequest,
+    examples: Sequence[Example],
+    given: Mapping[str, Sequence[str]],
+    cut: frozenset[str] = frozenset(),
+) -> RunPlan:
+    """A plan that scores given texts as systems, beside the controls of the suite.
+
+    ``request``: everything but the systems. ``examples``: what the texts paraphrase. ``given``:
+    name of a system to its texts, one for each example in order. ``cut``: sources of which the text
+    was too long and is not whole.
+
+    Raises UserError where examples share a source, a name is taken, or texts are missing.
+    """
+    sources = [example.source for example in examples]
+    if len(set(sources)) < len(examples):
+        asked = f"score {', '.join(given)}"
+        found = "two examples share one source"
+        raise UserError(asked, found, mend="pool their references")
+    made = plan_examples(replace(request, systems=()), examples)
+    systems = {}
+    for name, texts in given.items():
+        if name in made.systems:
+            found = "it is the name of a control"
+            raise UserError(f"score {name}", found, mend="give it another name")
+        if len(texts) != len(examples):
+            found = f"{len(texts)} texts for {len(examples)} examples"
+            raise UserError(f"score {name}", found, mend="give one text for each example")
+        answers = dict(zip(sources, texts, strict=True))
+        systems[name] = FilePredictions(answers, cut)
+    return replace(made, systems={**systems, **made.systems}, command="parabench.score(…)")
 
 
 def plan_prediction_files(request: RunRequest, files: Mapping[str, Path]) -> RunPlan:
@@ -38,11 +102,17 @@ def plan_prediction_files(request: RunRequest, files: Mapping[str, Path]) -> Run
         if one.cut and isinstance(planned, FilePredictions):
             cut = frozenset(one.examples[place].source for place in one.cut)
             systems[name] = replace(planned, cut=cut)
-    shown = [
-        path.name if name == path.stem else f"{name}={path.name}" for name, path in files.items()
-    ]
-    command = shlex.join(["parabench", "score", *shown])
+    command = _score_command(files)
     return replace(made, systems=systems, command=command, notes=(*notes, *made.notes))
+
+
+def _score_command(files: Mapping[str, Path]) -> str:
+    """The command that scores these files; of a path only the file's name is told."""
+    shown = []
+    for name, path in files.items():
+        # The command names a system by its file unless it is told another name.
+        shown.append(path.name if name == path.stem else f"{name}={path.name}")
+    return shlex.join(["parabench", "score", *shown])
 
 
 def _texts_in_order(sources: Sequence[str], read: Predictions) -> Sequence[str]:
@@ -57,9 +127,9 @@ def _texts_in_order(sources: Sequence[str], read: Predictions) -> Sequence[str]:
 def _check_same_examples(
     first: Path, examples: Sequence[Example], other: Path, others: Sequence[Example]
 ) -> None:
-    """UserError where two files do not hold the same sources with the same references."""
-    known = {example.source: sorted(example.references) for example in examples}
-    found = {example.source: sorted(example.references) for example in others}
+    """Raise UserError where two files do not hold the same sources with the same references."""
+    known = _sorted_references(examples)
+    found = _sorted_references(others)
     if known == found and len(examples) == len(others):
         return
     shared = [source for source in found if source in known]
@@ -70,3 +140,8 @@ def _check_same_examples(
         f" the first; {differing} of these have other references",
         mend="give texts for one test set: parabench score a=one.txt b=two.txt --data test.tsv",
     )
+
+
+def _sorted_references(examples: Sequence[Example]) -> dict[str, list[str]]:
+    """The references by source, in an order that does not depend on the file's."""
+    return {example.source: sorted(example.references) for example in examples}

@@ -1,8 +1,7 @@
-"""Where numbers come from: versions, code revision, device, data and signatures, from a fixed list
-of fields.
+"""Where numbers come from: versions, code revision, device, data and signatures.
 
-Nothing is copied wholesale from the environment, so no secret and no path of the machine can enter
-a report.
+The fields are a fixed list. Nothing is copied wholesale from the environment, so no secret and no
+path of the machine can enter a report.
 """
 
 from __future__ import annotations
@@ -18,7 +17,8 @@ from typing import Any
 import parabench
 from parabench.contracts import adapter_folder, training_record
 from parabench.data.sketches import training_facts
-from parabench.pipeline.plan import RunPlan, run_identity
+from parabench.pipeline.identity import run_identity
+from parabench.pipeline.plan import RunPlan
 from parabench.prompts.adapters import read_adapter_facts
 from parabench.store.files import write_atomically
 from parabench.store.log import log_names, read_finished
@@ -31,6 +31,7 @@ _PACKAGES = (
 
 def write_provenance(plan: RunPlan, folder: Path) -> None:
     """Leave ``provenance.json`` in a run folder."""
+    device = plan.runtime.device
     record = {
         **run_identity(plan.suite, plan.data, plan.runtime),
         "command": plan.command,
@@ -38,36 +39,40 @@ def write_provenance(plan: RunPlan, folder: Path) -> None:
         "git": code_revision(Path(parabench.__file__).parent),
         "python": platform.python_version(),
         "packages": package_versions(),
-        "device": device_name(plan.runtime.device),
-        "tf32": tf32(plan.runtime.device),
+        "device": device_name(device),
+        "tf32": tf32(device),
     }
     record["suite"] |= {"table": list(plan.suite.table)}
     record["training"] = training_provenance(plan, folder)
-    if unanswered := unanswered_counts(folder):
+    unanswered = unanswered_counts(folder)
+    if unanswered:
         record["unanswered"] = unanswered
-    write_atomically(
-        folder / "provenance.json", (json.dumps(record, indent=2, sort_keys=True) + "\n").encode()
-    )
+    text = json.dumps(record, indent=2, sort_keys=True) + "\n"
+    write_atomically(folder / "provenance.json", text.encode())
 
 
 def training_provenance(plan: RunPlan, folder: Path) -> dict[str, Any]:
-    """What is known of the data that systems learned from, those of earlier runs in the folder
-    among them.
+    """What is known of the data that systems learned from, by system.
+
+    Systems of earlier runs in the folder are among them: their records are in it still.
     """
     try:
-        before = json.loads((folder / "provenance.json").read_text())["training"]
+        earlier = json.loads((folder / "provenance.json").read_text())["training"]
     except (OSError, ValueError, KeyError, TypeError):
-        before = {}
-    found = {}
+        earlier = {}
+    found = dict(earlier)
     for name, system in plan.systems.items():
         facts = training_facts(training_record(system), plan.data.examples)
         prompt = adapter_folder(system)
-        # A soft prompt's own record says in words what it was trained on; checkpoints have none.
-        if prompt and (data := read_adapter_facts(prompt).data):
-            facts["data"] = data
+        if prompt:
+            # A soft prompt's own record says in words what it was trained on; checkpoints have
+            # none.
+            data = read_adapter_facts(prompt).data
+            if data:
+                facts["data"] = data
         if facts:
             found[name] = facts
-    return before | found
+    return found
 
 
 def unanswered_counts(folder: Path) -> dict[str, dict[str, int]]:
@@ -80,7 +85,8 @@ def unanswered_counts(folder: Path) -> dict[str, dict[str, int]]:
     for (system,) in log_names(folder, "predictions"):
         reasons = Counter[str]()
         for _, record in read_finished(folder, "predictions", system).records:
-            if reason := record.get("reason"):
+            reason = record.get("reason")
+            if reason:
                 reasons[str(reason).split(":")[0]] += 1
         if reasons:
             found[system] = dict(sorted(reasons.items()))
@@ -105,20 +111,21 @@ def package_versions() -> dict[str, str]:
 
 
 def code_revision(folder: Path) -> dict[str, Any]:
-    """Commit and dirtiness of the code, or nulls where it is not a git checkout."""
+    """The commit of the code, and whether files differ from it; None where git cannot tell."""
 
     def git(*arguments: str) -> str | None:
+        command = ["git", "-C", str(folder), *arguments]
         try:
-            done = subprocess.run(
-                ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10
-            )
+            done = subprocess.run(command, capture_output=True, text=True, timeout=10)
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
     commit = git("rev-parse", "HEAD")
     changed = git("status", "--porcelain", "--untracked-files=no")
-    return {"commit": commit, "dirty": None if commit is None else bool(changed)}
+    if commit is None:
+        return {"commit": None, "dirty": None}
+    return {"commit": commit, "dirty": bool(changed)}
 
 
 def tf32(device: str) -> bool | None:

@@ -16,21 +16,22 @@ BuildScorer = Callable[[str], Scorer]
 def find_scorer(name: str, suite: Suite, build: BuildScorer) -> tuple[str, Scorer]:
     """The scorer that ``name`` means, with the name that its files and signature bear.
 
-    ``build`` makes a scorer from an exact name. Tried in this order: the name itself, the name in
-    lower case, a column of the suite's scorers, a column of any scorer.
+    ``suite``: may define scorers of its own. ``build``: makes a scorer from an exact name. Tried in
+    this order: the name itself, the name in lower case, a column of the suite's scorers, a column
+    of any scorer.
 
     Raises UserError with the nearest names where nothing fits.
     """
     for candidate in dict.fromkeys((name, name.lower())):
         if _is_registered(candidate, suite):
             return candidate, build(candidate)
-    columns: dict[str, str] = {}
+    known_columns = []
     for scorer_name, scorer in _buildable([*suite.scorers, *_registered()], build):
         for column in scorer.columns:
             if column.name.lower() == name.lower():
                 return scorer_name, scorer
-            columns.setdefault(column.name, scorer_name)
-    raise _unknown_scorer(name, columns)
+            known_columns.append(column.name)
+    raise _unknown_scorer(name, known_columns)
 
 
 def _is_registered(name: str, suite: Suite) -> bool:
@@ -49,16 +50,18 @@ def _registered() -> list[str]:
 
 
 def _buildable(names: Iterable[str], build: BuildScorer) -> Iterable[tuple[str, Scorer]]:
-    """Each scorer that can be built as the suite stands: some need an option of their own."""
+    """Each scorer that can be built from the suite as it is: some need an option of their own."""
     for name in dict.fromkeys(names):
         with suppress(UserError):
             yield name, build(name)
 
 
-def _unknown_scorer(name: str, columns: dict[str, str]) -> UserError:
+def _unknown_scorer(name: str, columns: list[str]) -> UserError:
+    """The error for a name that fits no scorer and no column."""
     known = sorted({*_registered(), *columns})
-    near = difflib.get_close_matches(name.lower(), known, n=1)
-    found = "no such scorer or column" + (f"; did you mean {near[0]}?" if near else "")
-    return UserError(
-        f"use the scorer {name!r}", found, _registered(), mend="parabench list scorers"
-    )
+    found = "no such scorer or column"
+    nearest = difflib.get_close_matches(name.lower(), known, n=1)
+    if nearest:
+        found += f"; did you mean {nearest[0]}?"
+    asked = f"use the scorer {name!r}"
+    return UserError(asked, found, _registered(), mend="parabench list scorers")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -83,9 +82,3 @@ class BlockFile:
         for path, size in ((self._index, self._index_size), (self.path, self._size)):
             with os_errors_as_user_errors(path):
                 os.truncate(path, size)
-
-
-def in_blocks(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    """Lists of ``size`` items, the last one shorter."""
-    while block := list(islice(items, size)):
-        yield block

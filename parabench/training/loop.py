@@ -19,7 +19,7 @@ from parabench.contracts import UserError
 from parabench.training.batches import STREAM_START, Batch, StreamPosition
 from parabench.training.config import TrainingConfig
 from parabench.training.losses import TrainingRow, row_length, target_tokens
-from parabench.training.ranks import SINGLE_PROCESS, Ranks
+from parabench.training.ranks import NO_OTHERS, Ranks
 from parabench.training.schedules import PlateauState, rate_factor
 
 LossFunction = Callable[[Sequence[TrainingRow]], Tensor]
@@ -137,7 +137,7 @@ def run_updates(
     progress: TrainingProgress,
     batches: Iterable[Batch],
     config: TrainingConfig,
-    ranks: Ranks = SINGLE_PROCESS,
+    ranks: Ranks = NO_OTHERS,
 ) -> Iterator[StepLog]:
     """Update until ``config.steps`` updates are made, time is up, or the ``batches`` end.
 
@@ -148,7 +148,7 @@ def run_updates(
     """
     supply = iter(batches)
     started = clock = time.perf_counter()
-    size = config.accumulation * ranks.count
+    size = config.accumulation * ranks.process.size
     while not is_complete(progress, config) and (group := list(islice(supply, size))):
         value, norm = _compute_gradients(loss, progress, group, config, ranks)
         _check_loss(value, norm, progress, config)
@@ -164,7 +164,7 @@ def run_updates(
             # Validations count too. All processes go by the first one's clock, so that they make
             # the same number of updates.
             now = time.perf_counter()
-            progress.seconds += ranks.sum(now - clock if ranks.first else 0.0)[0]
+            progress.seconds += ranks.sum(now - clock if ranks.process.is_first else 0.0)[0]
             clock = now
         tokens = sum(row_length(row) for batch in group for row in batch.rows)
         speed = tokens / (time.perf_counter() - started)
@@ -205,7 +205,7 @@ def _compute_gradients(
     parameters = [parameter for one in groups for parameter in one["params"]]
     device = parameters[0].device
     tokens = sum(target_tokens(batch.rows) for batch in group)
-    mine = ranks.share(group)
+    mine = ranks.process.share(group)
     while (total := _backward(loss, progress, mine, tokens, config, device)) is None:
         _halve_rows(progress, mine)
     ranks.sum_gradients(parameters)

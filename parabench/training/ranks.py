@@ -7,50 +7,39 @@ each row once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 
-_Item = TypeVar("_Item")
+from parabench.torchrun import SINGLE_PROCESS, ProcessRank
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """Which process this is, and of how many."""
+    """The processes of a training, of which this one is ``process``: what they sum together."""
 
-    rank: int = 0
-    count: int = 1
-
-    @property
-    def first(self) -> bool:
-        """Whether this process writes the files and speaks to the user."""
-        return self.rank == 0
+    process: ProcessRank = SINGLE_PROCESS
 
     def device(self, asked: str) -> str:
         """The device of this process: each has a CUDA device of its own."""
-        if self.count == 1 or not asked.startswith("cuda"):
+        if self.process.size == 1 or not asked.startswith("cuda"):
             return asked
-        return f"cuda:{self.rank % torch.cuda.device_count()}"
-
-    def share(self, items: Sequence[_Item]) -> Sequence[_Item]:
-        """This process's part of a list."""
-        return items[self.rank :: self.count]
+        return f"cuda:{self.process.rank % torch.cuda.device_count()}"
 
     def sum(self, values: float, *more: float) -> list[float]:
         """Numbers summed over the processes."""
         numbers = torch.tensor([values, *more], dtype=torch.float64)
-        if self.count > 1:
+        if self.process.size > 1:
             numbers = numbers.to(_backend_device())
             dist.all_reduce(numbers)
         return numbers.tolist()
 
     def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         """Leave in every process the sum of all their gradients."""
-        if self.count == 1:
+        if self.process.size == 1:
             return
         for parameter in parameters:
             # A process with no batch of its own has no gradient, but has to take part in the sum.
@@ -60,11 +49,12 @@ class Ranks:
 
     def wait(self) -> None:
         """Return once all processes have called this."""
-        if self.count > 1:
+        if self.process.size > 1:
             dist.barrier()
 
 
-SINGLE_PROCESS = Ranks()
+NO_OTHERS = Ranks()
+"""A training in one process."""
 
 
 @contextmanager
@@ -74,10 +64,10 @@ def join_processes(device: str) -> Iterator[Ranks]:
     ``device`` is what was asked for; it decides how the processes talk.
     """
     if not dist.is_torchelastic_launched():
-        yield SINGLE_PROCESS
+        yield NO_OTHERS
         return
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-    ranks = Ranks(dist.get_rank(), dist.get_world_size())
+    ranks = Ranks(ProcessRank(dist.get_rank(), dist.get_world_size()))
     try:
         if device.startswith("cuda"):
             torch.cuda.set_device(ranks.device(device))

@@ -21,7 +21,7 @@ from parabench.training import export, validation
 from parabench.training.config import TrainingConfig
 from parabench.training.encoding import TaskPair
 from parabench.training.loop import StepLog
-from parabench.training.ranks import SINGLE_PROCESS, Ranks
+from parabench.training.ranks import NO_OTHERS, Ranks
 from parabench.training.recipes import StepCallback
 from parabench.training.resumable import (
     StopRequest,
@@ -86,7 +86,7 @@ def training_identity(request: TrainingRequest, ranks: Ranks) -> dict[str, Any]:
         "config": _config_identity(request.config),
         "initialiser": request.initialiser,
         "runtime": {"device": device, "dtype": request.runtime.dtype},
-        "processes": ranks.count,
+        "processes": ranks.process.size,
     }
 
 
@@ -105,7 +105,7 @@ def _config_identity(config: TrainingConfig) -> dict[str, Any]:
 def run_training(
     request: TrainingRequest,
     watch: StepCallback = id,
-    ranks: Ranks = SINGLE_PROCESS,
+    ranks: Ranks = NO_OTHERS,
     report: ValidationCallback = lambda step, measured: None,
     stop: StopRequest | None = None,
 ) -> TrainingOutcome:
@@ -125,7 +125,7 @@ def run_training(
     setup = load_request(request)
 
     def watch_and_snapshot(log: StepLog) -> None:
-        if request.snapshots and ranks.first and log.step % request.snapshots == 0:
+        if request.snapshots and ranks.process.is_first and log.step % request.snapshots == 0:
             prompt = encoders.evaluate_prompt(setup.objective.module)
             snapshots.save_snapshot(request.folder, log.step, prompt)
         watch(log)
@@ -145,7 +145,7 @@ def run_training(
     )
     export_it = partial(export.export_result, setup, request.folder, adapter_facts(request))
     outcome = train_resumable(job, request.folder, export_it, watch_and_snapshot, ranks)
-    if ranks.first:
+    if ranks.process.is_first:
         _record_training_data(request, outcome.steps, ranks)
     return outcome
 
@@ -173,7 +173,7 @@ def _pairs_seen(request: TrainingRequest, steps: int, ranks: Ranks) -> Iterator[
     """The pairs that ``steps`` updates read, to the end of the last window of them."""
     config = request.config
     window = config.batching.window
-    rows = steps * config.accumulation * config.batching.rows * ranks.count
+    rows = steps * config.accumulation * config.batching.rows * ranks.process.size
     windows = -(-rows // window)  # rounded up: a window is shuffled as a whole
     for item in islice(request.data.pairs, windows * window):
         yield item[1] if request.data.tasks else item  # type: ignore[misc]
@@ -192,7 +192,7 @@ def load_request(request: TrainingRequest) -> TrainingSetup:
 
 
 def measure_setup(
-    request: TrainingRequest, setup: TrainingSetup, ranks: Ranks = SINGLE_PROCESS
+    request: TrainingRequest, setup: TrainingSetup, ranks: Ranks = NO_OTHERS
 ) -> dict[str, Any]:
     """Validate ``setup`` as it is, on the held-out pairs of ``request``.
 

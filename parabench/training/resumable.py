@@ -23,7 +23,7 @@ from parabench.training.config import TrainingConfig
 from parabench.training.loop import StepLog, is_complete, run_updates, start_progress
 from parabench.training.loss_log import LossLog
 from parabench.training.objectives import Objective
-from parabench.training.ranks import SINGLE_PROCESS, Ranks
+from parabench.training.ranks import NO_OTHERS, Ranks
 from parabench.training.recipes import StepCallback, limit_row_length
 
 _FOLDER = "training"
@@ -109,7 +109,7 @@ def train_resumable(
     folder: Path,
     export: Exporter,
     watch: StepCallback = id,
-    ranks: Ranks = SINGLE_PROCESS,
+    ranks: Ranks = NO_OTHERS,
 ) -> TrainingOutcome:
     """Train to the end in ``folder``, then ``export`` the best parameters.
 
@@ -119,7 +119,7 @@ def train_resumable(
     stop.
     """
     place = folder / _FOLDER
-    if not ranks.first:
+    if not ranks.process.is_first:
         return finished_outcome(folder) or _Training(job, place, ranks).run(export, watch)
     with open_run(place, {"schema": 1, **job.spec}):
         return finished_outcome(folder) or _Training(job, place, ranks).run(export, watch)
@@ -143,7 +143,7 @@ class _Training:
         self.resumed = log_size > 0
         job.stop.stored = self.progress.step
         ranks.wait()
-        self.log = LossLog(place / _LOG, log_size) if ranks.first else None
+        self.log = LossLog(place / _LOG, log_size) if ranks.process.is_first else None
 
     def run(self, export: Exporter, watch: StepCallback) -> TrainingOutcome:
         """Make the updates that are left, and finish."""
@@ -241,7 +241,7 @@ class _Training:
         kept = best.step or progress.step
         skipped = dict(progress.skipped)
         outcome = TrainingOutcome(progress.step, kept, best.loss, skipped, history)
-        if self.ranks.first:
+        if self.ranks.process.is_first:
             export(outcome)
             record = vars(outcome) | {"history": list(history)}
             write_atomically(self.place / _FINISHED, json.dumps(record).encode())

@@ -45,7 +45,7 @@ from parabench.store.records import slug
 from parabench.training.config import TrainingConfig
 from parabench.training.losses import TrainingRow, prompt_loss
 from parabench.training.objectives import Objective
-from parabench.training.ranks import SINGLE_PROCESS, Ranks
+from parabench.training.ranks import NO_OTHERS, Ranks
 from parabench.training.recipes import StepCallback
 from parabench.training.requests import ValidationCallback
 from parabench.training.resumable import (
@@ -136,7 +136,7 @@ def check_task_training(training: TaskTraining) -> None:
 def train_tasks(
     training: TaskTraining,
     watch: StepCallback = id,
-    ranks: Ranks = SINGLE_PROCESS,
+    ranks: Ranks = NO_OTHERS,
     report: ValidationCallback = lambda step, measured: None,
     stop: StopRequest | None = None,
 ) -> TaskTrainingResult:
@@ -306,7 +306,7 @@ def training_identity_of_tasks(training: TaskTraining, ranks: Ranks) -> dict[str
             "device": training.runtime.device.split(":")[0],
             "dtype": training.runtime.dtype,
         },
-        "processes": ranks.count,
+        "processes": ranks.process.size,
     }
 
 

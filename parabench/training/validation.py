@@ -19,12 +19,12 @@ from parabench.prompts.table import split_prompts
 from parabench.prompts.templates import Template
 from parabench.training.losses import row_length, target_tokens
 from parabench.training.objectives import Objective
-from parabench.training.ranks import SINGLE_PROCESS, Ranks
+from parabench.training.ranks import NO_OTHERS, Ranks
 from parabench.training.setup import TrainingSetup
 
 
 def mean_loss(
-    objective: Objective, pairs: Sequence[Any], rows: int = 16, ranks: Ranks = SINGLE_PROCESS
+    objective: Objective, pairs: Sequence[Any], rows: int = 16, ranks: Ranks = NO_OTHERS
 ) -> float:
     """Nats a target token over all ``pairs``, without dropout, ``rows`` of them at a time.
 
@@ -45,7 +45,7 @@ def mean_loss(
     total = 0.0
     objective.module.eval()
     with torch.no_grad():
-        for group in ranks.share(groups):
+        for group in ranks.process.share(groups):
             total += objective.loss(group).item() * target_tokens(group)
     objective.module.train(was_training)
     return ranks.sum(total)[0] / target_tokens(encoded)

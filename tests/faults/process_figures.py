@@ -24,8 +24,9 @@ from typing import Any
 from parabench.contracts import UserError
 from parabench.pipeline import provenance, runner
 from parabench.pipeline.plan import RunPlan, RunRequest, make_plan
-from parabench.pipeline.processes import WorkerRank
+from parabench.pipeline.processes import Waiting
 from parabench.suites.suite import load_suite
+from parabench.torchrun import ProcessRank
 from tests.support import tiny_suite
 
 EXAMPLES = 80
@@ -64,7 +65,9 @@ def planned(world: Path, output: Path) -> RunPlan:
     return replace(made, systems={**made.systems, "upper": Struck(size=1)})
 
 
-def work(world: Path, output: Path, share: WorkerRank, point: int | None, sign: int) -> None:
+def work(
+    world: Path, output: Path, process: ProcessRank, waiting: Waiting, point: int | None, sign: int
+) -> None:
     """One process; the leading one notes when it has given the others up."""
     made = planned(world, output)
     struck: Any = made.systems["upper"]
@@ -82,9 +85,12 @@ def work(world: Path, output: Path, share: WorkerRank, point: int | None, sign: 
 
     runner.await_records = noted
     try:
-        runner.run_worker(made, share) if share.rank else runner.run_plan(made, share=share)
+        if process.is_first:
+            runner.run_plan(made, process=process, waiting=waiting)
+        else:
+            runner.run_worker(made, process, waiting)
     except UserError as error:
-        output.with_name(f"error-{share.rank}").write_text(str(error))
+        output.with_name(f"error-{process.rank}").write_text(str(error))
         raise SystemExit(2) from None
 
 
@@ -95,10 +101,11 @@ def start(
     fork = get_context("fork")
     made = []
     for rank in range(size):
-        share = WorkerRank(rank, size, patience, 0.05)
+        process, waiting = ProcessRank(rank, size), Waiting(patience, 0.05)
         made.append(
             fork.Process(
-                target=work, args=(world, output, share, point if rank == victim else None, sign)
+                target=work,
+                args=(world, output, process, waiting, point if rank == victim else None, sign),
             )
         )
         made[-1].start()

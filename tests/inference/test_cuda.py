@@ -141,5 +141,5 @@ def test_more_rows_than_fit_are_halved_until_they_do(folders: dict[str, Path]) -
 def test_a_dry_run_counts_what_the_device_has(folders: dict[str, Path]) -> None:
     from parabench.pipeline import estimates
 
-    assert 0 < estimates._room(CUDA) <= torch.cuda.get_device_properties(0).total_memory
-    assert estimates._peak(CUDA) > 0
+    assert 0 < estimates._available_memory(CUDA) <= torch.cuda.get_device_properties(0).total_memory
+    assert estimates._peak_memory(CUDA) > 0

@@ -16,7 +16,7 @@ from parabench.contracts import Example, UserError
 from parabench.data import examples, spill
 from parabench.data.test_sets import read_test_set
 from parabench.pipeline import plan as planning
-from parabench.pipeline import runner
+from parabench.pipeline import runner, stages
 from parabench.report import assemble
 from parabench.report.results import shown_positions
 from parabench.stats import arrays
@@ -86,7 +86,7 @@ def test_the_digest_of_texts_is_over_canonical_json() -> None:
     texts = [[f"text of {example.id}", "é"] for example in named]
     whole = {example.id: several for example, several in zip(named, texts, strict=True)}
     assert (
-        runner._digest(examples.EvaluationSet(named), texts)
+        stages.digest_of_texts(examples.EvaluationSet(named), texts)
         == hashlib.sha256(canonical_json(whole)).hexdigest()
     )
 
@@ -160,7 +160,7 @@ def test_a_run_of_many_examples_is_that_of_few(
             monkeypatch.setattr(examples, "HELD_IN_MEMORY", 7)
             monkeypatch.setattr(positions, "_UNSORTED", 5)
             monkeypatch.setattr(arrays, "ROWS_AT_ONCE", 7)
-            monkeypatch.setattr(runner, "SOURCES_AT_ONCE", 9)
+            monkeypatch.setattr(stages, "SOURCES_AT_ONCE", 9)
         plan = planning.make_plan(planning.RunRequest(suite, device="cpu", output=tmp_path / name))
         assert isinstance(plan.data.examples, spill.SpilledExamples) == (name == "kept")
         runner.run_plan(plan)

@@ -21,11 +21,12 @@ import pytest
 from parabench.contracts import UserError
 from parabench.pipeline import provenance, runner
 from parabench.pipeline.plan import RunPlan, RunRequest, make_plan
-from parabench.pipeline.processes import WorkerRank, rank_from_environment
+from parabench.pipeline.processes import Waiting
 from parabench.store import log as journal
 from parabench.store.log import Log, read_log
 from parabench.store.run_folder import join_run, open_run, verify_run, worker_status
 from parabench.suites.suite import load_suite
+from parabench.torchrun import ProcessRank, rank_from_environment
 from tests.faults import process_figures
 from tests.support import tiny_suite
 
@@ -91,13 +92,23 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def work(world: Path, output: Path, share: WorkerRank, batches: int | None, pause: float) -> None:
+def work(
+    world: Path,
+    output: Path,
+    process: ProcessRank,
+    waiting: Waiting,
+    batches: int | None,
+    pause: float,
+) -> None:
     """One process; what it could not do is left in a file."""
     made = light(world, output, batches, pause)
     try:
-        runner.run_worker(made, share) if share.rank else runner.run_plan(made, share=share)
+        if process.is_first:
+            runner.run_plan(made, process=process, waiting=waiting)
+        else:
+            runner.run_worker(made, process, waiting)
     except UserError as error:
-        output.with_name(f"error-{share.rank}").write_text(str(error))
+        output.with_name(f"error-{process.rank}").write_text(str(error))
         raise SystemExit(2) from None
 
 
@@ -115,8 +126,8 @@ class Launch:
         pause: float = 0.0,
         patience: float = 20,
     ) -> Any:
-        share = WorkerRank(rank, size, patience, interval=0.02)
-        arguments = (self.world, self.output, share, batches, pause)
+        process, waiting = ProcessRank(rank, size), Waiting(patience, interval=0.02)
+        arguments = (self.world, self.output, process, waiting, batches, pause)
         self.processes.append(get_context("fork").Process(target=work, args=arguments))
         self.processes[-1].start()
         return self.processes[-1]
@@ -263,8 +274,10 @@ def test_one_may_join_before_the_leader_has_signed(tmp_path: Path) -> None:
 
 
 def test_the_share_comes_from_what_torchrun_sets() -> None:
-    assert rank_from_environment({}) == WorkerRank(0, 1)
-    assert rank_from_environment({"RANK": "2", "WORLD_SIZE": "4"}).of(range(10)) == range(2, 10, 4)
+    assert rank_from_environment({}) == ProcessRank(0, 1)
+    assert rank_from_environment({"RANK": "2", "WORLD_SIZE": "4"}).share(range(10)) == range(
+        2, 10, 4
+    )
     for wrong in ({"RANK": "4", "WORLD_SIZE": "4"}, {"RANK": "x"}, {"RANK": "1"}):
         with pytest.raises(UserError, match="torchrun"):
             rank_from_environment(wrong)

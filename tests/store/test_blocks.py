@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from parabench.contracts import UserError
-from parabench.store.blocks import BlockFile, in_blocks
+from parabench.sequences import in_blocks
+from parabench.store.blocks import BlockFile
 
 IDENTITY = {"scorer": "x"}
 BLOCKS = [(b"first block", 3), (b"second", 2), (b"the third one", 4)]

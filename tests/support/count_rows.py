@@ -44,4 +44,4 @@ with join_processes("cpu") as ranks:
         ranks,
     ):
         pass
-    (FOLDER / f"{ranks.rank}-of-{ranks.count}.json").write_text(json.dumps(SEEN))
+    (FOLDER / f"{ranks.process.rank}-of-{ranks.process.size}.json").write_text(json.dumps(SEEN))

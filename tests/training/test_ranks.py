@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from parabench.contracts import UserError
+from parabench.torchrun import ProcessRank
 from parabench.training.batches import Batching, iterate_batches
 from parabench.training.config import TrainingConfig
 from parabench.training.loop import TrainingProgress, run_updates, start_progress
@@ -60,7 +61,7 @@ def seen(rank: int, count: int, accumulation: int = 2) -> Counter[int]:
             start_progress([weight], config),
             iterate_batches(range(50), encode, config.batching),
             config,
-            Unconnected(rank, count),
+            Unconnected(ProcessRank(rank, count)),
         )
     )
     return found

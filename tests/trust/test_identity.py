@@ -27,9 +27,10 @@ from parabench.contracts import (
 )
 from parabench.data.examples import EvaluationSet, evaluation_set
 from parabench.data.normalise import Normaliser
+from parabench.pipeline import identity, runner
 from parabench.pipeline import plan as planning
-from parabench.pipeline import runner
 from parabench.pipeline.plan import RunRequest
+from parabench.pipeline.prediction_files import FilePredictions
 from parabench.store.log import Log
 from parabench.suites.suite import Suite, TrainingDefaults
 from tests.support import light
@@ -197,6 +198,7 @@ def test_without_one_part_of_the_identity_a_mutant_is_accepted(tmp_path, monkeyp
             "left": "out"
         }
 
+    monkeypatch.setattr(identity, "run_identity", partial)
     monkeypatch.setattr(planning, "run_identity", partial)
     monkeypatch.setattr("parabench.report.assemble.write_reports", lambda folder: None)
     assert accepted(tmp_path)
@@ -205,7 +207,7 @@ def test_without_one_part_of_the_identity_a_mutant_is_accepted(tmp_path, monkeyp
 def test_the_kind_of_device_is_identity_and_its_number_is_not(tmp_path):
     suite, data = light.suite(tmp_path), EvaluationSet(())
     cpu, one, two = (
-        planning.run_identity(suite, data, Runtime(device))
+        identity.run_identity(suite, data, Runtime(device))
         for device in ("cpu", "cuda:0", "cuda:1")
     )
     assert cpu != one == two
@@ -321,19 +323,19 @@ def test_every_option_is_in_the_signature(tmp_path, part, option):
 
 def test_a_suite_cannot_name_its_folder_out_of_the_results(tmp_path):
     for name in ("../../evil", "/etc/evil", "a\0b", "..", "."):
-        folder = planning.folder_name(
+        folder = identity.folder_name(
             light.suite(tmp_path, name=name), EvaluationSet(()), Runtime()
         )
         assert "/" not in folder and "\0" not in folder and folder not in (".", "..")  # noqa: PT018
-    assert planning.folder_name(light.suite(tmp_path), EvaluationSet(()), Runtime()).startswith(
+    assert identity.folder_name(light.suite(tmp_path), EvaluationSet(()), Runtime()).startswith(
         "light-"
     )
 
 
 def test_texts_that_join_alike_are_not_alike():
     one, two = (
-        planning.FilePredictions({"a": "b\0c\0d"}),
-        planning.FilePredictions({"a": "b", "c": "d"}),
+        FilePredictions({"a": "b\0c\0d"}),
+        FilePredictions({"a": "b", "c": "d"}),
     )
     assert one.signature != two.signature
     assert json.dumps(dict(one.texts)) != json.dumps(dict(two.texts))

@@ -1,0 +1,211 @@
+"""The two expensive stages of a run: systems answer, scorers measure; each finished log is sealed.
+
+Both do only what the run's folder does not hold already.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from parabench.contracts import (
+    Example,
+    Notice,
+    Paraphrase,
+    ProgressCallback,
+    Scorer,
+    UserError,
+    examples_per_call,
+    release_models,
+    system_role,
+)
+from parabench.data.examples import EvaluationSet
+from parabench.pipeline.measuring import measure_block
+from parabench.pipeline.plan import RunPlan, resolve_name
+from parabench.sequences import LazyMap, blocks_of
+from parabench.stats import leave_one_out
+from parabench.store.log import Log, LogKind, read_finished
+from parabench.store.records import measured_texts, texts_digest
+from parabench.store.run_folder import RunFolder
+from parabench.torchrun import SINGLE_PROCESS, ProcessRank
+
+SCORER_BATCH = 64
+"""Examples measured together: what an interruption can cost at most.
+
+It is the same whoever measures, because the batches of a model decide the last bit. A scorer whose
+rows do not depend on one another's may ask for more by its ``block``; one process alone then obeys.
+"""
+SOURCES_AT_ONCE = 1 << 14
+"""Sentences that a system is given at once; what it answers one does not depend on the others."""
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """A ``ProgressCallback`` that shows nothing."""
+
+
+def no_notice(text: str) -> None:
+    """A ``Notice`` that tells nothing."""
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A plan with its open folder, as one process sees them.
+
+    ``process``: which part of the work is this one's. ``advance`` and ``notice``: who is told of
+    progress, and of what was set aside.
+    """
+
+    plan: RunPlan
+    folder: RunFolder
+    process: ProcessRank = SINGLE_PROCESS
+    advance: ProgressCallback = no_progress
+    notice: Notice = no_notice
+
+
+def generate_answers(run: OpenRun, name: str) -> None:
+    """Let the system ``name`` paraphrase what it has not yet, writing each batch as it finishes.
+
+    Raises UserError where it does not give as many samples as were asked for.
+    """
+    plan = run.plan
+    examples = plan.data.examples
+    samples = plan.suite.decoding.samples
+    log = prediction_log(run, name)
+    mine = run.process.share(range(len(examples)))
+    # 4 bytes an example, where a list of integers would take 32
+    missing = array("I", _missing(log, examples, mine))
+    for start in range(0, len(missing), SOURCES_AT_ONCE):
+        places = missing[start : start + SOURCES_AT_ONCE]
+        sources = [examples[place].source for place in places]
+        for batch in plan.systems[name].paraphrase(sources):
+            records = []
+            for answer in batch:
+                example = examples[places[answer.position]]
+                records.append((example.id, _record(name, answer, samples)))
+            log.append(records)
+            run.advance(name, len(log.done), len(examples))
+    # Of several processes the leading one seals, once it has everybody's records.
+    if run.process.size == 1:
+        log.seal(example_ids(plan.data))
+
+
+def _missing(log: Log, examples: Sequence[Example], places: Sequence[int]) -> Iterator[int]:
+    """The places of the examples that are not in the log."""
+    if log.sealed:
+        return
+    for place in places:
+        if examples[place].id not in log.done:
+            yield place
+
+
+def _record(system: str, answer: Paraphrase, samples: int) -> dict[str, Any]:
+    """An answer as it is stored: what says nothing is left out."""
+    if answer.samples and len(answer.samples) != samples:
+        asked = f"take {len(answer.samples)} samples from {system}"
+        raise UserError(asked, f"samples = {samples} were asked for")
+    record: dict[str, Any] = {"text": answer.text, "finished": answer.finished}
+    if answer.samples and samples > 1:
+        record["samples"] = list(answer.samples)
+    if answer.turns:
+        record["turns"] = list(answer.turns)
+    if answer.reason:
+        record["reason"] = answer.reason
+    if answer.tokens is not None:
+        record["tokens"] = list(answer.tokens)
+    return record
+
+
+def measure_answers(run: OpenRun, name: str) -> None:
+    """Let the scorer ``name`` measure all systems, block by block, then release its models.
+
+    Raises UserError where a system's predictions are not those of the examples.
+    """
+    plan = run.plan
+    data = plan.data
+    scorer = plan.scorers[name]
+    logs = {system: statistics_log(run, system, name) for system in plan.systems}
+    unfinished = {system: log for system, log in logs.items() if not log.sealed}
+    texts = {system: _measured_texts(run, system, scorer) for system in unfinished}
+    for block in _blocks_of_process(run, scorer):
+        done = measure_block(scorer, data, plan.suite.normalise, block, unfinished, texts)
+        for system in done:
+            run.advance(f"{name} of {system}", len(logs[system].done), len(data.examples))
+    if run.process.size == 1:
+        for log in logs.values():
+            log.seal(example_ids(data))
+    release_models(scorer)
+
+
+def _blocks_of_process(run: OpenRun, scorer: Scorer) -> Sequence[Sequence[int]]:
+    """The positions of the examples that this process measures, block by block."""
+    size = SCORER_BATCH
+    if run.process.size == 1:
+        size = examples_per_call(scorer, SCORER_BATCH)
+    blocks = blocks_of(range(len(run.plan.data.examples)), size)
+    return run.process.share(blocks)
+
+
+def example_ids(data: EvaluationSet) -> Sequence[str]:
+    """The ids of all examples, in order."""
+    return LazyMap(lambda example: example.id, data.examples)
+
+
+def prediction_log(run: OpenRun, system: str) -> Log:
+    """The log of a system's answers; what opening it set aside is told."""
+    built = run.plan.systems[system]
+    key = {
+        "system": system,
+        "signature": str(built.signature),
+        "role": system_role(built),
+    }
+    return _open_log(run, "predictions", (system,), key)
+
+
+def statistics_log(run: OpenRun, system: str, scorer: str) -> Log:
+    """The log of what a scorer measured of a system's finished answers.
+
+    ``system`` and ``scorer`` are names in the plan of ``run``. What opening it set aside is told.
+    Raises UserError where the answers are not finished.
+    """
+    plan = run.plan
+    built = plan.scorers[scorer]
+    texts = _measured_texts(run, system, built)
+    key = {
+        "system": system,
+        "scorer": scorer,
+        "signature": str(built.signature),
+        "predictions": digest_of_texts(plan.data, texts),
+        "built": list(resolve_name("scorer", scorer, plan.suite)),
+    }
+    return _open_log(run, "statistics", (system, scorer), key)
+
+
+def _open_log(run: OpenRun, kind: LogKind, names: tuple[str, ...], key: Mapping[str, Any]) -> Log:
+    log = run.folder.log(kind, *names, key=key)
+    for note in log.notes:
+        run.notice(note)
+    return log
+
+
+def digest_of_texts(data: EvaluationSet, texts: Sequence[list[str]]) -> str:
+    """The digest by which statistics name the texts that they were measured from."""
+    return texts_digest(data.by_id, example_ids(data), texts.__getitem__)
+
+
+def _measured_texts(run: OpenRun, system: str, scorer: Scorer) -> Sequence[list[str]]:
+    """What a scorer is given of every example's answer, read when it is asked for."""
+    plan = run.plan
+    samples = plan.suite.decoding.samples if leave_one_out.compares_samples(scorer) else 0
+    records = read_finished(run.folder.folder, "predictions", system).records
+
+    def texts(place: int) -> list[str]:
+        name, record = records[place]
+        if name != plan.data.examples[place].id:
+            found = f"record {place + 1} is of example {name!r}"
+            mend = "run the same command with another --output"
+            raise UserError(f"measure {system}", found, mend=mend)
+        return measured_texts(record, samples)
+
+    return LazyMap(texts, range(len(records)))
