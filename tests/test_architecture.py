@@ -55,7 +55,7 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {
         "training": (
-            "batches config encoding export figures loop loss_log losses objectives "
+            "batches config encoding export figures loop lora loss_log losses objectives "
             "prefix presets ranks recipes requests resumable schedules search setup state stopped "
             "task_training tasks tracking trials validation"
         ),

@@ -17,6 +17,7 @@ from parabench.commands.training_progress import (
 from parabench.contracts import Runtime, Scorer, UserError
 
 if TYPE_CHECKING:
+    from parabench.prompts.templates import Template
     from parabench.suites.suite import Suite
     from parabench.training.config import TrainingConfig
     from parabench.training.ranks import Ranks
@@ -69,6 +70,7 @@ def train_on_pairs(options: TrainOptions) -> None:
             judges,
             options.gradient_checkpointing,
             options.snapshots,
+            _template(options, kind, suite),
         )
         _carry_out(request, ranks, options.track)
 
@@ -89,8 +91,18 @@ def _make_config(options: TrainOptions, kind: TrainingKind) -> TrainingConfig:
     from parabench.training.presets import make_config
 
     # Weights that learn stay in float32 and compute under autocast; a frozen model is loaded so.
-    autocast = options.dtype == "bfloat16" and kind.trains_whole_model
+    autocast = options.dtype == "bfloat16" and bool(kind.trains_whole_model or kind.rank)
     return make_config(kind, options.preset, **options.settings, bf16=autocast)
+
+
+def _template(options: TrainOptions, kind: TrainingKind, suite: Suite) -> Template | None:
+    """What the suite says that a source stands in; None where it says nothing, or tasks do."""
+    from parabench.prompts.templates import paraphrase_template
+
+    train = suite.train
+    if options.tasks or kind.base == "seq2seq" or not (train.template or train.chat):
+        return None
+    return paraphrase_template(kind.length, train.template, train.chat, train.system)
 
 
 def _load_pairs(options: TrainOptions, kind: TrainingKind, suite: Suite) -> TrainingData:

@@ -22,7 +22,7 @@ _MACHINE = "Machine and output"
 TrainNameArgument = Annotated[
     str,
     typer.Argument(
-        metavar="NAME", help="softprompt-N, ptuning-N, ptuning-mlp-N, finetuned or bart."
+        metavar="NAME", help="softprompt-N, ptuning-N, ptuning-mlp-N, lora-R, finetuned or bart."
     ),
 ]
 TasksOption = Annotated[

@@ -125,15 +125,30 @@ def parse_template(settings: Mapping[str, object]) -> Template:
     return validate_dataclass(Template, settings, asked)
 
 
-def paraphrase_template(length: int) -> Template:
+def paraphrase_template(
+    length: int, text: str = "", chat: bool = False, system: str = ""
+) -> Template:
     """The paraphrase task with one soft prompt in front.
 
-    ``length`` virtual tokens, the source, a newline, the answer.
+    ``length`` virtual tokens, then ``text`` with ``{source}`` in it, then the answer. Without a
+    text it is the source and a newline, or with ``chat`` the source alone as the user's message,
+    behind the message ``system``. Raises UserError for a text without the source.
     """
     splits = (length,) if length else ()
     marker = "<|VIRTUAL_PROMPT_0|>" if length else ""
-    text = f"{marker}{{source}}\n{{target}}"
-    return Template("paraphrase", text, length, splits, "source", "target", answer_only_loss=True)
+    asked = text or ("{source}" if chat else "{source}\n")
+    whole = f"{marker}{asked}{{target}}"
+    return Template(
+        "paraphrase",
+        whole,
+        length,
+        splits,
+        "source",
+        "target",
+        answer_only_loss=True,
+        chat=chat,
+        system=system,
+    )
 
 
 def templates_by_name(templates: tuple[Template, ...]) -> Mapping[str, Template]:

@@ -24,6 +24,8 @@ class TrainingDefaults(BaseModel):
     """What ``parabench train`` starts from.
 
     ``data``: a specification of pairs. ``causal``, ``seq2seq``: a base model of each architecture.
+    ``template``: the text that a decoder-only model is given, with ``{source}`` in it; ``chat``
+    makes it the user's message, behind the message ``system``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,6 +33,9 @@ class TrainingDefaults(BaseModel):
     data: str = ""
     causal: str = ""
     seq2seq: str = ""
+    template: str = ""
+    chat: bool = False
+    system: str = ""
 
 
 class Suite(BaseModel):

@@ -15,8 +15,10 @@ from torch import Tensor
 from parabench.prompts import adapters, encoders
 from parabench.prompts.encoders import PromptEncoder
 from parabench.prompts.facts import AdapterFacts, BaseIdentity
+from parabench.prompts.lora import LoraFacts, save_lora
 from parabench.prompts.table import split_prompts
 from parabench.prompts.templates import Template
+from parabench.training import lora
 from parabench.training.resumable import TrainingOutcome, loss_curve
 from parabench.training.setup import TrainingSetup
 
@@ -37,6 +39,12 @@ def export_result(
         # A path of this computer says nothing to whoever reads the adapter elsewhere.
         base = replace(base, name=Path(base.name).name)
     curve = loss_curve(outcome)
+    if setup.kind.rank:
+        settings = lora.lora_settings(setup.kind.rank, base.name)
+        told = LoraFacts(setup.templates[0], base, loss=curve, **facts)
+        _remove_stray_files(folder)
+        save_lora(folder, settings, lora.lora_tensors(setup.model), told)
+        return
     places = result_folders(folder, setup.templates if setup.named_tasks else ())
     for place, part in zip(places, _prompts_by_task(setup), strict=True):
         known = AdapterFacts(

@@ -39,10 +39,16 @@ def document_objective(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
 
 
 def causal_objective(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, template: Template
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    template: Template,
+    every_weight: bool = True,
 ) -> Objective:
-    """All weights of a decoder-only model, on pairs in a template."""
-    loss = partial(causal_loss, _make_trainable(model))
+    """The weights of a decoder-only model, on pairs in a template.
+
+    Without ``every_weight`` only those learn that need gradients already, as low-rank updates do.
+    """
+    loss = partial(causal_loss, _make_trainable(model) if every_weight else model.train())
     encode = encoding.causal_encoder(tokenizer, template)
     return Objective(loss, model, encode, _max_positions(model))
 

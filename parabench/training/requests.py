@@ -59,7 +59,8 @@ class TrainingRequest:
     ``base`` is the model it starts from; ``initialiser`` None is the kind's default. At each
     validation the first ``validation_texts`` held-out sentences are paraphrased with ``decoding``
     and scored by the ``scorers``. Every so many updates as ``snapshots`` says (0: never) a copy of
-    the prompt is kept, for its map.
+    the prompt is kept, for its map. ``template`` is what a source stands in, None for the usual
+    one.
     """
 
     kind: TrainingKind
@@ -74,12 +75,16 @@ class TrainingRequest:
     scorers: tuple[Scorer, ...] = ()
     gradient_checkpointing: bool = False
     snapshots: int = 0
+    template: Template | None = None
 
 
 def training_identity(request: TrainingRequest, ranks: Ranks) -> dict[str, Any]:
     """All that two runs must share to be one training, as JSON values."""
     device = request.runtime.device.split(":")[0]
+    # Only where there is one, so that folders of earlier versions are those of the same training.
+    template = {"template": asdict(request.template)} if request.template else {}
     return {
+        **template,
         "name": request.kind.name,
         "base": {"name": Path(request.base.path).name, "digest": request.base.digest},
         "data": dict(request.data.facts),
@@ -188,6 +193,7 @@ def load_request(request: TrainingRequest) -> TrainingSetup:
         request.initialiser,
         request.gradient_checkpointing,
         request.data.tasks,
+        request.template,
     )
 
 

@@ -19,12 +19,12 @@ from parabench.prompts import encoders, initialisers
 from parabench.prompts.encoders import PromptEncoder
 from parabench.prompts.soft import SoftPrompt, vocabulary_rows
 from parabench.prompts.templates import Template, paraphrase_template
-from parabench.training import objectives
+from parabench.training import lora, objectives
 from parabench.training.config import TrainingConfig
 from parabench.training.objectives import Objective
 
-KindFamily = Literal["softprompt", "ptuning", "finetuned", "bart"]
-KIND_CHOICES = ("softprompt-N", "ptuning-N", "ptuning-mlp-N", "finetuned", "bart")
+KindFamily = Literal["softprompt", "ptuning", "finetuned", "bart", "lora"]
+KIND_CHOICES = ("softprompt-N", "ptuning-N", "ptuning-mlp-N", "lora-R", "finetuned", "bart")
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,14 @@ class TrainingKind:
     """What a name asks for.
 
     ``length`` counts virtual tokens (0 for whole models); ``encoder`` is the kind of p-tuning's
-    prompt encoder, empty for all else.
+    prompt encoder, empty for all else; ``rank`` is that of a low-rank adapter, 0 for all else.
     """
 
     name: str
     family: KindFamily
     length: int = 0
     encoder: str = ""
+    rank: int = 0
 
     @property
     def base(self) -> Literal["causal", "seq2seq"]:
@@ -58,7 +59,13 @@ class TrainingKind:
     @property
     def defaults(self) -> TrainingConfig:
         """Default settings: a prompt needs a rate that would ruin a whole model's weights."""
-        rates = {"softprompt": 1e-2, "ptuning": 1e-3, "finetuned": 2e-5, "bart": 3e-5}
+        rates = {
+            "softprompt": 1e-2,
+            "ptuning": 1e-3,
+            "lora": 2e-4,
+            "finetuned": 2e-5,
+            "bart": 3e-5,
+        }
         return TrainingConfig(
             steps=2000,
             learning_rate=rates[self.family],
@@ -70,15 +77,18 @@ class TrainingKind:
 
 _PROMPT_NAME = re.compile(r"(softprompt|ptuning)(?:-(lstm|mlp|tpmlp))?-(\d{1,5})")
 _LONGEST_PROMPT = 10_000
+_LORA_NAME = re.compile(r"lora-([1-9]\d{0,3})")
 
 
 def parse_kind(name: str) -> TrainingKind:
-    """The kind of ``softprompt-111``, ``ptuning-mlp-20``, ``finetuned`` or ``bart``.
+    """The kind of ``softprompt-111``, ``ptuning-mlp-20``, ``lora-8``, ``finetuned`` or ``bart``.
 
     Raises UserError, with the choices, for any other ``name``.
     """
     if name in ("finetuned", "bart"):
         return TrainingKind(name, name)  # type: ignore[arg-type]
+    if adapted := _LORA_NAME.fullmatch(name):
+        return TrainingKind(name, "lora", rank=int(adapted[1]))
     match = _PROMPT_NAME.fullmatch(name)
     known = match is not None and not (match[1] == "softprompt" and match[2])
     if match is None or not known or int(match[3]) > _LONGEST_PROMPT:
@@ -125,11 +135,12 @@ def load_setup(
     initialiser: str | None = None,
     gradient_checkpointing: bool = False,
     tasks: tuple[Template, ...] = (),
+    template: Template | None = None,
 ) -> TrainingSetup:
     """Load the base model and build what is to be trained, from ``runtime.seed``.
 
     ``initialiser`` None is the default of the ``kind``; without ``tasks`` the one task is to
-    paraphrase. A prompt is in float32 before a base in ``runtime.dtype``; weights that are trained
+    paraphrase, in ``template`` or the usual one. A prompt is in float32 before a base in ``runtime.dtype``; weights that are trained
     stay in float32. With ``gradient_checkpointing`` a whole model's activations are computed again
     for the gradients instead of stored. Raises UserError where these do not go together, and where
     ``checkpoint`` cannot be loaded.
@@ -138,7 +149,7 @@ def load_setup(
         raise UserError(
             f"train in {runtime.dtype}", "gradients would vanish", ("float32", "bfloat16")
         )
-    if kind.trains_whole_model:
+    if kind.trains_whole_model or kind.rank:
         if initialiser or tasks:
             asked = f"by {initialiser!r}" if initialiser else f"on {len(tasks)} tasks"
             raise UserError(
@@ -146,14 +157,15 @@ def load_setup(
                 "it has no prompt",
                 mend="parabench train ptuning-20",
             )
-        return _load_whole_model(kind, checkpoint, runtime, gradient_checkpointing)
+        text = template or paraphrase_template(0)
+        return _load_weights(kind, checkpoint, runtime, gradient_checkpointing, text)
     if gradient_checkpointing:
         raise UserError(
             f"train {kind.name!r} with --gradient-checkpointing",
             "its rows share the prompt's activations",
         )
     model, tokenizer = load_causal(checkpoint, runtime)
-    templates = tasks or (paraphrase_template(kind.length),)
+    templates = tasks or (template or paraphrase_template(kind.length),)
     name = kind.initialiser if initialiser is None else initialiser
     module = _make_prompt(kind, templates, model, tokenizer, name, runtime.seed).to(model.device)
     if tasks:
@@ -166,21 +178,30 @@ def load_setup(
     )
 
 
-def _load_whole_model(
-    kind: TrainingKind, checkpoint: Checkpoint, runtime: Runtime, gradient_checkpointing: bool
+def _load_weights(
+    kind: TrainingKind,
+    checkpoint: Checkpoint,
+    runtime: Runtime,
+    gradient_checkpointing: bool,
+    template: Template,
 ) -> TrainingSetup:
+    """A model whose weights are trained, all of them or low-rank updates."""
     # Small updates of bfloat16 weights would be rounded away, so the weights are in float32; a run
     # in bfloat16 computes under autocast.
     in_float32 = replace(runtime, dtype="float32")
-    template = paraphrase_template(0)
     if kind.family == "bart":
         model, tokenizer = load_seq2seq(checkpoint, in_float32)
         objective = objectives.seq2seq_objective(model, tokenizer)
     else:
         model, tokenizer = load_causal(checkpoint, in_float32)
-        objective = objectives.causal_objective(model, tokenizer, template)
+        if kind.rank:
+            lora.add_lora(model, kind.rank, runtime.seed)
+        objective = objectives.causal_objective(model, tokenizer, template, not kind.rank)
     if gradient_checkpointing:
         model.gradient_checkpointing_enable()
+        if kind.rank:
+            # the inputs of a block need gradients, or its factors, being inside, would get none
+            model.enable_input_require_grads()
     return TrainingSetup(kind, checkpoint, model, tokenizer, objective, (template,))
 
 

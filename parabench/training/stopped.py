@@ -8,6 +8,7 @@ from typing import Any
 
 from parabench.contracts import Runtime, UserError
 from parabench.models.local import Checkpoint
+from parabench.prompts.templates import parse_template
 from parabench.store.files import read_bytes
 from parabench.training import state
 from parabench.training.export import export_result
@@ -46,7 +47,8 @@ def export_stopped(folder: Path, target: Path, base: Checkpoint) -> int:
         raise UserError(asked, found, mend=f"parabench train {spec['name']} --save-every 10")
     seed = spec["config"]["seed"]
     kind = parse_kind(spec["name"])
-    setup = load_setup(kind, base, Runtime(seed=seed), spec["initialiser"])
+    template = parse_template(spec["template"]) if "template" in spec else None
+    setup = load_setup(kind, base, Runtime(seed=seed), spec["initialiser"], template=template)
     state.load_parameters(setup.objective.module, state.read_parameters(stored[0]))
     step = state.read_step(stored[0])
     data = [f"{name}: {value}" for name, value in spec["data"].items()]

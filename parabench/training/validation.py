@@ -11,9 +11,10 @@ from parabench.contracts import Decoding, Example, Runtime, Scorer, UserError
 from parabench.data.filters import TextPair
 from parabench.inference.continuous_batching import Completion
 from parabench.inference.decoding import decode_causal, decode_seq2seq
-from parabench.inference.end_of_text import LINE_BREAK, EndOfText, padding_id
+from parabench.inference.end_of_text import LINE_BREAK, EndOfText, declared_end_ids, padding_id
 from parabench.inference.prompt_ids import PromptIds
 from parabench.prompts import encoders
+from parabench.prompts.chat import answer_end
 from parabench.prompts.rendering import render
 from parabench.prompts.table import split_prompts
 from parabench.prompts.templates import Template
@@ -84,9 +85,12 @@ def generate_texts(
     """
     model = setup.model
     texts = [""] * len(sources)
-    # an encoder-decoder's text is whole at its end id; a language model goes on to the next line
-    stops = () if setup.kind.base == "seq2seq" else LINE_BREAK
-    end = EndOfText.of(model, setup.tokenizer, stops)
+    # an encoder-decoder's text is whole at its end id, as a chat's is at the end of the turn; a
+    # language model goes on to the next line
+    whole = setup.kind.base == "seq2seq" or template.chat
+    ends = declared_end_ids(model, setup.tokenizer)
+    ends |= {answer_end(template, setup.tokenizer)} if template.chat else set()
+    end = EndOfText(setup.tokenizer, ends, () if whole else LINE_BREAK)
     was_training = model.training
     model.eval()
     with torch.no_grad():
@@ -108,7 +112,10 @@ def _decode(
     model, tokenizer = setup.model, setup.tokenizer
     positions: int = model.config.max_position_embeddings
     if setup.kind.base == "seq2seq":
-        ids = tokenizer(list(sources), truncation=True, max_length=positions).input_ids
+        encoded = tokenizer(
+            list(sources), truncation=True, max_length=positions, split_special_tokens=True
+        )
+        ids = encoded.input_ids
         return decode_seq2seq(model, [tuple(row) for row in ids], decoding, runtime)
     virtual = None
     if setup.kind.length:

@@ -39,7 +39,8 @@ def test_names(name: str, family: str, length: int, encoder: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["softprompt", "softprompt-mlp-3", "ptuning-0", "lora-8", "bart-2", "softprompt-99999"]
+    "name",
+    ["softprompt", "softprompt-mlp-3", "ptuning-0", "lora", "lora-0", "bart-2", "softprompt-99999"],
 )
 def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(UserError, match="train"):
