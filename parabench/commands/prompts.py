@@ -56,6 +56,7 @@ def import_prompt_command(
     from parabench.models.checkpoints import locate
     from parabench.prompts import templates
     from parabench.prompts.convert import import_adapter
+    from parabench.prompts.lora import import_lora, is_lora
     from parabench.training.stopped import export_stopped, is_stopped_training
 
     if is_stopped_training(source):
@@ -63,6 +64,10 @@ def import_prompt_command(
         typer.echo(f"{target}: step {step} of the training in {source}")
         return
     written = templates.parse_template(_read_template(template)) if template else None
+    if is_lora(source):
+        made = import_lora(source, target, locate(base), written)
+        typer.echo(f"{target}: low-rank updates of {len(made.factors)} layers, {made.digest[:12]}")
+        return
     print_pairs(describe_adapter(import_adapter(source, target, locate(base), written, task)))
 
 
@@ -104,7 +109,14 @@ def export_prompt_command(
     """
     from parabench.prompts.adapters import load_adapter
     from parabench.prompts.convert import export_adapter
+    from parabench.prompts.lora import export_lora, is_lora
 
+    if is_lora(folder):
+        if card or form != "peft":
+            asked = f"export the low-rank adapter {folder} as {'a card' if card else form}"
+            raise UserError(asked, "it is written in PEFT's format alone", mend="--form peft")
+        typer.echo(export_lora(folder, target))
+        return
     if card and form != "peft":
         raise UserError(
             f"write a model card beside {form}", "it belongs to a folder", mend="--form peft --card"
@@ -182,7 +194,12 @@ def verify_prompt_command(
     """Check an adapter's checksum, numbers and base."""
     from parabench.models.checkpoints import locate
     from parabench.prompts.adapters import load_adapter
+    from parabench.prompts.lora import is_lora, load_lora
 
+    if is_lora(folder):
+        lora = load_lora(folder, locate(base) if base else None)
+        typer.echo(f"intact: updates of {len(lora.factors)} layers, digest {lora.digest}")
+        return
     adapter = load_adapter(folder, locate(base) if base else None)
     typer.echo(f"intact: {len(adapter.prompt)} virtual tokens, sha256 {adapter.digest}")
 

@@ -9,7 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
+from typer.testing import CliRunner
 
+from parabench.cli import app
 from parabench.contracts import Runtime, UserError
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
@@ -225,3 +227,25 @@ def test_an_import_again_keeps_facts_and_a_template_replaces_them(bases, own, tm
     assert is_lora(own)
     shutil.rmtree(own)
     assert not is_lora(own)
+
+
+def test_the_commands_import_verify_and_export(bases, tmp_path):
+    trained(bases / "llama", tmp_path / "peft")
+    base = str(bases / "llama")
+
+    def run(*words):
+        return CliRunner().invoke(app, ["prompt", *map(str, words)])
+
+    done = run("import", tmp_path / "peft", tmp_path / "lora-4", "--base", base)
+    assert done.exit_code == 0, done.output
+    assert "low-rank updates of 10 layers" in done.output
+    done = run("verify", tmp_path / "lora-4", "--base", base)
+    assert load_lora(tmp_path / "lora-4").digest in done.output
+    done = run("export", tmp_path / "lora-4", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    found = load_file(tmp_path / "out" / "adapter_model.safetensors")
+    expected = load_file(tmp_path / "peft" / "adapter_model.safetensors")
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in found)
+    done = run("export", tmp_path / "lora-4", tmp_path / "again", "--form", "safetensors")
+    assert isinstance(done.exception, UserError) or done.exit_code == 2
