@@ -37,10 +37,10 @@ def chat_items(template: Template, checkpoint: Checkpoint) -> tuple[tuple[str, s
     return (*items, ("system", template.system)) if template.system else items
 
 
-def check_literal_text(template: Template, checkpoint: Checkpoint) -> None:
+def check_literal_text(template: Template, checkpoint: Checkpoint, mend: str = "") -> None:
     """Refuse a hand-written ``template`` that names a special token of the tokenizer.
 
-    Raises UserError: the name would be split like any text, and the model would not be steered.
+    ``mend`` is what mends it, where that is not a chat. Raises UserError: the name would be split like any text, and the model would not be steered.
     """
     from parabench.prompts.chat_tokens import check_plain_text
 
@@ -49,7 +49,7 @@ def check_literal_text(template: Template, checkpoint: Checkpoint) -> None:
         # a tokenizer takes a second to load, which most templates do not need
         if _MAY_NAME_A_TOKEN & set(text):
             asked = f"use the template {template.prompt_template[:60]!r}"
-            check_plain_text(text, _tokenizer(checkpoint), asked, template.chat)
+            check_plain_text(text, _tokenizer(checkpoint), asked, template.chat, mend)
 
 
 def _tokenizer(checkpoint: Checkpoint) -> Any:

@@ -6,16 +6,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from parabench.contracts import BuildContext, Paraphrase, Runtime, Signature
+from parabench.contracts import BuildContext, Paraphrase, Runtime, Signature, UserError
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_seq2seq
 from parabench.models.local import Checkpoint
+from parabench.prompts.templates import Template
 
 from . import options
+from .chats import check_literal_text
 from .samples import join_samples, repeat_rows
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 PLAIN = "{source}"
+
+_NO_LIMIT = 10**9
+"""Tokens: transformers writes 10**30 where a tokenizer does not say how many a model reads."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,11 @@ class Seq2Seq:
 
     @property
     def signature(self) -> Signature:
-        """The model by its digest, and what is written around the source."""
+        """The model by its digest, and what is written around the source.
+
+        Raises UserError where the template names a special token, or has no ``{source}``.
+        """
+        self._check_template()
         name = Path(self.checkpoint.path).name
         items = [("model", f"{name}@{self.checkpoint.digest[:12]}")]
         if self.template != PLAIN:
@@ -50,6 +63,13 @@ class Seq2Seq:
     def template(self) -> str:
         """What the model is given to read, with ``{source}`` in it."""
         return str(self.setting.options.get("template", PLAIN))
+
+    def _check_template(self) -> None:
+        if PLAIN not in self.template:
+            asked, found = f"use the template {self.template[:60]!r}", "no {source} in it"
+            raise UserError(asked, found, mend='template = "paraphrase: {source}"')
+        mend = "leave it out: the tokenizer adds those that its model wants"
+        check_literal_text(Template("seq2seq", self.template, 0, ()), self.checkpoint, mend)
 
     @property
     def model_names(self) -> tuple[str, ...]:
@@ -82,11 +102,7 @@ class Seq2Seq:
 
         decoding, runtime = self.setting.decoding, self.setting.runtime
         model, tokenizer = self.setting.models.get(load_seq2seq, self.checkpoint, runtime)
-        positions = getattr(model.config, "max_position_embeddings", None)
-        longest = positions or tokenizer.model_max_length  # T5 has no absolute positions
-        prompts = [self.template.replace("{source}", source) for source in sources]
-        encoded = tokenizer(prompts, truncation=True, max_length=longest).input_ids
-        ids = [tuple(row) for row in encoded]
+        ids = [self._encode(model, tokenizer, source) for source in sources]
         # no stop strings: an encoder-decoder ends its output itself, whatever lines it has
         end = EndOfText.of(model, tokenizer, stop_strings=())
         for batch in decode_seq2seq(model, ids, decoding, runtime):
@@ -94,6 +110,28 @@ class Seq2Seq:
                 Paraphrase(done.position, end.cut(done.ids).text.strip(), done.finished)
                 for done in batch
             ]
+
+    def _encode(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, source: str
+    ) -> tuple[int, ...]:
+        """One source in its template, with the special tokens that the tokenizer adds.
+
+        The name of a special token in the source is text, and never that token.
+        """
+        prompt = self.template.replace("{source}", source)
+        if hasattr(tokenizer, "remove_language_code") and self.template.startswith("{source}"):
+            # Marian takes ">>fra<<" at the beginning for the language to answer in
+            prompt = f" {prompt}" if prompt.startswith(">>") else prompt
+        positions = getattr(model.config, "max_position_embeddings", None)
+        longest = positions or tokenizer.model_max_length  # T5 has no absolute positions
+        bounded = longest < _NO_LIMIT
+        encoded = tokenizer(
+            prompt,
+            truncation=bounded,
+            max_length=longest if bounded else None,
+            split_special_tokens=True,
+        )
+        return tuple(encoded.input_ids)
 
     def release(self) -> None:
         """Free the model; the next ``paraphrase`` loads it again."""

@@ -69,7 +69,8 @@ def decode_seq2seq(
 
     ``sources`` are token ids. The decoder begins with the start token, and for BART also with
     ``<s>``, which opens every target it was trained on (Lewis et al. 2020; fairseq), for others
-    with the id that their files force there. None counts as new, no end is forced, no other
+    with the id that their files force there. None counts as new, no end is forced. Ids that the
+    files forbid are not written, as Marian's padding, which its vocabulary would write; no other
     default of the checkpoint applies.
 
     Raises UserError, before any work, where a source or the new tokens exceed the model's
@@ -95,6 +96,7 @@ def decode_seq2seq(
             seeds[batch[0]] if decoding.do_sample else None,
             input_ids=ids,
             attention_mask=mask,
+            never=_forbidden_ids(model),
             decoder_input_ids=torch.tensor([begin] * len(batch), device=model.device),
         )
         return [_until_end(position, row, eos) for position, row in zip(batch, new, strict=True)]
@@ -130,6 +132,16 @@ def _decoder_begin(model: PreTrainedModel) -> list[int]:
     if forced is None:
         forced = getattr(generation, "forced_bos_token_id", None)
     return [start] if forced is None else [start, int(forced)]
+
+
+def _forbidden_ids(model: PreTrainedModel) -> list[int]:
+    """The ids that an encoder-decoder's files forbid by themselves (``bad_words_ids``)."""
+    found: set[int] = set()
+    for source in (model.config, getattr(model, "generation_config", None)):
+        for words in getattr(source, "bad_words_ids", None) or ():
+            if len(words) == 1:
+                found.add(int(words[0]))
+    return sorted(found)
 
 
 def _with_generate(

@@ -35,12 +35,14 @@ def transformers_generate(
     pad: int,
     seed: int | None = None,
     end: EndOfText | None = None,
+    never: Sequence[int] = (),
     **inputs: Tensor,
 ) -> list[list[int]]:
     """New ids of each row, with the padding, without those of ``decoder_input_ids``.
 
     ``eos``: ids that end a row. ``pad``: id that fills ended rows. ``seed``: where rows are
-    sampled. ``end``: what ends the decoded text besides. ``inputs``: what the model's generate
+    sampled. ``end``: what ends the decoded text besides. ``never``: ids that are not written.
+    ``inputs``: what the model's generate
     takes, such as ``inputs_embeds``.
     """
     generator: Any = model
@@ -76,7 +78,7 @@ def transformers_generate(
         with _without_defaults(generator):
             ids = generator.generate(
                 **inputs,
-                generation_config=_configuration(decoding, eos, pad, start),
+                generation_config=_configuration(decoding, eos, pad, start, never),
                 logits_processor=processors,
                 stopping_criteria=criteria,
             )
@@ -119,9 +121,13 @@ def _without_defaults(model: Any) -> Iterator[None]:
 
 
 def _configuration(
-    decoding: Decoding, eos: AbstractSet[int], pad: int, start: int | None
+    decoding: Decoding,
+    eos: AbstractSet[int],
+    pad: int,
+    start: int | None,
+    never: Sequence[int],
 ) -> GenerationConfig:
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = {"suppress_tokens": list(never)} if never else {}
     # transformers warns of settings that the kind of search does not read
     if decoding.do_sample:
         settings["temperature"] = decoding.temperature

@@ -148,6 +148,8 @@ def _decoding_ids(folder: Path) -> dict[str, str]:
     obeyed = ["eos_token_id"]
     if config.get("model_type") != "bart":
         obeyed += ["decoder_start_token_id", "forced_bos_token_id"]
+    if config.get("model_type") == "marian":
+        obeyed.append("bad_words_ids")
     found = {}
     for name in obeyed:
         if generation.get(name) not in (None, config.get(name)):

@@ -36,12 +36,12 @@ def control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
 
 
 def check_plain_text(
-    text: str, tokenizer: PreTrainedTokenizerBase, asked: str, chat: bool = False
+    text: str, tokenizer: PreTrainedTokenizerBase, asked: str, chat: bool = False, mend: str = ""
 ) -> None:
     """Refuse a hand-written ``text`` that names a special token: as text it would be split.
 
     Raises UserError, begun with ``asked``, that names the token. ``chat`` tells that the text is
-    the content of a message, which the chat template already frames.
+    the content of a message, which the chat template already frames; ``mend`` replaces the advice.
     """
     special = set(tokenizer.all_special_tokens) | {
         token.content for token in tokenizer.added_tokens_decoder.values() if token.special
@@ -50,13 +50,12 @@ def check_plain_text(
     if named is None:
         return
     pieces = tokenizer.tokenize(named, split_special_tokens=True)
-    mend = "leave it out: the chat template writes it" if chat else "set chat = true"
-    end = named == tokenizer.eos_token and not chat
-    raise UserError(
-        asked,
-        f"{named} in it, the name of a special token; here it would be the text {pieces}",
-        mend=f"{mend}, or write <|EOS|> for the end of a text" if end else mend,
-    )
+    found = f"{named} in it, the name of a special token; here it would be the text {pieces}"
+    if not mend:
+        mend = "leave it out: the chat template writes it" if chat else "set chat = true"
+        if named == tokenizer.eos_token and not chat:
+            mend += ", or write <|EOS|> for the end of a text"
+    raise UserError(asked, found, mend=mend)
 
 
 def remembered(tokenizer: Any) -> dict[Any, Any]:
