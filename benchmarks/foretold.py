@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from parabench.models.downloads import format_bytes
+from parabench.models.cache import format_bytes
 from parabench.pipeline import estimates, stages
 from parabench.pipeline import plan as planning
 from parabench.store.run_folder import open_run

@@ -84,7 +84,10 @@ LAYERS: tuple[dict[str, str], ...] = (
         ),
     },
     {
-        "models": "checkpoints downloads hub loading local pickles pretrained",
+        "models": (
+            "cache checkpoints downloads gguf hub loading local packages pickles pins "
+            "pretrained wheels"
+        ),
         "data": (
             "assistant_data catalogue components connections corpora corpus_tables examples "
             "fetching filters headers leakage lines normalise parquet perturbations "

@@ -35,18 +35,30 @@ def _check_suite(name: str) -> _Check:
     """Whether everything a suite needs is here and intact."""
     try:
         chosen = suites.load_suite(name)
+        absent = _absent_models(name)
         if not chosen.data:
-            return f"suite {name}", True, "; ".join(["give it your --data", *_needs(name)])
+            return f"suite {name}", True, "; ".join(["give it your --data", *absent])
         faults = plan.plan_problems(plan.make_plan(plan.RunRequest(chosen)))
     except UserError as error:
         return f"suite {name}", False, str(error)
-    return (
-        f"suite {name}",
-        not faults,
-        "; ".join(faults.values()) or "every model and adapter present and intact",
-    )
+    found = [*faults.values(), *absent] or ["every model and adapter present and intact"]
+    return f"suite {name}", not faults, "; ".join(found)
 
 
-def _needs(name: str) -> list[str]:
-    models = suites.hub_models(name)
-    return [f"parabench models fetch --suite {name} gets {', '.join(models)}"] if models else []
+def _absent_models(name: str) -> list[str]:
+    """What fetches the models of a suite that are not here yet; neither hub nor index is asked."""
+    absent = [model for model in suites.fetched_models(name) if not _is_here(name, model)]
+    return [f"parabench models fetch --suite {name} gets {', '.join(absent)}"] if absent else []
+
+
+def _is_here(suite: str, model: str) -> bool:
+    """Whether a model of a suite, at its locked version where there is one, is in the cache."""
+    from parabench.models import hub, packages
+    from parabench.suites.lock import read_lock
+
+    pin = read_lock(suites.find_lock(suite)).get(model)
+    if packages.is_package(model):
+        return packages.is_here(packages.parse(pin.reference if pin else model))
+    if pin is not None:
+        return hub.is_fetched(pin.name, pin.commit)
+    return hub.is_resolved(model)

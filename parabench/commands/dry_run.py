@@ -74,16 +74,16 @@ def _scorer_cost(plan: RunPlan, name: str, missing: int, probe: bool) -> str:
 
 def _weights_note(part: System | Scorer, dtype: str) -> str:
     """``2.6 GB of weights``, or what is to be fetched first; reads the headers of files only."""
-    from parabench.models.checkpoints import checkpoint_folder
-    from parabench.models.downloads import checkpoints_of, format_bytes
-    from parabench.pipeline.estimates import ITEM_BYTES, fetch_note, weight_bytes
+    from parabench.models.cache import format_bytes
+    from parabench.models.downloads import checkpoints_of, fetch_note, model_bytes
+    from parabench.pipeline.estimates import ITEM_BYTES
 
     models = checkpoints_of(part)
     if not models:
         return "no model"
     if absent := fetch_note(models):
         return absent
-    weights = sum(weight_bytes(checkpoint_folder(model), ITEM_BYTES[dtype]) for model in models)
+    weights = sum(model_bytes(model, ITEM_BYTES[dtype]) for model in models)
     return f"{format_bytes(weights)} of weights"
 
 

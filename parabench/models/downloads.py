@@ -4,14 +4,16 @@ computed.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterable, Mapping
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from parabench.contracts import Scorer, System, UserError, model_names
-from parabench.models import hub
-from parabench.models.checkpoints import checkpoint_folder, locate
+from parabench.models import gguf, hub
+from parabench.models.cache import check_disk_space, format_bytes
+from parabench.models.checkpoints import checkpoint_folder, checkpoint_source, is_here, locate
 from parabench.models.local import Checkpoint
 
 
@@ -29,47 +31,65 @@ def checkpoints_of(part: System | Scorer) -> list[Checkpoint]:
 
 
 def missing_files(checkpoint: Checkpoint) -> Mapping[str, int]:
-    """The files of a hub's model that are not here, and their bytes; asks the hub only where there
-    are any.
+    """The files of a hub's model that are not here, and their bytes.
+
+    Asks the hub only where there are any. Of a package its name alone, with 0 bytes: indexes do
+    not say how large a file in it is.
     """
-    if checkpoint.revision is None:
+    if is_here(checkpoint):
         return {}
+    if checkpoint.revision is None:
+        return {checkpoint.path: 0}
     return hub.files_to_fetch(hub.pin(checkpoint.path, checkpoint.revision))
 
 
+def fetch_note(models: Sequence[Checkpoint]) -> str:
+    """``2.6 GB to fetch first`` where files are not here yet, else nothing."""
+    missing = [files for files in map(missing_files, models) if files]
+    if not missing:
+        return ""
+    needed = sum(sum(files.values()) for files in missing)
+    what = format_bytes(needed) if needed else "a package"
+    return f"{what} to fetch first: parabench models fetch"
+
+
 def fetch_models(parts: Iterable[System | Scorer], say: Callable[[str], object]) -> None:
-    """Fetch every model that is lacking, each announced with its size; UserError where they do not
-    fit the disk.
+    """Fetch every model that is lacking, each announced with its size.
+
+    ``parts`` are the systems and scorers that load them, ``say`` prints a line. GGUF files are
+    converted too, so that nothing is left to do but to load. Raises UserError where a model cannot
+    be had, and where the disk is too small.
     """
-    wanted = {
-        checkpoint: missing_files(checkpoint)
-        for part in parts
-        for checkpoint in checkpoints_of(part)
-    }
+    located = [checkpoint for part in parts for checkpoint in checkpoints_of(part)]
+    wanted = {checkpoint: missing_files(checkpoint) for checkpoint in dict.fromkeys(located)}
     wanted = {checkpoint: files for checkpoint, files in wanted.items() if files}
     check_disk_space(sum(sum(files.values()) for files in wanted.values()))
     for checkpoint, files in wanted.items():
-        size = format_bytes(sum(files.values()))
-        say(f"fetching {checkpoint.reference}: {size}, {len(files)} files")
+        size = sum(files.values())
+        told = f"{format_bytes(size)}, {len(files)} files" if size else "with pip"
+        say(f"fetching {checkpoint.reference}: {told}")
         checkpoint_folder(checkpoint)
 
 
-def check_disk_space(needed: int) -> None:
-    """UserError where the disk of the hub's cache has not so many bytes left."""
-    from huggingface_hub import constants
+def model_bytes(checkpoint: Checkpoint, item: int) -> int:
+    """The bytes of a model's weights at ``item`` bytes each, from the headers of its files alone.
 
-    cache = Path(constants.HF_HUB_CACHE).absolute()
-    there = next(folder for folder in (cache, *cache.parents) if folder.exists())
-    free = shutil.disk_usage(there).free
-    if needed > free:
-        found = f"{format_bytes(needed)} to come, {format_bytes(free)} free on the disk of {cache}"
-        raise UserError("fetch the models", found, mend="make room, or set HF_HOME to another disk")
+    A GGUF file is not converted for that. Raises UserError where the files cannot be had.
+    """
+    source = checkpoint_source(checkpoint)
+    if gguf.is_gguf(source) and source.is_file():
+        return item * gguf.parameter_count(source, checkpoint.reference)
+    return weight_bytes(checkpoint_folder(checkpoint), item)
 
 
-def format_bytes(count: float) -> str:
-    """Bytes as people read them."""
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
+def weight_bytes(folder: Path, item: int) -> int:
+    """The bytes of the weights in a folder's safetensors files at ``item`` bytes each."""
+    total = 0
+    for path in folder.glob("*.safetensors"):
+        with path.open("rb") as file:
+            # The format's first 8 bytes are the length of the JSON header after them.
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        for name, entry in header.items():
+            if name != "__metadata__":
+                total += math.prod(entry["shape"])
+    return total * item

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from urllib.parse import quote
 
 from parabench.contracts import UserError
+from parabench.models.pins import Pin
 from parabench.store.files import file_sha256, write_atomically
 
 GENERATION_FILE = "generation_config.json"
@@ -48,34 +48,13 @@ SMALL_FILES = (
 )
 
 
-@dataclass(frozen=True)
-class Pin:
-    """One commit of a hub repository: the SHA-256 of each file that loading it needs."""
-
-    name: str
-    commit: str
-    files: Mapping[str, str]
-
-    @property
-    def digest(self) -> str:
-        """The SHA-256 over the sorted (file name, file SHA-256) pairs."""
-        return hashlib.sha256(
-            "".join(f"{name}\0{sha}\n" for name, sha in sorted(self.files.items())).encode()
-        ).hexdigest()
-
-    @property
-    def reference(self) -> str:
-        """The pinned name, ``org/name@commit#digest``, which ``locate`` reads back."""
-        return f"{self.name}@{self.commit}#{self.digest}"
-
-
 def resolve_commit(name: str, revision: str | None = None, fresh: bool = False) -> str:
     """The commit that a name and revision mean: as once resolved here, else (or if ``fresh``) as
     the hub says now.
     """
     from huggingface_hub import HfApi, try_to_load_from_cache
 
-    record = records_folder(name) / "refs" / quote(revision or "main", safe="")
+    record = _resolved_record(name, revision)
     if not fresh:
         if record.is_file():
             return record.read_text(encoding="ascii")
@@ -86,6 +65,11 @@ def resolve_commit(name: str, revision: str | None = None, fresh: bool = False) 
         commit = str(HfApi().model_info(name, revision=revision).sha)
     write_atomically(record, commit.encode("ascii"))
     return commit
+
+
+def _resolved_record(name: str, revision: str | None) -> Path:
+    """The file that keeps the commit which a revision was resolved to."""
+    return records_folder(name) / "refs" / quote(revision or "main", safe="")
 
 
 def pin(name: str, commit: str) -> Pin:
@@ -117,6 +101,25 @@ def fetch_pinned(pinned: Pin, patterns: Sequence[str] = ("*",)) -> Path:
         ):
             raise _changed(pinned.name, name, file_sha256(_file(pinned, name)), sha)
     return _file(pinned, "config.json").parent
+
+
+def is_resolved(reference: str) -> bool:
+    """Whether ``org/name``, with or without ``@revision``, was fetched whole; asks no hub."""
+    name, _, revision = reference.partition("@")
+    record = _resolved_record(name, revision or None)
+    return record.is_file() and is_fetched(name, record.read_text(encoding="ascii"))
+
+
+def is_fetched(name: str, commit: str) -> bool:
+    """Whether every file that a commit needs is in the cache; asks no hub."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if not (records_folder(name) / f"{commit}.json").is_file():
+        return False
+    cached = [
+        try_to_load_from_cache(name, file, revision=commit) for file in pin(name, commit).files
+    ]
+    return all(isinstance(path, str) for path in cached)
 
 
 def pin_problems(pinned: Pin) -> list[str]:

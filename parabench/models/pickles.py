@@ -10,15 +10,14 @@ from __future__ import annotations
 import io
 import json
 import logging
-import os
 import pickle
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parabench.contracts import UserError
+from parabench.models.cache import make_once
 from parabench.models.local import locate_folder, write_lock
 
 if TYPE_CHECKING:
@@ -40,19 +39,12 @@ def convert_pickles(name: str, files: Sequence[Path], target: Path) -> Path:
         _log.warning(
             "%s has its weights only as pickles, which can run code: they are converted once", name
         )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:12]}.", dir=target.parent))
-        try:
-            _write(files, temporary / "safetensors")
-            write_lock(temporary, ["safetensors"])
-            os.rename(temporary, target)
-        except OSError as error:
-            if not target.is_dir():  # else another process was quicker
-                raise UserError(
-                    f"convert {name}", error.strerror or str(error), mend="make room"
-                ) from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+
+        def write(made: Path) -> None:
+            _write(files, made / "safetensors")
+            write_lock(made, ["safetensors"])
+
+        make_once(target, write, f"convert {name}")
     locate_folder(str(folder), folder)
     return folder
 

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from parabench.contracts import UserError
-from parabench.models import hub
-from parabench.models.local import Checkpoint, check_own_files
+from parabench.models.local import check_own_files
 
 _LARGEST_CONFIG = 16 << 20
 """Bytes of a configuration that is read; the largest in use have some hundred kilobytes."""
@@ -52,20 +51,6 @@ def load_pretrained(loader: Any, folder: Path, reference: str, **settings: Any) 
         )
 
 
-def load_config(checkpoint: Checkpoint) -> Any:
-    """The configuration of a located checkpoint, without its weights.
-
-    Of a hub's model, config.json alone is fetched. Raises UserError as ``load_pretrained``.
-    """
-    from transformers import AutoConfig
-
-    if checkpoint.revision is None:
-        folder = Path(checkpoint.path)
-    else:
-        folder = hub.config_file(checkpoint.path, checkpoint.revision).parent
-    return load_pretrained(AutoConfig, folder, checkpoint.reference)
-
-
 def load_tokenizer(folder: Path, reference: str, **settings: Any) -> Any:
     """The tokenizer of a model folder; ``settings`` as of transformers' AutoTokenizer.
 
@@ -94,6 +79,15 @@ def check_config(folder: Path, reference: str) -> None:
         raise _unusable(reference, f"config.json is not JSON: {error}") from None
     if not isinstance(config, dict):
         raise _unusable(reference, "config.json holds no JSON object")
+    check_sizes(config, reference)
+
+
+def check_sizes(config: Mapping[str, Any], reference: str) -> None:
+    """Refuse a configuration with a size that no model has.
+
+    ``config`` is what config.json holds, or would; ``reference`` the model as it was asked for.
+    Raises UserError naming the size.
+    """
     for name, value in _numbers(config):
         for pattern, most in _LARGEST_SIZES:
             if pattern.search(name) and value > most:

@@ -8,12 +8,10 @@ what the probe took.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parabench.contracts import (
@@ -25,10 +23,11 @@ from parabench.contracts import (
     release_models,
     runtime_of,
 )
-from parabench.models.checkpoints import checkpoint_folder
-from parabench.models.downloads import checkpoints_of, format_bytes, missing_files
+from parabench.models.cache import format_bytes
+from parabench.models.checkpoints import checkpoint_folder, load_config
+from parabench.models.downloads import checkpoints_of, fetch_note, model_bytes
 from parabench.models.local import Checkpoint
-from parabench.models.pretrained import load_config, load_tokenizer
+from parabench.models.pretrained import load_tokenizer
 from parabench.pipeline.plan import RunPlan, build_plugin
 from parabench.stats.leave_one_out import measure_leave_one_out
 
@@ -131,16 +130,6 @@ def estimate_scorer(plan: RunPlan, name: str, answers: int) -> CostEstimate | st
     return _estimate(seconds, models, 0, 0, plan.runtime)
 
 
-def fetch_note(models: Sequence[Checkpoint]) -> str:
-    """``2.6 GB to fetch first`` where files are not here yet, else nothing."""
-    needed = 0
-    for checkpoint in models:
-        needed += sum(missing_files(checkpoint).values())
-    if not needed:
-        return ""
-    return f"{format_bytes(needed)} to fetch first: parabench models fetch"
-
-
 def duration(seconds: float) -> str:
     """Time as people say it."""
     units = ((100, 1, "s"), (100 * 60, 60, "min"), (48 * 3600, 3600, "h"))
@@ -148,23 +137,6 @@ def duration(seconds: float) -> str:
         if seconds < limit:
             return f"{max(1, round(seconds / unit))} {name}"
     return f"{seconds / 86400:.0f} days"
-
-
-def weight_bytes(folder: Path, item: int) -> int:
-    """The bytes of all weights at ``item`` bytes each.
-
-    Only the headers of the safetensors files in ``folder`` are read: eight bytes with the length of
-    a JSON object, then that object.
-    """
-    total = 0
-    for path in folder.glob("*.safetensors"):
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length))
-        for name, entry in header.items():
-            if name != "__metadata__":
-                total += math.prod(entry["shape"])
-    return total * item
 
 
 def cache_bytes(config: Any, tokens: int, item: int) -> int:
@@ -226,7 +198,7 @@ def _estimate(
 ) -> CostEstimate:
     """The estimate for ``rows`` rows in flight, of ``row_bytes`` each."""
     item = ITEM_BYTES[runtime.dtype]
-    weights = sum(weight_bytes(checkpoint_folder(model), item) for model in models)
+    weights = sum(model_bytes(model, item) for model in models)
     if models and runtime.device == "cpu":
         weights += LIBRARIES
     return CostEstimate(

@@ -13,7 +13,7 @@ from parabench.prompts.validation import STRICT_KEYS
 
 if TYPE_CHECKING:
     from parabench.models.local import Checkpoint
-from parabench.models.pretrained import load_config
+from parabench.models.checkpoints import load_config
 
 ADAPTER_FORMAT = 2
 

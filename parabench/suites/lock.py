@@ -2,22 +2,25 @@
 
 ``opt-1.3b.lock.json`` beside ``opt-1.3b.toml`` maps each hub name to ``{"commit": "…", "files":
 {"merges.txt": "…"}}``, the files to their SHA-256. Where there is a lock, every hub name in the
-suite is replaced by the pinned name.
+suite is replaced by the pinned name. A package whose name has no SHA-256 is locked alike, by its
+version.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from parabench.contracts import UserError
+from parabench.models import packages
 from parabench.models.checkpoints import hub_name
-from parabench.models.hub import Pin
+from parabench.models.pins import Pin
 from parabench.store.files import write_atomically
 
 LockFile = dict[str, Pin]
-"""Hub references as the suite writes them, and what they stand for."""
+"""Models of hubs and packages as the suite writes them, and what they stand for."""
 
 
 def lock_path(suite: Path) -> Path:
@@ -31,12 +34,7 @@ def read_lock(path: Path) -> LockFile:
         found = json.loads(path.read_text(encoding="utf-8"))
         lock = {}
         for name, entry in found.items():
-            # "hf:org/name" in the suite is "org/name" on the hub
-            lock[name] = Pin(
-                hub_name(name) or name,
-                entry["commit"],
-                entry["files"],
-            )
+            lock[name] = _pin(name, entry["commit"], entry["files"])
         return lock
     except FileNotFoundError:
         return {}
@@ -49,6 +47,13 @@ def read_lock(path: Path) -> LockFile:
             reason,
             mend=mend,
         ) from None
+
+
+def _pin(name: str, commit: str, files: Mapping[str, str]) -> Pin:
+    # "hf:org/name" in the suite is "org/name" on the hub
+    if packages.is_package(name):
+        return packages.PackagePin(name, commit, files)
+    return Pin(hub_name(name) or name, commit, files)
 
 
 def write_lock_file(path: Path, lock: LockFile) -> None:
@@ -65,7 +70,7 @@ def write_lock_file(path: Path, lock: LockFile) -> None:
 
 
 def pinned(value: Any, lock: LockFile) -> Any:
-    """A suite's table with every locked hub name replaced by its pinned name."""
+    """A suite's table with every locked name replaced by its pinned one."""
     if isinstance(value, dict):
         return {key: pinned(item, lock) for key, item in value.items()}
     # lists hold names of systems, scorers and columns, and no models
@@ -74,9 +79,9 @@ def pinned(value: Any, lock: LockFile) -> Any:
     return value
 
 
-def is_hub_model(value: Any) -> bool:
-    """Whether an option is the name of a hub model, and not of a folder."""
-    if not isinstance(value, str) or hub_name(value) is None:
-        return False
+def is_fetched_model(value: Any) -> bool:
+    """Whether an option names a model of a hub or of a package, and not a folder."""
     # "org/name" may be a folder here as well, and then that is meant
-    return not Path(value).is_dir()
+    if not isinstance(value, str) or Path(value).is_dir():
+        return False
+    return packages.is_package(value) or hub_name(value) is not None

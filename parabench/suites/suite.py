@@ -95,8 +95,8 @@ def built_in_suites() -> list[str]:
 def load_suite(name: str) -> Suite:
     """Load a built-in suite by name, or any suite by the path of its TOML file.
 
-    Its hub models are those that its lock pins. Raises UserError where the suite or its lock cannot
-    be read, or is malformed.
+    Its models are those that its lock pins. Raises UserError where the suite or its lock cannot be
+    read, or is malformed.
     """
     path = suite_path(name)
     table = _read(path)
@@ -115,10 +115,11 @@ def load_suite(name: str) -> Suite:
         ) from None
 
 
-def hub_models(name: str) -> list[str]:
-    """The hub models of a suite as its file names them, each once.
+def fetched_models(name: str) -> list[str]:
+    """The models of hubs and packages that a suite's file names, each once, as they stand there.
 
-    Those that training starts from come last. Raises UserError for a malformed suite.
+    ``name`` is that of a built-in suite or the path of a suite's file. Those that training starts
+    from come last. Raises UserError for a malformed suite.
     """
     load_suite(name)  # refuses a malformed one
     # the file itself: a loaded suite has the names that its lock pins
@@ -129,7 +130,7 @@ def hub_models(name: str) -> list[str]:
             named.append(table.get("model"))
     bases = raw.get("train", {})
     named += [bases.get("causal"), bases.get("seq2seq")]
-    return [model for model in dict.fromkeys(named) if lock.is_hub_model(model)]
+    return [model for model in dict.fromkeys(named) if lock.is_fetched_model(model)]
 
 
 def suite_path(name: str) -> Path:

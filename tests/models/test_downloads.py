@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from parabench.cli import app
 from parabench.contracts import UserError
-from parabench.models import downloads
+from parabench.models import cache, downloads
 from parabench.models.checkpoints import locate
 from tests.support import tiny_suite
 from tests.support.local_hub import Hub
@@ -55,7 +55,7 @@ def weights(hub: Hub) -> list[str]:
 def test_a_dry_run_says_sizes_and_fetches_no_weights(hub: Hub, arguments: list[str]) -> None:
     done = CliRunner().invoke(app, [*arguments, "--dry-run"], catch_exceptions=False)
     size = len(hub[BART].commits[hub[BART].main]["model.safetensors"])
-    assert f"{downloads.format_bytes(size)} to fetch first" in done.stdout
+    assert f"{cache.format_bytes(size)} to fetch first" in done.stdout
     assert weights(hub) == []
 
 
@@ -71,7 +71,7 @@ def test_a_run_fetches_before_it_begins_and_says_so_once(hub: Hub, arguments: li
 def test_a_disk_that_is_too_small_is_noticed_before(
     hub: Hub, arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downloads.shutil, "disk_usage", lambda path: SimpleNamespace(free=10))
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: SimpleNamespace(free=10))
     with pytest.raises(UserError, match=r"10 B free(.|\n)*HF_HOME"):
         CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert weights(hub) == []

@@ -18,9 +18,9 @@ from safetensors.torch import load_file, save_file
 
 from parabench.contracts import Runtime, UserError
 from parabench.models import local
-from parabench.models.checkpoints import locate
+from parabench.models.checkpoints import load_config, locate
 from parabench.models.loading import load_causal
-from parabench.models.pretrained import load_config, load_tokenizer
+from parabench.models.pretrained import load_tokenizer
 from parabench.prompts.facts import BaseIdentity
 from tests.support import tiny
 

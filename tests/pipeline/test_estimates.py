@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 from parabench.cli import app
 from parabench.contracts import BuildContext, Decoding
-from parabench.models.downloads import format_bytes
+from parabench.models.cache import format_bytes
+from parabench.models.downloads import weight_bytes
 from parabench.pipeline import estimates
-from parabench.pipeline.estimates import CostEstimate, cache_bytes, duration, weight_bytes
+from parabench.pipeline.estimates import CostEstimate, cache_bytes, duration
 from tests.support import tiny, tiny_suite
 
 

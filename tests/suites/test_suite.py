@@ -40,7 +40,7 @@ def test_every_shipped_suite_is_valid_and_its_names_are_known(name: str) -> None
 def test_a_suite_without_data_says_how_to_give_some(name: str) -> None:
     with pytest.raises(UserError, match="--data FILE"):
         plan.make_plan(plan.RunRequest(suites.load_suite(name), device="cpu"))
-    assert f"facebook/{name}" in suites.hub_models(name)
+    assert f"facebook/{name}" in suites.fetched_models(name)
 
 
 @pytest.mark.parametrize(

