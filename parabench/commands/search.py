@@ -1,25 +1,26 @@
-"""The command that searches a soft prompt's length and what goes with it.
-
-``search_command`` is longer than other functions because every option is a line of its own.
-"""
+"""The command that searches a soft prompt's length and what goes with it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from parabench.commands.help_pages import examples
 from parabench.commands.pair_training import validation_scorers
+from parabench.commands.task_training import table_training
 from parabench.commands.training_data import CorpusOption, TrainSuiteOption, load_training_data
 from parabench.commands.training_options import (
     BaseOption,
     DevOption,
+    DevRecordsOption,
     TrainBatchOption,
     TrainDeviceOption,
     TrainDtypeOption,
+    TrainOptions,
     TrainOutputOption,
     TrainSeedOption,
     ValidationScorersOption,
@@ -30,15 +31,33 @@ from parabench.contracts import Runtime, Scorer, UserError
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
+    from parabench.training.search import SearchPlan, TrialFunction
+
 _SPACE = "Settings to choose from"
 _METHOD = "How to search"
+_TASKS = "Task table (parabench tasks)"
+_LENGTHS = "5,20,59,111"
 
 _Family = Annotated[
     str, typer.Argument(metavar="FAMILY", help="softprompt, ptuning or ptuning-mlp.")
 ]
 _Lengths = Annotated[
-    str,
-    typer.Option(metavar="A,B,…", help="Prompt lengths to choose from.", rich_help_panel=_SPACE),
+    str | None,
+    typer.Option(
+        metavar="A,B,…",
+        help="Prompt lengths to choose from: 5,20,59,111, or those of the tasks file.",
+        rich_help_panel=_SPACE,
+    ),
+]
+_Tasks = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="A tasks file: search for tasks of a table.", rich_help_panel=_TASKS
+    ),
+]
+_Records = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="Records of these tasks.", rich_help_panel=_TASKS),
 ]
 _Rates = Annotated[
     str,
@@ -89,16 +108,52 @@ _ValidateEvery = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class _SearchOptions:
+    """What was typed after ``search``, each option by its name."""
+
+    name: str
+    suite: str
+    data: str | None
+    dev: int
+    tasks: Path | None
+    records: Sequence[Path] | None
+    dev_records: Sequence[Path] | None
+    lengths: str | None
+    learning_rates: str
+    initialisers: str | None
+    optimizers: str | None
+    seeds: int
+    trials: int
+    goal: str
+    sampler: str
+    pruner: str
+    steps: int
+    validate_every: int
+    validation_texts: int
+    scorers: str | None
+    batch_size: int | None
+    base: str | None
+    seed: int
+    device: str
+    dtype: str
+    output: Path | None
+
+
 @examples(
     "parabench search softprompt --lengths 5,20,59,111 --trials 20",
     "parabench search ptuning --objective ibleu --validation-texts 50 --scorers ibleu",
+    "parabench search softprompt --tasks tasks.toml --records train.jsonl --dev-records val.jsonl",
 )
 def search_command(
     name: _Family = "softprompt",
     suite: TrainSuiteOption = "mini",
     data: CorpusOption = None,
     dev: DevOption = 200,
-    lengths: _Lengths = "5,20,59,111",
+    tasks: _Tasks = None,
+    records: _Records = None,
+    dev_records: DevRecordsOption = None,
+    lengths: _Lengths = None,
     learning_rates: _Rates = "0.001-0.1",
     initialisers: _Initialisers = None,
     optimizers: _Optimizers = None,
@@ -123,62 +178,144 @@ def search_command(
     Trials are judged by the loss on held-out pairs, or by a score of generated texts. Several
     processes with the same ``--output`` share one search.
     """
-    from parabench.models.loading import resolve_device
-    from parabench.suites import suite as suites
-    from parabench.training import requests, setup
-
+    # The first statement, so that the local names are the options and nothing else.
+    given = _SearchOptions(**locals())
     try:
-        from parabench.training import search as searching
-        from parabench.training import trials as trying
+        import optuna  # noqa: F401 - asked for here, so that its absence is told in words
     except ModuleNotFoundError as error:
         raise UserError("search", str(error), mend="pip install 'parabench[train]'") from None
+    if given.tasks or given.records:
+        _search_tasks(given)
+    else:
+        _search_pairs(given)
 
-    chosen, kind = suites.load_suite(suite), setup.parse_kind(f"{name}-1")
-    runtime = Runtime(resolve_device(device), dtype, seed=seed)
-    judges = validation_scorers(chosen, runtime, scorers) if validation_texts else ()
-    choices, ranges = trying.search_space(
-        lengths, learning_rates, initialisers, optimizers, range(seed, seed + seeds)
-    )
-    wanted = searching.SearchPlan(
-        choices, ranges, trials, steps, validate_every, sampler, pruner,  # type: ignore[arg-type]
-        seed=seed, goal=goal, upwards=_higher_is_better(goal, judges),
-    )  # fmt: skip
-    folder = output or Path("results/searches") / name
-    checkpoint = requests.base_checkpoint(kind, chosen.train.model_dump(), base)
-    training_data = load_training_data(data, chosen, dev, seed)
+
+def _search_pairs(given: _SearchOptions) -> None:
+    """Search for a prompt that is trained on pairs."""
+    from parabench.models.loading import resolve_device
+    from parabench.suites.suite import load_suite
+    from parabench.training import requests, setup
+    from parabench.training.trials import trial_function
+
+    suite, kind = load_suite(given.suite), setup.parse_kind(f"{given.name}-1")
+    if given.dev_records:
+        found = "held-out records and no --tasks file that they are of"
+        raise UserError(f"search {given.name}", found, mend="add --tasks FILE --records FILE")
+    runtime = Runtime(resolve_device(given.device), given.dtype, seed=given.seed)
+    judges: tuple[Scorer, ...] = ()
+    if given.validation_texts:
+        judges = validation_scorers(suite, runtime, given.scorers)
+    plan = _make_plan(given, given.lengths or _LENGTHS, _higher_is_better(given.goal, judges))
+    checkpoint = requests.base_checkpoint(kind, suite.train.model_dump(), given.base)
     common = requests.TrainingRequest(
-        kind, checkpoint, training_data, kind.defaults, runtime, folder, None,
-        chosen.decoding, validation_texts, judges,
-    )  # fmt: skip
-    fixed = {"steps": steps, "batch_size": batch_size, "validate_every": validate_every}
-    searching.run_search(
-        wanted,
-        folder,
-        trying.trial_function(name, common, fixed),
-        lambda trial: _print_trial(trial, goal),
+        kind,
+        checkpoint,
+        load_training_data(given.data, suite, given.dev, given.seed),
+        kind.defaults,
+        runtime,
+        _folder(given),
+        None,
+        suite.decoding,
+        given.validation_texts,
+        judges,
     )
-    typer.echo(f"{folder}/trials.csv  importance.json  length.svg")
+    _run_search(given, plan, trial_function(given.name, common, _fixed_settings(given)))
+
+
+def _search_tasks(given: _SearchOptions) -> None:
+    """Search for the prompts of tasks that are trained together, each trial in its own table."""
+    from parabench.models.loading import resolve_device
+    from parabench.training.setup import parse_kind
+    from parabench.training.trials import task_trial_function
+
+    asked = "search settings for tasks"
+    kind = parse_kind(f"{given.name}-1")
+    if given.data or given.validation_texts:
+        found = "tasks are trained on records and judged by their held-out loss"
+        raise UserError(asked, found, mend="leave --data and --validation-texts out")
+    if not given.records:
+        raise UserError(asked, "no records", mend="add --records FILE")
+    by_prompt = kind.family == "softprompt"
+    if given.initialisers and not by_prompt:
+        found = "an encoder writes the prompts, and starts from random weights"
+        raise UserError(f"{asked} with --initialisers", found, mend="search softprompt")
+    plan = _make_plan(given, given.lengths, _higher_is_better(given.goal, ()))
+    options = TrainOptions(
+        str(_folder(given)),
+        suite=given.suite,
+        tasks=given.tasks,
+        records=given.records,
+        dev_records=given.dev_records,
+        method="prompt" if by_prompt else "ptuning",
+        encoder=kind.encoder or None,
+        base=given.base,
+        seed=given.seed,
+        dtype=given.dtype,
+    )
+    common = table_training(options, _folder(given), resolve_device(given.device))
+    lengths = plan.choices.get("length", ())
+    _run_search(given, plan, task_trial_function(common, _fixed_settings(given), lengths))
+
+
+def _make_plan(given: _SearchOptions, lengths: str | None, upwards: bool) -> SearchPlan:
+    from parabench.training.search import SearchPlan
+    from parabench.training.trials import search_space
+
+    seeds = range(given.seed, given.seed + given.seeds)
+    choices, ranges = search_space(
+        lengths, given.learning_rates, given.initialisers, given.optimizers, seeds
+    )
+    return SearchPlan(
+        choices,
+        ranges,
+        given.trials,
+        given.steps,
+        given.validate_every,
+        given.sampler,  # type: ignore[arg-type]
+        given.pruner,  # type: ignore[arg-type]
+        seed=given.seed,
+        goal=given.goal,
+        upwards=upwards,
+    )
+
+
+def _run_search(given: _SearchOptions, plan: SearchPlan, trial: TrialFunction) -> None:
+    """Make the trials, a line for each, and say where the tables lie."""
+    from parabench.training.search import run_search
+
+    folder = _folder(given)
+    run_search(plan, folder, trial, lambda ended: _print_trial(ended, given.goal))
+    tables = ["importance.json"] + ["length.svg"] * ("length" in plan.choices)
+    typer.echo(f"{folder}/trials.csv  {'  '.join(tables)}")
+
+
+def _folder(given: _SearchOptions) -> Path:
+    return given.output or Path("results/searches") / given.name
+
+
+def _fixed_settings(given: _SearchOptions) -> dict[str, Any]:
+    """The settings that all trials have."""
+    return {
+        "steps": given.steps,
+        "batch_size": given.batch_size,
+        "validate_every": given.validate_every,
+    }
 
 
 def _print_trial(trial: FrozenTrial, goal: str) -> None:
     """One line for a trial that has ended."""
     shown = " ".join(f"{key}={value}" for key, value in trial.params.items())
-    end = trial.user_attrs.get("error") or (
-        "" if trial.value is None else f"{goal} {trial.value:.4f}"
-    )
+    end = "" if trial.value is None else f"{goal} {trial.value:.4f}"
+    end = trial.user_attrs.get("error", end)
     typer.echo(f"trial {trial.number:>3} {trial.state.name.lower():<8} {shown}  {end}")
 
 
 def _higher_is_better(goal: str, judges: Iterable[Scorer]) -> bool:
     """Whether a higher value of the objective is better; UserError if it is not measured."""
-    better = {"loss": "down"} | {
-        column.name: column.better for judge in judges for column in judge.columns
-    }
+    better = {"loss": "down"}
+    for judge in judges:
+        better.update({column.name: column.better for column in judge.columns})
     if goal not in better:
-        raise UserError(
-            f"search by {goal!r}",
-            "not measured",
-            list(better),
-            "--validation-texts 50 --scorers ibleu",
-        )
+        mend = "--validation-texts 50 --scorers ibleu"
+        raise UserError(f"search by {goal!r}", "not measured", list(better), mend)
     return better[goal] == "up"

@@ -5,6 +5,7 @@ shared by workers.
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -15,7 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from parabench.cli import app
 from parabench.contracts import Column, Example, Signature, UserError
+from parabench.prompts.table import load_table
+from parabench.prompts.templates import Template
 from parabench.training import trials
 from parabench.training.figures import summarise_lengths
 from parabench.training.resumable import finished_outcome
@@ -26,7 +30,7 @@ from parabench.training.search import (
     run_search,
     trial_folder_name,
 )
-from tests.support import jobs
+from tests.support import jobs, tiny
 
 Report = Callable[[int, TrialMeasures], None]
 CHOICES = {"length": [1, 2, 3, 4, 5, 6, 7, 8]}
@@ -190,3 +194,59 @@ def test_prompts_are_trained_and_measured(tmp_path: Path) -> None:
     assert trials.search_space("5", "1e-4-0.1", "a;b", "sgd,adam", [0])[1] == {
         "learning_rate": (1e-4, 0.1)
     }
+
+
+def test_tasks_of_a_table_are_searched(tmp_path: Path) -> None:
+    """Through the command, and each trial's loss is that of its own table's training."""
+    base, label = jobs.base("opt", tmp_path), ["positive", "negative"]
+    for split, start in (("train", 0), ("val", 4)):
+        lines = [
+            {"taskname": "mood", "text": text, "label": f" {label[number % 2]}"}
+            for number, text in enumerate(tiny.SENTENCES[start : start + 4])
+        ]
+        content = "".join(json.dumps(line) + "\n" for line in lines)
+        (tmp_path / f"{split}.jsonl").write_text(content)
+    task = {
+        "taskname": "mood",
+        "prompt_template": "<|VIRTUAL_PROMPT_0|>{text}{label}",
+        "total_virtual_tokens": 3,
+        "virtual_token_splits": [3],
+        "answer_only_loss": True,
+    }
+    (tmp_path / "tasks.json").write_text(json.dumps([task]))
+    command = (
+        "search", "softprompt", "--tasks", tmp_path / "tasks.json", "--base", base,
+        "--records", tmp_path / "train.jsonl", "--dev-records", tmp_path / "val.jsonl",
+        "--learning-rates", "0.01,0.3", "--sampler", "grid", "--pruner", "none", "--trials", "4",
+        "--steps", "2", "--validate-every", "1", "--batch-size", "2",
+    )  # fmt: skip
+    words = [str(word) for word in command]
+    app([*words, "--lengths", "2,5", "--output", str(tmp_path / "search")], standalone_mode=False)
+    rows = table(tmp_path / "search")
+    assert {row["length"] for row in rows} == {"2", "5"}
+    assert {row["state"] for row in rows} == {"complete"}
+    for row in rows:
+        settings = {
+            "length": int(row["length"]),
+            "seed": 0,
+            "learning_rate": float(row["learning_rate"]),
+        }
+        folder = tmp_path / "search" / "trials" / trial_folder_name(settings)
+        prompt = load_table(folder).prompts["mood"]
+        assert len(prompt) == settings["length"]
+        outcome = finished_outcome(folder / "training" / "mood")
+        assert outcome is not None
+        assert str(outcome.loss) == row["loss"] == row["mood loss"]
+    with pytest.raises(UserError, match="no held-out records"):
+        without = [*words[: words.index("--dev-records")], *words[words.index("--learning-rates") :]]
+        app([*without, "--output", str(tmp_path / "other")], standalone_mode=False)
+    with pytest.raises(UserError, match="no virtual tokens"):
+        lengths = ["--lengths", "0,2", "--output", str(tmp_path / "other")]
+        app([*words, *lengths], standalone_mode=False)
+
+
+def test_a_length_that_cannot_be_split_is_refused() -> None:
+    text = "<|VIRTUAL_PROMPT_0|>{x}<|VIRTUAL_PROMPT_1|>{y}"
+    template = Template("two", text, 5, (3, 2), None, "y")
+    with pytest.raises(UserError, match="at 2 places"):
+        trials.resize_template(template, 7)
