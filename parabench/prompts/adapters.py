@@ -104,12 +104,14 @@ def load_adapter(folder: Path, base: Checkpoint | None = None) -> Adapter:
     config = read_peft_config(folder)
     prompt, digest = read_peft_prompt(folder)
     if digest != facts.sha256:
-        found = f"{PEFT_TENSOR_FILE} has SHA-256 {digest[:12]}, the facts say {facts.sha256[:12]}"
-        raise damaged_adapter(folder, found)
+        # The tensor of another save than the facts: a save was interrupted, or a file replaced.
+        is_of = f"{PEFT_TENSOR_FILE} has SHA-256 {digest[:12]}"
+        raise damaged_adapter(folder, f"{is_of}, the facts say {facts.sha256[:12]}")
     _check_prompt(folder, prompt, facts)
-    said = (config.get("num_virtual_tokens"), config.get("token_dim"))
-    if said != tuple(prompt.shape):
-        raise damaged_adapter(folder, f"{PEFT_CONFIG_FILE} says {said[0]} x {said[1]}")
+    rows = config.get("num_virtual_tokens")
+    width = config.get("token_dim")
+    if (rows, width) != tuple(prompt.shape):
+        raise damaged_adapter(folder, f"{PEFT_CONFIG_FILE} says {rows} x {width}")
     if base is not None:
         check_base(folder, facts.base, base)
     state = _read_state(folder)
@@ -123,7 +125,10 @@ def check_fit(adapter: Adapter, model: nn.Module) -> None:
     """
     vocabulary, width = vocabulary_rows(model).shape
     made = adapter.facts.base
-    compared = (("width", made.width, width), ("vocabulary", made.vocabulary, vocabulary))
+    compared = (
+        ("width", made.width, width),
+        ("vocabulary", made.vocabulary, vocabulary),
+    )
     for what, theirs, ours in compared:
         if theirs != ours:
             asked = "put this prompt in front of this model"
@@ -139,7 +144,9 @@ def check_base(folder: Path, made_for: BaseIdentity, given: Checkpoint) -> None:
     """
     if made_for.digest is None or made_for.digest == given.digest:
         return
-    theirs, ours = made_for.digest[:12], str(given.digest)[:12]
+    # Twelve digits of a SHA-256 tell two models apart, and can be compared by eye.
+    theirs = made_for.digest[:12]
+    ours = str(given.digest)[:12]
     found = f"made for {made_for.name} {theirs}, given {given.reference} {ours}"
     if made_for.revision != given.revision:
         found += f" (revision {made_for.revision}, given {given.revision})"

@@ -86,8 +86,11 @@ def answer_records(
 
 def cut_at_stop(text: str, stop: Iterable[str]) -> tuple[str, bool]:
     """The text before the first of the stop strings, and whether one occurs."""
-    found = [place for place in map(text.find, stop) if place >= 0]
-    return (text[: min(found)], True) if found else (text, False)
+    places = [text.find(one) for one in stop]
+    found = [place for place in places if place >= 0]
+    if not found:
+        return text, False
+    return text[: min(found)], True
 
 
 def _queries(
@@ -98,13 +101,15 @@ def _queries(
     decoding: Decoding,
 ) -> Iterator[_Query | TaskAnswer]:
     """Every record rendered, or, where it does not fit, an answer that says so."""
-    tasks, offsets = templates_by_name(table.templates), prompt_offsets(table.templates)
+    tasks = templates_by_name(table.templates)
+    offsets = prompt_offsets(table.templates)
     for place, record in enumerate(records):
         template = _template(tasks, record)
         limit = template.max_new_tokens or decoding.max_new_tokens
-        given = {
-            name: value for name, value in record.fields.items() if name != template.answer_field
-        }
+        given = dict(record.fields)
+        # The right answer is not shown to the model, where a record has it.
+        if template.answer_field:
+            given.pop(template.answer_field, None)
         try:
             rendered = render(template, given, tokenizer, positions - limit)
         except TooLongError as error:
@@ -159,12 +164,17 @@ def _decode(
     for batch in decode_causal(model, rows, decoding, runtime, ends, pad):
         for done in batch:
             query = queries[done.position]
+            # A call decodes all its rows up to the largest of their limits.
             ended = done.finished and len(done.ids) < query.limit
             ids = list(done.ids[: query.limit])
             decoded = str(tokenizer.decode(ids, skip_special_tokens=True))
             text, stopped = cut_at_stop(decoded, query.template.stop)
             record = query.record
             answer = TaskAnswer(
-                record.id, record.taskname, text.strip(), ended or stopped, query.cut
+                record.id,
+                record.taskname,
+                text.strip(),
+                ended or stopped,
+                query.cut,
             )
             yield query.place, answer

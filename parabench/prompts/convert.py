@@ -49,14 +49,17 @@ def import_adapter(
     exported keeps all of its facts. Raises UserError where the source cannot be read, and where it
     was made for another model.
     """
-    if own := read_own_adapter(source):
+    own = read_own_adapter(source)
+    if own is not None:
         adapters.check_base(source, own.facts.base, base)
         facts = replace(own.facts, template=template or own.facts.template)
         return adapters.save_adapter(target, own.prompt, facts, own.state)
-    found, given = read_foreign_prompt(source, task), BaseIdentity.of(base)
+    found = read_foreign_prompt(source, task)
+    given = BaseIdentity.of(base)
     check_made_for(source, found, given)
+    length = len(found.prompt)
     facts = AdapterFacts(
-        template or found.template or paraphrase_template(len(found.prompt)),
+        template or found.template or paraphrase_template(length),
         given,
         found.encoder,
         origin=found.origin,
@@ -70,7 +73,9 @@ def import_table(source: Path, base: Checkpoint) -> TaskTable:
     templates, prompts = nemo.read_nemo(source)
     given = BaseIdentity.of(base)
     for prompt in prompts.values():
-        check_made_for(source, ForeignPrompt(prompt, source.name), given)
+        # A table records nothing of its base but the width of its prompts.
+        foreign = ForeignPrompt(prompt, source.name)
+        check_made_for(source, foreign, given)
     return TaskTable(given, templates, prompts)
 
 
@@ -91,20 +96,24 @@ def import_tasks(
         template = find_task(table, task)
         return TaskTable(table.base, (template,), {task: table.prompts[task]})
     own = read_own_adapter(source)
-    if own:
+    known: Template | None
+    if own is not None:
         adapters.check_base(source, own.facts.base, base)
-        known: Template | None = own.facts.template
+        known = own.facts.template
         prompt = own.prompt
     else:
         found = read_foreign_prompt(source, task)
         check_made_for(source, found, given)
-        prompt, known = found.prompt, found.template
+        known = found.template
+        prompt = found.prompt
+    # A file of one template needs no name to choose it by.
     written = [one for one in templates if one.taskname == task or len(templates) == 1]
     chosen = written[0] if written else known
     if chosen is None:
         mend = "add --tasks FILE with its template, and --task NAME"
         raise UserError(f"add {source} to a task table", "it has no template", mend=mend)
-    return add_task(TaskTable(given, (), {}), chosen, prompt)
+    empty = TaskTable(given, (), {})
+    return add_task(empty, chosen, prompt)
 
 
 def export_adapter(adapter: Adapter, target: Path, form: str = "peft") -> Path:
@@ -118,17 +127,18 @@ def export_adapter(adapter: Adapter, target: Path, form: str = "peft") -> Path:
         raise UserError(f"export an adapter as {form!r}", "no such form", EXPORT_FORMS)
     prompt = {peft_format.PEFT_TENSOR_KEY: adapter.prompt}
     if form == "safetensors":
-        metadata = {"parabench": json.dumps(asdict(adapter.facts))}
-        write_atomically(target, pack_tensors({**prompt, **adapter.state}, metadata))
+        facts = json.dumps(asdict(adapter.facts))
+        content = pack_tensors({**prompt, **adapter.state}, {"parabench": facts})
+        write_atomically(target, content)
         return target
-    kinds = [part.kind for part in adapter.facts.template.parts]
-    if "marker" in kinds[1:]:
+    after_first = adapter.facts.template.parts[1:]
+    if any(part.kind == "marker" for part in after_first):
         found = "virtual tokens that do not all stand in front"
         raise UserError("export to PEFT", found, EXPORT_FORMS, "use safetensors")
-    config = to_json_bytes(peft_format.peft_config(adapter.facts))
+    config = peft_format.peft_config(adapter.facts)
     # The configuration is what makes a folder an adapter to PEFT, so it is written last.
     write_atomically(target / peft_format.PEFT_TENSOR_FILE, pack_tensors(prompt))
-    write_atomically(target / peft_format.PEFT_CONFIG_FILE, config)
+    write_atomically(target / peft_format.PEFT_CONFIG_FILE, to_json_bytes(config))
     return target
 
 
@@ -148,10 +158,12 @@ def prompt_embeds(
     vocabulary = vocabulary_rows(model).cpu()
     # The prompt upside down before the vocabulary: id -1-k is then row P-1-k of both, so that one
     # lookup at id + P serves all ids.
-    both = torch.cat([adapter.prompt.to(vocabulary.dtype).flip(0), vocabulary])
+    prompt = adapter.prompt.to(vocabulary.dtype)
+    both = torch.cat([prompt.flip(0), vocabulary])
     for record in records:
-        ids = render(adapter.facts.template, record, tokenizer, max_length).ids
-        yield both[torch.tensor(ids) + len(adapter.prompt)]
+        rendered = render(adapter.facts.template, record, tokenizer, max_length)
+        places = torch.tensor(rendered.ids) + len(prompt)
+        yield both[places]
 
 
 def served(embeds: Float[Tensor, "T H"]) -> str:
@@ -159,7 +171,8 @@ def served(embeds: Float[Tensor, "T H"]) -> str:
     buffer = io.BytesIO()
     # A view would be saved with all of the memory behind it.
     torch.save(embeds.clone(), buffer)
-    return base64.b64encode(buffer.getvalue()).decode()
+    saved = buffer.getvalue()
+    return base64.b64encode(saved).decode()
 
 
 def export_prompt_embeds(
@@ -175,8 +188,10 @@ def export_prompt_embeds(
     The parameters are those of ``prompt_embeds``; returns ``target``, the file.
     """
     inputs = prompt_embeds(adapter, model, tokenizer, records, max_length)
-    lines = [json.dumps({"prompt_embeds": served(embeds)}) for embeds in inputs]
-    write_atomically(target, "".join(f"{line}\n" for line in lines).encode())
+    lines = []
+    for embeds in inputs:
+        lines.append(json.dumps({"prompt_embeds": served(embeds)}) + "\n")
+    write_atomically(target, "".join(lines).encode())
     return target
 
 
@@ -190,12 +205,16 @@ def check_made_for(source: Path, found: ForeignPrompt, given: BaseIdentity) -> N
 
     A name may differ, since folders are named freely.
     """
-    recorded = {"width": found.prompt.shape[1], **found.base}
+    _, width = found.prompt.shape
+    recorded = {"width": width, **found.base}
     for what in ("width", "layers", "heads", "vocabulary", "revision"):
-        theirs, ours = recorded.get(what), getattr(given, what)
+        theirs = recorded.get(what)
+        ours = getattr(given, what)
+        # What the source did not record cannot contradict.
         if theirs is not None and theirs != ours:
+            base = found.base.get("name") or "it was made for"
             raise UserError(
                 f"import {source} for {given.name}",
                 f"it was made for a model of {what} {theirs}; {given.name} has {what} {ours}",
-                mend=f"use the base {found.base.get('name') or 'it was made for'}",
+                mend=f"use the base {base}",
             )

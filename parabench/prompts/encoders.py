@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -85,9 +86,12 @@ class PromptEncoder(nn.Module):
         self.embedding = nn.Embedding(max(lengths), width)
         self.lstm_head = _lstm(config, width) if config.kind == "lstm" else None
         self.mlp_head = _mlp(config, width)
-        given = conditions or [torch.empty(0, width)] * len(lengths)
+        nothing = torch.empty(0, width)
+        given = conditions or [nothing] * len(lengths)
         for task, (condition, length) in enumerate(zip(given, lengths, strict=True)):
-            self.register_buffer(f"condition_{task}", condition[:length].detach().clone())
+            seen = condition[:length].detach().clone()
+            # A buffer is stored with the weights, and no optimiser changes it.
+            self.register_buffer(f"condition_{task}", seen)
 
     def forward(self) -> Float[Tensor, "P H"]:
         prompts = []
@@ -131,7 +135,8 @@ def name_conditions(
     conditions = []
     for name in tasknames:
         encoded = tokenizer(name, add_special_tokens=False, split_special_tokens=True)
-        conditions.append(vocabulary[torch.tensor(encoded.input_ids)])
+        ids = torch.tensor(encoded.input_ids)
+        conditions.append(vocabulary[ids])
     return conditions
 
 
@@ -139,8 +144,9 @@ def encoder_state(
     encoder: PromptEncoder,
 ) -> tuple[dict[str, str | int | float | bool], dict[str, Tensor]]:
     """The facts and tensors that ``restore_encoder`` needs, for ``adapters.save_adapter``."""
-    state = encoder.state_dict()
-    tensors = {f"encoder.{name}": value for name, value in state.items()}
+    tensors = {}
+    for name, value in encoder.state_dict().items():
+        tensors[f"encoder.{name}"] = value
     return asdict(encoder.config), tensors
 
 
@@ -150,15 +156,19 @@ def restore_encoder(
     """The encoder of a saved adapter with its whole state, to go on training; UserError where none
     was kept.
     """
-    own = [name for name in state if name.startswith("encoder.")]
-    tensors = {name.removeprefix("encoder."): state[name] for name in own}
+    tensors = {}
+    for name, tensor in state.items():
+        if name.startswith("encoder."):
+            tensors[name.removeprefix("encoder.")] = tensor
     if not tensors:
         asked = "go on training a prompt encoder"
         raise UserError(asked, "the adapter keeps no encoder", mend="train it again")
+    config = EncoderConfig(**facts)  # type: ignore[arg-type]
     lengths = tensors["lengths"].tolist()
-    width = tensors["embedding.weight"].shape[1]
+    _, width = tensors["embedding.weight"].shape
     conditions = [tensors[f"condition_{task}"] for task in range(len(lengths))]
-    encoder = PromptEncoder(EncoderConfig(**facts), width, lengths, conditions)  # type: ignore[arg-type]
+    encoder = PromptEncoder(config, width, lengths, conditions)
+    # The weights drawn above are all replaced.
     encoder.load_state_dict(tensors)
     return encoder
 
@@ -182,11 +192,14 @@ def _mlp(config: EncoderConfig, width: int) -> nn.Sequential:
     """
     hidden = config.hidden
     if config.kind == "lstm":
-        both = 2 * hidden
-        return nn.Sequential(nn.Linear(both, both), nn.ReLU(), nn.Linear(both, width))
+        both = 2 * hidden  # the two directions of the LSTM, side by side
+        inner = nn.Linear(both, both)
+        outer = nn.Linear(both, width)
+        return nn.Sequential(inner, nn.ReLU(), outer)
     if config.kind == "tpmlp":
         first = nn.Linear(width, hidden)
         second = nn.Linear(hidden, width)
+        # NeMo draws these two itself; the other structures start as torch's layers do.
         for layer in (first, second):
             nn.init.normal_(layer.weight, std=INIT_STD)
             nn.init.zeros_(layer.bias)
@@ -194,23 +207,29 @@ def _mlp(config: EncoderConfig, width: int) -> nn.Sequential:
     between: list[nn.Module] = []
     # The first and the last of the L linear layers stand outside; a ReLU follows all but the last.
     for _ in range(config.layers - 2):
-        between += [nn.Linear(hidden, hidden), nn.ReLU()]
-    first, last = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        between.append(nn.Linear(hidden, hidden))
+        between.append(nn.ReLU())
+    first = nn.Linear(width, hidden)
+    last = nn.Linear(hidden, width)
     return nn.Sequential(first, nn.ReLU(), *between, last)
 
 
 def _check(config: EncoderConfig, lengths: Sequence[int], conditions: Sequence[Tensor]) -> None:
     asked = f"build the prompt encoder {config.kind}"
-    if config.kind not in ("lstm", "mlp", "tpmlp"):
-        raise UserError(asked, "no such structure", ("lstm", "mlp", "tpmlp"))
+    structures = ("lstm", "mlp", "tpmlp")
+    if config.kind not in structures:
+        raise UserError(asked, "no such structure", structures)
     if config.kind == "mlp" and config.layers < 2:
         raise UserError(asked, f"{config.layers} layers", mend="use 2 layers or more")
     if not lengths or min(lengths) < 1:
         raise UserError(asked, f"prompt lengths {list(lengths)}", mend="use lengths of 1 or more")
-    if conditions:
-        _check_distinct(
-            asked, [one[:length] for one, length in zip(conditions, lengths, strict=True)]
-        )
+    if not conditions:
+        return
+    # Of a name of more tokens than its prompt has rows, the encoder sees the first ones.
+    seen = []
+    for condition, length in zip(conditions, lengths, strict=True):
+        seen.append(condition[:length])
+    _check_distinct(asked, seen)
 
 
 def _check_distinct(asked: str, inputs: Sequence[Float[Tensor, "_ H"]]) -> None:
@@ -218,8 +237,7 @@ def _check_distinct(asked: str, inputs: Sequence[Float[Tensor, "_ H"]]) -> None:
 
     From equal inputs the encoder writes equal rows, so that two prompts would be one.
     """
-    for number, one in enumerate(inputs):
-        for other in inputs[:number]:
-            if torch.equal(one, other):
-                found = f"two tasks whose names agree in their first {len(one)} tokens"
-                raise UserError(asked, found, mend="rename one, or use more virtual tokens")
+    for one, other in combinations(inputs, 2):
+        if torch.equal(one, other):
+            found = f"two tasks whose names agree in their first {len(one)} tokens"
+            raise UserError(asked, found, mend="rename one, or use more virtual tokens")

@@ -19,6 +19,9 @@ from torch import Tensor
 
 from parabench.contracts import UserError
 
+_FILES_SHOWN = 8
+"""Of a folder, in an error."""
+
 
 def check_matrix(where: Path, prompt: Tensor) -> Float[Tensor, "P H"]:
     """The prompt as float32; ``where`` names its source in errors.
@@ -37,13 +40,12 @@ def check_matrix(where: Path, prompt: Tensor) -> Float[Tensor, "P H"]:
 
 
 def unpack_tensors(path: Path, content: bytes) -> dict[str, Tensor]:
-    """The tensors of a safetensors file's bytes."""
+    """The tensors of a safetensors file's ``content``; UserError names ``path`` where damaged."""
     try:
         return safetensors.load(content)
     except (SafetensorError, ValueError) as error:
-        raise damaged_adapter(
-            path, f"{path.name} is not a whole safetensors file ({error})"
-        ) from None
+        found = f"{path.name} is not a whole safetensors file ({error})"
+        raise damaged_adapter(path, found) from None
 
 
 def to_json_bytes(content: Mapping[str, Any]) -> bytes:
@@ -57,7 +59,9 @@ def with_checksums(content: Mapping[str, Any], **files: bytes) -> dict[str, Any]
     ``files``.
     """
     parts = {"facts": to_json_bytes(content), **files}
-    digests = {name: hashlib.sha256(data).hexdigest() for name, data in parts.items()}
+    digests = {}
+    for name, data in parts.items():
+        digests[name] = hashlib.sha256(data).hexdigest()
     return {**content, "checksums": digests}
 
 
@@ -69,8 +73,8 @@ def verify_checksums(
     ``files`` are the contents of the files that belong to it. Raises UserError where one of them,
     or the content itself, is not what was saved.
     """
-    content = {key: value for key, value in found.items() if key != "checksums"}
-    recorded = found.get("checksums")
+    content = dict(found)
+    recorded = content.pop("checksums", None)
     try:
         expected = with_checksums(content, **files)["checksums"]
     except UnicodeEncodeError:
@@ -79,8 +83,8 @@ def verify_checksums(
         recorded = {}
     wrong = [part for part, digest in expected.items() if recorded.get(part) != digest]
     if wrong:
-        found_wrong = f"the {' and the '.join(wrong)} are not those that were saved"
-        raise damaged_adapter(folder, found_wrong)
+        parts = " and the ".join(wrong)
+        raise damaged_adapter(folder, f"the {parts} are not those that were saved")
     return content
 
 
@@ -103,13 +107,15 @@ def read_adapter_file(folder: Path, name: str) -> bytes:
     try:
         return (folder / name).read_bytes()
     except OSError:
-        there = (
-            sorted(path.name for path in folder.iterdir())
-            if folder.is_dir()
-            else ["no such folder"]
-        )
-        found = ", ".join(there[:8]) + ", ..." * (len(there) > 8)
-        mend = f"parabench prompt import {folder}" if "adapter_config.json" in there else ""
+        there = ["no such folder"]
+        if folder.is_dir():
+            there = sorted(path.name for path in folder.iterdir())
+        found = ", ".join(there[:_FILES_SHOWN])
+        if len(there) > _FILES_SHOWN:
+            found += ", ..."
+        # PEFT's files without our facts can be taken, but not used as they are.
+        is_foreign = "adapter_config.json" in there
+        mend = f"parabench prompt import {folder}" if is_foreign else ""
         raise UserError(f"read {name} of the adapter {folder}", found, mend=mend) from None
 
 

@@ -45,14 +45,18 @@ def read_own_adapter(source: Path) -> Adapter | None:
         return None
     try:
         with safe_open(source, framework="pt") as file:
-            recorded = (file.metadata() or {}).get("parabench")
+            metadata = file.metadata() or {}
     except SafetensorError:
         return None  # told as damage by the reader of foreign files
+    recorded = metadata.get("parabench")
     if recorded is None:
         return None
-    facts = validate_dataclass(AdapterFacts, json.loads(recorded), f"import {source}")
+    content = json.loads(recorded)
+    facts = validate_dataclass(AdapterFacts, content, f"import {source}")
     tensors = unpack_tensors(source, source.read_bytes())
-    prompt = check_matrix(source, tensors.pop(peft_format.PEFT_TENSOR_KEY))
+    rows = tensors.pop(peft_format.PEFT_TENSOR_KEY)
+    prompt = check_matrix(source, rows)
+    # The tensors that are left are the state: the initial prompt, and the encoder's.
     return Adapter(prompt, facts, facts.sha256, tensors)
 
 
@@ -81,10 +85,11 @@ def _read_peft(source: Path) -> ForeignPrompt:
     if (source / PEFT_PICKLE_FILE).is_file():  # PEFT before 0.7
         prompt = _read_old_peft(source)
     else:
-        prompt = peft_format.read_peft_prompt(source)[0]
-    said = config.get("num_virtual_tokens")
-    if said != len(prompt):
-        found = f"{peft_format.PEFT_CONFIG_FILE} says {said} rows, there are {len(prompt)}"
+        prompt, _ = peft_format.read_peft_prompt(source)
+    rows = len(prompt)
+    rows_said = config.get("num_virtual_tokens")
+    if rows_said != rows:
+        found = f"{peft_format.PEFT_CONFIG_FILE} says {rows_said} rows, there are {rows}"
         raise damaged_adapter(source, found)
     base = {
         "name": config.get("base_model_name_or_path"),
@@ -92,15 +97,19 @@ def _read_peft(source: Path) -> ForeignPrompt:
         "layers": config.get("num_layers"),
         "heads": config.get("num_attention_heads"),
     }
+    revision = config.get("revision")
     # Only a commit pins a model; a branch's name means another one tomorrow.
-    if re.fullmatch("[0-9a-f]{40}", str(config.get("revision"))):
-        base["revision"] = config["revision"]
-    origin = f"PEFT {config.get('peft_version') or ''} {config['peft_type']} for {base['name']}"
-    return ForeignPrompt(prompt, origin, None, peft_format.encoder_facts(config), base)
+    if re.fullmatch("[0-9a-f]{40}", str(revision)):
+        base["revision"] = revision
+    version = config.get("peft_version") or ""
+    origin = f"PEFT {version} {config['peft_type']} for {base['name']}"
+    encoder = peft_format.encoder_facts(config)
+    return ForeignPrompt(prompt, origin, None, encoder, base)
 
 
 def _read_old_peft(source: Path) -> Float[Tensor, "P H"]:
-    tensors = read_tensors(PEFT_PICKLE_FILE, read_adapter_file(source, PEFT_PICKLE_FILE))
+    content = read_adapter_file(source, PEFT_PICKLE_FILE)
+    tensors = read_tensors(PEFT_PICKLE_FILE, content)
     return _only_tensor(source, tensors, peft_format.PEFT_TENSOR_KEY)
 
 
@@ -152,8 +161,10 @@ def _pinned(source: Path, content: bytes) -> str:
 
 def _only_tensor(source: Path, tensors: Mapping[str, Tensor], key: str) -> Float[Tensor, "P H"]:
     """The one tensor of this name, which may have the names of modules before it."""
-    found = [name for name in tensors if name == key or name.endswith(f".{key}")]
-    if len(found) != 1:
+    suffix = f".{key}"
+    names = [name for name in tensors if name == key or name.endswith(suffix)]
+    if len(names) != 1:
         present = ", ".join(sorted(tensors)) or "none"
-        raise damaged_adapter(source, f"{len(found)} tensors {key} among {present}")
-    return check_matrix(source, tensors[found[0]])
+        raise damaged_adapter(source, f"{len(names)} tensors {key} among {present}")
+    (name,) = names
+    return check_matrix(source, tensors[name])

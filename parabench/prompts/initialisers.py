@@ -53,8 +53,10 @@ def sampled_vocabulary(seed: int, most_frequent: int = 5000) -> PromptInit:
     def initialise(vocabulary: Float[Tensor, "V H"], length: int) -> Float[Tensor, "P H"]:
         population = min(most_frequent, len(vocabulary))
         _enough(f"the {population} most frequent tokens", population, length)
+        # The first rows of a permutation are a draw without replacement.
         order = torch.randperm(population, generator=_generator(seed))
-        return vocabulary[order[:length]].clone()
+        drawn = order[:length]
+        return vocabulary[drawn].clone()
 
     return initialise
 
@@ -71,7 +73,8 @@ def from_text(ids: Sequence[int]) -> PromptInit:
     def initialise(vocabulary: Float[Tensor, "V H"], length: int) -> Float[Tensor, "P H"]:
         times = -(-length // len(ids))  # rounded up, so that the cut has enough
         tiled = torch.tensor(ids).repeat(times)
-        return vocabulary[tiled[:length]].clone()
+        chosen = tiled[:length]
+        return vocabulary[chosen].clone()
 
     return initialise
 
@@ -86,9 +89,13 @@ def class_labels(labels: Sequence[Sequence[int]], seed: int) -> PromptInit:
         raise UserError(asked, "a label without tokens", mend="labels:yes,no")
 
     def initialise(vocabulary: Float[Tensor, "V H"], length: int) -> Float[Tensor, "P H"]:
-        means = [vocabulary[list(ids)].mean(dim=0) for ids in labels]
+        means = []
+        for ids in labels:
+            of_label = vocabulary[list(ids)]
+            means.append(of_label.mean(dim=0))
         rows = torch.stack(means)[:length]
-        others = sampled_vocabulary(seed)(vocabulary, length - len(rows))
+        draw = sampled_vocabulary(seed)
+        others = draw(vocabulary, length - len(rows))
         return torch.cat([rows, others])
 
     return initialise
@@ -98,7 +105,8 @@ def uniform(seed: int, low: float = -0.5, high: float = 0.5) -> PromptInit:
     """Uniform numbers in ``[low, high)``."""
 
     def initialise(vocabulary: Float[Tensor, "V H"], length: int) -> Float[Tensor, "P H"]:
-        rows = torch.empty(length, vocabulary.shape[1])
+        _, width = vocabulary.shape
+        rows = torch.empty(length, width)
         return rows.uniform_(low, high, generator=_generator(seed))
 
     return initialise
@@ -110,7 +118,8 @@ def xavier_normal(seed: int) -> PromptInit:
     """
 
     def initialise(vocabulary: Float[Tensor, "V H"], length: int) -> Float[Tensor, "P H"]:
-        rows = torch.empty(length, vocabulary.shape[1])
+        _, width = vocabulary.shape
+        rows = torch.empty(length, width)
         return nn.init.xavier_normal_(rows, generator=_generator(seed))
 
     return initialise
@@ -121,10 +130,12 @@ def from_adapter(folder: Path) -> PromptInit:
 
     def initialise(vocabulary: Float[Tensor, "V H"], length: int) -> Float[Tensor, "P H"]:
         prompt = adapters.load_adapter(folder).prompt
-        wanted = (length, vocabulary.shape[1])
-        if prompt.shape != wanted:
+        _, width = vocabulary.shape
+        wanted = (length, width)
+        shape = tuple(prompt.shape)
+        if shape != wanted:
             asked = f"initialise from the adapter {folder}"
-            found = f"its prompt is {tuple(prompt.shape)}, wanted {wanted}"
+            found = f"its prompt is {shape}, wanted {wanted}"
             raise UserError(asked, found, mend=f"ask for length {len(prompt)}")
         return prompt.clone()
 
@@ -154,9 +165,11 @@ def _parse(kind: str, rest: str, tokenizer: PreTrainedTokenizerBase, seed: int) 
     if kind == "text":
         return from_text(_ids(tokenizer, rest))
     if kind == "labels":
-        return class_labels([_ids(tokenizer, label) for label in rest.split(",")], seed)
+        labels = [_ids(tokenizer, label) for label in rest.split(",")]
+        return class_labels(labels, seed)
     if kind == "uniform":
-        low, high = (float(part) for part in (rest or "-0.5,0.5").split(","))
+        limits = rest or "-0.5,0.5"
+        low, high = (float(part) for part in limits.split(","))
         return uniform(seed, low, high)
     if kind in ("xavier", "random"):  # NeMo's word for it
         return xavier_normal(seed)

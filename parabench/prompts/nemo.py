@@ -35,20 +35,25 @@ def read_nemo(source: Path) -> tuple[tuple[Template, ...], Mapping[str, Float[Te
     """
     members = _members(source)
     name = f"{source.name}:{NEMO_WEIGHTS_FILE}"
+    tensors = read_tensors(name, members[NEMO_WEIGHTS_FILE])
     prompts = {}
-    for key, tensor in read_tensors(name, members[NEMO_WEIGHTS_FILE]).items():
-        if match := PROMPT.search(key):
+    for key, tensor in tensors.items():
+        match = PROMPT.search(key)
+        # Other keys, such as the encoder's, are passed over.
+        if match is not None:
             prompts[match[1]] = check_matrix(source, tensor)
     templates = []
     for settings in _templates(source, members[NEMO_CONFIG_FILE]):
         # Templates of tasks that were never trained stand in the configuration too.
         if settings.get("taskname") in prompts:
-            templates.append(parse_template(with_answer(settings)))
+            completed = with_answer(settings)
+            templates.append(parse_template(completed))
     if not templates:
-        found = f"prompts of {', '.join(prompts) or 'no task'}, and no template of theirs"
-        raise damaged_adapter(source, found)
+        tasks = ", ".join(prompts) or "no task"
+        raise damaged_adapter(source, f"prompts of {tasks}, and no template of theirs")
     by_name = templates_by_name(tuple(templates))
-    return tuple(templates), {task: prompts[task] for task in by_name}
+    trained = {task: prompts[task] for task in by_name}
+    return tuple(templates), trained
 
 
 def _members(source: Path) -> dict[str, bytes]:

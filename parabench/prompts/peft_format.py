@@ -21,11 +21,9 @@ from parabench.prompts.files import (
 if TYPE_CHECKING:
     from parabench.prompts.facts import AdapterFacts
 
-PEFT_CONFIG_FILE, PEFT_TENSOR_FILE, PEFT_TENSOR_KEY = (
-    "adapter_config.json",
-    "adapter_model.safetensors",
-    "prompt_embeddings",
-)
+PEFT_CONFIG_FILE = "adapter_config.json"
+PEFT_TENSOR_FILE = "adapter_model.safetensors"
+PEFT_TENSOR_KEY = "prompt_embeddings"
 
 
 def peft_config(facts: AdapterFacts) -> dict[str, Any]:
@@ -46,8 +44,10 @@ def peft_config(facts: AdapterFacts) -> dict[str, Any]:
         "num_transformer_submodules": 1,
         "inference_mode": True,
     }
-    kind, layers = encoder.get("kind"), encoder.get("layers")
-    known_to_peft = kind == "lstm" or (kind, layers) == ("mlp", 3)
+    kind = encoder.get("kind")
+    layers = encoder.get("layers")
+    is_pefts_mlp = kind == "mlp" and layers == 3
+    known_to_peft = kind == "lstm" or is_pefts_mlp
     if not known_to_peft:
         return {"peft_type": "PROMPT_TUNING", "prompt_tuning_init": "RANDOM", **common}
     return {
@@ -66,10 +66,14 @@ def encoder_facts(config: dict[str, Any]) -> dict[str, str | int | float | bool]
     if config["peft_type"] != "P_TUNING":
         return {}
     kind = str(config.get("encoder_reparameterization_type", "MLP")).lower()
+    # PEFT's MLP always has three layers.
     layers = config.get("encoder_num_layers", 2) if kind == "lstm" else 3
-    hidden = config.get("encoder_hidden_size") or config["token_dim"]
-    dropout = config.get("encoder_dropout", 0.0)
-    return {"kind": kind, "hidden": hidden, "layers": layers, "dropout": dropout}
+    return {
+        "kind": kind,
+        "hidden": config.get("encoder_hidden_size") or config["token_dim"],
+        "layers": layers,
+        "dropout": config.get("encoder_dropout", 0.0),
+    }
 
 
 def read_peft_config(folder: Path) -> dict[str, Any]:
@@ -86,14 +90,16 @@ def read_peft_config(folder: Path) -> dict[str, Any]:
 
 
 def read_peft_prompt(folder: Path) -> tuple[Float[Tensor, "P H"], str]:
-    """The prompt and its file's SHA-256; UserError unless the file holds one finite floating-point
-    matrix.
+    """The prompt in ``folder`` and its file's SHA-256.
+
+    Raises UserError unless the file holds one finite floating-point matrix.
     """
     content = read_adapter_file(folder, PEFT_TENSOR_FILE)
     tensors = unpack_tensors(folder / PEFT_TENSOR_FILE, content)
     if list(tensors) != [PEFT_TENSOR_KEY]:
         held = ", ".join(sorted(tensors)) or "nothing"
-        raise damaged_adapter(
-            folder, f"{PEFT_TENSOR_FILE} holds {held}, not {PEFT_TENSOR_KEY} alone"
-        )
-    return check_matrix(folder, tensors[PEFT_TENSOR_KEY]), hashlib.sha256(content).hexdigest()
+        found = f"{PEFT_TENSOR_FILE} holds {held}, not {PEFT_TENSOR_KEY} alone"
+        raise damaged_adapter(folder, found)
+    prompt = check_matrix(folder, tensors[PEFT_TENSOR_KEY])
+    digest = hashlib.sha256(content).hexdigest()
+    return prompt, digest

@@ -20,6 +20,8 @@ RECORD_FILE_FORMATS = (".jsonl", ".json")
 _WHITESPACE = " \t\r\n"
 """What JSON allows between values."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_VALUE_SHOWN = 40
+"""Characters of a value, in an error."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,10 @@ def check_records(
 def check_record(
     record: object, where: str, templates: Mapping[str, Template], training: bool
 ) -> TaskRecord:
-    """One record against the template of its task; ``where`` names it in errors.
+    """Check one ``record`` against the template of its task; ``where`` names it in errors.
 
-    In training the answer is required; at inference it may be absent. Raises UserError for a record
+    ``templates`` are all tasks' by name. In ``training`` the answer is required; at inference it
+    may be absent. Raises UserError for a record
     that is not an object of texts, an unknown task, a field too many or missing, and a value that
     holds a marker, a slot or half a character.
     """
@@ -90,10 +93,11 @@ def check_record(
     fields: dict[str, str] = {}
     for name, value in record.items():
         if not isinstance(value, str):
-            found = f"the field {name!r} is not text but {json.dumps(value, default=str)[:40]}"
+            shown = json.dumps(value, default=str)[:_VALUE_SHOWN]
+            found = f"the field {name!r} is not text but {shown}"
             raise _error(where_and_task, found, "write numbers and lists as text")
-        if name != "taskname":
-            fields[str(name)] = value
+        fields[str(name)] = value
+    del fields["taskname"]
     _check_names(where_and_task, template, fields, training)
     for name, value in fields.items():
         _check_value(where_and_task, template, name, value)
@@ -105,40 +109,41 @@ def check_every_task_has_records(
 ) -> None:
     """Refuse, with UserError, a task without a single record; ``what`` says which records."""
     present = {record.taskname for record in records}
-    missing = [template.taskname for template in templates if template.taskname not in present]
-    if missing:
-        found = f"no record of the task {missing[0]!r}"
-        mend = f"add records with the taskname {missing[0]!r}, or leave the task out"
-        raise UserError(f"use the {what}", found, sorted(present), mend)
+    for template in templates:
+        task = template.taskname
+        if task not in present:
+            found = f"no record of the task {task!r}"
+            mend = f"add records with the taskname {task!r}, or leave the task out"
+            raise UserError(f"use the {what}", found, sorted(present), mend)
 
 
 def _check_names(where: str, template: Template, fields: Mapping[str, str], training: bool) -> None:
     slots = ", ".join(template.fields) or "none"
-    extra = [name for name in fields if name not in template.fields]
-    if extra:
-        bracketed = extra[0] in BRACKET.findall(template.prompt_template)
-        mend = (
-            f"write {{{extra[0]}}} in the template"
-            if bracketed
-            else "leave it out, or name it in the template"
-        )
-        found = f"the field {extra[0]!r}, for which the template has no slot; slots: {slots}"
+    for name in fields:
+        if name in template.fields:
+            continue
+        mend = "leave it out, or name it in the template"
+        # NeMo's own example writes [sentence1], which is plain text.
+        if name in BRACKET.findall(template.prompt_template):
+            mend = f"write {{{name}}} in the template"
+        found = f"the field {name!r}, for which the template has no slot; slots: {slots}"
         raise _error(where, found, mend)
-    optional = () if training else (template.answer_field,)
-    missing = [name for name in template.fields if name not in fields and name not in optional]
-    if missing:
-        found = f"no field {missing[0]!r}, for which the template has a slot; slots: {slots}"
-        raise _error(where, found, f"add {missing[0]!r} to the record")
+    for name in template.fields:
+        is_optional = name == template.answer_field and not training
+        if name not in fields and not is_optional:
+            found = f"no field {name!r}, for which the template has a slot; slots: {slots}"
+            raise _error(where, found, f"add {name!r} to the record")
 
 
 def _check_value(where: str, template: Template, name: str, value: str) -> None:
     """Refuse text that NeMo would have expanded: markers, and the slots of this template."""
     slots = {f"{{{field}}}" for field in template.fields}
-    inside = [
-        piece for piece in PIECES.findall(value) if piece in slots or not piece.startswith("{")
-    ]
-    if inside:
-        raise _error(where, f"{inside[0]} inside the field {name!r}", "take it out of the text")
+    for piece in PIECES.findall(value):
+        # Braces around anything but a slot's name are text, as in a record of source code.
+        is_slot = piece.startswith("{")
+        if piece in slots or not is_slot:
+            found = f"{piece} inside the field {name!r}"
+            raise _error(where, found, "take it out of the text")
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -169,12 +174,14 @@ def _begins_as_array(path: Path) -> bool:
             beginning = file.read(4096)
     except OSError as error:
         raise UserError(f"read the records {path}", str(error.strerror)) from None
-    return beginning.removeprefix(_BYTE_ORDER_MARK).lstrip(_WHITESPACE.encode()).startswith(b"[")
+    text = beginning.removeprefix(_BYTE_ORDER_MARK)
+    return text.lstrip(_WHITESPACE.encode()).startswith(b"[")
 
 
 def _array_items(path: Path) -> Iterator[tuple[int, object]]:
     """The items of the file's one array, each with the number of the line on which it begins."""
-    asked, mend = f"read the records {path}", "write one array of objects, or JSON Lines"
+    asked = f"read the records {path}"
+    mend = "write one array of objects, or JSON Lines"
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -185,13 +192,17 @@ def _array_items(path: Path) -> Iterator[tuple[int, object]]:
         items = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(asked, f"not JSON ({error})", mend=mend) from None
-    return zip(_item_lines(text, len(items)), items, strict=True)
+    lines = _item_lines(text, len(items))
+    return zip(lines, items, strict=True)
 
 
 def _item_lines(text: str, count: int) -> Iterator[int]:
     """The line on which each of ``count`` items of a valid JSON array begins, counted from 1."""
     decoder = json.JSONDecoder()
-    place, line, counted_to = text.index("[") + 1, 1, 0
+    place = text.index("[") + 1
+    line = 1
+    # Line breaks before this place are counted in ``line``.
+    counted_to = 0
     for _ in range(count):
         # Between two items there is whitespace and one comma.
         while text[place] in _WHITESPACE + ",":
@@ -199,7 +210,7 @@ def _item_lines(text: str, count: int) -> Iterator[int]:
         line += text.count("\n", counted_to, place)
         counted_to = place
         yield line
-        place = decoder.raw_decode(text, place)[1]
+        _, place = decoder.raw_decode(text, place)
 
 
 def _error(where: str, found: str, mend: str) -> UserError:

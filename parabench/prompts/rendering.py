@@ -259,12 +259,15 @@ def _covering(offsets: list[tuple[int, int]], span: Span) -> Span:
 
     A span that no token overlaps, such as an empty one, covers none, at the place where it stands.
     """
-    inside = [
-        index for index, (low, high) in enumerate(offsets) if low < span.end and high > span.start
-    ]
+    inside = []
+    for index, (low, high) in enumerate(offsets):
+        # Two half-open intervals overlap where each begins before the other ends.
+        if low < span.end and high > span.start:
+            inside.append(index)
     if inside:
         return Span(span.field, inside[0], inside[-1] + 1)
-    place = sum(high <= span.start for _, high in offsets)
+    before = [high for _, high in offsets if high <= span.start]
+    place = len(before)
     return Span(span.field, place, place)
 
 

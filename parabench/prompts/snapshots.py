@@ -19,29 +19,37 @@ FINISHED_FILE = Path("training/finished.json")
 
 def save_snapshot(folder: Path, step: int, prompt: Float[Tensor, "P H"]) -> None:
     """Store the prompt as it is after ``step`` updates, whole or not at all."""
-    write_atomically(
-        folder / SNAPSHOTS_FOLDER / f"{step:08}.safetensors",
-        pack_tensors({PEFT_TENSOR_KEY: prompt.float()}),
-    )
+    # Steps have leading zeros, so that names sort in the order of the steps.
+    path = folder / SNAPSHOTS_FOLDER / f"{step:08}.safetensors"
+    content = pack_tensors({PEFT_TENSOR_KEY: prompt.float()})
+    write_atomically(path, content)
 
 
 def read_snapshots(folder: Path) -> list[tuple[int, Float[Tensor, "P H"]]]:
-    """The snapshots of an adapter's folder in order, with their steps, up to the step that was
-    kept.
+    """The snapshots in an adapter's ``folder``, in order, with their steps.
 
-    Raises UserError for a damaged one.
+    Those after the step that was kept are left out. Raises UserError for a damaged one.
     """
-    found = []
+    kept = kept_step(folder)
+    snapshots = []
     for path in sorted((folder / SNAPSHOTS_FOLDER).glob("*.safetensors")):
         tensors = unpack_tensors(path, read_bytes(path))
-        if list(tensors) != [PEFT_TENSOR_KEY] or not path.stem.isdecimal():
-            raise UserError(f"read the snapshot {path}", "not one prompt", mend="delete it")
-        found.append((int(path.stem), check_matrix(path, tensors[PEFT_TENSOR_KEY])))
-    last = kept_step(folder)
-    return [(step, prompt) for step, prompt in found if last is None or step < last]
+        holds_prompt = list(tensors) == [PEFT_TENSOR_KEY]
+        if not holds_prompt or not path.stem.isdecimal():
+            asked = f"read the snapshot {path}"
+            raise UserError(asked, "not one prompt", mend="delete it")
+        step = int(path.stem)
+        prompt = check_matrix(path, tensors[PEFT_TENSOR_KEY])
+        # The kept prompt itself is the adapter's; what came after it was no better.
+        if kept is None or step < kept:
+            snapshots.append((step, prompt))
+    return snapshots
 
 
 def kept_step(folder: Path) -> int | None:
     """Which step's prompt the training kept, if it has ended."""
     path = folder / FINISHED_FILE
-    return int(json.loads(read_bytes(path))["kept"]) if path.exists() else None
+    if not path.exists():
+        return None
+    outcome = json.loads(read_bytes(path))
+    return int(outcome["kept"])

@@ -59,24 +59,31 @@ def with_answer(settings: Mapping[str, object]) -> dict[str, object]:
     if "answer_field" in settings or not isinstance(text, str):
         return dict(settings)
     slots = template_slots(text)
-    # A slot that stands earlier too is part of the question, so it cannot be the answer.
-    ends_with_slot = bool(slots) and text.endswith(f"{{{slots[-1]}}}")
-    if not ends_with_slot or slots.count(slots[-1]) > 1:
+    if not slots:
         return dict(settings)
-    return {**settings, "answer_field": slots[-1]}
+    last = slots[-1]
+    ends_with_slot = text.endswith(f"{{{last}}}")
+    # A slot that stands earlier too is part of the question, so it cannot be the answer.
+    if not ends_with_slot or slots.count(last) > 1:
+        return dict(settings)
+    return {**settings, "answer_field": last}
 
 
 def _entries(path: Path) -> list[object]:
     """The list of tables in a file, whichever way it is written down."""
     asked = f"read the tasks file {path}"
     content = _parse_file(path)
-    if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
-        content = content["model"]  # NeMo's whole configuration file
+    if isinstance(content, Mapping):
+        model = content.get("model")
+        if isinstance(model, Mapping):
+            content = model  # NeMo's whole configuration file
     if isinstance(content, Mapping):
         present = [key for key in _LIST_KEYS if key in content]
+        # With two lists it is not known which one is meant.
         if len(present) != 1:
-            found = f"the keys {', '.join(map(str, content)) or 'none'}"
-            raise UserError(asked, found, _LIST_KEYS, "name the list of tasks by one of these keys")
+            keys = ", ".join(map(str, content)) or "none"
+            mend = "name the list of tasks by one of these keys"
+            raise UserError(asked, f"the keys {keys}", _LIST_KEYS, mend)
         content = content[present[0]]
     if not isinstance(content, list):
         found = f"a {type(content).__name__} where the list of tasks belongs"
@@ -101,7 +108,10 @@ def _parse_file(path: Path) -> object:
             return json.loads(text)
         return yaml.safe_load(text)
     except (ValueError, yaml.YAMLError, RecursionError) as error:
-        found = f"not {path.suffix[1:].upper()} ({' '.join(str(error).split())})"
+        kind = path.suffix.removeprefix(".").upper()
+        # Messages of YAML run over several lines.
+        reason = " ".join(str(error).split())
+        found = f"not {kind} ({reason})"
         raise UserError(asked, found, mend=_EXAMPLE) from None
 
 

@@ -89,26 +89,39 @@ def read_truth(
     The record comes without its answer. Raises UserError where a record breaks a rule of
     ``check_record`` or has no answer, and where a task has no ``answer_field``.
     """
-    found = []
+    truth = []
     for number, content in read_objects(path):
         where = f"{path.name}:{number}"
-        task = str(content.get("taskname")) if isinstance(content, Mapping) else ""
-        name = templates[task].answer_field if task in templates else None
-        if not isinstance(content, Mapping) or task not in templates:
+        task = content.get("taskname") if isinstance(content, Mapping) else None
+        if not isinstance(task, str) or task not in templates:
+            # It has no template, so this always raises: by the rule that the record breaks.
             check_record(content, where, templates, training=True)
-            continue
-        if name is None:
-            asked = f"score the task {task!r}"
-            raise UserError(asked, "its template has no answer_field", mend="set answer_field")
-        given = content.get(name)
-        accepted = tuple(given) if isinstance(given, list) else (given,)
-        if not accepted or not all(isinstance(text, str) for text in accepted):
-            value = f"{name!r} is {json.dumps(given)[:40]}"
-            mend = "give the right answer as text, or several as a list of texts"
-            raise UserError(f"score the record {where} of task {task!r}", value, mend=mend)
-        asked_alone = {key: value for key, value in content.items() if key != name}
-        found.append((check_record(asked_alone, where, templates, training=False), accepted))
-    return found
+        truth.append(_split_truth(dict(content), where, templates))  # type: ignore[call-overload]
+    return truth
+
+
+def _split_truth(
+    content: Mapping[str, Any], where: str, templates: Mapping[str, Template]
+) -> tuple[TaskRecord, tuple[str, ...]]:
+    """A record of a known task without its answer, and the answers that are right."""
+    task = content["taskname"]
+    answer_field = templates[task].answer_field
+    if answer_field is None:
+        asked = f"score the task {task!r}"
+        raise UserError(asked, "its template has no answer_field", mend="set answer_field")
+    given = content.get(answer_field)
+    # SQuAD's questions have several right answers; most tasks have one.
+    accepted = tuple(given) if isinstance(given, list) else (given,)
+    are_texts = [isinstance(text, str) for text in accepted]
+    if not accepted or not all(are_texts):
+        asked = f"score the record {where} of task {task!r}"
+        found = f"{answer_field!r} is {json.dumps(given)[:40]}"
+        mend = "give the right answer as text, or several as a list of texts"
+        raise UserError(asked, found, mend=mend)
+    question = dict(content)
+    question.pop(answer_field)
+    record = check_record(question, where, templates, training=False)
+    return record, accepted
 
 
 def match_answers(
@@ -122,21 +135,27 @@ def match_answers(
     Raises UserError, naming ``where`` the answers were read, unless line n of the answers is of
     record n: its task and its fields are compared.
     """
+    asked = f"score the answers {where}"
+    mend = "score with the same records"
     if len(truth) != len(answers):
         found = f"{len(answers)} answers, {len(truth)} records"
-        raise UserError(f"score the answers {where}", found, mend="score with the same records")
+        raise UserError(asked, found, mend=mend)
     rows: dict[str, list[tuple[Example, str, bool]]] = {}
     for (record, accepted), answer in zip(truth, answers, strict=True):
-        hidden = templates[record.taskname].answer_field
-        asked = {key: text for key, text in answer["fields"].items() if key != hidden}
-        if (answer["taskname"], asked) != (record.taskname, record.fields):
+        # The records that were answered may have held their answers; the truth here does not.
+        question = dict(answer["fields"])
+        question.pop(templates[record.taskname].answer_field, None)
+        same_task = answer["taskname"] == record.taskname
+        if not same_task or question != record.fields:
             found = f"an answer to another record than {record.id}"
-            raise UserError(f"score the answers {where}", found, mend="score with the same records")
+            raise UserError(asked, found, mend=mend)
         example = Example(record.id, _source(record), accepted)
-        row = (example, str(answer["text"]), not answer["problem"])
+        was_answered = not answer["problem"]
+        row = (example, str(answer["text"]), was_answered)
         rows.setdefault(record.taskname, []).append(row)
     sheets = {}
     for task, of_task in rows.items():
+        # From rows to columns, as scorers take them.
         examples, texts, answered = zip(*of_task, strict=True)
         sheets[task] = TaskSheet(examples, texts, answered)
     return sheets
@@ -149,13 +168,15 @@ def score_task(
     seed: int,
     other: TaskSheet | None = None,
 ) -> Iterator[TaskScore]:
-    """The scorer's columns on one task; with ``other`` answers, p-values of paired tests too.
+    """The columns of ``scorer`` on the answers ``sheet`` of one task.
 
-    Only records that have an answer in each of the two are compared. ``seed`` draws the bootstrap
-    samples and the swaps.
+    With ``other`` answers, p-values of paired tests too: only records that have an answer in each
+    of the two are compared. ``seed`` draws the bootstrap samples and the swaps. Raises UserError,
+    naming the task by ``taskname``, where no record is left.
     """
     kept = np.array(sheet.answered)
     if other is not None:
+        # A paired test needs both answers to a record, and the value is of the same records.
         kept &= np.array(other.answered)
     places = np.flatnonzero(kept)
     missing = len(kept) - len(places)
@@ -166,8 +187,10 @@ def score_task(
     low, high = interval(scorer.combine, statistics, seed)
     tests = None
     if other is not None:
-        tests = paired_test(scorer.combine, statistics, _measure(scorer, other, places), seed)
+        theirs = _measure(scorer, other, places)
+        tests = paired_test(scorer.combine, statistics, theirs, seed)
     for number, column in enumerate(scorer.columns):
+        p_value = None if tests is None else float(tests[number])
         yield TaskScore(
             taskname,
             column.name,
@@ -178,13 +201,14 @@ def score_task(
             len(places),
             missing,
             str(scorer.signature),
-            None if tests is None else float(tests[number]),
+            p_value,
         )
 
 
 def _measure(scorer: Scorer, sheet: TaskSheet, places: np.ndarray) -> Float[np.ndarray, "N K"]:
     examples = [sheet.examples[place] for place in places]
-    return scorer.measure(examples, [sheet.texts[place] for place in places])
+    texts = [sheet.texts[place] for place in places]
+    return scorer.measure(examples, texts)
 
 
 def _source(record: TaskRecord) -> str:

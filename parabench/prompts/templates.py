@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
 from typing import ClassVar, Literal, NamedTuple
 
 from parabench.contracts import UserError
@@ -103,7 +102,8 @@ class Template:
         if self.answer_field is None or self.chat:
             return ""
         before = self._before_answer
-        return before[len(before.rstrip(" ")) :]
+        without_spaces = before.rstrip(" ")
+        return before.removeprefix(without_spaces)
 
     @property
     def _before_answer(self) -> str:
@@ -166,9 +166,13 @@ def virtual_ranges(template: Template) -> dict[str, range]:
 
     Rows run on across markers in the order of their indices, wherever the markers stand.
     """
-    ends = list(accumulate(template.virtual_token_splits, initial=0))
-    markers = range(len(template.virtual_token_splits))
-    return {str(index): range(ends[index], ends[index + 1]) for index in markers}
+    ranges = {}
+    begin = 0
+    for index, count in enumerate(template.virtual_token_splits):
+        end = begin + count
+        ranges[str(index)] = range(begin, end)
+        begin = end
+    return ranges
 
 
 def _cut(text: str) -> tuple[TemplatePart, ...]:
@@ -218,12 +222,16 @@ def _chat_faults(template: Template) -> Iterator[tuple[str, str]]:
 
 
 def _number_faults(template: Template) -> Iterator[tuple[str, str]]:
-    total, splits = template.total_virtual_tokens, template.virtual_token_splits
-    if not template.taskname or min((total, *splits)) < 0:
+    total = template.total_virtual_tokens
+    splits = template.virtual_token_splits
+    smallest = min([total, *splits])
+    if not template.taskname or smallest < 0:
         found = "an empty task name or a negative number of virtual tokens"
         yield found, "name it; use numbers of 0 or more"
-    if sum(splits) != total:
-        yield f"splits {list(splits)} sum to {sum(splits)}, not {total}", "make the sums agree"
+    summed = sum(splits)
+    if summed != total:
+        found = f"splits {list(splits)} sum to {summed}, not {total}"
+        yield found, "make the sums agree"
 
 
 def _marker_faults(template: Template) -> Iterator[tuple[str, str]]:
@@ -232,25 +240,29 @@ def _marker_faults(template: Template) -> Iterator[tuple[str, str]]:
     wanted = [str(index) for index in range(count)]
     markers = [part.value for part in template.parts if part.kind == "marker"]
     if sorted(markers) != sorted(wanted):
-        found = f"markers {', '.join(markers) or 'none'}"
-        needed = f"{count} splits need {', '.join(wanted) or 'none'}, each once"
-        yield f"{found}; {needed}", "number them so"
-    text = "".join(part.value for part in template.parts if part.kind == "text")
-    if "<|VIRTUAL_PROMPT" in text:
-        yield "a marker that is not <|VIRTUAL_PROMPT_i|>", "write <|VIRTUAL_PROMPT_0|>"
+        found = ", ".join(markers) or "none"
+        needed = ", ".join(wanted) or "none"
+        yield f"markers {found}; {count} splits need {needed}, each once", "number them so"
+    # What looks like a marker and is none was kept as text.
+    for part in template.parts:
+        if part.kind == "text" and "<|VIRTUAL_PROMPT" in part.value:
+            yield "a marker that is not <|VIRTUAL_PROMPT_i|>", "write <|VIRTUAL_PROMPT_0|>"
+            break
 
 
 def _slot_faults(template: Template) -> Iterator[tuple[str, str]]:
-    known, cut = template.fields, template.truncate_field
+    slots = template.fields
+    truncated = template.truncate_field
     # Square brackets are plain text, but for names that must be slots, or where there is no slot:
     # NeMo's own example writes [sentence1].
+    must_be_slots = (truncated, template.answer_field)
     for name in BRACKET.findall(template.prompt_template):
-        if name in (cut, template.answer_field) or not known:
+        if name in must_be_slots or not slots:
             yield f"the slot [{name}] in square brackets", f"write {{{name}}}"
             break
-    if cut is not None and cut not in known:
-        found = f"truncate_field {cut!r} is no slot; slots: {', '.join(known) or 'none'}"
-        yield found, "name a slot, or none"
+    if truncated is not None and truncated not in slots:
+        known = ", ".join(slots) or "none"
+        yield f"truncate_field {truncated!r} is no slot; slots: {known}", "name a slot, or none"
 
 
 def _answer_faults(template: Template) -> Iterator[tuple[str, str]]:

@@ -49,31 +49,44 @@ def find_adapter(name: str, suite_folder: Path | None, base_digest: str | None) 
     own = [CHECKPOINTS / name]
     shipped: list[Path] = []
     if suite_folder is not None:
-        (own if _is_own(suite_folder) else shipped).append(suite_folder / name)
-    mine = [place for place in own if (place / _ADAPTER).is_file()]
+        # A suite whose adapters lie among the user's own ships none.
+        places = own if _is_own(suite_folder) else shipped
+        places.append(suite_folder / name)
+    mine = [place for place in own if _has_adapter(place)]
     fitting = [place for place in mine if _fits_base(place, base_digest)]
-    there = [place for place in shipped if (place / _ADAPTER).is_file()]
+    there = [str(place) for place in shipped if _has_adapter(place)]
     if fitting:
-        newest = max(fitting, key=lambda place: (place / _ADAPTER).stat().st_mtime_ns)
-        return TrainedFiles(str(newest), str(there[0]) if there else None)
+        newest = max(fitting, key=_saved_at)
+        replaced = there[0] if there else None
+        return TrainedFiles(str(newest), replaced)
     if there:
-        return TrainedFiles(str(there[0]))
+        return TrainedFiles(there[0])
     if mine:
         # Loading it says for which base it was trained, and for which it was asked.
         return TrainedFiles(str(mine[0]))
-    raise _missing(name, own, [place.parent for place in (*own, *shipped)])
+    searched = [place.parent for place in (*own, *shipped)]
+    raise _missing(name, own, searched)
+
+
+def _has_adapter(folder: Path) -> bool:
+    return (folder / _ADAPTER).is_file()
+
+
+def _saved_at(folder: Path) -> int:
+    """When an adapter was saved, in nanoseconds since 1970."""
+    return (folder / _ADAPTER).stat().st_mtime_ns
 
 
 def _missing(name: str, own: Sequence[Path], folders: Sequence[Path]) -> UserError:
     asked = f"use the system {name!r}"
     for place in own:
         if (place / "training" / "spec.json").is_file():
-            return UserError(
-                asked,
-                f"its training in {place} has not ended",
-                mend=f"run parabench train {name} again, or parabench prompt import {place} FOLDER",
-            )
-    present = {path.parent.name for folder in folders for path in folder.glob(f"*/{_ADAPTER}")}
+            found = f"its training in {place} has not ended"
+            take = f"parabench prompt import {place} FOLDER"
+            return UserError(asked, found, mend=f"run parabench train {name} again, or {take}")
+    present: set[str] = set()
+    for folder in folders:
+        present.update(path.parent.name for path in folder.glob(f"*/{_ADAPTER}"))
     return UserError(asked, "no such adapter", sorted(present), f"parabench train {name}")
 
 
@@ -98,7 +111,8 @@ def _is_own(folder: Path) -> bool:
 
 def _is_trained_model(folder: Path) -> bool:
     # The configuration is written last of the model's files, the record of the end after it.
-    return (folder / _MODEL).is_file() and (folder / "training" / "finished.json").is_file()
+    has_ended = (folder / "training" / "finished.json").is_file()
+    return has_ended and (folder / _MODEL).is_file()
 
 
 def _fits_base(folder: Path, digest: str | None) -> bool:
@@ -109,10 +123,12 @@ def _fits_base(folder: Path, digest: str | None) -> bool:
 
 def _same_shape(one: Path, two: Path) -> bool:
     """Whether two model folders agree in architecture and sizes; True where one cannot be read."""
-    first, second = _read_object(one / _MODEL), _read_object(two / _MODEL)
-    names = ("model_type", "vocab_size", "hidden_size", "d_model", "num_hidden_layers")
-    for name in names:
-        if name in first and name in second and first[name] != second[name]:
+    first = _read_object(one / _MODEL)
+    second = _read_object(two / _MODEL)
+    # OPT calls its width hidden_size, BART d_model: only what both name is compared.
+    for name in ("model_type", "vocab_size", "hidden_size", "d_model", "num_hidden_layers"):
+        in_both = name in first and name in second
+        if in_both and first[name] != second[name]:
             return False
     return True
 
