@@ -40,7 +40,8 @@ class TaskSystem:
     @cached_property
     def table(self) -> TaskTable:
         """The table with this task alone; UserError where it is missing or of another base."""
-        from parabench.prompts.table import TaskTable, find_task, load_table
+        from parabench.prompts.table import TaskTable, find_task
+        from parabench.prompts.table_files import load_table
 
         whole = load_table(Path(str(self.setting.options["table"])), self.checkpoint)
         name = str(self.setting.options.get("task", ""))

@@ -55,9 +55,10 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {
         "training": (
-            "batches config encoding export figures loop lora loss_log losses objectives "
+            "batches config encoding export figures head_loss loop lora loss_log losses "
+            "objectives "
             "prefix presets ranks recipes requests resumable schedules search setup state stopped "
-            "task_training tasks tracking trials validation"
+            "task_rows task_training tasks tracking trials validation"
         ),
         "report": (
             "assemble board card cells comparable compare comparisons exports faults index latex "
@@ -72,9 +73,8 @@ LAYERS: tuple[dict[str, str], ...] = (
     {
         "prompts": (
             "adapters answering chat chat_tokens convert encoders facts files importers initialisers "
-            "lora lora_config nemo "
-            "peft_format records rendering snapshots soft table task_file task_scores templates "
-            "trained validation"
+            "lora lora_config nemo peft_format records rendering snapshots soft table table_files "
+            "task_file task_scores templates trained validation"
         ),
         "suites": "lock suite",
         "scorers": (

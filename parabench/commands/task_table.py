@@ -27,7 +27,7 @@ _Task = Annotated[str, typer.Argument(metavar="TASK", help="A task's name.")]
 @examples("parabench tasks show table")
 def show_table_command(table: TableArgument) -> None:
     """List a table's tasks and their templates."""
-    from parabench.prompts.table import load_table
+    from parabench.prompts.table_files import load_table
 
     loaded = load_table(table)
     digest = (loaded.base.digest or "unknown")[:12]
@@ -62,14 +62,8 @@ def add_task_command(
     Of a .nemo file all tasks are added, or the one named; nothing in it is executed.
     """
     from parabench.prompts.convert import import_tasks
-    from parabench.prompts.table import (
-        TaskTable,
-        add_task,
-        has_table,
-        load_table,
-        save_table,
-        table_lock,
-    )
+    from parabench.prompts.table import TaskTable, add_task
+    from parabench.prompts.table_files import has_table, load_table, save_table, table_lock
     from parabench.prompts.task_file import read_task_file
 
     checkpoint = base_model(suite, base)
@@ -87,7 +81,8 @@ def add_task_command(
 @examples("parabench tasks remove table squad")
 def remove_task_command(table: TableArgument, task: _Task) -> None:
     """Take a task out of a table."""
-    from parabench.prompts.table import load_table, remove_task, save_table, table_lock
+    from parabench.prompts.table import remove_task
+    from parabench.prompts.table_files import load_table, save_table, table_lock
 
     with table_lock(table):
         save_table(table, remove_task(load_table(table), task))
@@ -100,7 +95,8 @@ def merge_tables_command(
     tables: Annotated[list[Path], typer.Argument(help="Tables of one base model.")],
 ) -> None:
     """Merge tables of one base model."""
-    from parabench.prompts.table import has_table, load_table, merge_tables, save_table, table_lock
+    from parabench.prompts.table import merge_tables
+    from parabench.prompts.table_files import has_table, load_table, save_table, table_lock
 
     with table_lock(target):
         if has_table(target):
@@ -128,7 +124,8 @@ def export_task_command(
     """Write one task as an adapter or for PEFT."""
     from parabench.prompts.adapters import save_adapter
     from parabench.prompts.convert import export_adapter
-    from parabench.prompts.table import load_table, task_adapter
+    from parabench.prompts.table import task_adapter
+    from parabench.prompts.table_files import load_table
 
     loaded = load_table(table)
     adapter = task_adapter(loaded, task, origin=f"task table {table.name}")

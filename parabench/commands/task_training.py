@@ -156,7 +156,7 @@ def _check_start(given: options.TrainOptions) -> None:
 
 def _new_templates(table: Path, tasks: Path, new: str | None) -> tuple[Template, ...]:
     """The templates of the tasks to tune: those named, or all that the table lacks."""
-    from parabench.prompts.table import has_table, load_table
+    from parabench.prompts.table_files import has_table, load_table
     from parabench.prompts.task_file import read_task_file
     from parabench.prompts.templates import templates_by_name
 

@@ -80,7 +80,8 @@ def run_tasks_command(
     from parabench.models.loading import load_causal, resolve_device
     from parabench.prompts.answering import answer_records
     from parabench.prompts.records import read_records
-    from parabench.prompts.table import load_table, without_prompts
+    from parabench.prompts.table import without_prompts
+    from parabench.prompts.table_files import load_table
     from parabench.prompts.task_scores import write_answers
     from parabench.prompts.templates import templates_by_name
 

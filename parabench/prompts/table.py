@@ -1,22 +1,19 @@
-"""The task table: the prompts of several tasks, of any lengths, in one file and in one batch.
+"""The task table: the prompts of several tasks, of any lengths, in one batch.
 
-On disk: ``prompt_table.safetensors`` with one tensor a task, and ``prompt_table.json`` beside it.
-In a batch: one matrix with all prompts under each other, in which the virtual ids of a task are
-moved by the lengths of the tasks before it. After NeMo's prompt table (``prompt_table.py`` v1.10),
-which wanted equal lengths of tasks trained together.
+One matrix has all prompts under each other, and the virtual ids of a task are moved by the lengths
+of the tasks before it. After NeMo's prompt table (``prompt_table.py`` v1.10), which wanted equal
+lengths of tasks trained together.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -24,34 +21,20 @@ from torch import Tensor
 
 from parabench.contracts import UserError
 from parabench.inference.prompt_ids import PromptIds
-from parabench.prompts.adapters import Adapter, check_base
-from parabench.prompts.facts import ADAPTER_FORMAT, AdapterFacts, BaseIdentity
+from parabench.prompts.adapters import Adapter
+from parabench.prompts.facts import AdapterFacts, BaseIdentity
 from parabench.prompts.files import (
     check_matrix,
     damaged_adapter,
     pack_tensors,
-    read_adapter_file,
-    read_json_object,
-    to_json_bytes,
-    unpack_tensors,
-    verify_checksums,
-    with_checksums,
 )
 from parabench.prompts.peft_format import PEFT_TENSOR_KEY
 from parabench.prompts.records import TaskRecord
 from parabench.prompts.rendering import Rendered, TooLongError, render
 from parabench.prompts.templates import MARKER, Template, templates_by_name
-from parabench.prompts.validation import STRICT_KEYS, validate_dataclass
-from parabench.store.files import make_folder, write_atomically
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-    from parabench.models.local import Checkpoint
-
-TABLE_TENSORS_FILE, TABLE_FACTS_FILE = "prompt_table.safetensors", "prompt_table.json"
-PENDING_FACTS_FILE = "prompt_table.next.json"
-"""Facts of the tensors that are being written; left behind only by a process that was killed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,22 +50,10 @@ class TaskTable:
     @cached_property
     def virtual(self) -> Float[Tensor, "P H"]:
         """All prompts under each other, in the order of the templates."""
+        # A table without tasks has a matrix of no rows.
         empty = torch.empty(0, self.base.width)
-        return torch.cat([empty, *(self.prompts[one.taskname] for one in self.templates)])
-
-
-@dataclass(frozen=True)
-class TableFacts:
-    """The content of ``prompt_table.json``."""
-
-    __pydantic_config__: ClassVar = STRICT_KEYS
-
-    base: BaseIdentity
-    templates: tuple[Template, ...]
-    sha256: str
-    origin: str = ""
-    versions: Mapping[str, str] = field(default_factory=dict)
-    format: int = ADAPTER_FORMAT
+        prompts = [self.prompts[one.taskname] for one in self.templates]
+        return torch.cat([empty, *prompts])
 
 
 def prompt_offsets(templates: Sequence[Template]) -> dict[str, int]:
@@ -150,7 +121,7 @@ def add_task(table: TaskTable, template: Template, prompt: Float[Tensor, "P H"])
     if name in table.prompts:
         mend = "remove it first (parabench tasks remove), or rename it"
         raise UserError(f"add the task {name!r}", "it is in the table already", mend=mend)
-    _check_shape(Path(name), table.base, template, prompt)
+    check_prompt_shape(Path(name), table.base, template, prompt)
     stored = prompt.detach().to("cpu", torch.float32)
     return TaskTable(table.base, (*table.templates, template), {**table.prompts, name: stored})
 
@@ -159,7 +130,8 @@ def remove_task(table: TaskTable, taskname: str) -> TaskTable:
     """The table without a task; UserError where it has no such task."""
     find_task(table, taskname)
     templates = tuple(one for one in table.templates if one.taskname != taskname)
-    prompts = {one.taskname: table.prompts[one.taskname] for one in templates}
+    prompts = dict(table.prompts)
+    del prompts[taskname]
     return TaskTable(table.base, templates, prompts)
 
 
@@ -171,7 +143,10 @@ def merge_tables(tables: Sequence[TaskTable]) -> TaskTable:
     merged = tables[0]
     for table in tables[1:]:
         one, other = merged.base, table.base
-        if (one.digest, one.width, one.vocabulary) != (other.digest, other.width, other.vocabulary):
+        same_model = one.digest == other.digest
+        same_sizes = (one.width, one.vocabulary) == (other.width, other.vocabulary)
+        # Without digests, sizes are all that is known of a model.
+        if not (same_model and same_sizes):
             found = f"one made for {one.name} {one.digest}, one for {other.name} {other.digest}"
             raise UserError("merge the task tables", found, mend="merge tables of one base model")
         for template in table.templates:
@@ -180,20 +155,20 @@ def merge_tables(tables: Sequence[TaskTable]) -> TaskTable:
 
 
 def without_prompts(table: TaskTable) -> TaskTable:
-    """The same tasks with no virtual tokens: what the frozen model answers by itself
-    (zero-shot).
-    """
-    plain = tuple(
-        replace(
+    """The same tasks with no virtual tokens (zero-shot): what the model answers by itself."""
+    nothing = torch.empty(0, table.base.width)
+    templates = []
+    prompts = {}
+    for template in table.templates:
+        plain = replace(
             template,
             prompt_template=MARKER.sub("", template.prompt_template),
             total_virtual_tokens=0,
             virtual_token_splits=(),
         )
-        for template in table.templates
-    )
-    nothing = torch.empty(0, table.base.width)
-    return TaskTable(table.base, plain, {template.taskname: nothing for template in plain})
+        templates.append(plain)
+        prompts[plain.taskname] = nothing
+    return TaskTable(table.base, tuple(templates), prompts)
 
 
 def task_adapter(table: TaskTable, taskname: str, origin: str = "") -> Adapter:
@@ -201,8 +176,11 @@ def task_adapter(table: TaskTable, taskname: str, origin: str = "") -> Adapter:
 
     Raises UserError where the table has no such task.
     """
-    template, prompt = find_task(table, taskname), table.prompts[taskname]
-    digest = hashlib.sha256(pack_tensors({PEFT_TENSOR_KEY: prompt})).hexdigest()
+    template = find_task(table, taskname)
+    prompt = table.prompts[taskname]
+    # The digest is that of the file in which an adapter of this prompt would lie.
+    content = pack_tensors({PEFT_TENSOR_KEY: prompt})
+    digest = hashlib.sha256(content).hexdigest()
     facts = AdapterFacts(template, table.base, origin=origin, sha256=digest)
     return Adapter(prompt, facts, digest)
 
@@ -224,7 +202,8 @@ def render_tasks(
     Virtual ids are rows of the matrix that stacks the tasks' prompts. With ``training`` the answer
     and EOS follow the prompt. Raises UserError for a record of another task.
     """
-    tasks, offsets = templates_by_name(tuple(templates)), prompt_offsets(templates)
+    tasks = templates_by_name(tuple(templates))
+    offsets = prompt_offsets(templates)
     fitting: list[Rendered] = []
     rejected: list[str] = []
     for record in records:
@@ -249,86 +228,17 @@ def table_prompt_ids(
     return [PromptIds(one.ids, table.virtual) for one in rendered], rejected
 
 
-def save_table(
-    folder: Path, table: TaskTable, origin: str = "", versions: Mapping[str, str] | None = None
-) -> None:
-    """Write the table so that it is found either as it was or as it is to be.
-
-    ``origin`` and ``versions`` are recorded beside the templates.
-    """
-    content = pack_tensors(table.prompts)
-    digest = hashlib.sha256(content).hexdigest()
-    facts = TableFacts(table.base, table.templates, digest, origin, versions or {})
-    described = to_json_bytes(with_checksums(asdict(facts)))
-    # Tensors and facts are two files. Until both are new, the pending facts say what new tensors
-    # are, so that a table survives a kill between any two of these lines.
-    write_atomically(folder / PENDING_FACTS_FILE, described)
-    write_atomically(folder / TABLE_TENSORS_FILE, content)
-    write_atomically(folder / TABLE_FACTS_FILE, described)
-    (folder / PENDING_FACTS_FILE).unlink()
-
-
-def load_table(folder: Path, base: Checkpoint | None = None) -> TaskTable:
-    """Read and verify a table.
-
-    Raises UserError for missing, damaged or inconsistent files; with ``base`` also for a table made
-    for another model.
-    """
-    content = read_adapter_file(folder, TABLE_TENSORS_FILE)
-    digest = hashlib.sha256(content).hexdigest()
-    facts = _facts_of(folder, digest)
-    prompts = unpack_tensors(folder / TABLE_TENSORS_FILE, content)
-    templates = templates_by_name(facts.templates)
-    if set(prompts) != set(templates):
-        found = f"tensors of {sorted(prompts)}, templates of {sorted(templates)}"
-        raise damaged_adapter(folder, found)
-    for name, template in templates.items():
-        _check_shape(folder, facts.base, template, prompts[name])
-    if base is not None:
-        check_base(folder, facts.base, base)
-    return TaskTable(facts.base, facts.templates, prompts)
-
-
-def has_table(folder: Path) -> bool:
-    """Whether a table was saved in the folder."""
-    return (folder / TABLE_TENSORS_FILE).exists()
-
-
-@contextmanager
-def table_lock(folder: Path) -> Iterator[None]:
-    """Hold the folder for one process while it reads, changes and writes its table."""
-    make_folder(folder)
-    with (folder / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _facts_of(folder: Path, digest: str) -> TableFacts:
-    """The facts written for the tensors with this SHA-256."""
-    pending = folder / PENDING_FACTS_FILE
-    if pending.exists():
-        facts = _read_facts(folder, PENDING_FACTS_FILE)
-        if facts.sha256 == digest:
-            return facts
-    facts = _read_facts(folder, TABLE_FACTS_FILE)
-    if facts.sha256 != digest:
-        found = f"{TABLE_TENSORS_FILE} is not the file that {TABLE_FACTS_FILE} was written for"
-        raise damaged_adapter(folder, found)
-    return facts
-
-
-def _read_facts(folder: Path, name: str) -> TableFacts:
-    content = verify_checksums(folder, name, read_json_object(folder, name))
-    return validate_dataclass(TableFacts, content, f"read the task table {folder}")
-
-
 def _known(tasks: Mapping[str, Template], taskname: str) -> Template:
     if taskname not in tasks:
         raise UserError(f"use the task {taskname!r}", "no such task in the table", sorted(tasks))
     return tasks[taskname]
 
 
-def _check_shape(where: Path, base: BaseIdentity, template: Template, prompt: Tensor) -> None:
+def check_prompt_shape(where: Path, base: BaseIdentity, template: Template, prompt: Tensor) -> None:
+    """Refuse, with UserError, a ``prompt`` of other sizes than ``template`` and ``base`` say.
+
+    ``where`` names its source in the error.
+    """
     wanted = (template.total_virtual_tokens, base.width)
     found = tuple(check_matrix(where, prompt).shape)
     if found != wanted:

@@ -74,6 +74,7 @@ def iterate_batches(
         if epoch == config.epochs or (epoch and reads_once):
             return
         first = start.window if epoch == start.epoch else 0
+        # What lies before is read and not encoded: there is no index of the rows.
         stream = islice(items, first * config.window, None)
         empty = True
         for window in count(first):
@@ -81,7 +82,8 @@ def iterate_batches(
             if not texts:
                 break
             here = StreamPosition(epoch, window)
-            done = start.batch if here == start._replace(batch=0) else 0
+            is_first = here == start._replace(batch=0)
+            done = start.batch if is_first else 0
             # A window that is entered in its middle was counted before the stream was stopped.
             counts = None if done or epoch else skipped
             plan = _plan_window(encode(texts), config, here, counts)

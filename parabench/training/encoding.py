@@ -31,8 +31,8 @@ def document_encoder(tokenizer: PreTrainedTokenizerBase) -> RowEncoder[str]:
     start = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
 
     def encode(texts: Sequence[str]) -> list[TrainingRow]:
-        encoded = tokenizer(list(texts), add_special_tokens=False).input_ids
-        return [TrainingRow([start], [*ids, end]) for ids in encoded]
+        encoded = tokenizer(list(texts), add_special_tokens=False)
+        return [TrainingRow([start], [*ids, end]) for ids in encoded.input_ids]
 
     return encode
 
@@ -55,14 +55,13 @@ def causal_encoder(
     """
     _check_one_slot(template)
     if not template.answer_only_loss:
-        raise UserError(
-            "train on a template",
-            "a loss on more than the answer",
-            mend="set answer_only_loss = true",
-        )
+        found = "a loss on more than the answer"
+        raise UserError("train on a template", found, mend="set answer_only_loss = true")
     if template.chat:
         return _chat_encoder(tokenizer, template, start)
-    parts = template.prompt_parts if start is not None else _parts_after_prompt(template)
+    parts = template.prompt_parts
+    if start is None:
+        parts = _parts_after_prompt(template)
     # Literal text and fields that touch are tokenised as one text, as they are when generating.
     runs = [list(run) for _, run in groupby(parts, _run_kind)]
     ranges = virtual_ranges(template)
@@ -74,22 +73,29 @@ def causal_encoder(
         # BOS stands before the first text, behind virtual tokens that lead.
         waiting = specials
         for run in runs:
-            if run[0].kind == "marker":
+            kind = run[0].kind
+            if kind == "marker":
                 rows = [row for part in run for row in ranges[part.value]]
+                # Row k is the id -1-k, counted from where the task's prompt begins.
                 virtual = [-1 - (start or 0) - row for row in rows]
-                given = [ids + virtual for ids in given]
+                for ids in given:
+                    ids += virtual
                 continue
-            if run[0].kind == "end":
+            if kind == "end":
                 texts = [[end] * len(run) for _ in pairs]
             else:
                 texts = _tokenize(tokenizer, [_compose(run, pair) for pair in pairs])
-            given = [[*ids, *waiting, *text] for ids, text in zip(given, texts, strict=True)]
+            for ids, text in zip(given, texts, strict=True):
+                ids += waiting
+                ids += text
             waiting = []
-        answers = _tokenize(tokenizer, [template.answer_prefix + target for _, target in pairs])
-        return [
-            TrainingRow(ids + waiting, [*answer, end])
-            for ids, answer in zip(given, answers, strict=True)
-        ]
+        targets = [template.answer_prefix + target for _, target in pairs]
+        answers = _tokenize(tokenizer, targets)
+        encoded = []
+        for ids, answer in zip(given, answers, strict=True):
+            # A template without any text has its BOS here.
+            encoded.append(TrainingRow(ids + waiting, [*answer, end]))
+        return encoded
 
     return encode
 
@@ -153,16 +159,22 @@ def seq2seq_encoder(tokenizer: PreTrainedTokenizerBase) -> RowEncoder[TextPair]:
     """
 
     def encode(pairs: Sequence[TextPair]) -> list[TrainingRow]:
-        sources = tokenizer([source for source, _ in pairs], split_special_tokens=True).input_ids
-        targets = tokenizer([target for _, target in pairs], split_special_tokens=True).input_ids
-        return [TrainingRow(ids, answer) for ids, answer in zip(sources, targets, strict=True)]
+        sources = [source for source, _ in pairs]
+        targets = [target for _, target in pairs]
+        # A special token's name in a user's text is text.
+        source_ids = tokenizer(sources, split_special_tokens=True).input_ids
+        target_ids = tokenizer(targets, split_special_tokens=True).input_ids
+        rows = zip(source_ids, target_ids, strict=True)
+        return [TrainingRow(ids, answer) for ids, answer in rows]
 
     return encode
 
 
 def _parts_after_prompt(template: Template) -> tuple[TemplatePart, ...]:
     """The parts of the prompt, without the virtual tokens that lead."""
-    return template.prompt_parts[1:] if leading_virtual_tokens(template) else template.prompt_parts
+    if leading_virtual_tokens(template):
+        return template.prompt_parts[1:]
+    return template.prompt_parts
 
 
 def _run_kind(part: TemplatePart) -> str:
@@ -182,7 +194,8 @@ def _check_one_slot(template: Template) -> None:
 def _compose(run: list[TemplatePart], pair: TextPair) -> str:
     """The run's text; its one field that is not the answer is the source (``_check_one_slot``)."""
     source, _ = pair
-    return "".join(source if part.kind == "field" else part.value for part in run)
+    pieces = [source if part.kind == "field" else part.value for part in run]
+    return "".join(pieces)
 
 
 def _tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:

@@ -72,7 +72,8 @@ class _TaskPrompt(NamedTuple):
 
 def _prompts_by_task(setup: TrainingSetup) -> Iterator[_TaskPrompt]:
     module, templates = setup.objective.module, setup.templates
-    prompts = split_prompts(encoders.evaluate_prompt(module), templates)
+    stacked = encoders.evaluate_prompt(module)
+    prompts = split_prompts(stacked, templates)
     initial: Mapping[str, Tensor] = {}
     if setup.initial is not None:
         initial = split_prompts(setup.initial, templates)
@@ -82,10 +83,11 @@ def _prompts_by_task(setup: TrainingSetup) -> Iterator[_TaskPrompt]:
         settings, tensors = encoders.encoder_state(module)
     for number, template in enumerate(templates):
         name = template.taskname
+        prompt = prompts[name]
         state = {"initial": initial[name]} if initial else {}
         if tensors:
-            state |= _encoder_of_task(tensors, number, len(prompts[name]))
-        yield _TaskPrompt(template, prompts[name], settings, state)
+            state |= _encoder_of_task(tensors, number, len(prompt))
+        yield _TaskPrompt(template, prompt, settings, state)
 
 
 def _encoder_of_task(tensors: Mapping[str, Tensor], task: int, length: int) -> dict[str, Tensor]:
@@ -93,9 +95,11 @@ def _encoder_of_task(tensors: Mapping[str, Tensor], task: int, length: int) -> d
 
     ``task`` is the task's number, ``length`` the rows of its prompt.
     """
-    shared = {
-        name: value for name, value in tensors.items() if not name.startswith("encoder.condition_")
-    }
+    shared = {}
+    for name, value in tensors.items():
+        # The conditions of the other tasks are left out.
+        if not name.startswith("encoder.condition_"):
+            shared[name] = value
     own = {
         "encoder.lengths": torch.tensor([length]),
         # Every task reads the embeddings of the first places, as many as its prompt is long.
@@ -110,9 +114,13 @@ def _export_model(setup: TrainingSetup, folder: Path) -> None:
     fresh = folder / "training" / "model"
     setup.model.save_pretrained(fresh)
     setup.tokenizer.save_pretrained(fresh)
-    for path in sorted(fresh.iterdir(), key=lambda path: path.name == "config.json"):
+    for path in sorted(fresh.iterdir(), key=_is_configuration):
         os.replace(path, folder / path.name)
     fresh.rmdir()
+
+
+def _is_configuration(path: Path) -> bool:
+    return path.name == "config.json"
 
 
 def _remove_stray_files(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LOG = Path("training/log.jsonl")
-_HELD_OUT_DASHES = (0, (4, 3))
+_HELD_OUT_LINE: dict[str, Any] = {"ls": (0, (4, 3)), "marker": "o", "markersize": 4}
 _PANEL_WIDTH, _PANEL_HEIGHT = 4.6, 2.9  # inches
 _LENGTH_PANEL_HEIGHT = 2.6  # inches
 
@@ -66,12 +67,14 @@ def read_curves(folder: Path) -> TrainingCurves:
             step = int(record["step"])
             if "validation" in record:
                 for name, value in _numbers(record["validation"]):
-                    measures.setdefault(name, []).append((step, value))
+                    of_measure = measures.setdefault(name, [])
+                    of_measure.append((step, value))
             else:
                 losses.append((step, float(record["loss"])))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise UserError(asked, f"line {number} of {_LOG} is damaged") from None
-    return TrainingCurves(folder.resolve().name, tuple(losses), measures, kept_step(folder))
+    name = folder.resolve().name
+    return TrainingCurves(name, tuple(losses), measures, kept_step(folder))
 
 
 def _numbers(validation: dict[str, Any]) -> list[tuple[str, float]]:
@@ -85,10 +88,13 @@ def _numbers(validation: dict[str, Any]) -> list[tuple[str, float]]:
 def moving_average(values: Float[np.ndarray, " N"], width: int) -> Float[np.ndarray, " N"]:
     """The mean of each value and of those before it, ``width`` values at most."""
     # sums[i] is the sum of the first i values, so a window's sum is one subtraction.
-    sums = np.cumsum(np.concatenate([[0.0], values]))
+    sums = np.cumsum([0.0, *values])
     ends = np.arange(1, len(values) + 1)
+    # The first windows have fewer values than ``width``.
     starts = np.maximum(ends - width, 0)
-    return (sums[ends] - sums[starts]) / (ends - starts)
+    totals = sums[ends] - sums[starts]
+    counts = ends - starts
+    return totals / counts
 
 
 def draw_training(curves: Sequence[TrainingCurves]) -> bytes:
@@ -103,16 +109,16 @@ def draw_training(curves: Sequence[TrainingCurves]) -> bytes:
     measures.pop("loss", None)
     panels = ["loss", *measures]
     columns = min(len(panels), 2)
-    rows = -(-len(panels) // columns)
+    rows = -(-len(panels) // columns)  # rounded up
+    size = (_PANEL_WIDTH * columns + 0.6, _PANEL_HEIGHT * rows)
+    colors = _colors(len(curves))
     with mpl.rc_context(STYLE):
-        figure = Figure(
-            figsize=(_PANEL_WIDTH * columns + 0.6, _PANEL_HEIGHT * rows),
-            layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1),
-        )
+        layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
+        figure = Figure(figsize=size, layout=layout)
         for place, name in enumerate(panels, 1):
             axes = figure.add_subplot(rows, columns, place)
             _style_panel(axes, name)
-            for one, color in zip(curves, _colors(len(curves)), strict=True):
+            for one, color in zip(curves, colors, strict=True):
                 _draw_curves(axes, one, name, color)
         _add_legend(figure, curves)
         names = ", ".join(one.name for one in curves)
@@ -130,8 +136,10 @@ def _style_panel(axes: Axes, name: str) -> None:
 
 
 def _colors(count: int) -> list[str]:
-    palette = series_colors()
-    return [palette[place % len(palette)][0] for place in range(count)]
+    in_light = [light for light, _ in series_colors()]
+    # More trainings than colours begin with the first colour again.
+    repeated = itertools.cycle(in_light)
+    return list(itertools.islice(repeated, count))
 
 
 def _draw_curves(axes: Axes, one: TrainingCurves, name: str, color: str) -> None:
@@ -141,22 +149,23 @@ def _draw_curves(axes: Axes, one: TrainingCurves, name: str, color: str) -> None
         width = max(1, len(losses) // 20)
         axes.plot(steps, losses, color=color, lw=0.6, alpha=0.25)
         axes.plot(steps, moving_average(losses, width), color=color, lw=1.3)
-    if points := one.measures.get(name):
+    points = one.measures.get(name)
+    if points:
         steps, values = np.array(points).T
-        axes.plot(steps, values, color=color, lw=1, ls=_HELD_OUT_DASHES, marker="o", markersize=4)
+        axes.plot(steps, values, color=color, lw=1, **_HELD_OUT_LINE)
     if one.kept:
         axes.axvline(one.kept, color=color, lw=1, ls=":", zorder=0)
 
 
 def _add_legend(figure: Figure, curves: Sequence[TrainingCurves]) -> None:
-    handles = [
-        Line2D([], [], color=color, lw=2, label=shorten_name(one.name))
-        for one, color in zip(curves, _colors(len(curves)), strict=True)
-    ]
-    held_out: dict[str, Any] = {"ls": _HELD_OUT_DASHES, "marker": "o", "markersize": 4}
-    handles.append(Line2D([], [], color=MUTED, lw=1.3, label="batches, smoothed"))
-    handles.append(Line2D([], [], color=MUTED, lw=1, label="held out", **held_out))
-    handles.append(Line2D([], [], color=MUTED, lw=1, ls=":", label="kept"))
+    handles = []
+    for one, color in zip(curves, _colors(len(curves)), strict=True):
+        name = shorten_name(one.name)
+        handles.append(Line2D([], [], color=color, lw=2, label=name))
+    smoothed = Line2D([], [], color=MUTED, lw=1.3, label="batches, smoothed")
+    held_out = Line2D([], [], color=MUTED, lw=1, label="held out", **_HELD_OUT_LINE)
+    kept = Line2D([], [], color=MUTED, lw=1, ls=":", label="kept")
+    handles += [smoothed, held_out, kept]
     figure.legend(handles=handles, loc="outside lower left", ncols=4, frameon=False)
 
 
@@ -176,14 +185,18 @@ def summarise_lengths(points: Sequence[LengthPoint]) -> list[LengthSummary]:
     from scipy.stats import t
 
     summaries = []
-    for length in sorted({length for length, _ in points}):
+    lengths = {length for length, _ in points}
+    for length in sorted(lengths):
         values = np.array([value for other, value in points if other == length])
+        count = len(values)
         half_width = 0.0
-        if len(values) > 1:
-            freedom = len(values) - 1
-            standard_error = values.std(ddof=1) / len(values) ** 0.5
-            half_width = float(t.ppf(0.975, freedom) * standard_error)
-        summaries.append(LengthSummary(length, float(values.mean()), half_width))
+        if count > 1:
+            standard_error = values.std(ddof=1) / count**0.5
+            # The quantile that leaves 2.5 % on each side.
+            quantile = t.ppf(0.975, count - 1)
+            half_width = float(quantile * standard_error)
+        mean = float(values.mean())
+        summaries.append(LengthSummary(length, mean, half_width))
     return summaries
 
 
@@ -209,9 +222,10 @@ def _draw_lengths(axes: Axes, points: Sequence[LengthPoint]) -> None:
         bare_model = summaries.pop(0)
         title = f"without a prompt {bare_model.mean:.3f}"
         axes.set_title(title, loc="left", fontsize="small")
-    prompted = [point for point in points if point[0]]
+    prompted = [(length, value) for length, value in points if length]
     if prompted:
-        axes.plot(*zip(*prompted, strict=True), "o", color=MUTED, markersize=2.5, zorder=3)
+        lengths, values = zip(*prompted, strict=True)
+        axes.plot(lengths, values, "o", color=MUTED, markersize=2.5, zorder=3)
     if summaries:
         lengths, means, half_widths = zip(*summaries, strict=True)
         line: dict[str, Any] = {"color": ACCENT, "lw": 1.2, "marker": "s", "markersize": 4}

@@ -127,9 +127,8 @@ def _make_optimizer(
         case "adafactor":
             return torch.optim.Adafactor(groups, lr=rate)
     choices = ("adamw", "adam", "sgd", "adafactor")
-    raise UserError(
-        f"use the optimiser {config.optimizer!r}", choices=choices, mend=f"--optimizer {choices[0]}"
-    )
+    asked = f"use the optimiser {config.optimizer!r}"
+    raise UserError(asked, choices=choices, mend=f"--optimizer {choices[0]}")
 
 
 def run_updates(
@@ -151,6 +150,7 @@ def run_updates(
     size = config.accumulation * ranks.process.size
     while not is_complete(progress, config) and (group := list(islice(supply, size))):
         value, norm = _compute_gradients(loss, progress, group, config, ranks)
+        # Before the update: where it raises, the parameters are the last good ones.
         _check_loss(value, norm, progress, config)
         factor = rate_factor(config, progress.step, progress.seconds)
         rate = config.learning_rate * factor * progress.plateau.scale
@@ -164,9 +164,12 @@ def run_updates(
             # Validations count too. All processes go by the first one's clock, so that they make
             # the same number of updates.
             now = time.perf_counter()
-            progress.seconds += ranks.sum(now - clock if ranks.process.is_first else 0.0)[0]
+            spent = now - clock if ranks.process.is_first else 0.0
+            (seconds,) = ranks.sum(spent)
+            progress.seconds += seconds
             clock = now
-        tokens = sum(row_length(row) for batch in group for row in batch.rows)
+        rows = [row for batch in group for row in batch.rows]
+        tokens = sum(map(row_length, rows))
         speed = tokens / (time.perf_counter() - started)
         yield StepLog(progress.step, value, speed, rate, norm, tokens)
         # What the caller does with the record, a validation say, is no part of the speed.
@@ -209,8 +212,10 @@ def _compute_gradients(
     while (total := _backward(loss, progress, mine, tokens, config, device)) is None:
         _halve_rows(progress, mine)
     ranks.sum_gradients(parameters)
-    norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip or math.inf)
-    return ranks.sum(total)[0], norm.item()
+    bound = config.clip or math.inf  # the norm is wanted in any case
+    norm = torch.nn.utils.clip_grad_norm_(parameters, bound)
+    (mean_loss,) = ranks.sum(total)
+    return mean_loss, norm.item()
 
 
 def _backward(
@@ -234,8 +239,10 @@ def _backward(
                 rows = batch.rows[first : first + size]
                 place = f"{config.seed}-{batch.then}-{first}"
                 autocast = torch.autocast(device.type, torch.bfloat16, config.bf16)
+                # The weights of all parts sum to 1, so that the parts' gradients sum to the mean's.
+                weight = target_tokens(rows) / tokens
                 with _seeded(place, device), autocast:
-                    part = loss(rows) * (target_tokens(rows) / tokens)
+                    part = loss(rows) * weight
                 part.backward()
                 total += part.item()
     except torch.OutOfMemoryError:
@@ -250,11 +257,8 @@ def _halve_rows(progress: TrainingProgress, batches: Sequence[Batch]) -> None:
     """
     size = progress.rows or max(len(batch.rows) for batch in batches)
     if size == 1:
-        raise UserError(
-            "train on this device",
-            "one row does not fit its memory",
-            mend="a smaller model, or bfloat16",
-        )
+        found = "one row does not fit its memory"
+        raise UserError("train on this device", found, mend="a smaller model, or bfloat16")
     progress.rows = (size + 1) // 2
     progress.optimizer.zero_grad()
     if torch.cuda.is_available():

@@ -10,7 +10,7 @@ width of a hidden state, ``V`` vocabulary, ``M`` target tokens of the batch, ``m
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -18,10 +18,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from parabench.inference.attention import has_plain_attention, spans
+from parabench.training.head_loss import head_nll
 from parabench.training.prefix import PromptPrefix
 
-_CHUNK_ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 28}
-"""How many logits exist at once."""
 GROUP_TOKENS = {"cpu": 192, "cuda": 16384}
 """How many text tokens behind a soft prompt have their activations in memory at once."""
 
@@ -58,8 +57,9 @@ def causal_loss(model: PreTrainedModel, rows: Sequence[TrainingRow]) -> Float[Te
     Raises ValueError where a row of ``rows`` has no source or no target.
     """
     ids, predicting, targets = _causal_layout(rows, model.device)
-    hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-    return _head_nll(model, hidden[predicting], targets) / len(targets)
+    outputs = model.base_model(input_ids=ids, use_cache=False)
+    hidden = outputs.last_hidden_state  # [B, T, H]
+    return head_nll(model, hidden[predicting], targets) / len(targets)
 
 
 def prompt_loss(
@@ -98,11 +98,15 @@ def _padded_prompt_loss(
 ) -> Float[Tensor, ""]:
     """The same loss by the model's own attention, with the prompt repeated in each padded row."""
     leading_ids = [-1 - k for k in range(lead)]
-    whole_rows = [TrainingRow([*leading_ids, *row.source], row.target) for row in rows]
+    whole_rows = []
+    for row in rows:
+        whole_rows.append(TrainingRow([*leading_ids, *row.source], row.target))
     ids, predicting, targets = _causal_layout(whole_rows, model.device)
-    embedded = _embed(model, prompt.to(model.dtype), ids)
-    hidden = model.base_model(inputs_embeds=embedded, use_cache=False).last_hidden_state
-    return _head_nll(model, hidden[predicting], targets) / len(targets)
+    table = prompt.to(model.dtype)
+    embedded = _embed(model, table, ids)
+    outputs = model.base_model(inputs_embeds=embedded, use_cache=False)
+    hidden = outputs.last_hidden_state  # [B, T, H]
+    return head_nll(model, hidden[predicting], targets) / len(targets)
 
 
 def _grouped_prompt_loss(
@@ -140,31 +144,38 @@ def _group_nll(
     With ``has_inner`` some of the ids are rows of the prompt that stand inside the text.
     """
     device = model.device
-    # The last target token is predicted, but nothing is predicted from it: it is not an input.
-    tokens = [token for row in group for token in (*row.source, *row.target[:-1])]
+    tokens: list[int] = []
+    for row in group:
+        # The last target token is predicted, but nothing is predicted from it: it is not an input.
+        tokens += row.source
+        tokens += row.target[:-1]
     ids = torch.tensor(tokens, device=device)
-    embedded = _embed(model, table, ids) if has_inner else model.get_input_embeddings()(ids)
+    words = model.get_input_embeddings()
+    embedded = _embed(model, table, ids) if has_inner else words(ids)
     lengths = [row_length(row) - 1 for row in group]
     predicting: list[int] = []
     for row, span in zip(group, spans(lengths), strict=True):
         # The first target is predicted from the last position of the source.
         first = len(row.source) - 1
         predicting.extend(span[first + place] for place in predicted_places(row))
-    hidden = prefix.hidden_states(embedded, lengths)
+    hidden = prefix.hidden_states(embedded, lengths)  # [T, H]
+    at_predicting = hidden[torch.tensor(predicting, device=device)]
     targets = _predicted_tokens(group, device)
-    return _head_nll(model, hidden[torch.tensor(predicting, device=device)], targets)
+    return head_nll(model, at_predicting, targets)
 
 
 def _groups(rows: Sequence[TrainingRow], tokens: int) -> Iterator[list[TrainingRow]]:
     """The rows, of similar length in each group, in groups of at most ``tokens`` or of one row."""
     group: list[TrainingRow] = []
     total = 0
-    for row in sorted(rows, key=lambda row: -row_length(row)):
-        if group and total + row_length(row) > tokens:
+    for row in sorted(rows, key=row_length, reverse=True):
+        length = row_length(row)
+        if group and total + length > tokens:
             yield group
-            group, total = [], 0
+            group = []
+            total = 0
         group.append(row)
-        total += row_length(row)
+        total += length
     yield group
 
 
@@ -174,8 +185,10 @@ def _embed(
     """Embeddings of ids, of which the negative ones are rows of the prompt."""
     # Both lookups run over all ids, each with a valid index where the other's result is taken.
     words = model.get_input_embeddings()(ids.clamp(min=0))
-    virtual = prompt[(-1 - ids).clamp(min=0)]
-    return torch.where((ids < 0)[..., None], virtual, words)
+    rows = -1 - ids
+    virtual = prompt[rows.clamp(min=0)]
+    is_virtual = ids < 0
+    return torch.where(is_virtual[..., None], virtual, words)
 
 
 def seq2seq_loss(model: PreTrainedModel, rows: Sequence[TrainingRow]) -> Float[Tensor, ""]:
@@ -184,13 +197,19 @@ def seq2seq_loss(model: PreTrainedModel, rows: Sequence[TrainingRow]) -> Float[T
     start = model.config.decoder_start_token_id
     sources, source_mask = _pad_right([row.source for row in rows], device)
     # The decoder reads the target shifted by one: token t is predicted from those before it.
-    shifted, target_mask = _pad_right([[start, *row.target[:-1]] for row in rows], device)
+    inputs = [[start, *row.target[:-1]] for row in rows]
+    shifted, target_mask = _pad_right(inputs, device)
     outputs = model.base_model(
-        input_ids=sources, attention_mask=source_mask, decoder_input_ids=shifted, use_cache=False
+        input_ids=sources,
+        attention_mask=source_mask,
+        decoder_input_ids=shifted,
+        use_cache=False,
     )
-    targets = torch.tensor([token for row in rows for token in row.target], device=device)
+    tokens = [token for row in rows for token in row.target]
+    targets = torch.tensor(tokens, device=device)
+    # From [B, T, H] to [M, H], row after row as the targets are.
     hidden = outputs.last_hidden_state[target_mask.bool()]
-    return _head_nll(model, hidden, targets) / len(targets)
+    return head_nll(model, hidden, targets) / len(targets)
 
 
 class _CausalLayout(NamedTuple):
@@ -207,7 +226,9 @@ def _causal_layout(rows: Sequence[TrainingRow], device: torch.device) -> _Causal
     Right padding needs no mask: attention is causal, so no real position sees a pad.
     """
     _check_rows(rows)
-    ids, _ = _pad_right([[*row.source, *row.target[:-1]] for row in rows], device)
+    inputs = [[*row.source, *row.target[:-1]] for row in rows]
+    ids, _ = _pad_right(inputs, device)
+    # Of each prediction: the row of the batch, and the place in that row.
     lines: list[int] = []
     places: list[int] = []
     for line, row in enumerate(rows):
@@ -238,94 +259,10 @@ def _pad_right(
 ) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
     """The lists as one array, zeros behind the shorter ones, and the mask of what is no pad."""
     longest = max(map(len, lists))
-    padded = [ids + [0] * (longest - len(ids)) for ids in lists]
-    mask = [[1] * len(ids) + [0] * (longest - len(ids)) for ids in lists]
+    padded: list[list[int]] = []
+    mask: list[list[int]] = []
+    for ids in lists:
+        pad = [0] * (longest - len(ids))
+        padded.append(ids + pad)
+        mask.append([1] * len(ids) + pad)
     return torch.tensor(padded, device=device), torch.tensor(mask, device=device)
-
-
-def _head_nll(
-    model: PreTrainedModel, hidden: Float[Tensor, "M H"], targets: Int[Tensor, " M"]
-) -> Float[Tensor, ""]:
-    """The negative log-likelihood of the targets, summed."""
-    head = model.get_output_embeddings()
-    # BART keeps the bias of its head, of shape [1, V], beside the head.
-    bias = getattr(model, "final_logits_bias", head.bias)
-    flat_bias = None if bias is None else bias.view(-1)
-    return _HeadNLL.apply(hidden, head.weight, flat_bias, targets)
-
-
-class _HeadNLL(torch.autograd.Function):
-    """Output head and cross-entropy in one, summed over tokens.
-
-    Gradients are computed beside each chunk of logits, in the forward pass, while the chunk exists.
-    The construction of Liger-Kernel's fused linear cross-entropy (Hsu et al. 2024), in plain torch.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        hidden: Float[Tensor, "M H"],
-        weight: Float[Tensor, "V H"],
-        bias: Float[Tensor, " V"] | None,
-        targets: Int[Tensor, " M"],
-    ) -> Float[Tensor, ""]:
-        gradients: list[Tensor | None] = []
-        inputs = (hidden, weight, bias)
-        for tensor, needed in zip(inputs, ctx.needs_input_grad, strict=False):
-            if tensor is None or not needed:
-                gradients.append(None)
-            else:
-                gradients.append(torch.zeros_like(tensor))
-        total = torch.zeros((), device=hidden.device)
-        size = max(1, _CHUNK_ELEMENTS[hidden.device.type] // len(weight))
-        for start in range(0, len(targets), size):
-            chunk = slice(start, start + size)
-            total += _chunk_nll(hidden[chunk], weight, bias, targets[chunk], gradients, chunk)
-        ctx.save_for_backward(*gradients)
-        return total
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, outer: Float[Tensor, ""]) -> tuple[Tensor | None, ...]:
-        scaled: list[Tensor | None] = []
-        for gradient in ctx.saved_tensors:
-            scaled.append(None if gradient is None else gradient * outer.to(gradient.dtype))
-        return (*scaled, None)  # target ids have no gradient
-
-
-def _chunk_nll(
-    hidden: Float[Tensor, "m H"],
-    weight: Float[Tensor, "V H"],
-    bias: Float[Tensor, " V"] | None,
-    targets: Int[Tensor, " m"],
-    gradients: list[Tensor | None],
-    chunk: slice,
-) -> Float[Tensor, ""]:
-    """The summed loss of one chunk of tokens; its ``gradients`` (hidden, weight, bias) are added.
-
-    -log p(target) = log(sum over v of exp(logit_v)) - logit_target; its derivative in the logits is
-    softmax(logits) - onehot(target).
-    """
-    logits = torch.nn.functional.linear(hidden, weight, bias)
-    dtype = logits.dtype
-    at_target = targets[:, None]
-    # From here on in place: there is one array of this size, and a second one for bfloat16.
-    values = logits.float()
-    # The largest logit becomes 0, so that no exponential overflows; the loss does not change.
-    values -= values.amax(dim=1, keepdim=True)
-    nll = -values.gather(1, at_target).sum()
-    total = values.exp_().sum(dim=1, keepdim=True)
-    nll += total.log().sum()
-    if all(gradient is None for gradient in gradients):
-        return nll
-    values /= total  # the softmax
-    values.scatter_add_(1, at_target, values.new_full(at_target.shape, -1.0))
-    errors = values.to(dtype)
-    for_hidden, for_weight, for_bias = gradients
-    if for_hidden is not None:
-        for_hidden[chunk] = errors @ weight
-    if for_weight is not None:
-        for_weight += errors.T @ hidden
-    if for_bias is not None:
-        for_bias += errors.sum(0)
-    return nll

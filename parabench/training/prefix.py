@@ -39,7 +39,11 @@ class PromptPrefix:
             forward_flat(model, attention, positions, None, inputs_embeds=leading[None])
         # Keys and values of layer i stand at 2i and 2i + 1.
         self.computed = [part for layer in attention.layers for part in layer]
-        self.leaves = [part.detach().requires_grad_(part.requires_grad) for part in self.computed]
+        self.leaves: list[Tensor] = []
+        for part in self.computed:
+            # Cut off from the graph, so that each group's backward pass ends here.
+            leaf = part.detach()
+            self.leaves.append(leaf.requires_grad_(part.requires_grad))
 
     def layer(self, index: int, key: KeyValue) -> tuple[SharedKeyValue, SharedKeyValue]:
         """Keys and values of the layer of this ``index``.
@@ -85,7 +89,8 @@ class _RecordingAttention:
         self.layers.append((key, value))
         # From [T, heads, width] to [1, heads, T, width], as PyTorch's attention takes it.
         queries, keys, values = (part.transpose(0, 1)[None] for part in (query, key, value))
-        grouped = query.shape[1] != key.shape[1]
+        query_heads, key_heads = query.shape[1], key.shape[1]
+        grouped = query_heads != key_heads
         out = scaled_dot_product_attention(
             queries, keys, values, is_causal=True, scale=scaling, enable_gqa=grouped
         )

@@ -53,7 +53,9 @@ def make_config(kind: TrainingKind, preset: str | None = None, **given: Any) -> 
     if preset is not None and preset not in TRAINING_PRESETS:
         raise UserError(f"use the preset {preset!r}", "no such preset", list(TRAINING_PRESETS))
     chosen = dict(TRAINING_PRESETS.get(preset or "", {}))
-    chosen |= {name: value for name, value in given.items() if value is not None}
+    for name, value in given.items():
+        if value is not None:
+            chosen[name] = value
     rows = chosen.pop("batch_size", None)
     config = replace(kind.defaults, **chosen)
     if config.minutes and "steps" not in chosen:

@@ -212,10 +212,12 @@ def measure_setup(
     measured: dict[str, Any] = {"loss": 0.0}
     for template in setup.templates:
         task = template.taskname
-        items = [item for item in request.data.dev if item[0] == task]
+        items = [(name, pair) for name, pair in request.data.dev if name == task]
         pairs = [pair for _, pair in items]
         found = _measure_task(request, setup, template, items, pairs, ranks)
-        measured |= {f"{task} {name}": value for name, value in found.items()}
+        for name, value in found.items():
+            measured[f"{task} {name}"] = value
+        # Each task counts the same, however many pairs of it are held out.
         measured["loss"] += found["loss"] / len(setup.templates)
     return measured
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,8 +101,8 @@ def finished_outcome(folder: Path) -> TrainingOutcome | None:
     if not path.exists():
         return None
     found = json.loads(read_bytes(path))
-    history = tuple(found["history"])
-    return TrainingOutcome(**{**found, "history": history})
+    found["history"] = tuple(found["history"])
+    return TrainingOutcome(**found)
 
 
 def train_resumable(
@@ -119,10 +120,15 @@ def train_resumable(
     stop.
     """
     place = folder / _FOLDER
-    if not ranks.process.is_first:
-        return finished_outcome(folder) or _Training(job, place, ranks).run(export, watch)
-    with open_run(place, {"schema": 1, **job.spec}):
-        return finished_outcome(folder) or _Training(job, place, ranks).run(export, watch)
+    # The first process alone holds the folder and writes there.
+    is_first = ranks.process.is_first
+    holding = open_run(place, {"schema": 1, **job.spec}) if is_first else nullcontext()
+    with holding:
+        done = finished_outcome(folder)
+        if done is not None:
+            return done
+        training = _Training(job, place, ranks)
+        return training.run(export, watch)
 
 
 class _Training:
@@ -133,7 +139,8 @@ class _Training:
         self.job = job
         self.place = place
         self.ranks = ranks
-        self.progress = start_progress(job.objective.module.parameters(), job.config)
+        parameters = job.objective.module.parameters()
+        self.progress = start_progress(parameters, job.config)
         # All processes read the checkpoint before the first may write a new one.
         ranks.wait()
         log_size = 0
@@ -163,7 +170,11 @@ class _Training:
         objective, progress = self.job.objective, self.progress
         config = limit_row_length(self.job.config, objective)
         supply = iterate_batches(
-            self.job.pairs, objective.encode, config.batching, progress.position, progress.skipped
+            self.job.pairs,
+            objective.encode,
+            config.batching,
+            progress.position,
+            progress.skipped,
         )
         for log in run_updates(objective.loss, progress, supply, config, self.ranks):
             self._after_update(log)
@@ -171,7 +182,8 @@ class _Training:
             if self._is_over():
                 return
             # Every process stops after the same update, whichever of them was asked to.
-            if self.ranks.sum(float(self.job.stop.requested))[0]:
+            (asked,) = self.ranks.sum(float(self.job.stop.requested))
+            if asked:
                 self._save(_LAST)
                 raise TrainingStopped(self.progress.step)
 
@@ -203,16 +215,19 @@ class _Training:
 
     def _validate(self) -> None:
         progress = self.progress
-        if self.job.validate is None or progress.validated == progress.step:
+        config, step = self.job.config, progress.step
+        if self.job.validate is None or progress.validated == step:
             return
-        measured = dict(self.job.validate(progress.step))
-        progress.validated = progress.step
-        if not self.job.config.plateau_every:
-            progress.plateau = progress.plateau.after(measured["loss"], self.job.config)
-        progress.best = progress.best.after(measured["loss"], progress.step)
+        measured = dict(self.job.validate(step))
+        loss = measured["loss"]
+        progress.validated = step
+        # The plateau schedule watches this loss, where it does not watch that of the updates.
+        if not config.plateau_every:
+            progress.plateau = progress.plateau.after(loss, config)
+        progress.best = progress.best.after(loss, step)
         if self.log:
-            self.log.add(step=progress.step, validation=measured)
-        if progress.best.step == progress.step:
+            self.log.add(step=step, validation=measured)
+        if progress.best.step == step:
             self._save(_BEST, with_optimizer=False)
 
     def _save(self, name: str, with_optimizer: bool = True) -> None:
@@ -238,19 +253,26 @@ class _Training:
             weights = state.read_parameters(self.place / _BEST)
             state.load_parameters(self.job.objective.module, weights)
         history = tuple(self.log.records()) if self.log else ()
+        # Without a validation the last parameters are the result.
         kept = best.step or progress.step
         skipped = dict(progress.skipped)
         outcome = TrainingOutcome(progress.step, kept, best.loss, skipped, history)
         if self.ranks.process.is_first:
             export(outcome)
             record = vars(outcome) | {"history": list(history)}
-            write_atomically(self.place / _FINISHED, json.dumps(record).encode())
+            content = json.dumps(record).encode()
+            write_atomically(self.place / _FINISHED, content)
         self.ranks.wait()
         return outcome
 
 
 def loss_curve(outcome: TrainingOutcome, points: int = 200) -> tuple[tuple[int, float], ...]:
     """At most ``points`` evenly spaced (step, nats a target token) of the updates."""
-    losses = [(line["step"], round(line["loss"], 5)) for line in outcome.history if "loss" in line]
-    every = max(1, math.ceil(len(losses) / points))
+    losses: list[tuple[int, float]] = []
+    for line in outcome.history:
+        if "loss" in line:  # a line of a validation has it further in
+            loss = round(line["loss"], 5)
+            losses.append((line["step"], loss))
+    every = math.ceil(len(losses) / points) or 1
+    # The last of each group, so that the last update is among them where it can be.
     return tuple(losses[every - 1 :: every])

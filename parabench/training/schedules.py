@@ -22,6 +22,7 @@ def rate_factor(config: TrainingConfig, step: int, seconds: float = 0.0) -> floa
         # The first update is not lost to a rate of 0, and the first after the warm-up has it whole.
         return (step + 1) / (config.warmup + 1)
     if config.minutes:
+        # The last update may end after the time is up.
         spent = min(1.0, seconds / (60 * config.minutes))
         if not config.warmup and spent < _TIMED_WARMUP:
             # Never 0: the first update would be lost.

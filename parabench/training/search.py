@@ -105,12 +105,13 @@ def _make_trial(
         if trial.should_prune():
             raise optuna.TrialPruned
 
+    place = folder / "trials" / trial_folder_name(settings)
     try:
-        place = folder / "trials" / trial_folder_name(settings)
         measured = train_and_measure(settings, place, report)
     except UserError as error:
         # A training that diverges is a result, and not the end of the search.
-        trial.set_user_attr("error", " ".join(str(error).split()))
+        in_one_line = " ".join(str(error).split())
+        trial.set_user_attr("error", in_one_line)
         raise optuna.TrialPruned from error
     numbers = {name: value for name, value in measured.items() if isinstance(value, float)}
     trial.set_user_attr("measured", numbers)
@@ -124,7 +125,9 @@ def ended_trials(study: optuna.Study) -> list[FrozenTrial]:
 
 def trial_folder_name(settings: TrialSettings) -> str:
     """The name of a trial's folder: the same settings find the same training again."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+    canonical = json.dumps(settings, sort_keys=True)
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    return digest[:12]
 
 
 def _open_study(plan: SearchPlan, folder: Path) -> optuna.Study:
@@ -145,12 +148,12 @@ def _open_study(plan: SearchPlan, folder: Path) -> optuna.Study:
     settings = {name: value for name, value in asdict(plan).items() if name != "trials"}
     # As the journal gives them back: tuples are lists in JSON.
     settings = json.loads(json.dumps(settings))
-    for name, value in study.user_attrs.get("search", settings).items():
+    before = study.user_attrs.get("search", settings)
+    for name, value in before.items():
         if value != settings[name]:
+            asked = f"go on with the search in {folder}"
             found = f"{name} was {value}, not {settings[name]}"
-            raise UserError(
-                f"go on with the search in {folder}", found, mend="give another --output"
-            )
+            raise UserError(asked, found, mend="give another --output")
     study.set_user_attr("search", settings)
     return study
 
@@ -158,11 +161,8 @@ def _open_study(plan: SearchPlan, folder: Path) -> optuna.Study:
 def _make_sampler(plan: SearchPlan) -> optuna.samplers.BaseSampler:
     if plan.sampler == "grid":
         if plan.ranges:
-            raise UserError(
-                "search a grid",
-                f"a range for {next(iter(plan.ranges))}",
-                mend="give values: A,B,C",
-            )
+            name, *_ = plan.ranges
+            raise UserError("search a grid", f"a range for {name}", mend="give values: A,B,C")
         values = {name: list(choices) for name, choices in plan.choices.items()}
         return optuna.samplers.GridSampler(values, plan.seed)
     if plan.sampler == "random":
@@ -189,7 +189,8 @@ def _make_pruner(plan: SearchPlan) -> optuna.pruners.BasePruner:
 
 def _requeue_abandoned(study: optuna.Study) -> None:
     """Queue the trials of workers that died; their trainings are resumed from their checkpoints."""
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    for trial in running:
         process = trial.user_attrs.get("process")
         if process is not None and not _is_alive(process):
             with suppress(ValueError):  # another worker was quicker
@@ -226,7 +227,8 @@ def write_search_tables(study: optuna.Study, goal: str, folder: Path) -> None:
     weights = json.dumps(setting_importance(study), indent=1)
     write_atomically(folder / "importance.json", weights.encode())
     if "length" in names:
-        write_atomically(folder / "length.svg", draw_lengths(_points_by_length(trials, measures)))
+        drawn = draw_lengths(_points_by_length(trials, measures))
+        write_atomically(folder / "length.svg", drawn)
 
 
 def _trials_table(
@@ -238,12 +240,13 @@ def _trials_table(
     for trial in trials:
         steps = max(trial.intermediate_values, default=0)
         # A trial that was stopped early has what it reported last.
-        found = {goal: trial.intermediate_values.get(steps, ""), **measures_of(trial)}
-        row = [trial.number, trial.state.name.lower()]
-        row += [trial.params.get(name, "") for name in names]
-        row += [found.get(name, "") for name in measures]
-        row += [steps, trial.user_attrs.get("error", "")]
-        writer.writerow(row)
+        reported = trial.intermediate_values.get(steps, "")
+        found = {goal: reported, **measures_of(trial)}
+        state = trial.state.name.lower()
+        chosen = [trial.params.get(name, "") for name in names]
+        values = [found.get(name, "") for name in measures]
+        error = trial.user_attrs.get("error", "")
+        writer.writerow([trial.number, state, *chosen, *values, steps, error])
     return file.getvalue()
 
 
@@ -254,8 +257,9 @@ def _points_by_length(
     for trial in trials:
         if trial.state != TrialState.COMPLETE:
             continue
+        length = trial.params["length"]
         for name, value in measures_of(trial).items():
-            points[name].append((trial.params["length"], value))
+            points[name].append((length, value))
     return points
 
 

@@ -38,7 +38,9 @@ def to_bytes(
     ``notes`` are further JSON values, which ``load_into`` returns. Without the optimiser, which is
     two thirds of the file for Adam, no further update can be made from it.
     """
-    tensors = {f"{_MODULE}{name}": value for name, value in trainable_parameters(module).items()}
+    tensors = {}
+    for name, value in trainable_parameters(module).items():
+        tensors[_MODULE + name] = value
     state: Mapping[str, Any] = {"state": {}, "param_groups": None}
     if with_optimizer:
         state = progress.optimizer.state_dict()
@@ -49,7 +51,8 @@ def to_bytes(
             if isinstance(value, Tensor):
                 tensors[f"{_OPTIMIZER}{index}.{name}"] = value
             else:
-                scalars.setdefault(str(index), {})[name] = value
+                of_parameter = scalars.setdefault(str(index), {})
+                of_parameter[name] = value
     record = {
         "step": progress.step,
         "position": progress.position,
@@ -74,8 +77,10 @@ def load_into(path: Path, module: nn.Module, progress: TrainingProgress) -> dict
     """
     tensors, record = _read_checkpoint(path)
     load_parameters(module, _module_tensors(tensors))
-    if record["optimizer"]["groups"] is not None:
-        _load_optimizer(progress.optimizer, tensors, record["optimizer"])
+    optimizer = record["optimizer"]
+    # A finished training stores none.
+    if optimizer["groups"] is not None:
+        _load_optimizer(progress.optimizer, tensors, optimizer)
     progress.step = record["step"]
     progress.rows = record["rows"]
     progress.validated = record["validated"]
@@ -95,20 +100,25 @@ def _load_optimizer(
     optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], record: Mapping[str, Any]
 ) -> None:
     state: dict[int, dict[str, Any]] = {}
+    # JSON has made texts of the parameters' numbers.
     for index, values in record["state"].items():
         state[int(index)] = dict(values)
     for name, value in tensors.items():
-        if name.startswith(_OPTIMIZER):
-            _, index, key = name.split(".", 2)
-            state.setdefault(int(index), {})[key] = value
+        if not name.startswith(_OPTIMIZER):
+            continue
+        _, index, key = name.split(".", 2)
+        of_parameter = state.setdefault(int(index), {})
+        of_parameter[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": record["groups"]})
 
 
 def trainable_parameters(module: nn.Module) -> dict[str, Tensor]:
     """The parameters of a module that learn, each once where two share their weights."""
-    return {
-        name: value.detach() for name, value in module.named_parameters() if value.requires_grad
-    }
+    learning = {}
+    for name, value in module.named_parameters():
+        if value.requires_grad:
+            learning[name] = value.detach()
+    return learning
 
 
 def load_parameters(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
@@ -120,9 +130,8 @@ def load_parameters(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
     stored = {name: value.shape for name, value in weights.items()}
     expected = {name: value.shape for name, value in parameters.items()}
     if stored != expected:
-        raise UserError(
-            "go on training", "the checkpoint is of another model", mend="give another --output"
-        )
+        found = "the checkpoint is of another model"
+        raise UserError("go on training", found, mend="give another --output")
     with torch.no_grad():
         for name, value in weights.items():
             parameters[name].copy_(value)
@@ -141,11 +150,11 @@ def read_step(path: Path) -> int:
 
 
 def _module_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(_MODULE): value
-        for name, value in tensors.items()
-        if name.startswith(_MODULE)
-    }
+    parameters = {}
+    for name, value in tensors.items():
+        if name.startswith(_MODULE):
+            parameters[name.removeprefix(_MODULE)] = value
+    return parameters
 
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -153,9 +162,9 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, "pt") as file:
             names = list(file.keys())  # the open file itself cannot be iterated over
             tensors = {name: file.get_tensor(name) for name in names}
-            return tensors, json.loads(file.metadata()[_RECORD])
+            record = json.loads(file.metadata()[_RECORD])
+            return tensors, record
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         found = f"{type(error).__name__}: {error}"
-        raise UserError(
-            f"read the checkpoint {path}", found, mend="give another --output, or remove the folder"
-        ) from None
+        mend = "give another --output, or remove the folder"
+        raise UserError(f"read the checkpoint {path}", found, mend=mend) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,25 +37,45 @@ def export_stopped(folder: Path, target: Path, base: Checkpoint) -> int:
     """
     asked = f"take the training in {folder} as it is"
     spec = json.loads(read_bytes(folder / _SPEC))
-    if spec["base"]["digest"] != base.digest:
-        found = f"it is of {spec['base']['name']}, of another digest than {base.reference}"
-        raise UserError(asked, found, mend="give the model that it started from with --base")
-    if "tasks" in spec["data"]:
-        raise UserError(asked, "it is of several tasks", mend="run the training to its end")
-    stored = [folder / path for path in _CHECKPOINTS if (folder / path).exists()]
-    if not stored:
+    _check_spec(asked, spec, base)
+    checkpoint = _newest_best(folder)
+    if checkpoint is None:
         found = "it has stored no checkpoint yet"
         raise UserError(asked, found, mend=f"parabench train {spec['name']} --save-every 10")
     seed = spec["config"]["seed"]
     kind = parse_kind(spec["name"])
     template = parse_template(spec["template"]) if "template" in spec else None
     setup = load_setup(kind, base, Runtime(seed=seed), spec["initialiser"], template=template)
-    state.load_parameters(setup.objective.module, state.read_parameters(stored[0]))
-    step = state.read_step(stored[0])
+    weights = state.read_parameters(checkpoint)
+    state.load_parameters(setup.objective.module, weights)
+    step = state.read_step(checkpoint)
     data = [f"{name}: {value}" for name, value in spec["data"].items()]
-    facts = {"seed": seed, "data": "; ".join(data), "origin": f"a training stopped at step {step}"}
+    facts = {
+        "seed": seed,
+        "data": "; ".join(data),
+        "origin": f"a training stopped at step {step}",
+    }
     export_result(setup, target, facts, _outcome_so_far(folder, step))
     return step
+
+
+def _check_spec(asked: str, spec: Mapping[str, Any], base: Checkpoint) -> None:
+    """Refuse a training of another base model, and one that is no single prompt or model."""
+    if spec["base"]["digest"] != base.digest:
+        found = f"it is of {spec['base']['name']}, of another digest than {base.reference}"
+        raise UserError(asked, found, mend="give the model that it started from with --base")
+    # A training into a task table has its tasks in the record, one on pairs in its data.
+    if "tasks" in spec or "tasks" in spec["data"]:
+        found = "it is a training of tasks, which are stored together"
+        raise UserError(asked, found, mend="run the training to its end")
+
+
+def _newest_best(folder: Path) -> Path | None:
+    """The checkpoint to take: the best one, or the last where none was validated yet."""
+    for path in _CHECKPOINTS:
+        if (folder / path).exists():
+            return folder / path
+    return None
 
 
 def _outcome_so_far(folder: Path, step: int) -> TrainingOutcome:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from parabench.contracts import Runtime, UserError
@@ -26,24 +26,17 @@ from parabench.models.local import Checkpoint
 from parabench.prompts import encoders, initialisers
 from parabench.prompts.facts import BaseIdentity
 from parabench.prompts.records import TaskRecord, check_every_task_has_records
-from parabench.prompts.rendering import Rendered, TooLongError, render
 from parabench.prompts.soft import SoftPrompt, vocabulary_rows
 from parabench.prompts.table import (
     TaskTable,
     add_task,
-    has_table,
-    load_table,
     plan_new_tasks,
-    prompt_offsets,
-    save_table,
-    shift_virtual_ids,
     split_prompts,
-    table_lock,
 )
+from parabench.prompts.table_files import has_table, load_table, save_table, table_lock
 from parabench.prompts.templates import Template
 from parabench.store.records import slug
 from parabench.training.config import TrainingConfig
-from parabench.training.losses import TrainingRow, prompt_loss
 from parabench.training.objectives import Objective
 from parabench.training.ranks import NO_OTHERS, Ranks
 from parabench.training.recipes import StepCallback
@@ -55,6 +48,7 @@ from parabench.training.resumable import (
     finished_outcome,
     train_resumable,
 )
+from parabench.training.task_rows import TaskRow, check_some_fit, render_rows, rows_objective
 from parabench.training.validation import mean_loss
 
 TuningMethod = Literal["prompt", "ptuning"]
@@ -89,20 +83,6 @@ class TaskTraining:
         return self.table / "training" / slug(names)
 
 
-class TaskRow(NamedTuple):
-    """A rendered record: its task, and its ids as they are trained on."""
-
-    taskname: str
-    row: TrainingRow
-
-
-class TaskRows(NamedTuple):
-    """The records that fit, in their order, and the ids of those that do not."""
-
-    fitting: list[TaskRow]
-    too_long: list[str]
-
-
 class TaskTrainingResult(NamedTuple):
     """How a training of tasks ended; ``too_long`` are the ids of records that were left out."""
 
@@ -120,12 +100,14 @@ def check_task_training(training: TaskTraining) -> None:
     if training.method not in ("prompt", "ptuning"):
         raise UserError(f"train by the method {training.method!r}", "", ("prompt", "ptuning"))
     lengths = {one.taskname: one.total_virtual_tokens for one in training.templates}
-    empty = [name for name, length in lengths.items() if not length]
-    if empty:
-        found = "it has no virtual tokens, so nothing could learn"
-        raise UserError(f"train the task {empty[0]!r}", found, mend="set total_virtual_tokens")
-    if training.method == "ptuning" and len(set(lengths.values())) > 1:
-        found = ", ".join(f"{name} has {length} virtual tokens" for name, length in lengths.items())
+    for name, length in lengths.items():
+        if not length:
+            found = "it has no virtual tokens, so nothing could learn"
+            raise UserError(f"train the task {name!r}", found, mend="set total_virtual_tokens")
+    different = set(lengths.values())
+    if training.method == "ptuning" and len(different) > 1:
+        counts = [f"{name} has {length} virtual tokens" for name, length in lengths.items()]
+        found = ", ".join(counts)
         mend = "give them equally many, train them one after the other, or use --method prompt"
         raise UserError("p-tune tasks together, with one encoder", found, mend=mend)
     check_every_task_has_records(training.records, training.templates, "training records")
@@ -151,21 +133,27 @@ def train_tasks(
     check_task_training(training)
     _check_table(training)
     model, tokenizer = load_causal(training.base, training.runtime)
-    prompts = build_prompts(training, model, tokenizer).to(model.device)
+    prompts = build_prompts(training, model, tokenizer)
+    prompts.to(model.device)
+    # A row has its virtual tokens among its ids, so that they count.
     longest = min(model.config.max_position_embeddings, training.config.batching.longest)
     rows = render_rows(training.templates, training.records, tokenizer, longest)
     dev = render_rows(training.templates, training.dev, tokenizer, longest)
     for template in training.templates:
-        _check_some_fit(template, rows, "training records", longest)
+        check_some_fit(template, rows, "training records", longest)
         if training.dev:
-            _check_some_fit(template, dev, "held-out records", longest)
+            check_some_fit(template, dev, "held-out records", longest)
     objective = rows_objective(model, prompts)
     validate = None
     if dev.fitting:
         validate = partial(_validate, training, objective, dev.fitting, ranks, report)
-    identity = training_identity_of_tasks(training, ranks)
     job = TrainingJob(
-        objective, rows.fitting, training.config, identity, validate, stop or StopRequest()
+        objective,
+        rows.fitting,
+        training.config,
+        training_identity_of_tasks(training, ranks),
+        validate,
+        stop or StopRequest(),
     )
     store = partial(store_prompts, training, prompts)
     outcome = train_resumable(job, training.folder, store, watch, ranks)
@@ -174,16 +162,20 @@ def train_tasks(
 
 def _check_table(training: TaskTraining) -> None:
     """Refuse, with UserError, a table that the new tasks cannot be added to."""
-    table = load_table(training.table, training.base) if has_table(training.table) else None
+    table = None
+    if has_table(training.table):
+        table = load_table(training.table, training.base)
     names = [one.taskname for one in training.templates]
     if not finished_outcome(training.folder):
         plan_new_tasks(training.templates, names, training.existing, table)
         return
-    missing = [name for name in names if table is None or name not in table.prompts]
-    if missing:
-        found = f"this training is done, and the table has lost the task {missing[0]!r}"
-        mend = f"move {training.folder} away to train it again"
-        raise UserError(f"train {', '.join(names)} in {training.table}", found, mend=mend)
+    present = table.prompts if table is not None else {}
+    for name in names:
+        if name not in present:
+            asked = f"train {', '.join(names)} in {training.table}"
+            found = f"this training is done, and the table has lost the task {name!r}"
+            mend = f"move {training.folder} away to train it again"
+            raise UserError(asked, found, mend=mend)
 
 
 def build_prompts(
@@ -210,66 +202,19 @@ def build_prompts(
         return encoders.PromptEncoder(config, width, lengths, conditions)
 
 
-def render_rows(
-    templates: Sequence[Template],
-    records: Sequence[TaskRecord],
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int,
-) -> TaskRows:
-    """Records as training rows of at most ``max_length`` tokens.
-
-    Virtual ids are rows of the matrix that stacks the prompts of ``templates``.
-    """
-    tasks = {one.taskname: one for one in templates}
-    offsets = prompt_offsets(templates)
-    rows = TaskRows([], [])
-    for record in records:
-        try:
-            rendered = render(
-                tasks[record.taskname], record.fields, tokenizer, max_length, training=True
-            )
-        except TooLongError:
-            rows.too_long.append(record.id)
-            continue
-        shifted = shift_virtual_ids(rendered, offsets[record.taskname])
-        rows.fitting.append(TaskRow(record.taskname, training_row(shifted)))
-    return rows
-
-
-def training_row(rendered: Rendered) -> TrainingRow:
-    """A rendered record, parted where the loss begins.
-
-    Something must be read before the first word is predicted: where a template has neither virtual
-    tokens nor BOS in front, that is its first token.
-    """
-    begin = max(rendered.loss_start, 1)
-    return TrainingRow(list(rendered.ids[:begin]), list(rendered.ids[begin:]))
-
-
-def rows_objective(model: PreTrainedModel, prompts: nn.Module) -> Objective:
-    """The loss of mixed batches of rendered records in front of a frozen model."""
-    model.requires_grad_(False).eval()
-
-    def loss(rows: Sequence[TrainingRow]) -> Tensor:
-        return prompt_loss(model, prompts(), rows, lead=0)
-
-    def encode(items: Sequence[TaskRow]) -> list[TrainingRow]:
-        return [item.row for item in items]
-
-    return Objective(loss, prompts.train(), encode, int(model.config.max_position_embeddings))
-
-
 def store_prompts(training: TaskTraining, prompts: nn.Module, outcome: TrainingOutcome) -> None:
     """Add what was learned to the table, in one step for its readers."""
-    learned = split_prompts(encoders.evaluate_prompt(prompts).cpu(), training.templates)
+    stacked = encoders.evaluate_prompt(prompts).cpu()
+    learned = split_prompts(stacked, training.templates)
     base = BaseIdentity.of(training.base)
-    # A folder's path says nothing to another machine; its name and digest do.
-    name = Path(base.name).name if Path(base.name).is_dir() else base.name
+    place = Path(base.name)
+    if place.is_dir():
+        # A folder's path says nothing to another machine; its name and digest do.
+        base = replace(base, name=place.name)
     with table_lock(training.table):
+        table = TaskTable(base, (), {})
         if has_table(training.table):
             table = load_table(training.table, training.base)
-        else:
-            table = TaskTable(replace(base, name=name), (), {})
         for template in training.templates:
             prompt = learned[template.taskname]
             known = table.prompts.get(template.taskname)
@@ -313,7 +258,8 @@ def training_identity_of_tasks(training: TaskTraining, ranks: Ranks) -> dict[str
 def records_digest(records: Sequence[TaskRecord]) -> str:
     """The SHA-256 of what the records say, in their order; their file names do not count."""
     content = [[record.taskname, dict(record.fields)] for record in records]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    canonical = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _validate(
@@ -333,10 +279,3 @@ def _validate(
         measured["loss"] += loss / len(training.templates)
     report(step, measured)
     return measured
-
-
-def _check_some_fit(template: Template, rows: TaskRows, what: str, longest: int) -> None:
-    if not any(item.taskname == template.taskname for item in rows.fitting):
-        found = f"none of its {what} fits into {longest} tokens"
-        mend = "set truncate_field in the tasks file, or give shorter records"
-        raise UserError(f"train the task {template.taskname!r}", found, mend=mend)

@@ -117,7 +117,9 @@ def prepare_tasks(
     """
     corpora = list(_corpora(tasks))
     names = [name for name, _ in corpora]
-    found = training_set.prepare_training_set([spec for _, spec in corpora], test, dev, seed, names)
+    corpus_specs = [spec for _, spec in corpora]
+    found = training_set.prepare_training_set(corpus_specs, test, dev, seed, names)
+    # A task may have several corpora; each stands here with its task's name.
     by_corpus = list(zip(names, found.corpora, found.held_out, strict=True))
     for name in tasks:
         held_out = [pair for other, _, held in by_corpus if other == name for pair in held]
@@ -128,11 +130,13 @@ def prepare_tasks(
                 mend="--dev 0",
             )
     tagged = tuple(TaggedPairs(name, corpus) for name, corpus, _ in by_corpus)
-    shares = tuple(spec.share for _, spec in corpora)
+    shares = tuple(spec.share for spec in corpus_specs)
     dev_pairs = tuple((name, pair) for name, _, held in by_corpus for pair in held)
     settings = []
     for name, task in tasks.items():
-        settings.append(f"{name} {task.model_dump_json(exclude={'data'})}")
+        # The data are known by what they hold, and not by where they lie.
+        described = task.model_dump_json(exclude={"data"})
+        settings.append(f"{name} {described}")
     facts = {
         "tasks": "; ".join(settings),
         "data": found.fingerprint,
@@ -141,7 +145,8 @@ def prepare_tasks(
         "removed": found.removed,
     }
     pairs = Mix(tagged, shares, seed)
-    data = TrainingData(pairs, dev_pairs, facts, task_templates(tasks, length), test.keys)
+    templates = task_templates(tasks, length)
+    data = TrainingData(pairs, dev_pairs, facts, templates, test.keys)
     return data, found.tallies
 
 

@@ -28,11 +28,11 @@ class Tracker:
 
     def validation(self, step: int, measured: Mapping[str, Any]) -> None:
         """Report what a validation measured: the held-out loss, and the scores of texts."""
-        numbers = {
-            f"validation/{name}": float(value)
-            for name, value in measured.items()
-            if isinstance(value, (int, float))
-        }
+        numbers = {}
+        for name, value in measured.items():
+            # The sample texts are in the log; a tracker draws numbers.
+            if isinstance(value, (int, float)):
+                numbers[f"validation/{name}"] = float(value)
         self.send(numbers, step)
 
 

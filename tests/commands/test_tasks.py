@@ -9,7 +9,7 @@ import pytest
 
 from parabench.cli import app
 from parabench.contracts import UserError
-from parabench.prompts import table as tables
+from parabench.prompts import table_files
 from tests.support import jobs
 
 TASKS = """
@@ -81,12 +81,12 @@ def joined(target: Path, data: Path, split: str, *names: str) -> None:
 
 
 def prompts_of(folder: Path, *names: str) -> bytes:
-    found = tables.load_table(folder).prompts
+    found = table_files.load_table(folder).prompts
     return b"".join(found[name].numpy().tobytes() for name in names or sorted(found))
 
 
 def names_in(folder: Path) -> list[str]:
-    return [one.taskname for one in tables.load_table(folder).templates]
+    return [one.taskname for one in table_files.load_table(folder).templates]
 
 
 def test_the_first_tasks_keep_their_bits(world: Path) -> None:

@@ -1,4 +1,4 @@
-"""Options of the commands that train: shared, refused where they do not belong, told before work."""
+"""Options of the commands that train are shared, and refused where they do not belong."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from parabench.inference.decoding import decode_causal
 from parabench.inference.prompt_ids import PromptIds
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
-from parabench.prompts import adapters, convert, peft_format, table
+from parabench.prompts import adapters, convert, peft_format, table_files
 from parabench.prompts.rendering import render
 from parabench.prompts.soft import vocabulary_rows
 from parabench.prompts.templates import Template, paraphrase_template
@@ -184,8 +184,10 @@ def test_a_nemo_table_gives_its_tasks(base, tmp_path, mode):
     found = convert.import_table(file, base)
     assert list(found.prompts) == ["sentiment", "qa"]
     assert torch.equal(found.prompts["qa"], PROMPT[:2] + 1)
-    table.save_table(tmp_path / "table", found)
-    assert torch.equal(table.load_table(tmp_path / "table", base).prompts["sentiment"], PROMPT)
+    table_files.save_table(tmp_path / "table", found)
+    assert torch.equal(
+        table_files.load_table(tmp_path / "table", base).prompts["sentiment"], PROMPT
+    )
     one = convert.import_adapter(file, tmp_path / "one", base, task="sentiment")
     assert (one.facts.template.answer_field, one.facts.template.answer_only_loss) == ("label", True)
     with pytest.raises(UserError, match="2 tasks"):

@@ -14,7 +14,7 @@ from parabench.inference.decoding import decode_causal
 from parabench.inference.prompt_ids import PromptIds, embed
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
-from parabench.prompts import adapters, encoders, records, table
+from parabench.prompts import adapters, encoders, records, table, table_files
 from parabench.prompts.facts import BaseIdentity
 from parabench.prompts.initialisers import sampled_vocabulary
 from parabench.prompts.rendering import labels, render
@@ -176,21 +176,21 @@ def test_lengths_20_111_and_163_share_a_batch(tmp_path):
 
 def test_a_new_task_leaves_the_old_rows_bit_identical(tmp_path):
     old = random_table(BASE, (3, 5))
-    table.save_table(tmp_path / "old", old)
-    read = table.load_table(tmp_path / "old")
+    table_files.save_table(tmp_path / "old", old)
+    read = table_files.load_table(tmp_path / "old")
     more = table.add_task(
         read, Template("new", "{x}<|VIRTUAL_PROMPT_0|>", 2, (2,)), torch.ones(2, 8)
     )
-    table.save_table(tmp_path / "more", more)
-    again = table.load_table(tmp_path / "more")
+    table_files.save_table(tmp_path / "more", more)
+    again = table_files.load_table(tmp_path / "more")
     assert [template.taskname for template in again.templates] == ["t3", "t5", "new"]
     assert all(
         again.prompts[name].numpy().tobytes() == prompt.numpy().tobytes()
         for name, prompt in old.prompts.items()
     )
     less = table.remove_task(again, "new")
-    table.save_table(tmp_path / "less", less)
-    for name in (table.TABLE_TENSORS_FILE, table.TABLE_FACTS_FILE):
+    table_files.save_table(tmp_path / "less", less)
+    for name in (table_files.TABLE_TENSORS_FILE, table_files.TABLE_FACTS_FILE):
         assert (tmp_path / "less" / name).read_bytes() == (tmp_path / "old" / name).read_bytes()
 
 
@@ -227,22 +227,22 @@ def test_tasks_and_templates_are_each_named_once():
 
 
 def test_a_damaged_table_is_refused(tmp_path):
-    table.save_table(tmp_path, random_table(BASE, (3, 5)))
-    content = (tmp_path / table.TABLE_TENSORS_FILE).read_bytes()
-    (tmp_path / table.TABLE_TENSORS_FILE).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    table_files.save_table(tmp_path, random_table(BASE, (3, 5)))
+    content = (tmp_path / table_files.TABLE_TENSORS_FILE).read_bytes()
+    (tmp_path / table_files.TABLE_TENSORS_FILE).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(UserError, match="is not the file that"):
-        table.load_table(tmp_path)
-    (tmp_path / table.TABLE_TENSORS_FILE).unlink()
-    with pytest.raises(UserError, match=f"read {table.TABLE_TENSORS_FILE}"):
-        table.load_table(tmp_path)
+        table_files.load_table(tmp_path)
+    (tmp_path / table_files.TABLE_TENSORS_FILE).unlink()
+    with pytest.raises(UserError, match=f"read {table_files.TABLE_TENSORS_FILE}"):
+        table_files.load_table(tmp_path)
 
 
 def test_facts_of_a_table_that_were_changed_are_refused(tmp_path):
-    table.save_table(tmp_path, random_table(BASE, (3, 5)))
-    facts = tmp_path / table.TABLE_FACTS_FILE
+    table_files.save_table(tmp_path, random_table(BASE, (3, 5)))
+    facts = tmp_path / table_files.TABLE_FACTS_FILE
     facts.write_text(facts.read_text().replace("{x}", "{x} "))
     with pytest.raises(UserError, match="the facts are not those that were saved"):
-        table.load_table(tmp_path)
+        table_files.load_table(tmp_path)
 
 
 def test_records_that_do_not_fit_are_named(loaded):
@@ -262,7 +262,7 @@ def test_records_that_do_not_fit_are_named(loaded):
 def test_a_table_survives_a_kill_between_its_writes(tmp_path, monkeypatch, write):
     """Whatever file was written last, the table is the old one or the new one, whole."""
     old = random_table(BASE, (3, 5))
-    table.save_table(tmp_path, old)
+    table_files.save_table(tmp_path, old)
     new = table.add_task(old, Template("new", "{x}<|VIRTUAL_PROMPT_0|>", 2, (2,)), torch.ones(2, 8))
     done = []
 
@@ -272,15 +272,15 @@ def test_a_table_survives_a_kill_between_its_writes(tmp_path, monkeypatch, write
         done.append(path)
         write_atomically(path, data)
 
-    monkeypatch.setattr(table, "write_atomically", killed)
+    monkeypatch.setattr(table_files, "write_atomically", killed)
     with contextlib.suppress(KeyboardInterrupt):
-        table.save_table(tmp_path, new)
-    found = table.load_table(tmp_path)
+        table_files.save_table(tmp_path, new)
+    found = table_files.load_table(tmp_path)
     assert set(found.prompts) == set(old.prompts if write < 2 else new.prompts)
     monkeypatch.undo()
-    table.save_table(tmp_path, new)
-    assert set(table.load_table(tmp_path).prompts) == set(new.prompts)
-    assert not (tmp_path / table.PENDING_FACTS_FILE).exists()
+    table_files.save_table(tmp_path, new)
+    assert set(table_files.load_table(tmp_path).prompts) == set(new.prompts)
+    assert not (tmp_path / table_files.PENDING_FACTS_FILE).exists()
 
 
 def test_tables_of_one_base_are_merged():

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-from parabench.training import losses
+from parabench.training import head_loss, losses
 from parabench.training.losses import TrainingRow, causal_loss, prompt_loss, seq2seq_loss
 from tests.support import tiny
 
@@ -61,7 +61,7 @@ def assert_equal_gradients(
 def test_causal_loss_and_gradients_equal_transformers(
     kind: str, chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(losses._CHUNK_ELEMENTS, "cpu", chunk)
+    monkeypatch.setitem(head_loss._CHUNK_ELEMENTS, "cpu", chunk)
     model = causal(kind, tmp_path)
     ids, mask, labels = labelled(ROWS)
     assert_equal_gradients(
@@ -102,7 +102,7 @@ def test_groups_and_chunks_leave_loss_and_gradient(
     whole = prompt_loss(model, prompt, ROWS)
     (gradient,) = torch.autograd.grad(whole, prompt)
     monkeypatch.setitem(losses.GROUP_TOKENS, "cpu", 1)
-    monkeypatch.setitem(losses._CHUNK_ELEMENTS, "cpu", 1)
+    monkeypatch.setitem(head_loss._CHUNK_ELEMENTS, "cpu", 1)
     assert [len(group) for group in losses._groups(ROWS, 1)] == [1, 1, 1]
     parts = prompt_loss(model, prompt, ROWS)
     torch.testing.assert_close(parts, whole)

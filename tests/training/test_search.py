@@ -18,7 +18,7 @@ import pytest
 
 from parabench.cli import app
 from parabench.contracts import Column, Example, Signature, UserError
-from parabench.prompts.table import load_table
+from parabench.prompts.table_files import load_table
 from parabench.prompts.templates import Template
 from parabench.training import trials
 from parabench.training.figures import summarise_lengths
@@ -237,12 +237,12 @@ def test_tasks_of_a_table_are_searched(tmp_path: Path) -> None:
         outcome = finished_outcome(folder / "training" / "mood")
         assert outcome is not None
         assert str(outcome.loss) == row["loss"] == row["mood loss"]
+    other = ["--output", str(tmp_path / "other")]
+    first, last = words.index("--dev-records"), words.index("--learning-rates")
     with pytest.raises(UserError, match="no held-out records"):
-        without = [*words[: words.index("--dev-records")], *words[words.index("--learning-rates") :]]
-        app([*without, "--output", str(tmp_path / "other")], standalone_mode=False)
+        app([*words[:first], *words[last:], *other], standalone_mode=False)
     with pytest.raises(UserError, match="no virtual tokens"):
-        lengths = ["--lengths", "0,2", "--output", str(tmp_path / "other")]
-        app([*words, *lengths], standalone_mode=False)
+        app([*words, "--lengths", "0,2", *other], standalone_mode=False)
 
 
 def test_a_length_that_cannot_be_split_is_refused() -> None:

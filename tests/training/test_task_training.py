@@ -13,14 +13,15 @@ from safetensors.torch import load_file
 from parabench.contracts import Runtime, UserError
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
-from parabench.prompts import table
+from parabench.prompts import table, table_files
 from parabench.prompts.records import check_records
 from parabench.prompts.rendering import labels, render
 from parabench.prompts.templates import Template, templates_by_name
 from parabench.training.losses import TrainingRow, prompt_loss, target_tokens
 from parabench.training.presets import make_config
 from parabench.training.setup import parse_kind
-from parabench.training.task_training import TaskTraining, train_tasks, training_row
+from parabench.training.task_rows import training_row
+from parabench.training.task_training import TaskTraining, train_tasks
 from tests.support import jobs, tiny
 
 SENTIMENT = Template(
@@ -130,17 +131,17 @@ def test_two_tasks_then_a_third_leave_the_first_bits(tmp_path: Path) -> None:
     outcome = train_tasks(first).outcome
     assert outcome.steps == jobs.QUICK["steps"]
     assert {"sentiment loss", "intent_and_slot loss"} <= outcome.history[-1]["validation"].keys()
-    before = load_file(tmp_path / "table" / table.TABLE_TENSORS_FILE)
+    before = load_file(tmp_path / "table" / table_files.TABLE_TENSORS_FILE)
     second = training(tmp_path, (SQUAD,), "prompt", existing=("sentiment", "intent_and_slot"))
     train_tasks(second)
-    after = load_file(tmp_path / "table" / table.TABLE_TENSORS_FILE)
+    after = load_file(tmp_path / "table" / table_files.TABLE_TENSORS_FILE)
     assert {name: tensor.shape for name, tensor in after.items()} == {
         "sentiment": (6, 32),
         "intent_and_slot": (6, 32),
         "squad": (9, 32),
     }
     assert all(after[name].numpy().tobytes() == before[name].numpy().tobytes() for name in before)
-    found = table.load_table(tmp_path / "table", first.base)
+    found = table_files.load_table(tmp_path / "table", first.base)
     assert found.templates == (SENTIMENT, INTENT, SQUAD)
 
 
@@ -149,7 +150,7 @@ def test_the_encoder_writes_other_rows_for_each_name(tmp_path: Path) -> None:
     lines = LINES["sentiment"] + [{**line, "taskname": "news"} for line in LINES["sentiment"]]
     every = tuple(check_records(lines, templates_by_name(twins), training=True))
     train_tasks(training(tmp_path, (SENTIMENT,), templates=twins, records=every, dev=()))
-    found = table.load_table(tmp_path / "table").prompts
+    found = table_files.load_table(tmp_path / "table").prompts
     assert not torch.equal(found["sentiment"], found["news"])
 
 
@@ -163,8 +164,8 @@ def test_a_training_that_is_done_is_not_touched(tmp_path: Path) -> None:
     other = replace(training(tmp_path), encoder="mlp")
     with pytest.raises(UserError, match="starts from"):
         train_tasks(other)
-    table.save_table(
-        tmp_path / "table", table.TaskTable(table.load_table(tmp_path / "table").base, (), {})
+    table_files.save_table(
+        tmp_path / "table", table.TaskTable(table_files.load_table(tmp_path / "table").base, (), {})
     )
     with pytest.raises(UserError, match="the table has lost the task 'sentiment'"):
         train_tasks(training(tmp_path))
@@ -210,12 +211,12 @@ def test_a_killed_training_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
 def test_what_cannot_be_trained_is_refused(tmp_path, change, message):
     with pytest.raises(UserError, match=message):
         train_tasks(replace(training(tmp_path), **change))
-    assert not (tmp_path / "table" / table.TABLE_TENSORS_FILE).exists()
+    assert not (tmp_path / "table" / table_files.TABLE_TENSORS_FILE).exists()
 
 
 def test_prompt_tuned_tasks_may_differ_in_length(tmp_path: Path) -> None:
     train_tasks(training(tmp_path, ALL, "prompt"))
-    found = table.load_table(tmp_path / "table")
+    found = table_files.load_table(tmp_path / "table")
     assert [len(found.prompts[one.taskname]) for one in ALL] == [6, 6, 9]
 
 
