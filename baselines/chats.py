@@ -40,7 +40,8 @@ def chat_items(template: Template, checkpoint: Checkpoint) -> tuple[tuple[str, s
 def check_literal_text(template: Template, checkpoint: Checkpoint, mend: str = "") -> None:
     """Refuse a hand-written ``template`` that names a special token of the tokenizer.
 
-    ``mend`` is what mends it, where that is not a chat. Raises UserError: the name would be split like any text, and the model would not be steered.
+    ``mend`` is what mends it, where that is not a chat. Raises UserError: the name would be split
+    like any text, and the model would not be steered.
     """
     from parabench.prompts.chat_tokens import check_plain_text
 

@@ -1,9 +1,9 @@
 """Bootstrap: columns of resampled rows, intervals of a number and of a difference.
 
 Works on the statistics that a scorer left behind, one row an example, or one such array a training
-seed, and calls the scorer's ``combine`` on resampled rows. An ``additive`` combine, which reads only
-column sums, is given all draws of a pass and all systems at once; any other is called once a draw.
-Both give the same numbers.
+seed, and calls the scorer's ``combine`` on resampled rows. An ``additive`` combine, which reads
+only column sums, is given all draws of a pass and all systems at once; any other is called once a
+draw. Both give the same numbers.
 
 Axes beside those of ``contracts``: S arrays of statistics (systems, times their training seeds), R
 draws, M clusters in all, m clusters of one part.

@@ -140,10 +140,10 @@ def load_setup(
     """Load the base model and build what is to be trained, from ``runtime.seed``.
 
     ``initialiser`` None is the default of the ``kind``; without ``tasks`` the one task is to
-    paraphrase, in ``template`` or the usual one. A prompt is in float32 before a base in ``runtime.dtype``; weights that are trained
-    stay in float32. With ``gradient_checkpointing`` a whole model's activations are computed again
-    for the gradients instead of stored. Raises UserError where these do not go together, and where
-    ``checkpoint`` cannot be loaded.
+    paraphrase, in ``template`` or the usual one. A prompt is in float32 before a base in
+    ``runtime.dtype``; weights that are trained stay in float32. With ``gradient_checkpointing`` a
+    whole model's activations are computed again for the gradients instead of stored. Raises
+    UserError where these do not go together, and where ``checkpoint`` cannot be loaded.
     """
     if runtime.dtype not in ("float32", "bfloat16"):
         raise UserError(
