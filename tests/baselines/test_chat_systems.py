@@ -13,7 +13,8 @@ from parabench import registry
 from parabench.contracts import BuildContext, Decoding, UserError
 from parabench.models.checkpoints import locate
 from parabench.prompts.facts import BaseIdentity
-from parabench.prompts.table import TaskTable, save_table
+from parabench.prompts.table import TaskTable
+from parabench.prompts.table_files import save_table
 from parabench.prompts.templates import Template
 from tests.support import chatting, tiny
 
