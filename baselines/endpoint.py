@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import http.client
-import math
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.error import URLError
@@ -15,15 +13,22 @@ from urllib.error import URLError
 from parabench.contracts import BuildContext, Decoding, Paraphrase, Signature, UserError
 
 from . import options
+from .endpoint_options import (
+    OPTIONAL_PARAMETERS,
+    check_decoding,
+    check_numbers,
+    checked_key,
+    left_out_parameters,
+)
 from .exchange import DeadlineError, Reply, Secret, post_json
-from .replies import (
+from .pacing import Clock, Pace, as_they_come
+from .replies import parse_body, read_answer
+from .server_errors import (
     FinalError,
     NoAnswerError,
     NoChoicesError,
     PassingError,
     error_of,
-    parse_body,
-    read_answer,
     refused_parameter,
 )
 
@@ -36,10 +41,6 @@ TRIES_WITHOUT_CHOICES = 3
 """Answers without any choice after which a sentence counts as unanswered."""
 LONGEST_REASON = 200
 """Characters that are kept of why a sentence has no answer."""
-OPTIONAL_PARAMETERS = ("temperature", "top_p", "seed")
-"""What a suite may leave out of the request, for servers that refuse it."""
-
-Clock = Callable[[], float]
 
 
 @dataclass
@@ -104,19 +105,19 @@ class Endpoint:
 
         Raises UserError where the endpoint refuses all sentences, or fails until the deadline.
         """
-        pace = _Pace(60 / self.rate if self.rate else 0.0, self.clock, self.sleep)
+        pace = Pace(60 / self.rate if self.rate else 0.0, self.clock, self.sleep)
         with ThreadPoolExecutor(self.concurrency) as pool:
             asked = {
                 pool.submit(self._answer, pace, source): place
                 for place, source in enumerate(sources)
             }
             try:
-                yield from _as_they_come(asked, pace)
+                yield from as_they_come(asked, pace)
             finally:
                 pace.over = True
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _answer(self, pace: _Pace, source: str) -> Paraphrase:
+    def _answer(self, pace: Pace, source: str) -> Paraphrase:
         """The answer for one sentence, after as many tries as the deadline allows."""
         end, pause, without_choices = self.clock() + self.deadline, FIRST_PAUSE, 0
         while True:
@@ -241,52 +242,13 @@ class Endpoint:
         return UserError(f"ask {self.model!r} at {self.url}", shown[:600], mend=mend)
 
 
-def _as_they_come(
-    asked: dict[Future[Paraphrase], int], pace: _Pace
-) -> Iterator[Sequence[Paraphrase]]:
-    """Yield answers as they finish; raise the first failure when all that was sent has come back.
-
-    Requests on their way are paid for, so their answers are still taken; no new one is sent.
-    """
-    failure: BaseException | None = None
-    for answer in as_completed(asked):
-        if answer.cancelled():
-            continue
-        if error := answer.exception():
-            failure = failure or error
-            pace.over = True
-            for waiting in asked:
-                waiting.cancel()
-        else:
-            yield [answer.result()._replace(position=asked[answer])]
-    if failure:
-        raise failure
-
-
-class _Pace:
-    """Lets one request through every ``gap`` seconds, whichever thread it comes from."""
-
-    def __init__(self, gap: float, clock: Clock, sleep: Callable[[float], object]) -> None:
-        self.gap, self.clock, self.sleep = gap, clock, sleep
-        self.lock, self.next, self.over = threading.Lock(), 0.0, False
-
-    def wait_for_turn(self) -> None:
-        """Return when the next request may be sent."""
-        with self.lock:  # the turn is taken under the lock, the wait is not: threads queue in time
-            now = self.clock()
-            wait = max(0.0, self.next - now)
-            self.next = max(now, self.next) + self.gap
-        if wait:
-            self.sleep(wait)
-
-
 def build_endpoint(variant: str, setting: BuildContext) -> Endpoint:
     """Any model behind an OpenAI-compatible endpoint; its key is in PARABENCH_API_KEY."""
     numbers = {"rate": 0.0, "concurrency": 1, "deadline": 300.0}
     texts = ("url", "model", "template", "leave_out")
     given = {**numbers, **options.read_options("endpoint", setting, *texts, **numbers)}
-    _check_decoding(setting.decoding)
-    _check_numbers(given)
+    check_decoding(setting.decoding)
+    check_numbers(given)
     url = str(given["url"])
     if not url.startswith(("http://", "https://")) or "@" in url:
         raise UserError(
@@ -301,47 +263,6 @@ def build_endpoint(variant: str, setting: BuildContext) -> Endpoint:
         float(given["rate"]),
         int(given["concurrency"]),
         float(given["deadline"]),
-        _left_out(str(given.get("leave_out", ""))),
-        _checked_key(setting.key),
+        left_out_parameters(str(given.get("leave_out", ""))),
+        checked_key(setting.key),
     )
-
-
-def _check_decoding(decoding: Decoding) -> None:
-    plain = Decoding()
-    for name in ("num_beams", "repetition_penalty", "no_repeat_ngram_size", "top_k"):
-        if getattr(decoding, name) != getattr(plain, name):
-            found = "the protocol has no such setting"
-            raise UserError(f"use {name} with an endpoint", found, mend=f"leave {name} out")
-
-
-def _check_numbers(given: dict[str, Any]) -> None:
-    """Refuse numbers with which no run could end: NaN, infinities, negative ones, no deadline."""
-    lowest = {"rate": 0.0, "concurrency": 1.0, "deadline": 1.0}
-    for name, least in lowest.items():
-        value = float(given[name])
-        if not math.isfinite(value) or value < least:
-            found = f"it must be a number of at least {least:g}"
-            raise UserError(f"use {name} = {given[name]} for endpoint", found)
-    if float(given["concurrency"]) != int(given["concurrency"]):
-        found = "it must be a whole number of requests"
-        raise UserError(f"use concurrency = {given['concurrency']} for endpoint", found)
-
-
-def _left_out(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    for name in names:
-        if name not in OPTIONAL_PARAMETERS:
-            raise UserError(f"leave {name!r} out of requests", "not optional", OPTIONAL_PARAMETERS)
-    return names
-
-
-def _checked_key(key: str) -> str:
-    """The key without the line break that a file or a shell puts at its end.
-
-    Raises UserError, in which the key is not shown, where it cannot be the value of a header.
-    """
-    stripped = key.strip()
-    if not all("!" <= character <= "~" for character in stripped):
-        found = "it has blanks, line breaks or other characters that no header may hold"
-        raise UserError("use PARABENCH_API_KEY", found, mend="set it to the key alone")
-    return stripped

@@ -66,8 +66,8 @@ LAYERS: tuple[dict[str, str], ...] = (
             "sample_browser terminal trainings truncation verdict"
         ),
         "baselines": (
-            "attack_words attackers causal chats controls endpoint exchange fewshot options "
-            "replies samples sentinels seq2seq tasks vllm"
+            "attack_words attackers causal chats controls endpoint endpoint_options exchange fewshot "
+            "options pacing replies samples sentinels seq2seq server_errors tasks vllm"
         ),
     },
     {

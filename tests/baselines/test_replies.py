@@ -8,14 +8,13 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from parabench.baselines.replies import (
+from parabench.baselines.replies import parse_body, read_answer
+from parabench.baselines.server_errors import (
     FinalError,
     NoAnswerError,
     PassingError,
     error_of,
-    parse_body,
     pause_asked,
-    read_answer,
     refused_parameter,
 )
 
