@@ -79,6 +79,7 @@ def save_adapter(
     ``facts`` get the checksum of the tensor file; ``state`` are further tensors for resuming.
     Raises UserError where ``prompt`` is not of the size that template and base say.
     """
+    # Stored in float32 whatever the model's dtype is, so that nothing is lost on the way.
     prompt = prompt.detach().to("cpu", torch.float32).contiguous()
     _check_prompt(folder, prompt, facts)
     tensor = pack_tensors({PEFT_TENSOR_KEY: prompt})

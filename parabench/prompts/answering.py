@@ -70,6 +70,7 @@ def answer_records(
         asked = f"answer records with {decoding.samples} samples each"
         raise UserError(asked, "one answer a record is written", mend="decoding samples = 1")
     positions = int(model.config.max_position_embeddings)
+    # By place among the records: rows finish in any order.
     answers: dict[int, TaskAnswer] = {}
     queries: list[_Query] = []
     for place, query in enumerate(_queries(table, records, tokenizer, positions, decoding)):

@@ -54,6 +54,7 @@ def import_adapter(
         adapters.check_base(source, own.facts.base, base)
         facts = replace(own.facts, template=template or own.facts.template)
         return adapters.save_adapter(target, own.prompt, facts, own.state)
+    # Other tools record less: their prompts are taken to be for the base that is given.
     found = read_foreign_prompt(source, task)
     given = BaseIdentity.of(base)
     check_made_for(source, found, given)

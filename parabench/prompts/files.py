@@ -32,6 +32,7 @@ def check_matrix(where: Path, prompt: Tensor) -> Float[Tensor, "P H"]:
         shape = tuple(prompt.shape)
         found = f"the prompt is {prompt.dtype} of shape {shape}, not a matrix of floats"
         raise damaged_adapter(where, found)
+    # One number that is none would spoil every text, without an error.
     finite = torch.isfinite(prompt)
     if not finite.all():
         count = int((~finite).sum())
@@ -50,6 +51,7 @@ def unpack_tensors(path: Path, content: bytes) -> dict[str, Tensor]:
 
 def to_json_bytes(content: Mapping[str, Any]) -> bytes:
     """Readable JSON, the same bytes for the same content."""
+    # Sorted, so that a digest does not depend on the order in which things were set.
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
     return f"{text}\n".encode()
 

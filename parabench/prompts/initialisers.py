@@ -148,6 +148,7 @@ def parse_initialiser(name: str, tokenizer: PreTrainedTokenizerBase, seed: int) 
     ``tokenizer`` reads texts and labels, ``seed`` decides what is drawn. Raises UserError, with the
     names there are, for any other.
     """
+    # At the first colon alone: a text may have more of them.
     kind, _, rest = name.partition(":")
     try:
         return _parse(kind, rest, tokenizer, seed)

@@ -64,6 +64,7 @@ def _members(source: Path) -> dict[str, bytes]:
     try:
         with tarfile.open(source) as archive:
             for member in archive.getmembers():
+                # Some archives write ./model_config.yaml, others leave the folder out.
                 name = PurePosixPath(member.name).name
                 if not member.isfile():
                     continue

@@ -92,6 +92,7 @@ def check_record(
     where_and_task = f"{where} of task {task!r}"
     fields: dict[str, str] = {}
     for name, value in record.items():
+        # Numbers are not turned into text: which form of 0.5 was meant is not known.
         if not isinstance(value, str):
             shown = json.dumps(value, default=str)[:_VALUE_SHOWN]
             found = f"the field {name!r} is not text but {shown}"

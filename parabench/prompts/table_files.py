@@ -82,6 +82,7 @@ def load_table(folder: Path, base: Checkpoint | None = None) -> TaskTable:
     content = read_adapter_file(folder, TABLE_TENSORS_FILE)
     digest = hashlib.sha256(content).hexdigest()
     facts = _facts_of(folder, digest)
+    # From here on tensors and facts are of one save.
     prompts = unpack_tensors(folder / TABLE_TENSORS_FILE, content)
     templates = templates_by_name(facts.templates)
     if set(prompts) != set(templates):
@@ -104,6 +105,7 @@ def table_lock(folder: Path) -> Iterator[None]:
     """Hold the folder for one process while it reads, changes and writes its table."""
     make_folder(folder)
     with (folder / ".lock").open("w") as file:
+        # The kernel's lock, which ends with the process however that ends.
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -183,6 +183,7 @@ def score_task(
     if not len(places):
         raise UserError(f"score the task {taskname!r}", "no record has an answer")
     statistics = _measure(scorer, sheet, places)
+    # Measured once; value, interval and test are computed from the same statistics.
     values = corpus_value(scorer.combine, statistics)
     low, high = interval(scorer.combine, statistics, seed)
     tests = None

@@ -134,6 +134,7 @@ def paraphrase_template(
     text it is the source and a newline, or with ``chat`` the source alone as the user's message,
     behind the message ``system``. Raises UserError for a text without the source.
     """
+    # Without virtual tokens there is no marker either: a template has as many as splits.
     splits = (length,) if length else ()
     marker = "<|VIRTUAL_PROMPT_0|>" if length else ""
     asked = text or ("{source}" if chat else "{source}\n")

@@ -79,6 +79,7 @@ def _saved_at(folder: Path) -> int:
 
 def _missing(name: str, own: Sequence[Path], folders: Sequence[Path]) -> UserError:
     asked = f"use the system {name!r}"
+    # A training that was stopped is nearer to what was asked than any other adapter.
     for place in own:
         if (place / "training" / "spec.json").is_file():
             found = f"its training in {place} has not ended"
@@ -118,6 +119,7 @@ def _is_trained_model(folder: Path) -> bool:
 def _fits_base(folder: Path, digest: str | None) -> bool:
     base = _read_object(folder / "parabench.json").get("base")
     recorded = base.get("digest") if isinstance(base, dict) else None
+    # What other tools wrote has no digest; whether it fits shows when it is loaded.
     return digest is None or recorded is None or recorded == digest
 
 

@@ -25,6 +25,7 @@ def validate_dataclass(
     try:
         return TypeAdapter(kind).validate_python(content)
     except ValidationError as error:
+        # All faults at once, so that a file is mended in one go.
         found = "; ".join(
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
         )

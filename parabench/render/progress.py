@@ -108,7 +108,9 @@ class ProgressLines:
         rate = (done - done_at_start) / seconds if seconds > 0 else 0.0
         left, speed = "", ""
         if rate:
-            speed = f", {rate:,.0f}/s"
+            # An update of a large model takes longer than a second: 0/s would say nothing.
+            shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+            speed = f", {shown}/s"
         if rate and done < total:
             left = f", {timedelta(seconds=round((total - done) / rate))} left"
         more = f", {text}" if text else ""

@@ -38,6 +38,7 @@ def export_result(
     if Path(base.name).is_dir():
         # A path of this computer says nothing to whoever reads the adapter elsewhere.
         base = replace(base, name=Path(base.name).name)
+    # The whole log stays in the training's folder; an adapter elsewhere has the curve with it.
     curve = loss_curve(outcome)
     if setup.kind.rank:
         settings = lora.lora_settings(setup.kind.rank, base.name)

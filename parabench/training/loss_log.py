@@ -25,6 +25,7 @@ class LossLog:
     def add(self, **record: Any) -> None:
         """Append one line."""
         line = (json.dumps(record) + "\n").encode()
+        # A checkpoint stores the size, and a resumed training cuts the file back to it.
         self.size = append_durably(self.path, self.size, line)
 
     def records(self) -> list[dict[str, Any]]:

@@ -75,6 +75,7 @@ def make_config(kind: TrainingKind, preset: str | None = None, **given: Any) -> 
 
 
 def _check_config(config: TrainingConfig) -> None:
+    # Without one of each nothing would be trained; of the amounts below, 0 means never.
     counts = {
         "steps": config.steps,
         "batch size": config.batching.rows,

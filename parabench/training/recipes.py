@@ -106,5 +106,6 @@ def limit_row_length(config: TrainingConfig, objective: Objective) -> TrainingCo
 
     A longer row would end in an index error of the embedding of positions.
     """
+    # A soft prompt in front takes positions too, which ``max_length`` leaves out.
     longest = min(config.batching.longest, objective.max_length)
     return replace(config, batching=replace(config.batching, longest=longest))

@@ -169,6 +169,7 @@ def _record_training_data(request: TrainingRequest, steps: int, ranks: Ranks) ->
     """Leave beside each result a sketch of what it was trained on, for the contamination gate."""
     data = request.data
     for place in export.result_folders(request.folder, data.tasks):
+        # Written once: for it the pairs are read again, which takes as long as in the training.
         if not (place / sketches.SKETCH_FILE).exists():
             pairs = _pairs_seen(request, steps, ranks)
             sketches.write_sketch(place, pairs, data.excluded, request.config.seed)
@@ -235,6 +236,7 @@ def _measure_task(
     measured: dict[str, Any] = {"loss": loss}
     if not request.validation_texts:
         return measured
+    # The same sentences at each validation, so that the scores can be compared.
     examples = validation.validation_examples(pairs, request.validation_texts)
     sources = [example.source for example in examples]
     texts = validation.generate_texts(setup, template, sources, request.decoding, request.runtime)

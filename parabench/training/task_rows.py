@@ -50,6 +50,7 @@ def render_rows(
                 tasks[record.taskname], record.fields, tokenizer, max_length, training=True
             )
         except TooLongError:
+            # Too long even with its truncate_field empty.
             rows.too_long.append(record.id)
             continue
         shifted = shift_virtual_ids(rendered, offsets[record.taskname])

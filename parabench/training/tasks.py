@@ -97,6 +97,7 @@ def task_templates(tasks: Mapping[str, TrainingTask], length: int) -> tuple[Temp
     templates = []
     for name, task in tasks.items():
         virtual = task.virtual_tokens or length
+        # In front, where other tools can read the prompt too.
         text = f"<|VIRTUAL_PROMPT_0|>{task.template}"
         template = Template(
             name, text, virtual, (virtual,), "source", "target", answer_only_loss=True

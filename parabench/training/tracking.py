@@ -80,6 +80,7 @@ def step_metrics(log: StepLog) -> dict[str, float]:
 def _session(name: str, folder: Path) -> Iterator[Callable[..., Any]]:
     """A run of Weights & Biases or Trackio, which share one interface."""
     module = _module(name, name)
+    # Trackio keeps its files in a place of its own.
     local = {"dir": str(folder)} if name == "wandb" else {}
     run = module.init(project="parabench", name=folder.name, **local)
     try:

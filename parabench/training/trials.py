@@ -79,8 +79,10 @@ def trial_function(family: str, common: TrainingRequest, fixed: Mapping[str, Any
     ) -> TrialMeasures:
         varied = dict(settings)
         length = varied.pop("length")
+        # A prompt of no rows cannot be trained, but what the model does without one is measured.
         bare_model = TrainingKind(f"{family}-0", "softprompt")
         kind = parse_kind(f"{family}-{length}") if length else bare_model
+        # It decides the initial rows, and the order of the data.
         seed = varied.pop("seed")
         initialiser = varied.pop("initialiser", None)
         request = replace(

@@ -282,6 +282,20 @@ def test_long_work_says_now_and_then_how_fast_it_is(capsys: pytest.CaptureFixtur
     ]
 
 
+def test_slow_work_has_a_rate_and_its_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    """As a training without a terminal shows it: step, loss, rate, time left, every 30 seconds."""
+    now = [0.0]
+    lines = ProgressLines(lambda: now[0])
+    for step in range(10):
+        now[0] = 20.0 * step
+        lines("softprompt-20", step, 10, f"loss {5 - step / 2:.3f}")
+    shown = capsys.readouterr().err.splitlines()
+    assert shown[:2] == [
+        "softprompt-20: 2 of 10, loss 4.000, 0.05/s, 0:02:40 left",
+        "softprompt-20: 4 of 10, loss 3.000, 0.05/s, 0:02:00 left",
+    ]
+
+
 def test_no_tokenizer_remembers_a_corpus() -> None:
     """Sacrebleu's own keep 65,536 texts for good: memory that grows for the first hundred thousand
     rows.

@@ -28,10 +28,8 @@ NOT_YET = (
     "parabench/explore",
     "parabench/metaeval",
     "parabench/pipeline",
-    "parabench/prompts",
     "parabench/report",
     "parabench/store",
-    "parabench/training",
     "scorers",
 )
 """Folders with annotations that are not all true yet."""
