@@ -235,6 +235,9 @@ def _search_tasks(given: _SearchOptions) -> None:
         raise UserError(asked, found, mend="leave --data and --validation-texts out")
     if not given.records:
         raise UserError(asked, "no records", mend="add --records FILE")
+    if kind.family not in ("softprompt", "ptuning"):
+        found = "what is stored of tasks are prompts"
+        raise UserError(f"{asked} by {given.name}", found, ("softprompt", "ptuning", "ptuning-mlp"))
     by_prompt = kind.family == "softprompt"
     if given.initialisers and not by_prompt:
         found = "an encoder writes the prompts, and starts from random weights"

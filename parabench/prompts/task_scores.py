@@ -93,10 +93,12 @@ def read_truth(
     for number, content in read_objects(path):
         where = f"{path.name}:{number}"
         task = content.get("taskname") if isinstance(content, Mapping) else None
-        if not isinstance(task, str) or task not in templates:
-            # It has no template, so this always raises: by the rule that the record breaks.
+        has_template = isinstance(task, str) and task in templates
+        if not isinstance(content, Mapping) or not has_template:
+            # This always raises, by the rule that the record breaks.
             check_record(content, where, templates, training=True)
-        truth.append(_split_truth(dict(content), where, templates))  # type: ignore[call-overload]
+            continue
+        truth.append(_split_truth(content, where, templates))
     return truth
 
 

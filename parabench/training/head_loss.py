@@ -49,8 +49,10 @@ class _HeadNLL(torch.autograd.Function):
         inputs = (hidden, weight, bias)
         # The fourth input, the targets, never has a gradient.
         for tensor, needed in zip(inputs, ctx.needs_input_grad, strict=False):
-            wanted = tensor is not None and needed
-            gradients.append(torch.zeros_like(tensor) if wanted else None)
+            if tensor is None or not needed:
+                gradients.append(None)
+            else:
+                gradients.append(torch.zeros_like(tensor))
         device = hidden.device
         total = torch.zeros((), device=device)
         vocabulary = len(weight)

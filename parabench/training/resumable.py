@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,7 +122,9 @@ def train_resumable(
     place = folder / _FOLDER
     # The first process alone holds the folder and writes there.
     is_first = ranks.process.is_first
-    holding = open_run(place, {"schema": 1, **job.spec}) if is_first else nullcontext()
+    holding: AbstractContextManager[object] = nullcontext()
+    if is_first:
+        holding = open_run(place, {"schema": 1, **job.spec})
     with holding:
         done = finished_outcome(folder)
         if done is not None:

@@ -19,7 +19,9 @@ from parabench.prompts.rendering import labels, render
 from parabench.prompts.templates import Template, templates_by_name
 from parabench.training.losses import TrainingRow, prompt_loss, target_tokens
 from parabench.training.presets import make_config
+from parabench.training.resumable import StopRequest, TrainingStopped
 from parabench.training.setup import parse_kind
+from parabench.training.stopped import export_stopped, is_stopped_training
 from parabench.training.task_rows import training_row
 from parabench.training.task_training import TaskTraining, train_tasks
 from tests.support import jobs, tiny
@@ -212,6 +214,16 @@ def test_what_cannot_be_trained_is_refused(tmp_path, change, message):
     with pytest.raises(UserError, match=message):
         train_tasks(replace(training(tmp_path), **change))
     assert not (tmp_path / "table" / table_files.TABLE_TENSORS_FILE).exists()
+
+
+def test_a_stopped_training_of_tasks_is_not_taken(tmp_path: Path) -> None:
+    asked = training(tmp_path, (SENTIMENT,))
+    with pytest.raises(TrainingStopped):
+        train_tasks(asked, stop=StopRequest(requested=True))
+    assert is_stopped_training(asked.folder)
+    with pytest.raises(UserError, match="a training of tasks"):
+        export_stopped(asked.folder, tmp_path / "taken", asked.base)
+    assert not (tmp_path / "taken").exists()
 
 
 def test_prompt_tuned_tasks_may_differ_in_length(tmp_path: Path) -> None:
