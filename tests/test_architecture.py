@@ -62,8 +62,8 @@ LAYERS: tuple[dict[str, str], ...] = (
         ),
         "report": (
             "assemble board card cells comparable compare comparisons exports faults index latex "
-            "leaderboard notes page pagedata pagefigures picks published results run_reader "
-            "sample_browser terminal trainings truncation verdict"
+            "leaderboard notes output_columns page pagedata pagefigures picks published results "
+            "rules run_reader sample_browser terminal trainings truncation verdict"
         ),
         "baselines": (
             "attack_words attackers causal chats controls endpoint endpoint_options exchange fewshot "

@@ -26,11 +26,11 @@ from parabench.report.leaderboard import board_to_csv, board_to_markdown
 from parabench.report.page import page_html
 from parabench.report.pagedata import PageData
 from parabench.report.results import RunResults
+from parabench.report.rules import invalid_columns, unranked_systems
 from parabench.report.run_reader import load_results
 from parabench.stats.arrays import corpus_value, per_example, per_seed, seed_mean
 from parabench.stats.resampling import percentile_ends
 from parabench.stats.undefined import undefined_counts
-from parabench.stats.validity import columns_beaten_by_sentinels, invalid_reason
 from parabench.store.files import write_atomically
 from parabench.store.seal import seal_reports
 
@@ -66,12 +66,13 @@ def build_leaderboard(results: RunResults, compared: tuple[Comparison, ...]) -> 
     apart.
     """
     suite = results.facts["suite"]
-    ranks = system_ranks(results, compared)
+    unranked = unranked_systems(results)
+    ranks = system_ranks(results, compared, unranked)
     scores = _scores(results)
     rows = tuple(
         _row(results, name, ranks.get(name), scores.get(name, {})) for name in results.outputs
     )
-    not_valid = invalid_columns(results, {row.system: row for row in rows})
+    not_valid = invalid_columns(results)
     if results.headline in not_valid:
         rows = tuple(replace(row, rank=None) for row in rows)
     signatures = {}
@@ -86,6 +87,7 @@ def build_leaderboard(results: RunResults, compared: tuple[Comparison, ...]) -> 
         columns=results.columns,
         rows=rows,
         invalid=not_valid,
+        unranked=unranked,
         signatures=signatures,
         provenance=_provenance(results),
         comparisons=compared,
@@ -150,34 +152,6 @@ def _scores(results: RunResults) -> dict[str, dict[str, Score]]:
                     why if undefined[place] else "",
                 )
     return found
-
-
-def invalid_columns(results: RunResults, rows: Mapping[str, LeaderboardRow]) -> dict[str, str]:
-    """The columns in which a sentinel does as well as the human, each with its reason.
-
-    None where there is no human. ``rows`` are those of the table, by system.
-    """
-    roles = {name: output.role for name, output in results.outputs.items()}
-    human = next((rows[name] for name, role in roles.items() if role == "human"), None)
-    if human is None:
-        return {}
-    columns = [column for column in results.columns if column.name in human.scores]
-    sentinels = {}
-    for name, role in roles.items():
-        scores = rows[name].scores
-        # A sentinel that is not measured in all columns has not been finished.
-        if role == "sentinel" and all(column.name in scores for column in columns):
-            sentinels[name] = [scores[column.name].value for column in columns]
-    human_values = [human.scores[column.name].value for column in columns]
-    offenders = columns_beaten_by_sentinels(columns, human_values, sentinels)
-    reasons = {}
-    for place, column in enumerate(columns):
-        if column.name in offenders:
-            values = {name: row[place] for name, row in sentinels.items()}
-            reasons[column.name] = invalid_reason(
-                column, human_values[place], values, offenders[column.name]
-            )
-    return reasons
 
 
 def page_data(

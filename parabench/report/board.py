@@ -10,11 +10,12 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from parabench.contracts import Column, Score, UserError
 from parabench.render.templating import json_ready
+from parabench.report.output_columns import RECYCLED_COLUMN
 from parabench.report.truncation import TRUNCATION_COLUMN
 
 _BOARD_FORMAT = "parabench leaderboard 1"
@@ -71,6 +72,7 @@ class Leaderboard:
     ``headline`` is the column that ranks. ``invalid`` maps a column to the reason why it does not
     rank here, ``signatures`` a column to its settings. ``main`` names the columns of the first
     table; when empty they are the headline and up to seven others, precisions and recalls apart.
+    ``unranked`` maps a system that gets no rank whatever the others do to the reason.
     ``detectable`` is the difference on the headline that these examples show with a probability of
     .8, the median over pairs.
     """
@@ -86,6 +88,7 @@ class Leaderboard:
     main: tuple[str, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     detectable: float | None = None
+    unranked: Mapping[str, str] = field(default_factory=dict)
 
 
 # ---- order and choice
@@ -135,7 +138,8 @@ def main_columns(board: Leaderboard) -> tuple[Column, ...]:
         names += [
             name
             for name in firsts
-            if board.signatures.get(name) not in shown and name != TRUNCATION_COLUMN
+            if board.signatures.get(name) not in shown
+            and name not in (TRUNCATION_COLUMN, RECYCLED_COLUMN)
         ]
     else:
         # The headline, then firsts of scorers, then the rest, until the table is full; what was

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -93,15 +93,18 @@ def detectable_difference(results: RunResults) -> float | None:
 
 
 def system_ranks(
-    results: RunResults, compared: tuple[Comparison, ...]
+    results: RunResults, compared: tuple[Comparison, ...], unranked: Container[str] = ()
 ) -> dict[str, tuple[int, int]]:
-    """The first and the last rank that the tests on the headline leave open, by system."""
+    """The first and the last rank that the tests on the headline leave open, by system.
+
+    Those of ``unranked`` are left out: nobody's rank counts them.
+    """
     if results.ranking is None:
         return {}
     name, place = results.ranking
     one = results.measured[name]
     column = one.scorer.columns[place]
-    systems = _competing(results, one, "system")
+    systems = [row for row in _competing(results, one, "system") if row not in unranked]
     values = np.array(
         [corpus_value(one.scorer.combine, one.statistics[system])[place] for system in systems]
     )

@@ -10,6 +10,13 @@ from typing import Any
 
 from parabench import registry
 from parabench.contracts import BuildContext, Example, UserError
+from parabench.report.output_columns import (
+    OUTPUT_SCORER,
+    OUTPUTS_READ,
+    OutputScorer,
+    OutputStatistics,
+    output_statistics,
+)
 from parabench.report.results import RunResults, ScorerResults, SystemOutput, shown_positions
 from parabench.report.truncation import TRUNCATION_COLUMN, TruncationScorer, TruncationStatistics
 from parabench.sequences import LazyMap
@@ -34,16 +41,24 @@ def load_results(folder: Path, max_texts: int | None = None) -> RunResults:
     held = {examples[position].id for position in positions}
     written: dict[str, SystemOutput] = {}
     truncation: dict[str, TruncationStatistics] = {}
+    of_outputs: dict[str, OutputStatistics] = {}
+    first_examples = [examples[place] for place in range(min(len(examples), OUTPUTS_READ))]
     for (name,) in log_names(folder, "predictions"):
-        written[name], cut = _output(folder, name, facts, held)
+        written[name], cut, first_texts = _output(folder, name, facts, held)
         if len(cut) == len(examples):
             truncation[name] = TruncationStatistics(cut)
+            rows = output_statistics(first_examples, first_texts)
+            of_outputs[name] = OutputStatistics(rows, len(examples))
     groups = seeds.seed_groups(written)
     outputs = {row: _merged([written[name] for name in names]) for row, names in groups.items()}
     harness = TruncationScorer()
     by_row = _by_row(truncation, groups)
     measured = _all_measured(folder, groups)
     measured[TRUNCATION_COLUMN] = ScorerResults(harness, str(harness.signature), by_row)
+    together = OutputScorer()
+    measured[OUTPUT_SCORER] = ScorerResults(
+        together, str(together.signature), _by_row(of_outputs, groups)
+    )
     return RunResults(facts, examples, outputs, measured, max_texts)
 
 
@@ -111,16 +126,20 @@ def _is_cut(record: Mapping[str, Any]) -> bool:
 
 def _output(
     folder: Path, name: str, facts: Mapping[str, Any], held: Container[str]
-) -> tuple[SystemOutput, bytearray]:
-    """What a system wrote, and a byte for each of all outputs: whether it was cut.
+) -> tuple[SystemOutput, bytearray, list[list[str]]]:
+    """What a system wrote, a byte for each of all outputs (whether it was cut), the first texts.
 
-    Texts are kept of the examples in ``held`` alone; the others are looked at once and let go.
+    Texts are kept of the examples in ``held`` alone; the others are looked at once and let go. The
+    first texts are those that are compared with one another.
     """
     contents = read_finished(folder, "predictions", name)
     kept: dict[str, Mapping[str, Any]] = {}
     cut = bytearray(len(contents.records))
+    first_texts: list[list[str]] = []
     for place, (example, record) in enumerate(contents.records):
         cut[place] = _is_cut(record)
+        if place < OUTPUTS_READ:
+            first_texts.append(measured_texts(record))
         if example in held:
             kept[example] = record
     key = contents.identity["key"]
@@ -136,7 +155,7 @@ def _output(
         count=len(cut),
         systems=(name,),
     )
-    return output, cut
+    return output, cut, first_texts
 
 
 def _all_measured(folder: Path, groups: Mapping[str, Sequence[str]]) -> dict[str, ScorerResults]:

@@ -20,6 +20,7 @@ from parabench.report.board import (
     ordered_rows,
 )
 from parabench.report.cells import number_text
+from parabench.report.output_columns import REF_COPIES_COLUMN
 from parabench.report.truncation import TRUNCATION_COLUMN
 
 HUMAN = "human"
@@ -49,7 +50,7 @@ def verdict(board: Leaderboard) -> list[str]:
         return [f"No winner can be named: neither direction of {column.name} is better."]
     ranked = [row for row in systems if row.rank]
     if not ranked:
-        return ["No winner can be named: no system has a score on all examples."]
+        return [f"No winner can be named: {_why_none_ranks(board)}."]
     return [_lead(board, column, ranked), *_people(board, column, _leaders(ranked))]
 
 
@@ -58,6 +59,8 @@ def cautions(board: Leaderboard) -> list[str]:
     return [
         *_leakage(board),
         *_controls_on_top(board),
+        *_unranked(board),
+        *_reference_copies(board),
         *_incomplete(board),
         *_faults_of_leaders(board),
         *_invalid_columns(board),
@@ -66,6 +69,15 @@ def cautions(board: Leaderboard) -> list[str]:
 
 
 # ---- who leads
+
+
+def _why_none_ranks(board: Leaderboard) -> str:
+    reasons = set(board.unranked.values())
+    if len(reasons) == 1:
+        return reasons.pop()
+    if reasons:
+        return "no system is above the controls or free of their faults"
+    return "no system has a score on all examples"
 
 
 def _leaders(ranked: Sequence[LeaderboardRow]) -> list[LeaderboardRow]:
@@ -198,6 +210,27 @@ def _controls_on_top(board: Leaderboard) -> Iterator[str]:
         verb = "does" if len(above) == 1 else "do"
         noun = "control" if len(above) == 1 else "controls"
         yield f"The {noun} {_listed(above)} {verb} as well as every system, without paraphrasing."
+
+
+def _unranked(board: Leaderboard) -> Iterator[str]:
+    """Systems without a rank by themselves; a reason that all share is the verdict's."""
+    ranked = any(row.rank for row in board.rows)
+    if not ranked and len(set(board.unranked.values())) < 2:
+        return
+    for system, reason in board.unranked.items():
+        yield f"{system} has no rank: {reason}."
+
+
+def _reference_copies(board: Leaderboard) -> Iterator[str]:
+    """Systems that wrote references, which may have leaked into what they learned from."""
+    for row in ordered_rows(board):
+        score = row.scores.get(REF_COPIES_COLUMN)
+        if not row.control and score and score.value >= _WORTH_TELLING:
+            yield (
+                f"{row.system} wrote a reference itself in {score.value:.0f} % of its outputs "
+                f"({REF_COPIES_COLUMN}): each is scored without that reference, and if they are in "
+                "its training data, its rank means little."
+            )
 
 
 def _incomplete(board: Leaderboard) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 FOLDING = "nfkc,casefold,no-punctuation"
 """Name of the rule below, for signatures; changes when the rule does."""
@@ -15,6 +16,7 @@ _WORDLESS_SCRIPTS = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900
 """Kana and Han are written without spaces: each character counts as a word."""
 
 
+@lru_cache(maxsize=1 << 13)
 def fold(text: str) -> str:
     """The words of a text in lower case, with single spaces between them and no punctuation.
 

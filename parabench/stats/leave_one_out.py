@@ -16,6 +16,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING
 
 from parabench.contracts import Example, Scorer, Signature, UserError
+from parabench.stats.folding import fold
 
 if TYPE_CHECKING:
     from parabench.stats.arrays import Statistics
@@ -118,8 +119,22 @@ def _leave_each_out(example: Example, texts: Sequence[str]) -> list[_Row]:
     if len(example.references) < 2:
         return _each_alone(example, texts)
     # a system writes one text, which meets every turn; people wrote one for each turn
-    turns = zip(range(len(example.references)), cycle(texts), strict=False)
-    return [(without_reference(example, turn), text) for turn, text in turns]
+    turns = range(len(example.references))
+    if len(texts) == 1 and (twin := _twin(example.references, texts[0])) is not None:
+        # A text that equals a reference would be held against it in all turns but one. It gets what
+        # the human's answer gets, which is the same text: the turn without that reference, always.
+        return [(without_reference(example, twin), texts[0]) for _ in turns]
+    several = zip(turns, cycle(texts), strict=False)
+    return [(without_reference(example, turn), text) for turn, text in several]
+
+
+def _twin(references: Sequence[str], text: str) -> int | None:
+    """Which reference a text equals but for case and punctuation; None where it equals none."""
+    words = fold(text)
+    for turn, reference in enumerate(references):
+        if words and fold(reference) == words:
+            return turn
+    return None
 
 
 def without_reference(example: Example, turn: int) -> Example:

@@ -54,6 +54,15 @@ def run_results(statistics, cluster=lambda n: str(n), **changes) -> RunResults:
     )
 
 
+def control_outputs(*names: str) -> dict[str, SystemOutput]:
+    """Outputs of the human and of sentinels, by name."""
+    texts = {str(n): ["text"] for n in range(COUNT)}
+    roles = {name: "human" if name == "human" else "sentinel" for name in names}
+    return {
+        name: SystemOutput(texts, frozenset(), role, name, ({},)) for name, role in roles.items()
+    }
+
+
 def made(found: RunResults) -> board.Leaderboard:
     return assemble.build_leaderboard(found, comparisons.pairwise_comparisons(found))
 
@@ -116,9 +125,14 @@ def test_what_the_seeds_leave_open_is_not_ranked_apart():
     """
     base = draws()
     spread = np.stack([rows(base + 0.3 + shift) for shift in (-1.0, 0.0, 1.0)])
-    one, several = (made(run_results({"a": a, "b": rows(base)})) for a in (spread[1], spread))
-    assert [row.rank for row in one.rows] == [(1, 1), (2, 2)]
-    assert [row.rank for row in several.rows] == [(1, 2), (1, 2)]
+    controls = {"human": rows(base + 10), "copy": rows(base - 10)}
+    outputs = control_outputs("human", "copy")
+    one, several = (
+        made(run_results({"a": a, "b": rows(base), **controls}, outputs=outputs))
+        for a in (spread[1], spread)
+    )
+    assert [row.rank for row in one.rows][:2] == [(1, 1), (2, 2)]
+    assert [row.rank for row in several.rows][:2] == [(1, 2), (1, 2)]
     assert next(c for c in several.comparisons if c.column == "quality").p < 0.05
 
 

@@ -138,3 +138,21 @@ def test_an_array_of_the_wrong_length_is_refused():
         leave_one_out.measure_leave_one_out(
             Counting(bleu.build("", BuildContext()), rows=2), EXAMPLES, HUMAN
         )
+
+
+def test_a_text_that_equals_a_reference_gets_what_the_human_gets():
+    """The twin is out in every turn: not one turn without it and two against it."""
+    scorer = bleu.build("", BuildContext())
+    example = Example(
+        "a",
+        "a b c d e",
+        ("one two three four five", "one two six four nine ten", "one seven three four five"),
+    )
+    leaked = leave_one_out.measure_leave_one_out(
+        scorer, [example], [["One two six, four nine TEN!"]]
+    )
+    turn = leave_one_out.without_reference(example, 1)
+    alone = scorer.measure([turn], ["One two six, four nine TEN!"])
+    np.testing.assert_allclose(leaked, alone)
+    assert turn.left_out == "one two six four nine ten"
+    assert turn.references == example.references[::2]

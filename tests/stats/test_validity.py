@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from math import nan
 
+import numpy as np
 import pytest
 
-from parabench.contracts import Column
-from parabench.stats.validity import columns_beaten_by_sentinels, invalid_reason
+from parabench.contracts import Column, additive
+from parabench.stats.validity import (
+    ControlValues,
+    column_faults,
+    columns_beaten_by_sentinels,
+    invalid_reason,
+    mixtures,
+)
 
 COLUMNS = (
     Column("bleu", "up", "reference", 1),
@@ -46,3 +53,100 @@ def test_the_reason_is_one_readable_line():
         invalid_reason(COLUMNS[2], 55.6, {"copy": 50.1}, ("copy",))
         == "copy 50.1 is not above human 55.6"
     )
+
+
+# ---- mixtures
+
+
+class Ratio:
+    """A ratio of sums, additive or not."""
+
+    @staticmethod
+    def combine(statistics):
+        sums = statistics.sum(axis=-2)
+        return sums[..., :1] / sums[..., 1:]
+
+
+def two_sets(count: int = 400):
+    generator = np.random.default_rng(0)
+    people = np.stack([generator.uniform(5, 9, count), generator.uniform(9, 10, count)], axis=-1)
+    others = np.stack([generator.uniform(0, 1, count), generator.uniform(3, 4, count)], axis=-1)
+    return people, others
+
+
+def test_a_mixture_is_that_of_rows_replaced_at_random():
+    """Expected sums against the mean over many random choices of the replaced rows."""
+    people, others = two_sets()
+    found = mixtures(additive(Ratio().combine), people, others, (0.25, 0.5, 0.75, 0, 1))[:, 0]
+    generator = np.random.default_rng(1)
+    drawn = []
+    for _ in range(300):
+        order = generator.permutation(len(people))
+        drawn.append(
+            [
+                Ratio.combine(np.where((order < share * 400)[:, None], others, people))[0]
+                for share in (0.25, 0.5, 0.75, 0, 1)
+            ]
+        )
+    assert found == pytest.approx(np.mean(drawn, axis=0), abs=0.003)
+
+
+def test_where_sums_do_not_do_rows_are_replaced():
+    people, others = two_sets()
+    found = mixtures(lambda rows: np.median(rows, axis=-2), people, others, (0.0, 0.5, 1.0))
+    assert found[0] == pytest.approx(np.median(people, axis=0))
+    assert found[2] == pytest.approx(np.median(others, axis=0))
+    assert (found[0] > found[1]).all()
+    assert (found[1] > found[2]).all()
+
+
+def control(value: float, spread: float = 0.01) -> ControlValues:
+    """One column, and draws around it."""
+    noise = np.random.default_rng(0).normal(size=(2000, 1))
+    return ControlValues(np.array([value]), value + spread * noise)
+
+
+def steps(*values: float):
+    return {"copy": np.array(values)[:, None]}
+
+
+@pytest.mark.parametrize(
+    ("human", "copy", "mixed", "reason"),
+    [
+        (100, 0, (75, 50, 25), ""),
+        (100, 0, (75, 80, 25), "does not fall steadily as copy replaces people"),
+        (100, 0, (75, 75, 25), "does not fall steadily"),
+        (100, 0, (75, 50, -1), "does not fall steadily"),
+        (100, 0, (75, nan, 25), ""),
+        (0, 100, (75, 50, 25), "is not below human"),
+        (nan, 0, (75, 50, 25), "is not below human"),
+    ],
+)
+def test_replacing_people_must_lower_a_column_step_by_step(human, copy, mixed, reason):
+    found = column_faults(COLUMNS[:1], control(human), {"copy": control(copy)}, steps(*mixed))
+    assert reason in found.get("bleu", "" if not reason else "no fault")
+    assert bool(found) is bool(reason)
+
+
+def test_where_less_is_better_all_demands_turn_round():
+    down = (COLUMNS[2],)
+    rising = column_faults(down, control(0), {"copy": control(100)}, steps(25, 50, 75))
+    assert not rising
+    falling = column_faults(down, control(0), {"copy": control(100)}, steps(25, 20, 75))
+    assert "does not fall steadily" in falling["ter"]
+    above = {"copy": control(100), "x": control(40)}
+    assert "not below x 40.0" in column_faults(down, control(0), above, steps(25, 50, 75))["ter"]
+
+
+def test_room_is_counted_in_intervals_of_the_distance():
+    """The draws of the second row are its value and twice the noise: a width of 3.92."""
+    unsure = {"copy": control(0, 1.0)}
+    enough = column_faults(COLUMNS[:1], control(12), unsure, {})
+    assert not enough
+    short = column_faults(COLUMNS[:1], control(11), unsure, {})
+    assert "less than 3 times the interval" in short["bleu"]
+
+
+def test_columns_without_a_better_end_and_tables_without_sentinels_pass():
+    assert not column_faults(COLUMNS[3:], control(1), {"copy": control(2)}, {})
+    assert not column_faults(COLUMNS[:1], control(1), {}, {})
