@@ -11,7 +11,8 @@ from parabench.report.board import CONFIDENCE_LEVEL, SIGNIFICANCE_LEVEL
 from parabench.report.output_columns import OUTPUT_SCORER
 from parabench.report.results import RunResults, ScorerResults
 from parabench.stats.arrays import corpus_value
-from parabench.stats.significance import ends, holm, paired_tests
+from parabench.stats.resampling import percentile_ends
+from parabench.stats.significance import holm, paired_tests
 from parabench.stats.validity import MIXED_SENTINELS, ControlValues, column_faults, mixtures
 
 NO_HUMAN = (
@@ -109,7 +110,7 @@ def _not_above_sentinels(results: RunResults) -> dict[str, str]:
     found = {}
     for system, chance in zip(systems, adjusted, strict=True):
         ahead = sign * (draws[rows.index(system)] - draws[rows.index(best)])
-        low, _ = ends(ahead[:, None], CONFIDENCE_LEVEL)
+        low, _ = percentile_ends(ahead[:, None], CONFIDENCE_LEVEL)
         if chance < SIGNIFICANCE_LEVEL and low[0] > 0:
             continue
         own, other = (f"{values[row]:.{column.digits}f}" for row in (system, best))
@@ -154,7 +155,7 @@ def _recycled_shares(results: RunResults) -> Mapping[str, _Share]:
         one.statistics.items(), results.bootstrap_draws[OUTPUT_SCORER], strict=True
     ):
         value = corpus_value(one.scorer.combine, statistics)[0]
-        low, high = ends(draws[:, :1], CONFIDENCE_LEVEL)
+        low, high = percentile_ends(draws[:, :1], CONFIDENCE_LEVEL)
         found[row] = _Share(float(value), float(low[0]), float(high[0]))
     return found
 

@@ -26,7 +26,7 @@ from parabench.stats.arrays import (
     SystemStatistics,
     row_slices,
 )
-from parabench.stats.significance import ends
+from parabench.stats.resampling import percentile_ends
 
 MIXED_SENTINELS = ("copy", "empty", "shuffled")
 """Sentinels whose texts replace a part of people's answers."""
@@ -259,7 +259,7 @@ class _ColumnJudge:
         """How far people are ahead of a sentinel, and the interval of that."""
         of_sentinel = self.sentinels[name].draws[:, self.place]
         draws = self._sign * (self.human.draws[:, self.place] - of_sentinel)
-        low, high = ends(draws[:, None], self.level)
+        low, high = percentile_ends(draws[:, None], self.level)
         return self._sign * (self._human - self._value(name)), float(low[0]), float(high[0])
 
     def _text(self, number: float) -> str:

@@ -103,11 +103,11 @@ def test_where_sums_do_not_do_rows_are_replaced():
 def control(value: float, spread: float = 0.01) -> ControlValues:
     """One column, and draws around it."""
     noise = np.random.default_rng(0).normal(size=(2000, 1))
-    return ControlValues(np.array([value]), value + spread * noise)
+    return ControlValues(np.array([float(value)]), value + spread * noise)
 
 
 def steps(*values: float):
-    return {"copy": np.array(values)[:, None]}
+    return {"copy": np.array(values, dtype=float)[:, None]}
 
 
 @pytest.mark.parametrize(
