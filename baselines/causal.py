@@ -18,6 +18,7 @@ from parabench.prompts.trained import TrainedFiles, find_adapter
 
 from . import options
 from .chats import chat_items, check_literal_text
+from .replies import without_thoughts
 from .samples import join_samples, repeat_rows
 from .tasks import TaskSystem
 
@@ -168,9 +169,19 @@ class Causal:
         pad = padding_id(tokenizer)
         for batch in decode_causal(model, rows, decoding, runtime, end.ids, pad, end):
             yield [
-                Paraphrase(done.position, end.cut(done.ids).text.strip(), done.finished)
-                for done in batch
+                self._read(done.position, end.cut(done.ids).text, done.finished) for done in batch
             ]
+
+    def _read(self, position: int, text: str, finished: bool) -> Paraphrase:
+        """The answer in a decoded text; the thoughts of a chat model are none."""
+        written = text.strip()
+        if not self.task_template.chat:
+            return Paraphrase(position, written, finished)
+        answer = without_thoughts(written).strip()
+        if written and not answer:
+            reason = "thoughts without an answer"
+            return Paraphrase(position, "", finished=False, reason=reason)
+        return Paraphrase(position, answer, finished)
 
     def _load(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         """The model, a low-rank adapter merged into it where there is one, and its tokenizer."""

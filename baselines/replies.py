@@ -215,9 +215,7 @@ def answer_line(content: str, source: str) -> tuple[str, bool]:
     Thoughts between tags, fences of code and lines that announce an answer are passed over. The
     line is empty where nothing else is there.
     """
-    text = _THOUGHTS.sub("", content)
-    text = _THOUGHTS_CLOSED.sub("", text)
-    text = _THOUGHTS_OPEN.sub("", text)
+    text = without_thoughts(content)
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("```")]
     while len(lines) > 1 and is_preamble(lines[0], source):
@@ -225,6 +223,13 @@ def answer_line(content: str, source: str) -> tuple[str, bool]:
     # the break behind a last line ends it just as a further line would
     ended = len(lines) > 1 or (bool(lines) and text.rstrip(" \t") != text.rstrip())
     return (lines[0] if lines else ""), ended
+
+
+def without_thoughts(text: str) -> str:
+    """A text without what stands between tags of thoughts, or behind one that is never closed."""
+    text = _THOUGHTS.sub("", text)
+    text = _THOUGHTS_CLOSED.sub("", text)
+    return _THOUGHTS_OPEN.sub("", text)
 
 
 def is_preamble(line: str, source: str) -> bool:

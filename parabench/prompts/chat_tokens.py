@@ -6,6 +6,7 @@ that holds the name of one is a text all the same.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,10 @@ from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from parabench.prompts.templates import Template
+
+_log = logging.getLogger(__name__)
 
 _KNOWN_ATTRIBUTE = "parabench_chat"
 """Attribute of a tokenizer: what was once found out about its chat template and its tokens."""
@@ -56,6 +61,21 @@ def check_plain_text(
         if named == tokenizer.eos_token and not chat:
             mend += ", or write <|EOS|> for the end of a text"
     raise UserError(asked, found, mend=mend)
+
+
+def warn_of_token_names(template: Template, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Say in the log where a task's ``template`` names a special token, which is split like text.
+
+    It is not refused, as a training that was begun so goes on so.
+    """
+    for part in template.parts:
+        if part.kind != "text":
+            continue
+        asked = f"the template of task {template.taskname!r}"
+        try:
+            check_plain_text(part.value, tokenizer, asked, template.chat)
+        except UserError as error:
+            _log.warning("%s: %s; to mend it, %s", asked, error.found, error.mend)
 
 
 def remembered(tokenizer: Any) -> dict[Any, Any]:

@@ -16,6 +16,7 @@ from parabench.contracts import Runtime, UserError
 from parabench.models.loading import load_causal, load_seq2seq
 from parabench.models.local import Checkpoint
 from parabench.prompts import encoders, initialisers
+from parabench.prompts.chat_tokens import warn_of_token_names
 from parabench.prompts.encoders import PromptEncoder
 from parabench.prompts.soft import SoftPrompt, vocabulary_rows
 from parabench.prompts.templates import Template, paraphrase_template
@@ -166,6 +167,8 @@ def load_setup(
         )
     model, tokenizer = load_causal(checkpoint, runtime)
     templates = tasks or (template or paraphrase_template(kind.length),)
+    for one in templates:
+        warn_of_token_names(one, tokenizer)
     name = kind.initialiser if initialiser is None else initialiser
     module = _make_prompt(kind, templates, model, tokenizer, name, runtime.seed).to(model.device)
     if tasks:

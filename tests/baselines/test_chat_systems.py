@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from parabench import registry
-from parabench.contracts import BuildContext, Decoding, UserError
+from parabench.contracts import BuildContext, Decoding, Runtime, UserError
 from parabench.models.checkpoints import locate
 from parabench.prompts.facts import BaseIdentity
 from parabench.prompts.table import TaskTable
 from parabench.prompts.table_files import save_table
-from parabench.prompts.templates import Template
+from parabench.prompts.templates import Template, paraphrase_template
+from parabench.training import presets
+from parabench.training.requests import (
+    TrainingData,
+    TrainingRequest,
+    load_request,
+    run_training,
+)
+from parabench.training.setup import parse_kind
 from tests.support import chatting, tiny
 
 SOURCES = (*tiny.SENTENCES, "It <|im_end|> rained.")
@@ -162,3 +172,53 @@ def test_old_generation_files_do_not_hide_the_turns_end(models, tmp_path):
     model, tokenizer = built.setting.models.get(*_loading(built, setting))
     end = tokenizer.convert_tokens_to_ids("<end_of_turn>")
     assert end in built.end_of_text(model, tokenizer).ids
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "reason"),
+    [
+        ("<think>\nIt rained, so.\n</think>\n\nRain fell.", "Rain fell.", ""),
+        ("so.</think> Rain fell.", "Rain fell.", ""),
+        ("<think>It rained, and", "", "thoughts without an answer"),
+        ("Rain fell.", "Rain fell.", ""),
+        ("", "", ""),
+    ],
+)
+def test_thoughts_are_no_answer(models, text, answer, reason):
+    read = system(models / "chatml", chat=True)._read(3, text, True)
+    assert (read.position, read.text, read.reason) == (3, answer, reason)
+    plain = system(models / "chatml")._read(3, text, True)
+    assert plain.text == text  # of a template that is no chat, all is text
+
+
+def test_a_prompt_that_was_trained_in_a_chat_answers_in_it(models, tmp_path, caplog):
+    folder = models / "chatml"
+    template = paraphrase_template(4, "Say: {source}", chat=True)
+    config = presets.make_config(parse_kind("softprompt-4"), steps=2, batch_size=2)
+    pairs = list(pairwise(tiny.SENTENCES))
+    request = TrainingRequest(
+        parse_kind("softprompt-4"),
+        locate(str(folder)),
+        TrainingData(pairs, pairs[:2], {"data": "tiny"}),
+        config,
+        Runtime(),
+        tmp_path / "softprompt-4",
+        template=template,
+    )
+    run_training(request)
+    options = {"model": str(folder), "adapters": str(tmp_path)}
+    setting = BuildContext(decoding=DECODING, options=options)
+    built = registry.plugin_builder("system", "softprompt")("4", setting)
+    assert dict(built.signature.items)["stop"] == "eos+turn"
+    assert "chat" in dict(built.signature.items)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    (row,) = built.rows(
+        AutoModelForCausalLM.from_pretrained(folder), tokenizer, ["Rain."], built.adapter
+    )
+    messages = [{"role": "user", "content": "Say: Rain."}]
+    framed = tokenizer.apply_chat_template(messages, add_generation_prompt=True)["input_ids"]
+    assert list(row.ids) == [-1, -2, -3, -4, *framed]
+    assert len(answers(built, ["Rain."])) == 1
+    named = paraphrase_template(4, "<|im_start|>{source}")
+    load_request(replace(request, template=named))
+    assert "set chat = true" in caplog.text
