@@ -103,10 +103,12 @@ class Causal:
     @property
     def signature(self) -> Signature:
         """Model and adapter by their digests, and the template in full."""
-        items = [("model", f"{Path(self.checkpoint.path).name}@{self.checkpoint.digest[:12]}")]
+        name, digest = Path(self.checkpoint.path).name, self.checkpoint.digest
+        items = [("model", f"{name}@{digest[:12]}")]
         if self.adapter:
-            splits = "+".join(map(str, self.adapter.facts.template.virtual_token_splits))
-            items += [("adapter", self.adapter.digest[:12]), ("P", splits or "0")]
+            splits = self.adapter.facts.template.virtual_token_splits
+            lengths = "+".join(map(str, splits))
+            items += [("adapter", self.adapter.digest[:12]), ("P", lengths or "0")]
             items += self._adapter_files.signature_items
         if self.lora:
             items += [("lora", self.lora.digest[:12]), ("r", str(self.lora.config.rank))]
@@ -118,6 +120,7 @@ class Causal:
         if not self.name:  # an adapter has learned behind its template, whatever that holds
             check_literal_text(self.task_template, self.checkpoint)
         chat = chat_items(self.task_template, self.checkpoint)
+        # names of rules, not of tokens: which ids they mean, the model's digest decides
         stop = "eos+turn" if chat else "eos+newline"
         rules = (("template", template), *chat, ("stop", stop))
         return Signature(self.family, (*items, *rules, *options.dtype_item(self.setting)))
@@ -161,16 +164,17 @@ class Causal:
 
         adapter = self.adapter
         model, tokenizer = self._load()
-        rows = repeat_rows(
-            self.rows(model, tokenizer, sources, adapter), self.setting.decoding.samples
-        )
+        prompts = self.rows(model, tokenizer, sources, adapter)
+        rows = repeat_rows(prompts, self.setting.decoding.samples)
         end = self.end_of_text(model, tokenizer)
         decoding, runtime = self.setting.decoding, self.setting.runtime
         pad = padding_id(tokenizer)
         for batch in decode_causal(model, rows, decoding, runtime, end.ids, pad, end):
-            yield [
-                self._read(done.position, end.cut(done.ids).text, done.finished) for done in batch
-            ]
+            answers = []
+            for done in batch:
+                text = end.cut(done.ids).text
+                answers.append(self._read(done.position, text, done.finished))
+            yield answers
 
     def _read(self, position: int, text: str, finished: bool) -> Paraphrase:
         """The answer in a decoded text; the thoughts of a chat model are none."""
@@ -188,6 +192,8 @@ class Causal:
         models, runtime = self.setting.models, self.setting.runtime
         if self.lora is None:
             return models.get(load_causal, self.checkpoint, runtime)
+        from parabench.prompts.lora import load_merged
+
         # the adapter is among what the cache compares, as the merged weights depend on it
         return models.get(load_merged, self.checkpoint, self.lora, runtime)
 
@@ -224,26 +230,15 @@ class Causal:
         from parabench.prompts.rendering import render
 
         template, fields = self.task_template, dict(self.fields)
+        # the source is shortened rather than the answer
         room = model.config.max_position_embeddings - self.setting.decoding.max_new_tokens
         virtual = adapter.prompt if adapter else None
-        return [
-            PromptIds(render(template, {**fields, "source": source}, tokenizer, room).ids, virtual)
-            for source in sources
-        ]
-
-
-def load_merged(
-    checkpoint: Checkpoint, lora: Lora, runtime: Runtime
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a decoder-only model, merge ``lora`` into its weights, and its tokenizer.
-
-    Raises UserError where either cannot be read, or the two do not go together.
-    """
-    from parabench.prompts.lora import merge_lora
-
-    model, tokenizer = load_causal(checkpoint, runtime)
-    merge_lora(model, lora)
-    return model, tokenizer
+        prompts = []
+        for source in sources:
+            record = {**fields, "source": source}
+            rendered = render(template, record, tokenizer, room)
+            prompts.append(PromptIds(rendered.ids, virtual))
+        return prompts
 
 
 def build_lora(variant: str, setting: BuildContext) -> Causal:

@@ -45,6 +45,7 @@ def check_literal_text(template: Template, checkpoint: Checkpoint, mend: str = "
     """
     from parabench.prompts.chat_tokens import check_plain_text
 
+    # values of slots are other people's texts, in which such a name is text and nothing else
     literal = [part.value for part in template.parts if part.kind == "text"]
     for text in (*literal, template.system):
         # a tokenizer takes a second to load, which most templates do not need

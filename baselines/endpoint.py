@@ -80,10 +80,15 @@ class Endpoint:
 
         ``read:2`` is the version of the rules by which an answer is read (``replies``).
         """
-        items = [("model", self.model), ("template", self.template), ("stop", "eos+newline")]
-        items.append(("read", "2"))
+        items = [
+            ("model", self.model),
+            ("template", self.template),
+            ("stop", "eos+newline"),
+            ("read", "2"),
+        ]
         if self.left_out:
-            items.append(("left-out", "+".join(self.left_out)))
+            names = "+".join(self.left_out)
+            items.append(("left-out", names))
         return Signature("endpoint", tuple(items))
 
     @property
@@ -93,11 +98,12 @@ class Endpoint:
 
     def estimate_cost(self, count: int) -> str:
         """What ``count`` sentences take, as far as it can be told without asking the server."""
+        pace = "no rate is set"
         if self.rate:
-            pace = f"at least {count / self.rate:.0f} min at {self.rate:.0f} a minute"
-        else:
-            pace = "no rate is set"
-        most = count * self.decoding.samples * self.decoding.max_new_tokens
+            minutes = count / self.rate
+            pace = f"at least {minutes:.0f} min at {self.rate:.0f} a minute"
+        texts = count * self.decoding.samples
+        most = texts * self.decoding.max_new_tokens
         return f"{count} requests, at most {most:,} tokens written, {pace}"
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
@@ -105,21 +111,25 @@ class Endpoint:
 
         Raises UserError where the endpoint refuses all sentences, or fails until the deadline.
         """
-        pace = Pace(60 / self.rate if self.rate else 0.0, self.clock, self.sleep)
+        gap = 60 / self.rate if self.rate else 0.0  # seconds between two requests
+        pace = Pace(gap, self.clock, self.sleep)
         with ThreadPoolExecutor(self.concurrency) as pool:
-            asked = {
-                pool.submit(self._answer, pace, source): place
-                for place, source in enumerate(sources)
-            }
+            asked = {}
+            for place, source in enumerate(sources):
+                future = pool.submit(self._answer, pace, source)
+                asked[future] = place
             try:
                 yield from as_they_come(asked, pace)
             finally:
+                # whoever stops reading, by an error or on purpose, has no more requests sent
                 pace.over = True
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _answer(self, pace: Pace, source: str) -> Paraphrase:
         """The answer for one sentence, after as many tries as the deadline allows."""
-        end, pause, without_choices = self.clock() + self.deadline, FIRST_PAUSE, 0
+        end = self.clock() + self.deadline
+        pause = FIRST_PAUSE
+        without_choices = 0
         while True:
             pace.wait_for_turn()
             if pace.over:
@@ -131,9 +141,11 @@ class Endpoint:
             except FinalError as failure:
                 raise self._refused(str(failure)) from None
             except PassingError as failure:
-                without_choices += isinstance(failure, NoChoicesError)
+                if isinstance(failure, NoChoicesError):
+                    without_choices += 1
                 if without_choices == TRIES_WITHOUT_CHOICES:
                     return self._unanswered(str(failure))
+                # what the server asks for, but never less than our own pause
                 wait = max(failure.pause, pause)
                 if self.clock() + wait > end:
                     found = f"{failure} within {self.deadline:.0f} s"
@@ -144,23 +156,31 @@ class Endpoint:
     def _ask(self, source: str, end: float) -> Paraphrase:
         """Ask, and read the answer; ask again where the server wants another form."""
         for _ in range(3):  # a limit of another name, then a stream
+            # a copy, as other threads may change the dialect while this request is on its way
             used = replace(self.dialect)
             reply = self._send(source, end)
-            if not 200 <= reply.status < 300:
-                body = self._error_body(reply)
-                if reply.status in (400, 422) and self._adapts(refused_parameter(body), used):
-                    continue
-                raise self._explained(error_of(reply.status, body, reply.headers), body)
-            answer = parse_body(reply.body, reply.headers.get("content-type", ""))
-            return read_answer(answer, source, self.decoding.samples)
+            if 200 <= reply.status < 300:
+                answer = parse_body(reply.body, reply.headers.get("content-type", ""))
+                return read_answer(answer, source, self.decoding.samples)
+            body = self._error_body(reply)
+            refused = refused_parameter(body)
+            if reply.status in (400, 422) and self._adapts(refused, used):
+                continue
+            error = error_of(reply.status, body, reply.headers)
+            raise self._explained(error, refused)
         raise FinalError("it refuses the request in every form that is known")
 
     def _send(self, source: str, end: float) -> Reply:
-        seconds = min(max(1.0, end - self.clock()), LONGEST_EXCHANGE)
-        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        """One exchange with the server, of at least a second and at most until ``end``."""
+        left = max(1.0, end - self.clock())
+        seconds = min(left, LONGEST_EXCHANGE)
+        headers = {}
+        if self.key:
+            headers["Authorization"] = f"Bearer {self.key}"
         address = f"{self.url}/chat/completions"
+        question = self._question(source)
         try:
-            return post_json(address, self._question(source), headers, seconds)
+            return post_json(address, question, headers, seconds)
         except DeadlineError as error:
             raise PassingError(str(error)) from None
         except (URLError, OSError, http.client.HTTPException, ValueError) as error:
@@ -170,17 +190,24 @@ class Endpoint:
     def _question(self, source: str) -> dict[str, Any]:
         """The request's JSON."""
         decoding = self.decoding
-        message = {"role": "user", "content": self.template.replace("{source}", source)}
-        question: dict[str, Any] = {"model": self.model, "messages": [message]}
-        question[self.dialect.limit_name] = decoding.max_new_tokens
-        question["seed"] = self.seed
-        question["temperature"] = decoding.temperature if decoding.do_sample else 0
+        content = self.template.replace("{source}", source)
+        message = {"role": "user", "content": content}
+        question: dict[str, Any] = {
+            "model": self.model,
+            "messages": [message],
+            self.dialect.limit_name: decoding.max_new_tokens,
+            "seed": self.seed,
+            "temperature": 0,  # greedy, as near as the protocol comes to it
+        }
         if decoding.do_sample:
+            question["temperature"] = decoding.temperature
             question["top_p"] = decoding.top_p
         if decoding.samples > 1:
             question["n"] = decoding.samples
         if self.dialect.stream:
-            question |= {"stream": True, "stream_options": {"include_usage": True}}
+            question["stream"] = True
+            # without it a stream does not say how many tokens it took
+            question["stream_options"] = {"include_usage": True}
         return {name: value for name, value in question.items() if name not in self.left_out}
 
     def _adapts(self, parameter: str, used: _Dialect) -> bool:
@@ -201,13 +228,12 @@ class Endpoint:
             return True
         return False
 
-    def _explained(self, error: Exception, body: Any) -> Exception:
-        """The error, with the option that mends a refused parameter."""
-        parameter = refused_parameter(body)
-        if isinstance(error, FinalError) and parameter in OPTIONAL_PARAMETERS:
-            mend = f'leave_out = "{parameter}" in the suite (it then stands in the signature)'
-            return self._refused(str(error), mend)
-        return error
+    def _explained(self, error: Exception, parameter: str) -> Exception:
+        """The error, with the option that mends a refused ``parameter``."""
+        if not isinstance(error, FinalError) or parameter not in OPTIONAL_PARAMETERS:
+            return error
+        mend = f'leave_out = "{parameter}" in the suite (it then stands in the signature)'
+        return self._refused(str(error), mend)
 
     def _error_body(self, reply: Reply) -> Any:
         """The parsed body of an error, or its text."""
@@ -217,17 +243,22 @@ class Endpoint:
             return reply.body.decode("utf-8", "replace")
 
     def _unanswered(self, reason: str) -> Paraphrase:
+        """A row without a text, and why: cut after the key is hidden, so that no half of it stays."""
         hidden = Secret(self.key).hide_in_message(reason)
-        samples = ("",) * self.decoding.samples if self.decoding.samples > 1 else ()
-        return Paraphrase(0, "", finished=False, samples=samples, reason=hidden[:LONGEST_REASON])
+        count = self.decoding.samples
+        samples = ("",) * count if count > 1 else ()
+        shown = hidden[:LONGEST_REASON]
+        return Paraphrase(0, "", finished=False, samples=samples, reason=shown)
 
     def _hidden(self, answer: Paraphrase) -> Paraphrase:
         """The answer without the key, should the server have echoed it in a text."""
-        hide = Secret(self.key).hide_in_answer
+        secret = Secret(self.key)
+        samples = [secret.hide_in_answer(text) for text in answer.samples]
+        reason = secret.hide_in_message(answer.reason)
         return answer._replace(
-            text=hide(answer.text),
-            samples=tuple(map(hide, answer.samples)),
-            reason=Secret(self.key).hide_in_message(answer.reason)[:LONGEST_REASON],
+            text=secret.hide_in_answer(answer.text),
+            samples=tuple(samples),
+            reason=reason[:LONGEST_REASON],
         )
 
     def _refused(self, found: str, mend: str = "") -> UserError:
@@ -246,14 +277,15 @@ def build_endpoint(variant: str, setting: BuildContext) -> Endpoint:
     """Any model behind an OpenAI-compatible endpoint; its key is in PARABENCH_API_KEY."""
     numbers = {"rate": 0.0, "concurrency": 1, "deadline": 300.0}
     texts = ("url", "model", "template", "leave_out")
-    given = {**numbers, **options.read_options("endpoint", setting, *texts, **numbers)}
+    found = options.read_options("endpoint", setting, *texts, **numbers)
+    given = {**numbers, **found}
     check_decoding(setting.decoding)
     check_numbers(given)
     url = str(given["url"])
+    # a name and a password in an address would be shown wherever the address is
     if not url.startswith(("http://", "https://")) or "@" in url:
-        raise UserError(
-            "use the endpoint", f"url = {url!r}", mend='url = "http://localhost:8000/v1"'
-        )
+        mend = 'url = "http://localhost:8000/v1"'
+        raise UserError("use the endpoint", f"url = {url!r}", mend=mend)
     return Endpoint(
         url.rstrip("/"),
         str(given["model"]),

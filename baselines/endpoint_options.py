@@ -16,9 +16,12 @@ def check_decoding(decoding: Decoding) -> None:
     """Refuse, with UserError, what the protocol has no parameter for."""
     plain = Decoding()
     for name in ("num_beams", "repetition_penalty", "no_repeat_ngram_size", "top_k"):
-        if getattr(decoding, name) != getattr(plain, name):
-            found = "the protocol has no such setting"
-            raise UserError(f"use {name} with an endpoint", found, mend=f"leave {name} out")
+        asked_for = getattr(decoding, name)
+        if asked_for == getattr(plain, name):
+            continue
+        asked = f"use {name} with an endpoint"
+        found = "the protocol has no such setting"
+        raise UserError(asked, found, mend=f"leave {name} out")
 
 
 def check_numbers(given: Mapping[str, Any]) -> None:
@@ -26,21 +29,30 @@ def check_numbers(given: Mapping[str, Any]) -> None:
     lowest = {"rate": 0.0, "concurrency": 1.0, "deadline": 1.0}
     for name, least in lowest.items():
         value = float(given[name])
+        # a comparison with NaN is false, so it would pass the second of these alone
         if not math.isfinite(value) or value < least:
+            asked = f"use {name} = {given[name]} for endpoint"
             found = f"it must be a number of at least {least:g}"
-            raise UserError(f"use {name} = {given[name]} for endpoint", found)
-    if float(given["concurrency"]) != int(given["concurrency"]):
+            raise UserError(asked, found)
+    concurrency = given["concurrency"]
+    if float(concurrency) != int(concurrency):
+        asked = f"use concurrency = {concurrency} for endpoint"
         found = "it must be a whole number of requests"
-        raise UserError(f"use concurrency = {given['concurrency']} for endpoint", found)
+        raise UserError(asked, found)
 
 
 def left_out_parameters(text: str) -> tuple[str, ...]:
     """The parameters in a list with commas; raises UserError for one that must be sent."""
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    for name in names:
+    names: list[str] = []
+    for part in text.split(","):
+        name = part.strip()
+        if not name:
+            continue
         if name not in OPTIONAL_PARAMETERS:
-            raise UserError(f"leave {name!r} out of requests", "not optional", OPTIONAL_PARAMETERS)
-    return names
+            asked = f"leave {name!r} out of requests"
+            raise UserError(asked, "not optional", OPTIONAL_PARAMETERS)
+        names.append(name)
+    return tuple(names)
 
 
 def checked_key(key: str) -> str:
@@ -49,7 +61,9 @@ def checked_key(key: str) -> str:
     Raises UserError, in which the key is not shown, where it cannot be the value of a header.
     """
     stripped = key.strip()
-    if not all("!" <= character <= "~" for character in stripped):
+    # the printable characters of ASCII but the space: what a header's value may hold anywhere
+    printable = all("!" <= character <= "~" for character in stripped)
+    if not printable:
         found = "it has blanks, line breaks or other characters that no header may hold"
         raise UserError("use PARABENCH_API_KEY", found, mend="set it to the key alone")
     return stripped

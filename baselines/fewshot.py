@@ -58,19 +58,22 @@ class FewShot:
         Raises UserError where the training split has too few others.
         """
         spec = str(self.setting.options["pairs"])
-        candidates = _read_pairs(spec, self.setting.runtime.seed)
-        random.Random(f"fewshot-{self.setting.runtime.seed}").shuffle(candidates)
+        seed = self.setting.runtime.seed
+        candidates = _read_pairs(spec, seed)
+        random.Random(f"fewshot-{seed}").shuffle(candidates)
         test = TestSentences(self._test_texts())
-        # the gate is slow, so only those that are taken pass it
-        others = (pair for pair in candidates if not any(test.holds(text) for text in pair))
-        found = tuple(islice(others, self.count))
+        found: list[TextPair] = []
+        # the gate is slow, so no more pairs pass it than are wanted
+        for source, target in candidates:
+            if len(found) == self.count:
+                break
+            if not test.holds(source) and not test.holds(target):
+                found.append((source, target))
         if len(found) < self.count:
-            raise UserError(
-                f"draw {self.count} pairs from {spec}",
-                f"{len(found)} of {len(candidates)} are no sentences of the test set",
-                mend="name a larger training split",
-            )
-        return found
+            asked = f"draw {self.count} pairs from {spec}"
+            left = f"{len(found)} of {len(candidates)} are no sentences of the test set"
+            raise UserError(asked, left, mend="name a larger training split")
+        return tuple(found)
 
     def _test_texts(self) -> Iterator[str]:
         """What is known of the test set: its sources, and what people answered."""
@@ -80,21 +83,24 @@ class FewShot:
     @cached_property
     def digest(self) -> str:
         """The SHA-256 over the pairs in their order."""
-        return hashlib.sha256(json.dumps(self.shots).encode()).hexdigest()
+        content = json.dumps(self.shots)
+        return hashlib.sha256(content.encode()).hexdigest()
 
     @cached_property
     def causal(self) -> Causal:
         """The system that continues the shots: they fill slots of its template, as sources do."""
         fields: list[tuple[str, str]] = []
         for number, (source, target) in enumerate(self.shots, 1):
-            fields += [(f"source_{number}", source), (f"target_{number}", target)]
+            fields.append((f"source_{number}", source))
+            fields.append((f"target_{number}", target))
         setting = replace(self.setting, options=_causal_options(self.setting))
         return Causal("fewshot", "", setting, self._template(), fields=tuple(fields))
 
     @property
     def _shot(self) -> str:
         """The template of one shot."""
-        return str(self.setting.options.get("template", CHAT_SHOT if self._chat else SHOT))
+        usual = CHAT_SHOT if self._chat else SHOT
+        return str(self.setting.options.get("template", usual))
 
     @property
     def _chat(self) -> bool:
@@ -149,13 +155,11 @@ class FewShot:
         """The folder with the shots and their sketch, written when it is first asked for."""
         folder = CHECKPOINTS / f"fewshot-{self.count}-{self.digest[:12]}"
         if not (folder / SKETCH_FILE).is_file():
-            lines = [
-                json.dumps(dict(zip(("source", "target"), pair, strict=True)))
-                for pair in self.shots
-            ]
-            write_atomically(
-                folder / "shots.jsonl", "".join(f"{line}\n" for line in lines).encode()
-            )
+            lines = ""
+            for source, target in self.shots:
+                lines += json.dumps({"source": source, "target": target}) + "\n"
+            write_atomically(folder / "shots.jsonl", lines.encode())
+            # the sketch is what is looked for, so it is written last
             cleared = TestSentences(self._test_texts()).keys
             write_sketch(folder, self.shots, cleared, self.setting.runtime.seed)
         return folder

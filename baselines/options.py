@@ -21,27 +21,32 @@ def model_context(system: str, setting: BuildContext, *known: str) -> BuildConte
     """
     choices = ("model", "dtype", "role", *known)
     for name, value in setting.options.items():
-        if name not in (*choices, "family"):
-            raise UserError(f"use the option {name!r} of {system}", "no such option", choices)
-        if name == "chat" and not isinstance(value, bool):
-            raise UserError(f"use chat = {value!r} for {system}", "neither true nor false")
-        if name != "chat" and not isinstance(value, str):
-            raise UserError(f"use {name} = {value!r} for {system}", "it is not a text")
+        if name == "family":
+            continue  # which builder is called, and nothing that it reads
+        if name not in choices:
+            asked = f"use the option {name!r} of {system}"
+            raise UserError(asked, "no such option", choices)
+        asked = f"use {name} = {value!r} for {system}"
+        if name == "chat":
+            if not isinstance(value, bool):
+                raise UserError(asked, "neither true nor false")
+        elif not isinstance(value, str):
+            raise UserError(asked, "it is not a text")
     if "system" in setting.options and not setting.options.get("chat", False):
         asked = f"use system = … for {system}"
         raise UserError(asked, "it is no chat, and has no system message", mend="chat = true")
     if "model" not in setting.options:
-        raise UserError(
-            f"use the system {system!r}",
-            "the suite names no model for it",
-            mend='model = "org/name"',
-        )
+        found = "the suite names no model for it"
+        raise UserError(f"use the system {system!r}", found, mend='model = "org/name"')
     role = setting.options.get("role", "system")
     if role not in ROLES:
-        raise UserError(f"use role = {role!r} for {system}", "no such role", ROLES)
+        asked = f"use role = {role!r} for {system}"
+        raise UserError(asked, "no such role", ROLES)
 
-    dtype = str(setting.options.get("dtype", setting.runtime.dtype))
-    return replace(setting, runtime=replace(setting.runtime, dtype=dtype))
+    # The dtype of one system replaces the run's; the device and the seed stay the run's.
+    dtype = setting.options.get("dtype", setting.runtime.dtype)
+    runtime = replace(setting.runtime, dtype=str(dtype))
+    return replace(setting, runtime=runtime)
 
 
 def trained_model(
@@ -51,11 +56,12 @@ def trained_model(
 
     Beside it the items by which the signature says that the suite's model was replaced.
     """
-    found = find_model(name, str(setting.options["model"]))
+    suite_model = str(setting.options["model"])
+    found = find_model(name, suite_model)
     if found.replaced is None:
         return setting, ()
-    chosen = replace(setting, options={**setting.options, "model": found.location})
-    return chosen, found.signature_items
+    own_model = {**setting.options, "model": found.location}
+    return replace(setting, options=own_model), found.signature_items
 
 
 def read_options(
@@ -68,19 +74,24 @@ def read_options(
 
     Raises UserError where an option is unknown, of the wrong type, or missing.
     """
-    given = {name: value for name, value in setting.options.items() if name != "family"}
+    given = dict(setting.options)
+    given.pop("family", None)
     choices = (*texts, *numbers)
     for name, value in given.items():
         if name not in choices:
-            raise UserError(f"use the option {name!r} of {system}", "no such option", choices)
+            asked = f"use the option {name!r} of {system}"
+            raise UserError(asked, "no such option", choices)
         kind = "text" if name in texts else "number"
+        is_text = isinstance(value, str)
         # a bool is an int to Python, but ``rate = true`` is no number
-        if isinstance(value, bool) or isinstance(value, str) != (kind == "text"):
-            raise UserError(f"use {name} = {value!r} for {system}", f"not a {kind}")
+        if isinstance(value, bool) or is_text != (kind == "text"):
+            asked = f"use {name} = {value!r} for {system}"
+            raise UserError(asked, f"not a {kind}")
     for name in ("url", "model"):
         if name in texts and name not in given:
+            asked = f"use the system {system!r}"
             found = f"the suite gives it no {name}"
-            raise UserError(f"use the system {system!r}", found, mend=f'{name} = "…"')
+            raise UserError(asked, found, mend=f'{name} = "…"')
     return given
 
 
@@ -88,4 +99,5 @@ def dtype_item(setting: BuildContext) -> tuple[tuple[str, str], ...]:
     """Return the signature's item for a system with a dtype of its own; nothing for the run's."""
     if "dtype" not in setting.options:
         return ()
-    return (("dtype", str(setting.options["dtype"])),)
+    dtype = str(setting.options["dtype"])
+    return (("dtype", dtype),)

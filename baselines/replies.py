@@ -17,6 +17,9 @@ from parabench.contracts import Paraphrase
 
 from .server_errors import FinalError, NoChoicesError, PassingError, error_of
 
+_MOST_TOKENS = 1 << 40
+"""More tokens than any answer has: what a server counts beyond is no count."""
+
 LONGEST_ANSWER = 16 * 1024
 """Characters of an answer that are kept at most; more is a loop, and more than a file may hold."""
 
@@ -86,7 +89,9 @@ def _from_events(text: str) -> dict[str, Any]:
             raise PassingError("an event of a stream that is no JSON") from None
         if not isinstance(event, dict):
             raise PassingError("an event of a stream that is no object")
-        merged |= {name: event[name] for name in ("error", "usage") if event.get(name)}
+        for name in ("error", "usage"):
+            if event.get(name):
+                merged[name] = event[name]
         for part in event.get("choices") or ():
             if isinstance(part, dict):
                 _add_delta(choices, part)
@@ -95,19 +100,25 @@ def _from_events(text: str) -> dict[str, Any]:
 
 
 def _add_delta(choices: dict[int, dict[str, Any]], part: dict[str, Any]) -> None:
+    """Add what one event brings of one choice to what came of it before."""
     index = part.get("index", 0)
-    index = index if isinstance(index, int) else 0
+    if not isinstance(index, int):
+        index = 0
     choice = choices.setdefault(index, {"message": {}, "finish_reason": None})
-    delta = part.get("delta") or part.get("message") or {}
-    for name, value in delta.items() if isinstance(delta, dict) else ():
-        if name == "content":
-            value = _joined_parts(value) if isinstance(value, list) else value
-        if isinstance(value, str):
-            choice["message"][name] = (choice["message"].get(name) or "") + value
-        elif value:
-            choice["message"][name] = value
     if part.get("finish_reason"):
         choice["finish_reason"] = part["finish_reason"]
+    delta = part.get("delta") or part.get("message")
+    if not isinstance(delta, dict):
+        return
+    message = choice["message"]
+    for name, value in delta.items():
+        if name == "content" and isinstance(value, list):
+            value = _joined_parts(value)
+        if isinstance(value, str):
+            # texts come in pieces, of a refusal or of thoughts as of the answer
+            message[name] = (message.get(name) or "") + value
+        elif value:
+            message[name] = value
 
 
 def read_answer(answer: Any, source: str, samples: int) -> Paraphrase:
@@ -129,15 +140,17 @@ def read_answer(answer: Any, source: str, samples: int) -> Paraphrase:
         raise FinalError("fewer choices than n asks for")
 
     read = [_read_choice(choice, source) for choice in choices[:samples]]
-    reasons = dict.fromkeys(one.reason for one in read if one.reason)
     texts = tuple(one.text for one in read)
+    reasons = [one.reason for one in read if one.reason]
+    each_once = dict.fromkeys(reasons)
+    tokens = _tokens(answer.get("usage"))
     return Paraphrase(
         0,
         texts[0],
         read[0].finished,
-        _tokens(answer.get("usage")),
+        tokens,
         samples=texts if samples > 1 else (),
-        reason="; ".join(reasons),
+        reason="; ".join(each_once),
     )
 
 
@@ -145,9 +158,12 @@ def _tokens(usage: Any) -> tuple[int, int] | None:
     """Tokens read and written; None where the server does not say so in whole numbers."""
     if not isinstance(usage, dict):
         return None
-    counts = [usage.get(name, 0) for name in ("prompt_tokens", "completion_tokens")]
-    whole = [count for count in counts if isinstance(count, int) and 0 <= count < 1 << 40]
-    return (whole[0], whole[1]) if len(whole) == 2 else None
+    read = usage.get("prompt_tokens", 0)
+    written = usage.get("completion_tokens", 0)
+    for count in (read, written):
+        if not isinstance(count, int) or not 0 <= count < _MOST_TOKENS:
+            return None
+    return read, written
 
 
 def _read_choice(choice: Any, source: str) -> Choice:
@@ -156,17 +172,22 @@ def _read_choice(choice: Any, source: str) -> Choice:
     if not isinstance(message, dict):
         return _none("a choice without a message")
     ending = choice.get("finish_reason")
-    content = message.get("content")
-    content = _joined_parts(content) if isinstance(content, list) else content
-    if isinstance(ending, str) and ending.lower() in FILTERED:
+    if not isinstance(ending, str):
+        ending = ""
+    if ending.lower() in FILTERED:
         return _none("content_filter")
     if message.get("refusal"):
         return _none(f"refusal: {message['refusal']}")
+    content = message.get("content")
+    if isinstance(content, list):
+        content = _joined_parts(content)
     if not content:
         return _none(_why_empty(message, ending))
     if not isinstance(content, str):
         return _none("content that is no text")
-    if any("\ud800" <= character <= "\udfff" for character in content):
+    # JSON can hold half of a character beyond the basic plane; no file of UTF-8 can
+    halved = any("\ud800" <= character <= "\udfff" for character in content)
+    if halved:
         return _none("half a surrogate pair in the text")
 
     line, follows = answer_line(content, source)
@@ -177,7 +198,7 @@ def _read_choice(choice: Any, source: str) -> Choice:
     if is_refusal(line, source):
         return _none(f"refusal: {line}")
     # a line that another line follows has ended, even if the server cut what comes after it
-    ended = isinstance(ending, str) and ending.lower() in ENDED
+    ended = ending.lower() in ENDED
     return Choice(line, follows or ended)
 
 
@@ -194,8 +215,10 @@ def _joined_parts(parts: Sequence[Any]) -> str:
             texts.append(part)
         elif isinstance(part, dict) and part.get("type") in ("text", "output_text", None):
             inner = part.get("text")
-            inner = inner.get("value") if isinstance(inner, dict) else inner
-            texts.append(inner if isinstance(inner, str) else "")
+            if isinstance(inner, dict):
+                inner = inner.get("value")
+            if isinstance(inner, str):
+                texts.append(inner)
     return "".join(texts)
 
 
@@ -216,13 +239,19 @@ def answer_line(content: str, source: str) -> tuple[str, bool]:
     line is empty where nothing else is there.
     """
     text = without_thoughts(content)
-    lines = [line.strip() for line in text.splitlines()]
-    lines = [line for line in lines if line and not line.startswith("```")]
+    lines: list[str] = []
+    for line in text.splitlines():
+        stripped = line.strip()
+        if stripped and not stripped.startswith("```"):
+            lines.append(stripped)
+    # a line that announces an answer is the answer, where nothing follows it
     while len(lines) > 1 and is_preamble(lines[0], source):
         lines = lines[1:]
+    if not lines:
+        return "", False
     # the break behind a last line ends it just as a further line would
-    ended = len(lines) > 1 or (bool(lines) and text.rstrip(" \t") != text.rstrip())
-    return (lines[0] if lines else ""), ended
+    broken = text.rstrip(" \t") != text.rstrip()
+    return lines[0], len(lines) > 1 or broken
 
 
 def without_thoughts(text: str) -> str:

@@ -54,6 +54,7 @@ class Seq2Seq:
         self._check_template()
         name = Path(self.checkpoint.path).name
         items = [("model", f"{name}@{self.checkpoint.digest[:12]}")]
+        # named only where there is one, so that signatures of earlier runs stay what they were
         if self.template != PLAIN:
             items.append(("template", self.template))
         dtype = options.dtype_item(self.setting)
@@ -106,10 +107,11 @@ class Seq2Seq:
         # no stop strings: an encoder-decoder ends its output itself, whatever lines it has
         end = EndOfText.of(model, tokenizer, stop_strings=())
         for batch in decode_seq2seq(model, ids, decoding, runtime):
-            yield [
-                Paraphrase(done.position, end.cut(done.ids).text.strip(), done.finished)
-                for done in batch
-            ]
+            answers = []
+            for done in batch:
+                text = end.cut(done.ids).text.strip()
+                answers.append(Paraphrase(done.position, text, done.finished))
+            yield answers
 
     def _encode(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, source: str

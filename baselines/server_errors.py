@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -17,6 +17,8 @@ _FILTER_WORDS = ("content_filter", "content_policy", "responsibleai", "content m
 _LENGTH_WORDS = ("context_length_exceeded", "string_above_max_length", "maximum context length")
 _PASSING_WORDS = ("rate_limit", "overloaded", "server_error", "timeout", "unavailable")
 _QUOTA_WORDS = ("insufficient_quota", "billing")
+_QUOTED_PARAMETER = re.compile(r"['\"`](max_tokens|temperature|top_p|seed|n|stream)['\"`]")
+_STREAMING = re.compile(r"\bstream(ing)?\b", re.IGNORECASE)
 
 
 class PassingError(Exception):
@@ -48,22 +50,44 @@ def error_of(status: int, body: Any, headers: Mapping[str, str]) -> Exception:
     """
     error = body.get("error", body) if isinstance(body, dict) else body
     inner = error if isinstance(error, dict) else {"message": error}
-    said = " ".join(str(inner.get("message") or body).split())
-    marks = f"{json.dumps(body, default=str)}".lower()
-    found = (f"HTTP {status}: {said}" if said else f"HTTP {status}") if status != 200 else said
+    message = str(inner.get("message") or body)
+    said = " ".join(message.split())
+    found = said
+    if status != 200:
+        found = f"HTTP {status}: {said}" if said else f"HTTP {status}"
 
-    if any(word in marks for word in _FILTER_WORDS):
+    # Servers put the kind of an error under many names, so it is looked for in the whole body.
+    marks = json.dumps(body, default=str).lower()
+    if _names_one_of(_FILTER_WORDS, marks):
         return NoAnswerError(f"content_filter: {said}")
-    if any(word in marks for word in _LENGTH_WORDS):
+    if _names_one_of(_LENGTH_WORDS, marks):
         return NoAnswerError(f"too long for the model: {said}")
-    if any(word in marks for word in _QUOTA_WORDS):
+    # A quota that is used up comes as 429 too, but no later try is spared it.
+    if _names_one_of(_QUOTA_WORDS, marks):
         return FinalError(found)
-    code = inner.get("code", status)
-    numbered = int(code) if str(code).isdecimal() and len(str(code)) == 3 else status
-    passing = numbered in (408, 409, 425, 429) or (numbered >= 500 and numbered not in (501, 505))
-    if passing or (status == 200 and any(word in marks for word in _PASSING_WORDS)):
+    if _may_pass(_status_meant(status, inner)):
+        return PassingError(found, pause_asked(headers))
+    if status == 200 and _names_one_of(_PASSING_WORDS, marks):
         return PassingError(found, pause_asked(headers))
     return FinalError(found)
+
+
+def _names_one_of(words: Sequence[str], marks: str) -> bool:
+    return any(word in marks for word in words)
+
+
+def _status_meant(status: int, error: Mapping[str, Any]) -> int:
+    """The status in the error itself, where it has one, as proxies answer 200 or 400 for any."""
+    code = str(error.get("code", status))
+    return int(code) if code.isdecimal() and len(code) == 3 else status
+
+
+def _may_pass(status: int) -> bool:
+    """Whether a later try may succeed (RFC 9110, section 15)."""
+    if status in (408, 409, 425, 429):
+        return True
+    # of the server's errors two are for good: not implemented, and the version of HTTP
+    return status >= 500 and status not in (501, 505)
 
 
 def refused_parameter(body: Any) -> str:
@@ -72,13 +96,14 @@ def refused_parameter(body: Any) -> str:
     if not isinstance(error, dict):
         return ""
     named = error.get("param")
-    said = str(error.get("message") or "")
     if isinstance(named, str) and named:
         return named
-    quoted = re.search(r"['\"`](max_tokens|temperature|top_p|seed|n|stream)['\"`]", said)
+    # servers without the field quote the name in their message
+    said = str(error.get("message") or "")
+    quoted = _QUOTED_PARAMETER.search(said)
     if quoted:
         return quoted[1]
-    return "stream" if re.search(r"\bstream(ing)?\b", said, re.IGNORECASE) else ""
+    return "stream" if _STREAMING.search(said) else ""
 
 
 def pause_asked(headers: Mapping[str, str]) -> float:
@@ -94,8 +119,11 @@ def pause_asked(headers: Mapping[str, str]) -> float:
     seconds = _number(asked)
     if seconds is not None:
         return seconds
-    until, now = _date(asked), _date(headers.get("date", "")) or datetime.now(UTC)
-    return max(0.0, (until - now).total_seconds()) if until else 0.0
+    until = _date(asked)
+    if until is None:
+        return 0.0
+    now = _date(headers.get("date", "")) or datetime.now(UTC)
+    return max(0.0, (until - now).total_seconds())
 
 
 def _number(text: str) -> float | None:
@@ -103,6 +131,7 @@ def _number(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
+    # "nan" and "inf" are numbers to Python, and no time to wait
     return value if math.isfinite(value) and value >= 0 else None
 
 
@@ -111,4 +140,5 @@ def _date(text: str) -> datetime | None:
         found = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError):
         return None
+    # a date of HTTP is in UTC, whether it says so or not
     return found if found.tzinfo else found.replace(tzinfo=UTC)

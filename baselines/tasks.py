@@ -55,15 +55,19 @@ class TaskSystem:
 
         (template,) = self.table.templates
         adapter = task_adapter(self.table, template.taskname)
-        splits = "+".join(map(str, template.virtual_token_splits))
-        limit = "" if template.max_new_tokens is None else f"+{template.max_new_tokens} tokens"
+        name, digest = Path(self.checkpoint.path).name, self.checkpoint.digest
+        lengths = "+".join(map(str, template.virtual_token_splits))
+        # repr, so that a line break among the stop strings is seen
+        stop = "+".join(["eos", *map(repr, template.stop)])
+        if template.max_new_tokens is not None:
+            stop += f"+{template.max_new_tokens} tokens"
         items = (
-            ("model", f"{Path(self.checkpoint.path).name}@{self.checkpoint.digest[:12]}"),
+            ("model", f"{name}@{digest[:12]}"),
             ("adapter", adapter.digest[:12]),
-            ("P", splits or "0"),
+            ("P", lengths or "0"),
             ("task", template.taskname),
             ("template", template.prompt_template),
-            ("stop", "+".join(["eos", *map(repr, template.stop)]) + limit),
+            ("stop", stop),
         )
         chat = chat_items(template, self.checkpoint)
         return Signature("softprompt", (*items, *chat, *options.dtype_item(self.setting)))
@@ -92,7 +96,8 @@ class TaskSystem:
         records = []
         for number, source in enumerate(sources):
             fields = source_fields(template, source)
-            records.append(TaskRecord(str(number), template.taskname, fields))
+            record = TaskRecord(str(number), template.taskname, fields)
+            records.append(record)
         model, tokenizer = self.setting.models.get(
             load_causal, self.checkpoint, self.setting.runtime
         )
@@ -102,8 +107,10 @@ class TaskSystem:
         outputs = []
         for place, answer in enumerate(answers):
             if answer.problem:
+                # a row without an answer would be counted as the model's failure, which it is not
                 asked = f"answer source {place} of task {template.taskname!r}"
-                raise UserError(asked, answer.problem, mend="set truncate_field in the tasks file")
+                mend = "set truncate_field in the tasks file"
+                raise UserError(asked, answer.problem, mend=mend)
             outputs.append(Paraphrase(place, answer.text, answer.finished))
         yield outputs
 
@@ -125,8 +132,9 @@ def source_fields(template: Template, source: str) -> Mapping[str, str]:
         fields = json.loads(source)
     except ValueError:
         fields = None
-    texts = isinstance(fields, dict) and all(isinstance(text, str) for text in fields.values())
-    if not texts or set(fields) != set(slots):
+    fits = isinstance(fields, dict) and set(fields) == set(slots)
+    # only now are there values to look at: a number or a list would be written as Python writes it
+    if not fits or not all(isinstance(text, str) for text in fields.values()):
         asked = f"fill the template of task {template.taskname!r}"
         mend = "write each source as a JSON object with these fields"
         raise UserError(asked, f"the source {source[:60]!r}", slots, mend)

@@ -69,14 +69,17 @@ class Vllm:
         end = self.causal.end_of_text(model, tokenizer)
         parameters = _parameters(setting, end)
         for start in range(0, len(rows), _PROMPTS_AT_ONCE):
-            prompts = [
-                {"prompt_embeds": embed(model, [row])}
-                for row in rows[start : start + _PROMPTS_AT_ONCE]
-            ]
+            prompts = []
+            for row in rows[start : start + _PROMPTS_AT_ONCE]:
+                # [T, H]: virtual rows and the embeddings of real tokens in one matrix
+                embeddings = embed(model, [row])
+                prompts.append({"prompt_embeds": embeddings})
             outputs = engine.generate(prompts, parameters, use_tqdm=False)
-            yield [
-                _read(start + place, output.outputs, end) for place, output in enumerate(outputs)
-            ]
+            # vLLM answers in the order of the prompts
+            answers = []
+            for place, output in enumerate(outputs, start):
+                answers.append(_read(place, output.outputs, end))
+            yield answers
 
     def release(self) -> None:
         """Let go of the engine and the memory it holds; the next ``paraphrase`` starts another."""
@@ -104,32 +107,34 @@ def _parameters(setting: BuildContext, end: EndOfText) -> Any:
     from vllm import SamplingParams
 
     decoding, runtime = setting.decoding, setting.runtime
-    chance = {
-        "temperature": decoding.temperature,
-        "top_p": decoding.top_p,
-        "top_k": decoding.top_k or -1,
-    }
-    chance |= {"n": decoding.samples} if decoding.samples > 1 else {}
+    chance: dict[str, Any] = {"temperature": 0.0}  # greedy, to vLLM
+    if decoding.do_sample:
+        chance = {
+            "temperature": decoding.temperature,
+            "top_p": decoding.top_p,
+            # -1 is all tokens to vLLM, 0 to us
+            "top_k": decoding.top_k or -1,
+        }
+        if decoding.samples > 1:
+            chance["n"] = decoding.samples
     return SamplingParams(
         max_tokens=decoding.max_new_tokens,
         min_tokens=decoding.min_new_tokens,
         stop=list(end.stop_strings),
         stop_token_ids=sorted(end.ids),
         seed=runtime.seed,
-        **(chance if decoding.do_sample else {"temperature": 0.0}),
+        **chance,
     )
 
 
 def _read(position: int, outputs: Sequence[Any], end: EndOfText) -> Paraphrase:
-    rows = [
-        list(output.token_ids)
-        for output in sorted(outputs, key=lambda output: getattr(output, "index", 0))
-    ]
-    ended = [end.cut(row) for row in rows]
-    several = tuple(one.text.strip() for one in ended)
-    return Paraphrase(
-        position, several[0], ended[0].finished, samples=several if len(several) > 1 else ()
-    )
+    """One answer of the several samples that vLLM wrote for a prompt, in whatever order."""
+    in_order = sorted(outputs, key=lambda output: getattr(output, "index", 0))
+    # cut by our own rules, as vLLM's stop strings are left in or out by its version
+    ended = [end.cut(list(output.token_ids)) for output in in_order]
+    texts = tuple(one.text.strip() for one in ended)
+    samples = texts if len(texts) > 1 else ()
+    return Paraphrase(position, texts[0], ended[0].finished, samples=samples)
 
 
 def build_vllm(variant: str, setting: BuildContext) -> Vllm:
@@ -141,12 +146,10 @@ def build_vllm(variant: str, setting: BuildContext) -> Vllm:
         raise UserError(asked, found, ("vllm", "vllm-softprompt-111", "vllm-ptuning-20"))
     decoding, plain = setting.decoding, Decoding()
     for name in ("num_beams", "repetition_penalty", "no_repeat_ngram_size"):
-        if getattr(decoding, name) != getattr(plain, name):
-            raise UserError(
-                f"use {name} with vLLM",
-                "it has none, or counts the prompt in",
-                mend=f"leave {name} out",
-            )
+        if getattr(decoding, name) == getattr(plain, name):
+            continue
+        found = "it has none, or counts the prompt in"
+        raise UserError(f"use {name} with vLLM", found, mend=f"leave {name} out")
     usual = CHAT_INSTRUCTION if setting.options.get("chat") else INSTRUCTION
     template = str(setting.options.get("template", usual))
     return Vllm(Causal(family, variant, setting, template))

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from parabench.contracts import UserError
+from parabench.contracts import Runtime, UserError
+from parabench.models.loading import load_causal
 from parabench.prompts.adapters import ADAPTER_FACTS_FILE, check_base
 from parabench.prompts.facts import BaseIdentity
 from parabench.prompts.files import (
@@ -37,6 +38,8 @@ from parabench.prompts.validation import STRICT_KEYS, validate_dataclass
 from parabench.store.files import write_atomically
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
     from parabench.models.local import Checkpoint
 
 _FORMAT = "parabench LoRA 1"
@@ -175,6 +178,18 @@ def merge_lora(model: nn.Module, lora: Lora) -> None:
         weight += update * lora.config.scaling(name)
         if not weight.isfinite().all():
             raise _misfit(lora, f"the merged weights of {name} are not finite numbers")
+
+
+def load_merged(
+    checkpoint: Checkpoint, lora: Lora, runtime: Runtime
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a decoder-only model with ``lora`` merged into its weights, and its tokenizer.
+
+    Raises UserError where either cannot be read, or the two do not go together.
+    """
+    model, tokenizer = load_causal(checkpoint, runtime)
+    merge_lora(model, lora)
+    return model, tokenizer
 
 
 def _linear_weight(model: nn.Module, name: str, module: nn.Module | None, lora: Lora) -> Tensor:
