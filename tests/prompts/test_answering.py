@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from parabench.contracts import Decoding, Runtime, UserError
+from parabench.inference.end_of_text import EndOfText
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
-from parabench.prompts.answering import answer_records, cut_at_stop
+from parabench.prompts.answering import answer_records
 from parabench.prompts.facts import BaseIdentity
 from parabench.prompts.records import TaskRecord, check_records
 from parabench.prompts.rendering import render
@@ -75,7 +76,7 @@ def records_of(table):
     return list(check_records(LINES, templates_by_name(table.templates), training=False))
 
 
-def alone(table, record, model, tokenizer):
+def alone(table, record, model, tokenizer, ends=()):
     """transformers' greedy text for one record, from embeddings that are put together here."""
     template = templates_by_name(table.templates)[record.taskname]
     limit = template.max_new_tokens or DECODING.max_new_tokens
@@ -91,10 +92,12 @@ def alone(table, record, model, tokenizer):
         min_new_tokens=1,
         do_sample=False,
         num_beams=1,
-        eos_token_id=tokenizer.eos_token_id,
+        eos_token_id=[tokenizer.eos_token_id, *ends],
         pad_token_id=1,
     )
-    return tokenizer.decode(made[0], skip_special_tokens=True).strip()
+    ids = made[0].tolist()
+    text = ids[:-1] if ids[-1] in ends else ids
+    return tokenizer.decode(text, skip_special_tokens=True).strip()
 
 
 def test_a_mixed_batch_is_transformers_row_by_row(loaded):
@@ -151,6 +154,19 @@ def test_a_record_of_no_task_and_samples_are_refused(loaded):
         answer_records(table, [], model, tokenizer, several, Runtime())
 
 
+def test_every_declared_end_id_ends_an_answer(loaded, monkeypatch):
+    """A chat model's end of turn often stands in generation_config.json alone."""
+    table, model, tokenizer = loaded
+    record = TaskRecord("a", "sentiment", {"sentence": "The rain"})
+    (before,) = answer_records(table, [record], model, tokenizer, DECODING, Runtime())
+    written = tokenizer(before.text, add_special_tokens=False).input_ids
+    monkeypatch.setattr(model.generation_config, "eos_token_id", [2, *written[1:]])
+    (after,) = answer_records(table, [record], model, tokenizer, DECODING, Runtime())
+    assert len(after.text) < len(before.text)
+    assert after.text == alone(table, record, model, tokenizer, written[1:])
+    assert after.finished
+
+
 @pytest.mark.parametrize(
     ("text", "stop", "found"),
     [
@@ -161,4 +177,6 @@ def test_a_record_of_no_task_and_samples_are_refused(loaded):
     ],
 )
 def test_text_ends_before_the_first_stop_string(text, stop, found):
-    assert cut_at_stop(text, stop) == found
+    tokenizer = tiny.tokenizer()
+    ids = tokenizer(text, add_special_tokens=False).input_ids
+    assert EndOfText(tokenizer, {2}, stop).cut(ids) == found

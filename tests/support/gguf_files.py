@@ -142,9 +142,9 @@ def _add_tokenizer(writer: GGUFWriter, pre: str, bos: bool) -> None:
     writer.add_add_bos_token(bos)
 
 
-def weights(file: Path) -> dict[str, np.ndarray]:
-    """The weights of such a file by transformers' names: gguf-py's dequantisation, and llama.cpp's
-    order of the rows of queries and keys undone.
+def weights(file: Path, heads: int = HEADS, key_heads: int = KEY_HEADS) -> dict[str, np.ndarray]:
+    """The weights of a Llama's file by transformers' names: gguf-py's dequantisation, and
+    llama.cpp's order of the rows of queries and keys undone.
 
     llama.cpp, convert_hf_to_gguf.py, ``LlamaModel.permute``: within a head the two halves of its
     rows, which transformers rotates against each other, are interleaved.
@@ -167,9 +167,9 @@ def weights(file: Path) -> dict[str, np.ndarray]:
         parts = tensor.name.removesuffix(".weight").split(".")
         values = dequantize(tensor.data, tensor.tensor_type)
         if parts[-1] in ("attn_q", "attn_k"):
-            heads = HEADS if parts[-1] == "attn_q" else KEY_HEADS
-            half = values.shape[0] // heads // 2
-            pairs = values.reshape(heads, half, 2, -1)
+            count = heads if parts[-1] == "attn_q" else key_heads
+            half = values.shape[0] // count // 2
+            pairs = values.reshape(count, half, 2, -1)
             values = pairs.transpose(0, 2, 1, 3).reshape(values.shape)
         within = f"model.layers.{parts[1]}." if parts[0] == "blk" else ""
         found[f"{within}{names[parts[-1]]}.weight"] = values

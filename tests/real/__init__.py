@@ -1,0 +1,1 @@
+"""Real weights on real English: what `make test-real` runs."""
