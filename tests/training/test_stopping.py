@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -17,7 +19,7 @@ from safetensors.torch import load_file
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from transformers import AutoModelForCausalLM
 
-from parabench.contracts import UserError
+from parabench.contracts import Column, Example, Signature, UserError
 from parabench.prompts import adapters, encoders
 from parabench.training import loop, presets, setup, tracking
 from parabench.training.batches import Batch, StreamPosition
@@ -237,6 +239,36 @@ def test_trackers_hear_of_validations_from_step_0_on(tmp_path: Path) -> None:
     assert [line["step"] for line in logged] == steps
     assert told[0][0] == {"validation/loss": logged[0]["validation"]["loss"]}
     assert outcome.kept > 0
+
+
+class Words:
+    """A scorer: words a text."""
+
+    columns = (Column("words", "up", "source"),)
+    signature = Signature("words")
+
+    def measure(self, examples: Sequence[Example], texts: Sequence[str]) -> np.ndarray:
+        return np.array([[float(len(text.split()))] for text in texts])
+
+    def combine(self, statistics: np.ndarray) -> np.ndarray:
+        return statistics.mean(0)
+
+
+def test_trackers_hear_of_the_texts_scores_from_step_0_on(tmp_path: Path) -> None:
+    told: dict[int, dict[str, float]] = {}
+    tracker = tracking.Tracker(lambda numbers, step: told.setdefault(step, dict(numbers)))
+    asked = jobs.request("softprompt-4", tmp_path, "one")
+    outcome = run_training(
+        replace(asked, validation_texts=2, scorers=(Words(),)), report=tracker.validation
+    )
+    assert sorted(told) == [0, 2, 4, 6, 7]
+    for line in outcome.history:
+        if "validation" in line:
+            found = told[line["step"]]
+            assert found["validation/words"] == line["validation"]["words"]
+            assert len(line["validation"]["samples"]) == 2
+            # Trackers draw numbers; the sample texts are in the log.
+            assert "validation/samples" not in found
 
 
 def test_a_plateau_of_the_training_loss_equals_torchs() -> None:
