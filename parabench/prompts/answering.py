@@ -134,6 +134,7 @@ def _groups(
     longest = max(query.limit for query in queries)
     together: dict[int, list[_Query]] = {}
     for query in queries:
+        # Rows of different limits share a call where the model has positions for the longest.
         fits = len(query.ids) + longest <= positions
         limit = longest if fits and decoding.num_beams == 1 else query.limit
         together.setdefault(limit, []).append(query)

@@ -143,6 +143,7 @@ def _read_plain(source: Path) -> ForeignPrompt:
 
 def _read_task(source: Path, task: str) -> ForeignPrompt:
     templates, prompts = nemo.read_nemo(source)
+    # Of a single task the name need not be given.
     if not task and len(templates) == 1:
         wanted = templates[0]
     else:

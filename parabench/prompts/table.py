@@ -122,6 +122,7 @@ def add_task(table: TaskTable, template: Template, prompt: Float[Tensor, "P H"])
         mend = "remove it first (parabench tasks remove), or rename it"
         raise UserError(f"add the task {name!r}", "it is in the table already", mend=mend)
     check_prompt_shape(Path(name), table.base, template, prompt)
+    # In float32 and on the CPU, as tables are stored and read.
     stored = prompt.detach().to("cpu", torch.float32)
     return TaskTable(table.base, (*table.templates, template), {**table.prompts, name: stored})
 

@@ -60,6 +60,7 @@ def write_answers(path: Path, records: Sequence[TaskRecord], answers: Sequence[T
     """
     lines = []
     for record, answer in zip(records, answers, strict=True):
+        # With the record's own fields, so that a line is never taken for another record's answer.
         line = {**asdict(answer), "fields": dict(record.fields)}
         lines.append(json.dumps(line, ensure_ascii=False, sort_keys=True) + "\n")
     write_atomically(path, "".join(lines).encode())
