@@ -90,8 +90,8 @@ LAYERS: tuple[dict[str, str], ...] = (
         ),
         "data": (
             "assistant_data catalogue components connections corpora corpus_tables examples "
-            "fetching filters headers leakage lines normalise parquet perturbations "
-            "prediction_rows predictions quoting sketches skipped specs spill task_data test_sets "
+            "fetching filters headers leakage lines near_keys normalise parquet parquet_pages "
+            "perturbations prediction_rows predictions quoting sketches skipped specs spill task_data test_sets "
             "text_files training_set user_tables"
         ),
     },

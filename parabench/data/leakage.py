@@ -1,8 +1,10 @@
 """Whether a sentence is one of the test set's, in the same words or nearly.
 
-Near means a Jaccard similarity of word sets of at least 0.8, found exactly by prefix filtering
-(Bayardo et al. 2007): two sets that similar share a word among their first few, in any one order of
-all words; here the rarest come first.
+Near means one of two things. Word sets that differ by one word on either side, of four words or
+more, are found by ``near_keys``. Word sets of a Jaccard similarity of at least 0.8, which allows
+more changes to a longer sentence, are found exactly by prefix filtering (Bayardo et al. 2007): two
+sets that similar share a word among their first few, in any one order of all words; here the rarest
+come first.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from math import ceil
 
 from parabench.contracts import Example
 from parabench.data.filters import jaccard, lower_words, sentence_key
+from parabench.data.near_keys import are_near, near_keys, word_set
 
 NEAR = 0.8
 _ROUNDING = 1e-9
@@ -37,6 +40,11 @@ class TestSentences:
             for word in self._prefix(words):
                 self.prefixes[word].append(words)
 
+        self._near: defaultdict[int, list[frozenset[str]]] = defaultdict(list)
+        for words in set(map(word_set, texts)):
+            for key in near_keys(words):
+                self._near[key].append(words)
+
     @classmethod
     def of(cls, examples: Sequence[Example]) -> TestSentences:
         """Index the sources and references of a test set."""
@@ -46,15 +54,25 @@ class TestSentences:
         """Whether the text or one near to it is among them."""
         if sentence_key(text) in self.keys:
             return True
+        if self._has_near(word_set(text)):
+            return True
         words = frozenset(lower_words(text))
-        # a set that near has at least this many words that occur in some test sentence
         known = sum(word in self.frequency for word in words)
+        # a set that similar has at least this many words that occur in some test sentence
         if known < NEAR * len(words) - _ROUNDING:
             return False
         candidates = set[frozenset[str]]()
         for word in self._prefix(words):
             candidates.update(self.prefixes.get(word, ()))
         return any(jaccard(set(words), set(other)) >= NEAR for other in candidates)
+
+    def _has_near(self, words: frozenset[str]) -> bool:
+        """Whether some test sentence differs by one word on either side at most."""
+        for key in near_keys(words):
+            # looked at again, since two sets may have one key by chance
+            if any(are_near(words, other) for other in self._near.get(key, ())):
+                return True
+        return False
 
     def _prefix(self, words: frozenset[str]) -> list[str]:
         """The rarest words, so many that any set near to this one has one of them too.

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import IO, Any, NamedTuple
 
 from parabench.contracts import UserError
+from parabench.data.parquet_pages import PageError, page_headers
 from parabench.data.text_files import BOMB, LONGEST_LINE, check_regular
 
 _BATCH = 1024
 """Rows decoded at once."""
+_MOST_ROWS = 10_000_000
+"""Rows of a file that are believed whatever its size; above, so many a byte as a bomb may have."""
+
+_DELTA_CODINGS = {"DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"}
 
 
 def parquet_records(path: str) -> Iterator[tuple[int, Any]]:
@@ -24,11 +31,13 @@ def parquet_records(path: str) -> Iterator[tuple[int, Any]]:
     try:
         number = 0
         with parquet.ParquetFile(path) as file:
-            _check_pages(path, file.metadata)
+            decoding = _check_pages(path, file.metadata)
             texts = _text_columns(file.schema_arrow)
+            # Arrow makes no dictionary of these
+            texts = [name for name in texts if name not in decoding.delta_coded]
         # texts stay as numbers of dictionary entries, so that a repeated one is held once
         with parquet.ParquetFile(path, read_dictionary=texts) as file:
-            for batch in file.iter_batches(batch_size=_BATCH):
+            for batch in file.iter_batches(batch_size=decoding.rows):
                 _check_texts(path, batch)
                 for record in batch.to_pylist():
                     number += 1
@@ -43,12 +52,48 @@ def parquet_records(path: str) -> Iterator[tuple[int, Any]]:
         ) from None
 
 
-def _check_pages(path: str, metadata: Any) -> None:
-    """Raise UserError where some column's pages unpack to far more than they take on disk."""
-    for group_number in range(metadata.num_row_groups):
-        group = metadata.row_group(group_number)
-        for number in range(group.num_columns):
-            _check_column(path, group.column(number))
+class _Decoding(NamedTuple):
+    """Rows that may be decoded at once, and the columns whose texts are written as differences."""
+
+    rows: int
+    delta_coded: set[str]
+
+
+def _check_pages(path: str, metadata: Any) -> _Decoding:
+    """How the file may be decoded; raises UserError for a compression bomb.
+
+    Footer and page headers are both looked at: a reader allocates what a page's header says, and
+    nothing makes it agree with the footer.
+    """
+    size = os.path.getsize(path)
+    _check_rows(path, metadata.num_rows, size)
+    largest_page = 0
+    delta_coded = set[str]()
+    with Path(path).open("rb") as file:
+        for group_number in range(metadata.num_row_groups):
+            group = metadata.row_group(group_number)
+            for number in range(group.num_columns):
+                column = group.column(number)
+                _check_column(path, column)
+                largest_page = max(largest_page, _largest_page(path, file, column, size))
+                if not _DELTA_CODINGS.isdisjoint(column.encodings):
+                    delta_coded.add(column.path_in_schema)
+    if not delta_coded:
+        return _Decoding(_BATCH, delta_coded)
+    # a text is written as what it shares with the one before it and the rest: each may be nearly
+    # as long as its page, however few bytes it takes
+    rows = max(1, BOMB[0] // max(1, largest_page))
+    return _Decoding(min(_BATCH, rows), delta_coded)
+
+
+def _check_rows(path: str, rows: int, size: int) -> None:
+    """Raise UserError for more rows, or values, than a file of this size may hold.
+
+    A run of one value takes a few bytes however long it is.
+    """
+    if not 0 <= rows <= max(_MOST_ROWS, BOMB[1] * size):
+        found = f"{rows:,} rows in {size:,} bytes"
+        raise UserError(f"read {path}", found, mend="leave out rows that are all the same")
 
 
 def _check_column(path: str, column: Any) -> None:
@@ -59,12 +104,39 @@ def _check_column(path: str, column: Any) -> None:
     are_sizes = packed >= 0 and unpacked >= 0
     if are_sizes and unpacked <= max(floor, times * packed):
         return
-    found = f"the column {column.path_in_schema!r} unpacks from {packed:,} bytes to {unpacked:,}"
-    raise UserError(
-        f"read {path}",
-        found,
-        mend="write it again, with smaller row groups",
-    )
+    name = column.path_in_schema
+    raise _bomb(path, f"the column {name!r} unpacks from {packed:,} bytes to {unpacked:,}")
+
+
+def _largest_page(path: str, file: IO[bytes], column: Any, size: int) -> int:
+    """Bytes of a column's largest page, unpacked.
+
+    Raises UserError where its pages cannot be read, or unpack to far more than they take on disk.
+    """
+    floor, times = BOMB
+    name = column.path_in_schema
+    start = column.data_page_offset
+    if column.has_dictionary_page:
+        start = min(start, column.dictionary_page_offset)
+    largest = unpacked = values = 0
+    try:
+        for page in page_headers(file, start, column.total_compressed_size):
+            largest = max(largest, page.unpacked)
+            unpacked += page.unpacked
+            values += page.values
+    except (PageError, ValueError) as error:
+        mend = "write the file again"
+        raise UserError(f"read {path}", f"the column {name!r}: {error}", mend=mend) from None
+    if unpacked > max(floor, times * column.total_compressed_size):
+        packed = column.total_compressed_size
+        told = f"the pages of the column {name!r} unpack from {packed:,} bytes to {unpacked:,}"
+        raise _bomb(path, f"{told}, where the footer says {column.total_uncompressed_size:,}")
+    _check_rows(path, values, size)
+    return largest
+
+
+def _bomb(path: str, found: str) -> UserError:
+    return UserError(f"read {path}", found, mend="write it again, with smaller row groups")
 
 
 def _text_columns(schema: Any) -> list[str]:

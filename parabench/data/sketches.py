@@ -3,9 +3,10 @@ sentences.
 
 A sentence has two 64-bit keys: one of all its letters and digits, which finds it again whatever its
 case, spaces and punctuation; and one of the set of its longer words, which finds it again in
-another order and with other small words. The smallest keys are kept (a bottom-k sketch; Cohen and
-Kaplan 2007). Where there were more, they are a sample, and what is found in it is the least that
-there is.
+another order and with other small words. Beside them it has the keys of ``near_keys``, which find
+it again where one of its words was changed. The smallest keys of either kind are kept (a bottom-k
+sketch; Cohen and Kaplan 2007). Where there were more, they are a sample, and what is found in it is
+the least that there is.
 """
 
 from __future__ import annotations
@@ -14,18 +15,23 @@ import base64
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from parabench.contracts import Example, UserError
 from parabench.data.filters import lower_words, sentence_key
-from parabench.store.files import read_bytes, write_atomically
+from parabench.data.near_keys import near_keys, word_set
+from parabench.data.text_files import read_whole
+from parabench.store.files import os_errors_as_user_errors, write_atomically
 
 SKETCH_FILE = "training-data.json"
-_FORMAT = "parabench training data 1"
+_FORMAT = "parabench training data 2"
+_WITHOUT_NEAR = "parabench training data 1"
+"""The format of records that have no near keys."""
+_LARGEST = 64 * 2**20
+"""Bytes of a record."""
 SIZE = 1 << 16
-"""Keys that are kept at most: half a megabyte, and about twice that as text."""
+"""Keys of either kind that are kept at most: half a megabyte, and 0.7 as text."""
 _LONG, _ENOUGH = 4, 4
 """Letters of a longer word, and how many such words a sentence must have to be known by them."""
 
@@ -34,35 +40,41 @@ _LONG, _ENOUGH = 4, 4
 class Sketch:
     """Keys of the sentences that a checkpoint has learned from.
 
-    ``keys``: of the training sentences; all of them where ``whole``. ``cleared``: of the test
-    sentences that were taken out. ``seed``: the training's.
+    ``keys``, ``near``: of the training sentences; all of them where ``whole``. ``cleared``: of the
+    test sentences that were taken out. ``seed``: the training's.
     """
 
     keys: frozenset[int]
     cleared: frozenset[int]
     seed: int
     whole: bool = True
+    near: frozenset[int] = frozenset()
 
     def seen(self, examples: Sequence[Example]) -> str:
-        """``"clean"`` where training was cleared of these very examples; else how many share a
-        sentence with it.
+        """How many of the ``examples`` share a sentence with training, the same or nearly.
 
-        ``"3/150"`` is the whole truth, ``"≥3/150"`` comes from a sample.
+        ``"3/150"`` is all that there is, ``"≥3/150"`` comes from a sample. ``"clean"`` where
+        training was cleared of these very examples, and nothing of them is found in it.
         """
-        if all(self._is_cleared(one) for one in examples):
+        found = sum(self.found(one) for one in examples)
+        # a list of what was cleared is a promise; what is found among the keys is a fact
+        if not found and all(self._is_cleared(one) for one in examples):
             return "clean"
-        found = sum(self._shares_sentence(one) for one in examples)
         at_least = "" if self.whole else "≥"
         return f"{at_least}{found}/{len(examples)}"
+
+    def found(self, example: Example) -> bool:
+        """Whether training has read a sentence of an example, or one near to it."""
+        for text in _sentences(example):
+            if not self.keys.isdisjoint(_keys(text)):
+                return True
+            if self.near and not self.near.isdisjoint(near_keys(word_set(text))):
+                return True
+        return False
 
     def _is_cleared(self, example: Example) -> bool:
         """Whether all sentences of an example were taken out before training."""
         return all(sentence_key(text) in self.cleared for text in _sentences(example))
-
-    def _shares_sentence(self, example: Example) -> bool:
-        """Whether training has read a sentence of an example, by one of its keys."""
-        keys = chain.from_iterable(_keys(text) for text in _sentences(example))
-        return any(key in self.keys for key in keys)
 
 
 def _sentences(example: Example) -> tuple[str, ...]:
@@ -83,25 +95,46 @@ def write_sketch(
 
     Raises UserError where the folder cannot be written.
     """
-    smallest = set[int]()
-    is_whole = True
+    exact, near = _Smallest(size), _Smallest(size)
     for row in rows:
         for text in row:
-            smallest.update(_keys(text))
-        # twice the size, so that sorting is rare
-        if len(smallest) > 2 * size:
-            smallest = set(sorted(smallest)[:size])
-            is_whole = False
-    kept = sorted(smallest)[:size]
+            exact.add(_keys(text))
+            near.add(near_keys(word_set(text)))
     facts = {
         "format": _FORMAT,
-        "keys": _packed(kept),
-        "whole": is_whole and len(kept) == len(smallest),
+        "keys": _packed(exact.kept()),
+        "near": _packed(near.kept()),
+        "whole": exact.is_whole and near.is_whole,
         "cleared": _packed(sorted(cleared)),
         "seed": seed,
     }
     data = json.dumps(facts, indent=1).encode() + b"\n"
     write_atomically(folder / SKETCH_FILE, data)
+
+
+class _Smallest:
+    """The smallest of many keys, ``size`` at most; ``is_whole`` while none was left out."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._keys = set[int]()
+        self.is_whole = True
+
+    def add(self, keys: Iterable[int]) -> None:
+        self._keys.update(keys)
+        # twice the size, so that sorting is rare
+        if len(self._keys) > 2 * self._size:
+            self._cut()
+
+    def kept(self) -> list[int]:
+        """The keys in order."""
+        self._cut()
+        return sorted(self._keys)
+
+    def _cut(self) -> None:
+        if len(self._keys) > self._size:
+            self._keys = set(sorted(self._keys)[: self._size])
+            self.is_whole = False
 
 
 def read_sketch(folder: Path) -> Sketch | None:
@@ -113,18 +146,21 @@ def read_sketch(folder: Path) -> Sketch | None:
     if not path.is_file():
         return None
     try:
-        facts = json.loads(read_bytes(path))
-        if facts["format"] != _FORMAT:
+        with os_errors_as_user_errors(path, "read"):
+            facts = json.loads(read_whole(path, _LARGEST))
+        if facts["format"] not in (_FORMAT, _WITHOUT_NEAR):
             raise ValueError(facts["format"])
         keys = frozenset(_unpacked(facts["keys"]))
         cleared = frozenset(_unpacked(facts["cleared"]))
+        near = frozenset(_unpacked(facts.get("near", "")))
         return Sketch(
             keys,
             cleared,
             int(facts["seed"]),
             facts["whole"] is True,
+            near,
         )
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         found = f"{type(error).__name__}: {error}"
         mend = f"train again, or remove {SKETCH_FILE}: then nothing is known"
         raise UserError(

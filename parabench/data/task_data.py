@@ -7,6 +7,7 @@ notebook ``Multitask_Prompt_and_PTuning.ipynb``.
 
 from __future__ import annotations
 
+import io
 import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,10 +17,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from parabench.contracts import UserError
+from parabench.data.text_files import read_whole
 from parabench.store.files import write_atomically
 
 _Item = TypeVar("_Item")
 
+_LARGEST = 256 * 2**20
+"""Bytes of a file, which is held whole; SQuAD's has 42 million."""
 _TRAIN_SHARE = 0.8
 PHRASEBANK_SEED, SQUAD_SEED = 1234, 1234
 """The seeds of NeMo's scripts."""
@@ -221,7 +225,9 @@ def read_text(path: Path, encoding: str) -> str:
     """The text of a whole file. Raises UserError where it cannot be read."""
     try:
         # ISO-8859-1 decodes any bytes, so only UTF-8 can fail here.
-        return path.read_text(encoding=encoding)
+        data = read_whole(path, _LARGEST)
+        # as text files are read everywhere in Python: all line ends become line feeds
+        return io.TextIOWrapper(io.BytesIO(data), encoding).read()
     except OSError as error:
         raise UserError(
             f"read {path}",

@@ -150,6 +150,23 @@ def check_regular(path: str | Path) -> None:
     )
 
 
+def read_whole(path: Path, largest: int) -> bytes:
+    """All bytes of a small file.
+
+    ``largest``: bytes that it may have.
+
+    Raises UserError where it has more, or is a pipe or a device; OSError where it cannot be opened.
+    """
+    check_regular(path)
+    with path.open("rb") as file:
+        # files of the kernel have no size before they are read
+        data = file.read(largest + 1)
+    if len(data) > largest:
+        found = f"more than {largest:,} bytes, where a small file is needed"
+        raise UserError(f"read {path}", found, mend="give the path of another file")
+    return data
+
+
 def _member(
     archive: zipfile.ZipFile,
     name: str,

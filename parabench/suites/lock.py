@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from parabench.contracts import UserError
+from parabench.data.text_files import read_whole
 from parabench.models import packages
 from parabench.models.checkpoints import hub_name
 from parabench.models.pins import Pin
 from parabench.store.files import write_atomically
 
+_LARGEST = 16 * 2**20
+"""Bytes of a lock file."""
 LockFile = dict[str, Pin]
 """Models of hubs and packages as the suite writes them, and what they stand for."""
 
@@ -31,15 +34,23 @@ def lock_path(suite: Path) -> Path:
 def read_lock(path: Path) -> LockFile:
     """Read a lock file; empty where there is none. Raises UserError where it is not one."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_whole(path, _LARGEST).decode())
         lock = {}
         for name, entry in found.items():
             lock[name] = _pin(name, entry["commit"], entry["files"])
         return lock
     except FileNotFoundError:
         return {}
-    # whatever a file by hand may hold in the place of a name, a commit or the files
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    # RecursionError: brackets within brackets; the others: whatever a file by hand may hold in the
+    # place of a name, a commit or the files
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         reason = f"{type(error).__name__}: {error}"
         mend = "restore it, or write it again: parabench models lock --update"
         raise UserError(

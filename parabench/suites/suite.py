@@ -14,9 +14,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from parabench.contracts import Decoding, UserError
 from parabench.data.normalise import Normaliser
+from parabench.data.text_files import read_whole
 from parabench.registry import unknown_name
 from parabench.suites import lock
 
+_LARGEST = 2**20
+"""Bytes of a suite's file."""
 OptionValue = str | int | float | bool
 
 
@@ -168,7 +171,7 @@ def find_lock(name: str) -> Path:
 def _read(path: Path) -> dict[str, Any]:
     asked = f"read the suite {path}"
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(read_whole(path, _LARGEST).decode())
         folder = path.resolve().parent
         return {key: _resolve(value, folder) for key, value in raw.items()}
     except OSError as error:

@@ -108,13 +108,17 @@ def test_near_sentences_are_those_of_the_full_comparison() -> None:
     near = Counter()
     for text in texts[60:]:
         one = set(lower_words(text))
-        brute = any(
-            len(one & set(lower_words(other))) / len(one | set(lower_words(other))) >= 0.8
-            for other in texts[:60]
-        )
+        brute = any(_is_near(one, set(lower_words(other))) for other in texts[:60])
         assert index.holds(text) == brute, text
         near[brute] += 1
     assert min(near[True], near[False]) > 5
+
+
+def _is_near(one: set[str], two: set[str]) -> bool:
+    """By the definition alone: word sets alike by 80 %, or one word of four or more changed."""
+    if len(one & two) / len(one | two) >= 0.8:
+        return True
+    return max(len(one), len(two)) >= 4 and len(one - two) <= 1 and len(two - one) <= 1
 
 
 def test_a_mix_has_its_shares_and_loses_no_row(tmp_path: Path) -> None:
