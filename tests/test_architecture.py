@@ -92,7 +92,7 @@ LAYERS: tuple[dict[str, str], ...] = (
             "assistant_data catalogue components connections corpora corpus_tables examples "
             "fetching filters headers leakage lines near_keys normalise parquet parquet_pages "
             "perturbations prediction_rows predictions quoting sketches skipped specs spill task_data test_sets "
-            "text_files training_set user_tables"
+            "text_files training_set user_tables zstandard_reader"
         ),
     },
     {

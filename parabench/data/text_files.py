@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
+import os
 import stat
 import struct
 import zipfile
@@ -16,9 +17,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, NamedTuple, cast
 
 from parabench.contracts import UserError
+from parabench.data.zstandard_reader import ZstandardReader
 
 LONGEST_LINE = 64 * 1024
 """Bytes of a line; a longer one is no sentence."""
@@ -26,10 +28,7 @@ BOMB = 64 * 2**20, 200
 """A file that unpacks to more than so many bytes, and so many times what was read of it, is refused
 as a compression bomb.
 """
-_PACKED_CHUNK = 256
-"""Packed bytes handed to zstandard at once: a block of 4 bytes unpacks to 128 KiB at most, so that
-these unpack to 8 MiB at most.
-"""
+_CHUNK = 1 << 20
 _TEXT_SUFFIXES = (".tsv", ".txt", ".csv", ".jsonl", ".json")
 
 
@@ -70,45 +69,6 @@ def opened(path: str) -> Iterator[_Unpacked]:
             raise _unreadable(path, error) from None
 
 
-class _Zstandard(io.RawIOBase):
-    """Zstandard frames one after the other.
-
-    The reader of the zstandard package takes a file that was cut off for a whole one; this one
-    raises EOFError.
-    """
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._frame: Any = None
-        self._packed = b""  # read, and not yet unpacked
-        self._ready = memoryview(b"")  # unpacked, and not yet handed out
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._ready:
-            packed = self._packed or self._file.read(_PACKED_CHUNK)
-            if not packed:
-                if self._frame:
-                    raise EOFError("it ends in the middle")
-                return 0
-            self._ready = self._next(packed)
-        count = min(len(buffer), len(self._ready))
-        buffer[:count] = self._ready[:count]
-        self._ready = self._ready[count:]
-        return count
-
-    def _next(self, packed: bytes) -> memoryview:
-        import zstandard
-
-        frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
-        unpacked = frame.decompress(packed)
-        # behind the end of a frame another one may begin
-        self._frame, self._packed = (None, frame.unused_data) if frame.eof else (frame, b"")
-        return memoryview(unpacked)
-
-
 def _unpacked(stack: ExitStack, path: str) -> _Unpacked:
     name, _, member = path.partition("!")
     check_regular(name)
@@ -123,7 +83,7 @@ def _unpacked(stack: ExitStack, path: str) -> _Unpacked:
         gunzipped = gzip.GzipFile(fileobj=file)
         return _Unpacked(stack.enter_context(cast(IO[bytes], gunzipped)), file.tell)
     if name.endswith(".zst"):
-        return _Unpacked(io.BufferedReader(_Zstandard(file)), file.tell)
+        return _Unpacked(io.BufferedReader(ZstandardReader(file)), file.tell)
     return _Unpacked(file, file.tell)
 
 
@@ -191,10 +151,14 @@ def _member(
     )
 
 
+class _DamageError(UserError):
+    """Why a file cannot be opened or unpacked."""
+
+
 def _unreadable(path: str, error: BaseException) -> UserError:
     # an EOFError of some readers has no text at all
     found = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return UserError(
+    return _DamageError(
         f"read {path}",
         found,
         mend="give the path of a whole, readable file",
@@ -209,25 +173,63 @@ def raw_lines(path: str, longest: int = LONGEST_LINE) -> Iterator[bytes]:
 
     Raises UserError where the file cannot be read or is a compression bomb.
     """
+    _check_bomb(path)
     with opened(path) as file:
-        floor, times = BOMB
         unpacked = 0
         is_start = True  # of a line; else it is the rest of one that is too long
         while raw := file.stream.readline(longest + 1):
             unpacked += len(raw)
-            # what was read so far decides, so that a bomb is refused long before its end
-            limit = max(floor, times * file.packed_bytes())
-            if unpacked > limit:
-                found = f"it unpacks to more than {limit // 2**20} MiB, over {times} times its size"
-                raise UserError(
-                    f"read {path}",
-                    found,
-                    mend="unpack it yourself if you trust it",
-                )
+            _check_size(path, unpacked, file)
             if is_start:
                 yield raw
             # without a line feed and yet not cut, it is the last line
             is_start = raw.endswith(b"\n") or len(raw) <= longest
+
+
+def _check_size(path: str, unpacked: int, file: _Unpacked) -> None:
+    """Raise UserError where a file unpacks to far more than was read of it.
+
+    What was read so far decides, so that a bomb is refused long before its end.
+    """
+    floor, times = BOMB
+    limit = max(floor, times * file.packed_bytes())
+    if unpacked > limit:
+        found = f"it unpacks to more than {limit // 2**20} MiB, over {times} times its size"
+        raise UserError(
+            f"read {path}",
+            found,
+            mend="unpack it yourself if you trust it",
+        )
+
+
+def _check_bomb(path: str) -> None:
+    """Unpack a packed file once without a look at its lines; raise UserError for a bomb.
+
+    Rows cost a hundred times as much as unpacking them: a bomb of short lines would be refused
+    only after minutes. A file is unpacked again only where it has changed.
+    """
+    name = path.partition("!")[0]
+    if not name.endswith((".gz", ".zst", ".zip")):
+        return
+    try:
+        status = os.stat(name)
+    except OSError:
+        return  # opening it says why
+    if (path, status.st_size, status.st_mtime_ns, BOMB) in _NO_BOMBS:
+        return
+    try:
+        with opened(path) as file:
+            unpacked = 0
+            while block := file.stream.read(_CHUNK):
+                unpacked += len(block)
+                _check_size(path, unpacked, file)
+    except _DamageError:
+        return  # rows before the damage are read, and then it is told
+    _NO_BOMBS.add((path, status.st_size, status.st_mtime_ns, BOMB))
+
+
+_NO_BOMBS = set[tuple[str, int, int, tuple[int, int]]]()
+"""Files that were unpacked to their end, as they were then."""
 
 
 def unpacked_suffix(path: str | Path) -> str:
