@@ -72,9 +72,9 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {
         "prompts": (
-            "adapters answering chat chat_tokens convert encoders facts files importers initialisers "
-            "lora lora_config nemo peft_format records rendering snapshots soft table table_files "
-            "task_file task_scores templates trained validation"
+            "adapters answering chat chat_tokens convert encoders facts files importers "
+            "initialisers lora lora_config nemo peft_format records rendering snapshots soft "
+            "table table_files task_file task_scores templates trained validation"
         ),
         "suites": "lock suite",
         "scorers": (
@@ -91,8 +91,8 @@ LAYERS: tuple[dict[str, str], ...] = (
         "data": (
             "assistant_data catalogue components connections corpora corpus_tables examples "
             "fetching filters headers leakage lines near_keys normalise parquet parquet_pages "
-            "perturbations prediction_rows predictions quoting sketches skipped specs spill task_data test_sets "
-            "text_files training_set user_tables zstandard_reader"
+            "perturbations prediction_rows predictions quoting sketches skipped "
+            "specs spill task_data test_sets text_files training_set user_tables zstandard_reader"
         ),
     },
     {
