@@ -66,8 +66,8 @@ LAYERS: tuple[dict[str, str], ...] = (
             "rules run_reader sample_browser terminal trainings truncation verdict"
         ),
         "baselines": (
-            "attack_words attackers causal chats controls endpoint endpoint_options exchange fewshot "
-            "options pacing replies samples sentinels seq2seq server_errors tasks vllm"
+            "attack_words attackers causal chats controls endpoint endpoint_options exchange "
+            "fewshot options pacing replies samples sentinels seq2seq server_errors tasks vllm"
         ),
     },
     {
