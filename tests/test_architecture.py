@@ -48,7 +48,7 @@ LAYERS: tuple[dict[str, str], ...] = (
             "batch_invariance estimates identity measuring plan prediction_files processes "
             "provenance runner scorer_names stages"
         ),
-        "metaeval": "agreement correlation judgments probes rating rating_sheets table",
+        "metaeval": "agreement correlation judgments probes rating rating_sheets soft_pairs table",
         "explore": "demo mappage nearest promptmap",
         "mini": "document_phrases documents grammar language lexicon meanings recipe "
         "speech task_sources tokenizer training_texts",
@@ -61,9 +61,10 @@ LAYERS: tuple[dict[str, str], ...] = (
             "task_rows task_training tasks tracking trials validation"
         ),
         "report": (
-            "assemble board card cells comparable compare comparisons exports faults index latex "
-            "leaderboard notes output_columns page pagedata pagefigures picks published results "
-            "rules run_reader sample_browser terminal trainings truncation verdict"
+            "assemble board card cautions cells comparable compare comparisons exports faults "
+            "index latex leader_tests leaderboard notes output_columns page pagedata pagefigures "
+            "picks published results rules run_reader sample_browser terminal trainings "
+            "truncation verdict"
         ),
         "baselines": (
             "attack_words attackers causal chats controls endpoint endpoint_options exchange "
@@ -105,7 +106,7 @@ LAYERS: tuple[dict[str, str], ...] = (
             "arrays clusters folding leave_one_out resampling seeds significance streaming "
             "undefined validity"
         ),
-        "render": "diff escape figures labels progress svg templating",
+        "render": "diff escape figures labels pdf progress svg templating",
         "registry": "",
         "torchrun": "",
     },

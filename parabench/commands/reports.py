@@ -20,6 +20,7 @@ from parabench.contracts import UserError
 if TYPE_CHECKING:
     from parabench.report.board import Leaderboard
     from parabench.report.index import RunSummary
+    from parabench.report.pagedata import PageData
     from parabench.report.results import RunResults
 
 _WIDTH = 160
@@ -30,7 +31,7 @@ _LM_EVAL = "results_parabench.json"
 each time.
 """
 
-_REPORT_FORMATS = ("latex", "markdown", "csv", "lm-eval", "parquet")
+_REPORT_FORMATS = ("latex", "markdown", "csv", "pdf", "lm-eval", "parquet")
 _TABLE_FILES = {"latex": "table.tex", "markdown": "table.md", "csv": "table.csv"}
 """Formats of which columns and rows can be chosen; ``leaderboard.*`` always hold all of them."""
 
@@ -44,7 +45,7 @@ def report_command(
     formats: Annotated[
         str | None,
         typer.Option(
-            "--format", metavar="latex,markdown,csv,lm-eval,parquet", help="Further formats."
+            "--format", metavar="latex,markdown,csv,pdf,lm-eval,parquet", help="Further formats."
         ),
     ] = None,
     columns: Annotated[
@@ -103,11 +104,31 @@ def export_report(run: Path, form: str) -> Path:
             assemble.page_data(results, board, compared), run / "samples.parquet", statistics
         )
         return run / "samples.parquet"
+    if form == "pdf":
+        return _write_figures(assemble.page_data(results, board, compared), run / "figures")
     for row in board.rows:
         path = run / "lm-eval" / slug(row.system) / _LM_EVAL
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, exports.to_lm_eval(board, row.system).encode())
     return run / "lm-eval"
+
+
+def _write_figures(data: PageData, folder: Path) -> Path:
+    """Write the figures of the page as PDF files; returns their folder."""
+    from parabench.render.figures import plane_figure
+    from parabench.render.pdf import pdf_file
+    from parabench.report.pagefigures import distribution_figures, find_plane
+    from parabench.store.files import write_atomically
+    from parabench.store.records import slug
+
+    folder.mkdir(exist_ok=True)
+    for column, figure in distribution_figures(data):
+        write_atomically(folder / f"spread-{slug(column.name)}.pdf", pdf_file(figure))
+    if plane := find_plane(data):
+        # 5.5 inches are the text width of most papers of one column.
+        figure = plane_figure(plane.points, plane.change, plane.quality, 5.5)
+        write_atomically(folder / "plane.pdf", pdf_file(figure))
+    return folder
 
 
 def _write_table(

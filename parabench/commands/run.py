@@ -201,22 +201,30 @@ def _api_key() -> str:
     return os.environ.get("PARABENCH_API_KEY", "")
 
 
+def _stages(plan: RunPlan) -> list[list[str]]:
+    """The kinds of work of a plan in their order: each system, then each scorer of all systems."""
+    stages = [[system] for system in plan.systems]
+    for scorer in plan.scorers:
+        stages.append([f"{scorer} of {system}" for system in plan.systems])
+    return stages
+
+
 def execute_plan(plan: RunPlan, process: ProcessRank | None = None) -> Leaderboard:
-    """Run a plan with a progress bar on stderr, then print the table on stdout.
+    """Run a plan with a line of progress on stderr, then print the table on stdout.
 
     ``process``: which one this is, where several share the work.
     """
     from parabench.models import downloads
     from parabench.pipeline import plan as planning
     from parabench.pipeline import runner
-    from parabench.render.progress import progress_bars
+    from parabench.render.progress import overall_progress
     from parabench.torchrun import SINGLE_PROCESS
 
     planning.check_plan(plan)
     for name, folder in planning.own_trainings(plan).items():
         print_message(f"note: {name} is the training in {folder}, not what the suite has")
     downloads.fetch_models([*plan.systems.values(), *plan.scorers.values()], print_message)
-    with signals.resume_hint(), progress_bars() as advance:
+    with signals.resume_hint(), overall_progress(_stages(plan)) as advance:
         board = runner.run_plan(
             plan,
             advance,

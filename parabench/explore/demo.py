@@ -10,8 +10,8 @@ write is text, never markup.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
@@ -36,14 +36,23 @@ TRY = "The old farmer sold the horse in April."
 class Demo:
     """What the page offers.
 
-    ``answer`` is given a system and a sentence; ``near`` a system, and gives nothing for one
-    without a soft prompt.
+    Attributes:
+        systems: by name, in order.
+        answer: paraphrases: given a system and a sentence.
+        scorers: measure what needs no reference.
+        near: given a system, what its soft prompt is near to; nothing for one without.
+        origins: by system, the models and the prompt that it is made of.
+        example: a sentence that is offered to begin with.
+        note: what is to be known of the models before they are judged; empty where nothing is.
     """
 
     systems: Sequence[str]
     answer: Callable[[str, str], str]
     scorers: Sequence[Scorer]
     near: Callable[[str], Sequence[PromptPosition]]
+    origins: Mapping[str, str] = field(default_factory=dict)
+    example: str = TRY
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,22 +71,45 @@ class Answer:
     near: Sequence[PromptPosition] = ()
 
 
-def answers(demo: Demo, text: str, systems: Sequence[str]) -> list[Answer]:
+def answers(
+    demo: Demo,
+    text: str,
+    systems: Sequence[str],
+) -> list[Answer]:
     """Every chosen system's answer; one that cannot answer says why, beside the others."""
     return [_answer(demo, text, name) for name in systems]
 
 
-def _answer(demo: Demo, text: str, system: str) -> Answer:
+def _answer(
+    demo: Demo,
+    text: str,
+    system: str,
+) -> Answer:
     try:
         made, near = demo.answer(system, text), demo.near(system)
     except UserError as error:
+        # The other systems answer all the same.
         return Answer(system, error=f"cannot {error}")
+    # Compared as they are shown, so that an invisible character is a difference.
     different = word_diff(visible(text), visible(made))
-    return Answer(system, made, "", different, _scores(demo, text, made), is_copy(text, made), near)
+    return Answer(
+        system,
+        made,
+        "",
+        different,
+        _scores(demo, text, made),
+        is_copy(text, made),
+        near,
+    )
 
 
-def _scores(demo: Demo, source: str, text: str) -> Sequence[tuple[Column, float]]:
+def _scores(
+    demo: Demo,
+    source: str,
+    text: str,
+) -> Sequence[tuple[Column, float]]:
     """Every column that needs no reference, on this one sentence; undefined ones are left out."""
+    # One example without references, for columns that read none.
     examples = [Example("", source, ())]
     found: list[tuple[Column, float]] = []
     for scorer in demo.scorers:
@@ -90,7 +122,11 @@ def _scores(demo: Demo, source: str, text: str) -> Sequence[tuple[Column, float]
 
 
 def demo_page(
-    demo: Demo, text: str, chosen: Sequence[str], found: Sequence[Answer], problem: str = ""
+    demo: Demo,
+    text: str,
+    chosen: Sequence[str],
+    found: Sequence[Answer],
+    problem: str = "",
 ) -> tuple[str, str]:
     """The page, and the content-security policy that it is to be sent with.
 
@@ -111,7 +147,12 @@ def demo_page(
         "base-uri 'none'",
         "frame-ancestors 'none'",
     ]
-    page = load_template("parabench.explore", "demo.html.j2", visible=visible, near=near_text)
+    page = load_template(
+        "parabench.explore",
+        "demo.html.j2",
+        visible=visible,
+        near=near_text,
+    )
     html = page.render(
         demo=demo,
         text=text,
@@ -119,7 +160,6 @@ def demo_page(
         found=found,
         problem=problem,
         longest=MAX_CHARACTERS,
-        example=TRY,
         style=Markup(style),
     )
     return html, "; ".join(policy)
@@ -142,11 +182,24 @@ def demo_server(demo: Demo, port: int) -> ThreadingHTTPServer:
                 return
             text, chosen = _asked(self.path, demo)
             problem = f"at most {MAX_CHARACTERS} characters" if len(text) > MAX_CHARACTERS else ""
+            # One question at a time: models are not made to answer from several threads.
             with turn:
                 found = answers(demo, text, chosen) if text and not problem else []
-            self._send(*demo_page(demo, text[:MAX_CHARACTERS], chosen, found, problem))
+            self._send(
+                *demo_page(
+                    demo,
+                    text[:MAX_CHARACTERS],
+                    chosen,
+                    found,
+                    problem,
+                )
+            )
 
-        def _send(self, html: str, policy: str) -> None:
+        def _send(
+            self,
+            html: str,
+            policy: str,
+        ) -> None:
             body = html.encode("utf-8", "replace")
             self.send_response(HTTPStatus.OK)
             for name, value in (
@@ -184,6 +237,7 @@ def _refusal(request: BaseHTTPRequestHandler, port: int) -> HTTPStatus | None:
 
     Another host name than ours means DNS rebinding; another site's page may not ask at all.
     """
+    # Two Host headers are a way to be taken for another server by one of two readers.
     hosts = request.headers.get_all("Host", [])
     if len(hosts) != 1 or hosts[0] not in (f"{ADDRESS}:{port}", f"localhost:{port}"):
         return HTTPStatus.MISDIRECTED_REQUEST
@@ -198,6 +252,7 @@ def _asked(path: str, demo: Demo) -> tuple[str, list[str]]:
         fields = parse_qs(urlsplit(path).query, max_num_fields=100)
     except ValueError:
         fields = {}
+    # Line breaks and runs of blanks are no part of a sentence.
     text = " ".join(fields.get("text", [""])[0].split())
     return text, [
         name for name in demo.systems if name in fields.get("system", [] if text else demo.systems)

@@ -34,27 +34,23 @@ LANDMARKS = 18
 
 def map_to_html(found: PromptMap) -> str:
     """The map as one HTML document; the same data gives the same bytes."""
-    style, script = (
-        template_text("parabench.render", "page.css", "map.css"),
-        template_text("parabench.explore", "map.js"),
+    style = template_text("parabench.render", "page.css", "map.css")
+    script = template_text("parabench.explore", "map.js")
+    allowed = [f"style-src {csp_hash(style)}", f"script-src {csp_hash(script)}"]
+    page = load_template(
+        "parabench.explore",
+        "map.html.j2",
+        visible=visible,
+        near=near_text,
     )
-    return load_template(
-        "parabench.explore", "map.html.j2", visible=visible, near=near_text
-    ).render(
+    return page.render(
         found=found,
         colors=len(series_colors()),
         moves=any(len(one.steps) > 1 for one in found.prompts),
         data=Markup(script_json(_data(found))),
         style=Markup(style),
         script=Markup(script),
-        policy="; ".join(
-            [
-                "default-src 'none'",
-                f"style-src {csp_hash(style)}",
-                f"script-src {csp_hash(script)}",
-                *CSP_CLOSED,
-            ]
-        ),
+        policy="; ".join(["default-src 'none'", *allowed, *CSP_CLOSED]),
     )
 
 
@@ -70,20 +66,26 @@ def _data(found: PromptMap) -> dict[str, Any]:
         "tokens": [visible(readable_token(token)) for token in found.tokens],
         "anchors": _numbers(found.anchors),
         "landmarks": farthest_points(found.anchors, LANDMARKS),
-        "prompts": [
-            {
-                "name": visible(one.name),
-                "steps": one.steps,
-                "path": [_numbers(stage) for stage in one.path],
-                "about": [_about(position) for position in one.positions],
-            }
-            for one in found.prompts
-        ],
+        "prompts": [_prompt_data(one) for one in found.prompts],
+    }
+
+
+def _prompt_data(one: MappedPrompt) -> dict[str, Any]:
+    """What the page's script draws of one prompt: its path stage by stage, and its labels."""
+    return {
+        "name": visible(one.name),
+        "steps": one.steps,
+        "path": [_numbers(stage) for stage in one.path],
+        "about": [_about(position) for position in one.positions],
     }
 
 
 def _numbers(places: Float[np.ndarray, "N 2"]) -> list[list[float]]:
-    return [[round(float(number), 4) for number in axis] for axis in places.T]
+    """All x, then all y; the fifth decimal is far below a pixel."""
+    axes = []
+    for axis in places.T:
+        axes.append([round(float(number), 4) for number in axis])
+    return axes
 
 
 def _about(position: PromptPosition) -> str:
@@ -99,12 +101,24 @@ def map_to_png(found: PromptMap, width: float = 9.0) -> bytes:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context({"text.parse_math": False, "font.size": 8.5, "axes.edgecolor": "#a9a59b"}):
+    # A picture has no light and dark: it takes the page's light colours as they are.
+    with mpl.rc_context(
+        {
+            "text.parse_math": False,
+            "font.size": 8.5,
+            "axes.edgecolor": "#a9a59b",
+        }
+    ):
         figure = Figure(figsize=(width, 0.72 * width), layout="constrained", facecolor="#fdfcf9")
         axes = figure.add_subplot(facecolor="#fdfcf9")
         axes.set_aspect("equal", adjustable="datalim")
         axes.plot(
-            *found.anchors.T, ".", color="#b9b4a8", markersize=2.2, markeredgewidth=0, zorder=1
+            *found.anchors.T,
+            ".",
+            color="#b9b4a8",
+            markersize=2.2,
+            markeredgewidth=0,
+            zorder=1,
         )
         _landmarks(axes, found)
         for place, one in enumerate(found.prompts):
@@ -118,13 +132,29 @@ def map_to_png(found: PromptMap, width: float = 9.0) -> bytes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(loc="best", frameon=False)
         stream = io.BytesIO()
-        figure.savefig(stream, format="png", dpi=160, metadata={"Software": None})
+        figure.savefig(
+            stream,
+            format="png",
+            dpi=160,
+            metadata={"Software": None},
+        )
     return stream.getvalue()
 
 
-def _draw(axes: Axes, one: MappedPrompt, color: str) -> None:
+def _draw(
+    axes: Axes,
+    one: MappedPrompt,
+    color: str,
+) -> None:
+    # path is [stages, rows, 2]: transposed, each row of the prompt has its way through the stages.
     for way in one.path.transpose(1, 0, 2):
-        axes.plot(*way.T, color=color, lw=0.6, alpha=0.3, zorder=2)
+        axes.plot(
+            *way.T,
+            color=color,
+            lw=0.6,
+            alpha=0.3,
+            zorder=2,
+        )
     label = f"{visible(one.name)}: {len(one.positions)} virtual tokens"
     axes.plot(
         *one.path[-1].T,
@@ -151,7 +181,13 @@ def _landmarks(axes: Axes, found: PromptMap) -> None:
             va="bottom",
             zorder=3,
         )
-        axes.plot(*found.anchors[place], ".", color="#69645b", markersize=4, zorder=3)
+        axes.plot(
+            *found.anchors[place],
+            ".",
+            color="#69645b",
+            markersize=4,
+            zorder=3,
+        )
 
 
 def farthest_points(places: Float[np.ndarray, "N 2"], count: int) -> list[int]:
@@ -160,12 +196,17 @@ def farthest_points(places: Float[np.ndarray, "N 2"], count: int) -> list[int]:
     Returns their indices: the most central one first, then each as far as can be from those before.
     """
     center = np.median(places, axis=0)
-    chosen = [int(np.linalg.norm(places - center, axis=1).argmin())]
+    from_center = np.linalg.norm(places - center, axis=1)
+    newest = int(from_center.argmin())
+    chosen = [newest]
     # Of every place, the distance to the nearest one chosen so far.
-    gaps = np.linalg.norm(places - places[chosen[0]], axis=1)
+    gaps = np.linalg.norm(places - places[newest], axis=1)
     while len(chosen) < min(count, len(places)):
-        chosen.append(int(gaps.argmax()))
-        gaps = np.minimum(gaps, np.linalg.norm(places - places[chosen[-1]], axis=1))
+        newest = int(gaps.argmax())
+        chosen.append(newest)
+        # A place comes nearer to what is chosen by the newest one alone.
+        from_newest = np.linalg.norm(places - places[newest], axis=1)
+        gaps = np.minimum(gaps, from_newest)
     return chosen
 
 
@@ -178,23 +219,17 @@ def map_to_csv(found: PromptMap) -> str:
 
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
+    # Every position has as many neighbours, but for a vocabulary that is smaller.
     count = max(len(position.cosine) for one in found.prompts for position in one.positions)
-    heads = [f"{what} {n}" for n in range(1, count + 1) for what in ("token", "cosine")]
-    writer.writerow(["prompt", "position", "norm", "relative norm", *heads])
+    header = ["prompt", "position", "norm", "relative norm"]
+    for number in range(1, count + 1):
+        header += [f"token {number}", f"cosine {number}"]
+    writer.writerow(header)
     for one in found.prompts:
         for row in one.positions:
-            pairs = [
-                cell
-                for near in row.cosine
-                for cell in (csv_text(readable_token(near.token)), f"{near.value:.4f}")
-            ]
-            writer.writerow(
-                [
-                    csv_text(one.name),
-                    row.position,
-                    f"{row.norm:.4f}",
-                    f"{row.relative_norm:.4f}",
-                    *pairs,
-                ]
-            )
+            norms = [f"{row.norm:.4f}", f"{row.relative_norm:.4f}"]
+            cells = [csv_text(one.name), str(row.position), *norms]
+            for near in row.cosine:
+                cells += [csv_text(readable_token(near.token)), f"{near.value:.4f}"]
+            writer.writerow(cells)
     return file.getvalue()

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from parabench.contracts import Runtime, System, UserError, adapter_folder, model_names
+from parabench.contracts import BuildContext, System, UserError, adapter_folder, model_names
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 from parabench.prompts.adapters import Adapter, load_adapter
@@ -55,11 +55,21 @@ class PromptPosition(NamedTuple):
     euclidean: tuple[Neighbour, ...]
 
 
-def nearest_of_system(system: System, nearest: int = 5) -> list[PromptPosition]:
-    """The ``nearest`` vocabulary tokens to every row of a system's soft prompt.
+def nearest_of_system(
+    system: System,
+    nearest: int = 5,
+    setting: BuildContext | None = None,
+) -> list[PromptPosition]:
+    """The vocabulary tokens nearest to every row of a system's soft prompt.
 
-    Loads the base model. Raises UserError where the system has no soft prompt, or where it was
-    made for another base.
+    Args:
+        system: with a soft prompt.
+        nearest: how many tokens of each kind.
+        setting: that the system was built in, whose cache may hold its base model; the model is
+            loaded anew where it is None.
+
+    Raises:
+        UserError: where the system has no soft prompt, or one that was made for another base.
     """
     folder = adapter_folder(system)
     if folder is None:
@@ -70,8 +80,11 @@ def nearest_of_system(system: System, nearest: int = 5) -> list[PromptPosition]:
         )
     base = locate(model_names(system)[0])
     adapter = load_adapter(folder, base)
-    model, tokenizer = load_causal(base, Runtime())
-    return nearest_tokens(adapter, vocabulary_rows(model), tokenizer, nearest)
+    setting = setting or BuildContext()
+    model, tokenizer = setting.models.get(load_causal, base, setting.runtime)
+    # Cosines are computed in single precision, whatever the model computes in.
+    vocabulary = vocabulary_rows(model)
+    return nearest_tokens(adapter, vocabulary, tokenizer, nearest)
 
 
 def nearest_tokens(
@@ -88,25 +101,29 @@ def nearest_tokens(
         tokenizer: that names the tokens.
         nearest: how many of each.
     """
-    prompt, vocabulary = adapter.prompt, vocabulary.float().cpu()
+    prompt = adapter.prompt
+    vocabulary = vocabulary.float().cpu()
     norms = prompt.norm(dim=1).tolist()
-    mean = vocabulary.norm(dim=1).mean().item()
-    all_cosines = normalize(prompt) @ normalize(vocabulary).T  # [P, V]
+    mean_norm = vocabulary.norm(dim=1).mean().item()
+    # Of unit vectors the dot product is the cosine: [P, H] times [H, V] is [P, V].
+    all_cosines = normalize(prompt) @ normalize(vocabulary).T
     cosines, similar = all_cosines.topk(nearest)
     distances, close = _closest(prompt, vocabulary, nearest)
-    distances_from_init, duplicates = _distances_from_init(adapter), _near_duplicates(prompt)
-    return [
-        PromptPosition(
-            index,
-            norms[index],
-            norms[index] / mean,
-            distances_from_init[index],
-            duplicates[index],
-            _named(tokenizer, similar[index], cosines[index]),
-            _named(tokenizer, close[index], distances[index]),
+    distances_from_init = _distances_from_init(adapter)
+    duplicates = _near_duplicates(prompt)
+    positions = []
+    for index in range(len(prompt)):
+        position = PromptPosition(
+            position=index,
+            norm=norms[index],
+            relative_norm=norms[index] / mean_norm,
+            distance_from_init=distances_from_init[index],
+            near_duplicate=duplicates[index],
+            cosine=_named(tokenizer, similar[index], cosines[index]),
+            euclidean=_named(tokenizer, close[index], distances[index]),
         )
-        for index in range(len(prompt))
-    ]
+        positions.append(position)
+    return positions
 
 
 def describe_adapter(adapter: Adapter) -> list[tuple[str, str]]:
@@ -138,7 +155,9 @@ def describe_adapter(adapter: Adapter) -> list[tuple[str, str]]:
 
 
 def _closest(
-    prompt: Float[Tensor, "P H"], vocabulary: Float[Tensor, "V H"], nearest: int
+    prompt: Float[Tensor, "P H"],
+    vocabulary: Float[Tensor, "V H"],
+    nearest: int,
 ) -> tuple[Float[Tensor, "P N"], Int[Tensor, "P N"]]:
     """The nearest tokens by Euclidean distance, and their distances.
 
@@ -152,6 +171,7 @@ def _closest(
 
 
 def _distances_from_init(adapter: Adapter) -> list[float | None]:
+    # Imported prompts have no initial rows, and those of another length are of another training.
     initial = adapter.state.get("initial")
     if initial is None or initial.shape != adapter.prompt.shape:
         return [None] * len(adapter.prompt)
@@ -163,13 +183,16 @@ def _near_duplicates(prompt: Float[Tensor, "P H"]) -> list[int | None]:
         return [None] * len(prompt)
     # A row is the most similar to itself: -1 on the diagonal takes it out of the search.
     cosines = (normalize(prompt) @ normalize(prompt).T).fill_diagonal_(-1)
+    # Of each row the most similar other one, and how similar it is.
     values, indices = cosines.max(dim=1)
     pairs = zip(values.tolist(), indices.tolist(), strict=True)
     return [int(index) if value >= _NEAR_DUPLICATE_COSINE else None for value, index in pairs]
 
 
 def _named(
-    tokenizer: PreTrainedTokenizerBase, ids: Tensor, values: Tensor
+    tokenizer: PreTrainedTokenizerBase,
+    ids: Tensor,
+    values: Tensor,
 ) -> tuple[Neighbour, ...]:
     tokens = tokenizer.convert_ids_to_tokens(ids.tolist())
     return tuple(

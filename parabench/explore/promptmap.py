@@ -106,7 +106,13 @@ def load_or_fit_plane(
         plane = fit_plane(vocabulary)
         write_atomically(
             path,
-            safetensors.save({"center": plane.center, "axes": plane.axes, "shares": plane.shares}),
+            safetensors.save(
+                {
+                    "center": plane.center,
+                    "axes": plane.axes,
+                    "shares": plane.shares,
+                }
+            ),
         )
     return plane, digest
 
@@ -130,6 +136,7 @@ def _kept(path: Path, width: int) -> VocabularyPlane | None:
 
 def _units(rows: Float[np.ndarray, "N H"]) -> Float[np.ndarray, "N H"]:
     exact = np.asarray(rows, dtype=np.float64)
+    # A row of zeros has no direction: divided by 1 it stays where it is.
     norms = np.linalg.norm(exact, axis=1, keepdims=True)
     return exact / np.where(norms > 0, norms, 1)
 
@@ -150,6 +157,7 @@ def place_prompt(
 ) -> MappedPrompt:
     """An adapter on the map, with the way it went as far as its ``folder`` has kept it."""
     way = prompt_stages(adapter, folder)
+    # Every stage has as many rows, or it would be of another training and left out.
     path = np.stack([plane.place(rows.numpy()) for _, rows in way])
     return MappedPrompt(
         name,

@@ -21,17 +21,14 @@ from parabench.metaeval.correlation import (
     pearson,
     ratio_with_interval,
     swap_test,
-    with_interval,
 )
 from parabench.metaeval.judgments import Judgment, Preference, RatedText
+from parabench.metaeval.soft_pairs import soft_pairwise_accuracy
 from parabench.stats.arrays import per_example
 from parabench.stats.significance import paired_test
 
 SOFT_RESAMPLES = 200
 """Of soft pairwise accuracy, each of which is a randomisation test of every pair of systems."""
-_MIN_SHARED_SOURCES = 10
-"""Two systems are compared on at least so many sources that both answered."""
-_TIE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,10 @@ class ColumnAgreement:
 
 
 def scorer_agreement(
-    scorer: Scorer, items: Sequence[Judgment], seed: int, resamples: int = 1000
+    scorer: Scorer,
+    items: Sequence[Judgment],
+    seed: int,
+    resamples: int = 1000,
 ) -> list[ColumnAgreement]:
     """The agreement of every column of a scorer; a column is negated where lower is better.
 
@@ -65,10 +65,18 @@ def scorer_agreement(
         UserError: where ratings and preferences are mixed.
     """
     values = judgment_values(scorer, items)
-    return [
-        column_agreement(column.name, row, items, seed, resamples)
-        for column, row in zip(scorer.columns, values.T, strict=True)
-    ]
+    found = []
+    # values is [N, C]: transposed, it gives the values of one column at a time.
+    for column, row in zip(scorer.columns, values.T, strict=True):
+        one = column_agreement(
+            column.name,
+            row,
+            items,
+            seed,
+            resamples,
+        )
+        found.append(one)
+    return found
 
 
 def judgment_values(scorer: Scorer, items: Sequence[Judgment]) -> Float[np.ndarray, "N C"]:
@@ -88,26 +96,38 @@ def judgment_values(scorer: Scorer, items: Sequence[Judgment]) -> Float[np.ndarr
             "ratings and preferences in one file",
             mend="make it two files",
         )
-    signs = np.array([-1.0 if column.better == "down" else 1.0 for column in scorer.columns])
+    # Negated where lower is better, so that more is better in every column.
+    signs = np.array([-1.0 if column.better == "down" else 1.0 for column in scorer.columns])  # [C]
     examples = [item.example for item in items]
     if rated:
-        return signs * _values(scorer, examples, [item.text for item in rated])
-    chosen = signs * _values(scorer, examples, [item.chosen for item in preferred])
-    rejected = signs * _values(scorer, examples, [item.rejected for item in preferred])
-    wins = (chosen > rejected) + 0.5 * (chosen == rejected)
+        texts = [item.text for item in rated]
+        return signs * _values(scorer, examples, texts)
+    chosen_texts = [item.chosen for item in preferred]
+    rejected_texts = [item.rejected for item in preferred]
+    chosen = signs * _values(scorer, examples, chosen_texts)
+    rejected = signs * _values(scorer, examples, rejected_texts)
+    is_tie = chosen == rejected
+    wins = (chosen > rejected) + 0.5 * is_tie
     # A comparison with NaN is False, which would count as a loss: such a pair has no value.
     undefined = np.isnan(chosen) | np.isnan(rejected)
     return np.where(undefined, np.nan, wins)
 
 
 def _values(
-    scorer: Scorer, examples: Sequence[Example], texts: Sequence[str]
+    scorer: Scorer,
+    examples: Sequence[Example],
+    texts: Sequence[str],
 ) -> Float[np.ndarray, "N C"]:
-    return per_example(scorer.combine, scorer.measure(examples, texts))
+    statistics = scorer.measure(examples, texts)
+    return per_example(scorer.combine, statistics)
 
 
 def column_agreement(
-    name: str, values: Vector, items: Sequence[Judgment], seed: int, resamples: int = 1000
+    name: str,
+    values: Vector,
+    items: Sequence[Judgment],
+    seed: int,
+    resamples: int = 1000,
 ) -> ColumnAgreement:
     """The agreement of one column with people; items without a value are left out and counted.
 
@@ -126,13 +146,23 @@ def column_agreement(
     if rated:
         found = rating_agreement(values, rated, seed, resamples)
     else:
-        share = ratio_with_interval(values, np.ones(len(values)), clusters, seed, resamples)
+        # Each preference counts one, so the ratio is the share that the column orders as people.
+        ones = np.ones(len(values))
+        share = ratio_with_interval(values, ones, clusters, seed, resamples)
         found = {"preference": share}
-    return ColumnAgreement(name, len(kept), len(set(clusters)), found)
+    return ColumnAgreement(
+        column=name,
+        count=len(kept),
+        clusters=len(set(clusters)),
+        agreement=found,
+    )
 
 
 def rating_agreement(
-    values: Vector, items: Sequence[RatedText], seed: int, resamples: int = 1000
+    values: Vector,
+    items: Sequence[RatedText],
+    seed: int,
+    resamples: int = 1000,
 ) -> dict[str, IntervalEstimate]:
     """Correlations with mean ratings, then ``pairs`` and, where systems are known, ``soft-pairs``.
 
@@ -150,88 +180,20 @@ def rating_agreement(
     clusters = [item.cluster for item in items]
     found = correlations(values, people, clusters, seed, resamples)
     agreed, compared = pairwise_accuracy(values, people, clusters)
+    # Both counts are by source already, so no clusters are given: each row is one.
     if compared.any():
         found["pairs"] = ratio_with_interval(agreed, compared, None, seed, resamples)
     systems = {system for item in items for system in item.systems}
     if len(systems) > 1:
         soft = min(resamples, SOFT_RESAMPLES)
-        found["soft-pairs"] = soft_pairwise_accuracy(values, people, items, seed, resamples=soft)
+        found["soft-pairs"] = soft_pairwise_accuracy(
+            values,
+            people,
+            items,
+            seed,
+            resamples=soft,
+        )
     return found
-
-
-def soft_pairwise_accuracy(
-    values: Vector,
-    people: Vector,
-    items: Sequence[RatedText],
-    seed: int,
-    draws: int = 1000,
-    resamples: int = 200,
-) -> IntervalEstimate:
-    """Mean over pairs of systems of 1 - |p - q|.
-
-    p says how sure the column, and q how sure people, are that one system beats the other. Both are
-    one-sided and come from the same sign flips over the sources that both systems answered, at
-    least ten. NaN where no two systems share sources. Thompson, Mathur, Deutsch and Khayrallah
-    2024, "Improving Statistical Significance in Human Evaluation of Automatic Metrics via Soft
-    Pairwise Accuracy".
-
-    Args:
-        values: of the column, one an item.
-        people: the mean rating of each item.
-        items: which say the source and the systems of each text.
-        seed: of the flips and of the bootstrap.
-        draws: sign flips of each test.
-        resamples: bootstrap samples of whole sources.
-    """
-    by_column = _system_differences(values, items)
-    by_people = _system_differences(people, items)
-    sources = len(by_column)
-    generator = np.random.default_rng(seed)
-    signs = generator.choice([-1.0, 1.0], size=(draws, sources))
-
-    def accuracy(weights: Float[np.ndarray, " S"]) -> float:
-        p = _one_sided(signs, weights[:, None] * by_column)
-        q = _one_sided(signs, weights[:, None] * by_people)
-        return float(np.mean(1 - np.abs(p - q))) if len(p) else np.nan
-
-    # A bootstrap sample of the sources, as how often each was drawn: a source drawn twice has
-    # twice the difference, so the sign flips need not be drawn again.
-    weights = generator.multinomial(sources, np.full(sources, 1 / sources), size=resamples)
-    drawn = np.array([accuracy(one.astype(float)) for one in weights])
-    return with_interval(accuracy(np.ones(sources)), drawn)
-
-
-def _system_differences(values: Vector, items: Sequence[RatedText]) -> Float[np.ndarray, "S P"]:
-    """For each source and pair of systems, the difference of their mean values on it.
-
-    It is 0, which no sign flip changes, where one of the two has no text for the source. Pairs that
-    share fewer than ten sources are left out.
-    """
-    cluster_names = dict.fromkeys(item.cluster for item in items)
-    source_places = {name: place for place, name in enumerate(cluster_names)}
-    system_names = sorted({name for item in items for name in item.systems})
-    system_places = {name: place for place, name in enumerate(system_names)}
-    sums = np.zeros((len(source_places), len(system_places)))
-    counts = np.zeros_like(sums)
-    for value, item in zip(values, items, strict=True):
-        for name in item.systems:
-            cell = source_places[item.cluster], system_places[name]
-            sums[cell] += value
-            counts[cell] += 1
-    one, other = np.triu_indices(len(system_places), 1)
-    shared = (counts[:, one] > 0) & (counts[:, other] > 0)
-    means = sums / np.maximum(counts, 1)
-    differences = np.where(shared, means[:, one] - means[:, other], 0.0)
-    enough = shared.sum(axis=0) >= _MIN_SHARED_SOURCES
-    return differences[:, enough]
-
-
-def _one_sided(
-    signs: Float[np.ndarray, "R S"], differences: Float[np.ndarray, "S P"]
-) -> Float[np.ndarray, " P"]:
-    """For each pair, the share of sign flips whose sum is at least the observed one."""
-    drawn, observed = signs @ differences, differences.sum(axis=0)
-    return (drawn >= observed - _TIE).mean(axis=0)
 
 
 def rater_ceiling(items: Sequence[Judgment]) -> float:
@@ -241,29 +203,41 @@ def rater_ceiling(items: Sequence[Judgment]) -> float:
     preferences the share of one rater's votes that are as most of the others', a tie counting half.
     NaN where no item has two raters.
     """
-    given = [item.ratings if isinstance(item, RatedText) else item.votes for item in items]
-    shared = [one for one in given if len(one) > 1]
+    shared = []
+    for item in items:
+        given = item.ratings if isinstance(item, RatedText) else item.votes
+        if len(given) > 1:
+            shared.append(given)
     if not shared:
         return np.nan
     agree = pearson if isinstance(items[0], RatedText) else _same_side
     found = []
     # Raters are told apart by their place in the row alone, so as many can be left out in turn
     # as the item with the fewest raters has.
-    for seat in range(min(map(len, shared))):
-        alone = np.array([one[seat] for one in shared])
-        others = np.array([(sum(one) - one[seat]) / (len(one) - 1) for one in shared])
-        found.append(agree(alone, others))
+    fewest_raters = min(map(len, shared))
+    for seat in range(fewest_raters):
+        alone = [one[seat] for one in shared]
+        rest = [sum(one) - one[seat] for one in shared]
+        counts = [len(one) - 1 for one in shared]
+        others = np.array(rest) / np.array(counts)
+        found.append(agree(np.array(alone, dtype=float), others))
     return float(np.mean(found))
 
 
 def _same_side(votes: Vector, others: Vector) -> float:
     """The share of votes on the same side of .5 as the others' mean, a tie counting half."""
+    # 1 on the same side, -1 on opposite ones, 0 where either is undecided: scores of 1, 0 and 1/2.
     agreement = np.sign(votes - 0.5) * np.sign(others - 0.5)
-    return float(((1 + agreement) / 2).mean())
+    scores = (1 + agreement) / 2
+    return float(scores.mean())
 
 
 def agreement_difference_p(
-    a: Vector, b: Vector, items: Sequence[Judgment], seed: int, draws: int = 10_000
+    a: Vector,
+    b: Vector,
+    items: Sequence[Judgment],
+    seed: int,
+    draws: int = 10_000,
 ) -> float:
     """Two-sided p that two columns agree equally with people; whole sources are swapped.
 
@@ -282,8 +256,17 @@ def agreement_difference_p(
     clusters = [item.cluster for item in items]
     ratings = [item.rating for item in items if isinstance(item, RatedText)]
     if ratings:
-        return swap_test(a, b, np.array(ratings), clusters, seed, draws)
-    p = paired_test(_mean_of_rows, a[:, None], b[:, None], seed, draws, clusters)
+        return swap_test(
+            a,
+            b,
+            np.array(ratings),
+            clusters,
+            seed,
+            draws,
+        )
+    # The test takes statistics of shape [N, K]; here there is one number an item.
+    first, second = a[:, None], b[:, None]
+    p = paired_test(_mean_of_rows, first, second, seed, draws, clusters)
     return float(p[0])
 
 

@@ -35,12 +35,15 @@ def pearson(a: Vector, b: Vector) -> float:
     """Linear correlation; NaN where either side is constant."""
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return np.nan
-    return float(np.corrcoef(a, b)[0, 1])
+    matrix = np.corrcoef(a, b)
+    return float(matrix[0, 1])
 
 
 def spearman(a: Vector, b: Vector) -> float:
     """Correlation of ranks, tied values sharing the mean of their ranks."""
-    return pearson(stats.rankdata(a), stats.rankdata(b))
+    ranks_a = stats.rankdata(a)
+    ranks_b = stats.rankdata(b)
+    return pearson(ranks_a, ranks_b)
 
 
 def kendall(a: Vector, b: Vector) -> float:
@@ -61,7 +64,11 @@ MEASURES: dict[str, Callable[[Vector, Vector], float]] = {
 
 
 def correlations(
-    values: Vector, people: Vector, clusters: Sequence[str], seed: int, resamples: int = 1000
+    values: Vector,
+    people: Vector,
+    clusters: Sequence[str],
+    seed: int,
+    resamples: int = 1000,
 ) -> dict[str, IntervalEstimate]:
     """Pearson, Spearman and Kendall over all items, and each as ``…-within``.
 
@@ -76,35 +83,53 @@ def correlations(
         resamples: bootstrap samples of whole sources.
     """
     rows = cluster_rows(len(values), clusters)
-    chosen = np.random.default_rng(seed).integers(len(rows), size=(resamples, len(rows)))
+    chosen = _draw_clusters(len(rows), seed, resamples)
     samples = [_rows_of(rows, draw) for draw in chosen]
     found = {}
     for name, measure in MEASURES.items():
         drawn = [measure(values[sample], people[sample]) for sample in samples]
-        found[name] = with_interval(measure(values, people), np.array(drawn))
+        observed = measure(values, people)
+        found[name] = with_interval(observed, np.array(drawn))
         # A source's own correlation is the same in every sample that it is drawn into, so it is
         # computed once: chosen is [resamples, clusters], and so is within[chosen].
         within = np.array([measure(values[one], people[one]) for one in rows])
         mean = float(_defined_mean(within))
-        found[f"{name}-within"] = with_interval(mean, _defined_mean(within[chosen]))
+        drawn_means = _defined_mean(within[chosen])
+        found[f"{name}-within"] = with_interval(mean, drawn_means)
     return found
+
+
+def _draw_clusters(
+    count: int,
+    seed: int,
+    resamples: int,
+) -> Int[np.ndarray, "R S"]:
+    """Places of clusters drawn with replacement, as many as there are, for each sample."""
+    generator = np.random.default_rng(seed)
+    return generator.integers(count, size=(resamples, count))
 
 
 def _rows_of(
     rows: Sequence[Int[np.ndarray, " _"]], clusters: Int[np.ndarray, " S"]
 ) -> Int[np.ndarray, " _"]:
+    """The rows of all items of the drawn clusters; a cluster drawn twice gives its rows twice."""
     return np.concatenate([rows[cluster] for cluster in clusters])
 
 
 def _defined_mean(values: Float[np.ndarray, "*draws M"]) -> Float[np.ndarray, "*draws"]:
     """The mean without NaN; NaN where nothing is defined, and no warning for it."""
-    count = (~np.isnan(values)).sum(axis=-1)
-    mean = np.nansum(values, axis=-1) / np.maximum(count, 1)
+    is_defined = ~np.isnan(values)
+    count = is_defined.sum(axis=-1)
+    total = np.nansum(values, axis=-1)
+    # Division by 1 where nothing is defined gives a 0, which is replaced by NaN.
+    mean = total / np.maximum(count, 1)
     return np.asarray(np.where(count > 0, mean, np.nan))
 
 
 def pairwise_accuracy(
-    values: Vector, people: Vector, clusters: Sequence[str]
+    values: Vector,
+    people: Vector,
+    clusters: Sequence[str],
 ) -> tuple[Float[np.ndarray, " S"], Float[np.ndarray, " S"]]:
     """How many pairs of one source a column orders as people ordered them, and of how many.
 
@@ -113,31 +138,42 @@ def pairwise_accuracy(
     """
     agreed, compared = [], []
     for rows in cluster_rows(len(values), clusters):
+        # Above the diagonal each pair of items is met once.
         one, other = np.triu_indices(len(rows), 1)
-        wanted = np.sign(people[rows][one] - people[rows][other])
-        found = np.sign(values[rows][one] - values[rows][other])
+        by_people = people[rows]
+        by_column = values[rows]
+        wanted = np.sign(by_people[one] - by_people[other])
+        found = np.sign(by_column[one] - by_column[other])
         # The product is 1 in agreement, -1 in disagreement, 0 for a tie: scores of 1, 0 and 1/2.
         scores = (1 + wanted * found) / 2
         apart = wanted != 0
-        agreed.append(scores[apart].sum())
-        compared.append(apart.sum())
-    return np.array(agreed, dtype=float), np.array(compared, dtype=float)
+        agreed.append(float(scores[apart].sum()))
+        compared.append(float(apart.sum()))
+    return np.array(agreed), np.array(compared)
 
 
 def ratio_with_interval(
-    parts: Vector, wholes: Vector, clusters: Sequence[str] | None, seed: int, resamples: int
+    parts: Vector,
+    wholes: Vector,
+    clusters: Sequence[str] | None,
+    seed: int,
+    resamples: int,
 ) -> IntervalEstimate:
     """The sum of ``parts`` over the sum of ``wholes``, with its interval over ``clusters``.
 
     Whole clusters are drawn ``resamples`` times by ``seed``; None makes each row a cluster.
     """
     rows = cluster_rows(len(parts), clusters)
-    chosen = np.random.default_rng(seed).integers(len(rows), size=(resamples, len(rows)))
+    chosen = _draw_clusters(len(rows), seed, resamples)
     # Sums by cluster first: a sample is then a sum of a few numbers, whatever the number of rows.
     part_sums = np.array([parts[one].sum() for one in rows])
     whole_sums = np.array([wholes[one].sum() for one in rows])
-    drawn = part_sums[chosen].sum(axis=1) / np.maximum(whole_sums[chosen].sum(axis=1), 1)
-    return with_interval(float(parts.sum() / wholes.sum()), drawn)
+    drawn_parts = part_sums[chosen].sum(axis=1)
+    drawn_wholes = whole_sums[chosen].sum(axis=1)
+    # A sample of sources without any pair has no ratio; 0 is what it adds.
+    drawn = drawn_parts / np.maximum(drawn_wholes, 1)
+    observed = parts.sum() / wholes.sum()
+    return with_interval(float(observed), drawn)
 
 
 def with_interval(value: float, draws: Float[np.ndarray, " R"]) -> IntervalEstimate:
@@ -152,7 +188,12 @@ def with_interval(value: float, draws: Float[np.ndarray, " R"]) -> IntervalEstim
 # ---- does one column agree better than another?
 
 
-def williams(r_a: float, r_b: float, r_ab: float, count: int) -> tuple[float, float]:
+def williams(
+    r_a: float,
+    r_b: float,
+    r_ab: float,
+    count: int,
+) -> tuple[float, float]:
     """Williams' test that two columns correlate equally with people.
 
     For independent items (Williams 1959; Steiger 1980, equation 7); with shared sources use
@@ -169,13 +210,21 @@ def williams(r_a: float, r_b: float, r_ab: float, count: int) -> tuple[float, fl
     """
     determinant = 1 - r_a**2 - r_b**2 - r_ab**2 + 2 * r_a * r_b * r_ab
     mean = (r_a + r_b) / 2
-    spread = 2 * (count - 1) / (count - 3) * determinant + mean**2 * (1 - r_ab) ** 3
-    t = (r_a - r_b) * np.sqrt((count - 1) * (1 + r_ab) / spread)
-    return float(t), float(2 * stats.t.sf(abs(t), count - 3))
+    freedom = count - 3
+    spread = 2 * (count - 1) / freedom * determinant + mean**2 * (1 - r_ab) ** 3
+    scale = np.sqrt((count - 1) * (1 + r_ab) / spread)
+    t = (r_a - r_b) * scale
+    p = 2 * stats.t.sf(abs(t), freedom)
+    return float(t), float(p)
 
 
 def swap_test(
-    a: Vector, b: Vector, people: Vector, clusters: Sequence[str], seed: int, draws: int = 10_000
+    a: Vector,
+    b: Vector,
+    people: Vector,
+    clusters: Sequence[str],
+    seed: int,
+    draws: int = 10_000,
 ) -> float:
     """Two-sided p that two columns have the same Pearson correlation with people.
 
@@ -195,23 +244,31 @@ def swap_test(
     for place, members in enumerate(rows):
         cluster_of_row[members] = place
     # Columns of different units cannot be exchanged, so both get mean 0 and deviation 1.
-    a, b = stats.zscore(a), stats.zscore(b)
+    a = stats.zscore(a)
+    b = stats.zscore(b)
     observed = abs(pearson(a, people) - pearson(b, people))
     generator = np.random.default_rng(seed)
     as_far = 0
     for start in range(0, draws, DRAWS_IN_MEMORY):
         count = min(DRAWS_IN_MEMORY, draws - start)
         # One coin for each draw and source, [count, clusters], copied to its items, [count, N].
-        swapped = generator.random((count, len(rows)))[:, cluster_of_row] < 0.5
-        first, second = np.where(swapped, b, a), np.where(swapped, a, b)
+        coins = generator.random((count, len(rows)))
+        swapped = coins[:, cluster_of_row] < 0.5
+        first = np.where(swapped, b, a)
+        second = np.where(swapped, a, b)
         drawn = np.abs(_row_pearson(first, people) - _row_pearson(second, people))
-        as_far += int((drawn >= observed - _TIE).sum())
+        is_as_far = drawn >= observed - _TIE
+        as_far += int(is_as_far.sum())
+    # The observed assignment counts as one of the draws, so that p is never 0.
     return (as_far + 1) / (draws + 1)
 
 
 def _row_pearson(rows: Float[np.ndarray, "R N"], people: Vector) -> Float[np.ndarray, " R"]:
     """The Pearson correlation of each row with ``people``."""
-    return stats.zscore(rows, axis=1) @ stats.zscore(people) / len(people)
+    # Of standardised numbers the mean product is the correlation.
+    standard_rows = stats.zscore(rows, axis=1)
+    standard_people = stats.zscore(people)
+    return standard_rows @ standard_people / len(people)
 
 
 def fleiss_kappa(counts: Int[np.ndarray, "N L"]) -> float:
@@ -220,8 +277,11 @@ def fleiss_kappa(counts: Int[np.ndarray, "N L"]) -> float:
     ``counts`` says how many raters gave each of L labels to each of N items.
     """
     raters = counts.sum(axis=1)
+    # Ordered pairs of raters of an item, and those of them that chose the same label.
+    pairs = raters * (raters - 1)
     agreeing_pairs = (counts * (counts - 1)).sum(axis=1)
-    agreed = (agreeing_pairs / (raters * (raters - 1))).mean()
+    agreed = (agreeing_pairs / pairs).mean()
+    # By chance two raters agree as often as two draws of labels by their overall shares do.
     label_shares = counts.sum(axis=0) / counts.sum()
     expected = (label_shares**2).sum()
     return float((agreed - expected) / (1 - expected))

@@ -82,8 +82,11 @@ def read_judgments(path: Path, layout: str = "jsonl") -> list[Judgment]:
     """
     if layout not in LAYOUTS:
         raise UserError(f"read judgments laid out as {layout!r}", "no such layout", sorted(LAYOUTS))
+    read = LAYOUTS[layout]
     try:
-        found = list(LAYOUTS[layout](path.read_text(encoding="utf-8-sig")))
+        # Spreadsheets put a byte order mark before the first line, which utf-8-sig takes away.
+        text = path.read_text(encoding="utf-8-sig")
+        found = list(read(text))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"read judgments from {path}", str(error)) from None
     except (ValueError, KeyError, TypeError, StopIteration) as error:
@@ -106,15 +109,31 @@ def _general(text: str) -> Iterator[Judgment]:
 
 
 def _judgment(row: Mapping[str, Any], identity: str) -> Judgment:
-    example = Example(identity, row["source"], tuple(row.get("references", ())))
+    references = tuple(row.get("references", ()))
+    example = Example(identity, row["source"], references)
+    # Judgments of one source are not independent, whatever else is known of them.
     cluster = row.get("cluster", row["source"])
     if "chosen" in row:
-        votes = tuple(map(float, row.get("votes", ())))
-        return Preference(example, row["chosen"], row["rejected"], cluster, votes)
+        given = row.get("votes", ())
+        votes = tuple(map(float, given))
+        return Preference(
+            example,
+            row["chosen"],
+            row["rejected"],
+            cluster,
+            votes,
+        )
     ratings = tuple(map(float, row["ratings"]))
     if not ratings:
         raise ValueError("no ratings")
-    return RatedText(example, row["text"], ratings, cluster, tuple(row.get("systems", ())))
+    systems = tuple(row.get("systems", ()))
+    return RatedText(
+        example,
+        row["text"],
+        ratings,
+        cluster,
+        systems,
+    )
 
 
 def _twitter_para(text: str) -> Iterator[Judgment]:
@@ -122,9 +141,16 @@ def _twitter_para(text: str) -> Iterator[Judgment]:
     for number, line in enumerate(_lines(text)):
         row = json.loads(line)
         for place, candidate in enumerate(row["candidates"]):
-            example = Example(f"{number}.{place}", row["source"], (row["reference"],))
+            identity = f"{number}.{place}"
+            example = Example(identity, row["source"], (row["reference"],))
+            # The raters' mean alone is published: it counts as one rater.
             ratings = (float(candidate["human"]),)
-            yield RatedText(example, candidate["text"], ratings, row["source"])
+            yield RatedText(
+                example,
+                candidate["text"],
+                ratings,
+                row["source"],
+            )
 
 
 def _strap(text: str) -> Iterator[Judgment]:
@@ -132,15 +158,25 @@ def _strap(text: str) -> Iterator[Judgment]:
 
     Labels above 0 say that the meaning is kept.
     """
+    # Quotation marks are part of the sentences there: no cell is quoted.
     rows = csv.DictReader(_lines(text), delimiter="\t", quoting=csv.QUOTE_NONE)
+    # groupby joins neighbours alone, so the rows of an item are brought together first.
     ordered = sorted(rows, key=lambda row: (row["system"], int(row["item"])))
     grouped = groupby(ordered, key=lambda row: (row["system"], row["item"]))
     for (system, item), group in grouped:
         raters = list(group)
-        source, paraphrase = raters[0]["text1"], raters[0]["text2"]
+        # All raters of an item saw the same two texts.
+        source = raters[0]["text1"]
+        paraphrase = raters[0]["text2"]
         example = Example(f"{system}.{item}", source, ())
         labels = tuple(float(int(row["label"]) > 0) for row in raters)
-        yield RatedText(example, paraphrase, labels, source, (system,))
+        yield RatedText(
+            example,
+            paraphrase,
+            labels,
+            source,
+            (system,),
+        )
 
 
 def _apty(text: str) -> Iterator[Judgment]:
@@ -148,14 +184,22 @@ def _apty(text: str) -> Iterator[Judgment]:
     for number, row in enumerate(json.loads(text)):
         example = Example(str(number), row["original"], ())
         chosen, rejected = row["chosen"], row["rejected"]
+        # A rater ranked both texts, at the same place of the two lists.
         ranks = zip(chosen["ranks"], rejected["ranks"], strict=True)
         votes = tuple(_vote(first, second) for first, second in ranks)
-        yield Preference(example, chosen["text"], rejected["text"], row["original"], votes)
+        yield Preference(
+            example=example,
+            chosen=chosen["text"],
+            rejected=rejected["text"],
+            cluster=row["original"],
+            votes=votes,
+        )
 
 
 def _vote(chosen: int, rejected: int) -> float:
     """One rater's vote from the ranks given to both texts, 1 being the best rank."""
-    return (chosen < rejected) + 0.5 * (chosen == rejected)
+    is_tie = chosen == rejected
+    return (chosen < rejected) + 0.5 * is_tie
 
 
 def _lines(text: str) -> list[str]:
@@ -163,7 +207,11 @@ def _lines(text: str) -> list[str]:
 
     ``splitlines`` would also cut at separators such as U+2028 that occur inside a tweet.
     """
-    return text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
+    if not text:
+        return []
+    # Without the last line feed there is no empty line after it.
+    joined = text.replace("\r\n", "\n").removesuffix("\n")
+    return joined.split("\n")
 
 
 LAYOUTS: Mapping[str, Callable[[str], Iterator[Judgment]]] = {

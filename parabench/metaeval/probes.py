@@ -80,7 +80,11 @@ def make_probes(examples: Sequence[Example], seed: int) -> list[Probe]:
 
 
 def probe_scorer(
-    scorer: Scorer, made: Sequence[Probe], seed: int, plain: Normaliser, resamples: int = 1000
+    scorer: Scorer,
+    made: Sequence[Probe],
+    seed: int,
+    plain: Normaliser,
+    resamples: int = 1000,
 ) -> Iterator[ProbeResult]:
     """Test every perturbation on every column of a scorer that has a better direction.
 
@@ -91,7 +95,9 @@ def probe_scorer(
         plain: normalises texts as a run does.
         resamples: bootstrap samples of whole clusters.
     """
-    before = _measure(scorer, made, [probe.text for probe in made], plain)
+    texts = [probe.text for probe in made]
+    # The unedited texts are measured once, whatever number of edits they are compared with.
+    before = _measure(scorer, made, texts, plain)
     for place, rule in enumerate(PERTURBATIONS):
         rows, edited = [], []
         for row, probe in enumerate(made):
@@ -103,17 +109,38 @@ def probe_scorer(
             continue
         chosen = [made[row] for row in rows]
         after = _measure(scorer, chosen, edited, plain)
+        # An example without a cluster is one by itself.
         clusters = [probe.example.cluster or probe.example.id for probe in chosen]
-        compared = _compare(scorer, after, before[rows], clusters, seed, resamples)
+        compared = _compare(
+            scorer,
+            after,
+            before[rows],
+            clusters,
+            seed,
+            resamples,
+        )
         for column, lowered, effect, low, high in compared:
-            yield ProbeResult(column, rule, len(rows), len(made), lowered, effect, low, high)
+            yield ProbeResult(
+                column,
+                rule,
+                len(rows),
+                len(made),
+                lowered,
+                effect,
+                low,
+                high,
+            )
 
 
 def _measure(
-    scorer: Scorer, made: Sequence[Probe], texts: Sequence[str], plain: Normaliser
+    scorer: Scorer,
+    made: Sequence[Probe],
+    texts: Sequence[str],
+    plain: Normaliser,
 ) -> Float[np.ndarray, "N K"]:
     examples = [plain.example(probe.example) for probe in made]
-    return scorer.measure(examples, [plain(text) for text in texts])
+    plain_texts = [plain(text) for text in texts]
+    return scorer.measure(examples, plain_texts)
 
 
 def _compare(
@@ -126,13 +153,20 @@ def _compare(
 ) -> Iterator[tuple[Column, float, float, float, float]]:
     """Of each column: share lowered, effect, and both ends of its interval."""
     effect, low, high = difference(
-        scorer.combine, after, before, seed, resamples, clusters=clusters
+        scorer.combine,
+        after,
+        before,
+        seed,
+        resamples,
+        clusters=clusters,
     )
+    # What each edit did by itself, [N, C]; the effect above is of all of them together.
     steps = per_example(scorer.combine, after) - per_example(scorer.combine, before)
     for place, column in enumerate(scorer.columns):
         if column.better == "none":
             continue
         sign = 1 if column.better == "up" else -1
-        lowered = sign * steps[:, place] < -_NO_CHANGE
-        ends = float(effect[place]), float(low[place]), float(high[place])
-        yield column, float(lowered.mean()), *ends
+        gains = sign * steps[:, place]
+        is_lowered = gains < -_NO_CHANGE
+        share = float(is_lowered.mean())
+        yield column, share, float(effect[place]), float(low[place]), float(high[place])

@@ -91,7 +91,10 @@ class MeanRating:
 
 
 def draw_rating_items(
-    results: RunResults, systems: Sequence[str], count: int, seed: int
+    results: RunResults,
+    systems: Sequence[str],
+    count: int,
+    seed: int,
 ) -> list[RatingItem]:
     """Draw examples in random order, each with the texts of all systems in random order.
 
@@ -116,11 +119,11 @@ def draw_rating_items(
             f"{len(systems)} systems",
             mend=f"name 1 to {len(ascii_uppercase)}",
         )
-    answered = [
-        example
-        for example in results.examples
-        if all(example.id in results.outputs[name].texts for name in systems)
-    ]
+    written = [results.outputs[name].texts for name in systems]
+    answered = []
+    for example in results.examples:
+        if all(example.id in texts for texts in written):
+            answered.append(example)
     if not answered or count < 1:
         found = f"{len(answered)} examples that all systems answered, {count} asked for"
         raise UserError("make a rating sheet", found, mend="finish the run, or name fewer systems")
@@ -147,8 +150,10 @@ def _rating_item(
     """
     turns = max(map(len, texts.values()))
     turn = generator.randrange(turns)
+    # A text that several systems wrote is rated once, for all of them.
     systems_by_text: dict[str, list[str]] = {}
     for name, written in texts.items():
+        # A system has one text for all turns, or one for each.
         text = written[turn % len(written)]
         systems_by_text.setdefault(text, []).append(name)
     # Sorted before it is shuffled, so that the order does not depend on the order of systems.
@@ -171,7 +176,16 @@ def rating_sheet(items: Sequence[RatingItem]) -> str:
     for item in items:
         source = csv_text(item.example.source)
         for shown in item.texts:
-            writer.writerow([item.number, shown.letter, source, csv_text(shown.text), "", ""])
+            writer.writerow(
+                [
+                    item.number,
+                    shown.letter,
+                    source,
+                    csv_text(shown.text),
+                    "",
+                    "",
+                ]
+            )
     return "\ufeff" + file.getvalue()
 
 
@@ -180,7 +194,12 @@ def rating_key(items: Sequence[RatingItem], facts: Mapping[str, Any]) -> str:
     content = []
     for item in items:
         texts = [
-            {"letter": one.letter, "text": one.text, "systems": one.systems} for one in item.texts
+            {
+                "letter": one.letter,
+                "text": one.text,
+                "systems": one.systems,
+            }
+            for one in item.texts
         ]
         content.append(
             {
@@ -191,7 +210,17 @@ def rating_key(items: Sequence[RatingItem], facts: Mapping[str, Any]) -> str:
                 "texts": texts,
             }
         )
-    return json.dumps({"format": _KEY_FORMAT, **facts, "items": content}, indent=1) + "\n"
+    return (
+        json.dumps(
+            {
+                "format": _KEY_FORMAT,
+                **facts,
+                "items": content,
+            },
+            indent=1,
+        )
+        + "\n"
+    )
 
 
 def read_key(path: Path) -> list[RatingItem]:
@@ -252,5 +281,13 @@ def mean_ratings(rated: Sequence[CollectedRatings], seed: int) -> list[MeanRatin
         values = np.array(ratings)
         low, high = interval(lambda rows: rows.mean(axis=0), values, seed)
         mean = float(values.mean())
-        found.append(MeanRating(name, len(values), mean, float(low[0]), float(high[0])))
+        found.append(
+            MeanRating(
+                name,
+                len(values),
+                mean,
+                float(low[0]),
+                float(high[0]),
+            )
+        )
     return sorted(found, key=lambda one: -one.mean)

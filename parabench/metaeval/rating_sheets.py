@@ -90,7 +90,12 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     head = [name.strip() for name in next(reader, [])]
     if set(HEAD[:5]) - set(head):
-        raise UserError(f"read {path}", f"the columns {', '.join(head) or 'none'}", HEAD, MEND)
+        raise UserError(
+            f"read {path}",
+            f"the columns {', '.join(head) or 'none'}",
+            HEAD,
+            MEND,
+        )
     for cells in _guarded(reader, path):
         if any(cell.strip() for cell in cells):
             padded = [*cells, *[""] * len(head)]  # spreadsheets leave off empty cells at the end
@@ -104,7 +109,11 @@ def _guarded(reader: Any, path: Path) -> Iterator[list[str]]:
         raise _wrong(path, reader.line_num, str(error)) from None
 
 
-def _rating(path: Path, line: int, text: str) -> float:
+def _rating(
+    path: Path,
+    line: int,
+    text: str,
+) -> float:
     try:
         value = float(text.strip().replace(",", "."))  # a decimal comma is what many write
     except ValueError:
@@ -115,5 +124,9 @@ def _rating(path: Path, line: int, text: str) -> float:
     return value
 
 
-def _wrong(path: Path, line: int, found: str) -> UserError:
+def _wrong(
+    path: Path,
+    line: int,
+    found: str,
+) -> UserError:
     return UserError(f"read {path}", f"line {line}: {found}", mend=MEND)

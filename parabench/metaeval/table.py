@@ -57,13 +57,24 @@ def agreement_table(
             preferences are mixed.
     """
     columns = [column for scorer in scorers for column in scorer.columns]
+    # Side by side, [N, C]: a column for each of ``columns``, in the same order.
     values = np.hstack([judgment_values(scorer, items) for scorer in scorers])
-    found = [
-        column_agreement(column.name, row, items, seed, resamples)
-        for column, row in zip(columns, values.T, strict=True)
-    ]
-    p_values = _against_baseline(columns, values, items, baseline, seed) if baseline else {}
-    return f"{_heading(items, found)}\n\n{_table(columns, found, p_values, baseline)}\n"
+    found = []
+    for column, row in zip(columns, values.T, strict=True):
+        one = column_agreement(
+            column.name,
+            row,
+            items,
+            seed,
+            resamples,
+        )
+        found.append(one)
+    p_values = {}
+    if baseline:
+        p_values = _against_baseline(columns, values, items, baseline, seed)
+    heading = _heading(items, found)
+    table = _table(columns, found, p_values, baseline)
+    return f"{heading}\n\n{table}\n"
 
 
 def _against_baseline(
@@ -81,9 +92,11 @@ def _against_baseline(
     tested: dict[str, float] = {}
     for name, row in zip(names, values.T, strict=True):
         p = agreement_difference_p(row, baseline_values, items, seed)
+        # A column that is undefined somewhere has no test, and does not count in the correction.
         if name != baseline and not math.isnan(p):
             tested[name] = p
-    adjusted = benjamini_hochberg(np.array(list(tested.values())))
+    p_values = np.array(list(tested.values()))
+    adjusted = benjamini_hochberg(p_values)
     return dict(zip(tested, map(float, adjusted), strict=True))
 
 
@@ -107,6 +120,7 @@ def _table(
     p_values: Mapping[str, float],
     baseline: str,
 ) -> str:
+    # Not every column has every measure; a dict keeps the order in which they are met.
     measures = list(dict.fromkeys(name for one in found for name in one.agreement))
     heads = ["column", *(HEADS[name] for name in measures)]
     if baseline:
@@ -117,10 +131,17 @@ def _table(
         line = [markdown(column.name) + turned]
         line += [_estimate(one.agreement.get(name)) for name in measures]
         if baseline:
-            line.append(f"{p_values[column.name]:.4f}" if column.name in p_values else "")
+            p = p_values.get(column.name)
+            line.append("" if p is None else f"{p:.4f}")
         lines.append(line)
     alignment = ["left", *["right"] * (len(heads) - 1)]
-    return tabulate(lines, heads, "pipe", colalign=alignment, disable_numparse=True)
+    return tabulate(
+        lines,
+        heads,
+        "pipe",
+        colalign=alignment,
+        disable_numparse=True,
+    )
 
 
 def _estimate(one: IntervalEstimate | None) -> str:

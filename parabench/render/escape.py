@@ -14,7 +14,14 @@ import unicodedata
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 # Controls, lone surrogates, line and paragraph separators.
-_UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_UNPRINTABLE = frozenset(
+    {
+        "Cc",
+        "Cs",
+        "Zl",
+        "Zp",
+    }
+)
 
 # In order: characters that have a meaning anywhere; those that begin a list or a heading at the
 # start of a text; and the last three, of which GitHub makes links of addresses by itself.

@@ -1,17 +1,14 @@
-"""The report's figures: drawn by matplotlib, returned as SVG in the page's colours and type.
+"""The report's figures, drawn by matplotlib in stand-in colours.
 
-matplotlib draws in stand-in colours, which are replaced by the page's CSS variables: one drawing
-serves light and dark. Text stays text, so that it can be selected and read aloud.
+``svg`` replaces these by the page's CSS variables, so that one drawing serves light and dark;
+``pdf`` by the light ones.
 """
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
 
 import matplotlib as mpl
 import numpy as np
@@ -54,7 +51,6 @@ _NORMAL, _SMALL = 8.5, 7.0
 """Sizes of names, in points."""
 _MAX_NAME_LENGTH = 24
 """Characters of a name that a figure shows."""
-SVG = "http://www.w3.org/2000/svg"
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,11 @@ class PlanePoint:
     attacker: bool = False
 
 
-def pareto_front(points: Sequence[PlanePoint], change: Column, quality: Column) -> list[PlanePoint]:
+def pareto_front(
+    points: Sequence[PlanePoint],
+    change: Column,
+    quality: Column,
+) -> list[PlanePoint]:
     """The Pareto front, from most change to least.
 
     A point of ``points`` is on it where no other is better in one column (``change`` or
@@ -94,7 +94,10 @@ def pareto_front(points: Sequence[PlanePoint], change: Column, quality: Column) 
 
 
 def plane_figure(
-    points: Sequence[PlanePoint], change: Column, quality: Column, width: float
+    points: Sequence[PlanePoint],
+    change: Column,
+    quality: Column,
+    width: float,
 ) -> Figure:
     """Draw quality against change, with both intervals and the Pareto front.
 
@@ -113,7 +116,13 @@ def plane_figure(
         axes.grid(True, linewidth=0.6)
         front_x = [point.change.value for point in front]
         front_y = [point.quality.value for point in front]
-        axes.plot(front_x, front_y, color=ACCENT, lw=1, ls=(0, (4, 3)))
+        axes.plot(
+            front_x,
+            front_y,
+            color=ACCENT,
+            lw=1,
+            ls=(0, (4, 3)),
+        )
         for point in points:
             _draw_point(axes, point, point in front)
         axes.margins(0.12)
@@ -143,18 +152,40 @@ def _point_label(point: PlanePoint) -> PointLabel:
 
 
 def _axis_label(column: Column) -> str:
-    directions = {"up": " (higher is better)", "down": " (lower is better)", "none": ""}
+    directions = {
+        "up": " (higher is better)",
+        "down": " (lower is better)",
+        "none": "",
+    }
     return shorten_name(column.name) + directions[column.better]
 
 
-def _draw_point(axes: Axes, point: PlanePoint, on_front: bool) -> None:
+def _draw_point(
+    axes: Axes,
+    point: PlanePoint,
+    on_front: bool,
+) -> None:
     x, y = point.change.value, point.quality.value
     if point.attacker:
-        axes.plot(x, y, color=MUTED, marker="x", markersize=4, zorder=2)
+        axes.plot(
+            x,
+            y,
+            color=MUTED,
+            marker="x",
+            markersize=4,
+            zorder=2,
+        )
         return
     x_error, y_error = _error_bars(point.change), _error_bars(point.quality)
     bar_color = LINE if point.control else SOFT
-    axes.errorbar(x, y, xerr=x_error, yerr=y_error, ecolor=bar_color, lw=1.2)
+    axes.errorbar(
+        x,
+        y,
+        xerr=x_error,
+        yerr=y_error,
+        ecolor=bar_color,
+        lw=1.2,
+    )
     color = MUTED if point.control else ACCENT
     is_filled = on_front or point.control
     axes.plot(
@@ -179,7 +210,9 @@ def _error_bars(score: Score) -> Float[np.ndarray, "2 1"]:
 
 
 def distribution_figure(
-    column: Column, values: Mapping[str, Sequence[float]], controls: frozenset[str]
+    column: Column,
+    values: Mapping[str, Sequence[float]],
+    controls: frozenset[str],
 ) -> Figure:
     """Draw how a column spreads over the examples, a violin for each system.
 
@@ -196,7 +229,12 @@ def distribution_figure(
         for place, name in enumerate(reversed(names)):
             numbers = np.asarray(values[name], float)
             defined = numbers[np.isfinite(numbers)]
-            _draw_violin(axes, place, defined, MUTED if name in controls else ACCENT)
+            _draw_violin(
+                axes,
+                place,
+                defined,
+                MUTED if name in controls else ACCENT,
+            )
         labels = [shorten_name(name) for name in reversed(names)]
         axes.set_yticks(range(len(names)), labels)
         axes.tick_params(length=0)
@@ -207,62 +245,37 @@ def distribution_figure(
     return figure
 
 
-def _draw_violin(axes: Axes, place: int, numbers: Float[np.ndarray, " N"], color: str) -> None:
+def _draw_violin(
+    axes: Axes,
+    place: int,
+    numbers: Float[np.ndarray, " N"],
+    color: str,
+) -> None:
     """Draw a violin with its quartiles: a bar over the middle half, a ring at the median."""
     low, middle, high = np.percentile(numbers, [25, 50, 75])
     # A density cannot be estimated from numbers that are all the same.
     if numbers.max() > numbers.min():
         drawn: Any = axes.violinplot(
-            [numbers], [place], orientation="horizontal", widths=0.8, showextrema=False, points=60
+            [numbers],
+            [place],
+            orientation="horizontal",
+            widths=0.8,
+            showextrema=False,
+            points=60,
         )
         drawn["bodies"][0].set(facecolor=color, edgecolor="none", alpha=0.25)
-    axes.plot([low, high], [place, place], color=color, lw=2.5, solid_capstyle="butt")
-    axes.plot(middle, place, "o", color=color, markerfacecolor=PAPER, markersize=4.5)
-
-
-def figure_to_svg(figure: Figure, salt: str) -> str:
-    """Turn a figure into an SVG element that its page sizes and colours.
-
-    It has no style element, no script and no link; the same figure and ``salt`` (which makes ids
-    differ between the figures of a page) give the same text.
-    """
-    stream = io.StringIO()
-    no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
-        figure.savefig(stream, format="svg", transparent=True, metadata=no_metadata)
-    root = ElementTree.fromstring(stream.getvalue())
-    for parent in list(root.iter()):
-        for child in list(parent):
-            if child.tag in (f"{{{SVG}}}metadata", f"{{{SVG}}}style"):
-                parent.remove(child)
-        _restyle(parent)
-    # What the figure says stands in the page's text too: screen readers pass over it.
-    root.attrib = {"viewBox": root.attrib["viewBox"], "aria-hidden": "true", "focusable": "false"}
-    ElementTree.register_namespace("", SVG)
-    return ElementTree.tostring(root, encoding="unicode")
-
-
-def _restyle(element: ElementTree.Element) -> None:
-    """Turn styles into attributes and stand-in colours into the page's variables.
-
-    A content-security policy without ``unsafe-inline`` forbids style attributes, but allows
-    presentation attributes such as ``fill``.
-    """
-    for pair in element.attrib.pop("style", "").split(";"):
-        name, _, value = pair.partition(":")
-        name = name.strip()
-        if name == "font":
-            size = re.search(r"[\d.]+px", value)
-            assert size, value  # matplotlib always writes a size
-            element.set("font-size", size.group())
-        elif name and name != "font-family":
-            element.set(name, value.strip())
-    for name, value in list(element.attrib.items()):
-        if name in ("fill", "stroke") and value in VARIABLES:
-            element.set(name, f"var(--{VARIABLES[value]})")
-        if name.startswith("{"):
-            # A namespaced attribute, such as xlink:href: within HTML it has a plain name.
-            element.attrib.pop(name)
-            element.set(name.rpartition("}")[2], value)
-    if element.tag == f"{{{SVG}}}g":
-        element.attrib.pop("id", None)  # several figures are on one page
+    axes.plot(
+        [low, high],
+        [place, place],
+        color=color,
+        lw=2.5,
+        solid_capstyle="butt",
+    )
+    axes.plot(
+        middle,
+        place,
+        "o",
+        color=color,
+        markerfacecolor=PAPER,
+        markersize=4.5,
+    )

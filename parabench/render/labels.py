@@ -54,7 +54,11 @@ class PointLabel:
     size: float = 8.5
 
 
-def place_labels(figure: Figure, axes: Axes, labels: Sequence[PointLabel]) -> None:
+def place_labels(
+    figure: Figure,
+    axes: Axes,
+    labels: Sequence[PointLabel],
+) -> None:
     """Write each name at the first offset from its point where it covers nothing.
 
     Args:
@@ -72,7 +76,11 @@ def place_labels(figure: Figure, axes: Axes, labels: Sequence[PointLabel]) -> No
         taken.append(_extent(annotation))
 
 
-def _annotate(axes: Axes, label: PointLabel, offset: tuple[int, int]) -> Annotation:
+def _annotate(
+    axes: Axes,
+    label: PointLabel,
+    offset: tuple[int, int],
+) -> Annotation:
     x, y = offset
     return axes.annotate(
         label.text,
@@ -87,7 +95,11 @@ def _annotate(axes: Axes, label: PointLabel, offset: tuple[int, int]) -> Annotat
     )
 
 
-def _first_free(candidates: Iterator[Annotation], taken: Sequence[Bbox], axes: Axes) -> Annotation:
+def _first_free(
+    candidates: Iterator[Annotation],
+    taken: Sequence[Bbox],
+    axes: Axes,
+) -> Annotation:
     """The first label that is within the axes and covers nothing; the very first where none is.
 
     Each candidate is drawn when it is asked for, and taken off again where another is chosen.

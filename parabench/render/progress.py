@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 if TYPE_CHECKING:
     from parabench.contracts import ProgressCallback
@@ -39,7 +40,11 @@ def progress_bars(lines_elsewhere: bool = False) -> Iterator[ProgressCallback]:
     with _rich_progress() as progress:
         tasks: dict[str, int] = {}
 
-        def advance(what: str, done: int, total: int) -> None:
+        def advance(
+            what: str,
+            done: int,
+            total: int,
+        ) -> None:
             if what not in tasks:
                 tasks[what] = progress.add_task(what, total=total)
             progress.update(tasks[what], completed=done)  # type: ignore[arg-type]
@@ -48,7 +53,11 @@ def progress_bars(lines_elsewhere: bool = False) -> Iterator[ProgressCallback]:
 
 
 @contextmanager
-def progress_bar(name: str, total: int, shown: bool = True) -> Iterator[Callable[[int, str], None]]:
+def progress_bar(
+    name: str,
+    total: int,
+    shown: bool = True,
+) -> Iterator[Callable[[int, str], None]]:
     """One bar of ``total`` steps, called with the steps done and a text beside ``name``.
 
     On no terminal it prints a line every 30 seconds. ``shown``: False prints nothing, as do all but
@@ -69,6 +78,96 @@ def progress_bar(name: str, total: int, shown: bool = True) -> Iterator[Callable
             progress.update(task, completed=done, description=f"{name}  {text}".rstrip())
 
         yield update
+
+
+@contextmanager
+def overall_progress(stages: Sequence[Sequence[str]]) -> Iterator[ProgressCallback]:
+    """One line for the whole of a long work: what is done now, a bar, and the time left.
+
+    ``stages``: names of the kinds of work as the callback will hear them, in the order in which
+    they are done; kinds of one stage are done side by side. Where stderr is no terminal nothing is
+    printed.
+    """
+    overall = OverallProgress(stages)
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True)),
+        BarColumn(bar_width=20),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True)),
+        console=console,
+        disable=not console.is_terminal,
+        expand=True,
+    ) as progress:
+        task = progress.add_task("starting", total=1.0, left="")
+
+        def advance(
+            what: str,
+            done: int,
+            total: int,
+        ) -> None:
+            label = overall.advance(what, done, total)
+            left = overall.seconds_left()
+            left_text = "" if left is None else f"about {timedelta(seconds=round(left))} left"
+            share = overall.share
+            progress.update(
+                task,
+                completed=share,
+                description=label,
+                left=left_text,
+            )
+
+        yield advance
+
+
+class OverallProgress:
+    """How much of a work in several stages is done, each kind of work counting as much as any.
+
+    Stages before the present one are done, also where nothing was heard of them: an earlier run
+    had finished them.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Sequence[str]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``stages`` as for ``overall_progress``; ``clock`` gives seconds."""
+        self.stages = stages
+        self.stage_of = {name: place for place, names in enumerate(stages) for name in names}
+        self.shares: dict[str, float] = {}
+        self.share = 0.0
+        self.clock = clock
+        self.begun: tuple[float, float] | None = None
+
+    def advance(
+        self,
+        what: str,
+        done: int,
+        total: int,
+    ) -> str:
+        """Take note that ``done`` of ``total`` items of ``what`` are finished; returns a label.
+
+        The label says the stage, what is done, and how many items are: ``3/9 bleu of copy 5/40``.
+        """
+        present = self.stage_of.get(what, 0)
+        self.shares[what] = done / total if total else 1.0
+        kinds = sum(map(len, self.stages))
+        earlier = sum(map(len, self.stages[:present]))
+        here = sum(self.shares.get(name, 0.0) for name in self.stages[present])
+        # Several processes go through the stages twice: what was done stays done.
+        self.share = max(self.share, (earlier + here) / kinds)
+        if self.begun is None:
+            self.begun = self.clock(), self.share
+        return f"{present + 1}/{len(self.stages)} {what} {done:,}/{total:,}"
+
+    def seconds_left(self) -> float | None:
+        """An estimate by the rate since the first call; None before there is one."""
+        if self.begun is None:
+            return None
+        start, share_at_start = self.begun
+        done = self.share - share_at_start
+        return (self.clock() - start) * (1 - self.share) / done if done > 0 else None
 
 
 def _rich_progress(shown: bool = True) -> Progress:
@@ -95,7 +194,13 @@ class ProgressLines:
         self.begun: dict[str, tuple[float, int]] = {}
         self.printed: dict[str, float] = {}
 
-    def __call__(self, what: str, done: int, total: int, text: str = "") -> None:
+    def __call__(
+        self,
+        what: str,
+        done: int,
+        total: int,
+        text: str = "",
+    ) -> None:
         """``done`` of ``total`` items of ``what`` are finished; ``text`` is printed with them."""
         now = self.clock()
         start, done_at_start = self.begun.setdefault(what, (now, done))

@@ -67,12 +67,15 @@ def build_leaderboard(results: RunResults, compared: tuple[Comparison, ...]) -> 
     """
     suite = results.facts["suite"]
     unranked = unranked_systems(results)
+    # A system that was not measured in the headline has no rank, and may have no score at all.
     ranks = system_ranks(results, compared, unranked)
     scores = _scores(results)
-    rows = tuple(
-        _row(results, name, ranks.get(name), scores.get(name, {})) for name in results.outputs
-    )
+    made = []
+    for name in results.outputs:
+        made.append(_row(results, name, ranks.get(name), scores.get(name, {})))
+    rows = tuple(made)
     not_valid = invalid_columns(results)
+    # A column that prefers an attacker to people must not say who is better.
     if results.headline in not_valid:
         rows = tuple(replace(row, rank=None) for row in rows)
     signatures = {}
@@ -97,6 +100,7 @@ def build_leaderboard(results: RunResults, compared: tuple[Comparison, ...]) -> 
 
 def _provenance(results: RunResults) -> dict[str, object]:
     """The facts of the run, how intervals and ranks were drawn, and each system's signature."""
+    # Written as signatures are, so that two runs can be compared in them.
     drawn = f"clusters:{len(results.clusters)}|draws:{results.resamples}|seed:{results.seed}"
     systems = {f"system {name}": output.signature for name, output in results.outputs.items()}
     return {
@@ -108,11 +112,21 @@ def _provenance(results: RunResults) -> dict[str, object]:
 
 
 def _row(
-    results: RunResults, system: str, rank: tuple[int, int] | None, scores: Mapping[str, Score]
+    results: RunResults,
+    system: str,
+    rank: tuple[int, int] | None,
+    scores: Mapping[str, Score],
 ) -> LeaderboardRow:
     output, asked = results.outputs[system], len(results.examples)
     if output.role != "system":
-        return LeaderboardRow(system, rank, scores, output.answered, asked, control=True)
+        return LeaderboardRow(
+            system,
+            rank,
+            scores,
+            output.answered,
+            asked,
+            control=True,
+        )
     # A training that left a record counts as a seed even where it is alone; where there is no
     # record, several trainings of one row are seeds, but a single one may be no training at all.
     trainings = output.training
@@ -140,6 +154,7 @@ def _scores(results: RunResults) -> dict[str, dict[str, Score]]:
             values = corpus_value(one.scorer.combine, statistics)
             low, high = percentile_ends(draws, CONFIDENCE_LEVEL)
             undefined = undefined_counts(one.scorer, statistics)
+            # A scorer gives one reason a text, whichever of its columns are undefined.
             why = one.reasons(system)
             cells = found.setdefault(system, {})
             for place, column in enumerate(one.scorer.columns):
@@ -155,7 +170,9 @@ def _scores(results: RunResults) -> dict[str, dict[str, Score]]:
 
 
 def page_data(
-    results: RunResults, board: Leaderboard, compared: tuple[Comparison, ...]
+    results: RunResults,
+    board: Leaderboard,
+    compared: tuple[Comparison, ...],
 ) -> PageData:
     """What the page shows: the table, texts, and every column on every example.
 

@@ -132,6 +132,7 @@ def main_columns(board: Leaderboard) -> tuple[Column, ...]:
     for name in plain:
         first_of.setdefault(board.signatures.get(name, name), name)
     firsts = list(first_of.values())
+    # Precision and recall are left to the second table: their F stands in the first.
     if board.main:
         names = [board.headline, *board.main]
         shown = {board.signatures.get(name) for name in names if name in known}
@@ -151,7 +152,9 @@ def main_columns(board: Leaderboard) -> tuple[Column, ...]:
 
 
 def select(
-    board: Leaderboard, columns: Sequence[str] = (), rows: Sequence[str] = ()
+    board: Leaderboard,
+    columns: Sequence[str] = (),
+    rows: Sequence[str] = (),
 ) -> Leaderboard:
     """The board with these columns and rows alone, the columns in this order; all where empty.
 
@@ -192,8 +195,20 @@ def board_to_json(board: Leaderboard) -> str:
     The same board gives the same bytes.
     """
     rows = [asdict(row) for row in ordered_rows(board)]
-    content = {"format": _BOARD_FORMAT, **asdict(board), "rows": rows}
-    return json.dumps(json_ready(content), sort_keys=True, allow_nan=False, indent=1) + "\n"
+    content = {
+        "format": _BOARD_FORMAT,
+        **asdict(board),
+        "rows": rows,
+    }
+    return (
+        json.dumps(
+            json_ready(content),
+            sort_keys=True,
+            allow_nan=False,
+            indent=1,
+        )
+        + "\n"
+    )
 
 
 def board_from_json(text: str) -> Leaderboard:
@@ -210,17 +225,27 @@ def board_from_json(text: str) -> Leaderboard:
         rows = tuple(_row_from(row) for row in content.pop("rows"))
         comparisons = content.pop("comparisons", ())
         compared = tuple(Comparison(**_nulls_as_nan(one)) for one in comparisons)
+        # JSON has lists, the board tuples: equal boards must compare equal.
         content["main"] = tuple(content["main"])
-        return Leaderboard(**content, columns=columns, rows=rows, comparisons=compared)
+        return Leaderboard(
+            **content,
+            columns=columns,
+            rows=rows,
+            comparisons=compared,
+        )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
-            "read a leaderboard", str(error), [_BOARD_FORMAT], "parabench report RUN"
+            "read a leaderboard",
+            str(error),
+            [_BOARD_FORMAT],
+            "parabench report RUN",
         ) from None
 
 
 def _row_from(content: dict[str, Any]) -> LeaderboardRow:
     scores = {name: Score(**_nulls_as_nan(one)) for name, one in content.pop("scores").items()}
     rank = content.pop("rank")
+    # What is left of the object are the plain fields, by their own names.
     return LeaderboardRow(
         **content, scores=scores, rank=None if rank is None else (rank[0], rank[1])
     )

@@ -7,7 +7,6 @@ modelcard.md); intervals, which it has no place for, are in each metric's argume
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from parabench.contracts import Signature, UserError
 from parabench.render.escape import markdown, visible
 from parabench.report.board import CONFIDENCE_LEVEL, Leaderboard, LeaderboardRow, main_columns
-from parabench.report.cells import AGAINST, rank_text, score_text
+from parabench.report.cells import AGAINST, interval_ends, rank_text, score_text
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -80,12 +79,17 @@ def to_card(
     return f"---\n{data.to_yaml()}\n---\n\n{body}\n"
 
 
-def _row(board: Leaderboard, name: str, adapter: Adapter) -> LeaderboardRow:
+def _row(
+    board: Leaderboard,
+    name: str,
+    adapter: Adapter,
+) -> LeaderboardRow:
     row = next((row for row in board.rows if row.system == name), None)
     if row is None:
         known = [row.system for row in board.rows]
         raise UserError(f"write a card for {name!r}", "no such system in the results", known)
-    signature = Signature.parse(str(board.provenance.get(f"system {name}", name)))
+    text = board.provenance.get(f"system {name}", name)
+    signature = Signature.parse(str(text))
     # The signature holds the beginning of the adapter's hash; a board without one is believed.
     scored = dict(signature.items).get("adapter", "")
     if not adapter.digest.startswith(scored):
@@ -98,11 +102,13 @@ def _results(board: Leaderboard, row: LeaderboardRow) -> list[EvalResult]:
     """One for each main column that is defined; the value is that of the table, unrounded."""
     from huggingface_hub import EvalResult
 
+    # The fingerprint of the examples stands for a revision of the data set.
     data = board.provenance.get("data") or {}
     found = []
     for column in main_columns(board):
         score = row.scores.get(column.name)
-        if score is None or not all(map(math.isfinite, (score.value, score.low, score.high))):
+        # The hub takes numbers alone: a score without an interval is in the text below.
+        if score is None or not interval_ends(score):
             continue
         arguments = {
             "interval": [score.low, score.high],
@@ -138,6 +144,7 @@ def _about(facts: AdapterFacts) -> str:
 
 def _usage(facts: AdapterFacts, name: str) -> str:
     """Code that loads the adapter with PEFT, which puts the virtual tokens in itself."""
+    # PEFT puts the virtual tokens first by itself, so their marks are taken out of the text.
     template = re.sub(r"<\|VIRTUAL_PROMPT_\d+\|>", "", facts.template.prompt_template)
     prompt = template.replace(f"{{{facts.template.answer_field}}}", "")
     prompt = prompt.replace("{source}", "The old man sold his boat.")
@@ -147,11 +154,17 @@ def _usage(facts: AdapterFacts, name: str) -> str:
 
 def _literal(text: str) -> str:
     """A Python string literal that ends neither itself nor the code block around it."""
+    # A JSON string is a Python string too; three backticks would end the block of code.
     return json.dumps(text).replace("`", "\\u0060")
 
 
-def _training(adapter: Adapter, licence: str, data_licence: str) -> str:
+def _training(
+    adapter: Adapter,
+    licence: str,
+    data_licence: str,
+) -> str:
     facts = adapter.facts
+    # Pairs of update and loss: the first and the last say how far the training came.
     losses = [loss for _, loss in facts.loss]
     loss = f"{losses[0]:.3f} to {losses[-1]:.3f}" if losses else "not recorded"
     rows = {

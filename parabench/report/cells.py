@@ -8,7 +8,11 @@ from collections.abc import Callable
 from parabench.contracts import Column, Score
 from parabench.report.board import Leaderboard, LeaderboardRow
 
-ARROWS = {"up": " ↑", "down": " ↓", "none": ""}
+ARROWS = {
+    "up": " ↑",
+    "down": " ↓",
+    "none": "",
+}
 AGAINST = {
     "reference": "references",
     "source": "source",
@@ -23,12 +27,16 @@ def rank_text(row: LeaderboardRow) -> str:
     if row.rank is None:
         return ""
     low, high = row.rank
-    return str(low) if low == high else f"{low}-{high}"
+    if low == high:
+        return str(low)
+    return f"{low}-{high}"
 
 
 def count_text(row: LeaderboardRow) -> str:
     """``"500"``, or ``"312/500"`` where not every example has a score."""
-    return str(row.scored) if row.scored == row.asked else f"{row.scored}/{row.asked}"
+    if row.scored == row.asked:
+        return str(row.scored)
+    return f"{row.scored}/{row.asked}"
 
 
 def seeds_text(row: LeaderboardRow) -> str:
@@ -46,6 +54,7 @@ def row_facts(board: Leaderboard) -> dict[str, Callable[[LeaderboardRow], str]]:
     facts: dict[str, Callable[[LeaderboardRow], str]] = {"n": count_text}
     if any(row.seeds for row in board.rows):
         facts["seeds"] = seeds_text
+    # "3/150" and "clean" are findings; "unknown" of every row would be a column of nothing.
     if any("/" in row.seen or row.seen == "clean" for row in board.rows):
         facts["seen"] = lambda row: row.seen
     return facts
@@ -56,32 +65,47 @@ def score_text(score: Score | None, column: Column) -> tuple[str, str]:
     if score is None or not math.isfinite(score.value):
         return "–", ""
     value = number_text(score.value, column.digits)
+    # A value may be defined where its interval is not, as that of a single example.
     if not (math.isfinite(score.low) and math.isfinite(score.high)):
         return value, ""
-    low, high = number_text(score.low, column.digits), number_text(score.high, column.digits)
+    low = number_text(score.low, column.digits)
+    high = number_text(score.high, column.digits)
     return value, f"[{low}, {high}]"
 
 
 def interval_ends(score: Score) -> list[float]:
     """Low, value and high of a score; nothing where one of them is undefined."""
     ends = [score.low, score.value, score.high]
-    return ends if all(map(math.isfinite, ends)) else []
+    if not all(map(math.isfinite, ends)):
+        return []
+    return ends
 
 
 def number_text(number: float, digits: int) -> str:
     """A number with so many decimals; in scientific notation where it would be very long."""
-    return f"{number:.{digits}f}" if abs(number) < 1e7 else f"{number:.3g}"
+    # A perplexity of nonsense may have three hundred digits before the point.
+    if abs(number) >= 1e7:
+        return f"{number:.3g}"
+    return f"{number:.{digits}f}"
 
 
 def column_label(board: Leaderboard, column: Column) -> str:
     """The column's name with its direction and, where it does not rank here, a warning sign."""
     warning = " ⚠" if column.name in board.invalid else ""
-    return column.name + ARROWS[column.better] + warning
+    arrow = ARROWS[column.better]
+    return f"{column.name}{arrow}{warning}"
 
 
-def is_top(board: Leaderboard, row: LeaderboardRow, column: Column) -> bool:
+def is_top(
+    board: Leaderboard,
+    row: LeaderboardRow,
+    column: Column,
+) -> bool:
     """Whether a cell is printed bold: it is the headline's, of a row that may be the best."""
-    return column.name == board.headline and row.rank is not None and row.rank[0] == 1
+    if column.name != board.headline or row.rank is None:
+        return False
+    first, _ = row.rank
+    return first == 1
 
 
 def split_facts(
@@ -96,9 +120,11 @@ def split_facts(
     shared: dict[str, str] = {}
     for name, text in row_facts(board).items():
         systems = {text(row) for row in board.rows if not row.control}
-        controls = {text(row) for row in board.rows if row.control} - {""}
-        if len(systems | controls) == 1:
-            shared[name] = next(iter(systems | controls))
+        controls = {text(row) for row in board.rows if row.control}
+        # A control that says nothing agrees with every system.
+        said = systems | (controls - {""})
+        if len(said) == 1:
+            (shared[name],) = said
         else:
             differing[name] = text
     return differing, shared
@@ -109,4 +135,5 @@ def shared_facts_note(board: Leaderboard) -> str:
     _, shared = split_facts(board)
     if not shared:
         return ""
-    return f"All rows: {', '.join(f'{name} {text}' for name, text in shared.items())}."
+    parts = [f"{name} {text}" for name, text in shared.items()]
+    return f"All rows: {', '.join(parts)}."

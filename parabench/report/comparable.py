@@ -23,26 +23,40 @@ def differing_fields(first: Leaderboard, second: Leaderboard) -> dict[str, tuple
     The signature of a column counts only where both have the column, and decoding settings only
     where both runs decoded anything: texts from a file were made by other means.
     """
-    facts = [dict(flatten_facts(_facts(board))) for board in (first, second)]
-    not_shared = {f"signature.{name}" for name in first.signatures.keys() ^ second.signatures}
+    before = dict(flatten_facts(_facts(first)))
+    after = dict(flatten_facts(_facts(second)))
+    # Columns of one board alone: their numbers are compared with nothing.
+    lone_columns = first.signatures.keys() ^ second.signatures.keys()
+    moot = {f"signature.{name}" for name in lone_columns}
     decoded = uses_decoding(first) and uses_decoding(second)
     differing = {}
-    for name in sorted(facts[0].keys() | facts[1].keys()):
-        pair = facts[0].get(name, "absent"), facts[1].get(name, "absent")
-        is_moot = name in not_shared or (name.startswith("decoding.") and not decoded)
-        if pair[0] != pair[1] and not is_moot:
+    for name in sorted(before.keys() | after.keys()):
+        if name in moot or (name.startswith("decoding.") and not decoded):
+            continue
+        pair = before.get(name, "absent"), after.get(name, "absent")
+        if pair[0] != pair[1]:
             differing[name] = pair
     return differing
 
 
 def _facts(board: Leaderboard) -> dict[str, object]:
-    return {**board.provenance, "headline": board.headline, "signature": board.signatures}
+    """What two boards are compared by: headline and signatures stand outside the provenance."""
+    return {
+        **board.provenance,
+        "headline": board.headline,
+        "signature": board.signatures,
+    }
 
 
 def blocking_differences(first: Leaderboard, second: Leaderboard) -> dict[str, tuple[str, str]]:
     """The fields of ``differing_fields`` that make a comparison of the two meaningless."""
-    found = differing_fields(first, second)
-    return {name: pair for name, pair in found.items() if name.split(".")[0] in MUST_AGREE}
+    blocking = {}
+    for name, pair in differing_fields(first, second).items():
+        # "data.fingerprint" is a field of "data".
+        topic = name.split(".")[0]
+        if topic in MUST_AGREE:
+            blocking[name] = pair
+    return blocking
 
 
 def check_comparable(boards: Mapping[str, Leaderboard]) -> None:
@@ -67,7 +81,9 @@ def check_comparable(boards: Mapping[str, Leaderboard]) -> None:
 
 
 def matched_systems(
-    first: Leaderboard, second: Leaderboard, names: tuple[str, str]
+    first: Leaderboard,
+    second: Leaderboard,
+    names: tuple[str, str],
 ) -> dict[str, str]:
     """Which system of the first run is compared with which of the second.
 
@@ -84,9 +100,11 @@ def matched_systems(
     """
     before, after = _systems(first), _systems(second)
     controls = {row.system for row in first.rows if row.control}
-    shared_controls = controls & {row.system for row in second.rows if row.control}
+    other_controls = {row.system for row in second.rows if row.control}
+    shared_controls = controls & other_controls
     matched = {name: name for name in before if name in after}
     if not matched:
+        # Of one system on each side there is no doubt which is meant, whatever its name.
         if len(before) != 1 or len(after) != 1:
             raise UserError(
                 f"find out what changed from {names[0]} to {names[1]}",
@@ -103,7 +121,11 @@ def _systems(board: Leaderboard) -> list[str]:
     return sorted(row.system for row in board.rows if not row.control)
 
 
-def unmatched_note(first: Leaderboard, second: Leaderboard, matched: Mapping[str, str]) -> str:
+def unmatched_note(
+    first: Leaderboard,
+    second: Leaderboard,
+    matched: Mapping[str, str],
+) -> str:
     """Which systems were not compared, since one run alone has them; empty where all were.
 
     ``matched`` is what ``matched_systems`` found for ``first`` and ``second``.

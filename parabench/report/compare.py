@@ -61,7 +61,10 @@ class Change:
 
 
 def check_compared(
-    found: Sequence[Change], board: Leaderboard, names: tuple[str, str], column: str = ""
+    found: Sequence[Change],
+    board: Leaderboard,
+    names: tuple[str, str],
+    column: str = "",
 ) -> None:
     """Check that some system was compared, so that no gate passes by default.
 
@@ -76,6 +79,7 @@ def check_compared(
     """
     controls = {row.system for row in board.rows if row.control}
     known = {change.column.name for change in found}
+    # A gate on a column that nobody has would pass whatever happened.
     if column and column not in known:
         raise UserError(f"look for losses in {column!r}", "no such column", sorted(known))
     tested = {one.system for one in found if column in ("", one.column.name)}
@@ -98,11 +102,10 @@ def side_by_side(boards: Mapping[str, Leaderboard]) -> Leaderboard:
     """
     check_comparable(boards)
     first = next(iter(boards.values()))
-    shared = [
-        column
-        for column in first.columns
-        if all(column in board.columns for board in boards.values())
-    ]
+    shared = []
+    for column in first.columns:
+        if all(column in board.columns for board in boards.values()):
+            shared.append(column)
     rows = []
     for name, board in boards.items():
         for row in board.rows:
@@ -140,6 +143,7 @@ def paired_changes(
     Raises:
         UserError: where a system has other numbers of examples in the two runs.
     """
+    # Scorer by scorer, then system by system: the order of the table that is made of them.
     changes: list[Change] = []
     for pair in pairs:
         names = matched or {name: name for name in pair.before if name in pair.after}
@@ -148,7 +152,13 @@ def paired_changes(
                 one, other = pair.before[before], pair.after[after]
                 label = before if before == after else f"{before} → {after}"
                 how = seed, resamples, draws, clusters
-                changes += _changes(label, pair.scorer, one, other, *how)
+                changes += _changes(
+                    label,
+                    pair.scorer,
+                    one,
+                    other,
+                    *how,
+                )
     return tuple(changes)
 
 
@@ -162,27 +172,42 @@ def _changes(
     draws: int,
     clusters: Clusters,
 ) -> Iterator[Change]:
-    one, other = SeedMean(before), SeedMean(after)
+    one = SeedMean(before)
+    other = SeedMean(after)
     if len(one) != len(other):
         raise UserError(
             f"compare {label} in two runs",
             f"{len(one)} examples in one, {len(other)} in the other",
         )
     combine = scorer.combine
-    _, low, high = difference(combine, after, before, seed, resamples, clusters=clusters)
+    _, low, high = difference(
+        combine,
+        after,
+        before,
+        seed,
+        resamples,
+        clusters=clusters,
+    )
     p = paired_test(combine, after, before, seed, draws, clusters)
     columns = corpus_value(combine, one), corpus_value(combine, other), low, high, p
     for column, *row in zip(scorer.columns, *columns, strict=True):
         yield Change(label, column, *map(float, row))
 
 
-def changes_board(before: Leaderboard, after: Leaderboard, found: Sequence[Change]) -> Leaderboard:
+def changes_board(
+    before: Leaderboard,
+    after: Leaderboard,
+    found: Sequence[Change],
+) -> Leaderboard:
     """The changes as a table: every cell is after minus before, with its paired interval.
 
     ``before`` and ``after`` are the boards of the two runs, ``found`` what changed between them.
     """
     changed = {change.column for change in found}
-    known = {row.system: row for board in (before, after) for row in board.rows}
+    # Of a system in both runs the later row stays.
+    known = {}
+    for board in (before, after):
+        known.update({row.system: row for row in board.rows})
     rows = []
     for label in dict.fromkeys(change.system for change in found):
         scores = {}
@@ -190,11 +215,23 @@ def changes_board(before: Leaderboard, after: Leaderboard, found: Sequence[Chang
             if change.system == label:
                 name = change.column.name
                 signature = after.signatures.get(name, "")
-                cell = Score(change.difference, change.low, change.high, signature)
+                cell = Score(
+                    change.difference,
+                    change.low,
+                    change.high,
+                    signature,
+                )
                 scores[name] = cell
         # Of two systems under different names, the row is the later one's.
         row = known[label] if label in known else known[label.rpartition(" → ")[2]]
-        rows.append(replace(row, system=label, rank=None, scores=scores))
+        rows.append(
+            replace(
+                row,
+                system=label,
+                rank=None,
+                scores=scores,
+            )
+        )
     return replace(
         after,
         title=f"{after.title}: what changed",
@@ -211,7 +248,9 @@ def changes_board(before: Leaderboard, after: Leaderboard, found: Sequence[Chang
 
 
 def regressions(
-    found: Sequence[Change], column: str, level: float = SIGNIFICANCE_LEVEL
+    found: Sequence[Change],
+    column: str,
+    level: float = SIGNIFICANCE_LEVEL,
 ) -> tuple[Change, ...]:
     """The systems that are significantly worse in a column.
 

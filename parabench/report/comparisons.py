@@ -25,8 +25,13 @@ def pairwise_comparisons(results: RunResults) -> tuple[Comparison, ...]:
     found: list[Comparison] = []
     for name in results.measured:
         found += _unadjusted(results, name)
-    headline = [one for one in found if one.column == results.headline]
-    others = [one for one in found if one.column != results.headline]
+    headline = []
+    others = []
+    for comparison in found:
+        if comparison.column == results.headline:
+            headline.append(comparison)
+        else:
+            others.append(comparison)
     # The headline decides, so it is protected against any false call (Holm 1979); among the many
     # tests of the other columns a share of false ones is put up with (Benjamini, Hochberg 1995).
     return (*_adjusted(headline, holm), *_adjusted(others, benjamini_hochberg))
@@ -41,10 +46,16 @@ def _unadjusted(results: RunResults, name: str) -> Iterator[Comparison]:
         return
     statistics = [one.statistics[system] for system in systems]
     values = [corpus_value(one.scorer.combine, row) for row in statistics]
-    row_order = list(one.statistics)
-    draws = [results.bootstrap_draws[name][row_order.index(system)] for system in systems]
+    # Draws are [rows of the table, resamples, columns], in the order of the scorer's statistics.
+    draws_of_row = dict(zip(one.statistics, results.bootstrap_draws[name], strict=True))
+    draws = [draws_of_row[system] for system in systems]
     p_values = paired_tests(
-        one.scorer.combine, statistics, pairs, results.seed, results.resamples, results.clusters
+        one.scorer.combine,
+        statistics,
+        pairs,
+        results.seed,
+        results.resamples,
+        results.clusters,
     )
     for (a, b), p in zip(pairs, p_values, strict=True):
         difference = values[a] - values[b]
@@ -68,24 +79,35 @@ def _adjusted(
     adjust: Callable[[Float[np.ndarray, " M"]], Float[np.ndarray, " M"]],
 ) -> list[Comparison]:
     """The comparisons with p-values adjusted for one another; undefined ones stay undefined."""
-    p = np.array([one.p for one in found], dtype=float)
-    defined = ~np.isnan(p)
+    p_values = np.array([one.p for one in found], dtype=float)
+    # A column that one of the two lacks was not tested, so it does not count in the correction.
+    defined = ~np.isnan(p_values)
     if defined.any():
-        p[defined] = adjust(p[defined])
-    return [replace(one, p=float(number)) for one, number in zip(found, p, strict=True)]
+        p_values[defined] = adjust(p_values[defined])
+    adjusted = []
+    for one, p in zip(found, p_values, strict=True):
+        adjusted.append(replace(one, p=float(p)))
+    return adjusted
 
 
 def detectable_difference(results: RunResults) -> float | None:
-    """The difference on the headline that one test finds four times in five: median over pairs."""
+    """The true difference on the headline that the tests find four times in five.
+
+    It is the median over pairs of systems, with a test as strict as the first one of Holm's
+    procedure over all pairs that are tested: what holds for it holds for every later one.
+    """
     if results.ranking is None:
         return None
     name, place = results.ranking
     one = results.measured[name]
     draws = dict(zip(one.statistics, results.bootstrap_draws[name], strict=True))
+    competitors = len(_competing(results, one, "system", "human"))
+    tests = competitors * (competitors - 1) // 2
     found = []
     for a, b in combinations(_competing(results, one, "system"), 2):
         differences = (draws[a] - draws[b])[:, [place]]
-        found.append(detectable(differences)[0])
+        level = 1 - SIGNIFICANCE_LEVEL / tests
+        found.append(detectable(differences, level)[0])
     return float(np.median(found)) if found and np.isfinite(found).all() else None
 
 
@@ -105,26 +127,32 @@ def system_ranks(
     one = results.measured[name]
     column = one.scorer.columns[place]
     systems = [row for row in _competing(results, one, "system") if row not in unranked]
-    values = np.array(
-        [corpus_value(one.scorer.combine, one.statistics[system])[place] for system in systems]
-    )
+    values = []
+    for system in systems:
+        columns = corpus_value(one.scorer.combine, one.statistics[system])
+        values.append(columns[place])
     worse = _beaten(systems, compared, column)
-    return dict(zip(systems, rank_clusters(values, worse, column.better), strict=True))
+    ranks = rank_clusters(np.array(values), worse, column.better)
+    return dict(zip(systems, ranks, strict=True))
 
 
 def _beaten(
-    systems: Sequence[str], compared: Sequence[Comparison], column: Column
+    systems: Sequence[str],
+    compared: Sequence[Comparison],
+    column: Column,
 ) -> Bool[np.ndarray, "S S"]:
     """Whether the system of a row is significantly worse than that of a column of the matrix."""
     worse = np.zeros((len(systems), len(systems)), dtype=bool)
     for pair in compared:
+        # The human is tested too, but holds no rank.
         if pair.column != column.name or not {pair.first, pair.second} <= set(systems):
             continue
         # The interval draws training seeds, which the test does not: a difference must pass both.
         is_real = pair.p < SIGNIFICANCE_LEVEL and not pair.low <= 0 <= pair.high
         if not is_real:
             continue
-        first, second = systems.index(pair.first), systems.index(pair.second)
+        first = systems.index(pair.first)
+        second = systems.index(pair.second)
         first_loses = pair.difference < 0 if column.better == "up" else pair.difference > 0
         loser, winner = (first, second) if first_loses else (second, first)
         worse[loser, winner] = True
@@ -133,4 +161,5 @@ def _beaten(
 
 def _competing(results: RunResults, one: ScorerResults, *roles: str) -> list[str]:
     """The rows that a scorer measured and that have one of these roles, by name."""
-    return sorted(name for name in one.statistics if results.outputs[name].role in roles)
+    names = [name for name in one.statistics if results.outputs[name].role in roles]
+    return sorted(names)

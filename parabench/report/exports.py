@@ -21,7 +21,10 @@ _HALF_WIDTH = 1.959964
 
 
 def to_lm_eval(
-    board: Leaderboard, system: str, task: str = "paraphrase", date: float | None = None
+    board: Leaderboard,
+    system: str,
+    task: str = "paraphrase",
+    date: float | None = None,
 ) -> str:
     """One system's results in the layout of lm-evaluation-harness 0.4 (``results_*.json``).
 
@@ -41,10 +44,29 @@ def to_lm_eval(
     if row is None:
         known = [row.system for row in board.rows]
         raise UserError(f"export {system!r}", "no such system in the table", known)
+    content = _lm_eval_content(board, row, task)
+    if date is not None:
+        content["date"] = date
+    text = json.dumps(
+        json_ready(content),
+        indent=2,
+        sort_keys=True,
+        allow_nan=False,
+    )
+    return f"{text}\n"
+
+
+def _lm_eval_content(board: Leaderboard, row: LeaderboardRow, task: str) -> dict[str, Any]:
+    """The fields that the harness writes, in which each is told by task."""
     decoding = board.provenance.get("decoding", {})
-    better = {c.name: c.better == "up" for c in board.columns if c.better != "none"}
-    safe_name = "".join(c if c.isalnum() or c in "-_." else "__" for c in system)
-    content: dict[str, Any] = {
+    better = {}
+    for column in board.columns:
+        if column.better != "none":
+            better[column.name] = column.better == "up"
+    # As the harness makes file names of models.
+    letters = [letter if letter.isalnum() or letter in "-_." else "__" for letter in row.system]
+    safe_name = "".join(letters)
+    return {
         "results": {task: {"alias": task, **dict(_lm_eval_metrics(row))}},
         "group_subtasks": {task: []},
         "configs": {task: {"task": task, "generation_kwargs": decoding}},
@@ -53,24 +75,22 @@ def to_lm_eval(
         "higher_is_better": {task: better},
         "n-samples": {task: {"original": row.asked, "effective": row.scored}},
         "config": {
-            "model": system,
+            "model": row.system,
             "model_args": "",
             "signatures": dict(board.signatures),
             "provenance": board.provenance,
         },
         "git_hash": (board.provenance.get("git") or {}).get("commit"),
-        "model_name": system,
+        "model_name": row.system,
         "model_name_sanitized": safe_name,
     }
-    if date is not None:
-        content["date"] = date
-    return json.dumps(json_ready(content), indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
 def _lm_eval_metrics(row: LeaderboardRow) -> Iterator[tuple[str, float]]:
     for name, score in row.scores.items():
         if not math.isfinite(score.value):
             continue
+        # Behind the comma stands the harness's filter, of which there is none.
         yield f"{name},none", score.value
         error = (score.high - score.low) / (2 * _HALF_WIDTH)
         if math.isfinite(error):
@@ -96,6 +116,7 @@ def to_parquet(
     import pyarrow
     import pyarrow.parquet
 
+    # A table a system, joined: at no time are there columns of all systems in Python objects.
     parts = []
     for row in ordered_rows(data.board):
         if row.system in data.texts:
@@ -110,7 +131,9 @@ def to_parquet(
 
 
 def _parquet_columns(
-    data: PageData, row: LeaderboardRow, statistics: Mapping[str, Mapping[str, SystemStatistics]]
+    data: PageData,
+    row: LeaderboardRow,
+    statistics: Mapping[str, Mapping[str, SystemStatistics]],
 ) -> dict[str, Sequence[Any]]:
     """The columns of one system's part of the table, by name."""
     count = len(data.examples)

@@ -28,7 +28,8 @@ _REPEATED_WORDS = 4
 _MIN_LENGTH = 0.75
 """A text that dropped a clause has less than this share of its source's words."""
 _COMMENT = re.compile(
-    r"\W*(?:(?:sure|certainly|of course)[,!.:]|here (?:is|are) [^.]*:|i(?:'m| am) sorry\b|as an ai\b"
+    r"\W*(?:(?:sure|certainly|of course)[,!.:]|here (?:is|are) [^.]*:"
+    r"|i(?:'m| am) sorry\b|as an ai\b"
     r"|(?:paraphrased?|rewritten|rephrased|output|answer)(?: (?:version|sentence|text))?\s*:"
     r"|(?:the|this) (?:sentence|text|passage|author|speaker)"
     r" (?:is|says|means|states|describes)\b)",
@@ -78,8 +79,11 @@ def comments_on_sentence(source: str, text: str) -> bool:
 
 def _has_repetition(text: str) -> bool:
     words = _words(text)
-    count = len(words) - _REPEATED_WORDS + 1
-    sequences = [tuple(words[start : start + _REPEATED_WORDS]) for start in range(count)]
+    sequences = []
+    # The last sequence begins three words before the end; a shorter text has none.
+    for start in range(len(words) - _REPEATED_WORDS + 1):
+        sequence = words[start : start + _REPEATED_WORDS]
+        sequences.append(tuple(sequence))
     return len(set(sequences)) < len(sequences)
 
 
@@ -136,6 +140,7 @@ def _of_system(data: PageData, row: LeaderboardRow) -> SystemFaults:
     counts: dict[str, int] = {}
     for fault, _, _ in found:
         counts[fault] = counts.get(fault, 0) + 1
+    # Sorting is stable: faults that are as frequent stay in the order in which they were found.
     by_count = sorted(counts, key=lambda fault: -counts[fault])
     sentence = _sentence([(fault, counts[fault]) for fault in by_count], texts)
     return SystemFaults(row.system, sentence, _examples(data, by_count, found))
@@ -150,6 +155,7 @@ def _found(data: PageData, system: str) -> Iterator[tuple[str, int, str]]:
             for fault, rule in RULES.items():
                 if rule(source, text):
                     yield fault, place, text
+        # Which of several texts was cut is not kept; the first is shown.
         if texts and place in was_cut:
             yield CUT, place, texts[0]
 
@@ -169,7 +175,9 @@ def _sentence(counts: Sequence[tuple[str, int]], texts: int) -> str:
 
 
 def _examples(
-    data: PageData, faults: Sequence[str], found: Sequence[tuple[str, int, str]]
+    data: PageData,
+    faults: Sequence[str],
+    found: Sequence[tuple[str, int, str]],
 ) -> list[FaultExample]:
     """One text of each of the most frequent faults; two of the same where there is one alone."""
     wanted = list(faults[:EXAMPLES_SHOWN])
@@ -186,5 +194,12 @@ def _examples(
             example = data.examples[place]
             source = visible(example.source)
             runs = word_diff(source, visible(text))
-            shown.append(FaultExample(fault, visible(example.id), source, runs))
+            shown.append(
+                FaultExample(
+                    fault,
+                    visible(example.id),
+                    source,
+                    runs,
+                )
+            )
     return shown

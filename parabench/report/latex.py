@@ -16,7 +16,11 @@ from parabench.report.board import (
 from parabench.report.cells import count_text, is_top, rank_text, score_text
 from parabench.report.notes import reader_notes
 
-_ARROWS = {"up": r" $\uparrow$", "down": r" $\downarrow$", "none": ""}
+_ARROWS = {
+    "up": r" $\uparrow$",
+    "down": r" $\downarrow$",
+    "none": "",
+}
 _WARNING = r"\parabenchwarning{}"
 _PREAMBLE = r"""% Packages, in the preamble: \usepackage{booktabs,graphicx}
 % (textcomp too, where LaTeX is older than 2020)
@@ -45,7 +49,13 @@ def to_latex(board: Leaderboard, label: str = "tab:parabench") -> str:
             mend="give a label such as tab:results",
         )
     columns = main_columns(board)
-    heads = ["rank", "system", *(_head(board, column) for column in columns), "$n$"]
+    # booktabs: three horizontal rules and no vertical one.
+    heads = [
+        "rank",
+        "system",
+        *(_head(board, column) for column in columns),
+        "$n$",
+    ]
     lines = [
         r"\begin{table*}",
         r"\centering\setlength{\belowcaptionskip}{4pt}",
@@ -74,6 +84,7 @@ def _caption(board: Leaderboard, columns: Sequence[Column]) -> str:
     if any(row.control for row in board.rows):
         sentences.append("Controls are in italics.")
     sentences += reader_notes(board)
+    # A board has a note or none. The marks behind it are commands, and must not be escaped.
     parts = [latex(" ".join(filter(None, sentences)))]
     invalid = [column.name for column in columns if column.name in board.invalid]
     for name in invalid:
@@ -81,15 +92,21 @@ def _caption(board: Leaderboard, columns: Sequence[Column]) -> str:
     return " ".join(parts)
 
 
-def _line(board: Leaderboard, row: LeaderboardRow, columns: Sequence[Column]) -> str:
+def _line(
+    board: Leaderboard,
+    row: LeaderboardRow,
+    columns: Sequence[Column],
+) -> str:
     """Two lines of the table: values, and small under them their intervals."""
     name = latex(row.system)
     cells = [rank_text(row).replace("-", "--"), rf"\textit{{{name}}}" if row.control else name]
+    # The second line has nothing under rank and name.
     intervals = ["", ""]
     for column in columns:
         value, interval = score_text(row.scores.get(column.name), column)
         cells.append(_value(value, is_top(board, row, column)))
         intervals.append(rf"{{\tiny [${interval[1:-1]}$]}}" if interval else "")
+    # Two points less than a line keep the interval close to its value.
     values = " & ".join([*cells, count_text(row)])
     return rf"{values} \\[-2pt]" + "\n" + " & ".join([*intervals, ""]) + r"\\"
 

@@ -20,6 +20,7 @@ from parabench.report.board import (
     main_columns,
     ordered_rows,
 )
+from parabench.report.cautions import cautions
 from parabench.report.cells import (
     AGAINST,
     column_label,
@@ -29,7 +30,7 @@ from parabench.report.cells import (
     score_text,
 )
 from parabench.report.notes import missing_values_note, reader_notes, shown_provenance
-from parabench.report.verdict import cautions, verdict
+from parabench.report.verdict import verdict
 
 GAPS = "Cells that leave out examples without a value, and why:"
 
@@ -41,12 +42,20 @@ def board_to_csv(board: Leaderboard) -> str:
     """
     names = [column.name for column in board.columns]
     heads = [csv_text(name) for name in names]
-    header = ["system", "rank.low", "rank.high", "control", "scored", "asked"]
+    header = [
+        "system",
+        "rank.low",
+        "rank.high",
+        "control",
+        "scored",
+        "asked",
+    ]
     for head in heads:
         header += [head, f"{head}.low", f"{head}.high"]
     header += ["seeds", "seen"]
     header += [f"{head}.signature" for head in heads]
     header += [f"{head}.undefined" for head in heads]
+    # Line feeds alone, so that the same board gives the same bytes on every system.
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header)
@@ -60,15 +69,35 @@ def _csv_row(row: LeaderboardRow, names: Sequence[str]) -> list[str | int | bool
     for score in scores:
         cells += _csv_numbers(score)
     ranks: list[str | int] = ["", ""] if row.rank is None else list(row.rank)
-    signatures = [csv_text(score.signature) if score else "" for score in scores]
-    gaps = [score.undefined if score else "" for score in scores]
-    facts = [csv_text(row.system), *ranks, row.control, row.scored, row.asked]
-    return [*facts, *cells, row.seeds or "", csv_text(row.seen), *signatures, *gaps]
+    # Texts that a spreadsheet could take for a formula are made harmless, numbers never are.
+    signatures = []
+    gaps: list[str | int] = []
+    for score in scores:
+        signatures.append(csv_text(score.signature) if score else "")
+        gaps.append(score.undefined if score else "")
+    facts = [
+        csv_text(row.system),
+        *ranks,
+        row.control,
+        row.scored,
+        row.asked,
+    ]
+    return [
+        *facts,
+        *cells,
+        row.seeds or "",
+        csv_text(row.seen),
+        *signatures,
+        *gaps,
+    ]
 
 
 def _csv_numbers(score: Score | None) -> list[str]:
     """Value, low and high, each empty where it is undefined."""
-    numbers = [score.value, score.low, score.high] if score else [math.nan] * 3
+    numbers = [math.nan] * 3
+    if score:
+        numbers = [score.value, score.low, score.high]
+    # repr has as many digits as it takes to read the same number back.
     return [repr(float(number)) if math.isfinite(number) else "" for number in numbers]
 
 
@@ -102,7 +131,10 @@ def board_to_markdown(board: Leaderboard) -> str:
 
 
 def _markdown_list(pairs: Sequence[tuple[str, str]]) -> str:
-    return "\n".join(f"- {markdown(name)}: {markdown_code(text)}" for name, text in pairs)
+    lines = []
+    for name, text in pairs:
+        lines.append(f"- {markdown(name)}: {markdown_code(text)}")
+    return "\n".join(lines)
 
 
 def _how_to_read(board: Leaderboard) -> str:
@@ -123,9 +155,12 @@ def _other_tables(
 ) -> Iterator[tuple[str, Sequence[Column]]]:
     """The columns that are not in the main table, by what they compare with, in readable parts."""
     others = [column for column in board.columns if column not in main]
-    others.sort(key=lambda column: list(AGAINST).index(column.against))
+    # groupby joins neighbours alone, so the columns are brought together first.
+    order = list(AGAINST)
+    others.sort(key=lambda column: order.index(column.against))
     for against, group in groupby(others, key=lambda column: column.against):
         columns = list(group)
+        # A table of more columns cannot be read: it is cut into parts, which are counted.
         starts = range(0, len(columns), MAIN_WIDTH)
         for number, start in enumerate(starts, 1):
             part = f" ({number}/{len(starts)})" if len(starts) > 1 else ""
@@ -134,23 +169,43 @@ def _other_tables(
 
 def _markdown_table(board: Leaderboard, columns: Sequence[Column]) -> str:
     """Rank, system, the columns and, where no reader looks first, the facts of each row."""
+    # All facts, also those that rows share: a table is copied without what stands below it.
     facts = row_facts(board)
     heads = ["rank", "system"]
     for column in columns:
-        heads.append(f"{markdown(column_label(board, column))} ({AGAINST[column.against]})")
+        label = markdown(column_label(board, column))
+        heads.append(f"{label} ({AGAINST[column.against]})")
     heads += facts
     rows = []
     for row in ordered_rows(board):
         name = markdown(row.system) + (" †" if row.control else "")
         scores = [_markdown_score(board, row, column) for column in columns]
         shown_facts = [markdown(text(row)) for text in facts.values()]
-        rows.append([rank_text(row), name, *scores, *shown_facts])
+        rows.append(
+            [
+                rank_text(row),
+                name,
+                *scores,
+                *shown_facts,
+            ]
+        )
     align = ["right", "left", *["right"] * (len(columns) + len(facts))]
-    return tabulate(rows, heads, "pipe", colalign=align, disable_numparse=True)
+    return tabulate(
+        rows,
+        heads,
+        "pipe",
+        colalign=align,
+        disable_numparse=True,
+    )
 
 
-def _markdown_score(board: Leaderboard, row: LeaderboardRow, column: Column) -> str:
+def _markdown_score(
+    board: Leaderboard,
+    row: LeaderboardRow,
+    column: Column,
+) -> str:
     value, interval = score_text(row.scores.get(column.name), column)
+    # Whoever may be the best is bold, which may be several.
     if is_top(board, row, column):
         value = f"**{value}**"
     return f"{value} {interval}".strip()

@@ -28,17 +28,25 @@ def reader_notes(board: Leaderboard) -> list[str]:
     if unanswered := unanswered_note(board):
         found.append(f"Not answered, and scored as empty texts: {unanswered}.")
     found += _reference_notes(board)
-    if difference := detectable_text(board):
-        # The power of one test at .05. Ranks correct for all pairs, so they need more than this.
-        found.append(
-            f"Of two systems compared alone, a true difference of {difference} {board.headline} "
-            "would be found significant in four of five test sets like this one; a smaller one is "
-            "easily missed, and with more systems, all pairs being corrected for, it takes more."
-        )
+    found += _power_note(board)
     if any(row.seeds == 1 for row in board.rows):
         found.append("* one training seed: another might differ by more than the interval says.")
     found += _leakage_notes(board)
     return found
+
+
+def _power_note(board: Leaderboard) -> Iterator[str]:
+    """How large a difference has to be for these examples to show it."""
+    difference = detectable_text(board)
+    if not difference:
+        return
+    tests = sum(one.column == board.headline for one in board.comparisons)
+    corrected = f", with p-values corrected for all {tests} pairs" if tests > 1 else ""
+    yield (
+        f"If two systems truly differ by {difference} {board.headline}, at least four of five test "
+        f"sets like this one show it{corrected}. Smaller differences are often missed: systems "
+        "that are not told apart need not be equal."
+    )
 
 
 def _rank_note(board: Leaderboard) -> str:
@@ -64,6 +72,7 @@ def _reference_notes(board: Leaderboard) -> Iterator[str]:
 
 
 def _leakage_notes(board: Leaderboard) -> Iterator[str]:
+    # Where nothing is known of any row there is no column of it, which must be said.
     if "seen" in row_facts(board):
         yield (
             "Seen: how many of the test examples share a sentence with what the row was trained on."
@@ -100,6 +109,7 @@ def file_systems(board: Leaderboard) -> dict[str, str]:
     found = {}
     for row in ordered_rows(board):
         signature = board.provenance.get(f"system {row.system}")
+        # Of a row of several seeds the signatures are joined: such rows come from no file.
         if isinstance(signature, str) and signature.startswith(f"{_FILE_SYSTEM}|"):
             settings = dict(Signature.parse(signature).items)
             found[row.system] = settings.get("sha256", "")
@@ -117,10 +127,12 @@ def _decoding_settings(board: Leaderboard) -> str:
     decoding, runtime = board.provenance.get("decoding"), board.provenance.get("runtime")
     if not isinstance(decoding, Mapping) or not isinstance(runtime, Mapping):
         return ""
+    # The length limit is always told, anything else where it is not the default.
     defaults = asdict(Decoding())
     changed = {key: value for key, value in decoding.items() if defaults.get(key) != value}
     limit = decoding.get("max_new_tokens")
     changed.pop("max_new_tokens", None)
+    # These three are told together, as how texts are searched for.
     beams = changed.pop("num_beams", 1)
     sampled = changed.pop("do_sample", False)
     samples = changed.pop("samples", 1)
@@ -132,13 +144,23 @@ def _decoding_settings(board: Leaderboard) -> str:
         search = "greedy" if beams == 1 else f"beam {beams}"
     others = [f"{key} {value}" for key, value in sorted(changed.items())]
     seed = f"seed {runtime.get('seed')}"
-    return ", ".join([search, f"at most {limit} new tokens", *others, seed, *_other_types(board)])
+    return ", ".join(
+        [
+            search,
+            f"at most {limit} new tokens",
+            *others,
+            seed,
+            *_other_types(board),
+        ]
+    )
 
 
 def _other_types(board: Leaderboard) -> Iterator[str]:
     """The systems that compute in another data type than the rest."""
     for key, signature in board.provenance.items():
-        found = re.search(r"\|dtype:([^|]*)", signature) if key.startswith("system ") else None
+        if not key.startswith("system "):
+            continue
+        found = re.search(r"\|dtype:([^|]*)", signature)
         if found:
             yield f"{key.removeprefix('system ')} in {found[1]}"
 
@@ -163,21 +185,27 @@ def unanswered_note(board: Leaderboard) -> str:
         return ""
     parts = []
     for system, reasons in sorted(systems.items()):
-        counted = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
-        parts.append(f"{system} {sum(reasons.values())} ({counted})")
+        counted = [f"{reason} {count}" for reason, count in sorted(reasons.items())]
+        total = sum(reasons.values())
+        parts.append(f"{system} {total} ({', '.join(counted)})")
     return "; ".join(parts)
 
 
 def _reference_count(board: Leaderboard) -> int:
     data = board.provenance.get("data")
-    count = data.get("references") if isinstance(data, Mapping) else 0
+    if not isinstance(data, Mapping):
+        return 0
+    count = data.get("references")
     return count if isinstance(count, int) else 0
 
 
 def _sample_count(board: Leaderboard) -> int:
     """How many samples a source has; 0 where there is one text, or that is unknown."""
     decoding = board.provenance.get("decoding")
-    count = decoding.get("samples") if isinstance(decoding, Mapping) else 0
+    if not isinstance(decoding, Mapping):
+        return 0
+    count = decoding.get("samples")
+    # One sample is the one text: nothing is compared then.
     return count if isinstance(count, int) and count > 1 else 0
 
 
@@ -194,12 +222,16 @@ def missing_values_note(board: Leaderboard) -> str:
 
     Such as ``"copy rouge1: 3 of 500 (no reference …)"``.
     """
+    # The same gap in many rows, such as a source without letters, is told once for all of them.
     systems_by_gap: dict[str, list[str]] = {}
     for row in ordered_rows(board):
         for column in board.columns:
             if gap := _gap(row, column.name):
                 systems_by_gap.setdefault(gap, []).append(row.system)
-    parts = [f"{', '.join(systems)} {gap}" for gap, systems in systems_by_gap.items()]
+    parts = []
+    for gap, systems in systems_by_gap.items():
+        names = ", ".join(systems)
+        parts.append(f"{names} {gap}")
     return "; ".join(parts)
 
 
@@ -208,4 +240,5 @@ def _gap(row: LeaderboardRow, column: str) -> str:
     if score is None or not score.undefined:
         return ""
     reason = f" ({score.why})" if score.why else ""
-    return f"{column}: {row.scored - score.undefined} of {row.scored}{reason}"
+    defined = row.scored - score.undefined
+    return f"{column}: {defined} of {row.scored}{reason}"

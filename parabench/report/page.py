@@ -31,6 +31,7 @@ from parabench.report.board import (
     main_columns,
     ordered_rows,
 )
+from parabench.report.cautions import cautions
 from parabench.report.cells import (
     AGAINST,
     ARROWS,
@@ -49,7 +50,7 @@ from parabench.report.pagefigures import page_figures
 from parabench.report.picks import picked_sentences
 from parabench.report.sample_browser import sample_browser_data
 from parabench.report.trainings import known_trainings
-from parabench.report.verdict import cautions, verdict
+from parabench.report.verdict import verdict
 
 
 def page_html(data: PageData) -> str:
@@ -58,7 +59,11 @@ def page_html(data: PageData) -> str:
     script = template_text("parabench.report", "page.js")
     allowed = [f"style-src {csp_hash(style)}", f"script-src {csp_hash(script)}"]
     page = load_template(
-        "parabench.report", "page.html.j2", visible=visible, rank=rank_text, count=count_text
+        "parabench.report",
+        "page.html.j2",
+        visible=visible,
+        rank=rank_text,
+        count=count_text,
     )
     return page.render(
         **_table_context(data.board),
@@ -79,6 +84,7 @@ def page_html(data: PageData) -> str:
 
 def _table_context(board: Leaderboard) -> dict[str, Any]:
     """What the template says about the leaderboard itself."""
+    # Facts that all rows share are a line above the table, the others columns of it.
     facts, _ = split_facts(board)
     signatures = board.signatures
     by_signature = groupby(board.columns, lambda column: signatures.get(column.name, ""))
@@ -114,6 +120,7 @@ def column_groups(board: Leaderboard) -> list[tuple[str, list[Column]]]:
     Within a group main columns come first.
     """
     main = main_columns(board)
+    # Sorting is stable: main columns come first, each part in the order of the board.
     rest = sorted(board.columns, key=lambda column: column not in main)
     groups = [("headline", [column for column in main if column.name == board.headline])]
     for against in AGAINST:
@@ -122,7 +129,11 @@ def column_groups(board: Leaderboard) -> list[tuple[str, list[Column]]]:
     return [(name, columns) for name, columns in groups if columns]
 
 
-def table_cell(board: Leaderboard, row: LeaderboardRow, column: Column) -> dict[str, Any]:
+def table_cell(
+    board: Leaderboard,
+    row: LeaderboardRow,
+    column: Column,
+) -> dict[str, Any]:
     """One cell: its text, its sorting key, and its whisker.
 
     ``board`` gives the scale of the whisker: its ends and middle are percent of the range that all
@@ -161,6 +172,7 @@ def pairwise_matrix(data: PageData) -> list[tuple[str, list[dict[str, Any] | Non
         pairs[one.first, one.second] = one.difference, one.low, one.high, one.p
         # The other way round the interval is mirrored, so that its ends change places.
         pairs[one.second, one.first] = -one.difference, -one.high, -one.low, one.p
+    # Controls but the human are not tested, so they have no row here.
     compared = {name for pair in pairs for name in pair}
     names = [row.system for row in ordered_rows(data.board) if row.system in compared]
     matrix = []
@@ -171,9 +183,11 @@ def pairwise_matrix(data: PageData) -> list[tuple[str, list[dict[str, Any] | Non
 
 
 def _pair(pair: tuple[float, float, float, float] | None, column: Column) -> dict[str, Any] | None:
-    if pair is None or not math.isfinite(pair[3]):
+    if pair is None:
         return None
     difference, low, high, p = pair
+    if not math.isfinite(p):
+        return None
     is_better = difference < 0 if column.better == "down" else difference > 0
     told_apart = "ahead" if is_better else "behind"
     outcome = told_apart if p < SIGNIFICANCE_LEVEL else "even"

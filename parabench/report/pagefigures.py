@@ -41,8 +41,10 @@ class Plane:
 def page_figures(data: PageData) -> dict[str, Any]:
     """The plane, and a distribution for every column that has values, as SVG elements."""
     # matplotlib takes a second to import; pages alone need it.
-    from parabench.render.figures import figure_to_svg, plane_figure
+    from parabench.render.figures import plane_figure
+    from parabench.render.svg import figure_to_svg
 
+    # Main columns are shown, the others unfolded on demand.
     drawn = []
     main = main_columns(data.board)
     for column, figure in distribution_figures(data):
@@ -53,7 +55,12 @@ def page_figures(data: PageData) -> dict[str, Any]:
         return {"plane": None, "distributions": drawn}
     drawings = []
     for width in _WIDTHS:
-        figure = plane_figure(plane.points, plane.change, plane.quality, width)
+        figure = plane_figure(
+            plane.points,
+            plane.change,
+            plane.quality,
+            width,
+        )
         drawings.append(Markup(figure_to_svg(figure, f"plane{width}")))
     return {
         "plane": {
@@ -73,9 +80,11 @@ def distribution_figures(data: PageData) -> list[tuple[Column, Figure]]:
 
     board = data.board
     controls = frozenset(row.system for row in board.rows if row.control)
-    names = [
-        row.system for row in ordered_rows(board) if row.system in data.values and data.shows(row)
-    ]
+    names = []
+    for row in ordered_rows(board):
+        # Attackers would double the height of every figure, and say nothing about systems.
+        if row.system in data.values and data.shows(row):
+            names.append(row.system)
     main = main_columns(board)
     others = [column for column in board.columns if column not in main]
     drawn = []
@@ -108,12 +117,22 @@ def find_plane(data: PageData) -> Plane | None:
             points.append(point)
     if not points:
         return None
-    front = pareto_front([point for point in points if not point.control], change, quality)
-    return Plane(change, quality, points, [point.name for point in front])
+    # Controls do not compete: people would be the whole front, and nobody could reach it.
+    systems = [point for point in points if not point.control]
+    front = pareto_front(systems, change, quality)
+    return Plane(
+        change,
+        quality,
+        points,
+        [point.name for point in front],
+    )
 
 
 def _plane_point(
-    data: PageData, row: LeaderboardRow, change: Column, quality: Column
+    data: PageData,
+    row: LeaderboardRow,
+    change: Column,
+    quality: Column,
 ) -> PlanePoint | None:
     """A row in the plane; None where it is incomplete, or a value or interval is undefined."""
     from parabench.render.figures import PlanePoint
@@ -121,10 +140,17 @@ def _plane_point(
     x, y = row.scores.get(change.name), row.scores.get(quality.name)
     if row.scored < row.asked or x is None or y is None:
         return None
+    # An interval without ends cannot be drawn as a line.
     if not interval_ends(x) or not interval_ends(y):
         return None
     is_attacker = row.control and not data.shows(row)
-    return PlanePoint(row.system, x, y, row.control, is_attacker)
+    return PlanePoint(
+        row.system,
+        x,
+        y,
+        row.control,
+        is_attacker,
+    )
 
 
 def plane_axes(data: PageData) -> tuple[Column | None, Column | None]:

@@ -59,12 +59,20 @@ def picked_sentences(data: PageData) -> Picks | None:
     for row in ordered_rows(data.board):
         values = np.asarray(data.values.get(row.system, {}).get(column.name, ()), float)
         if not row.control and row.system in data.texts and np.isfinite(values).any():
-            return _picks(data, row.system, column, values)
+            return _picks(
+                data,
+                row.system,
+                column,
+                values,
+            )
     return None
 
 
 def _picks(
-    data: PageData, system: str, column: Column, values: Float[np.ndarray, " N"]
+    data: PageData,
+    system: str,
+    column: Column,
+    values: Float[np.ndarray, " N"],
 ) -> Picks | None:
     signed = -values if column.better == "down" else values
     # argsort puts NaN last whichever way it sorts, so undefined ones are taken out first.
@@ -73,11 +81,13 @@ def _picks(
     defined = [place for place in defined if _text(data, system, place)]
     changed = [place for place in defined if not _is_copied(data, system, place)]
 
-    def told(place: int) -> str:
-        return f"{column.name} {number_text(float(values[place]), column.digits)}"
+    def picked(place: int) -> Pick:
+        value = number_text(float(values[place]), column.digits)
+        return _pick(data, system, place, f"{column.name} {value}")
 
-    best = [_pick(data, system, place, told(place)) for place in changed[::-1][:PICKS_SHOWN]]
-    worst = [_pick(data, system, place, told(place)) for place in defined[:PICKS_SHOWN]]
+    # Ascending: the best are at the end, the worst at the beginning.
+    best = [picked(place) for place in changed[::-1][:PICKS_SHOWN]]
+    worst = [picked(place) for place in defined[:PICKS_SHOWN]]
     kinds = {
         "best": (f"most {column.name}, copies left out", best),
         "worst": (f"least {column.name}", worst),
@@ -94,6 +104,7 @@ def _disputed(data: PageData, system: str) -> list[Pick]:
     complete = np.flatnonzero(np.isfinite(table).all(axis=0))
     spread = np.ptp(table[:, complete], axis=0)
     found = []
+    # Stable: of examples that are as disputed the first in the data is taken, on every machine.
     for place in complete[np.argsort(-spread, kind="stable")]:
         if len(found) == PICKS_SHOWN:
             break
@@ -104,7 +115,14 @@ def _disputed(data: PageData, system: str) -> list[Pick]:
             f"better than {100 * table[high, place]:.0f} % of its texts by {names[high]}, "
             f"than {100 * table[low, place]:.0f} % by {names[low]}"
         )
-        found.append(_pick(data, system, int(place), why))
+        found.append(
+            _pick(
+                data,
+                system,
+                int(place),
+                why,
+            )
+        )
     return found
 
 
@@ -121,24 +139,46 @@ def column_ranks(data: PageData, system: str) -> dict[str, Float[np.ndarray, " N
     for column in valid if len(valid) > 1 else directed:
         values = np.asarray(data.values.get(system, {}).get(column.name, ()), float)
         if np.isfinite(values).any():
+            # Ranks of NaN are NaN; the others are counted among all texts.
             signed = values if column.better == "up" else -values
             ranks[column.name] = rankdata(signed, nan_policy="omit") / len(values)
     return ranks
 
 
-def _text(data: PageData, system: str, place: int) -> str:
+def _text(
+    data: PageData,
+    system: str,
+    place: int,
+) -> str:
     """The first text that a system wrote for an example; empty where there is none."""
-    texts = [text for text in data.texts[system][place] if text.strip()]
-    return texts[0] if texts else ""
+    for text in data.texts[system][place]:
+        if text.strip():
+            return text
+    return ""
 
 
-def _is_copied(data: PageData, system: str, place: int) -> bool:
+def _is_copied(
+    data: PageData,
+    system: str,
+    place: int,
+) -> bool:
     return is_copy(data.examples[place].source, _text(data, system, place))
 
 
-def _pick(data: PageData, system: str, place: int, why: str) -> Pick:
+def _pick(
+    data: PageData,
+    system: str,
+    place: int,
+    why: str,
+) -> Pick:
     example = data.examples[place]
     source = visible(example.source)
     reference = visible(example.references[0]) if example.references else ""
     runs = word_diff(source, visible(_text(data, system, place)))
-    return Pick(visible(example.id), source, reference, runs, why)
+    return Pick(
+        visible(example.id),
+        source,
+        reference,
+        runs,
+        why,
+    )

@@ -36,7 +36,9 @@ def read_published(path: Path) -> PublishedTable:
     """
     mend = f"lay it out as {LAYOUT}"
     try:
-        lines = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+        text = path.read_text(encoding="utf-8")
+        lines = list(csv.reader(text.splitlines()))
+        # First the names of systems, then how many examples each was scored on, then columns.
         (head, *systems), (_, *examples), *rest = lines
         columns = {name: tuple(values) for name, *values in rest}
         # Reading them as numbers proves that they are; what is shown are the texts as printed.
@@ -45,10 +47,17 @@ def read_published(path: Path) -> PublishedTable:
             numbers += map(float, values)
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"read published numbers from {path}", str(error), mend=mend) from None
-    if head != "column" or len(numbers) != len(systems) * (1 + len(columns)):
+    # One number of examples a system, and one value in every column.
+    expected = len(systems) * (1 + len(columns))
+    if head != "column" or len(numbers) != expected:
         found = "lines of unequal length, or another layout"
         raise UserError(f"read published numbers from {path}", found, mend=mend)
-    return PublishedTable(path.name, tuple(systems), tuple(examples), columns)
+    return PublishedTable(
+        path.name,
+        tuple(systems),
+        tuple(examples),
+        columns,
+    )
 
 
 def published_comparison(board: Leaderboard, published: PublishedTable) -> str:
@@ -71,9 +80,16 @@ def published_comparison(board: Leaderboard, published: PublishedTable) -> str:
     names += [row.system + (" †" if row.control else "") for row in rows]
     counts = ["examples", *published.examples, *(str(row.scored) for row in rows)]
     lines = [counts, *_lines(board, published)]
+    # Here a system is a column and a metric a row, as papers print them.
     heads = ["", *map(markdown, names)]
     align = ["left", *["right"] * len(names)]
-    table = tabulate(lines, heads, "pipe", colalign=align, disable_numparse=True)
+    table = tabulate(
+        lines,
+        heads,
+        "pipe",
+        colalign=align,
+        disable_numparse=True,
+    )
     source = markdown(published.source)
     note = (
         f"‡ as published ({source}), on other examples than these; † a control. Nothing here ranks."
@@ -88,7 +104,13 @@ def _lines(board: Leaderboard, published: PublishedTable) -> Iterator[list[str]]
         # Published values go through the same rounding as the run's; they have no interval.
         printed = published.columns[column.name]
         scores: list[Score | None] = [
-            Score(float(value), math.nan, math.nan, "") for value in printed
+            Score(
+                float(value),
+                math.nan,
+                math.nan,
+                "",
+            )
+            for value in printed
         ]
         scores += [row.scores.get(column.name) for row in ordered_rows(board)]
         yield [markdown(column.name), *(score_text(score, column)[0] for score in scores)]

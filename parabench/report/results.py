@@ -70,6 +70,7 @@ class ScorerResults:
     def reasons(self, row: str) -> str:
         """``"not a finite number"``, or several with their counts."""
         counts = Counter(self.why.get(row, ()))
+        # One reason alone needs no count: the number of undefined cells stands beside it.
         if len(counts) < 2:
             return next(iter(counts), "")
         return ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
@@ -109,12 +110,16 @@ class RunResults:
         """The column that ranks: the suite's, or the first one where that was not measured."""
         names = [column.name for column in self.columns]
         wanted = self.facts["suite"]["headline"]
-        return wanted if wanted in names or not names else names[0]
+        if wanted in names or not names:
+            return wanted
+        # Scorers were chosen by hand, without the suite's own headline.
+        return names[0]
 
     @cached_property
     def clusters(self) -> ClusterIndex:
         """The cluster of every example; an example without one is a cluster by itself."""
         count = len(self.examples)
+        # Hashes of names, not names: a million of them take 8 MB.
         names = (example.cluster or f"example {example.id}" for example in self.examples)
         hashes = np.fromiter(map(text_hash64, names), np.uint64, count)
         return ClusterIndex(count, hashes)
@@ -138,6 +143,7 @@ class RunResults:
         how = self.seed, self.resamples, self.clusters
         found = {}
         for name, one in self.measured.items():
+            # All systems of a scorer in one pass, so that a draw of examples is made once for all.
             arrays = list(one.statistics.values())
             found[name] = bootstraps(one.scorer.combine, arrays, *how)
         return found
@@ -155,8 +161,14 @@ class RunResults:
         return None
 
 
-def shown_positions(count: int, max_texts: int | None, seed: int) -> Int[np.ndarray, " S"]:
+def shown_positions(
+    count: int,
+    max_texts: int | None,
+    seed: int,
+) -> Int[np.ndarray, " S"]:
     """Which of ``count`` examples are shown, in order: all, or ``max_texts`` drawn by ``seed``."""
     if max_texts is None or count <= max_texts:
         return np.arange(count)
-    return np.sort(np.random.default_rng(seed).choice(count, max_texts, replace=False))
+    generator = np.random.default_rng(seed)
+    drawn = generator.choice(count, max_texts, replace=False)
+    return np.sort(drawn)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from parabench import registry
-from parabench.contracts import BuildContext, Example, UserError
+from parabench.contracts import (
+    Better,
+    BuildContext,
+    Column,
+    Example,
+    Scorer,
+    Signature,
+    UserError,
+)
 from parabench.report.output_columns import (
     OUTPUT_SCORER,
     OUTPUTS_READ,
@@ -34,6 +42,7 @@ def load_results(folder: Path, max_texts: int | None = None) -> RunResults:
     Raises: UserError: where the folder is no run, or is not as it was sealed, or where a scorer
     measured systems under different settings.
     """
+    # The seal first of all that is believed: provenance says only that the folder is a run.
     facts = _facts(folder)
     check_seal(folder)
     examples = LazyMap(_example, stored_examples(folder))
@@ -45,12 +54,15 @@ def load_results(folder: Path, max_texts: int | None = None) -> RunResults:
     first_examples = [examples[place] for place in range(min(len(examples), OUTPUTS_READ))]
     for (name,) in log_names(folder, "predictions"):
         written[name], cut, first_texts = _output(folder, name, facts, held)
+        # A share of some of the examples would stand beside shares of all.
         if len(cut) == len(examples):
             truncation[name] = TruncationStatistics(cut)
             rows = output_statistics(first_examples, first_texts)
             of_outputs[name] = OutputStatistics(rows, len(examples))
     groups = seeds.seed_groups(written)
-    outputs = {row: _merged([written[name] for name in names]) for row, names in groups.items()}
+    outputs = {}
+    for row, names in groups.items():
+        outputs[row] = _merged([written[name] for name in names])
     harness = TruncationScorer()
     by_row = _by_row(truncation, groups)
     measured = _all_measured(folder, groups)
@@ -92,20 +104,23 @@ def _by_row(arrays: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> d
     """
     found: dict[str, Any] = {}
     for row, names in groups.items():
-        if all(name in arrays for name in names):
-            several = [arrays[name] for name in names]
-            found[row] = several[0] if len(several) == 1 else several
+        if not all(name in arrays for name in names):
+            continue
+        several = [arrays[name] for name in names]
+        found[row] = several if len(several) > 1 else several[0]
     return found
 
 
 def _facts(folder: Path) -> dict[str, Any]:
     """The provenance of the run, of which what every report reads is checked to be there."""
-    path, mend = folder / "provenance.json", "make or finish it with: parabench run"
+    path = folder / "provenance.json"
+    mend = "make or finish it with: parabench run"
     if not path.exists():
         raise UserError(f"report {folder}", "no provenance.json", mend=mend)
     try:
         facts: dict[str, Any] = json.loads(read_bytes(path))
-        texts = [facts["suite"][name] for name in ("title", "note", "headline")]
+        suite = facts["suite"]
+        texts = [suite["title"], suite["note"], suite["headline"]]
         seed = facts["runtime"]["seed"]
         if not all(isinstance(text, str) for text in texts) or not isinstance(seed, int):
             raise TypeError
@@ -116,7 +131,12 @@ def _facts(folder: Path) -> dict[str, Any]:
 
 def _example(record: Mapping[str, Any]) -> Example:
     references = tuple(record["references"])
-    return Example(record["id"], record["source"], references, record.get("cluster", ""))
+    return Example(
+        record["id"],
+        record["source"],
+        references,
+        record.get("cluster", ""),
+    )
 
 
 def _is_cut(record: Mapping[str, Any]) -> bool:
@@ -125,7 +145,10 @@ def _is_cut(record: Mapping[str, Any]) -> bool:
 
 
 def _output(
-    folder: Path, name: str, facts: Mapping[str, Any], held: Container[str]
+    folder: Path,
+    name: str,
+    facts: Mapping[str, Any],
+    held: Container[str],
 ) -> tuple[SystemOutput, bytearray, list[list[str]]]:
     """What a system wrote, a byte for each of all outputs (whether it was cut), the first texts.
 
@@ -144,13 +167,18 @@ def _output(
             kept[example] = record
     key = contents.identity["key"]
     texts = {example: measured_texts(record) for example, record in kept.items()}
-    sampled = {example: one["samples"] for example, one in kept.items() if "samples" in one}
+    sampled = {}
+    for example, record in kept.items():
+        if "samples" in record:
+            sampled[example] = record["samples"]
+    # Runs from before training records have no facts of them.
+    training = facts.get("training", {}).get(name, {})
     output = SystemOutput(
         texts=texts,
         cut=frozenset(example for example, record in kept.items() if _is_cut(record)),
         role=key["role"],
         signature=key["signature"],
-        training=(facts.get("training", {}).get(name, {}),),
+        training=(training,),
         sampled_texts=sampled,
         count=len(cut),
         systems=(name,),
@@ -162,6 +190,7 @@ def _all_measured(folder: Path, groups: Mapping[str, Sequence[str]]) -> dict[str
     """The results of all scorers, in the order of the table."""
     arrays: dict[str, dict[str, Any]] = {}
     keys: dict[str, dict[str, Any]] = {}
+    # One pass over the files; arrays are mapped, not read.
     for system, name in log_names(folder, "statistics"):
         key, array = load_statistics(folder, system, name)
         arrays.setdefault(name, {})[system] = array
@@ -174,21 +203,28 @@ def _all_measured(folder: Path, groups: Mapping[str, Sequence[str]]) -> dict[str
 
 
 def _reasons(
-    folder: Path, name: str, one: ScorerResults, groups: Mapping[str, Sequence[str]]
+    folder: Path,
+    name: str,
+    one: ScorerResults,
+    groups: Mapping[str, Sequence[str]],
 ) -> dict[str, list[str]]:
     """By row, why examples have no value, an entry for each of them."""
     found: dict[str, list[str]] = {}
     for row in one.statistics:
-        found[row] = []
+        reasons: list[str] = []
         for system in groups[row]:
-            found[row] += load_reasons(folder, system, name).values()
+            reasons += load_reasons(folder, system, name).values()
+        found[row] = reasons
     return found
 
 
 def _measured(
-    name: str, keys: Mapping[str, Mapping[str, Any]], statistics: Mapping[str, Any]
+    name: str,
+    keys: Mapping[str, Mapping[str, Any]],
+    statistics: Mapping[str, Any],
 ) -> ScorerResults:
     """One scorer with its statistics; UserError where systems have different signatures in it."""
+    # A folder may hold systems of several commands, whose scorers may have had other settings.
     signatures = {key["signature"] for key in keys.values()}
     if len(signatures) > 1:
         raise UserError(
@@ -197,19 +233,50 @@ def _measured(
             mend="run the same command with all of these systems, so that they are measured alike",
         )
     # Older run folders do not say of what the scorer was built: there its name does.
-    built = next(iter(keys.values())).get("built")
+    any_key = next(iter(keys.values()))
+    built = any_key.get("built")
     family, variant = built or registry.split_name("scorer", name)
     # No options: `combine` must not depend on them, since none are needed to report a run.
-    scorer = registry.plugin_builder("scorer", family)(variant, BuildContext())
-    return ScorerResults(scorer, signatures.pop(), statistics)
+    build = registry.plugin_builder("scorer", family)
+    scorer = build(variant, BuildContext())
+    signature = signatures.pop()
+    return ScorerResults(_with_chosen_direction(scorer, signature), signature, statistics)
+
+
+@dataclass(frozen=True)
+class _DirectedScorer:
+    """A scorer whose column runs the way that an option of the run chose."""
+
+    columns: tuple[Column, ...]
+    signature: Signature
+    measure: Callable[..., Any]
+    combine: Callable[..., Any]
+
+
+def _with_chosen_direction(scorer: Scorer, signature: str) -> Scorer:
+    """The scorer with the direction of its column that the run's signature of it says.
+
+    A metric of another library has the direction that the suite gives it. The signature says so;
+    the option itself is not kept, so a scorer built without it does not know.
+    """
+    chosen = dict(Signature.parse(signature).items).get("better")
+    if len(scorer.columns) != 1 or chosen not in ("up", "down", "none"):
+        return scorer
+    (column,) = scorer.columns
+    if column.better == chosen:
+        return scorer
+    directed = replace(column, better=cast("Better", chosen))
+    return _DirectedScorer((directed,), scorer.signature, scorer.measure, scorer.combine)
 
 
 def _order(name: str) -> tuple[int, str]:
     """The order of scorers in the table: that of their registry, then by name."""
     families = list(registry.plugin_table("scorer"))
-    known = [
-        family
-        for family in families
-        if name == family or name.startswith((f"{family}-", f"{family}:"))
-    ]
-    return families.index(max(known, key=len)) if known else len(families), name
+    known = []
+    for family in families:
+        if name == family or name.startswith((f"{family}-", f"{family}:")):
+            known.append(family)
+    if not known:
+        return len(families), name
+    # "bleu-x" may be of the family "bleu-x" or of "bleu": the longest name is meant.
+    return families.index(max(known, key=len)), name

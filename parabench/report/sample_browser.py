@@ -24,13 +24,25 @@ def sample_browser_data(data: PageData) -> dict[str, Any]:
     sorting by them hardly ever meets a tie that is none.
     """
     rows = [row for row in ordered_rows(data.board) if row.system in data.texts]
+    # From here on systems are places in this list, which keeps the JSON small.
     names = [row.system for row in rows]
     columns = data.board.columns
     return {
         "headline": data.board.headline,
-        "columns": [{"name": c.name, "better": c.better, "digits": c.digits} for c in columns],
+        "columns": [
+            {
+                "name": c.name,
+                "better": c.better,
+                "digits": c.digits,
+            }
+            for c in columns
+        ],
         "systems": [
-            {"name": visible(row.system), "control": row.control, "shown": data.shows(row)}
+            {
+                "name": visible(row.system),
+                "control": row.control,
+                "shown": data.shows(row),
+            }
             for row in rows
         ],
         "examples": [_example(data, place, names) for place in range(len(data.examples))],
@@ -39,7 +51,11 @@ def sample_browser_data(data: PageData) -> dict[str, Any]:
     }
 
 
-def _example(data: PageData, place: int, systems: Sequence[str]) -> dict[str, Any]:
+def _example(
+    data: PageData,
+    place: int,
+    systems: Sequence[str],
+) -> dict[str, Any]:
     example = data.examples[place]
     source = visible(example.source)
     outputs = []
@@ -54,7 +70,11 @@ def _example(data: PageData, place: int, systems: Sequence[str]) -> dict[str, An
     }
 
 
-def _output(source: str, texts: Sequence[str], was_cut: bool) -> dict[str, Any]:
+def _output(
+    source: str,
+    texts: Sequence[str],
+    was_cut: bool,
+) -> dict[str, Any]:
     shown = [visible(text) for text in texts if text.strip()]
     # The gravest first: a missing text is also empty, and an empty one may have been cut.
     if not texts:
@@ -72,7 +92,11 @@ def _system_values(data: PageData, system: str) -> list[list[float]]:
     return [_rounded(data, system, column) for column in data.board.columns]
 
 
-def _rounded(data: PageData, system: str, column: Column) -> list[float]:
+def _rounded(
+    data: PageData,
+    system: str,
+    column: Column,
+) -> list[float]:
     values = data.values.get(system, {}).get(column.name, ())
     return [round(float(value), column.digits + 1) for value in values]
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from parabench.render.escape import visible
 from parabench.report.board import Leaderboard, LeaderboardRow, main_columns, ordered_rows
+from parabench.report.cautions import cautions
 from parabench.report.cells import (
     AGAINST,
     column_label,
@@ -22,9 +23,10 @@ from parabench.report.cells import (
     shared_facts_note,
     split_facts,
 )
+from parabench.report.leader_tests import leader_test_lines
 from parabench.report.leaderboard import GAPS
 from parabench.report.notes import missing_values_note, reader_notes
-from parabench.report.verdict import cautions, verdict
+from parabench.report.verdict import verdict
 
 if TYPE_CHECKING:
     from parabench.contracts import Column
@@ -36,7 +38,11 @@ _MIN_NAME = 8
 """Characters of a system's name that are left where a terminal is very narrow."""
 
 
-def print_board(board: Leaderboard, console: Console, with_verdict: bool = True) -> None:
+def print_board(
+    board: Leaderboard,
+    console: Console,
+    with_verdict: bool = True,
+) -> None:
     """Print the verdict, the main table, and what must be known to read it.
 
     Args:
@@ -55,7 +61,11 @@ def print_board(board: Leaderboard, console: Console, with_verdict: bool = True)
         console.file.write(f"{line.rstrip()}\n")
 
 
-def _print(board: Leaderboard, console: Console, with_verdict: bool) -> None:
+def _print(
+    board: Leaderboard,
+    console: Console,
+    with_verdict: bool,
+) -> None:
     def say(text: str, style: str = "") -> None:
         console.print(Text(visible(text), style=style))
 
@@ -68,6 +78,12 @@ def _print(board: Leaderboard, console: Console, with_verdict: bool) -> None:
     console.print()
     console.print(_table(board, columns, facts))
     console.print()
+    if with_verdict and (tests := leader_test_lines(board)):
+        say(f"{board.headline}, paired tests (difference, 95 % interval, adjusted p):")
+        for line in tests:
+            say(f"  {line}")
+        console.print()
+    # Reasons are given for what is seen; the others are named at the end.
     shown = [column.name for column in columns]
     for name, why in sorted(board.invalid.items()):
         if name in shown:
@@ -91,6 +107,7 @@ def _fitting(board: Leaderboard, console: Console) -> tuple[list[Column], _Facts
     """
     columns = list(main_columns(board))
     facts, _ = split_facts(board)
+    # Measured without a limit, since rich would say that a table fits by cutting its cells.
     unbounded = console.options.update(max_width=_UNBOUNDED)
 
     def is_too_wide() -> bool:
@@ -105,18 +122,43 @@ def _fitting(board: Leaderboard, console: Console) -> tuple[list[Column], _Facts
     return columns, facts
 
 
-def _table(board: Leaderboard, columns: Sequence[Column], facts: _Facts) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("rank", justify="right", no_wrap=True, min_width=len("rank"))
+def _table(
+    board: Leaderboard,
+    columns: Sequence[Column],
+    facts: _Facts,
+) -> Table:
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column(
+        "rank",
+        justify="right",
+        no_wrap=True,
+        min_width=len("rank"),
+    )
     # Where even the headline does not fit, names are cut, never numbers.
-    table.add_column("system", no_wrap=True, overflow="ellipsis", min_width=_MIN_NAME)
+    table.add_column(
+        "system",
+        no_wrap=True,
+        overflow="ellipsis",
+        min_width=_MIN_NAME,
+    )
     for column in columns:
         # "source and references" in two lines is no wider than most values.
         against = AGAINST[column.against].replace("source and ", "source and\n")
         head = f"{visible(column_label(board, column))}\n{against}"
         texts = [_cell(board, row, column).plain for row in board.rows]
+        # Cells, not characters: some scripts take two cells a character.
         needed = max(map(cell_len, [*head.split("\n"), *texts]))
-        table.add_column(Text(head), justify="right", no_wrap=True, min_width=needed)
+        table.add_column(
+            Text(head),
+            justify="right",
+            no_wrap=True,
+            min_width=needed,
+        )
     for head in facts:
         table.add_column(head, justify="right", no_wrap=True)
     for row in ordered_rows(board):
@@ -124,11 +166,20 @@ def _table(board: Leaderboard, columns: Sequence[Column], facts: _Facts) -> Tabl
         cells = [_cell(board, row, column) for column in columns]
         shown_facts = [Text(visible(text(row))) for text in facts.values()]
         style = "italic" if row.control else ""
-        table.add_row(rank_text(row), Text(name, style=style), *cells, *shown_facts)
+        table.add_row(
+            rank_text(row),
+            Text(name, style=style),
+            *cells,
+            *shown_facts,
+        )
     return table
 
 
-def _cell(board: Leaderboard, row: LeaderboardRow, column: Column) -> Text:
+def _cell(
+    board: Leaderboard,
+    row: LeaderboardRow,
+    column: Column,
+) -> Text:
     value, interval = score_text(row.scores.get(column.name), column)
     bold = "bold" if is_top(board, row, column) else ""
     return Text.assemble((value, bold), (f" {interval}" if interval else "", "dim"))

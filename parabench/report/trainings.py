@@ -42,13 +42,22 @@ def known_trainings(data: PageData) -> list[Training]:
     if not isinstance(records, Mapping):
         return []
     found = []
+    # By row, so that the seeds of a row stand together in the order of the table.
     for row in ordered_rows(board):
         names = [name for name in records if row_name(name) == row.system]
         for name in sorted(names, key=_by_seed):
             value = data.seed_values.get(name)
             headline = "" if value is None else _headline_text(board, value)
+            # Provenance is a file: what is no record is passed over.
             if isinstance(records[name], Mapping):
-                found.append(_training(name, row.system, headline, records[name]))
+                found.append(
+                    _training(
+                        name,
+                        row.system,
+                        headline,
+                        records[name],
+                    )
+                )
     return found
 
 
@@ -62,8 +71,20 @@ def _headline_text(board: Leaderboard, value: float) -> str:
     return number_text(value, column.digits) if column else ""
 
 
-def _training(name: str, row: str, headline: str, record: Mapping[str, Any]) -> Training:
+def _training(
+    name: str,
+    row: str,
+    headline: str,
+    record: Mapping[str, Any],
+) -> Training:
     def text(key: str) -> str:
         return str(record[key]) if key in record else ""
 
-    return Training(name, row, text("seed"), headline, text("seen"), text("data"))
+    return Training(
+        name,
+        row,
+        text("seed"),
+        headline,
+        text("seen"),
+        text("data"),
+    )

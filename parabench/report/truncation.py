@@ -33,14 +33,18 @@ class TruncationScorer:
         return Signature(TRUNCATION_COLUMN, (("by", "no-end-token"),))
 
     def measure(
-        self, examples: Sequence[Example], texts: Sequence[str]
+        self,
+        examples: Sequence[Example],
+        texts: Sequence[str],
     ) -> Float[np.ndarray, "N 2"]:
         """For each example 1 or 0, whether its output was cut, and 1 to count it."""
-        return TruncationStatistics(bytes(example.id in self.cut for example in examples))[:]
+        was_cut = bytes(example.id in self.cut for example in examples)
+        return TruncationStatistics(was_cut)[:]
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 2"]) -> Float[np.ndarray, "*draws 1"]:
         """Percent of the outputs that were cut."""
+        # The last axis holds how many were cut, and of how many.
         sums = statistics.sum(axis=-2)
         return 100 * sums[..., :1] / sums[..., 1:]
 

@@ -5,14 +5,14 @@ in a real browser.
 import http.client
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 import numpy as np
 import pytest
 
 from parabench.contracts import Column, Signature, UserError
-from parabench.explore.demo import MAX_CHARACTERS, Demo, demo_server
+from parabench.explore.demo import MAX_CHARACTERS, Demo, answers, demo_page, demo_server
 from parabench.explore.nearest import Neighbour, PromptPosition
 from tests.support.pages import PAYLOADS
 
@@ -191,3 +191,41 @@ def test_in_a_browser(browser, width, scheme):
         assert [item["id"] for item in axe.Axe().run(tab).response["violations"]] == []
         assert [text for text in heard if "favicon" not in text] == []
         tab.close()
+
+
+def test_models_are_loaded_once_and_tell_where_they_are_from(monkeypatch):
+    from parabench.commands.demo import load_demo
+    from parabench.models import loading
+
+    loaded = []
+    real = loading.load_causal
+
+    def load(*given):
+        loaded.append(given)
+        return real(*given)
+
+    for name in ("parabench.baselines.causal", "parabench.explore.nearest"):
+        monkeypatch.setattr(f"{name}.load_causal", load)
+    demo = load_demo("mini", "softprompt-20,softprompt-163,copy", "divergence", "cpu")
+    first = demo.answer("softprompt-20", demo.example)
+    assert first
+    assert demo.answer("softprompt-20", "The poet sold a house.")
+    assert demo.answer("softprompt-20", demo.example) == first
+    assert len(demo.near("softprompt-20")) == 20
+    assert demo.answer("softprompt-163", demo.example)
+    assert len(loaded) == 1
+    assert "soft prompt" in demo.origins["softprompt-20"]
+    assert "model" in demo.origins["softprompt-20"]
+    assert demo.origins["copy"] == "no model"
+    assert "toy" in demo.note
+
+
+def test_the_page_shows_origins_the_note_and_a_first_sentence():
+    told = replace(
+        DEMO, origins={"copy": "no model <i>"}, example="A <b> sentence & more.", note="Toys <u>."
+    )
+    html, _ = demo_page(told, "", ["copy"], [])
+    assert "Toys &lt;u&gt;." in html
+    assert 'href="/?text=A%20%3Cb%3E%20sentence%20%26%20more.&amp;system=copy"' in html
+    html, _ = demo_page(told, "Hello.", ["copy"], answers(told, "Hello.", ["copy"]))
+    assert "no model &lt;i&gt;" in html

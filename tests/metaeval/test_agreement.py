@@ -12,7 +12,7 @@ import pytest
 import scipy.stats
 
 from parabench.contracts import Column, Example, UserError
-from parabench.metaeval import agreement, correlation
+from parabench.metaeval import agreement, correlation, soft_pairs
 from parabench.metaeval.judgments import (
     Preference,
     RatedText,
@@ -110,12 +110,12 @@ def test_soft_pairwise_accuracy():
     """
     items = two_systems(gap=5.0, noise=1.0)
     people = np.array([item.rating for item in items])
-    assert agreement.soft_pairwise_accuracy(people, people, items, 0, 200, 20).value == 1.0
-    assert agreement.soft_pairwise_accuracy(
+    assert soft_pairs.soft_pairwise_accuracy(people, people, items, 0, 200, 20).value == 1.0
+    assert soft_pairs.soft_pairwise_accuracy(
         -people, people, items, 0, 200, 20
     ).value == pytest.approx(0, abs=0.02)
     flips = np.tile([1.0, -1.0], 40)
-    unsure = agreement.soft_pairwise_accuracy(
+    unsure = soft_pairs.soft_pairwise_accuracy(
         flips * np.repeat([1.0, -1.0], 40), people, items, 0, 1000, 20
     )
     assert unsure.value == pytest.approx(0.5, abs=0.1)
@@ -125,7 +125,7 @@ def test_soft_pairwise_accuracy():
 def test_soft_pairwise_accuracy_needs_shared_sources():
     items = [RatedText(Example(n, n, ()), "x", (1.0,), n, (f"s{n}",)) for n in "abcd"]
     assert np.isnan(
-        agreement.soft_pairwise_accuracy(np.arange(4.0), np.arange(4.0), items, 0, 10, 5).value
+        soft_pairs.soft_pairwise_accuracy(np.arange(4.0), np.arange(4.0), items, 0, 10, 5).value
     )
 
 

@@ -99,8 +99,23 @@ def test_the_smallest_difference_is_that_of_theory():
     noise = (noise - noise.mean()) / noise.std(ddof=1)
     found = made(run_results({"a": rows(draws()), "b": rows(draws() + noise)}))
     assert found.detectable == pytest.approx(0.256, rel=0.05)
-    assert "a true difference of 0.2" in " ".join(notes.reader_notes(found))
+    assert "truly differ by 0.2" in " ".join(notes.reader_notes(found))
+    assert "corrected" not in " ".join(notes.reader_notes(found))
     assert made(run_results({"a": rows(draws())})).detectable is None
+
+
+def test_with_more_systems_more_is_needed_to_be_told_apart():
+    """Of 3 systems 3 pairs: (z of 1 - .025 / 3, 2.394, + z .8, .842) / 2.802 = 1.155 times."""
+    same = [draws() + draws(seed) for seed in (1, 2, 3)]
+    two = made(run_results({"a": rows(same[0]), "b": rows(same[1])}))
+    of_pairs = []
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        pair = made(run_results({"a": rows(same[one]), "b": rows(same[other])}))
+        of_pairs.append(pair.detectable)
+    three = made(run_results(dict(zip("abc", map(rows, same), strict=True))))
+    assert three.detectable == pytest.approx(1.155 * np.median(of_pairs), rel=0.02)
+    assert "corrected for all 3 pairs" in " ".join(notes.reader_notes(three))
+    assert len(two.comparisons) == 2
 
 
 def test_training_seeds_are_one_row_and_drawn_in_its_interval():
@@ -225,3 +240,20 @@ def test_what_is_known_of_the_training_stands_in_the_row(training, seen, seeds_s
 def test_a_board_with_comparisons_reads_back():
     text = board.board_to_json(made(run_results({"a": rows(draws()), "b": rows(draws(1))})))
     assert board.board_to_json(board.board_from_json(text)) == text
+
+
+def test_a_direction_chosen_in_the_suite_outlives_the_run():
+    """The option is not in the folder; the signature that it made is."""
+    from parabench.report.run_reader import _with_chosen_direction
+
+    class Undirected(Means):
+        columns = (Column("foreign", "none", "reference"),)
+
+    scorer = Undirected()
+    directed = _with_chosen_direction(scorer, "foreign|better:down|version:1")
+    assert directed.columns == (Column("foreign", "down", "reference"),)
+    assert directed.combine(np.ones((4, 3)))[0] == scorer.combine(np.ones((4, 3)))[0]
+    assert directed.combine.__func__ is scorer.combine.__func__
+    assert _with_chosen_direction(scorer, "foreign|version:1") is scorer
+    assert _with_chosen_direction(scorer, "foreign|better:sideways") is scorer
+    assert _with_chosen_direction(Means(), "means|better:down").columns == Means.columns

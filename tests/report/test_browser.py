@@ -2,10 +2,14 @@
 barrier found.
 """
 
+from dataclasses import replace
+
 import pytest
 
+from parabench.report.index import RunSummary, index_html
 from parabench.report.page import page_html
-from tests.support.pages import PAYLOADS, page
+from tests.support.boards import cells, small
+from tests.support.pages import PAYLOADS, large, page
 
 pytestmark = pytest.mark.slow
 
@@ -102,6 +106,98 @@ def test_no_barrier_and_no_sideways_scrolling(browser, tmp_path, width, scheme):
         "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
     )
     tab = open_page(
+        browser, tmp_path, viewport={"width": width, "height": 900}, color_scheme=scheme
+    )
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert [item["id"] for item in axe.Axe().run(tab).response["violations"]] == []
+
+
+def test_a_large_page_is_small_and_shows_its_table_within_a_second(browser, tmp_path):
+    html = page_html(large())
+    assert len(html.encode()) < 8_000_000
+    (tmp_path / "large.html").write_text(html, encoding="utf-8")
+    times = []
+    for _ in range(3):
+        tab = browser.new_context(viewport={"width": 1400, "height": 900}).new_page()
+        tab.goto((tmp_path / "large.html").as_uri())
+        times.append(tab.evaluate("performance.getEntriesByType('paint')[0].startTime"))
+        assert tab.locator(".board tbody tr").count() == 25
+    assert min(times) < 1000  # the best of three: other work on the machine is not the page's
+
+
+@pytest.mark.parametrize("text", ["", PAYLOADS[0]])
+def test_nothing_is_cut_off_in_print(browser, tmp_path, text):
+    tab = open_page(browser, tmp_path, text, viewport={"width": 680, "height": 960})
+    tab.emulate_media(media="print")
+    cut = (
+        "[...document.querySelectorAll('table, svg, p')].filter(one => one.offsetParent && "
+        "one.getBoundingClientRect().right > document.documentElement.clientWidth + 1).length"
+    )
+    assert tab.evaluate(cut) == 0
+    assert tab.locator("nav").is_hidden()
+    assert tab.heard == []
+
+
+def test_links_of_the_story_open_their_example(browser, tmp_path):
+    tab = open_page(browser, tmp_path)
+    tab.locator("#picked .why a").first.click()
+    assert tab.locator(".sample").count() == 1
+    assert tab.heard == []
+
+
+def open_index(browser, folder, names=("before", "after"), **context):
+    """Two runs that differ in one value, and one on other data."""
+    board = small()
+    later = replace(
+        board,
+        rows=tuple(replace(row, scores=cells(40, 1, 2, 0.5, 1)) for row in board.rows),
+    )
+    elsewhere = replace(board, provenance={"data": {"fingerprint": "other"}})
+    runs = [
+        RunSummary(name, "T", "It leads.", ("But.",), "", one)
+        for name, one in zip((*names, "elsewhere"), (board, later, elsewhere), strict=True)
+    ]
+    unfinished = RunSummary("broken", "", "not finished", (), "")
+    file = folder / "index.html"
+    file.write_text(index_html("runs", [*runs, unfinished]), encoding="utf-8")
+    tab = browser.new_context(**context).new_page()
+    tab.heard = []
+    tab.on("console", lambda message: tab.heard.append(message.text))
+    tab.on("pageerror", lambda error: tab.heard.append(str(error)))
+    tab.goto(file.as_uri())
+    return tab
+
+
+def test_the_index_compares_any_two_runs(browser, tmp_path):
+    tab = open_index(browser, tmp_path)
+    rows = tab.locator("#table tbody tr")
+    assert "+10.5" in rows.nth(1).inner_text()
+    assert "29.5 → 40.0" in rows.nth(1).inner_text()
+    assert rows.nth(1).locator("td").first.get_attribute("class") == "ahead"
+    # Lower is better there: 27 to 2 is a gain.
+    assert rows.nth(1).locator("td").nth(2).get_attribute("class") == "ahead"
+    assert tab.locator("#command").inner_text() == "parabench compare before after"
+    tab.select_option("[name=after]", "2")
+    assert "may not be compared" in tab.locator("#told").inner_text()
+    assert "data.fingerprint: absent and other" in tab.locator("#reasons").inner_text()
+    assert rows.count() == 0
+    assert tab.locator("option", has_text="broken").count() == 0
+    assert tab.heard == []
+
+
+def test_hostile_names_in_the_index_stay_text(browser, tmp_path):
+    tab = open_index(browser, tmp_path, (PAYLOADS[0], "it's"))
+    assert tab.locator("img, #table script").count() == 0
+    assert tab.locator("#command").inner_text().endswith(r"'it'\''s'")
+    assert tab.heard == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
+def test_the_index_has_no_barrier_either(browser, tmp_path, width, scheme):
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+    )
+    tab = open_index(
         browser, tmp_path, viewport={"width": width, "height": 900}, color_scheme=scheme
     )
     assert tab.evaluate("document.documentElement.scrollWidth") <= width

@@ -10,9 +10,10 @@ from rich.console import Console
 
 from parabench.contracts import Column, Score
 from parabench.report.board import Comparison, Leaderboard, LeaderboardRow
+from parabench.report.cautions import cautions
 from parabench.report.leaderboard import board_to_markdown
 from parabench.report.terminal import print_board
-from parabench.report.verdict import cautions, verdict
+from parabench.report.verdict import verdict
 
 COLUMNS = (
     Column("ibleu", "up", "both", 1),

@@ -3,10 +3,11 @@ or a model fills.
 """
 
 import math
+import random
 from dataclasses import replace
 
-from parabench.contracts import Column, Example
-from parabench.report.board import Comparison
+from parabench.contracts import Column, Example, Score
+from parabench.report.board import Comparison, LeaderboardRow
 from parabench.report.pagedata import PageData
 from tests.support.boards import small
 
@@ -16,6 +17,44 @@ PAYLOADS = (
     "</style><style>*{display:none} javascript:alert(1)",
     "{{ 7 * 7 }}{% raw %}\x1b[31m\u202e\u2028\x00$\\frac{1}{2}$\ud800",
 )
+
+
+def large(
+    systems: int = 10, controls: int = 15, examples: int = 500, columns: int = 24
+) -> PageData:
+    """A page as large as a large run: sentences of 18 words, five references, texts all differ."""
+    generator = random.Random(0)
+    words = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in ("n", "re", "st", "d")]
+
+    def sentence() -> str:
+        return " ".join(generator.choices(words, k=18)).capitalize() + "."
+
+    def variant(text: str) -> str:
+        kept = [
+            one if generator.random() < 0.6 else generator.choice(words) for one in text.split()
+        ]
+        return " ".join(kept)
+
+    names = [f"system-{n}" for n in range(systems)] + ["human", "copy"]
+    names += [f"attacker-{n}" for n in range(controls - 2)]
+    against = ("both", "reference", "source", "reference")
+    made = tuple(
+        Column(f"column{n}", "up", against[n % 4], 2, "what it says") for n in range(columns)
+    )
+    rows, texts, values = [], {}, {}
+    shown = [
+        Example(f"e{n}", source := sentence(), tuple(variant(source) for _ in range(5)))
+        for n in range(examples)
+    ]
+    for place, name in enumerate(names):
+        numbers = {c.name: [generator.random() * 100 for _ in shown] for c in made}
+        scores = {c: Score(one := sum(n) / len(n), one - 3, one + 3, c) for c, n in numbers.items()}
+        rank = (place + 1, place + 1) if place < systems else None
+        rows.append(LeaderboardRow(name, rank, scores, examples, examples, rank is None))
+        texts[name] = [[variant(example.source)] for example in shown]
+        values[name] = numbers
+    board = small(title="Large", headline="column0", columns=made, rows=tuple(rows), invalid={})
+    return PageData(board, tuple(shown), texts, values, anchors=["human", "copy"])
 
 
 def page(text: str = "") -> PageData:

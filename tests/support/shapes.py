@@ -25,10 +25,7 @@ from jaxtyping import AbstractArray, jaxtyped
 
 ROOT = Path(__file__).parents[2]
 NOT_YET = (
-    "parabench/explore",
-    "parabench/metaeval",
     "parabench/pipeline",
-    "parabench/report",
     "parabench/store",
     "scorers",
 )

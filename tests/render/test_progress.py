@@ -1,0 +1,77 @@
+"""The one line of progress: what counts as done, and the time left."""
+
+import re
+import subprocess
+import sys
+
+from parabench.render.progress import OverallProgress
+
+STAGES = [["bart"], ["copy"], ["bleu of bart", "bleu of copy"]]
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_each_kind_of_work_counts_as_much_as_any():
+    clock = Clock()
+    overall = OverallProgress(STAGES, clock)
+    assert overall.seconds_left() is None
+    assert overall.advance("bart", 0, 40) == "1/3 bart 0/40"
+    assert (overall.share, overall.seconds_left()) == (0, None)
+    clock.now = 10.0
+    overall.advance("bart", 20, 40)
+    assert overall.share == 0.125
+    assert overall.seconds_left() == 70.0
+    overall.advance("bart", 40, 40)
+    overall.advance("bleu of bart", 10, 40)
+    assert overall.share == (2 + 0.25) / 4
+    overall.advance("bleu of bart", 40, 40)
+    overall.advance("bleu of copy", 40, 40)
+    assert (overall.share, overall.seconds_left()) == (1.0, 0.0)
+
+
+def test_what_an_earlier_run_did_does_not_shorten_the_estimate():
+    clock = Clock()
+    overall = OverallProgress(STAGES, clock)
+    overall.advance("copy", 20, 40)
+    assert overall.share == 1.5 / 4
+    assert overall.seconds_left() is None
+    clock.now = 4.0
+    overall.advance("copy", 40, 40)
+    assert overall.seconds_left() == 4.0 * 0.5 / 0.125
+
+
+def test_going_through_the_stages_again_takes_nothing_back():
+    overall = OverallProgress(STAGES, Clock())
+    overall.advance("copy", 40, 40)
+    overall.advance("bart", 40, 40)
+    assert overall.share == 0.5
+    assert overall.advance("unheard", 1, 0).startswith("1/3 unheard")
+
+
+def test_one_line_fits_80_columns_and_a_pipe_hears_nothing():
+    program = (
+        "from rich.console import Console; import parabench.render.progress as p, sys\n"
+        "real = p.Console\n"
+        "p.Console = lambda **k: real(**k, width=80, force_terminal=sys.argv[1] == 'tty')\n"
+        "with p.overall_progress([['a-system-with-a-very-long-name-indeed' * 2], ['b']]) as done:\n"
+        "    done('a-system-with-a-very-long-name-indeed' * 2, 1, 4)\n"
+        "    done('b', 4, 4)\n"
+    )
+    outputs = {}
+    for kind in ("tty", "pipe"):
+        made = subprocess.run(
+            [sys.executable, "-c", program, kind], capture_output=True, text=True, check=True
+        )
+        assert made.stdout == ""
+        outputs[kind] = made.stderr
+    assert outputs["pipe"] == ""
+    assert "100 %" in outputs["tty"]
+    assert "2/2 b 4/4" in outputs["tty"]
+    lines = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", outputs["tty"]).replace("\r", "\n").splitlines()
+    assert max(map(len, lines)) <= 80
