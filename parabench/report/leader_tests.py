@@ -31,7 +31,7 @@ def leader_test_lines(board: Leaderboard) -> list[str]:
         return []
     # People first: how far they are is asked before which system comes second.
     first, others = systems[0], [*people, *systems[1:]]
-    lines = []
+    lines: list[str] = []
     for other in others:
         test = _test_of(board, first, other)
         if test is not None and len(lines) < LINES:

@@ -103,7 +103,7 @@ def _disputed(data: PageData, system: str) -> list[Pick]:
     names, table = list(ranks), np.stack(list(ranks.values()))  # [columns, examples]
     complete = np.flatnonzero(np.isfinite(table).all(axis=0))
     spread = np.ptp(table[:, complete], axis=0)
-    found = []
+    found: list[Pick] = []
     # Stable: of examples that are as disputed the first in the data is taken, on every machine.
     for place in complete[np.argsort(-spread, kind="stable")]:
         if len(found) == PICKS_SHOWN:

@@ -1,5 +1,6 @@
 """``parabench report`` of a folder of runs: each with its verdict, and tables of chosen columns."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from parabench import cli
-from parabench.report.index import find_runs, index_html
+from parabench.report.index import find_runs, index_data, index_html
 
 OLDER = Path(__file__).parents[1] / "support" / "made_by_65248aa"
 
@@ -62,3 +63,31 @@ def test_tables_of_chosen_columns_and_rows(runs):
     assert "near-copy" in (run / "leaderboard.csv").read_text()
     wrong = CliRunner().invoke(cli.app, ["report", str(run), "--format", "csv", "--columns", "x"])
     assert wrong.exit_code != 0
+
+
+def test_runs_that_differ_in_data_are_told_apart_in_the_index(runs):
+    finished = runs / "run-finished"
+    shutil.copytree(finished, runs / "same")
+    shutil.copytree(finished, runs / "other")
+    board = (runs / "other" / "leaderboard.json").read_text()
+    fingerprint = json.loads(board)["provenance"]["data"]["fingerprint"]
+    (runs / "other" / "leaderboard.json").write_text(board.replace(fingerprint, "another"))
+    data = index_data(find_runs(runs))
+    assert [run["name"] for run in data["runs"]] == ["other", "run-finished", "same"]
+    assert set(data["blocked"]) == {"0 1", "0 2"}
+    assert data["blocked"]["0 1"][0].startswith("data.fingerprint: another and ")
+    headline = data["runs"][1]["columns"][0]["name"]
+    system = next(row for row in data["runs"][1]["rows"] if not row["control"])
+    value, low, high = system["scores"][headline]
+    assert low <= value <= high
+
+
+def test_figures_as_pdf(runs):
+    run = runs / "run-finished"
+    done = CliRunner().invoke(cli.app, ["report", str(run), "--format", "pdf"])
+    assert done.exit_code == 0, done.output
+    written = {path.name for path in (run / "figures").iterdir()}
+    assert "plane.pdf" in written
+    assert "spread-ibleu.pdf" in written
+    assert all(path.read_bytes().startswith(b"%PDF") for path in (run / "figures").iterdir())
+    assert CliRunner().invoke(cli.app, ["verify", str(run)]).exit_code == 0
