@@ -17,7 +17,7 @@ pytest_plugins = ("tests.support.browser", "tests.support.loaded")
 OFFLINE = str(Path(__file__).parent / "offline")
 LOOPBACK = "PARABENCH_TEST_LOOPBACK"
 
-hypothesis.settings.register_profile("unhurried")  # no test is judged by a clock
+hypothesis.settings.register_profile("unhurried", deadline=None)  # no test is judged by a clock
 hypothesis.settings.load_profile("unhurried")
 
 
