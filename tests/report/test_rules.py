@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from parabench.contracts import Column, Example, Score
-from parabench.report import board, rules, verdict
+from parabench.report import board, cautions, rules, verdict
 from parabench.report.output_columns import OUTPUT_SCORER, OutputScorer, output_statistics
 from parabench.report.results import ScorerResults
 from tests.report.test_assemble import COUNT, control_outputs, draws, made, rows, run_results
@@ -84,7 +84,7 @@ def test_noise_that_is_not_above_the_best_sentinel_has_no_rank():
         "good": (1, 1),
     }
     assert "not significantly better than the control shuffled" in found.unranked["noise"]
-    assert any("noise has no rank" in line for line in verdict.cautions(found))
+    assert any("noise has no rank" in line for line in cautions.cautions(found))
 
 
 def test_a_system_below_the_best_sentinel_has_no_rank():
@@ -171,5 +171,5 @@ def test_outputs_equal_to_a_reference_are_counted_and_told():
         if row.system == "bart"
     ]
     marked = board.replace(plain, rows=tuple(told), columns=(*plain.columns, column))
-    (line,) = [one for one in verdict.cautions(marked) if "ref-copies" in one]
+    (line,) = [one for one in cautions.cautions(marked) if "ref-copies" in one]
     assert line.startswith("bart wrote a reference itself in 41 % of its outputs")
