@@ -19,10 +19,10 @@ def plane():
         return PlanePoint(name, Score(x, x - 1, x + 1, ""), Score(y, y - 1, y + 1, ""), **kind)
 
     points = [
-        point("front", 20, 40, control=False),
-        point("beaten", 30, 30, control=False),
-        point("human", 10, 60, control=True),
-        point("shuffled", 8, 2, control=True, attacker=True),
+        point("front", 20.0, 40.0, control=False),
+        point("beaten", 30.0, 30.0, control=False),
+        point("human", 10.0, 60.0, control=True),
+        point("shuffled", 8.0, 2.0, control=True, attacker=True),
     ]
     return plane_figure(points, CHANGE, QUALITY, 5.5)
 
