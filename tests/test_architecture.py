@@ -90,9 +90,9 @@ LAYERS: tuple[dict[str, str], ...] = (
             "pretrained wheels"
         ),
         "data": (
-            "assistant_data catalogue components connections corpora corpus_tables examples "
-            "fetching filters headers leakage lines near_keys normalise parquet parquet_pages "
-            "perturbations prediction_rows predictions quoting sketches skipped "
+            "assistant_data catalogue components connections corpora corpus_tables encodings "
+            "examples fetching filters headers leakage lines near_keys normalise parquet "
+            "parquet_pages perturbations prediction_rows predictions quoting sketches skipped "
             "specs spill task_data test_sets text_files training_set user_tables zstandard_reader"
         ),
     },

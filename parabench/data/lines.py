@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from parabench.contracts import UserError
+from parabench.data.encodings import conversion_command, other_encoding
 from parabench.data.skipped import SkipCounts
 from parabench.data.text_files import LONGEST_LINE, raw_lines
 
@@ -20,14 +21,6 @@ LONGEST_TEXT = 4096
 """Characters of a source, reference or prediction."""
 _SHOWN = 80
 """Characters of a faulty value that a message shows."""
-
-_MARKS = {
-    b"\xff\xfe\x00\x00": "UTF-32",
-    b"\x00\x00\xfe\xff": "UTF-32",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-}
-"""Byte order marks of other encodings; the longer ones first, as one begins like a shorter."""
 
 
 class _LineError(ValueError):
@@ -113,10 +106,10 @@ def decode_line(
     Raises ValueError where the line is faulty, and UserError where the whole file is UTF-16 or
     UTF-32.
     """
-    encoding = _other_encoding(raw) if number == 1 else None
+    encoding = other_encoding(raw) if number == 1 else None
     if encoding is not None:
         found = f"it is written in {encoding[:6]}, not in UTF-8"
-        raise UserError(f"read {path}", found, mend=_conversion(path, encoding))
+        raise UserError(f"read {path}", found, mend=conversion_command(path, encoding))
     if len(raw) > longest:
         raise _LineError(f"longer than {longest} bytes")
     try:
@@ -129,51 +122,6 @@ def decode_line(
     return line.removesuffix("\n").removesuffix("\r")
 
 
-def _other_encoding(raw: bytes) -> str | None:
-    """UTF-16 or UTF-32, by the mark that the first line begins with, or by its bytes."""
-    for mark, name in _MARKS.items():
-        if raw.startswith(mark):
-            return name
-    # every space, tab and line end of UTF-16 has a NUL byte, on one side of it; no UTF-8 text has
-    if len(raw) < 8 or b"\0" not in raw:
-        return None
-    even, odd = raw[0::2], raw[1::2]
-    # little-endian text ends within a character: the line feed is the first of its two bytes
-    whole = raw[: len(raw) // 2 * 2]
-    for name, high, low in (("UTF-16BE", even, odd), ("UTF-16LE", odd, even)):
-        if 0 not in low and _is_utf16_text(whole, name, high):
-            return name
-    return None
-
-
-def _is_utf16_text(raw: bytes, name: str, high_bytes: bytes) -> bool:
-    """Whether bytes are text in UTF-16 and could not be UTF-8 with a NUL too many."""
-    try:
-        text = raw.decode(name)
-    except UnicodeDecodeError:
-        return False
-    if not text.replace("\t", " ").rstrip("\r\n").isprintable():
-        return False
-    # the high bytes of alphabets are control characters, as 4 is for Cyrillic and 0 for Latin;
-    # those of Chinese are letters, but its low bytes make no UTF-8
-    controls = sum(byte < 32 for byte in high_bytes)
-    return controls > 0.8 * len(high_bytes) or _is_no_utf8(raw)
-
-
-def _is_no_utf8(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return True
-    return False
-
-
-def _conversion(path: str, encoding: str) -> str:
-    """A command that writes the file anew in UTF-8."""
-    converted = f"utf8-{Path(path).name}"
-    return f"iconv -f {encoding} -t UTF-8 {shlex.quote(path)} > {shlex.quote(converted)}"
-
-
 def encoding_mend(path: Path, fault: ValueError) -> str:
     """The cure for a line that is no UTF-8; empty for a fault of another kind.
 
@@ -181,7 +129,7 @@ def encoding_mend(path: Path, fault: ValueError) -> str:
     """
     if not isinstance(fault, _LineError) or not fault.is_encoding:
         return ""
-    command = _conversion(str(path), "WINDOWS-1252")
+    command = conversion_command(str(path), "WINDOWS-1252")
     return f"save it as UTF-8; or if it was written on Windows: {command}"
 
 

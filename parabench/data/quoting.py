@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -101,3 +102,14 @@ def delimiter_of_header(line: str, is_header: Callable[[Sequence[str]], bool]) -
         if is_header(cells):
             return delimiter
     return ","
+
+
+# what pandas writes of a column of lists, or of arrays
+_LIST = re.compile(r"\s*\[\s*(['\"]).*\1\s*\]\s*", re.DOTALL)
+
+
+def check_no_list(path: Path, line: int, cell: str) -> None:
+    """Raise UserError where a reference is a list that was written as a text."""
+    if _LIST.fullmatch(cell):
+        mend = "write JSONL: frame.to_json(path, orient='records', lines=True, force_ascii=False)"
+        raise bad_line(path, line, "a list in the place of a reference", mend)

@@ -7,7 +7,6 @@ What was assumed of columns is told by ``notice``; what is unclear is refused wi
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -25,6 +24,7 @@ from parabench.data.lines import bad_line, json_record, read_lines
 from parabench.data.parquet import parquet_records
 from parabench.data.quoting import (
     SEPARATORS,
+    check_no_list,
     check_quotes,
     csv_lines,
     delimiter_of_header,
@@ -93,8 +93,7 @@ def rows_of_records(
 ) -> Iterator[UserRow]:
     """Rows of named values, which may differ in their names.
 
-    ``path``: what errors name. ``records``: numbered, as they are read. ``kind``, ``notice``: as
-    for ``read_user_rows``.
+    ``path``: for errors. ``records``: numbered. ``kind``, ``notice``: as for ``read_user_rows``.
 
     Raises UserError where a record has no names that are known, or references that are no list.
     """
@@ -244,7 +243,7 @@ def _cells_row(
             mend = f"delete line {line} of {path.name}"
             raise bad_line(path, line, "the header again, as where files were joined", mend)
         for at in header.references:
-            _check_no_list(path, line, cells[at])
+            check_no_list(path, line, cells[at])
         return _row(line, number, header, cells)
     # the csv module reads a blank line as a row without cells
     if not cells:
@@ -256,17 +255,6 @@ def _cells_row(
         line,
         f"{len(cells)} columns instead of the header's {width}",
     )
-
-
-# what pandas writes of a column of lists, or of arrays
-_LIST = re.compile(r"\s*\[\s*(['\"]).*\1\s*\]\s*", re.DOTALL)
-
-
-def _check_no_list(path: Path, line: int, cell: str) -> None:
-    """Raise UserError where a reference is a list that was written as a text."""
-    if _LIST.fullmatch(cell):
-        mend = "write JSONL: frame.to_json(path, orient='records', lines=True, force_ascii=False)"
-        raise bad_line(path, line, "a list in the place of a reference", mend)
 
 
 def _from_tsv(

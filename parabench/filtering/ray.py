@@ -54,6 +54,7 @@ class ScoreRows:
         for scorer in self.scorers.values():
             statistics = measure_rows(scorer, rows, self.suite.normalise)
             values = per_example(scorer.combine, statistics).T  # columns by rows
+            # arrays, and not lists: Ray keeps them as columns of Arrow's
             for column, of_rows in zip(scorer.columns, values, strict=True):
                 found[column.name] = of_rows
         return found

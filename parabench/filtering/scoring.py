@@ -100,6 +100,7 @@ def run_filter(job: Filter, advance: _Advance = lambda what, done, total: None) 
     than asked for, or the folder is another filter's.
     """
     identity = job.identity
+    # locked: two processes in one folder would append to the same blocks
     with open_run(job.folder, identity):
         total = _count(job)
         texts = _paraphrase(job, identity, total, advance)
@@ -174,6 +175,7 @@ def _count(job: Filter) -> int:
     if path.exists():
         found = json.loads(path.read_text(encoding="utf-8"))
         return int(found["rows"])
+    # a pass of its own: progress and the shards' blocks need the number before the first model
     total = sum(1 for _ in job.source.rows())
     left_out = job.source.tally.reasons
     if not total:

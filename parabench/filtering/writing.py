@@ -75,6 +75,7 @@ def select_rows(block: _Columns, wanted: Sequence[Condition]) -> _Columns:
     """The rows of a block that satisfy all conditions."""
     count = len(next(iter(block.values())))
     chosen = list(range(count))
+    # one condition after the other, each on what is left by those before it
     for condition in wanted:
         values = block[condition.column]
         chosen = [at for at in chosen if condition.holds(values[at])]
