@@ -88,7 +88,9 @@ def test_the_seed_draws_the_pairs_and_the_signature_names_them(place):
     items = dict(first.signature.items)
     assert items["shots"] == "3"
     assert items["pairs"] == first.digest[:12]
-    assert str(system(place, joiner=" ").signature) != str(first.signature)
+    others = [{"joiner": " "}, {"template": "{source}: {target}"}, {"dtype": "bfloat16"}]
+    signatures = {str(system(place, **one).signature) for one in others}
+    assert len(signatures | {str(first.signature)}) == 4
 
 
 def test_no_sentence_of_the_test_set_is_shown(place):

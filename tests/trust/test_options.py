@@ -39,13 +39,28 @@ SIGNED: dict[tuple[str, str], set[str]] = {
     ("system", "vllm"): CAUSAL | PROMPT,
 }
 """In the signature: another value sets the records aside."""
-KEYED = {(kind, name): {"role"} for kind, name in SIGNED if kind == "system" and name != "endpoint"}
+LOCAL = [name for kind, name in SIGNED if kind == "system" and name != "endpoint"]
+KEYED = {("system", name): {"role"} for name in (*LOCAL, "fewshot", "lora")}
 """In the key of the records beside the signature."""
 CIRCUMSTANCE = {("system", "endpoint"): {"url", "rate", "concurrency", "deadline"}}
 """Changes no text: where, how fast and how patiently a served model is asked."""
-OF_TASKS = {("system", "softprompt"): {"table", "task"}}
-"""Another system altogether, a task of a table; tests/baselines/test_tasks.py looks at it."""
-VARIANTS = {"evaluate": "exact_match", "softprompt": "5", "ptuning": "5"}
+CHAT = {"chat", "system"}
+ELSEWHERE = {
+    ("system", "softprompt"): {"table", "task"},
+    **{("system", name): CHAT for name in ("zeroshot", "finetuned", "vllm")},
+    ("system", "fewshot"): CAUSAL | CHAT | {"pairs", "joiner"},
+    ("system", "lora"): PROMPT,
+}
+"""In the signature too, as tests of these systems in tests/baselines see: test_tasks.py,
+test_chat_systems.py, test_fewshot.py, test_lora_systems.py."""
+VARIANTS = {
+    "attack": "antonyms",
+    "evaluate": "exact_match",
+    "fewshot": "3",
+    "lora": "8",
+    "softprompt": "5",
+    "ptuning": "5",
+}
 FAMILIES = [(kind, name) for kind in ("scorer", "system") for name in registry.plugin_table(kind)]
 
 
@@ -69,7 +84,7 @@ def known(part) -> set[str]:
 def undeclared(part) -> set[str]:
     """The options that are not declared exactly once, and the declared ones that are none."""
     declared = [
-        name for table in (SIGNED, KEYED, CIRCUMSTANCE, OF_TASKS) for name in table.get(part, ())
+        name for table in (SIGNED, KEYED, CIRCUMSTANCE, ELSEWHERE) for name in table.get(part, ())
     ]
     return {
         name
@@ -157,6 +172,7 @@ def given(world, part) -> dict[str, object]:
         "adapters": str(world / "a"),
         "layers": 1,
         "url": VALUES["url"][0],
+        "pairs": "pairs.tsv",
     }
     return {name: value for name, value in needs.items() if name in known(part)}
 
