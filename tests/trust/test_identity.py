@@ -60,7 +60,9 @@ CLASSES = {
         "signature": {"options"},
         "circumstance": {"key", "models"},
     },
-    TrainingDefaults: {"circumstance": {"data", "causal", "seq2seq"}},
+    TrainingDefaults: {
+        "circumstance": {"data", "causal", "seq2seq", "template", "chat", "system"},
+    },
     EvaluationSet: {"content": {"examples", "dropped", "fewest", "omitted"}},
     Example: {"content": {"id", "source", "references", "cluster"}, "signature": {"samples"}},
 }
