@@ -4,6 +4,7 @@ file.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
@@ -21,6 +22,11 @@ from parabench.suites import lock
 _LARGEST = 2**20
 """Bytes of a suite's file."""
 OptionValue = str | int | float | bool
+
+_RELATIVE = re.compile(r"(?P<format>[a-z0-9]+:|)(?P<path>\.\.?/.*)", re.DOTALL)
+"""A path that begins at the suite's folder, in a specification of data behind its format."""
+_MODEL_OPTIONS = ("model", "causal", "seq2seq")
+"""Options that name a model, or a line of the suite's own table ``[models]``."""
 
 
 class TrainingDefaults(BaseModel):
@@ -173,7 +179,8 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         raw = tomllib.loads(read_whole(path, _LARGEST).decode())
         folder = path.resolve().parent
-        return {key: _resolve(value, folder) for key, value in raw.items()}
+        resolved = {key: _resolve(value, folder) for key, value in raw.items()}
+        return _with_models(resolved, resolved.pop("models", {}))
     except OSError as error:
         raise UserError(
             asked,
@@ -189,10 +196,25 @@ def _read(path: Path) -> dict[str, Any]:
         ) from None
 
 
+def _with_models(value: Any, models: Any) -> Any:
+    """A suite's table with the models of its table ``[models]`` in the places of their names.
+
+    Raises ValueError where ``models`` does not map names to models.
+    """
+    if not isinstance(models, dict) or not all(isinstance(one, str) for one in models.values()):
+        raise ValueError('models: must be a table of lines such as opt = "facebook/opt-1.3b"')
+    if not isinstance(value, dict):
+        return value
+    found = {}
+    for key, item in value.items():
+        named = key in _MODEL_OPTIONS and isinstance(item, str)
+        found[key] = models.get(item, item) if named else _with_models(item, models)
+    return found
+
+
 def _resolve(value: object, folder: Path) -> object:
     if isinstance(value, dict):
         return {key: _resolve(item, folder) for key, item in value.items()}
-    # "./" tells a path from a name of the hub, which has a slash too
-    if isinstance(value, str) and value.startswith(("./", "../")):
-        return str((folder / value).resolve())
+    if isinstance(value, str) and (match := _RELATIVE.fullmatch(value)):
+        return f"{match['format']}{(folder / match['path']).resolve()}"
     return value

@@ -63,6 +63,43 @@ def test_a_misspelt_option_is_refused(tmp_path: Path, line: str, says: str) -> N
         )
 
 
+SHORT_SUITE = """
+name = "mine"
+title = "Mine"
+systems = ["zeroshot"]
+scorers = ["ibleu"]
+headline = "ibleu"
+"""
+
+
+def test_a_model_can_have_a_name_of_its_own_in_a_suite(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    models = '[models]\nbase = "some/base@v1"\nother = "./folder"\n'
+    used = '[system.zeroshot]\nmodel = "base"\ntemplate = "base: {source}"\n'
+    trained = '[train]\ncausal = "other"\nseq2seq = "plain/name"\n'
+    path.write_text(SHORT_SUITE + models + used + trained)
+    suite = suites.load_suite(str(path))
+    # a name stands for a model where a model is named, and nowhere else
+    assert suite.system["zeroshot"] == {"model": "some/base@v1", "template": "base: {source}"}
+    assert (suite.train.causal, suite.train.seq2seq) == (str(tmp_path / "folder"), "plain/name")
+    assert suites.fetched_models(str(path)) == ["some/base@v1", "plain/name"]
+
+
+@pytest.mark.parametrize("models", ["models = 3", "[models]\nbase = 3", "[models.base]\na = 'b'"])
+def test_models_that_are_no_names_are_refused(tmp_path: Path, models: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(SHORT_SUITE + models)
+    with pytest.raises(UserError, match="models: must be a table"):
+        suites.load_suite(str(path))
+
+
+def test_data_of_an_option_is_found_beside_the_suite(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(SHORT_SUITE + '[system.fewshot]\npairs = "jsonl:./shots.jsonl"\n')
+    found = suites.load_suite(str(path)).system["fewshot"]["pairs"]
+    assert found == f"jsonl:{tmp_path / 'shots.jsonl'}"
+
+
 def test_any_model_is_a_system_under_any_name(tmp_path: Path) -> None:
     tiny.gpt2(tmp_path / "gpt2")
     path = tmp_path / "mine.toml"
