@@ -103,8 +103,8 @@ LAYERS: tuple[dict[str, str], ...] = (
         ),
         "store": "blocks files index log positions records run_folder seal tables",
         "stats": (
-            "arrays clusters folding leave_one_out resampling seeds significance streaming "
-            "undefined validity"
+            "arrays clusters folding intervals leave_one_out resampling seeds significance "
+            "streaming undefined validity"
         ),
         "render": "diff escape figures labels pdf progress svg templating",
         "registry": "",

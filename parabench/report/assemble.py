@@ -19,6 +19,7 @@ from parabench.report.board import (
 )
 from parabench.report.comparisons import (
     detectable_difference,
+    first_place_repeats,
     pairwise_comparisons,
     system_ranks,
 )
@@ -29,7 +30,7 @@ from parabench.report.results import RunResults
 from parabench.report.rules import invalid_columns, unranked_systems
 from parabench.report.run_reader import load_results
 from parabench.stats.arrays import corpus_value, per_example, per_seed, seed_mean
-from parabench.stats.resampling import percentile_ends
+from parabench.stats.intervals import FEWEST_CLUSTERS, MOST_CLUSTERS, score_interval
 from parabench.stats.undefined import undefined_counts
 from parabench.store.files import write_atomically
 from parabench.store.seal import seal_reports
@@ -91,6 +92,7 @@ def build_leaderboard(results: RunResults, compared: tuple[Comparison, ...]) -> 
         rows=rows,
         invalid=not_valid,
         unranked=unranked,
+        first_repeats=first_place_repeats(results, unranked),
         signatures=signatures,
         provenance=_provenance(results),
         comparisons=compared,
@@ -105,10 +107,18 @@ def _provenance(results: RunResults) -> dict[str, object]:
     systems = {f"system {name}": output.signature for name, output in results.outputs.items()}
     return {
         **results.facts,
-        "interval": f"percentile bootstrap|level:{CONFIDENCE_LEVEL}|{drawn}",
+        "interval": f"{_interval_method(results)}|level:{CONFIDENCE_LEVEL}|{drawn}",
         "ranks": f"paired randomisation|holm|{drawn}",
         **systems,
     }
+
+
+def _interval_method(results: RunResults) -> str:
+    """How the intervals of scores were made, as the provenance names it."""
+    count = len(results.clusters)
+    if count < FEWEST_CLUSTERS:
+        return f"none below {FEWEST_CLUSTERS} examples"
+    return "percentile bootstrap" if count > MOST_CLUSTERS else "studentised bootstrap, Jeffreys"
 
 
 def _row(
@@ -152,7 +162,15 @@ def _scores(results: RunResults) -> dict[str, dict[str, Score]]:
         all_draws = results.bootstrap_draws[name]
         for (system, statistics), draws in zip(one.statistics.items(), all_draws, strict=True):
             values = corpus_value(one.scorer.combine, statistics)
-            low, high = percentile_ends(draws, CONFIDENCE_LEVEL)
+            low, high = score_interval(
+                one.scorer.combine,
+                one.scorer.columns,
+                statistics,
+                draws,
+                results.clusters,
+                results.seed,
+                CONFIDENCE_LEVEL,
+            )
             undefined = undefined_counts(one.scorer, statistics)
             # A scorer gives one reason a text, whichever of its columns are undefined.
             why = one.reasons(system)

@@ -73,8 +73,9 @@ class Leaderboard:
     rank here, ``signatures`` a column to its settings. ``main`` names the columns of the first
     table; when empty they are the headline and up to seven others, precisions and recalls apart.
     ``unranked`` maps a system that gets no rank whatever the others do to the reason.
-    ``detectable`` is the difference on the headline that these examples show with a probability of
-    .8, the median over pairs.
+    ``detectable`` is the difference on the headline that the tests of all pairs, corrected for,
+    show with a probability of .8, the median over pairs. ``first_repeats`` is the percentage of
+    bootstrap samples in which the first is first again.
     """
 
     title: str
@@ -89,6 +90,7 @@ class Leaderboard:
     comparisons: tuple[Comparison, ...] = ()
     detectable: float | None = None
     unranked: Mapping[str, str] = field(default_factory=dict)
+    first_repeats: float | None = None
 
 
 # ---- order and choice

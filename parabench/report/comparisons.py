@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -109,6 +110,31 @@ def detectable_difference(results: RunResults) -> float | None:
         level = 1 - SIGNIFICANCE_LEVEL / tests
         found.append(detectable(differences, level)[0])
     return float(np.median(found)) if found and np.isfinite(found).all() else None
+
+
+def first_place_repeats(results: RunResults, unranked: Container[str] = ()) -> float | None:
+    """The percentage of bootstrap samples in which the best system is the best again.
+
+    None where fewer than two systems may rank. ``unranked`` are left out.
+    """
+    if results.ranking is None:
+        return None
+    name, place = results.ranking
+    one = results.measured[name]
+    column = one.scorer.columns[place]
+    sign = 1.0 if column.better == "up" else -1.0
+    rows = list(one.statistics)
+    systems = [row for row in _competing(results, one, "system") if row not in unranked]
+    if len(systems) < 2:
+        return None
+    values = [
+        sign * corpus_value(one.scorer.combine, one.statistics[system])[place] for system in systems
+    ]
+    draws = sign * results.bootstrap_draws[name][[rows.index(one) for one in systems], :, place]
+    if not np.isfinite(values).all() or not np.isfinite(draws).all():
+        return None
+    best = int(np.argmax(values))
+    return float(100 * (draws.argmax(axis=0) == best).mean())
 
 
 # ---- ranks

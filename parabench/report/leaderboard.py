@@ -138,10 +138,10 @@ def _markdown_list(pairs: Sequence[tuple[str, str]]) -> str:
 
 
 def _how_to_read(board: Leaderboard) -> str:
-    sentences = [
-        f"Ordered by **{markdown(board.headline)}**.",
-        "Each value has its 95 % bootstrap interval.",
-    ]
+    sentences = [f"Ordered by **{markdown(board.headline)}**."]
+    scores = [score for row in board.rows for score in row.scores.values()]
+    if any(math.isfinite(score.low) for score in scores):
+        sentences.append("Each value has its 95 % bootstrap interval.")
     if any(row.control for row in board.rows):
         sentences.append("† marks a control.")
     if board.invalid:

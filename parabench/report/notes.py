@@ -11,6 +11,7 @@ from parabench.contracts import Decoding, Signature
 from parabench.report.board import Leaderboard, LeaderboardRow, headline_column, ordered_rows
 from parabench.report.cells import number_text, row_facts
 from parabench.report.truncation import TRUNCATION_COLUMN
+from parabench.stats.intervals import FEWEST_CLUSTERS
 
 _FILE_SYSTEM = "file"
 """The name in the signature of a system whose texts were read from a file."""
@@ -27,8 +28,18 @@ def reader_notes(board: Leaderboard) -> list[str]:
         found.append(f"The length limit ended some of them: {cut}.")
     if unanswered := unanswered_note(board):
         found.append(f"Not answered, and scored as empty texts: {unanswered}.")
+    if str(board.provenance.get("interval", "")).startswith("none"):
+        found.append(
+            f"There are fewer than {FEWEST_CLUSTERS} independent examples, so that no interval is "
+            "given: none that is known keeps its promise there."
+        )
     found += _reference_notes(board)
     found += _power_note(board)
+    if board.first_repeats is not None and headline_ranks(board):
+        found.append(
+            f"In {board.first_repeats:.0f} % of test sets drawn anew from these examples the first "
+            "is first again."
+        )
     if any(row.seeds == 1 for row in board.rows):
         found.append("* one training seed: another might differ by more than the interval says.")
     found += _leakage_notes(board)
@@ -49,8 +60,13 @@ def _power_note(board: Leaderboard) -> Iterator[str]:
     )
 
 
+def headline_ranks(board: Leaderboard) -> bool:
+    """Whether any row has a rank."""
+    return any(row.rank for row in board.rows)
+
+
 def _rank_note(board: Leaderboard) -> str:
-    if not any(row.rank for row in board.rows):
+    if not headline_ranks(board):
         return "Nothing here ranks."
     return "A rank is the range that the paired tests leave open; the first cluster is bold."
 

@@ -5,6 +5,7 @@ what is told apart.
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -82,9 +83,7 @@ def test_intervals_and_tests_go_by_clusters():
     singly, together = (
         made(run_results(repeated, cluster)) for cluster in (str, lambda n: str(n // 12))
     )
-    width = [
-        one.high - one.low for one in (b.rows[0].scores["quality"] for b in (singly, together))
-    ]
+    width = [one.high - one.low for one in (b.comparisons[0] for b in (singly, together))]
     assert width[1] / width[0] == pytest.approx(3.5, rel=0.15)
     p = [next(c.p for c in b.comparisons if c.column == "quality") for b in (singly, together)]
     assert p[0] < 0.01 < 0.1 < p[1]
@@ -257,3 +256,37 @@ def test_a_direction_chosen_in_the_suite_outlives_the_run():
     assert _with_chosen_direction(scorer, "foreign|version:1") is scorer
     assert _with_chosen_direction(scorer, "foreign|better:sideways") is scorer
     assert _with_chosen_direction(Means(), "means|better:down").columns == Means.columns
+
+
+def test_the_detectable_difference_is_corrected_for_all_pairs():
+    """Ten systems are 45 pairs: z(1 - .05 / 90) + z(.8) standard errors in the place of 2.80."""
+    found = {f"s{n}": rows(draws(n)) for n in range(10)}
+    two = {name: found[name] for name in ("s0", "s1")}
+    alone, many = (made(run_results(some)).detectable for some in (two, found))
+    normal = NormalDist()
+    factor = (normal.inv_cdf(1 - 0.05 / 90) + normal.inv_cdf(0.8)) / (
+        normal.inv_cdf(0.975) + normal.inv_cdf(0.8)
+    )
+    assert many / alone == pytest.approx(factor, rel=0.15)
+    assert factor > 1.4
+
+
+@pytest.mark.parametrize(("shift", "low", "high"), [(0.0, 30, 80), (0.2, 85, 99.9), (3, 100, 100)])
+def test_how_often_the_first_place_repeats(shift, low, high):
+    """Two means of 120 values whose difference has an error of 1.41 / sqrt(120) = 0.13."""
+    base = {"human": rows(draws(1, 10)), "copy": rows(draws(2, -10))}
+    one = draws(3) - draws(3).mean()
+    other = draws(4) - draws(4).mean() + shift
+    results = run_results(
+        {**base, "a": rows(one), "b": rows(other)}, outputs=control_outputs("human", "copy")
+    )
+    found = made(results)
+    assert low <= found.first_repeats <= high
+    assert "the first is first again" in " ".join(notes.reader_notes(found))
+
+
+def test_below_30_examples_the_table_says_that_there_is_no_interval():
+    few = run_results({"a": rows(draws())}, cluster=lambda n: str(n // 6))
+    found = made(few)
+    assert np.isnan(found.rows[0].scores["quality"].low)
+    assert "no interval is given" in " ".join(notes.reader_notes(found))
