@@ -74,8 +74,7 @@ def read_options(
 
     Raises UserError where an option is unknown, of the wrong type, or missing.
     """
-    given = dict(setting.options)
-    given.pop("family", None)
+    given = {name: value for name, value in setting.options.items() if name != "family"}
     choices = (*texts, *numbers)
     for name, value in given.items():
         if name not in choices:

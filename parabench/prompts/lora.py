@@ -204,7 +204,8 @@ def _linear_weight(model: nn.Module, name: str, module: nn.Module | None, lora: 
     if embeddings is not None and embeddings.weight is weight:
         found = f"{name} shares its weights with the embeddings, which the update would change"
         raise _misfit(lora, found)
-    return weight.data
+    own: Tensor = weight.data
+    return own
 
 
 def _misfit(lora: Lora, found: str) -> UserError:

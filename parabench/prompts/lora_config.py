@@ -127,7 +127,8 @@ def parse_lora_config(folder: Path, content: bytes) -> LoraConfig:
         kind = f"task_type {found.get('task_type')}"
         raise UserError(f"read the adapter {folder}", kind, ("CAUSAL_LM",))
     _refuse_unsupported(folder, found)
-    rank, alpha = found.get("r"), found.get("lora_alpha")
+    rank: Any = found.get("r")
+    alpha: Any = found.get("lora_alpha")
     ranks = _pattern(folder, found, "rank_pattern")
     alphas = _pattern(folder, found, "alpha_pattern")
     for name, value in (("r", rank), *ranks.items()):
@@ -137,7 +138,8 @@ def parse_lora_config(folder: Path, content: bytes) -> LoraConfig:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not math.isfinite(value):
             raise damaged_adapter(folder, f"the alpha {value!r} of {name}")
-    return LoraConfig(int(rank), float(alpha), found.get("use_rslora") is True, ranks, alphas)  # type: ignore[arg-type]
+    rslora = found.get("use_rslora") is True
+    return LoraConfig(int(rank), float(alpha), rslora, ranks, alphas)
 
 
 def _refuse_unsupported(folder: Path, found: Mapping[str, Any]) -> None:

@@ -37,7 +37,7 @@ def add_lora(model: PreTrainedModel, rank: int, seed: int) -> None:
 
 def lora_settings(rank: int, base: str) -> dict[str, Any]:
     """What ``adapter_config.json`` says of such an adapter; ``base`` is the name of its model."""
-    settings = _lora_config(rank).to_dict()
+    settings: dict[str, Any] = _lora_config(rank).to_dict()
     settings |= {"base_model_name_or_path": base, "inference_mode": True}
     # a field of PEFT's that it has in memory alone
     settings.pop("runtime_config", None)
