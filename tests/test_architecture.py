@@ -86,7 +86,7 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {
         "models": (
-            "cache checkpoints downloads gguf hub loading local packages pickles pins "
+            "cache checkpoints downloads gguf hub hub_cache loading local packages pickles pins "
             "pretrained wheels"
         ),
         "data": (

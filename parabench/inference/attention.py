@@ -114,7 +114,13 @@ def planned_attention(
     flat_query = query[0].transpose(0, 1)
     flat_key = key[0].transpose(0, 1)
     flat_value = value[0].transpose(0, 1)
-    return plan(module, flat_query, flat_key, flat_value, scaling)[None], None
+    return plan(
+        module,
+        flat_query,
+        flat_key,
+        flat_value,
+        scaling,
+    )[None], None
 
 
 AttentionInterface.register(PLANNED_ATTENTION, planned_attention)
@@ -136,7 +142,11 @@ class BlockDiagonal:
     cells: Int[Tensor, " T"]
 
     def attend(
-        self, query: Queries, key: KeysValues, value: KeysValues, scaling: float | None
+        self,
+        query: Queries,
+        key: KeysValues,
+        value: KeysValues,
+        scaling: float | None,
     ) -> Queries:
         """Softmax attention of every group.
 
@@ -161,7 +171,10 @@ class BlockDiagonal:
 
 
 def block_diagonal(
-    queries: Sequence[range], keys: Sequence[Sequence[range]], causal: bool, device: torch.device
+    queries: Sequence[range],
+    keys: Sequence[Sequence[range]],
+    causal: bool,
+    device: torch.device,
 ) -> BlockDiagonal:
     """Let the flat positions ``queries[b]`` attend to the flat positions ``keys[b]``.
 
@@ -169,7 +182,10 @@ def block_diagonal(
     their keys, and each sees no key after itself. ``device`` is where the index tensors live.
     """
     query_grid = pad_sequence([_positions(span) for span in queries], batch_first=True)
-    key_rows = [torch.cat([_positions(span) for span in group]) for group in keys]
+    key_rows = []
+    for group in keys:
+        parts = [_positions(span) for span in group]
+        key_rows.append(torch.cat(parts))
     key_grid = pad_sequence(key_rows, batch_first=True)
     query_lengths = torch.tensor([len(span) for span in queries])
     key_lengths = torch.tensor([len(row) for row in key_rows])
@@ -179,8 +195,19 @@ def block_diagonal(
     # equally many queries and keys need no mask: a padded key stands behind all real ones of its
     # row, so that causality hides it from every real query
     if not causal or not torch.equal(query_lengths, key_lengths):
-        mask = _mask(query_lengths, key_lengths, width, key_grid.shape[1], causal).to(device)
-    return BlockDiagonal(query_grid.to(device), key_grid.to(device), mask, cells.to(device))
+        mask = _mask(
+            query_lengths,
+            key_lengths,
+            width,
+            key_grid.shape[1],
+            causal,
+        ).to(device)
+    return BlockDiagonal(
+        query_grid.to(device),
+        key_grid.to(device),
+        mask,
+        cells.to(device),
+    )
 
 
 def _positions(span: range) -> Int[Tensor, " T"]:
@@ -188,7 +215,11 @@ def _positions(span: range) -> Int[Tensor, " T"]:
 
 
 def _mask(
-    queries: Int[Tensor, " B"], keys: Int[Tensor, " B"], width: int, reach: int, causal: bool
+    queries: Int[Tensor, " B"],
+    keys: Int[Tensor, " B"],
+    width: int,
+    reach: int,
+    causal: bool,
 ) -> Bool[Tensor, "B 1 {width} {reach}"]:
     """True where a query sees a key, from the number of each in every group.
 
@@ -201,7 +232,12 @@ def _mask(
         itself = (keys - queries)[:, None] + torch.arange(width)
         last_seen = torch.minimum(itself, last_seen)
     seen = torch.arange(reach) <= last_seen[:, :, None]  # [B, 1 or width, reach]
-    return seen[:, None].expand(-1, 1, width, -1)
+    return seen[:, None].expand(
+        -1,
+        1,
+        width,
+        -1,
+    )
 
 
 def spans(lengths: Sequence[int], start: int = 0) -> list[range]:

@@ -17,7 +17,11 @@ FITTING_ATTRIBUTE = "parabench_fitting"
 """Attribute of a model: the size found to fit on its device, by the size that did not."""
 
 
-def check_lengths(model: PreTrainedModel, lengths: Sequence[int], what: str) -> None:
+def check_lengths(
+    model: PreTrainedModel,
+    lengths: Sequence[int],
+    what: str,
+) -> None:
     """Refuse rows that are longer than the model's position embeddings.
 
     ``lengths`` are in tokens; ``what`` names the counted text in the message. Raises UserError
@@ -86,7 +90,11 @@ def fitting_size(model: Any, start: int) -> int:
     return found.get(start, start)
 
 
-def remember_fitting_size(model: Any, start: int, found: int) -> None:
+def remember_fitting_size(
+    model: Any,
+    start: int,
+    found: int,
+) -> None:
     """Keep on the model that the size ``found`` fits where ``start`` did not."""
     if model is not None:
         vars(model).setdefault(FITTING_ATTRIBUTE, {})[start] = found
@@ -117,7 +125,11 @@ def out_of_memory_error(rows: int) -> UserError:
     )
 
 
-def _affordable(order: Sequence[int], costs: Sequence[int], budget: int) -> Sequence[int]:
+def _affordable(
+    order: Sequence[int],
+    costs: Sequence[int],
+    budget: int,
+) -> Sequence[int]:
     """The longest start of ``order`` within the budget, at least one position."""
     spent = 0
     for count, position in enumerate(order):

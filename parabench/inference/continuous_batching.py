@@ -68,7 +68,14 @@ def decode_continuously(
     """
     if not rows:
         return
-    scheduler = _Scheduler(model, rows, decoding, runtime, eos, end)
+    scheduler = _Scheduler(
+        model,
+        rows,
+        decoding,
+        runtime,
+        eos,
+        end,
+    )
     done: list[Completion] = []
     while scheduler.waiting or scheduler.active:
         fits, finished = try_in_memory(scheduler.advance)
@@ -118,8 +125,16 @@ class _Scheduler:
         self.prefill_tokens = PREFILL_TOKENS[model.device.type]
         reach = max(len(row.ids) for row in self.own) + decoding.max_new_tokens
         self.auto_slots = _auto_slots(model, reach)
-        count = min(len(rows), runtime.batch_size or fitting_size(model, self.auto_slots))
-        self._open(KVCache(encode_prefixes(model, prefixes.rows), count, reach, model.device))
+        # a number that was asked for is a promise, one chosen here may be halved
+        slots = runtime.batch_size or fitting_size(model, self.auto_slots)
+        count = min(len(rows), slots)
+        cache = KVCache(
+            encode_prefixes(model, prefixes.rows),
+            count,
+            reach,
+            model.device,
+        )
+        self._open(cache)
 
     def _open(self, cache: KVCache) -> None:
         self.cache = cache
@@ -128,7 +143,12 @@ class _Scheduler:
     def _order(self) -> list[int]:
         """Rows of one prefix together, so that a step reads few prefixes; long ones first."""
         positions = range(len(self.own))
-        return sorted(positions, key=lambda at: (self.prefix_index[at], -len(self.own[at].ids), at))
+
+        def key(at: int) -> tuple[int, int, int]:
+            # long rows first: begun last, one alone would keep the others' slots empty
+            return self.prefix_index[at], -len(self.own[at].ids), at
+
+        return sorted(positions, key=key)
 
     @torch.inference_mode()
     def advance(self) -> list[Completion]:
@@ -140,12 +160,20 @@ class _Scheduler:
         free = self.cache.count - len(self.active)
         if self.waiting and (not self.active or 8 * free >= self.cache.count):
             return self._admit(free)
-        return self._append(self.active, self.stepper.step([row.ids[-1] for row in self.active]))
+        # the last token of a row is the only one whose keys are not in the cache yet
+        last = [row.ids[-1] for row in self.active]
+        logits = self.stepper.step(last)
+        return self._append(self.active, logits)
 
     def _admit(self, free: int) -> list[Completion]:
         positions = self._next(free)
         rows = [self.own[at] for at in positions]
-        logits = prefill(self.model, self.cache, rows, [self.prefix_index[at] for at in positions])
+        logits = prefill(
+            self.model,
+            self.cache,
+            rows,
+            [self.prefix_index[at] for at in positions],
+        )
         admitted = [_ActiveRow(at, Random(self.seeds[at])) for at in positions]
         for _ in admitted:  # only now: where memory ran out above, they wait still
             self.waiting.popleft()
@@ -159,10 +187,18 @@ class _Scheduler:
         """
         if fixed or self.cache.count == 1:
             raise out_of_memory_error(self.cache.count)
-        self.waiting.extendleft(reversed([row.position for row in self.active]))
+        # extendleft turns the order around, and they were in order
+        begun = [row.position for row in self.active]
+        self.waiting.extendleft(reversed(begun))
         self.active = []
-        prefixes, count, reach = self.cache.prefixes, self.cache.count // 2, self.cache.reach
-        self._open(KVCache(prefixes, count, reach, self.model.device))
+        count = self.cache.count // 2
+        smaller = KVCache(
+            self.cache.prefixes,
+            count,
+            self.cache.reach,
+            self.model.device,
+        )
+        self._open(smaller)
         remember_fitting_size(self.model, self.auto_slots, count)
 
     def _next(self, free: int) -> list[int]:
@@ -171,7 +207,9 @@ class _Scheduler:
         tokens = 0
         for position in self.waiting:
             tokens += len(self.own[position].ids)
-            if len(taken) == free or (taken and tokens > self.prefill_tokens):
+            # the first one goes whatever its length, or it would wait for ever
+            full = taken and tokens > self.prefill_tokens
+            if len(taken) == free or full:
                 break
             taken.append(position)
         return taken
@@ -190,6 +228,7 @@ class _Scheduler:
             if ended or len(row.ids) == self.limit:
                 done.append(Completion(row.position, tuple(row.ids), ended))
                 finished.append(slot)
+        # the cache moves its last rows into the slots that were left; the list does the same
         for source, target in self.cache.release(finished):
             self.active[target] = self.active[source]
         del self.active[len(self.active) - len(finished) :]

@@ -47,7 +47,13 @@ class Stepper:
             logits = self.static(state)
         else:
             shared = slice(min(starts), max(stops))
-            logits = run_step(self.model, cache, state, cache.chunks(), shared)
+            logits = run_step(
+                self.model,
+                cache,
+                state,
+                cache.chunks(),
+                shared,
+            )
         # only now: where memory ran out above, the step can be tried again
         cache.lengths = [length + 1 for length in cache.lengths]
         return logits
@@ -67,8 +73,21 @@ def run_step(
     are read.
     """
     tokens, positions, lengths, starts, stops = state.to(model.device)
-    plan = StepPlan(cache, lengths, starts, stops, chunks, shared)
-    return forward_flat(model, plan, positions, plan.slot, input_ids=tokens[None])
+    plan = StepPlan(
+        cache,
+        lengths,
+        starts,
+        stops,
+        chunks,
+        shared,
+    )
+    return forward_flat(
+        model,
+        plan,
+        positions,
+        plan.slot,
+        input_ids=tokens[None],
+    )
 
 
 class StaticShapeStep:
@@ -82,7 +101,12 @@ class StaticShapeStep:
         self.cache = cache
         self.shared = slice(0, cache.prefixes.spans[-1].stop)
         # the graph reads its input from here, whatever the step
-        self.state = torch.zeros(5, cache.count, dtype=torch.long, device=model.device)
+        self.state = torch.zeros(
+            5,
+            cache.count,
+            dtype=torch.long,
+            device=model.device,
+        )
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self, state: Int[Tensor, "5 R"]) -> Float[Tensor, "R V"]:
@@ -99,7 +123,13 @@ class StaticShapeStep:
 
     def _run(self) -> Float[Tensor, "count V"]:
         everything = [RowChunk(slice(None), self.cache.reach)]
-        return run_step(self.model, self.cache, self.state, everything, self.shared)
+        return run_step(
+            self.model,
+            self.cache,
+            self.state,
+            everything,
+            self.shared,
+        )
 
     def _capture(self) -> None:
         """Capture the step, after one run outside the graph, which capturing asks for.
@@ -156,16 +186,38 @@ class StepPlan:
         rows, heads, width = query.shape
         layer = module.layer_idx
         scaled = query * (width**-0.5 if scaling is None else scaling)
-        per_head = scaled.view(rows, key.shape[1], -1, width)  # [R, kv, group, X]
-        self.cache.write(self.slot, self.lengths, layer, key, value)
+        per_head = scaled.view(
+            rows,
+            key.shape[1],
+            -1,
+            width,
+        )  # [R, kv, group, X]
+        self.cache.write(
+            self.slot,
+            self.lengths,
+            layer,
+            key,
+            value,
+        )
         prefix_keys, prefix_values = self.cache.prefixes.read(layer, key, value)
         shared = prefix_keys[self.shared], prefix_values[self.shared]
         keys, values = (
-            stored[:, :rows].permute(1, 2, 0, 3)  # [R, kv, reach, X]
+            stored[:, :rows].permute(
+                1,
+                2,
+                0,
+                3,
+            )  # [R, kv, reach, X]
             for stored in self.cache.layers[layer]
         )
         own = []
         for part, longest in self.chunks:
             own.append((keys[part, :, :longest], values[part, :, :longest]))
-        result = prefix_attention.cascade_attention(per_head, shared, own, self.unseen, self.later)
+        result = prefix_attention.cascade_attention(
+            per_head,
+            shared,
+            own,
+            self.unseen,
+            self.later,
+        )
         return result.view(rows, heads, width)

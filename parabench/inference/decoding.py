@@ -57,13 +57,31 @@ def decode_causal(
     needed = [len(row.ids) + decoding.max_new_tokens for row in rows]
     check_lengths(model, needed, "prompt and new tokens")
     if decoding.num_beams > 1 or not runs_packed(model):
-        yield from _with_generate(model, rows, decoding, runtime, eos, pad, end)
+        yield from _with_generate(
+            model,
+            rows,
+            decoding,
+            runtime,
+            eos,
+            pad,
+            end,
+        )
     else:
-        yield from decode_continuously(model, rows, decoding, runtime, eos, end)
+        yield from decode_continuously(
+            model,
+            rows,
+            decoding,
+            runtime,
+            eos,
+            end,
+        )
 
 
 def decode_seq2seq(
-    model: PreTrainedModel, sources: Sequence[tuple[int, ...]], decoding: Decoding, runtime: Runtime
+    model: PreTrainedModel,
+    sources: Sequence[tuple[int, ...]],
+    decoding: Decoding,
+    runtime: Runtime,
 ) -> Iterator[list[Completion]]:
     """Answer every source with an encoder-decoder model, batch by batch, each position once.
 
@@ -97,6 +115,7 @@ def decode_seq2seq(
             input_ids=ids,
             attention_mask=mask,
             never=_forbidden_ids(model),
+            # generate continues these, and adds no start token of its own
             decoder_input_ids=torch.tensor([begin] * len(batch), device=model.device),
         )
         return [_until_end(position, row, eos) for position, row in zip(batch, new, strict=True)]
@@ -104,7 +123,13 @@ def decode_seq2seq(
     # generate draws for a whole batch at once: a sampled row must go alone to be its own
     size = 1 if decoding.do_sample else runtime.batch_size
     order = by_length([len(source) for source in sources])
-    yield from in_batches(order, run, size, AUTO_BATCH, model=model)
+    yield from in_batches(
+        order,
+        run,
+        size,
+        AUTO_BATCH,
+        model=model,
+    )
 
 
 def _decoder_begin(model: PreTrainedModel) -> list[int]:
@@ -159,23 +184,44 @@ def _with_generate(
     def run(batch: Sequence[int]) -> list[Completion]:
         inputs = _padded_inputs(model, [rows[position] for position in batch], pad)
         seed = seeds[batch[0]] if decoding.do_sample else None
-        new = transformers_generate(model, decoding, eos, pad, seed, end, **inputs)
+        new = transformers_generate(
+            model,
+            decoding,
+            eos,
+            pad,
+            seed,
+            end,
+            **inputs,
+        )
         return [
-            _until_end(position, ids, eos, end) for position, ids in zip(batch, new, strict=True)
+            _until_end(
+                position,
+                ids,
+                eos,
+                end,
+            )
+            for position, ids in zip(batch, new, strict=True)
         ]
 
     # As in decode_seq2seq, a sampled row goes alone. So does every row where the architecture
-    # counts
-    # positions by itself: it would count the padding before a short prompt.
+    # counts positions by itself: it would count the padding before a short prompt.
     takes_positions = "position_ids" in inspect.signature(model.forward).parameters
     alone = decoding.do_sample or not takes_positions
     size = 1 if alone else runtime.batch_size
     order = by_length([len(row.ids) for row in rows])
-    yield from in_batches(order, run, size, AUTO_BATCH, model=model)
+    yield from in_batches(
+        order,
+        run,
+        size,
+        AUTO_BATCH,
+        model=model,
+    )
 
 
 def _padded_inputs(
-    model: PreTrainedModel, rows: Sequence[PromptIds], pad: int
+    model: PreTrainedModel,
+    rows: Sequence[PromptIds],
+    pad: int,
 ) -> dict[str, torch.Tensor]:
     """Prompts padded on the left, as embeddings; as ids where generate takes no embeddings.
 
@@ -198,7 +244,10 @@ def _padded_inputs(
 
 
 def _until_end(
-    position: int, ids: Sequence[int], eos: AbstractSet[int], end: EndOfText | None = None
+    position: int,
+    ids: Sequence[int],
+    eos: AbstractSet[int],
+    end: EndOfText | None = None,
 ) -> Completion:
     """The completion of the row at ``position``: its ids up to the end, the rest being padding."""
     for count, token in enumerate(ids):

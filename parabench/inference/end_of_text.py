@@ -32,6 +32,7 @@ def declared_end_ids(model: Any, tokenizer: PreTrainedTokenizerBase | None = Non
     found: set[int] = set()
     for source in sources:
         declared = getattr(source, "eos_token_id", None)
+        # one id in most files, a list where a turn may end in several ways
         if isinstance(declared, int):
             found.add(declared)
         elif declared is not None:
@@ -104,8 +105,9 @@ class EndOfText:
 
     def cut(self, ids: Sequence[int]) -> EndedText:
         """The text of a row's new ``ids``, before the first end id and the first stop string."""
-        end = next((place for place, token in enumerate(ids) if token in self.ids), None)
-        text = self._decode(ids[:end])
+        ends = (place for place, token in enumerate(ids) if token in self.ids)
+        end = next(ends, None)
+        text = self._decode(ids[:end])  # all of them where there is no end
         stop = self._first_stop(text)
         return EndedText(text[:stop], end is not None or stop is not None)
 
@@ -115,7 +117,8 @@ class EndOfText:
     def _first_stop(self, text: str) -> int | None:
         """Where the first stop string begins."""
         places = [text.find(stop) for stop in self.stop_strings]
-        return min((place for place in places if place >= 0), default=None)
+        found = [place for place in places if place >= 0]
+        return min(found, default=None)
 
     def _may_complete_a_stop(self, text: str) -> bool:
         """Whether an id with this text can add the last character of a stop string.
@@ -159,7 +162,12 @@ class ForbidEarlyStops(LogitsProcessor):
     ``ids`` are those that hold a stop string; ``begin`` ids of each row were not generated.
     """
 
-    def __init__(self, ids: Sequence[int], least: int, begin: int) -> None:
+    def __init__(
+        self,
+        ids: Sequence[int],
+        least: int,
+        begin: int,
+    ) -> None:
         self.ids = list(ids)
         self.least = least
         self.begin = begin
@@ -169,6 +177,7 @@ class ForbidEarlyStops(LogitsProcessor):
     ) -> Float[Tensor, "B V"]:
         """The ``scores``, without those ids while the rows are short."""
         if input_ids.shape[1] - self.begin < self.least and self.ids:
+            # generate may keep the scores it gave
             scores = scores.clone()
             scores[:, self.ids] = float("-inf")
         return scores

@@ -42,28 +42,13 @@ def transformers_generate(
 
     ``eos``: ids that end a row. ``pad``: id that fills ended rows. ``seed``: where rows are
     sampled. ``end``: what ends the decoded text besides. ``never``: ids that are not written.
-    ``inputs``: what the model's generate
-    takes, such as ``inputs_embeds``.
+    ``inputs``: what the model's generate takes, such as ``inputs_embeds``.
     """
     generator: Any = model
     begin = _given_ids(inputs)
-    processors: list[LogitsProcessor] = []
-    criteria = []
-    if end is not None:
-        criteria.append(StopAtEnd(end, begin))
-        processors.append(ForbidEarlyStops(end.stopping_ids, decoding.min_new_tokens, begin))
-    if decoding.repetition_penalty != 1.0:
-        # transformers' own option would count the begin tokens as written
-        processors.append(
-            RepetitionPenaltyLogitsProcessor(
-                decoding.repetition_penalty, prompt_ignore_length=begin or None
-            )
-        )
-    if decoding.no_repeat_ngram_size > 0 and begin and "decoder_input_ids" not in inputs:
-        # and its n-grams would begin in the prompt
-        own = NoRepeatNGramLogitsProcessor(decoding.no_repeat_ngram_size)
-        processors.append(_OnNewTokens(own, begin))
-        decoding = replace(decoding, no_repeat_ngram_size=0)
+    criteria = [] if end is None else [StopAtEnd(end, begin)]
+    continues_prompt = begin > 0 and "decoder_input_ids" not in inputs
+    processors, decoding = _processors(decoding, end, begin, continues_prompt)
     start = getattr(model.config, "decoder_start_token_id", None)
     sampled = seed is not None
     with (
@@ -78,11 +63,45 @@ def transformers_generate(
         with _without_defaults(generator):
             ids = generator.generate(
                 **inputs,
-                generation_config=_configuration(decoding, eos, pad, start, never),
+                generation_config=_configuration(
+                    decoding,
+                    eos,
+                    pad,
+                    start,
+                    never,
+                ),
                 logits_processor=processors,
                 stopping_criteria=criteria,
             )
     return ids[:, begin:].tolist()
+
+
+def _processors(
+    decoding: Decoding,
+    end: EndOfText | None,
+    begin: int,
+    continues_prompt: bool,
+) -> tuple[list[LogitsProcessor], Decoding]:
+    """What changes the scores besides generate itself, and the decoding that is left to it.
+
+    ``begin`` ids of each row were not generated; ``continues_prompt``: they are a prompt's.
+    """
+    processors: list[LogitsProcessor] = []
+    if end is not None:
+        processors.append(ForbidEarlyStops(end.stopping_ids, decoding.min_new_tokens, begin))
+    if decoding.repetition_penalty != 1.0:
+        # transformers' own option would count the begin tokens as written
+        penalty = RepetitionPenaltyLogitsProcessor(
+            decoding.repetition_penalty,
+            prompt_ignore_length=begin or None,
+        )
+        processors.append(penalty)
+    if decoding.no_repeat_ngram_size > 0 and continues_prompt:
+        # and its n-grams would begin in the prompt
+        own = NoRepeatNGramLogitsProcessor(decoding.no_repeat_ngram_size)
+        processors.append(_OnNewTokens(own, begin))
+        decoding = replace(decoding, no_repeat_ngram_size=0)
+    return processors, decoding
 
 
 def _given_ids(inputs: Mapping[str, Tensor]) -> int:
@@ -151,13 +170,20 @@ def _configuration(
 
 
 def pad_rows(
-    rows: Sequence[Shaped[Tensor, "_ ..."]], fill: float, left: bool
+    rows: Sequence[Shaped[Tensor, "_ ..."]],
+    fill: float,
+    left: bool,
 ) -> tuple[Shaped[Tensor, "B T ..."], Int[Tensor, "B T"]]:
     """Pad rows of one dtype to one tensor: it, and its attention mask.
 
     ``fill`` is the padding's value; it stands on the ``left``, or else on the right.
     """
     side = "left" if left else "right"
-    padded = pad_sequence(list(rows), batch_first=True, padding_value=fill, padding_side=side)
+    padded = pad_sequence(
+        list(rows),
+        batch_first=True,
+        padding_value=fill,
+        padding_side=side,
+    )
     ones = [torch.ones(len(row), dtype=torch.long, device=row.device) for row in rows]
     return padded, pad_sequence(ones, batch_first=True, padding_side=side)

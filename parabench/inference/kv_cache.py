@@ -38,7 +38,12 @@ class PrefixCache:
         self.spans = spans([len(prefix.ids) for prefix in prefixes])
         self.layers: list[tuple[KeysValues, KeysValues]] = []
 
-    def store(self, layer: int, keys: KeysValues, values: KeysValues) -> None:
+    def store(
+        self,
+        layer: int,
+        keys: KeysValues,
+        values: KeysValues,
+    ) -> None:
         """Append the ``keys`` and ``values`` of the next ``layer``; layers come in order."""
         self.layers.append((keys.contiguous(), values.contiguous()))
 
@@ -72,7 +77,13 @@ class KVCache:
     n - 1: the last one moves where one has left, so that a step reads without gathering.
     """
 
-    def __init__(self, prefixes: PrefixCache, count: int, reach: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        prefixes: PrefixCache,
+        count: int,
+        reach: int,
+        device: torch.device,
+    ) -> None:
         self.prefixes = prefixes
         self.count = count
         self.reach = reach

@@ -46,7 +46,9 @@ _RunBatch = Callable[[Sequence[int]], tuple[Float[Tensor, "T H"], list[int]]]
 
 
 def seq2seq_log_likelihood(
-    model: PreTrainedModel, pairs: Sequence[SourceTarget], runtime: Runtime
+    model: PreTrainedModel,
+    pairs: Sequence[SourceTarget],
+    runtime: Runtime,
 ) -> Float[np.ndarray, "N 2"]:
     """Sum of ln p(target token | earlier ones, source), and the number of target tokens.
 
@@ -73,7 +75,14 @@ def seq2seq_log_likelihood(
     def run(batch: Sequence[int]) -> tuple[Float[Tensor, "T H"], list[int]]:
         return packed_bart(model, [pairs[at] for at in batch])
 
-    return _sum_over_targets(model, run, [target for _, target in pairs], order, costs, runtime)
+    return _sum_over_targets(
+        model,
+        run,
+        [target for _, target in pairs],
+        order,
+        costs,
+        runtime,
+    )
 
 
 def _like_lengths_together(pairs: Sequence[SourceTarget]) -> list[int]:
@@ -126,7 +135,12 @@ def causal_log_likelihood(
         # nothing is predicted behind the last target token
         whole.append(PromptIds(rest.ids + target[:-1], rest.virtual))
     costs = [len(row.ids) for row in whole]
-    order = sorted(range(len(rows)), key=lambda at: (prefixes.prefix_index[at], -costs[at], at))
+
+    def key(at: int) -> tuple[int, int, int]:
+        # few prefixes a batch, and rows of like length; the position settles ties
+        return prefixes.prefix_index[at], -costs[at], at
+
+    order = sorted(range(len(rows)), key=key)
 
     def run(batch: Sequence[int]) -> tuple[Float[Tensor, "T H"], list[int]]:
         packed = [whole[at] for at in batch]
@@ -140,12 +154,21 @@ def causal_log_likelihood(
             labels += targets[at]
         return hidden[torch.tensor(predicting, device=hidden.device)], labels
 
-    return _sum_over_targets(model, run, targets, order, costs, runtime)
+    return _sum_over_targets(
+        model,
+        run,
+        targets,
+        order,
+        costs,
+        runtime,
+    )
 
 
 @torch.inference_mode()
 def _one_by_one(
-    model: PreTrainedModel, rows: Sequence[PromptIds], targets: Sequence[tuple[int, ...]]
+    model: PreTrainedModel,
+    rows: Sequence[PromptIds],
+    targets: Sequence[tuple[int, ...]],
 ) -> Float[np.ndarray, "N 2"]:
     """``causal_log_likelihood`` by the model's own forward pass, for what cannot run packed."""
     whole: Any = model
@@ -185,20 +208,30 @@ def _sum_over_targets(
         hidden, labels = run(batch)
         wanted = torch.tensor(labels, device=hidden.device)
         by_token = _log_likelihoods(model, hidden, wanted).double().cpu().numpy()
-        starts = [span.start for span in spans([len(targets[at]) for at in batch])]
+        lengths = [len(targets[at]) for at in batch]
+        starts = [span.start for span in spans(lengths)]
         return batch, np.add.reduceat(by_token, starts)
 
     # reduceat would give an empty target the value of the next one
     scored = [at for at in order if targets[at]]
     with torch.inference_mode():
         budget = TOKENS_PER_PASS[model.device.type]
-        for batch, totals in in_batches(scored, sums, runtime.batch_size, budget, costs, model):
+        for batch, totals in in_batches(
+            scored,
+            sums,
+            runtime.batch_size,
+            budget,
+            costs,
+            model,
+        ):
             result[list(batch), 0] = totals
     return result
 
 
 def _log_likelihoods(
-    model: PreTrainedModel, hidden: Float[Tensor, "T H"], wanted: Int[Tensor, " T"]
+    model: PreTrainedModel,
+    hidden: Float[Tensor, "T H"],
+    wanted: Int[Tensor, " T"],
 ) -> Float[Tensor, " T"]:
     """ln p of the ``wanted`` token behind each hidden state."""
     head: Any = model.get_output_embeddings()

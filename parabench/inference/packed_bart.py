@@ -28,6 +28,7 @@ def packed_bart(
     """
     if model.config.model_type != "bart":
         raise UserError(f"score with the architecture {model.config.model_type}", choices=("bart",))
+    # each source once, in the order of its first pair
     sources = list(dict.fromkeys(source for source, _ in pairs))
     source_index = {source: index for index, source in enumerate(sources)}
     sources_of_targets = [source_index[source] for source, _ in pairs]
@@ -35,7 +36,12 @@ def packed_bart(
     # teacher forcing: each target shifted right, behind the model's start token
     start = model.config.decoder_start_token_id
     shifted = [(start, *target[:-1]) for target in targets]
-    plan = _BartPlan(sources, sources_of_targets, targets, model.device)
+    plan = _BartPlan(
+        sources,
+        sources_of_targets,
+        targets,
+        model.device,
+    )
     encoder, decoder = model.get_encoder(), model.get_decoder()
     with use_plan(model):
         with _positions(encoder, sources):
@@ -47,7 +53,8 @@ def packed_bart(
                 use_cache=False,
                 plan=plan,
             ).last_hidden_state
-    return hidden[0], [token for target in targets for token in target]
+    flat_targets = [token for target in targets for token in target]
+    return hidden[0], flat_targets  # a batch of one: the rows lie end to end in it
 
 
 class _BartPlan:
@@ -66,9 +73,24 @@ class _BartPlan:
         source = spans([len(ids) for ids in sources])
         target = spans([len(ids) for ids in targets])
         own_source = [[source[index]] for index in source_index]
-        self.encoder = block_diagonal(source, [[span] for span in source], False, device)
-        self.decoder = block_diagonal(target, [[span] for span in target], True, device)
-        self.cross = block_diagonal(target, own_source, False, device)
+        self.encoder = block_diagonal(
+            source,
+            [[span] for span in source],
+            False,
+            device,
+        )
+        self.decoder = block_diagonal(
+            target,
+            [[span] for span in target],
+            True,
+            device,
+        )
+        self.cross = block_diagonal(
+            target,
+            own_source,
+            False,
+            device,
+        )
 
     def __call__(
         self,
@@ -79,11 +101,17 @@ class _BartPlan:
         scaling: float | None,
     ) -> Queries:
         """See ``AttentionPlan``."""
+        # BART's decoder has two attentions a layer, of which only the one to itself is causal
         if not module.is_decoder:
             groups = self.encoder
         else:
             groups = self.decoder if module.is_causal else self.cross
-        return groups.attend(query, key, value, scaling)
+        return groups.attend(
+            query,
+            key,
+            value,
+            scaling,
+        )
 
 
 @contextmanager
@@ -95,7 +123,11 @@ def _positions(stack: Any, rows: Sequence[Sequence[int]]) -> Iterator[None]:
     positions = [position for row in rows for position in range(len(row))]
     position_ids = torch.tensor(positions, device=stack.device)
 
-    def insert(_: Any, arguments: Any, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    def insert(
+        _: Any,
+        arguments: Any,
+        settings: dict[str, Any],
+    ) -> tuple[Any, dict[str, Any]]:
         return arguments, {**settings, "position_ids": position_ids}
 
     hook = stack.embed_positions.register_forward_pre_hook(insert, with_kwargs=True)

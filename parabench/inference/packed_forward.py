@@ -42,12 +42,21 @@ def encode_prefixes(model: PreTrainedModel, prefixes: Sequence[PromptIds]) -> Pr
     cache = PrefixCache(prefixes)
     shared = [prefix for prefix in prefixes if prefix.ids]
     if shared:
-        run_packed(model, shared, None, [0] * len(shared), store=cache.store)
+        run_packed(
+            model,
+            shared,
+            None,
+            [0] * len(shared),
+            store=cache.store,
+        )
     return cache
 
 
 def prefill(
-    model: PreTrainedModel, cache: KVCache, rows: Sequence[PromptIds], prefix_index: Sequence[int]
+    model: PreTrainedModel,
+    cache: KVCache,
+    rows: Sequence[PromptIds],
+    prefix_index: Sequence[int],
 ) -> Float[Tensor, "R V"]:
     """Fill the next free slots of ``cache`` with R ``rows``: the logits behind each last id.
 
@@ -62,10 +71,27 @@ def prefill(
     step = torch.tensor(steps, device=model.device)
     last = [span.stop - 1 for span in flat]
 
-    def store(layer: int, keys: KeysValues, values: KeysValues) -> None:
-        cache.write(slot, step, layer, keys, values)
+    def store(
+        layer: int,
+        keys: KeysValues,
+        values: KeysValues,
+    ) -> None:
+        cache.write(
+            slot,
+            step,
+            layer,
+            keys,
+            values,
+        )
 
-    logits = run_packed(model, rows, cache.prefixes, prefix_index, last, store)
+    logits = run_packed(
+        model,
+        rows,
+        cache.prefixes,
+        prefix_index,
+        last,
+        store,
+    )
     # only now: where memory ran out above, the cache is as it was
     cache.lengths += lengths
     cache.prefix_index += prefix_index
@@ -93,12 +119,24 @@ def run_packed(
     begins = [range(0)] * len(rows)
     if prefixes is not None:
         begins = [prefixes.spans[prefix] for prefix in prefix_index]
-    plan = PackedPlan(lengths, begins, prefixes, store, model.device)
+    plan = PackedPlan(
+        lengths,
+        begins,
+        prefixes,
+        store,
+        model.device,
+    )
     # a token's position counts the row's own prefix, wherever that lies in the cache
     positions: list[int] = []
     for begin, length in zip(begins, lengths, strict=True):
         positions += range(len(begin), len(begin) + length)
-    result = forward_flat(model, plan, positions, keep, inputs_embeds=embed(model, rows)[None])
+    result = forward_flat(
+        model,
+        plan,
+        positions,
+        keep,
+        inputs_embeds=embed(model, rows)[None],
+    )
     layers = model.config.num_hidden_layers
     if plan.layers != layers:
         raise UserError(
@@ -131,7 +169,12 @@ class PackedPlan:
         # what any of these rows sees of the cache; each row's own part of it is masked in
         self.shared = slice(int(starts.min()), int(stops.max()))
         own = spans(lengths)
-        self.alone = block_diagonal(own, [[span] for span in own], True, device)
+        self.alone = block_diagonal(
+            own,
+            [[span] for span in own],
+            True,
+            device,
+        )
         unseen = prefix_mask(self.shared, starts.to(device), stops.to(device))
         self.behind = PrefixAttention(lengths, device, unseen)
 
@@ -148,10 +191,21 @@ class PackedPlan:
         if self.store is not None:
             self.store(module.layer_idx, key, value)
         if self.prefixes is None or self.shared.start == self.shared.stop:
-            return self.alone.attend(query, key, value, scaling)
+            return self.alone.attend(
+                query,
+                key,
+                value,
+                scaling,
+            )
         keys, values = self.prefixes.read(module.layer_idx, key, value)
         shared = keys[self.shared], values[self.shared]
-        return self.behind.attend(query, key, value, shared, scaling)
+        return self.behind.attend(
+            query,
+            key,
+            value,
+            shared,
+            scaling,
+        )
 
 
 def forward_flat(
@@ -211,7 +265,13 @@ def _equals_own_forward(model: PreTrainedModel) -> bool:
         prefixes = encode_prefixes(model, [PromptIds(()), PromptIds(tuple(ids[:8]))])
         rows = [PromptIds(tuple(ids[8:])), PromptIds(tuple(ids))]
         last = [len(ids[8:]) - 1, len(ids[8:]) + len(ids) - 1]
-        packed = run_packed(model, rows, prefixes, [1, 0], last)
+        packed = run_packed(
+            model,
+            rows,
+            prefixes,
+            [1, 0],
+            last,
+        )
     except Exception as error:  # a foreign architecture's code, which may fail in any way
         _log.info("packed rows failed: %s: %s", type(error).__name__, error)
         return False

@@ -92,7 +92,9 @@ def _by_row(heads: Float[Tensor, "kv BQ X"], rows: int) -> Float[Tensor, "{rows}
 
 
 def prefix_mask(
-    shared: slice, starts: Int[Tensor, " B"], stops: Int[Tensor, " B"]
+    shared: slice,
+    starts: Int[Tensor, " B"],
+    stops: Int[Tensor, " B"],
 ) -> Bool[Tensor, "B 1 1 S"]:
     """True where a row does not see a position of the cached prefixes.
 
@@ -123,7 +125,12 @@ class PrefixAttention:
         cells = [torch.arange(length) + row * longest for row, length in enumerate(lengths)]
         self.cells = torch.cat(cells).to(device)
         # a padded key stands behind all real ones of its row, so that causality alone hides it
-        causal = torch.ones(longest, longest, dtype=torch.bool, device=device).triu(1)
+        causal = torch.ones(
+            longest,
+            longest,
+            dtype=torch.bool,
+            device=device,
+        ).triu(1)
         self.later = causal[None, None]
 
     def attend(
@@ -143,11 +150,38 @@ class PrefixAttention:
         scaled = query * (width**-0.5 if scaling is None else scaling)
         # query heads come in groups that share a key head: [B, T, kv, group, X]
         grouped = self._padded(scaled).unflatten(2, (kv_heads, -1))
-        per_head = grouped.permute(0, 2, 3, 1, 4)  # [B, kv, group, T, X]
+        per_head = grouped.permute(
+            0,
+            2,
+            3,
+            1,
+            4,
+        )  # [B, kv, group, T, X]
         own = self._padded(key).transpose(1, 2), self._padded(value).transpose(1, 2)
-        later = self.later.repeat(1, 1, per_head.shape[2], 1)  # the causal mask, once a group
-        result = cascade_attention(per_head.flatten(2, 3), shared, [own], self.unseen, later)
-        by_token = result.view(per_head.shape).permute(0, 3, 1, 2, 4).flatten(2, 3)
+        later = self.later.repeat(
+            1,
+            1,
+            per_head.shape[2],
+            1,
+        )  # the causal mask, once a group
+        result = cascade_attention(
+            per_head.flatten(2, 3),
+            shared,
+            [own],
+            self.unseen,
+            later,
+        )
+        by_token = (
+            result.view(per_head.shape)
+            .permute(
+                0,
+                3,
+                1,
+                2,
+                4,
+            )
+            .flatten(2, 3)
+        )
         return by_token.flatten(0, 1).index_select(0, self.cells)
 
     def _padded(self, flat: Float[Tensor, "T heads X"]) -> Float[Tensor, "B L heads X"]:

@@ -31,7 +31,10 @@ class TokenSampler:
     """
 
     def __init__(
-        self, decoding: Decoding, eos: AbstractSet[int], stopping: Sequence[int] = ()
+        self,
+        decoding: Decoding,
+        eos: AbstractSet[int],
+        stopping: Sequence[int] = (),
     ) -> None:
         self.decoding = decoding
         self.ending = sorted({*eos, *stopping})

@@ -32,9 +32,11 @@ def make_once(target: Path, write: Callable[[Path], object], asked: str) -> None
         return
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:12]}.", dir=target.parent))
+        # on the same disk, for a rename is one step only there
+        place = tempfile.mkdtemp(prefix=f".{target.name[:12]}.", dir=target.parent)
     except OSError as error:
         raise _refused(asked, error) from error
+    temporary = Path(place)
     try:
         write(temporary)
         os.rename(temporary, target)
@@ -58,11 +60,17 @@ def check_disk_space(needed: int) -> None:
     from huggingface_hub import constants
 
     cache = Path(constants.HF_HUB_CACHE).absolute()
-    there = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    # before the first model the cache does not exist: what counts is the disk it will be on
+    places = (cache, *cache.parents)
+    there = next(folder for folder in places if folder.exists())
     free = shutil.disk_usage(there).free
     if needed > free:
-        found = f"{format_bytes(needed)} to come, {format_bytes(free)} free on the disk of {cache}"
-        raise UserError("fetch the models", found, mend="make room, or set HF_HOME to another disk")
+        sizes = f"{format_bytes(needed)} to come, {format_bytes(free)} free"
+        raise UserError(
+            "fetch the models",
+            f"{sizes} on the disk of {cache}",
+            mend="make room, or set HF_HOME to another disk",
+        )
 
 
 def format_bytes(count: float) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from parabench.contracts import UserError
-from parabench.models import gguf, hub, packages
+from parabench.models import gguf, hub, hub_cache, packages
 from parabench.models.local import Checkpoint, locate_folder
 from parabench.models.pickles import convert_pickles
 from parabench.models.pretrained import load_pretrained
@@ -39,27 +39,47 @@ def locate(reference: str, lock: Path | None = None) -> Checkpoint:
         return locate_folder(reference, folder, lock)
     if packages.is_package(reference):
         model = packages.parse(reference)
-        return Checkpoint(model.name, model.name, None, packages.identify(model))
+        # nothing is fetched for that: what the model must be stands in its name, or in a record
+        digest = packages.identify(model)
+        return Checkpoint(
+            reference=model.name,
+            path=model.name,
+            revision=None,
+            digest=digest,
+        )
     hashed = _FILE_HASH.fullmatch(reference)
     file = Path(hashed["path"]) if hashed else folder
     if gguf.is_gguf(file) and file.is_file():
-        return _locate_gguf(file, hashed["sha256"] if hashed else None)
+        expected = hashed["sha256"] if hashed else None
+        return _locate_gguf(file, expected)
     match = _HUB_ID.fullmatch(reference)
+    # "models/x.gguf" has the form of a hub id, and means a file that is not there
     if match is None or gguf.is_gguf(file):
-        raise UserError(
-            f"find the model {reference!r}",
-            "no such file" if gguf.is_gguf(file) else "no such folder",
-            (
-                "a folder with config.json and *.safetensors",
-                "a GGUF file",
-                packages.EXAMPLE,
-                "a hub id such as facebook/opt-1.3b",
-            ),
-            _command_that_makes(folder),
-        )
+        raise _not_found(reference, file)
     commit = hub.resolve_commit(match["name"], match["revision"])
+    # a name that a lock has pinned is shown as the suite has it
     shown = match["name"] if match["files"] else reference
-    return Checkpoint(shown, match["name"], commit, commit, match["files"])
+    return Checkpoint(
+        reference=shown,
+        path=match["name"],
+        revision=commit,
+        digest=commit,
+        files=match["files"],
+    )
+
+
+def _not_found(reference: str, file: Path) -> UserError:
+    return UserError(
+        f"find the model {reference!r}",
+        "no such file" if gguf.is_gguf(file) else "no such folder",
+        (
+            "a folder with config.json and *.safetensors",
+            "a GGUF file",
+            packages.EXAMPLE,
+            "a hub id such as facebook/opt-1.3b",
+        ),
+        _command_that_makes(Path(reference)),
+    )
 
 
 def _locate_gguf(file: Path, expected: str | None) -> Checkpoint:
@@ -72,12 +92,18 @@ def _locate_gguf(file: Path, expected: str | None) -> Checkpoint:
             f"its SHA-256 is {digest}",
             mend="restore the file, or correct the SHA-256 after its name",
         )
-    return Checkpoint(str(file), str(file), None, digest)
+    return Checkpoint(
+        reference=str(file),
+        path=str(file),
+        revision=None,
+        digest=digest,
+    )
 
 
 def _command_that_makes(folder: Path) -> str:
     """What makes a checkpoint that belongs in this folder, as far as the path tells."""
     parts = folder.parts
+    # where trainings write by default
     if parts[:2] == ("results", "checkpoints"):
         return f"parabench train {folder.name} --output {folder}"
     if parts[-4:-1] == ("parabench", "mini", "models"):
@@ -90,7 +116,9 @@ def hub_name(reference: str) -> str | None:
     else None.
     """
     match = _HUB_ID.fullmatch(reference)
-    return match["name"] if match and not gguf.is_gguf(Path(reference)) else None
+    if match is None or gguf.is_gguf(Path(reference)):
+        return None
+    return match["name"]
 
 
 def is_here(checkpoint: Checkpoint) -> bool:
@@ -131,6 +159,7 @@ def checkpoint_folder(checkpoint: Checkpoint) -> Path:
     if gguf.is_gguf(source) and source.is_file():
         return gguf.convert_gguf(source, checkpoint.digest, checkpoint.reference)
     if packages.is_package(checkpoint.path):
+        # pickles, and adapters that would be loaded with it, are refused as in any folder
         locate_folder(checkpoint.reference, source)
     if checkpoint.revision is None:
         return source
@@ -138,7 +167,9 @@ def checkpoint_folder(checkpoint: Checkpoint) -> Path:
     if not any(name.endswith(".bin") for name in pin.files):
         return source
     files = [source / name for name in sorted(pin.files)]
-    return convert_pickles(pin.name, files, hub.records_folder(pin.name) / pin.commit)
+    # beside the repository's blobs, which are links that no other file may join
+    target = hub_cache.records_folder(pin.name) / pin.commit
+    return convert_pickles(pin.name, files, target)
 
 
 def tokenizer_folder(checkpoint: Checkpoint) -> Path:
@@ -163,5 +194,5 @@ def load_config(checkpoint: Checkpoint) -> Any:
     if checkpoint.revision is None:
         folder = checkpoint_folder(checkpoint)
     else:
-        folder = hub.config_file(checkpoint.path, checkpoint.revision).parent
+        folder = hub_cache.config_file(checkpoint.path, checkpoint.revision).parent
     return load_pretrained(AutoConfig, folder, checkpoint.reference)

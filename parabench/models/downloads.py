@@ -27,6 +27,7 @@ def checkpoints_of(part: System | Scorer) -> list[Checkpoint]:
     for name in model_names(part):
         with suppress(UserError):
             found.append(locate(name))
+    # two names may mean one model
     return list(dict.fromkeys(found))
 
 
@@ -45,10 +46,14 @@ def missing_files(checkpoint: Checkpoint) -> Mapping[str, int]:
 
 def fetch_note(models: Sequence[Checkpoint]) -> str:
     """``2.6 GB to fetch first`` where files are not here yet, else nothing."""
-    missing = [files for files in map(missing_files, models) if files]
-    if not missing:
+    needed = 0
+    complete = True
+    for checkpoint in models:
+        files = missing_files(checkpoint)
+        complete = complete and not files
+        needed += sum(files.values())
+    if complete:
         return ""
-    needed = sum(sum(files.values()) for files in missing)
     what = format_bytes(needed) if needed else "a package"
     return f"{what} to fetch first: parabench models fetch"
 
@@ -60,12 +65,19 @@ def fetch_models(parts: Iterable[System | Scorer], say: Callable[[str], object])
     converted too, so that nothing is left to do but to load. Raises UserError where a model cannot
     be had, and where the disk is too small.
     """
-    located = [checkpoint for part in parts for checkpoint in checkpoints_of(part)]
-    wanted = {checkpoint: missing_files(checkpoint) for checkpoint in dict.fromkeys(located)}
-    wanted = {checkpoint: files for checkpoint, files in wanted.items() if files}
-    check_disk_space(sum(sum(files.values()) for files in wanted.values()))
-    for checkpoint, files in wanted.items():
-        size = sum(files.values())
+    located: dict[Checkpoint, None] = {}
+    for part in parts:
+        located.update(dict.fromkeys(checkpoints_of(part)))
+    wanted = {}
+    for checkpoint in located:
+        files = missing_files(checkpoint)
+        if files:
+            wanted[checkpoint] = files
+    # all of them before the first: a disk that fills up half way helps nobody
+    needed = [sum(files.values()) for files in wanted.values()]
+    check_disk_space(sum(needed))
+    for (checkpoint, files), size in zip(wanted.items(), needed, strict=True):
+        # of a package no index says the size beforehand
         told = f"{format_bytes(size)}, {len(files)} files" if size else "with pip"
         say(f"fetching {checkpoint.reference}: {told}")
         checkpoint_folder(checkpoint)
@@ -88,7 +100,8 @@ def weight_bytes(folder: Path, item: int) -> int:
     for path in folder.glob("*.safetensors"):
         with path.open("rb") as file:
             # The format's first 8 bytes are the length of the JSON header after them.
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length))
         for name, entry in header.items():
             if name != "__metadata__":
                 total += math.prod(entry["shape"])

@@ -50,15 +50,16 @@ def check_magic(reference: str, file: Path) -> None:
 
     Raises UserError, also where ``file`` cannot be read.
     """
+    asked = f"use the model {reference}"
     try:
         with file.open("rb") as opened:
             start = opened.read(len(_MAGIC))
     except OSError as error:
         found = error.strerror or str(error)
-        raise UserError(f"use the model {reference}", found) from error
+        raise UserError(asked, found) from error
     if start != _MAGIC:
         raise UserError(
-            f"use the model {reference}",
+            asked,
             f"it begins with {start!r}, not with {_MAGIC!r}: no GGUF file, or damaged",
             mend="fetch it again",
         )
@@ -70,7 +71,11 @@ def converted_folder(digest: str) -> Path:
     return cache_folder() / "gguf" / digest / versions / _MODEL
 
 
-def convert_gguf(file: Path, digest: str, reference: str) -> Path:
+def convert_gguf(
+    file: Path,
+    digest: str,
+    reference: str,
+) -> Path:
     """The folder that transformers loads in the place of a GGUF file; made once, then verified.
 
     ``digest`` is the file's SHA-256, ``reference`` the model as it was asked for. Raises UserError
@@ -90,10 +95,14 @@ def parameter_count(file: Path, reference: str) -> int:
 
     Raises UserError where the header cannot be read.
     """
-    return sum(int(tensor.n_elements) for tensor in _read_header(file, reference).tensors)
+    return _stored_weights(_read_header(file, reference))
 
 
-def _write(file: Path, target: Path, reference: str) -> None:
+def _write(
+    file: Path,
+    target: Path,
+    reference: str,
+) -> None:
     """Fill ``target/model`` and pin its files in ``target/models.lock``."""
     check_disk_space(_FLOAT32 * parameter_count(file, reference))
     # transformers reads what lies beside the file too (config.json, tokenizer.json): here nothing.
@@ -118,7 +127,11 @@ def _write(file: Path, target: Path, reference: str) -> None:
     write_lock(target, [_MODEL])
 
 
-def _convert(source: Path, folder: Path, reference: str) -> None:
+def _convert(
+    source: Path,
+    folder: Path,
+    reference: str,
+) -> None:
     """Load with transformers, check that nothing was left out, and save as float32."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
@@ -126,13 +139,24 @@ def _convert(source: Path, folder: Path, reference: str) -> None:
     settings = {"gguf_file": "model.gguf"}
     header = _read_header(source / "model.gguf", reference)
     _check_header(header, reference)
-    config = load_pretrained(AutoConfig, source, reference, **settings)
+    config = load_pretrained(
+        AutoConfig,
+        source,
+        reference,
+        **settings,
+    )
+    # before a model of these sizes is built
     check_sizes(config.to_dict(), reference)
     tokenizer = load_pretrained(AutoTokenizer, source, reference, **settings)
     _set_pre_tokenizer(tokenizer, header, reference)
     loader = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     model, report = load_pretrained(
-        loader, source, reference, dtype=torch.float32, output_loading_info=True, **settings
+        loader,
+        source,
+        reference,
+        dtype=torch.float32,
+        output_loading_info=True,
+        **settings,
     )
     _check_complete(model, header, report, reference)
     # transformers marks the model as quantised, and refuses to save such a one; its weights are
@@ -168,9 +192,12 @@ def _check_header(header: Any, reference: str) -> None:
     if header.byte_order == "S":
         raise _unusable(reference, "its byte order is not this machine's")
     architecture = _field(header, "general.architecture")
+    # transformers reads none of these fields, and would turn queries and keys at other speeds
+    scaling = f"{architecture}.rope.scaling."
     for name in fields:
-        if name.startswith(f"{architecture}.rope.scaling.") and not _is_neutral(header, name):
-            found = f"{name} is {_field(header, name)}: positions are scaled, which is not read"
+        if name.startswith(scaling) and not _is_neutral(header, name):
+            value = _field(header, name)
+            found = f"{name} is {value}: positions are scaled, which is not read"
             raise _unusable(reference, found)
 
 
@@ -179,12 +206,18 @@ def _is_neutral(header: Any, name: str) -> bool:
     value = _field(header, name)
     if name.endswith(".type"):
         return value == "none"
-    scaled = _field(header, name.rpartition(".")[0] + ".type")
+    prefix = name.rpartition(".")[0]
+    kind = _field(header, f"{prefix}.type")
     # The factor alone, without a type, scales linearly; all other numbers belong to a type.
-    return scaled in (None, "none") and (not name.endswith(".factor") or value in (0.0, 1.0))
+    changes = name.endswith(".factor") and value not in (0.0, 1.0)
+    return kind in (None, "none") and not changes
 
 
-def _set_pre_tokenizer(tokenizer: Any, header: Any, reference: str) -> None:
+def _set_pre_tokenizer(
+    tokenizer: Any,
+    header: Any,
+    reference: str,
+) -> None:
     """Split texts before BPE as the model was trained to, where transformers does not.
 
     SmolLM's own tokenizer.json is this sequence. Where neither knows how, that is said.
@@ -221,7 +254,12 @@ def _field(header: Any, name: str) -> Any:
     return None if field is None else field.contents()
 
 
-def _check_complete(model: Any, header: Any, report: dict[str, Any], reference: str) -> None:
+def _check_complete(
+    model: Any,
+    header: Any,
+    report: dict[str, Any],
+    reference: str,
+) -> None:
     """Refuse a model that has weights from nowhere, or lacks some that the file has.
 
     transformers fills missing weights with random numbers, and skips tensors that it has no place
@@ -229,16 +267,29 @@ def _check_complete(model: Any, header: Any, report: dict[str, Any], reference: 
     """
     missing = sorted(map(str, report["missing_keys"]))
     if missing or report["mismatched_keys"]:
-        raise _unusable(reference, f"weights missing from it: {', '.join(missing[:4])}")
-    stored = sum(int(tensor.n_elements) for tensor in header.tensors)
+        first = ", ".join(missing[:4])
+        raise _unusable(reference, f"weights missing from it: {first}")
+    stored = _stored_weights(header)
     # Tied weights, such as input and output embeddings, are one tensor under two names.
-    weights = {tensor.data_ptr(): tensor.numel() for tensor in model.state_dict().values()}
-    loaded = sum(weights.values())
+    tensors = model.state_dict().values()
+    sizes = {tensor.data_ptr(): tensor.numel() for tensor in tensors}
+    loaded = sum(sizes.values())
     if stored != loaded:
-        names = ", ".join(tensor.name for tensor in header.tensors if "blk." not in tensor.name)
+        names = [tensor.name for tensor in header.tensors if "blk." not in tensor.name]
         found = f"it holds {stored} weights, and the model made of it {loaded}"
-        raise _unusable(reference, f"{found}; outside of its layers it has {names}")
+        # what is left over lies outside of the layers: in those every architecture agrees
+        raise _unusable(reference, f"{found}; outside of its layers it has {', '.join(names)}")
 
 
-def _unusable(reference: str, found: str, mend: str = "use another GGUF file") -> UserError:
+def _stored_weights(header: Any) -> int:
+    """The weights of all tensors in a file."""
+    counts = [int(tensor.n_elements) for tensor in header.tensors]
+    return sum(counts)
+
+
+def _unusable(
+    reference: str,
+    found: str,
+    mend: str = "use another GGUF file",
+) -> UserError:
     return UserError(f"convert {reference}", found, mend=mend)

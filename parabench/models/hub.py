@@ -1,23 +1,28 @@
 """Models of a hub: a name is resolved to a commit, exactly its files are fetched, and every file is
 verified.
 
-The transport, the cache and the log-in are huggingface_hub's; it is imported by the functions that
-need it. Beside a repository's blobs in the hub cache, ``parabench/refs/<revision>`` records what a
+Beside a repository's blobs in the hub cache, ``parabench/refs/<revision>`` records what a
 name was resolved to, ``parabench/<commit>.json`` the SHA-256 of the files first fetched, and
 ``parabench/<commit>/safetensors`` holds the weights of a repository that has them only as pickles.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any
 
 from parabench.contracts import UserError
+from parabench.models.hub_cache import (
+    cached_file,
+    git_id,
+    hub_errors_as_user_errors,
+    hub_file,
+    records_folder,
+    resolved_record,
+)
 from parabench.models.pins import Pin
 from parabench.store.files import file_sha256, write_atomically
 
@@ -49,27 +54,26 @@ SMALL_FILES = (
 
 
 def resolve_commit(name: str, revision: str | None = None, fresh: bool = False) -> str:
-    """The commit that a name and revision mean: as once resolved here, else (or if ``fresh``) as
-    the hub says now.
-    """
-    from huggingface_hub import HfApi, try_to_load_from_cache
+    """The commit that a hub's ``name`` and ``revision`` mean, as once resolved on this machine.
 
-    record = _resolved_record(name, revision)
+    Where they were not, or where ``fresh``, as the hub says now. Raises UserError where it cannot
+    be asked.
+    """
+    from huggingface_hub import HfApi
+
+    record = resolved_record(name, revision)
     if not fresh:
         if record.is_file():
             return record.read_text(encoding="ascii")
-        cached = try_to_load_from_cache(name, "config.json", revision=revision)
-        if isinstance(cached, str):
-            return Path(cached).parent.name
-    with _hub_errors_as_user_errors(name):
-        commit = str(HfApi().model_info(name, revision=revision).sha)
+        # another program may have fetched the model; its folder is named by the commit
+        cached = cached_file(name, revision or "main", "config.json")
+        if cached is not None:
+            return cached.parent.name
+    with hub_errors_as_user_errors(name):
+        info = HfApi().model_info(name, revision=revision)
+    commit = str(info.sha)
     write_atomically(record, commit.encode("ascii"))
     return commit
-
-
-def _resolved_record(name: str, revision: str | None) -> Path:
-    """The file that keeps the commit which a revision was resolved to."""
-    return records_folder(name) / "refs" / quote(revision or "main", safe="")
 
 
 def pin(name: str, commit: str) -> Pin:
@@ -78,11 +82,12 @@ def pin(name: str, commit: str) -> Pin:
     """
     record = records_folder(name) / f"{commit}.json"
     if record.is_file():
-        return Pin(name, commit, json.loads(record.read_text(encoding="utf-8")))
+        files = json.loads(record.read_text(encoding="utf-8"))
+        return Pin(name, commit, files)
     made = Pin(name, commit, _files(name, commit))
-    write_atomically(
-        record, (json.dumps(dict(made.files), indent=1, sort_keys=True) + "\n").encode()
-    )
+    # sorted, so that two machines write the same record
+    text = json.dumps(dict(made.files), indent=1, sort_keys=True) + "\n"
+    write_atomically(record, text.encode())
     return made
 
 
@@ -93,71 +98,90 @@ def fetch_pinned(pinned: Pin, patterns: Sequence[str] = ("*",)) -> Path:
     more; UserError where it still does not, or cannot be had.
     """
     for name, sha in pinned.files.items():
-        if not any(fnmatch(name, pattern) for pattern in patterns):
-            continue
-        if (
-            file_sha256(_file(pinned, name)) != sha
-            and file_sha256(_file(pinned, name, again=True)) != sha
-        ):
-            raise _changed(pinned.name, name, file_sha256(_file(pinned, name)), sha)
-    return _file(pinned, "config.json").parent
+        if _matches(name, patterns):
+            _fetch_verified(pinned, name, sha)
+    config = hub_file(pinned.name, pinned.commit, "config.json")
+    return config.parent
+
+
+def _fetch_verified(pinned: Pin, name: str, sha: str) -> None:
+    """Have one file in the cache, with this SHA-256."""
+    if file_sha256(hub_file(pinned.name, pinned.commit, name)) == sha:
+        return
+    # a broken download or a damaged disk is mended by another; a changed repository is not
+    again = hub_file(pinned.name, pinned.commit, name, again=True)
+    found = file_sha256(again)
+    if found != sha:
+        raise _changed(pinned.name, name, found, sha)
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in patterns)
 
 
 def is_resolved(reference: str) -> bool:
     """Whether ``org/name``, with or without ``@revision``, was fetched whole; asks no hub."""
     name, _, revision = reference.partition("@")
-    record = _resolved_record(name, revision or None)
+    record = resolved_record(name, revision or None)
     return record.is_file() and is_fetched(name, record.read_text(encoding="ascii"))
 
 
 def is_fetched(name: str, commit: str) -> bool:
     """Whether every file that a commit needs is in the cache; asks no hub."""
-    from huggingface_hub import try_to_load_from_cache
-
+    # without the record the hub would have to say which files these are
     if not (records_folder(name) / f"{commit}.json").is_file():
         return False
-    cached = [
-        try_to_load_from_cache(name, file, revision=commit) for file in pin(name, commit).files
-    ]
-    return all(isinstance(path, str) for path in cached)
+    return not _absent_files(pin(name, commit))
+
+
+def _absent_files(pinned: Pin) -> set[str]:
+    """The files of a pin that are not in the cache."""
+    absent = set()
+    for name in pinned.files:
+        if cached_file(pinned.name, pinned.commit, name) is None:
+            absent.add(name)
+    return absent
 
 
 def pin_problems(pinned: Pin) -> list[str]:
     """The files of a pin that are not in the cache or differ; asks no hub."""
-    from huggingface_hub import try_to_load_from_cache
-
     found = []
     for name, sha in pinned.files.items():
-        cached = try_to_load_from_cache(pinned.name, name, revision=pinned.commit)
-        if not isinstance(cached, str):
+        cached = cached_file(pinned.name, pinned.commit, name)
+        if cached is None:
             found.append(f"{name}: not fetched")
-        elif file_sha256(Path(cached)) != sha:
-            found.append(
-                f"{name}: its SHA-256 is {file_sha256(Path(cached))[:12]}, locked is {sha[:12]}"
-            )
+            continue
+        present = file_sha256(cached)
+        if present != sha:
+            found.append(f"{name}: its SHA-256 is {present[:12]}, locked is {sha[:12]}")
     return found
 
 
 def files_to_fetch(pinned: Pin) -> dict[str, int]:
-    """The files of a pin that are not in the cache, and their bytes as the hub tells them; asks
-    nothing if all are.
+    """The files of a pin that are not in the cache, and their bytes as the hub tells them.
+
+    Asks nothing where all are there. Raises UserError where the hub cannot be asked.
     """
-    from huggingface_hub import HfApi, try_to_load_from_cache
-    from huggingface_hub.hf_api import RepoFile
-
-    def is_here(name: str) -> bool:
-        return isinstance(try_to_load_from_cache(pinned.name, name, revision=pinned.commit), str)
-
-    absent = {name for name in pinned.files if not is_here(name)}
+    absent = _absent_files(pinned)
     if not absent:
         return {}
-    with _hub_errors_as_user_errors(pinned.name):
-        listing = HfApi().list_repo_tree(pinned.name, revision=pinned.commit)
-        return {
-            entry.path: entry.size
-            for entry in listing
-            if isinstance(entry, RepoFile) and entry.path in absent
-        }
+    with hub_errors_as_user_errors(pinned.name):
+        listed = _listed_files(pinned.name, pinned.commit)
+    sizes = {}
+    for name, entry in listed.items():
+        if name in absent:
+            sizes[name] = entry.size
+    return sizes
+
+
+def _listed_files(name: str, commit: str) -> Mapping[str, Any]:
+    """The files at the top of a repository by their names, as huggingface_hub's RepoFile."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
+
+    listing = HfApi().list_repo_tree(name, revision=commit)
+    # the listing is read here: it asks the hub page by page, and its errors are the hub's
+    return {entry.path: entry for entry in listing if isinstance(entry, RepoFile)}
 
 
 def check_digest(pinned: Pin, digest: str | None) -> None:
@@ -167,6 +191,7 @@ def check_digest(pinned: Pin, digest: str | None) -> None:
     all the others. Raises UserError where ``pinned`` is none of these.
     """
     accepted = [None, pinned.digest]
+    # what this program began to fetch later, and older locks do not name
     for later in ((CHAT_FILE,), (CHAT_FILE, GENERATION_FILE), (GENERATION_FILE,)):
         others = {name: sha for name, sha in pinned.files.items() if name not in later}
         accepted.append(Pin(pinned.name, pinned.commit, others).digest)
@@ -180,32 +205,34 @@ def check_digest(pinned: Pin, digest: str | None) -> None:
 
 
 def _files(name: str, commit: str) -> dict[str, str]:
-    """File to SHA-256: a large file's as the hub lists it, a small one's of its content, held
-    against its git id.
-    """
-    from huggingface_hub import HfApi
-    from huggingface_hub.hf_api import RepoFile
+    """The SHA-256 of each file that loading needs.
 
+    A large file's as the hub lists it, a small one's of its content, held against its git id.
+    """
     try:
-        with _hub_errors_as_user_errors(name):
-            listing = HfApi().list_repo_tree(name, revision=commit)
-            entries = {entry.path: entry for entry in listing if isinstance(entry, RepoFile)}
+        with hub_errors_as_user_errors(name):
+            entries = _listed_files(name, commit)
     except UserError as error:
         return _cached_files(name, commit, error)
-    chosen, found = _chosen(name, list(entries)), {}
-    for file in chosen:
+    found = {}
+    for file in _chosen(name, list(entries)):
         entry = entries[file]
         if entry.lfs is not None:
             found[file] = str(entry.lfs.sha256)
-            continue
-        path, wanted = _file(Pin(name, commit, {}), file), entry.blob_id
-        if (
-            _git_id(path) != wanted
-            and _git_id(_file(Pin(name, commit, {}), file, again=True)) != wanted
-        ):
-            raise _changed(name, file, _git_id(path), wanted)
-        found[file] = file_sha256(path)
+        else:
+            found[file] = _small_file_sha256(name, commit, file, entry.blob_id)
     return found
+
+
+def _small_file_sha256(name: str, commit: str, file: str, blob_id: str) -> str:
+    """The SHA-256 of a file that the hub lists by its git id alone; it is downloaded for that."""
+    path = hub_file(name, commit, file)
+    if git_id(path) != blob_id:
+        path = hub_file(name, commit, file, again=True)
+    found = git_id(path)
+    if found != blob_id:
+        raise _changed(name, file, found, blob_id)
+    return file_sha256(path)
 
 
 def _cached_files(name: str, commit: str, unreachable: UserError) -> dict[str, str]:
@@ -214,63 +241,36 @@ def _cached_files(name: str, commit: str, unreachable: UserError) -> dict[str, s
 
     patterns = [*SMALL_FILES, *WEIGHT_FILES]
     try:
-        folder = Path(
-            snapshot_download(name, revision=commit, local_files_only=True, allow_patterns=patterns)
+        snapshot = snapshot_download(
+            name,
+            revision=commit,
+            local_files_only=True,
+            allow_patterns=patterns,
         )
+        folder = Path(snapshot)
         names = _chosen(name, [path.name for path in folder.iterdir()])
     except (OSError, UserError):
+        # that the hub cannot be reached is what the user can mend
         raise unreachable from None
     return {file: file_sha256(folder / file) for file in names}
 
 
 def _chosen(name: str, present: Sequence[str]) -> list[str]:
-    """Configuration, tokenizer and weights: safetensors where there are any, pickles only where
-    there are none.
+    """Configuration, tokenizer and weights among the files of a repository.
+
+    Safetensors where there are any, pickles only where there are none.
     """
-
-    def those(patterns: Sequence[str]) -> list[str]:
-        return sorted(
-            file for file in present if any(fnmatch(file, pattern) for pattern in patterns)
-        )
-
-    weights = those(WEIGHT_FILES) or those(PICKLED_WEIGHT_FILES)
+    small = sorted(file for file in present if _matches(file, SMALL_FILES))
+    weights = sorted(file for file in present if _matches(file, WEIGHT_FILES))
+    if not weights:
+        weights = sorted(file for file in present if _matches(file, PICKLED_WEIGHT_FILES))
     if not weights or "config.json" not in present:
         raise UserError(
             f"use the hub model {name!r}",
             "no config.json" if weights else "no weights for PyTorch",
             mend="name a repository with config.json and model.safetensors",
         )
-    return [*those(SMALL_FILES), *weights]
-
-
-def _file(pinned: Pin, name: str, again: bool = False) -> Path:
-    """One file in the cache, downloaded if it is not there, or if it is to be had ``again``."""
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
-
-    cached = None if again else try_to_load_from_cache(pinned.name, name, revision=pinned.commit)
-    if isinstance(cached, str):
-        return Path(cached)
-    with _hub_errors_as_user_errors(pinned.name):
-        return Path(
-            hf_hub_download(pinned.name, name, revision=pinned.commit, force_download=again)
-        )
-
-
-def config_file(name: str, commit: str) -> Path:
-    """The configuration of one commit, fetched if it is not in the cache; no weights."""
-    return _file(Pin(name, commit, {}), "config.json")
-
-
-def records_folder(name: str) -> Path:
-    """Where this program keeps its records of a repository, beside its blobs in the hub cache."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}" / "parabench"
-
-
-def _git_id(path: Path) -> str:
-    data = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    return [*small, *weights]
 
 
 def _changed(name: str, file: str, found: str, wanted: str) -> UserError:
@@ -281,45 +281,3 @@ def _changed(name: str, file: str, found: str, wanted: str) -> UserError:
         mend="check the hub or mirror it comes from; "
         "if the change is wanted: parabench models lock --update",
     )
-
-
-@contextmanager
-def _hub_errors_as_user_errors(name: str) -> Iterator[None]:
-    """Turn whatever the hub client raises into what was found and what to do; no header and no
-    token is repeated.
-    """
-    from huggingface_hub import constants, errors
-
-    kept = "run the same command again once the hub can be reached; what has arrived whole is kept"
-    try:
-        yield
-    except errors.GatedRepoError:
-        found, mend = (
-            "its owner asks for consent first",
-            f"accept at {constants.ENDPOINT}/{name}, then: hf auth login",
-        )
-    except errors.RevisionNotFoundError:
-        found, mend = (
-            "no such revision there (any more)",
-            "parabench models lock --update takes the present one",
-        )
-    except errors.RepositoryNotFoundError:
-        found, mend = (
-            "no such repository, or a private one",
-            "check the name; for a private one: hf auth login",
-        )
-    except errors.OfflineModeIsEnabled:
-        found, mend = (
-            "offline mode, and it is not in the cache",
-            "unset HF_HUB_OFFLINE, then: parabench models fetch",
-        )
-    except (
-        Exception
-    ) as error:  # httpx's, OSError and its kin: each means that the hub did not deliver
-        found, mend = (
-            f"{type(error).__name__}: {(str(error).strip() or 'no reason given').splitlines()[0]}",
-            kept,
-        )
-    else:
-        return
-    raise UserError(f"get the model {name!r} from {constants.ENDPOINT}", found, mend=mend)

@@ -49,7 +49,10 @@ def resolve_device(device: str) -> str:
     resolved = "cuda:0" if device == "cuda" else device
     if resolved not in present:
         raise UserError(
-            f"run on the device {device!r}", f"{count} CUDA devices", present, "use --device auto"
+            f"run on the device {device!r}",
+            f"{count} CUDA devices",
+            present,
+            "use --device auto",
         )
     return resolved
 
@@ -75,7 +78,12 @@ def load_causal(
     """
     from transformers import AutoModelForCausalLM
 
-    model, tokenizer = _load(AutoModelForCausalLM, checkpoint, runtime, "left")
+    model, tokenizer = _load(
+        AutoModelForCausalLM,
+        checkpoint,
+        runtime,
+        "left",
+    )
     first = tokenizer("a").input_ids[0]
     if model.config.model_type == "opt" and first != model.config.bos_token_id:
         bos = model.config.bos_token_id
@@ -96,7 +104,12 @@ def load_seq2seq(
     """
     from transformers import AutoModelForSeq2SeqLM
 
-    return _load(AutoModelForSeq2SeqLM, checkpoint, runtime, "right")
+    return _load(
+        AutoModelForSeq2SeqLM,
+        checkpoint,
+        runtime,
+        "right",
+    )
 
 
 def load_encoder(
@@ -109,7 +122,13 @@ def load_encoder(
     from transformers import AutoModel
 
     # a pooler is not used, and many encoders are saved without one
-    model, tokenizer = _load(AutoModel, checkpoint, runtime, "right", unused="pooler")
+    model, tokenizer = _load(
+        AutoModel,
+        checkpoint,
+        runtime,
+        "right",
+        unused="pooler",
+    )
     if model.config.is_encoder_decoder:
         model = getattr(model, "encoder", model)
     return model, tokenizer
@@ -124,11 +143,20 @@ def load_classifier(
     """
     from transformers import AutoModelForSequenceClassification
 
-    return _load(AutoModelForSequenceClassification, checkpoint, runtime, "right")
+    return _load(
+        AutoModelForSequenceClassification,
+        checkpoint,
+        runtime,
+        "right",
+    )
 
 
 def _load(
-    loader: Any, checkpoint: Checkpoint, runtime: Runtime, padding_side: str, unused: str = "\0"
+    loader: Any,
+    checkpoint: Checkpoint,
+    runtime: Runtime,
+    padding_side: str,
+    unused: str = "\0",
 ) -> tuple[Any, Any]:
     """The model and the tokenizer; weights may be missing whose name holds ``unused``."""
     import torch
@@ -138,7 +166,12 @@ def _load(
     folder = checkpoint_folder(checkpoint)
     tokenizer = load_tokenizer(folder, checkpoint.reference, padding_side=padding_side)
     dtype = getattr(torch, runtime.dtype)
-    model, report = _load_with_attention(loader, folder, checkpoint.reference, dtype)
+    model, report = _load_with_attention(
+        loader,
+        folder,
+        checkpoint.reference,
+        dtype,
+    )
     missing = sorted(str(key) for key in report["missing_keys"] if unused not in str(key))
     if missing or report["mismatched_keys"]:
         # transformers fills such weights with random numbers and only warns
@@ -153,7 +186,10 @@ def _load(
 
 
 def _load_with_attention(
-    loader: Any, folder: Path, reference: str, dtype: Any
+    loader: Any,
+    folder: Path,
+    reference: str,
+    dtype: Any,
 ) -> tuple[Any, dict[str, Any]]:
     """The model and transformers' loading report: by PyTorch's attention, else by the eager one.
 
@@ -165,9 +201,21 @@ def _load_with_attention(
         "output_loading_info": True,
     }
     try:
-        return load_pretrained(loader, folder, reference, attn_implementation="sdpa", **settings)
+        return load_pretrained(
+            loader,
+            folder,
+            reference,
+            attn_implementation="sdpa",
+            **settings,
+        )
     except UserError as error:
         if "scaled_dot_product_attention" not in str(error):
             raise
     _log.warning("%s has no attention but the eager one, which is slow", reference)
-    return load_pretrained(loader, folder, reference, attn_implementation="eager", **settings)
+    return load_pretrained(
+        loader,
+        folder,
+        reference,
+        attn_implementation="eager",
+        **settings,
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from parabench.contracts import UserError
+from parabench.models.pins import files_digest
 from parabench.store.files import file_sha256
 
 LOCK_NAME = "models.lock"
@@ -70,7 +70,11 @@ def write_lock(folder: Path, members: Sequence[str]) -> Path:
     return lock
 
 
-def locate_folder(reference: str, folder: Path, lock: Path | None = None) -> Checkpoint:
+def locate_folder(
+    reference: str,
+    folder: Path,
+    lock: Path | None = None,
+) -> Checkpoint:
     """Identify a model folder by the hashes of its files, and check it against its lock.
 
     ``reference`` is the model as it was asked for; ``lock`` the lock file, by default the one
@@ -93,8 +97,12 @@ def locate_folder(reference: str, folder: Path, lock: Path | None = None) -> Che
     check_own_files(reference, folder)
     _check_lock(reference, folder, lock)
     identity = {**_digests(folder), **_decoding_ids(folder)}
-    entries = "".join(f"{name}\0{digest}\n" for name, digest in sorted(identity.items()))
-    return Checkpoint(reference, str(folder), None, hashlib.sha256(entries.encode()).hexdigest())
+    return Checkpoint(
+        reference=reference,
+        path=str(folder),
+        revision=None,
+        digest=files_digest(identity),
+    )
 
 
 def check_own_files(reference: str, folder: Path) -> None:
@@ -111,18 +119,22 @@ def check_own_files(reference: str, folder: Path) -> None:
         )
     for index in sorted(folder.glob("*.safetensors.index.json")):
         for shard in _shards(reference, index):
-            if not _is_plain_name(shard) or not (folder / shard).is_file():
-                raise UserError(
-                    f"use the model in {reference}",
-                    f"{index.name} names the weights {shard!r}, which are no file of this folder",
-                    mend="save the model again with model.save_pretrained(folder)",
-                )
+            # "../other/x" would be loaded too, and is not among what is hashed
+            if _is_plain_name(shard) and (folder / shard).is_file():
+                continue
+            raise UserError(
+                f"use the model in {reference}",
+                f"{index.name} names the weights {shard!r}, which are no file of this folder",
+                mend="save the model again with model.save_pretrained(folder)",
+            )
 
 
 def _shards(reference: str, index: Path) -> list[Any]:
     """The files that an index of sharded weights names."""
     try:
-        names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        content = json.loads(index.read_text(encoding="utf-8"))
+        names = content["weight_map"].values()
+    # whatever a file may hold in the place of an object of names
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise UserError(
             f"use the model in {reference}",
@@ -134,7 +146,9 @@ def _shards(reference: str, index: Path) -> list[Any]:
 
 def _is_plain_name(name: str) -> bool:
     """Whether it names a file of the folder itself: on every system, and without a link's help."""
-    return name == Path(name).name and not any(sign in name for sign in ("/", "\\", ":", "\0"))
+    # separators of other systems too, so that a model means the same everywhere
+    separates = any(sign in name for sign in ("/", "\\", ":", "\0"))
+    return name == Path(name).name and not separates
 
 
 def _decoding_ids(folder: Path) -> dict[str, str]:
@@ -144,7 +158,8 @@ def _decoding_ids(folder: Path) -> dict[str, str]:
     configuration's). Where they change nothing, the digest stays what it was before they were
     read, so that older run folders still open.
     """
-    generation, config = _read_json(folder / _GENERATION), _read_json(folder / "config.json")
+    generation = _read_json(folder / _GENERATION)
+    config = _read_json(folder / "config.json")
     obeyed = ["eos_token_id"]
     if config.get("model_type") != "bart":
         obeyed += ["decoder_start_token_id", "forced_bos_token_id"]
@@ -152,6 +167,7 @@ def _decoding_ids(folder: Path) -> dict[str, str]:
         obeyed.append("bad_words_ids")
     found = {}
     for name in obeyed:
+        # the same value in both files is hashed with config.json already
         if generation.get(name) not in (None, config.get(name)):
             found[f"{_GENERATION}:{name}"] = json.dumps(generation[name])
     return found
@@ -162,19 +178,27 @@ def _read_json(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}  # loading says what is wrong with it
-    return content if isinstance(content, dict) else {}
+    if not isinstance(content, dict):
+        return {}
+    return content
 
 
-def _check_lock(reference: str, folder: Path, lock: Path | None) -> None:
+def _check_lock(
+    reference: str,
+    folder: Path,
+    lock: Path | None,
+) -> None:
     """Compare the files of a folder with its lock, if it has one."""
     beside = folder.resolve().parent / LOCK_NAME
     if lock is None and not beside.is_file():
         return
     path = lock or beside
     expected = _locked_files(reference, folder, path)
+    # a lock that happens to lie beside may be of other folders, one that was asked for may not
     if lock is not None and not expected:
         raise UserError(
-            f"check {reference} against {lock}", "the lock names no file of that folder"
+            f"check {reference} against {lock}",
+            "the lock names no file of that folder",
         )
     for name, digest in expected.items():
         file = folder / name
@@ -193,19 +217,26 @@ def _check_lock(reference: str, folder: Path, lock: Path | None) -> None:
         )
 
 
-def _locked_files(reference: str, folder: Path, lock: Path) -> Mapping[str, str]:
+def _locked_files(
+    reference: str,
+    folder: Path,
+    lock: Path,
+) -> Mapping[str, str]:
     """The SHA-256 of each of the folder's files that a lock names."""
     try:
-        files = json.loads(lock.read_text(encoding="utf-8"))["files"]
-        prefix = folder.resolve().relative_to(lock.resolve().parent).as_posix() + "/"
-        return {
-            name.removeprefix(prefix): digest
-            for name, digest in files.items()
-            if name.startswith(prefix)
-        }
+        content = json.loads(lock.read_text(encoding="utf-8"))
+        # names in a lock are relative to its own folder, with "/" on every system
+        member = folder.resolve().relative_to(lock.resolve().parent)
+        prefix = member.as_posix() + "/"
+        locked = {}
+        for name, digest in content["files"].items():
+            if name.startswith(prefix):
+                locked[name.removeprefix(prefix)] = digest
+        return locked
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise UserError(
-            f"check {reference} against {lock}", f"{type(error).__name__}: {error}"
+            f"check {reference} against {lock}",
+            f"{type(error).__name__}: {error}",
         ) from error
 
 
@@ -214,6 +245,7 @@ def _digests(folder: Path) -> dict[str, str]:
     found = {}
     for pattern in _IDENTITY:
         for path in folder.glob(pattern):
+            # a folder may be named like a file
             if path.is_file():
                 found[path.name] = file_sha256(path)
     return found

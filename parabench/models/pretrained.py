@@ -47,7 +47,10 @@ def load_pretrained(loader: Any, folder: Path, reference: str, **settings: Any) 
     check_own_files(reference, folder)
     with _quiet_loading(), _errors_as_user_errors(reference):
         return loader.from_pretrained(
-            folder, trust_remote_code=False, local_files_only=True, **settings
+            folder,
+            trust_remote_code=False,
+            local_files_only=True,
+            **settings,
         )
 
 
@@ -58,7 +61,12 @@ def load_tokenizer(folder: Path, reference: str, **settings: Any) -> Any:
     """
     from transformers import AutoTokenizer
 
-    return load_pretrained(AutoTokenizer, folder, reference, **settings)
+    return load_pretrained(
+        AutoTokenizer,
+        folder,
+        reference,
+        **settings,
+    )
 
 
 def check_config(folder: Path, reference: str) -> None:
@@ -91,7 +99,8 @@ def check_sizes(config: Mapping[str, Any], reference: str) -> None:
     for name, value in _numbers(config):
         for pattern, most in _LARGEST_SIZES:
             if pattern.search(name) and value > most:
-                raise _unusable(reference, f"{name} of {value:g} in config.json, more than {most}")
+                found = f"{name} of {value:g} in config.json, more than {most}"
+                raise _unusable(reference, found)
 
 
 def _numbers(config: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -101,6 +110,7 @@ def _numbers(config: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
         for name, value in waiting.pop().items():
             if isinstance(value, dict):
                 waiting.append(value)
+            # a bool is an int to Python
             elif isinstance(value, int | float) and not isinstance(value, bool):
                 yield name, value
 
@@ -133,6 +143,7 @@ def _errors_as_user_errors(reference: str) -> Iterator[None]:
         yield
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         lines = str(error).strip().splitlines() or ["no reason given"]
+        # transformers says in its own words that it would need to run the model's code
         mend = "check that the checkpoint is complete and in safetensors format"
         if "trust_remote_code" in str(error) or "custom code" in str(error):
             lines = ["its architecture exists only as code in its own folder, which is never run"]
