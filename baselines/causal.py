@@ -208,6 +208,7 @@ class Causal:
 
         if not self.task_template.chat:
             return EndOfText.of(model, tokenizer)
+        # the files of a chat model often declare EOS alone, which it never writes in a chat
         ids = declared_end_ids(model, tokenizer) | {answer_end(self.task_template, tokenizer)}
         # an answer of a chat may have several lines
         return EndOfText(tokenizer, ids, stop_strings=())

@@ -243,7 +243,7 @@ class Endpoint:
             return reply.body.decode("utf-8", "replace")
 
     def _unanswered(self, reason: str) -> Paraphrase:
-        """A row without a text, and why: cut after the key is hidden, so that no half of it stays."""
+        """A row without a text, and why, cut after the key is hidden: no half of it stays."""
         hidden = Secret(self.key).hide_in_message(reason)
         count = self.decoding.samples
         samples = ("",) * count if count > 1 else ()

@@ -61,6 +61,7 @@ class FewShot:
         seed = self.setting.runtime.seed
         candidates = _read_pairs(spec, seed)
         random.Random(f"fewshot-{seed}").shuffle(candidates)
+        # near in words counts too: a test sentence with its case or order changed is no other
         test = TestSentences(self._test_texts())
         found: list[TextPair] = []
         # the gate is slow, so no more pairs pass it than are wanted
@@ -90,6 +91,7 @@ class FewShot:
     def causal(self) -> Causal:
         """The system that continues the shots: they fill slots of its template, as sources do."""
         fields: list[tuple[str, str]] = []
+        # slots and not text of the template, so that no braces and no marker in a pair is expanded
         for number, (source, target) in enumerate(self.shots, 1):
             fields.append((f"source_{number}", source))
             fields.append((f"target_{number}", target))

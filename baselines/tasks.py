@@ -1,4 +1,4 @@
-"""A task of a task table as a system of a suite: ``softprompt`` with ``table = …, task = …``."""
+"""A task of a task table as a system of a suite: ``softprompt`` with ``table`` and ``task``."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ class TaskSystem:
         from parabench.prompts.table import TaskTable, find_task
         from parabench.prompts.table_files import load_table
 
+        # one task's prompt alone, so that a change of another one leaves the signature as it is
         whole = load_table(Path(str(self.setting.options["table"])), self.checkpoint)
         name = str(self.setting.options.get("task", ""))
         template = find_task(whole, name)
