@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from parabench.commands.help_pages import examples
 from parabench.commands.pair_training import validation_scorers
+from parabench.commands.search_options import (
+    SearchFamilyArgument,
+    SearchInitialisersOption,
+    SearchLengthsOption,
+    SearchObjectiveOption,
+    SearchOptimizersOption,
+    SearchOptions,
+    SearchPrunerOption,
+    SearchRatesOption,
+    SearchRecordsOption,
+    SearchSamplerOption,
+    SearchSeedsOption,
+    SearchStepsOption,
+    SearchTasksOption,
+    SearchTrialsOption,
+    SearchValidateEveryOption,
+)
 from parabench.commands.task_training import table_training
 from parabench.commands.training_data import CorpusOption, TrainSuiteOption, load_training_data
 from parabench.commands.training_options import (
@@ -33,111 +49,7 @@ if TYPE_CHECKING:
 
     from parabench.training.search import SearchPlan, TrialFunction
 
-_SPACE = "Settings to choose from"
-_METHOD = "How to search"
-_TASKS = "Task table (parabench tasks)"
 _LENGTHS = "5,20,59,111"
-
-_Family = Annotated[
-    str, typer.Argument(metavar="FAMILY", help="softprompt, ptuning or ptuning-mlp.")
-]
-_Lengths = Annotated[
-    str | None,
-    typer.Option(
-        metavar="A,B,…",
-        help="Prompt lengths to choose from: 5,20,59,111, or those of the tasks file.",
-        rich_help_panel=_SPACE,
-    ),
-]
-_Tasks = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="A tasks file: search for tasks of a table.", rich_help_panel=_TASKS
-    ),
-]
-_Records = Annotated[
-    list[Path] | None,
-    typer.Option(metavar="FILE", help="Records of these tasks.", rich_help_panel=_TASKS),
-]
-_Rates = Annotated[
-    str,
-    typer.Option(
-        metavar="A,B,…|LOW-HIGH", help="Learning rates, or a range.", rich_help_panel=_SPACE
-    ),
-]
-_Initialisers = Annotated[
-    str | None,
-    typer.Option(metavar="A;B;…", help="Where prompts start.", rich_help_panel=_SPACE),
-]
-_Optimizers = Annotated[
-    str | None,
-    typer.Option(metavar="A,B,…", help="Optimisers to choose from.", rich_help_panel=_SPACE),
-]
-_Seeds = Annotated[
-    int, typer.Option(help="How many seeds to try each setting with.", rich_help_panel=_SPACE)
-]
-_Trials = Annotated[
-    int, typer.Option(help="Trials in all, by all workers.", rich_help_panel=_METHOD)
-]
-_Objective = Annotated[
-    str,
-    typer.Option(
-        "--objective", metavar="loss|COLUMN", help="What decides.", rich_help_panel=_METHOD
-    ),
-]
-_Sampler = Annotated[
-    str,
-    typer.Option(
-        metavar="tpe|random|grid", help="How settings are chosen.", rich_help_panel=_METHOD
-    ),
-]
-_Pruner = Annotated[
-    str,
-    typer.Option(
-        metavar="median|hyperband|none",
-        help="Which trials are stopped early.",
-        rich_help_panel=_METHOD,
-    ),
-]
-_Steps = Annotated[
-    int,
-    typer.Option(help="Updates of every trial that is not stopped early.", rich_help_panel=_METHOD),
-]
-_ValidateEvery = Annotated[
-    int, typer.Option(help="Updates between validations.", rich_help_panel=_METHOD)
-]
-
-
-@dataclass(frozen=True)
-class _SearchOptions:
-    """What was typed after ``search``, each option by its name."""
-
-    name: str
-    suite: str
-    data: str | None
-    dev: int
-    tasks: Path | None
-    records: Sequence[Path] | None
-    dev_records: Sequence[Path] | None
-    lengths: str | None
-    learning_rates: str
-    initialisers: str | None
-    optimizers: str | None
-    seeds: int
-    trials: int
-    goal: str
-    sampler: str
-    pruner: str
-    steps: int
-    validate_every: int
-    validation_texts: int
-    scorers: str | None
-    batch_size: int | None
-    base: str | None
-    seed: int
-    device: str
-    dtype: str
-    output: Path | None
 
 
 @examples(
@@ -146,24 +58,24 @@ class _SearchOptions:
     "parabench search softprompt --tasks tasks.toml --records train.jsonl --dev-records val.jsonl",
 )
 def search_command(
-    name: _Family = "softprompt",
+    name: SearchFamilyArgument = "softprompt",
     suite: TrainSuiteOption = "mini",
     data: CorpusOption = None,
     dev: DevOption = 200,
-    tasks: _Tasks = None,
-    records: _Records = None,
+    tasks: SearchTasksOption = None,
+    records: SearchRecordsOption = None,
     dev_records: DevRecordsOption = None,
-    lengths: _Lengths = None,
-    learning_rates: _Rates = "0.001-0.1",
-    initialisers: _Initialisers = None,
-    optimizers: _Optimizers = None,
-    seeds: _Seeds = 1,
-    trials: _Trials = 20,
-    goal: _Objective = "loss",
-    sampler: _Sampler = "tpe",
-    pruner: _Pruner = "median",
-    steps: _Steps = 500,
-    validate_every: _ValidateEvery = 50,
+    lengths: SearchLengthsOption = None,
+    learning_rates: SearchRatesOption = "0.001-0.1",
+    initialisers: SearchInitialisersOption = None,
+    optimizers: SearchOptimizersOption = None,
+    seeds: SearchSeedsOption = 1,
+    trials: SearchTrialsOption = 20,
+    goal: SearchObjectiveOption = "loss",
+    sampler: SearchSamplerOption = "tpe",
+    pruner: SearchPrunerOption = "median",
+    steps: SearchStepsOption = 500,
+    validate_every: SearchValidateEveryOption = 50,
     validation_texts: ValidationTextsOption = 0,
     scorers: ValidationScorersOption = None,
     batch_size: TrainBatchOption = None,
@@ -179,7 +91,7 @@ def search_command(
     processes with the same ``--output`` share one search.
     """
     # The first statement, so that the local names are the options and nothing else.
-    given = _SearchOptions(**locals())
+    given = SearchOptions(**locals())
     try:
         import optuna  # noqa: F401 - asked for here, so that its absence is told in words
     except ModuleNotFoundError as error:
@@ -190,7 +102,7 @@ def search_command(
         _search_pairs(given)
 
 
-def _search_pairs(given: _SearchOptions) -> None:
+def _search_pairs(given: SearchOptions) -> None:
     """Search for a prompt that is trained on pairs."""
     from parabench.models.loading import resolve_device
     from parabench.suites.suite import load_suite
@@ -222,7 +134,7 @@ def _search_pairs(given: _SearchOptions) -> None:
     _run_search(given, plan, trial_function(given.name, common, _fixed_settings(given)))
 
 
-def _search_tasks(given: _SearchOptions) -> None:
+def _search_tasks(given: SearchOptions) -> None:
     """Search for the prompts of tasks that are trained together, each trial in its own table."""
     from parabench.models.loading import resolve_device
     from parabench.training.setup import parse_kind
@@ -260,7 +172,7 @@ def _search_tasks(given: _SearchOptions) -> None:
     _run_search(given, plan, task_trial_function(common, _fixed_settings(given), lengths))
 
 
-def _make_plan(given: _SearchOptions, lengths: str | None, upwards: bool) -> SearchPlan:
+def _make_plan(given: SearchOptions, lengths: str | None, upwards: bool) -> SearchPlan:
     from parabench.training.search import SearchPlan
     from parabench.training.trials import search_space
 
@@ -282,7 +194,7 @@ def _make_plan(given: _SearchOptions, lengths: str | None, upwards: bool) -> Sea
     )
 
 
-def _run_search(given: _SearchOptions, plan: SearchPlan, trial: TrialFunction) -> None:
+def _run_search(given: SearchOptions, plan: SearchPlan, trial: TrialFunction) -> None:
     """Make the trials, a line for each, and say where the tables lie."""
     from parabench.training.search import run_search
 
@@ -292,11 +204,11 @@ def _run_search(given: _SearchOptions, plan: SearchPlan, trial: TrialFunction) -
     typer.echo(f"{folder}/trials.csv  {'  '.join(tables)}")
 
 
-def _folder(given: _SearchOptions) -> Path:
+def _folder(given: SearchOptions) -> Path:
     return given.output or Path("results/searches") / given.name
 
 
-def _fixed_settings(given: _SearchOptions) -> dict[str, Any]:
+def _fixed_settings(given: SearchOptions) -> dict[str, Any]:
     """The settings that all trials have."""
     return {
         "steps": given.steps,
