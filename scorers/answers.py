@@ -26,7 +26,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalise_answer(text: str) -> str:
-    """Lower case, without punctuation and articles, words joined by one space.
+    """Return a text in lower case, without punctuation and articles, words joined by one space.
 
     SQuAD's official ``evaluate-v2.0.py``, ``normalize_answer``: punctuation is ASCII's.
     """
@@ -35,11 +35,12 @@ def normalise_answer(text: str) -> str:
 
 
 def token_f1(answer: str, reference: str) -> float:
-    """F1 of the words that two texts share, 0 to 1; of two empty ones 1, of one empty one 0.
+    """Return F1 of the words that two texts share, 0 to 1.
 
-    SQuAD's official ``evaluate-v2.0.py``, ``compute_f1``.
+    Of two empty texts 1, of one empty one 0. SQuAD's official ``evaluate-v2.0.py``, ``compute_f1``.
     """
-    given, wanted = normalise_answer(answer).split(), normalise_answer(reference).split()
+    given = normalise_answer(answer).split()
+    wanted = normalise_answer(reference).split()
     if not given or not wanted:
         return float(given == wanted)
     shared = (Counter(given) & Counter(wanted)).total()
@@ -79,10 +80,11 @@ class Answers:
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 3"]) -> Float[np.ndarray, "*draws C"]:
         """The means in percent; NaN for no rows."""
-        # Rows are counted by their last number: a resampled sum has no rows left to count.
+        # rows are counted by their last number: a resampled sum has no rows left to count
         sums = statistics.sum(axis=-2)
+        percent = 100 * sums[..., :2]
         with np.errstate(invalid="ignore"):
-            return 100 * sums[..., :2] / sums[..., 2:]
+            return percent / sums[..., 2:]
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,8 @@ class Labels:
             given = _label(text)
             accepted = [_label(reference) for reference in example.references]
             right = given if given in accepted else accepted[0]
-            statistics[place] = _number(right), _number(given), given == right
+            is_right = given == right
+            statistics[place] = _number(right), _number(given), is_right
         return statistics
 
     def combine(self, statistics: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, " C"]:
@@ -129,12 +132,15 @@ class Labels:
         classes, of_right = np.unique(right, return_inverse=True)
         hits = np.bincount(of_right, weights=correct)
         wanted = np.bincount(of_right)
-        # A given label that is nobody's right one sorts in somewhere, but never equals its class.
-        place = np.minimum(np.searchsorted(classes, given), len(classes) - 1)
+        # a given label that is nobody's right one sorts in somewhere, but never equals its class
+        place = np.searchsorted(classes, given)
+        place = np.minimum(place, len(classes) - 1)
         known = classes[place] == given
         named = np.bincount(place[known], minlength=len(classes))
+        # F1 is 2 hits over the labels that should and those that do name the class
         f1 = 2 * hits / (wanted + named)
-        return 100 * np.array([correct.mean(), f1.mean()])
+        means = [correct.mean(), f1.mean()]
+        return 100 * np.array(means)
 
 
 def _label(text: str) -> str:
@@ -146,18 +152,20 @@ def _number(label: str) -> int:
 
     Rows are measured in blocks, so that labels cannot be numbered in the order they are met.
     """
-    return int.from_bytes(sha256(label.encode("utf-8", "replace")).digest()[:7], "big") >> 4
+    digest = sha256(label.encode("utf-8", "replace")).digest()
+    # 7 bytes are 56 bits, 4 too many
+    return int.from_bytes(digest[:7], "big") >> 4
 
 
 def build_answers(variant: str, setting: BuildContext) -> Scorer:
-    """The scorer of the name ``answers``; it has no options."""
+    """Build ``answers``; it has no options, and raises UserError for any."""
     scorer_options.no_variant("answers", variant)
-    scorer_options.read_options("answers", setting)
+    scorer_options.checked_options("answers", setting)
     return Answers()
 
 
 def build_labels(variant: str, setting: BuildContext) -> Scorer:
-    """The scorer of the name ``labels``; it has no options."""
+    """Build ``labels``; it has no options, and raises UserError for any."""
     scorer_options.no_variant("labels", variant)
-    scorer_options.read_options("labels", setting)
+    scorer_options.checked_options("labels", setting)
     return Labels()

@@ -21,12 +21,11 @@ LEAST = 1e-5
 
 @dataclass(frozen=True)
 class BertIBleu:
-    """Mean over sentences of the harmonic mean of BERTScore(text, source), weight 4, and 1 -
-    BLEU(text, source).
+    """Mean over sentences of the harmonic mean of BERTScore and 1 - BLEU, both to the source.
 
-    Between 0 (copies, garbage) and 1. It hardly sees disfluency: shuffled words keep their
-    BERTScore and lose their BLEU. Niu et al. 2021, "Unsupervised Paraphrasing with Pretrained
-    Language Models", section 4.3.
+    BERTScore weighs ``beta`` times as much. Between 0 (copies, garbage) and 1. It hardly sees
+    disfluency: shuffled words keep their BERTScore and lose their BLEU. Niu et al. 2021,
+    "Unsupervised Paraphrasing with Pretrained Language Models", section 4.3.
     """
 
     matcher: Matcher
@@ -43,25 +42,35 @@ class BertIBleu:
                 "harmonic mean of BERTScore (weight 4) and 1 - BLEU, both to source",
             ),
             Column(
-                "bertscore-source", "up", "source", 4, "BERTScore F against the source: 1 is a copy"
+                "bertscore-source",
+                "up",
+                "source",
+                4,
+                "BERTScore F against the source: 1 is a copy",
             ),
         )
 
     @property
     def signature(self) -> Signature:
-        rules = (("beta", f"{self.beta:g}"), ("bleu", "13a,exp,effective-order"))
+        rules = (
+            ("beta", f"{self.beta:g}"),
+            ("bleu", "13a,exp,effective-order"),
+        )
         return Signature("bertibleu", (*rules, *self.matcher.settings))
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 4"]:
         pairs = [(text, example.source) for example, text in zip(examples, texts, strict=True)]
-        meaning = self.matcher.match(pairs)[:, 2]
+        meaning = self.matcher.match(pairs)[:, 2]  # F
+        # a short sentence has no 4-grams: effective order counts the orders that it has
         counter = BLEU(effective_order=True)
-        overlap = np.array(
-            [counter.sentence_score(text, [source]).score / 100 for text, source in pairs]
-        )
-        kept, changed = np.maximum(meaning, LEAST), np.maximum(1 - overlap, LEAST)
+        overlaps = []
+        for text, source in pairs:
+            percent = counter.sentence_score(text, [source]).score
+            overlaps.append(percent / 100)
+        kept = np.maximum(meaning, LEAST)
+        changed = np.maximum(1 - np.array(overlaps), LEAST)
         harmonic = (self.beta + 1) / (self.beta / kept + 1 / changed)
         return values_and_counts(np.column_stack([harmonic, meaning]))
 
@@ -70,11 +79,11 @@ class BertIBleu:
         return mean_of_defined(statistics)
 
     def release(self) -> None:
-        """Let go of the model."""
+        """Free the model."""
         self.matcher.release()
 
 
 def build(variant: str, setting: BuildContext) -> Scorer:
-    """Build ``bertibleu``; options as for bertscore."""
+    """Build ``bertibleu``; options as for bertscore. Raises UserError as ``build_matcher`` does."""
     scorer_options.no_variant("bertibleu", variant)
     return BertIBleu(build_matcher("bertibleu", setting))

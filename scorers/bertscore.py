@@ -1,6 +1,4 @@
-"""BERTScore: how well each token of the text finds a similar one in a reference, and the other way
-round.
-"""
+"""BERTScore: how well each token of a text finds a similar one in a reference, and in reverse."""
 
 from __future__ import annotations
 
@@ -25,10 +23,10 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class BertScore:
-    """Mean BERTScore, at most 1; F, precision and recall are each the best over the references, as
-    in bert-score.
+    """Mean BERTScore, at most 1.
 
-    Zhang et al. 2020; Tiiiger/bert_score 0.3.13.
+    F, precision and recall are each the best over the references, as in bert-score. Zhang et al.
+    2020; Tiiiger/bert_score 0.3.13.
     """
 
     matcher: Matcher
@@ -39,21 +37,25 @@ class BertScore:
 
     @property
     def signature(self) -> Signature:
-        return Signature(
-            "bertscore", (*self.matcher.settings, ("refs", "best"), ("version", "0.3.13"))
+        rules = (
+            ("refs", "best"),
+            ("version", "0.3.13"),
         )
+        return Signature("bertscore", (*self.matcher.settings, *rules))
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 6"]:
         need_references("bertscore", examples)
-        pairs = [
-            (text, r)
-            for example, text in zip(examples, texts, strict=True)
-            for r in example.references
-        ]
-        starts = np.cumsum([0, *(len(example.references) for example in examples)])[:-1]
-        best = np.maximum.reduceat(self.matcher.match(pairs), starts)
+        pairs = []
+        starts = []
+        for example, text in zip(examples, texts, strict=True):
+            starts.append(len(pairs))
+            pairs += [(text, reference) for reference in example.references]
+        # the maximum from each example's start up to the next one's
+        matched = self.matcher.match(pairs)
+        best = np.maximum.reduceat(matched, np.array(starts, dtype=int))
+        # a match is (precision, recall, F); the columns begin with F
         return values_and_counts(best[:, [2, 0, 1]])
 
     @additive
@@ -61,11 +63,14 @@ class BertScore:
         return mean_of_defined(statistics)
 
     def release(self) -> None:
-        """Let go of the model."""
+        """Free the model."""
         self.matcher.release()
 
 
 def build(variant: str, setting: BuildContext) -> Scorer:
-    """Build ``bertscore``; options: ``model`` with its ``layers``, ``idf``, ``baseline``."""
+    """Build ``bertscore``; options: ``model`` with its ``layers``, ``idf``, ``baseline``.
+
+    Raises UserError as ``build_matcher`` does.
+    """
     scorer_options.no_variant("bertscore", variant)
     return BertScore(build_matcher("bertscore", setting))

@@ -37,15 +37,15 @@ class Bleu:
 
     @property
     def signature(self) -> Signature:
-        return Signature(
-            "bleu", sacrebleu_items(BLEU(tokenize=self.tokenize, lowercase=self.lowercase))
-        )
+        counted = BLEU(tokenize=self.tokenize, lowercase=self.lowercase)
+        return Signature("bleu", sacrebleu_items(counted))
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 10"]:
         need_references("bleu", examples)
-        return count_all(partial(bleu_counter, self.tokenize, self.lowercase), examples, texts)
+        begin = partial(bleu_counter, self.tokenize, self.lowercase)
+        return count_all(begin, examples, texts)
 
     @additive
     def combine(
@@ -55,6 +55,9 @@ class Bleu:
 
 
 def build(variant: str, setting: BuildContext) -> Scorer:
-    """Build ``bleu``; options: ``tokenize`` (sacrebleu's names), ``lowercase``."""
+    """Build ``bleu``; options: ``tokenize`` (sacrebleu's names), ``lowercase``.
+
+    Raises UserError for any other option or tokenizer.
+    """
     scorer_options.no_variant("bleu", variant)
     return Bleu(**bleu_options("bleu", setting))

@@ -15,7 +15,7 @@ from parabench.contracts import Against, BuildContext, Column, Example, Scorer, 
 from . import scorer_options
 from .aggregation import additive
 from .edits import normalised_edits
-from .segment import RULE, lower_tokens, split_sentences
+from .segment import RULE, lower_tokens, ngrams, split_sentences
 
 NEAR_EDITS, NEAR_WORDS = 0.1, 0.9
 """A near-copy differs in under a tenth of its characters, or shares nine tenths of its distinct
@@ -26,7 +26,7 @@ ECHO_WORDS = 3
 """A shorter source may stand inside an honest paraphrase."""
 
 MORE_WORDS = 1.5
-"""Who cuts a sentence in two has hardly more words than before; who goes on after it has."""
+"""Cutting a sentence in two takes hardly more words than the source has; running on does."""
 
 _INSTRUCTION = re.compile(
     r"""\W* (?: (?: paraphrased? | rewritten | rephrased ) """
@@ -58,10 +58,10 @@ _SHARES: dict[str, tuple[Against, str]] = {
 class Diagnostics:
     """Shares of outputs in percent, and ``length``: words of all outputs over words of all sources.
 
-    ``distinct1`` and ``distinct2`` are the mean share of distinct words and pairs within one
-    output. Li et al. 2016 take them over all outputs of a system: a share that falls as outputs are
-    added, and no function of examples' sums. None of these ranks: a system can be spotless and
-    useless.
+    Statistics: see ``_row``. ``distinct1`` and ``distinct2`` are the mean share of distinct words
+    and pairs within one output. Li et al. 2016 take them over all outputs of a system: a share that
+    falls as outputs are added, and no function of examples' sums. None of these ranks: a system can
+    be spotless and useless.
     """
 
     @property
@@ -84,11 +84,14 @@ class Diagnostics:
 
     @property
     def signature(self) -> Signature:
-        near = f"ned<{NEAR_EDITS},jaccard>={NEAR_WORDS}"
-        run_on = ("run-on", f"words>{MORE_WORDS}")
-        return Signature(
-            "side", (("tok", "13a"), ("case", "lc"), ("near", near), ("sentences", RULE), run_on)
+        items = (
+            ("tok", "13a"),
+            ("case", "lc"),
+            ("near", f"ned<{NEAR_EDITS},jaccard>={NEAR_WORDS}"),
+            ("sentences", RULE),
+            ("run-on", f"words>{MORE_WORDS}"),
         )
+        return Signature("side", items)
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
@@ -101,33 +104,33 @@ class Diagnostics:
         self, statistics: Float[np.ndarray, "*draws N 14"]
     ) -> Float[np.ndarray, "*draws 12"]:
         sums = statistics.sum(axis=-2)
-        shares, after, before, count = sums[..., :-3], sums[..., -3], sums[..., -2], sums[..., -1]
+        shares = sums[..., :-3]
+        after, before, count = np.moveaxis(sums[..., -3:], -1, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
+            percent = 100 * shares / count[..., None]
             length = np.where(before > 0, after / before, np.nan)
-            return np.concatenate([100 * shares / count[..., None], length[..., None]], axis=-1)
+        return np.concatenate([percent, length[..., None]], axis=-1)
 
 
 def _row(source: str, text: str) -> list[float]:
-    """The shares in their order, two kinds of distinctness, the lengths of text and source, and
-    1.
-    """
+    """The shares in order, two kinds of distinctness, the lengths of text and source, and 1."""
     before, after = lower_tokens(source), lower_tokens(text)
     bare_source, bare = _bare(source), _bare(text)
+    # two texts without any letter are equal, and yet no copy: `empty` counts them
     copied = bool(bare) and bare == bare_source
     near = (
         copied
         or normalised_edits(source, text) < NEAR_EDITS
         or _jaccard(before, after) >= NEAR_WORDS
     )
-    failures = [
-        not bare,
-        bare_source.count(" ") >= ECHO_WORDS - 1
-        and f" {bare_source} " in f" {bare} "
-        and bare != bare_source,
-        bool(_INSTRUCTION.match(text)) and not _INSTRUCTION.match(source),
-        len(after) > MORE_WORDS * len(before)
-        and len(split_sentences(text)) > max(1, len(split_sentences(source))),
-    ]
+    # spaces around both: no word may match a part of another one
+    holds_source = f" {bare_source} " in f" {bare} " and bare != bare_source
+    echo = holds_source and bare_source.count(" ") >= ECHO_WORDS - 1
+    # a source that itself looks like an instruction is answered rightly by such a text
+    instruction = bool(_INSTRUCTION.match(text)) and not _INSTRUCTION.match(source)
+    more_words = len(after) > MORE_WORDS * len(before)
+    run_on = more_words and _more_sentences(source, text)
+    failures = [not bare, echo, instruction, run_on]
     length_off = not len(before) / 2 <= len(after) <= len(before) * 2
     repeats = _distinct(after, 4) < 1
     shares = [copied, near, length_off, repeats, *failures, any(failures)]
@@ -141,26 +144,36 @@ def _row(source: str, text: str) -> list[float]:
     ]
 
 
+def _more_sentences(source: str, text: str) -> bool:
+    # an empty source has no sentence: one in the text is none too many
+    allowed = max(1, len(split_sentences(source)))
+    return len(split_sentences(text)) > allowed
+
+
 def _bare(text: str) -> str:
-    """The runs of letters, digits and symbols of a text, folded in case, with single spaces between
-    them.
-    """
+    """The letters, digits, symbols and marks of a text, folded in case, runs joined by a space."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(
-        "".join(c if unicodedata.category(c)[0] in "LNSM" else " " for c in folded).split()
-    )
+    # Unicode's general categories, whose first letter is the kind: punctuation and spaces are left
+    kept = [c if unicodedata.category(c)[0] in "LNSM" else " " for c in folded]
+    return " ".join("".join(kept).split())
 
 
 def _jaccard(a: Sequence[str], b: Sequence[str]) -> float:
-    return len(set(a) & set(b)) / max(1, len(set(a) | set(b)))
+    """Words that two texts share over words of either, each counted once."""
+    shared = set(a) & set(b)
+    either = set(a) | set(b)
+    return len(shared) / max(1, len(either))
 
 
 def _distinct(tokens: Sequence[str], order: int) -> float:
-    grams = list(zip(*(tokens[start:] for start in range(order)), strict=False))
-    return len(set(grams)) / len(grams) if grams else 1.0
+    """The share of n-grams that are distinct; 1 where there are none."""
+    grams = list(ngrams(tokens, order))
+    if not grams:
+        return 1.0
+    return len(set(grams)) / len(grams)
 
 
 def build(variant: str, setting: BuildContext) -> Scorer:
-    """Build ``side``; it has no options."""
+    """Build ``side``; it has no options, and raises UserError for any."""
     scorer_options.no_variant("side", variant)
-    return Diagnostics(**scorer_options.read_options("side", setting))
+    return Diagnostics(**scorer_options.checked_options("side", setting))

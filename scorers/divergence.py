@@ -13,18 +13,18 @@ from parabench.contracts import BuildContext, Column, Example, Scorer, Signature
 from . import scorer_options
 from .aggregation import additive, mean_of_defined, values_and_counts
 from .edits import normalised_edits
-from .segment import lower_tokens
+from .segment import lower_tokens, ngrams
 
 _ORDERS = 4
 
 
 @dataclass(frozen=True)
 class Divergence:
-    """Means over examples, in percent: 0 is a copy. Garbage scores highest, so no column here can
-    rank by itself.
+    """Means over examples, in percent: 0 is a copy.
 
-    PINC: Chen and Dolan 2011, over the orders that the text has; it does not see deletions. The
-    edit distances are Levenshtein's over the longer text.
+    Garbage scores highest, so no column here can rank by itself. PINC: Chen and Dolan 2011, over
+    the orders that the text has; it does not see deletions. The edit distances are Levenshtein's
+    over the longer text.
     """
 
     tokenize: str = "13a"
@@ -71,26 +71,32 @@ class Divergence:
 
 
 def _row(source: str, text: str, tokenize: str) -> list[float]:
-    before, after = lower_tokens(source, tokenize), lower_tokens(text, tokenize)
-    new = [_novelty(before, after, order) for order in range(1, _ORDERS + 1)][: max(1, len(after))]
-    edits = [normalised_edits(source, text), normalised_edits(before, after)]
-    return [sum(new) / len(new), *edits, *[*new, 0.0][:2]]
+    """PINC, character edits, word edits, and novelty of orders 1 and 2, each from 0 to 1."""
+    before = lower_tokens(source, tokenize)
+    after = lower_tokens(text, tokenize)
+    # a text of two words has no order 3, and an empty one counts as order 1 without anything new
+    orders = min(_ORDERS, max(1, len(after)))
+    novelty = [_novelty(before, after, order) for order in range(1, orders + 1)]
+    pinc = sum(novelty) / orders
+    characters = normalised_edits(source, text)
+    words = normalised_edits(before, after)
+    novelty2 = novelty[1] if orders > 1 else 0.0
+    return [pinc, characters, words, novelty[0], novelty2]
 
 
 def _novelty(before: Sequence[str], after: Sequence[str], order: int) -> float:
-    """The share of the distinct n-grams of ``after`` that are not in ``before``; 0 where it has
-    none.
-    """
-    old, new = (
-        set(zip(*(side[start:] for start in range(order)), strict=False))
-        for side in (before, after)
-    )
-    return len(new - old) / len(new) if new else 0.0
+    """The share of distinct n-grams of ``after`` that ``before`` has not; 0 where it has none."""
+    old = set(ngrams(before, order))
+    new = set(ngrams(after, order))
+    if not new:
+        return 0.0
+    return len(new - old) / len(new)
 
 
 def build(variant: str, setting: BuildContext) -> Scorer:
-    """Build ``divergence``; option: ``tokenize`` (13a or none)."""
+    """Build ``divergence``; option: ``tokenize`` (13a or none). Raises UserError for any other."""
     scorer_options.no_variant("divergence", variant)
-    given = scorer_options.read_options("divergence", setting, tokenize=str)
-    scorer_options.choose("divergence", "tokenize", given.get("tokenize", "13a"), ("13a", "none"))
+    given = scorer_options.checked_options("divergence", setting, tokenize=str)
+    chosen = given.get("tokenize", "13a")
+    scorer_options.choose("divergence", "tokenize", chosen, ("13a", "none"))
     return Divergence(**given)

@@ -1,4 +1,4 @@
-"""Edit distance as a share of the longer text, and the divergence term made of it."""
+"""Edit distance as a share of the longer text, and ParaScore's divergence term."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from rapidfuzz.distance import Levenshtein
 
 
 def normalised_edits(a: Sequence[Hashable], b: Sequence[Hashable]) -> float:
-    """Levenshtein distance over the length of the longer sequence, 0 to 1; 0 for two empty ones."""
+    """Return Levenshtein distance over the length of the longer sequence, 0 to 1; 0 if both are
+    empty.
+    """
     return Levenshtein.normalized_distance(a, b)
 
 
 def divergence(source: str, text: str, gamma: float) -> float:
-    """ParaScore's DS: ``gamma`` where the texts differ by at least that, then falling straight to
-    -1 for a copy.
+    """Return ParaScore's DS of a ``text`` to its ``source``.
 
-    Characters, cased, unstripped. Shen et al. 2022, section 4; shadowkiller33/ParaScore.
+    ``gamma`` where the texts differ by at least that share of their characters, then falling
+    straight to -1 for a copy. Characters are compared with case and outer spaces. Shen et al. 2022,
+    section 4; shadowkiller33/ParaScore.
     """
     distance = normalised_edits(source, text)
-    return gamma if distance >= gamma else -1 + distance * (gamma + 1) / gamma
+    if distance >= gamma:
+        return gamma
+    return -1 + distance * (gamma + 1) / gamma

@@ -1,6 +1,4 @@
-"""Any metric of the ``evaluate`` library as a scorer, by name or local path, and any scorer as such
-a metric.
-"""
+"""Metrics of the ``evaluate`` library as scorers, by name or local path, and scorers as metrics."""
 
 from __future__ import annotations
 
@@ -56,21 +54,31 @@ class Evaluate:
 
     @property
     def signature(self) -> Signature:
-        items = {"metric": self.metric, "field": self.field or "only", "mean": "examples"}
-        items |= {"better": self._direction, "refs": self.references or "as-declared"}
-        return Signature("evaluate", tuple((items | {"version": version("evaluate")}).items()))
+        items = {
+            "metric": self.metric,
+            "field": self.field or "only",
+            "mean": "examples",
+            "better": self._direction,
+            "refs": self.references or "as-declared",
+            "version": version("evaluate"),
+        }
+        return Signature("evaluate", tuple(items.items()))
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 2"]:
         need_references("evaluate", examples)
-        values = [[self._value(*pair)] for pair in zip(examples, texts, strict=True)]
+        values = []
+        for example, text in zip(examples, texts, strict=True):
+            values.append([self._value(example, text)])
         return values_and_counts(np.array(values))
 
     @property
     def _direction(self) -> Better:
         """Which way is better: as asked for, as known, or not said."""
-        known = _DIRECTIONS.get(self.metric.rpartition("/")[2], "none")
+        # a metric may be named with its owner, or by the path of its script
+        name = self.metric.rpartition("/")[2]
+        known = _DIRECTIONS.get(name, "none")
         asked: Any = self.better or known
         direction: Better = asked
         return direction
@@ -105,8 +113,10 @@ class Evaluate:
             given["sources"] = [example.source]
         try:
             result = self._loaded.compute(**given)
-        except Exception as error:  # a metric is foreign code: its own words say what it wants
-            found = f"{type(error).__name__}: {str(error).strip() or 'no reason given'}"
+        except Exception as error:
+            # a metric is foreign code: its own words say what it wants
+            reason = str(error).strip() or "no reason given"
+            found = f"{type(error).__name__}: {reason}"
             raise UserError(
                 f"score example {example.id!r} with evaluate:{self.metric}",
                 found,
@@ -163,10 +173,10 @@ def _features(metric: Any) -> list[Any]:
 
 
 def as_metric(scorer: Scorer) -> Any:
-    """A scorer as a metric of the library: ``compute(predictions=…, references=…, sources=…)``
-    gives its columns.
+    """Return a scorer as a metric of the library, whose ``compute`` gives its columns.
 
-    ``references`` is a list of lists of strings; the result maps column names to numbers.
+    It takes ``predictions``, ``references`` (a list of lists of strings) and ``sources``; the
+    result maps column names to numbers.
     """
     import datasets
     import evaluate
@@ -179,10 +189,9 @@ def as_metric(scorer: Scorer) -> Any:
             return evaluate.MetricInfo(**about, features=datasets.Features(features))
 
         def _compute(self, predictions: Any, references: Any, sources: Any) -> dict[str, float]:
-            rows = enumerate(zip(sources, references, strict=True))
-            examples = [
-                Example(str(number), source, tuple(several)) for number, (source, several) in rows
-            ]
+            examples = []
+            for source, several in zip(sources, references, strict=True):
+                examples.append(Example(str(len(examples)), source, tuple(several)))
             values = scorer.combine(scorer.measure(examples, predictions))
             return {
                 column.name: float(value)
@@ -193,16 +202,20 @@ def as_metric(scorer: Scorer) -> Any:
 
 
 def build(variant: str, setting: BuildContext) -> Scorer:
-    """Build ``evaluate:NAME``; options: ``field`` (which number of its result), ``better``,
-    ``references``.
+    """Build ``evaluate:NAME``; options: ``field``, ``better``, ``references``, as in ``Evaluate``.
+
+    Raises UserError where no metric is named, and where an option is unknown or has another value.
     """
     if not variant:
         raise UserError(
             "use the scorer evaluate", "no metric named", mend="name one: --scorers evaluate:meteor"
         )
-    given = scorer_options.read_options("evaluate", setting, field=str, better=str, references=str)
+    given = scorer_options.checked_options(
+        "evaluate", setting, field=str, better=str, references=str
+    )
     if "better" in given:
-        scorer_options.choose("evaluate", "better", given["better"], ("up", "down", "none"))
+        directions = ("up", "down", "none")
+        scorer_options.choose("evaluate", "better", given["better"], directions)
     if "references" in given:
         scorer_options.choose("evaluate", "references", given["references"], ("one", "all"))
     return Evaluate(variant, **given)

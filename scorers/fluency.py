@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from parabench.contracts import BuildContext, Column, Example, Runtime, Scorer, Signature, UserError
+from parabench.contracts import (
+    BuildContext,
+    Column,
+    Example,
+    ModelCache,
+    Runtime,
+    Scorer,
+    Signature,
+    UserError,
+)
 from parabench.inference.likelihood import causal_log_likelihood
 from parabench.inference.prompt_ids import PromptIds
-from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 
 from . import pretrained, scorer_options
@@ -37,6 +44,7 @@ class Fluency:
     runtime: Runtime
     model: str = "facebook/opt-1.3b"
     begin: str = ""
+    models: ModelCache = field(default_factory=ModelCache, repr=False, compare=False)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -58,24 +66,29 @@ class Fluency:
             ("end", "scored"),
             ("truncate", "model-limit"),
         )
-        return Signature(
-            "fluency", (*pretrained.checkpoint_items(self.model, self.runtime), *rules)
-        )
+        model = pretrained.checkpoint_items(self.model, self.runtime)
+        return Signature("fluency", (*model, *rules))
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 2"]:
-        return values_and_counts(deduplicated(texts, self._score)[:, None])
+        by_text = deduplicated(texts, self._score)
+        return values_and_counts(by_text[:, None])
 
     def _score(self, texts: Sequence[str]) -> Float[np.ndarray, " M"]:
-        model, tokenizer = self._loaded
-        begin = begin_ids(tokenizer, self.begin, self.model)
-        room = pretrained.max_tokens(model, tokenizer) - len(begin) - 1  # one is the end's
-        ids = [tuple(tokenizer(text, add_special_tokens=False).input_ids[:room]) for text in texts]
-        targets = [(*text, tokenizer.eos_token_id) for text in ids]
-        sums = causal_log_likelihood(
-            model, [PromptIds(begin)] * len(targets), targets, self.runtime
+        """Negative ln p per token of each text, its end included."""
+        model, tokenizer = pretrained.scorer_model(
+            self.models, load_causal, self.model, self.runtime
         )
+        begin = begin_ids(tokenizer, self.begin, self.model)
+        # one position is the end's
+        room = pretrained.max_tokens(model, tokenizer) - len(begin) - 1
+        targets = []
+        for text in texts:
+            ids = tokenizer(text, add_special_tokens=False).input_ids[:room]
+            targets.append((*ids, tokenizer.eos_token_id))
+        prompts = [PromptIds(begin)] * len(targets)
+        sums = causal_log_likelihood(model, prompts, targets, self.runtime)  # [M, 2]
         return -sums[:, 0] / sums[:, 1]
 
     @additive
@@ -83,19 +96,16 @@ class Fluency:
         return mean_of_defined(statistics)
 
     def release(self) -> None:
-        """Let go of the model; the next ``measure`` loads it again."""
-        self.__dict__.pop("_loaded", None)
-
-    @cached_property
-    def _loaded(self) -> Any:
-        return load_causal(locate(self.model), self.runtime)
+        """Free the model; the next ``measure`` loads it again."""
+        self.models.clear()
 
 
 def begin_ids(tokenizer: Any, begin: str, model: str) -> tuple[int, ...]:
-    """The token ids before a text.
+    """Return the token ids before a text.
 
-    ``begin``: a token's name; empty for what the tokenizer puts first itself, or else for a BOS
-    token that is its end of text as well, and so separates documents. ``model``: named in errors.
+    ``tokenizer``: the model's. ``begin``: a token's name; empty for what the tokenizer puts first
+    itself, or else for a BOS token that is its end of text as well, and so separates documents.
+    ``model``: named in errors.
 
     Raises UserError where the token is unknown, or nothing says how a text begins.
     """
@@ -105,6 +115,7 @@ def begin_ids(tokenizer: Any, begin: str, model: str) -> tuple[int, ...]:
             choices = tokenizer.all_special_tokens
             raise UserError(f"begin texts with {begin!r} for {model}", "no such token", choices)
         return (known[begin],)
+    # what stands before the text's own ids, wherever these begin; nothing may stand before them
     own = tokenizer("a").input_ids
     plain = tokenizer("a", add_special_tokens=False).input_ids
     for start in range(len(own) - len(plain) + 1):
@@ -121,10 +132,10 @@ def begin_ids(tokenizer: Any, begin: str, model: str) -> tuple[int, ...]:
 
 
 def build(variant: str, setting: BuildContext) -> Scorer:
-    """Build ``fluency``; options: ``model`` (folder or hub id of a decoder-only model),
-    ``begin``.
+    """Build ``fluency``; options: ``model`` (folder or hub id of a decoder-only model), ``begin``.
+
+    Raises UserError for any other option.
     """
     scorer_options.no_variant("fluency", variant)
-    return Fluency(
-        setting.runtime, **scorer_options.read_options("fluency", setting, model=str, begin=str)
-    )
+    given = scorer_options.checked_options("fluency", setting, model=str, begin=str)
+    return Fluency(setting.runtime, **given, models=setting.models)

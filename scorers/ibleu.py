@@ -1,6 +1,4 @@
-"""iBLEU: near the references and far from the source, in one number, so that copying does not
-win.
-"""
+"""iBLEU: near the references and far from the source, in one number."""
 
 from __future__ import annotations
 
@@ -52,13 +50,9 @@ class IBleu:
 
     @property
     def signature(self) -> Signature:
-        return Signature(
-            self.name,
-            (
-                ("alpha", f"{self.alpha:g}"),
-                *sacrebleu_items(BLEU(tokenize=self.tokenize, lowercase=self.lowercase)),
-            ),
-        )
+        counted = BLEU(tokenize=self.tokenize, lowercase=self.lowercase)
+        items = (("alpha", f"{self.alpha:g}"), *sacrebleu_items(counted))
+        return Signature(self.name, items)
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
@@ -66,31 +60,39 @@ class IBleu:
         need_references(self.name, examples)
         begin = partial(bleu_counter, self.tokenize, self.lowercase)
         sources = [replace(example, references=(example.source,)) for example in examples]
-        return np.hstack([count_all(begin, examples, texts), count_all(begin, sources, texts)])
+        to_references = count_all(begin, examples, texts)
+        to_sources = count_all(begin, sources, texts)
+        return np.hstack([to_references, to_sources])
 
     @additive
     def combine(
         self, statistics: Float[np.ndarray, "*draws N 20"]
     ) -> Float[np.ndarray, "*draws C"]:
         sums = statistics.sum(axis=-2)
-        near, copied = (
-            corpus_bleu(sums[..., :BLEU_STATISTICS]),
-            corpus_bleu(sums[..., BLEU_STATISTICS:]),
-        )
+        near = corpus_bleu(sums[..., :BLEU_STATISTICS])
+        copied = corpus_bleu(sums[..., BLEU_STATISTICS:])
         mixed = self.alpha * near - (1 - self.alpha) * copied
-        return np.stack([mixed, copied][: len(self.columns)], axis=-1)
+        # a variant has no column `src_bleu`, which is the same for every alpha
+        values = [mixed, copied][: len(self.columns)]
+        return np.stack(values, axis=-1)
 
 
 def build(variant: str, setting: BuildContext) -> Scorer:
-    """Build ``ibleu`` (alpha 0.8) or ``ibleu-0.7``; options: ``tokenize``, ``lowercase``."""
+    """Build ``ibleu`` (alpha 0.8) or ``ibleu-0.7``; options: ``tokenize``, ``lowercase``.
+
+    Raises UserError for any other option, and where the ``variant`` is no weight.
+    """
     given = bleu_options("ibleu", setting)
-    return IBleu(**given) if not variant else IBleu(_alpha(variant), f"ibleu-{variant}", **given)
+    if not variant:
+        return IBleu(**given)
+    return IBleu(_alpha(variant), f"ibleu-{variant}", **given)
 
 
 def _alpha(variant: str) -> float:
     try:
         alpha = float(variant)
     except ValueError:
+        # refused below, with the numbers out of range
         alpha = -1.0
     if not 0 <= alpha <= 1:
         raise UserError(

@@ -32,27 +32,28 @@ _FORM = re.compile(r"\s*Intent:[ \t]*(\S+)\s+Slots:[ \t]*(\S.*?)\s*", re.DOTALL)
 _SPAN = re.compile(r"\s*(\w+)\(([^()]*)\)\s*")
 
 
-class Frame(NamedTuple):
+class IntentFrame(NamedTuple):
     """An intent and its slots, as often as each occurs."""
 
     intent: str
     slots: Counter[tuple[str, str]]
 
 
-def parse_frame(text: str) -> Frame | None:
-    """The intent and slots of a text; None where it has another form."""
+def parse_frame(text: str) -> IntentFrame | None:
+    """Return the intent and slots of a text; None where it has another form."""
     match = _FORM.fullmatch(text)
     if match is None:
         return None
     slots: Counter[tuple[str, str]] = Counter()
     if match[2] != "None":
-        # Commas occur inside words too, so only one that follows a closing bracket separates.
+        # commas occur inside words too, so only one that follows a closing bracket separates
         for part in re.split(r"(?<=\)),", match[2]):
             span = _SPAN.fullmatch(part)
             if span is None:
                 return None
-            slots[span[1], " ".join(span[2].split())] += 1
-    return Frame(match[1], slots)
+            words = " ".join(span[2].split())
+            slots[span[1], words] += 1
+    return IntentFrame(match[1], slots)
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,10 @@ class IntentSlot:
                 raise UserError(f"score example {example.id!r} with intent-slot", found, mend=mend)
             given = parse_frame(text)
             slots = given.slots if given else Counter()
+            shared = slots & wanted.slots
             statistics[place] = (
                 given is not None and given.intent == wanted.intent,
-                (slots & wanted.slots).total(),
+                shared.total(),
                 slots.total(),
                 wanted.slots.total(),
                 given is None,
@@ -106,12 +108,14 @@ class IntentSlot:
         sums = statistics.sum(axis=-2)
         intent, right, given, wanted, unparsed, texts = np.moveaxis(sums, -1, 0)
         with np.errstate(invalid="ignore", divide="ignore"):
+            # micro F1: counts of all texts together, 2 right over given and wanted
             f1 = 2 * right / (given + wanted)
-            return 100 * np.stack([intent / texts, f1, unparsed / texts], axis=-1)
+            columns = [intent / texts, f1, unparsed / texts]
+        return 100 * np.stack(columns, axis=-1)
 
 
 def build(variant: str, setting: BuildContext) -> Scorer:
-    """The scorer of the name ``intent-slot``; it has no options."""
+    """Build ``intent-slot``; it has no options, and raises UserError for any."""
     scorer_options.no_variant("intent-slot", variant)
-    scorer_options.read_options("intent-slot", setting)
+    scorer_options.checked_options("intent-slot", setting)
     return IntentSlot()

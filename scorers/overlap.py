@@ -1,6 +1,4 @@
-"""What several overlap scorers share: BLEU's statistics and how they become a score; sacrebleu's
-signatures.
-"""
+"""What overlap scorers share: BLEU's statistics, the score made of them, sacrebleu's signatures."""
 
 from __future__ import annotations
 
@@ -27,64 +25,78 @@ BLEU_STATISTICS = 10
 
 
 def bleu_options(scorer: str, setting: BuildContext) -> dict[str, Any]:
-    """The options ``tokenize`` and ``lowercase``, checked; only sacrebleu's tokenizers that need no
-    download.
+    """Return the options ``tokenize`` and ``lowercase`` that ``setting`` has for a ``scorer``.
+
+    Raises UserError for any other option, and for a tokenizer of sacrebleu's that is a download.
     """
-    given = scorer_options.read_options(scorer, setting, tokenize=str, lowercase=bool)
-    scorer_options.choose(
-        scorer, "tokenize", given.get("tokenize", "13a"), ("13a", "none", "intl", "char", "zh")
-    )
+    given = scorer_options.checked_options(scorer, setting, tokenize=str, lowercase=bool)
+    chosen = given.get("tokenize", "13a")
+    scorer_options.choose(scorer, "tokenize", chosen, ("13a", "none", "intl", "char", "zh"))
     return given
 
 
 def bleu_counter(tokenize: str = "13a", lowercase: bool = False) -> Count:
-    """BLEU's ten statistics of a text against its references, as sacrebleu counts them; each text
-    is cut up once.
+    """Return what counts BLEU's ten statistics of a text, as sacrebleu counts them.
+
+    ``tokenize`` is sacrebleu's name of a tokenizer, ``lowercase`` folds case first. Each text is
+    cut up once, as long as it is among the last ``CACHED_TEXTS``.
     """
     metric = BLEU(tokenize=tokenize, lowercase=lowercase)
     metric.tokenizer = uncached(metric.tokenizer)
+    orders = metric.max_ngram_order
 
     @lru_cache(CACHED_TEXTS)
     def grams(text: str) -> tuple[Mapping[tuple[str, ...], int], int]:
-        return extract_all_word_ngrams(metric._preprocess_segment(text), 1, metric.max_ngram_order)
+        segment = metric._preprocess_segment(text)
+        return extract_all_word_ngrams(segment, 1, orders)
 
     def count(text: str, references: Sequence[str]) -> list[float]:
         own, length = grams(text)
         theirs, lengths = zip(*map(grams, references), strict=True)
-        matches, totals = [0.0] * metric.max_ngram_order, [0.0] * metric.max_ngram_order
+        matches = [0.0] * orders
+        totals = [0.0] * orders
         for gram, times in own.items():
-            totals[len(gram) - 1] += times
-            matches[len(gram) - 1] += min(times, max(one.get(gram, 0) for one in theirs))
-        return [length, metric._get_closest_ref_len(length, list(lengths)), *matches, *totals]
+            place = len(gram) - 1
+            # clipped: as often as in the reference that has it most often
+            allowed = max(one.get(gram, 0) for one in theirs)
+            totals[place] += times
+            matches[place] += min(times, allowed)
+        closest = metric._get_closest_ref_len(length, list(lengths))
+        return [length, closest, *matches, *totals]
 
     return count
 
 
 def corpus_bleu(sums: Float[np.ndarray, "*draws 10"]) -> Float[np.ndarray, "*draws"]:
-    """Corpus BLEU in percent from summed statistics, exponential smoothing, as sacrebleu's
-    ``compute_bleu``.
+    """Return corpus BLEU in percent from summed statistics, as sacrebleu's ``compute_bleu``.
 
-    Post 2018, "A Call for Clarity in Reporting BLEU Scores"; smoothing: Chen and Cherry 2014,
-    method 3.
+    With exponential smoothing. Post 2018, "A Call for Clarity in Reporting BLEU Scores"; smoothing:
+    Chen and Cherry 2014, method 3.
     """
-    length, reference_length, matches, totals = (
-        sums[..., 0],
-        sums[..., 1],
-        sums[..., 2:6],
-        sums[..., 6:],
-    )
+    length = sums[..., 0]
+    reference_length = sums[..., 1]
+    matches = sums[..., 2:6]
+    totals = sums[..., 6:]
+    # smoothing: the first order without a match counts 1/2, the next 1/4, …
     halvings = 2.0 ** np.cumsum(matches == 0, axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        precisions = np.where(matches > 0, matches, 1 / halvings) / totals
+        smoothed = np.where(matches > 0, matches, 1 / halvings)
+        precisions = smoothed / totals
         brevity = np.exp(np.minimum(0.0, 1 - reference_length / length))
-        score = 100 * brevity * np.exp(np.log(precisions).mean(axis=-1))
-    return np.where((matches > 0).any(axis=-1) & (totals > 0).all(axis=-1), score, 0.0)
+        geometric_mean = np.exp(np.log(precisions).mean(axis=-1))
+        score = 100 * brevity * geometric_mean
+    # 0 where nothing matches at all, and where a text has no 4-gram to count
+    has_match = (matches > 0).any(axis=-1)
+    has_all_orders = (totals > 0).all(axis=-1)
+    return np.where(has_match & has_all_orders, score, 0.0)
 
 
 def sacrebleu_items(metric: Metric) -> tuple[tuple[str, str], ...]:
-    """Sacrebleu's own signature of a metric; ``nrefs:var`` because examples may differ in how many
-    they have.
-    """
+    """Return sacrebleu's own signature of a metric, as items."""
+    # printed as `nrefs:var`: examples may differ in how many references they have
     metric.num_refs = -1
-    items = (item.partition(":") for item in str(metric.get_signature()).split("|"))
-    return tuple((key, value) for key, _, value in items)
+    items = []
+    for item in str(metric.get_signature()).split("|"):
+        key, _, value = item.partition(":")
+        items.append((key, value))
+    return tuple(items)

@@ -1,6 +1,4 @@
-"""Counting in many pairs of texts: each distinct one once, and on all cores where that is quicker
-than on one.
-"""
+"""Counting in many pairs of texts: each distinct pair once, on all cores where that is faster."""
 
 from __future__ import annotations
 
@@ -15,13 +13,14 @@ from parabench.contracts import Example
 
 _Item = TypeVar("_Item", bound=Hashable)
 _Pair = tuple[str, tuple[str, ...]]
+_Rows = list[Sequence[float]]
 Count = Callable[[str, tuple[str, ...]], Sequence[float]]
 """A row of numbers from a text and its references; it may remember what it made of a text."""
 
 CACHED_TEXTS = 4096
 """Texts, or pairs of them, of which a ``Count`` remembers what it made."""
 CHUNK = 512
-"""Pairs between two looks at the clock, and in one errand of a process."""
+"""Pairs counted between two looks at the clock, and sent to another process at once."""
 EXAMPLES_PER_CALL = 16384
 """Examples that a run hands over at once: so many that other cores are worth asking."""
 PARALLEL_AFTER_SECONDS = 4.0
@@ -36,38 +35,43 @@ def count_all(
     texts: Sequence[str],
     patience: float = PARALLEL_AFTER_SECONDS,
 ) -> Float[np.ndarray, "N K"]:
-    """The counts of every text against its example's references, by what ``begin`` makes, once in
-    each process.
+    """Return the counts of every text against its example's references.
+
+    ``begin`` makes the function that counts, once in each process. ``texts`` are one for each of
+    the ``examples``. Where one core would take more than ``patience`` seconds, all are asked.
     """
     pairs = [(text, example.references) for example, text in zip(examples, texts, strict=True)]
-    return deduplicated(
-        pairs, lambda distinct: np.array(_count(begin, distinct, patience), dtype=float)
-    )
+
+    def count_distinct(distinct: list[_Pair]) -> Float[np.ndarray, "M K"]:
+        return np.array(_count(begin, distinct, patience), dtype=float)
+
+    return deduplicated(pairs, count_distinct)
 
 
-def _count(
-    begin: Callable[[], Count], pairs: Sequence[_Pair], patience: float
-) -> list[Sequence[float]]:
-    count, started, made = begin(), monotonic(), list[Sequence[float]]()
+def _count(begin: Callable[[], Count], pairs: Sequence[_Pair], patience: float) -> _Rows:
+    """Count here, and hand over what is left as soon as it would take too long."""
+    count = begin()
+    started = monotonic()
+    rows: _Rows = []
     for start in range(0, len(pairs), CHUNK):
-        left = len(pairs) - start
-        if start and (monotonic() - started) / start * left > patience:
-            return made + _count_in_processes(begin, pairs[start:])
-        made += [count(*pair) for pair in pairs[start : start + CHUNK]]
-    return made
+        if start:
+            seconds_a_pair = (monotonic() - started) / start
+            seconds_left = seconds_a_pair * (len(pairs) - start)
+            if seconds_left > patience:
+                return rows + _count_in_processes(begin, pairs[start:])
+        rows += [count(*pair) for pair in pairs[start : start + CHUNK]]
+    return rows
 
 
-def _count_in_processes(
-    begin: Callable[[], Count], pairs: Sequence[_Pair]
-) -> list[Sequence[float]]:
+def _count_in_processes(begin: Callable[[], Count], pairs: Sequence[_Pair]) -> _Rows:
     from joblib import Parallel, delayed
 
-    parts = [pairs[start : start + CHUNK] for start in range(0, len(pairs), CHUNK)]
-    found = Parallel(n_jobs=-1)(delayed(_count_chunk)(begin, part) for part in parts)
-    return [row for part in found for row in part]
+    chunks = [pairs[start : start + CHUNK] for start in range(0, len(pairs), CHUNK)]
+    counted = Parallel(n_jobs=-1)(delayed(_count_chunk)(begin, chunk) for chunk in chunks)
+    return [row for chunk in counted for row in chunk]
 
 
-def _count_chunk(begin: Callable[[], Count], pairs: Sequence[_Pair]) -> list[Sequence[float]]:
+def _count_chunk(begin: Callable[[], Count], pairs: Sequence[_Pair]) -> _Rows:
     count = begin()
     return [count(*pair) for pair in pairs]
 
@@ -75,8 +79,11 @@ def _count_chunk(begin: Callable[[], Count], pairs: Sequence[_Pair]) -> list[Seq
 def deduplicated(
     items: Sequence[_Item], score: Callable[[list[_Item]], Float[np.ndarray, "M ..."]]
 ) -> Float[np.ndarray, "N ..."]:
-    """The rows of ``score`` for all items, asked once about each distinct one, in order of first
-    appearance.
+    """Return the rows of ``score`` for all ``items``, computed once for each distinct one.
+
+    ``score`` is given the distinct items in order of first appearance.
     """
-    places = {item: place for place, item in enumerate(dict.fromkeys(items))}
-    return score(list(places))[[places[item] for item in items]]
+    distinct = dict.fromkeys(items)
+    places = {item: place for place, item in enumerate(distinct)}
+    rows = score(list(distinct))
+    return rows[[places[item] for item in items]]

@@ -11,42 +11,50 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property
+from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
 from rouge_score.rouge_scorer import RougeScorer
 
-from parabench.contracts import BuildContext, Column, Example, Runtime, Scorer, Signature
-from parabench.models.checkpoints import locate
+from parabench.contracts import (
+    BuildContext,
+    Column,
+    Example,
+    ModelCache,
+    Runtime,
+    Scorer,
+    Signature,
+)
 from parabench.models.loading import load_seq2seq
 
 from . import pretrained, scorer_options
 from .aggregation import additive, mean_of_defined, values_and_counts
 from .pretrained import mean_log_likelihoods
+from .segment import ngrams
 
 LEGACY_ROUGE_KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 _PARTS = ("fmeasure", "precision", "recall")
 ABBREVIATIONS = {"dr", "jr", "mr", "mrs", "ms", "prof", "sr", "st", "vs"}
+"""Words whose full stop ends no sentence, in lower case and without it."""
 
 
 @dataclass(frozen=True)
 class ParaphraseOpt:
-    """Means over rows of ln p(source | output), unsmoothed sentence BLEU and ROUGE of output
-    against source, 0 to 1.
+    """Means over rows of ln p(source | output), sentence BLEU and ROUGE of output against source.
 
-    Two details differ, and neither moves a text of one sentence within the model's limit:
-    ROUGE-Lsum cuts sentences by Punkt with a short list of abbreviations, where the original's
-    trained list is a download; and longer texts are cut at the model's limit, where the original
-    fails.
+    BLEU, which is not smoothed, and ROUGE lie between 0 and 1. Two details differ, and neither
+    moves a text of one sentence within the model's limit: ROUGE-Lsum cuts sentences by Punkt with a
+    short list of abbreviations, where the original's trained list is a download; and longer texts
+    are cut at the model's limit, where the original fails.
     """
 
     runtime: Runtime
     model: str = "facebook/bart-large-cnn"
+    models: ModelCache = field(default_factory=ModelCache, repr=False, compare=False)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -85,20 +93,20 @@ class ParaphraseOpt:
             "sentences": f"punkt-untrained-{version('nltk')}",
             "truncate": "model-limit",
         }
-        return Signature(
-            "paraphrase-opt",
-            (*pretrained.checkpoint_items(self.model, self.runtime), *rules.items()),
-        )
+        model = pretrained.checkpoint_items(self.model, self.runtime)
+        return Signature("paraphrase-opt", (*model, *rules.items()))
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 28"]:
         pairs = [(text, example.source) for example, text in zip(examples, texts, strict=True)]
-        likelihood = mean_log_likelihoods(*self._loaded, pairs, self.runtime)
+        loaded = pretrained.scorer_model(self.models, load_seq2seq, self.model, self.runtime)
+        likelihood = mean_log_likelihoods(loaded, pairs, self.runtime)
         scorer = RougeScorer(LEGACY_ROUGE_KINDS)
-        return values_and_counts(
-            np.array([[likelihood[pair], bleu(*pair), *_rouge(scorer, *pair)] for pair in pairs])
-        )
+        values = []
+        for pair in pairs:
+            values.append([likelihood[pair], bleu(*pair), *_rouge(scorer, *pair)])
+        return values_and_counts(np.array(values))
 
     @additive
     def combine(
@@ -107,44 +115,45 @@ class ParaphraseOpt:
         return mean_of_defined(statistics)
 
     def release(self) -> None:
-        """Let go of the model; the next ``measure`` loads it again."""
-        self.__dict__.pop("_loaded", None)
-
-    @cached_property
-    def _loaded(self) -> tuple[Any, Any]:
-        return load_seq2seq(locate(self.model), self.runtime)
+        """Free the model; the next ``measure`` loads it again."""
+        self.models.clear()
 
 
 def bleu(text: str, source: str) -> float:
-    """BLEU of one text, 0 to 1: no smoothing, so 0 where any order from 1 to 4 has no match
-    (Papineni et al. 2002).
+    """Return BLEU of one ``text`` against its ``source``, 0 to 1.
+
+    Without smoothing: 0 where any order from 1 to 4 has no match. Papineni et al. 2002.
     """
     words, kept = text.split(), source.split()
     logarithms = []
     for order in range(1, 5):
-        matches, total = (
-            (_ngrams(words, order) & _ngrams(kept, order)).total(),
-            len(words) - order + 1,
-        )
+        shared = _ngrams(words, order) & _ngrams(kept, order)
+        matches = shared.total()
         if matches == 0:
             return 0.0
+        total = len(words) - order + 1
         logarithms.append(math.log(matches / total))
+    # logarithm of the penalty for a text shorter than its source
     brevity = min(0.0, 1 - len(kept) / len(words))
     return math.exp(brevity + sum(logarithms) / 4)
 
 
 def _ngrams(words: Sequence[str], order: int) -> Counter[tuple[str, ...]]:
-    return Counter(zip(*(words[start:] for start in range(order)), strict=False))
+    return Counter(ngrams(words, order))
 
 
 def _rouge(scorer: RougeScorer, text: str, source: str) -> list[float]:
     found = scorer.score(_by_line(source), _by_line(text))
-    return [getattr(found[kind], part) for kind in LEGACY_ROUGE_KINDS for part in _PARTS]
+    values = []
+    for kind in LEGACY_ROUGE_KINDS:
+        values += [getattr(found[kind], part) for part in _PARTS]
+    return values
 
 
 def _by_line(text: str) -> str:
     """One sentence a line, for ROUGE-Lsum; the other kinds read line ends as spaces."""
-    return "\n".join(" ".join(sentence.split()) for sentence in _sentences().tokenize(text))
+    sentences = _sentences().tokenize(text)
+    return "\n".join(" ".join(sentence.split()) for sentence in sentences)
 
 
 @cache
@@ -155,8 +164,10 @@ def _sentences() -> PunktSentenceTokenizer:
 
 
 def build(variant: str, setting: BuildContext) -> Scorer:
-    """Build ``paraphrase-opt``; option: ``model`` (folder or hub id of the BART that scores)."""
+    """Build ``paraphrase-opt``; option: ``model`` (folder or hub id of the BART that scores).
+
+    Raises UserError for any other option.
+    """
     scorer_options.no_variant("paraphrase-opt", variant)
-    return ParaphraseOpt(
-        setting.runtime, **scorer_options.read_options("paraphrase-opt", setting, model=str)
-    )
+    given = scorer_options.checked_options("paraphrase-opt", setting, model=str)
+    return ParaphraseOpt(setting.runtime, **given, models=setting.models)

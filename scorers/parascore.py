@@ -1,6 +1,4 @@
-"""ParaScore: like the source or a reference in meaning, with a small bonus for different
-characters.
-"""
+"""ParaScore: likeness in meaning to the source or a reference, and a bonus for other characters."""
 
 from __future__ import annotations
 
@@ -20,12 +18,12 @@ from .matching import Matcher, build_matcher
 
 @dataclass(frozen=True)
 class ParaScore:
-    """``max(BERTScore to source, best BERTScore to a reference) + omega * DS``; the free form
-    leaves references out.
+    """``max(BERTScore to source, best BERTScore to a reference) + omega * DS``.
 
-    With the published weights the divergence term lies between -0.05 and 0.0175, so a copy, at
-    0.95, is rarely beaten. Shen et al. 2022, "On the Evaluation Metrics for Paraphrase Generation";
-    shadowkiller33/ParaScore.
+    The free form leaves references out. ``gamma`` and ``omega`` are the divergence term's: see
+    ``divergence``. With the published weights the divergence term lies between -0.05 and 0.0175, so
+    a copy, at 0.95, is rarely beaten. Shen et al. 2022, "On the Evaluation Metrics for Paraphrase
+    Generation"; shadowkiller33/ParaScore.
     """
 
     matcher: Matcher
@@ -53,38 +51,40 @@ class ParaScore:
 
     @property
     def signature(self) -> Signature:
-        weights = (("gamma", f"{self.gamma:g}"), ("omega", f"{self.omega:g}"))
+        weights = (
+            ("gamma", f"{self.gamma:g}"),
+            ("omega", f"{self.omega:g}"),
+        )
         return Signature("parascore", (*weights, *self.matcher.settings))
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 4"]:
         need_references("parascore", examples)
-        rows = list(zip(examples, texts, strict=True))
-        pairs = [
-            (text, other)
-            for example, text in rows
-            for other in (example.source, *example.references)
-        ]
-        starts = np.cumsum([0, *(1 + len(example.references) for example in examples)])[:-1]
-        meaning = self.matcher.match(pairs)[:, 2]
-        bonus = self.omega * np.array(
-            [divergence(example.source, text, self.gamma) for example, text in rows]
-        )
-        return values_and_counts(
-            np.column_stack([np.maximum.reduceat(meaning, starts) + bonus, meaning[starts] + bonus])
-        )
+        pairs = []
+        starts = []
+        divergences = []
+        for example, text in zip(examples, texts, strict=True):
+            # of each example the source first, then its references
+            starts.append(len(pairs))
+            pairs += [(text, other) for other in (example.source, *example.references)]
+            divergences.append(divergence(example.source, text, self.gamma))
+        first = np.array(starts, dtype=int)
+        meaning = self.matcher.match(pairs)[:, 2]  # F
+        bonus = self.omega * np.array(divergences)
+        best = np.maximum.reduceat(meaning, first)
+        return values_and_counts(np.column_stack([best + bonus, meaning[first] + bonus]))
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 4"]) -> Float[np.ndarray, "*draws 2"]:
         return mean_of_defined(statistics)
 
     def release(self) -> None:
-        """Let go of the model."""
+        """Free the model."""
         self.matcher.release()
 
 
 def build(variant: str, setting: BuildContext) -> Scorer:
-    """Build ``parascore``; options as for bertscore."""
+    """Build ``parascore``; options as for bertscore. Raises UserError as ``build_matcher`` does."""
     scorer_options.no_variant("parascore", variant)
     return ParaScore(build_matcher("parascore", setting))

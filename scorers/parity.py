@@ -175,4 +175,4 @@ def _parts(sums: Float[np.ndarray, "*draws 32"]) -> Float[np.ndarray, "*draws 3"
 def build(variant: str, setting: BuildContext) -> Scorer:
     """Build ``parity``; it has no options."""
     scorer_options.no_variant("parity", variant)
-    return Parity(**scorer_options.read_options("parity", setting))
+    return Parity(**scorer_options.checked_options("parity", setting))

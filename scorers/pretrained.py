@@ -1,51 +1,92 @@
-"""What scorers with models share: how a checkpoint is named in a signature, and how long its texts
-may be, their likelihoods.
-"""
+"""What scorers with models share: loading, a model's name in signatures, lengths, likelihoods."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from parabench.contracts import Runtime
+from parabench.contracts import ModelCache, Runtime
 from parabench.models.checkpoints import locate
+from parabench.models.local import Checkpoint
 
-SourceTarget = tuple[str, str]
+TextPair = tuple[str, str]
+"""A source and a target text."""
+
+_Load = Callable[[Checkpoint, Runtime], tuple[Any, Any]]
+
+
+class ScorerModel(NamedTuple):
+    """A model loaded for a scorer, and its tokenizer."""
+
+    model: Any
+    tokenizer: Any
+
+
+def scorer_model(models: ModelCache, load: _Load, name: str, runtime: Runtime) -> ScorerModel:
+    """Return the model ``name``, loaded by ``load`` at the first call.
+
+    ``models`` holds it until another model is asked for, or until it is cleared; scorers of one run
+    have one cache, so that those with one model load it once. ``runtime``: device and arithmetic.
+
+    Raises UserError where the model cannot be found or read.
+    """
+    return models.get(_loaded, load, name, runtime)
+
+
+def _loaded(load: _Load, name: str, runtime: Runtime) -> ScorerModel:
+    model, tokenizer = load(locate(name), runtime)
+    return ScorerModel(model, tokenizer)
 
 
 def checkpoint_items(model: str, runtime: Runtime) -> tuple[tuple[str, str], ...]:
-    """The signature's items for a model: its short name, digest and arithmetic; finds and checks
-    every file.
+    """Return the signature's items for a ``model``: its short name, digest and arithmetic.
+
+    ``runtime`` gives the arithmetic. Finds and checks every file; raises UserError where one is
+    missing.
     """
     checkpoint = locate(model)
-    name = checkpoint.path if checkpoint.revision else Path(checkpoint.path).name
-    return (("model", name), ("digest", checkpoint.digest[:12]), ("dtype", runtime.dtype))
+    name = checkpoint.path
+    if not checkpoint.revision:
+        # of a folder the last part alone: where it is on this machine is nobody's business
+        name = Path(checkpoint.path).name
+    return (
+        ("model", name),
+        ("digest", checkpoint.digest[:12]),
+        ("dtype", runtime.dtype),
+    )
 
 
 def max_tokens(model: Any, tokenizer: Any) -> int:
-    """How many tokens the model takes, special ones included."""
+    """Return how many tokens the model takes, special ones included."""
     limit = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
-    positions = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
-    offset = getattr(positions, "padding_idx", None)  # RoBERTa numbers its positions from there
-    return int(min(limit - (0 if offset is None else offset + 1), tokenizer.model_max_length))
+    embeddings = getattr(model.base_model, "embeddings", None)
+    positions = getattr(embeddings, "position_embeddings", None)
+    # RoBERTa numbers its positions from the id of padding, plus 1: its table has so many rows more
+    offset = getattr(positions, "padding_idx", None)
+    if offset is not None:
+        limit -= offset + 1
+    return int(min(limit, tokenizer.model_max_length))
 
 
 def mean_log_likelihoods(
-    model: Any, tokenizer: Any, pairs: Iterable[SourceTarget], runtime: Runtime
-) -> Mapping[SourceTarget, float]:
-    """Mean ln p of target's tokens given source, specials included, for each distinct (source,
-    target) once.
+    loaded: ScorerModel, pairs: Iterable[TextPair], runtime: Runtime
+) -> Mapping[TextPair, float]:
+    """Return mean ln p of the target's tokens given the source, for each distinct pair.
 
-    Texts are cut at the model's limit. Yuan et al. 2021; neulab/BARTScore.
+    ``pairs`` are (source, target); special tokens count. Texts are cut at the limit of the
+    ``loaded`` model. ``runtime`` gives the batch size. Yuan et al. 2021; neulab/BARTScore.
     """
     from parabench.inference.likelihood import seq2seq_log_likelihood
 
+    model, tokenizer = loaded
     distinct = list(dict.fromkeys(pairs))
+    # each text is cut up once, whichever side of a pair it is on
     texts = list(dict.fromkeys(text for pair in distinct for text in pair))
-    encoded = tokenizer(texts, truncation=True, max_length=max_tokens(model, tokenizer)).input_ids
-    ids = dict(zip(texts, map(tuple, encoded), strict=True))
-    sums = seq2seq_log_likelihood(
-        model, [(ids[source], ids[target]) for source, target in distinct], runtime
-    )
-    return dict(zip(distinct, (sums[:, 0] / sums[:, 1]).tolist(), strict=True))
+    limit = max_tokens(model, tokenizer)
+    encoded = tokenizer(texts, truncation=True, max_length=limit).input_ids
+    ids = {text: tuple(row) for text, row in zip(texts, encoded, strict=True)}
+    id_pairs = [(ids[source], ids[target]) for source, target in distinct]
+    sums = seq2seq_log_likelihood(model, id_pairs, runtime)  # [M, 2]: ln p, tokens
+    means = sums[:, 0] / sums[:, 1]
+    return dict(zip(distinct, means.tolist(), strict=True))

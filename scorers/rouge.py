@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.metadata import version
+from itertools import chain
 from typing import ClassVar
 
 import numpy as np
@@ -25,18 +26,23 @@ from .aggregation import additive, mean_of_defined, need_references, values_and_
 from .parallel import CACHED_TEXTS, EXAMPLES_PER_CALL, Count, count_all
 
 ROUGE_KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
-ROUGE_PARTS = (("", "fmeasure", "F"), ("-p", "precision", "precision"), ("-r", "recall", "recall"))
+ROUGE_PARTS = (
+    ("", "fmeasure", "F"),
+    ("-p", "precision", "precision"),
+    ("-r", "recall", "recall"),
+)
+"""Of each part: the end of its column's name, rouge-score's name for it, and a reader's."""
 
 
 @dataclass(frozen=True)
 class Rouge:
-    """Mean ROUGE in percent; with several references, the one of the best F counts, for each kind
-    by itself.
+    """Mean ROUGE in percent, precision, recall and F against the best reference.
 
-    rouge-score's own tokenizer keeps the letters a-z and digits alone. A reference that loses most
-    of its letters by that is not read, and an example without another one is undefined, never a
-    number. ``tokenizer="unicode"`` keeps letters and digits of every script, ideographs one by one.
-    Lin 2004; google-research/google-research, rouge.
+    Of several references, the one of the best F counts, for each kind by itself. rouge-score's own
+    tokenizer keeps the letters a-z and digits alone. A reference that loses most of its letters by
+    that is not read, and an example without another one is undefined, never a number.
+    ``tokenizer="unicode"`` keeps letters and digits of every script, ideographs one by one. Lin
+    2004; google-research/google-research, rouge.
     """
 
     stemmer: bool = False
@@ -69,9 +75,8 @@ class Rouge:
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 24"]:
         need_references("rouge", examples)
-        return values_and_counts(
-            count_all(partial(_counter, self.stemmer, self.tokenizer), examples, texts)
-        )
+        begin = partial(_counter, self.stemmer, self.tokenizer)
+        return values_and_counts(count_all(begin, examples, texts))
 
     @additive
     def combine(
@@ -81,16 +86,19 @@ class Rouge:
 
     def why(self, example: Example, text: str) -> str:
         """Why an example has no value."""
-        return (
-            ""
-            if any(is_readable(one, self.tokenizer) for one in example.references)
-            else "no reference keeps half of its letters and digits: ROUGE reads a-z and 0-9"
-        )
+        if any(is_readable(one, self.tokenizer) for one in example.references):
+            return ""
+        return "no reference keeps half of its letters and digits: ROUGE reads a-z and 0-9"
 
 
 def is_readable(reference: str, tokenizer: str) -> bool:
-    """Whether a tokenizer keeps at least half of a text's letters and digits, and one of them."""
-    letters = [c for c in unicodedata.normalize("NFC", reference) if c.isalnum()]
+    """Return whether a tokenizer keeps half of a ``reference``'s letters and digits, and one.
+
+    ``tokenizer``: ``a-z`` or ``unicode``, which keeps all.
+    """
+    # composed: a decomposed "é" is a letter of a-z and an accent, and would count as kept
+    composed = unicodedata.normalize("NFC", reference)
+    letters = [c for c in composed if c.isalnum()]
     if tokenizer != "a-z":
         return bool(letters)
     kept = sum(c.isascii() for c in letters)
@@ -112,18 +120,21 @@ class UnicodeTokenizer(Tokenizer):  # type: ignore[misc]  # rouge-score's own pl
 
     def tokenize(self, text: str) -> list[str]:
         """Cut a text up; words of more than three letters are stemmed, as rouge-score does."""
-        found = _UNICODE_TOKEN.findall(unicodedata.normalize("NFKC", text).casefold())
+        folded = unicodedata.normalize("NFKC", text).casefold()
+        words = _UNICODE_TOKEN.findall(folded)
         stem = self._stem
-        return found if stem is None else [stem(one) if len(one) > 3 else one for one in found]
+        if stem is None:
+            return words
+        return [stem(word) if len(word) > 3 else word for word in words]
 
 
 def _counter(stemmer: bool, tokenizer: str) -> Count:
-    """Percentages of every part of every kind; rouge-score has no public names for the scores of
-    cut-up texts.
+    """Percentages of every part of every kind, by rouge-score's own functions.
+
+    It has no public names for the scores of cut-up texts.
     """
-    tokenise = (
-        DefaultTokenizer(stemmer) if tokenizer == "a-z" else UnicodeTokenizer(stemmer)
-    ).tokenize
+    chosen = DefaultTokenizer if tokenizer == "a-z" else UnicodeTokenizer
+    tokenise = chosen(stemmer).tokenize
 
     @lru_cache(CACHED_TEXTS)
     def lines(text: str) -> list[list[str]]:
@@ -132,25 +143,31 @@ def _counter(stemmer: bool, tokenizer: str) -> Count:
     @lru_cache(CACHED_TEXTS)
     def scores(text: str, reference: str) -> list[Score]:
         theirs, own = lines(reference), lines(text)
-        flat, flat_own = ([token for line in side for token in line] for side in (theirs, own))
-        grams = [
-            [rouge_scorer._create_ngrams(side, order) for side in (flat, flat_own)]
-            for order in (1, 2)
-        ]
+        flat, flat_own = list(chain.from_iterable(theirs)), list(chain.from_iterable(own))
+        found = []
+        for order in (1, 2):
+            their_grams = rouge_scorer._create_ngrams(flat, order)
+            own_grams = rouge_scorer._create_ngrams(flat_own, order)
+            found.append(rouge_scorer._score_ngrams(their_grams, own_grams))
         longest = _longest_common(flat, flat_own)
-        one_each = (
-            len(theirs) < 2 and len(own) < 2
-        )  # then the level of the summary is that of the sentence
-        summary = longest if one_each else rouge_scorer._summary_level_lcs(theirs, own)
-        return [*(rouge_scorer._score_ngrams(*sides) for sides in grams), longest, summary]
+        summary = longest
+        if len(theirs) > 1 or len(own) > 1:
+            # of one sentence each, the summary's level is that of the sentence
+            summary = rouge_scorer._summary_level_lcs(theirs, own)
+        return [*found, longest, summary]
 
     def count(text: str, references: Sequence[str]) -> list[float]:
         readable = [reference for reference in references if is_readable(reference, tokenizer)]
         if not readable:
             return [np.nan] * (len(ROUGE_KINDS) * len(ROUGE_PARTS))
-        kinds = zip(*(scores(text, reference) for reference in readable), strict=True)
-        best = [max(kind, key=lambda score: score.fmeasure) for kind in kinds]
-        return [100 * getattr(score, part) for _, part, _ in ROUGE_PARTS for score in best]
+        of_references = [scores(text, reference) for reference in readable]
+        best = []
+        for of_one_kind in zip(*of_references, strict=True):
+            best.append(max(of_one_kind, key=lambda score: score.fmeasure))
+        percentages = list[float]()
+        for _, part, _ in ROUGE_PARTS:
+            percentages += [100 * getattr(score, part) for score in best]
+        return percentages
 
     return count
 
@@ -158,14 +175,18 @@ def _counter(stemmer: bool, tokenizer: str) -> Count:
 def _longest_common(reference: Sequence[str], text: Sequence[str]) -> Score:
     """ROUGE-L, as rouge-score has it but for the table that it fills in Python."""
     common = LCSseq.similarity(reference, text)
-    precision, recall = common / max(1, len(text)), common / max(1, len(reference))
+    precision = common / max(1, len(text))
+    recall = common / max(1, len(reference))
     return Score(precision, recall, fmeasure(precision, recall))
 
 
 def build(variant: str, setting: BuildContext) -> Scorer:
-    """Build ``rouge``; options: ``stemmer`` (Porter's, as ``ROUGE-1.5.5.pl -m``), ``tokenizer``."""
+    """Build ``rouge``; options: ``stemmer`` (Porter's, as ``ROUGE-1.5.5.pl -m``), ``tokenizer``.
+
+    Raises UserError where an option is unknown or has another value.
+    """
     scorer_options.no_variant("rouge", variant)
-    given = scorer_options.read_options("rouge", setting, stemmer=bool, tokenizer=str)
+    given = scorer_options.checked_options("rouge", setting, stemmer=bool, tokenizer=str)
     chosen = given.get("tokenizer", "a-z")
     scorer_options.choose("rouge", "tokenizer", chosen, ("a-z", "unicode"))
     return Rouge(**given)

@@ -1,6 +1,4 @@
-"""SARI: are the words that were added, kept and deleted the ones that the references add, keep and
-delete?
-"""
+"""SARI: F1 of the n-grams that a text adds, keeps and deletes, as its references do."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from parabench.contracts import BuildContext, Column, Example, Scorer, Signature
 
 from . import scorer_options
 from .aggregation import additive, need_references
-from .segment import lower_tokens
+from .segment import lower_tokens, ngrams
 
 _ORDERS = 4
 
@@ -25,8 +23,7 @@ Grams = Counter[tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Sari:
-    """SARI, 0 to 100: the mean score of additions, keeps and deletions, over n-grams of order 1 to
-    4.
+    """SARI, 0 to 100: the mean score of added, kept and deleted n-grams of orders 1 to 4.
 
     The variants differ by several points. ``sari`` sums counts over the corpus, then averages F1
     over orders, with F1 for deletions too (feralvam/easse). ``sari-sentence`` is the mean over
@@ -60,14 +57,12 @@ class Sari:
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 38"]:
         need_references("sari", examples)
-        rows = [
-            [
-                *(count for row in _operations(example, text, "13a") for count in row[:3]),
-                _sentence(example, text),
-                1,
-            ]
-            for example, text in zip(examples, texts, strict=True)
-        ]
+        rows = []
+        for example, text in zip(examples, texts, strict=True):
+            counts = list[float]()
+            for operation in _operations(example, text, "13a"):
+                counts += [operation.right, operation.done, operation.wanted]
+            rows.append([*counts, _sentence(example, text), 1])
         return np.array(rows, dtype=float)
 
     @additive
@@ -75,17 +70,22 @@ class Sari:
         self, statistics: Float[np.ndarray, "*draws N 38"]
     ) -> Float[np.ndarray, "*draws 2"]:
         sums = statistics.sum(axis=-2)
-        right, done, wanted = np.moveaxis(
-            sums[..., :-2].reshape(*sums.shape[:-1], 3 * _ORDERS, 3), -1, 0
-        )
+        # three counts of each operation of each order, then the sentence scores and their number
+        counts = sums[..., :-2].reshape(*sums.shape[:-1], 3 * _ORDERS, 3)
+        right, done, wanted = np.moveaxis(counts, -1, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
+            # nothing to do and nothing done: 0, as in EASSE
             f1 = np.nan_to_num(2 * right / (done + wanted))
-            return np.stack([100 * f1.mean(axis=-1), sums[..., -2] / sums[..., -1]], axis=-1)
+            corpus = 100 * f1.mean(axis=-1)
+            sentence = sums[..., -2] / sums[..., -1]
+        return np.stack([corpus, sentence], axis=-1)
 
 
 class Operation(NamedTuple):
-    """One kind of edit at one order: n-grams rightly edited, edited, to be edited; then the
-    original's two ratios.
+    """One kind of edit at one order: how many n-grams were edited, and how well.
+
+    ``right`` n-grams are rightly edited, ``done`` edited, ``wanted`` to be edited; ``precision``
+    and ``recall`` are those of the first definition.
     """
 
     right: float
@@ -96,33 +96,41 @@ class Operation(NamedTuple):
 
 
 def _operations(example: Example, text: str, tokenize: str) -> list[Operation]:
-    """Additions, keeps and deletions of each order; a weighted n-gram counts once for each
-    reference that agrees.
-    """
-    sides = [lower_tokens(side, tokenize) for side in (example.source, text, *example.references)]
-    found = []
+    """Additions, keeps and deletions of each order."""
+    texts = (example.source, text, *example.references)
+    sides = [lower_tokens(side, tokenize) for side in texts]
+    operations = []
     for order in range(1, _ORDERS + 1):
-        source, hypothesis, *references = (_grams(side, order) for side in sides)
+        source, hypothesis, *references = [Counter(ngrams(side, order)) for side in sides]
         wanted: Grams = sum(references, Counter())
-        weighted, weighed = (_times(side, len(references)) for side in (source, hypothesis))
-        found += [
-            _operation(
-                Counter(hypothesis.keys() - source.keys()), Counter(wanted.keys() - source.keys())
-            ),
-            _operation(weighted & weighed, weighted & wanted),
-            _operation(weighted - weighed, weighted - wanted, weighted - weighed - wanted),
+        # a kept or deleted n-gram counts once for each reference that agrees, so that source and
+        # hypothesis count as often as there are references; an added one counts once
+        before = _times(source, len(references))
+        after = _times(hypothesis, len(references))
+        added = Counter(hypothesis.keys() - source.keys())
+        to_add = Counter(wanted.keys() - source.keys())
+        deleted = before - after
+        operations += [
+            _operation(added, to_add),
+            _operation(before & after, before & wanted),
+            _operation(deleted, before - wanted, deleted - wanted),
         ]
-    return found
+    return operations
 
 
 def _operation(done: Grams, wanted: Grams, original: Grams | None = None) -> Operation:
-    """``original`` is what the first definition holds for right, where it differs: deletions of
+    """Compare what was ``done`` with what was ``wanted``.
+
+    ``original`` is what the first definition takes for right, where it differs: deletions of
     repeated n-grams.
     """
     right = done & wanted
     good = right if original is None else original
-    precision = sum(good[gram] / done[gram] for gram in good) / max(1, len(done))
-    recall = sum(good[gram] / wanted[gram] for gram in good) / max(1, len(wanted))
+    # the first definition averages over distinct n-grams
+    shares_of_done = [good[gram] / done[gram] for gram in good]
+    shares_of_wanted = [good[gram] / wanted[gram] for gram in good]
+    precision = sum(shares_of_done) / max(1, len(done))
+    recall = sum(shares_of_wanted) / max(1, len(wanted))
     return Operation(right.total(), done.total(), wanted.total(), precision, recall)
 
 
@@ -131,25 +139,25 @@ def _sentence(example: Example, text: str) -> float:
     deletions.
     """
     operations = _operations(example, text, "none")
-    scores = [_f1(row) for kind in (0, 1) for row in operations[kind::3]] + [
-        row.precision for row in operations[2::3]
-    ]
+    # every third one is an addition, beginning with the first; then keeps, then deletions
+    additions = [_f1(one) for one in operations[0::3]]
+    keeps = [_f1(one) for one in operations[1::3]]
+    deletions = [one.precision for one in operations[2::3]]
+    scores = [*additions, *keeps, *deletions]
     return 100 * sum(scores) / len(scores)
 
 
 def _f1(row: Operation) -> float:
-    return 2 * row.precision * row.recall / (row.precision + row.recall) if row.right else 0.0
+    if not row.right:
+        return 0.0
+    return 2 * row.precision * row.recall / (row.precision + row.recall)
 
 
 def _times(grams: Grams, factor: int) -> Grams:
     return Counter({gram: count * factor for gram, count in grams.items()})
 
 
-def _grams(tokens: Sequence[str], order: int) -> Grams:
-    return Counter(zip(*(tokens[start:] for start in range(order)), strict=False))
-
-
 def build(variant: str, setting: BuildContext) -> Scorer:
-    """Build ``sari``; it has no options."""
+    """Build ``sari``; it has no options, and raises UserError for any."""
     scorer_options.no_variant("sari", variant)
-    return Sari(**scorer_options.read_options("sari", setting))
+    return Sari(**scorer_options.checked_options("sari", setting))

@@ -21,12 +21,11 @@ from .parallel import EXAMPLES_PER_CALL, count_all
 
 @dataclass(frozen=True)
 class SelfBleu:
-    """BLEU of a sample against the others of its source, 0 to 100 where all are one; undefined
-    where there are none.
+    """BLEU of a sample against the others of its source, 0 to 100 where all are the same.
 
-    Zhu et al. 2018, "Texygen", who take all texts of a system together. Silence and garbage repeat
-    themselves least, so it does not rank; more samples repeat one another more. Statistics: BLEU's
-    ten counts, and 1 where they are defined.
+    Undefined where there are no others. Zhu et al. 2018, "Texygen", who take all texts of a system
+    together. Silence and garbage repeat themselves least, so it does not rank; more samples repeat
+    one another more. Statistics: BLEU's ten counts, and 1 where they are defined.
     """
 
     tokenize: str = "13a"
@@ -56,10 +55,10 @@ class SelfBleu:
             others = [
                 replace(examples[place], references=examples[place].samples) for place in several
             ]
+            texts_of_several = [texts[place] for place in several]
             begin = partial(bleu_counter, self.tokenize, self.lowercase)
-            statistics[several, :BLEU_STATISTICS] = count_all(
-                begin, others, [texts[place] for place in several]
-            )
+            counts = count_all(begin, others, texts_of_several)
+            statistics[several, :BLEU_STATISTICS] = counts
             statistics[several, BLEU_STATISTICS] = 1
         return statistics
 
@@ -68,11 +67,10 @@ class SelfBleu:
         self, statistics: Float[np.ndarray, "*draws N 11"]
     ) -> Float[np.ndarray, "*draws 1"]:
         sums = statistics.sum(axis=-2)
-        return np.where(
-            sums[..., BLEU_STATISTICS:] > 0,
-            corpus_bleu(sums[..., :BLEU_STATISTICS])[..., None],
-            np.nan,
-        )
+        # the last sum counts the rows with samples; where it is 0, BLEU would be 0, no value
+        is_defined = sums[..., BLEU_STATISTICS:] > 0
+        score = corpus_bleu(sums[..., :BLEU_STATISTICS])
+        return np.where(is_defined, score[..., None], np.nan)
 
     def why(self, example: Example, text: str) -> str:
         """Why an example has no value."""
@@ -80,6 +78,9 @@ class SelfBleu:
 
 
 def build(variant: str, setting: BuildContext) -> Scorer:
-    """Build ``selfbleu``; options: ``tokenize`` (sacrebleu's names), ``lowercase``."""
+    """Build ``selfbleu``; options: ``tokenize`` (sacrebleu's names), ``lowercase``.
+
+    Raises UserError for any other option or tokenizer.
+    """
     scorer_options.no_variant("selfbleu", variant)
     return SelfBleu(**bleu_options("selfbleu", setting))

@@ -1,6 +1,4 @@
-"""TER: how many word edits and shifts turn the text into the nearest reference; equal to
-sacrebleu's.
-"""
+"""TER: word edits and shifts that turn a text into its nearest reference, as sacrebleu has it."""
 
 from __future__ import annotations
 
@@ -31,11 +29,10 @@ take minutes.
 
 @dataclass(frozen=True)
 class Ter:
-    """Corpus TER: edits over mean reference length, in percent; 0 is a perfect match and there is
-    no upper end.
+    """Corpus TER: edits over mean reference length, in percent; 0 is a perfect match.
 
-    In texts of more than ``MAX_SHIFT_WORDS`` words a shift counts as the words it deletes and
-    inserts.
+    There is no upper end. In texts of more than ``MAX_SHIFT_WORDS`` words a shift counts as the
+    words it deletes and inserts.
 
     Snover et al. 2006; mjpost/sacrebleu.
     """
@@ -59,9 +56,8 @@ class Ter:
 
     @property
     def signature(self) -> Signature:
-        return Signature(
-            "ter", (*sacrebleu_items(self._metric()), ("shifts", f"to-{MAX_SHIFT_WORDS}-words"))
-        )
+        shifts = ("shifts", f"to-{MAX_SHIFT_WORDS}-words")
+        return Signature("ter", (*sacrebleu_items(self._metric()), shifts))
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
@@ -71,8 +67,10 @@ class Ter:
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 2"]) -> Float[np.ndarray, "*draws 1"]:
-        edits, length = np.moveaxis(statistics.sum(axis=-2), -1, 0)
+        sums = statistics.sum(axis=-2)
+        edits, length = np.moveaxis(sums, -1, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
+            # of empty references any edit is 100 %, as in sacrebleu
             score = np.where(length > 0, edits / length, edits > 0)
         return 100 * score[..., None]
 
@@ -87,19 +85,23 @@ def _counter(metric: TER) -> Count:
 
     @lru_cache(CACHED_TEXTS)
     def edits(text: str, reference: str) -> tuple[int, int]:
-        words, kept = cut(text).split(), cut(reference).split()
+        words = cut(text).split()
+        kept = cut(reference).split()
+        # shifts are tried one by one, which is cubic in the number of words
         if max(len(words), len(kept)) > MAX_SHIFT_WORDS:
             return Levenshtein.distance(words, kept), len(kept)
         return translation_edit_rate(words, kept)
 
     def count(text: str, references: Sequence[str]) -> list[float]:
-        numbers, lengths = zip(*(edits(text, reference) for reference in references), strict=True)
+        of_references = [edits(text, reference) for reference in references]
+        numbers, lengths = zip(*of_references, strict=True)
         return [min(numbers), sum(lengths) / len(lengths)]
 
     return count
 
 
 def build(variant: str, setting: BuildContext) -> Scorer:
-    """Build ``ter``; options: ``normalized``, ``case_sensitive``."""
+    """Build ``ter``; options: ``normalized``, ``case_sensitive``. Raises UserError for others."""
     scorer_options.no_variant("ter", variant)
-    return Ter(**scorer_options.read_options("ter", setting, normalized=bool, case_sensitive=bool))
+    given = scorer_options.checked_options("ter", setting, normalized=bool, case_sensitive=bool)
+    return Ter(**given)

@@ -27,7 +27,6 @@ ROOT = Path(__file__).parents[2]
 NOT_YET = (
     "parabench/pipeline",
     "parabench/store",
-    "scorers",
 )
 """Folders with annotations that are not all true yet."""
 
