@@ -8,6 +8,7 @@ SCORERS = {
     "bleu": "parabench.scorers.bleu:build",
     "chrf": "parabench.scorers.chrf:build",
     "divergence": "parabench.scorers.divergence:build",
+    "embedding": "parabench.scorers.embedding:build",
     "evaluate": "parabench.scorers.evaluate:build",
     "fluency": "parabench.scorers.fluency:build",
     "ibleu": "parabench.scorers.ibleu:build",

@@ -27,6 +27,7 @@ SIGNED: dict[tuple[str, str], set[str]] = {
     **{("scorer", name): MATCHER for name in ("bertscore", "bertibleu", "parascore")},
     **{("scorer", name): MODEL for name in ("nli", "paraphrase-opt")},
     ("scorer", "fluency"): {"model", "begin"},
+    ("scorer", "embedding"): {"model", "pooling", "max_tokens"},
     ("scorer", "bartscore"): {"model", "references"},
     ("scorer", "chrf"): {"lowercase"},
     ("scorer", "divergence"): {"tokenize"},
@@ -103,7 +104,7 @@ def test_a_new_option_is_noticed(monkeypatch):
 
     def build(variant, setting):
         return rouge.Rouge(
-            **scorer_options.read_options(
+            **scorer_options.checked_options(
                 "rouge", setting, stemmer=bool, tokenizer=str, split_summaries=bool
             )
         )

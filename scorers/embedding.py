@@ -1,0 +1,184 @@
+"""Sentence embeddings: how near the vector of a text is to those of its references and source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from parabench.contracts import (
+    BuildContext,
+    Column,
+    Example,
+    ModelCache,
+    Runtime,
+    Scorer,
+    Signature,
+    UserError,
+)
+from parabench.inference.batching import by_length, in_batches
+from parabench.models.checkpoints import locate, tokenizer_folder
+from parabench.models.loading import load_encoder
+
+from . import pretrained, scorer_options
+from .aggregation import additive, mean_of_defined, values_and_counts
+from .pretrained import ScorerModel
+from .sentence_vectors import POOLINGS, PoolingRule, pool, read_pooling
+
+BATCH = 64
+"""Texts encoded at once, at most."""
+
+_SHORTEST = 1e-12
+"""Least length of a vector that is divided by, as in torch's ``normalize``."""
+
+_COLUMNS = (
+    Column("embedding", "up", "reference", 4, "cosine of sentence vectors, best reference"),
+    Column("embedding-source", "up", "source", 4, "cosine of sentence vectors to the source"),
+)
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Mean cosine of sentence vectors, -1 to 1; of several references the nearest counts.
+
+    Vectors are made as the model's folder says, if sentence-transformers wrote it, else by the mean
+    of all tokens; ``pooling`` (ways joined by ``+``) and ``max_tokens`` replace what it says. An
+    empty text has the vector of its special tokens. Without references their column is undefined.
+
+    It sees what a text is about, and hardly who did what to whom: reordered or negated words stay
+    near. Reimers and Gurevych 2019, "Sentence-BERT"; huggingface/sentence-transformers.
+    """
+
+    runtime: Runtime
+    model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    pooling: str = ""
+    max_tokens: int = 0
+    models: ModelCache = field(default_factory=ModelCache, repr=False, compare=False)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return _COLUMNS
+
+    @property
+    def signature(self) -> Signature:
+        rule = self._rule()
+        items = (
+            ("pooling", "+".join(rule.ways)),
+            ("truncate", str(rule.max_tokens or "model-limit")),
+            ("case", "lc" if rule.lowercase else "mixed"),
+            ("refs", "best"),
+        )
+        model = pretrained.checkpoint_items(self.model, self.runtime)
+        return Signature("embedding", (*model, *items))
+
+    def measure(
+        self, examples: Sequence[Example], texts: Sequence[str]
+    ) -> Float[np.ndarray, "N 4"]:
+        # each distinct text once, whoever wrote it and whatever it is compared with
+        distinct = dict.fromkeys(texts)
+        for example in examples:
+            distinct |= dict.fromkeys((example.source, *example.references))
+        vectors = self._vectors(list(distinct))
+        values = []
+        for example, text in zip(examples, texts, strict=True):
+            own = vectors[text]
+            to_references = [own @ vectors[reference] for reference in example.references]
+            nearest = max(to_references, default=np.nan)
+            values.append([nearest, own @ vectors[example.source]])
+        return values_and_counts(np.array(values))
+
+    @additive
+    def combine(self, statistics: Float[np.ndarray, "*draws N 4"]) -> Float[np.ndarray, "*draws 2"]:
+        return mean_of_defined(statistics)
+
+    def release(self) -> None:
+        """Free the model; the next ``measure`` loads it again."""
+        self.models.clear()
+
+    def _rule(self) -> PoolingRule:
+        """How vectors are made: as the options say, else as the model's folder does."""
+        if self.pooling:
+            # what the folder asks for is replaced, so it need not be known here
+            rule = PoolingRule(tuple(self.pooling.split("+")))
+        else:
+            rule = _rule_of_files(self.model)
+        if self.max_tokens:
+            rule = replace(rule, max_tokens=self.max_tokens)
+        return rule
+
+    def _vectors(self, texts: Sequence[str]) -> Mapping[str, Float[np.ndarray, " V"]]:
+        """The vector of each text, of length 1, so that products are cosines."""
+        loaded = pretrained.scorer_model(self.models, load_encoder, self.model, self.runtime)
+        rule = self._rule()
+        rows = _tokenise(loaded, rule, texts)
+
+        @torch.inference_mode()
+        def run(batch: Sequence[int]) -> tuple[Sequence[int], Float[np.ndarray, "B V"]]:
+            padded = loaded.tokenizer.pad([rows[at] for at in batch], return_tensors="pt")
+            padded = padded.to(loaded.model.device)
+            hidden = loaded.model(**padded)[0].float()
+            pooled = pool(hidden, padded["attention_mask"], rule.ways)
+            return batch, pooled.double().cpu().numpy()
+
+        vectors = {}
+        order = by_length([len(row["input_ids"]) for row in rows])
+        batch_size = self.runtime.batch_size
+        for batch, found in in_batches(order, run, batch_size, BATCH, model=loaded.model):
+            lengths = np.linalg.norm(found, axis=1, keepdims=True)
+            unit = found / np.maximum(lengths, _SHORTEST)
+            for at, vector in zip(batch, unit, strict=True):
+                vectors[texts[at]] = vector
+        return vectors
+
+
+def _rule_of_files(name: str) -> PoolingRule:
+    """How a model's files say that vectors are made; UserError where these are not at hand."""
+    checkpoint = locate(name)
+    if checkpoint.revision is not None:
+        # a hub's folders within a repository are not fetched, and 1_Pooling is one
+        raise UserError(
+            f"make sentence vectors with {name}",
+            "of a hub's model the files that say how are not fetched",
+            POOLINGS,
+            'say what its 1_Pooling/config.json says: [scorer.embedding] pooling = "mean"',
+        )
+    return read_pooling(tokenizer_folder(checkpoint), name)
+
+
+def _tokenise(
+    loaded: ScorerModel, rule: PoolingRule, texts: Sequence[str]
+) -> list[dict[str, list[int]]]:
+    """Token ids and masks of each text, cut at the rule's limit or the model's."""
+    model, tokenizer = loaded
+    limit = pretrained.max_tokens(model, tokenizer)
+    if rule.max_tokens is not None:
+        limit = min(limit, rule.max_tokens)
+    rows = []
+    for text in texts:
+        # as sentence-transformers does: outer spaces are no part of a sentence
+        stripped = text.strip()
+        folded = stripped.lower() if rule.lowercase else stripped
+        encoded = tokenizer(folded, truncation=True, max_length=limit)
+        rows.append(dict(encoded))
+    return rows
+
+
+def build(variant: str, setting: BuildContext) -> Scorer:
+    """Build ``embedding``; options: ``model`` (folder, package or hub id), ``pooling``,
+    ``max_tokens``.
+
+    Raises UserError where an option is unknown or has a value that there is none of.
+    """
+    scorer_options.no_variant("embedding", variant)
+    given = scorer_options.checked_options(
+        "embedding", setting, model=str, pooling=str, max_tokens=int
+    )
+    for way in given.get("pooling", "mean").split("+"):
+        scorer_options.choose("embedding", "pooling", way, POOLINGS)
+    if given.get("max_tokens", 1) < 1:
+        found = "not a positive number"
+        raise UserError(f"use max_tokens = {given['max_tokens']} for embedding", found)
+    return Embedding(setting.runtime, **given, models=setting.models)
