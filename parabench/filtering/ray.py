@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from parabench.contracts import Example, Runtime
+from parabench.contracts import Example, Runtime, Scorer
 from parabench.filtering.scoring import build_scorers, measure_rows
 from parabench.filtering.source import ROWS_PER_BLOCK, FilterRow
 from parabench.models.loading import resolve_device
@@ -35,7 +35,11 @@ class ScoreRows:
         """
         self.suite = suites.load_suite(suite)
         runtime = Runtime(resolve_device(device), self.suite.dtype)
-        self.scorers = build_scorers(self.suite, scorers, runtime)
+        # built one by one, so that each has a model cache of its own: all of them measure every
+        # batch in turn, and a cache that they share would load their models again and again
+        self.scorers = dict[str, Scorer]()
+        for name in scorers:
+            self.scorers |= build_scorers(self.suite, [name], runtime)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """A batch of columns ``source``, ``prediction`` and, where scorers read them,
