@@ -47,7 +47,7 @@ class BertScore:
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 6"]:
         need_references("bertscore", examples)
-        pairs = []
+        pairs = list[tuple[str, str]]()
         starts = []
         for example, text in zip(examples, texts, strict=True):
             starts.append(len(pairs))

@@ -189,7 +189,7 @@ def as_metric(scorer: Scorer) -> Any:
             return evaluate.MetricInfo(**about, features=datasets.Features(features))
 
         def _compute(self, predictions: Any, references: Any, sources: Any) -> dict[str, float]:
-            examples = []
+            examples = list[Example]()
             for source, several in zip(sources, references, strict=True):
                 examples.append(Example(str(len(examples)), source, tuple(several)))
             values = scorer.combine(scorer.measure(examples, predictions))

@@ -61,7 +61,7 @@ class ParaScore:
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 4"]:
         need_references("parascore", examples)
-        pairs = []
+        pairs = list[tuple[str, str]]()
         starts = []
         divergences = []
         for example, text in zip(examples, texts, strict=True):

@@ -86,7 +86,7 @@ def _read_json(path: Path, reference: str) -> Any:
 
 def _pooling_ways(config: dict[str, Any], reference: str) -> tuple[str, ...]:
     """The ways that a pooling step's configuration switches on."""
-    chosen = set()
+    chosen = set[str]()
     # newer versions write one name, or several in a list, instead of a flag each
     named = config.get("pooling_mode", [])
     chosen.update([named] if isinstance(named, str) else named)

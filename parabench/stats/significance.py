@@ -101,12 +101,12 @@ def _swapped_sums(
     rows.
     """
     sums = index.sums(rows)
-    totals = 0
+    totals = np.zeros(())
     for part in sums:
         totals = totals + part.sum(axis=1)  # [S, K]
     for size in draws_a_pass(draws, len(index), sums):
         # of each draw and system, the sum of the clusters to be swapped: [R, S, K]
-        swapped = 0
+        swapped = np.zeros(())
         for part in sums:
             swapped = swapped + _sum_where_heads(part, size, generator)
         for place, (one, other) in enumerate(pairs):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -57,13 +58,18 @@ def with_pooling(plain: Path, folder: Path, *ways: str, steps=STEPS, **text_rule
     return folder
 
 
+@cache
+def loaded(folder: Path):
+    return AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+
+
 def outside(folder: Path, text: str, ways, limit: int = 38, lower: bool = False):
     """One text, unpadded, by the formulas of sentence-transformers' ``Pooling.forward``."""
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
+    tokenizer, model = loaded(folder)
     text = text.strip().lower() if lower else text.strip()
     row = tokenizer(text, truncation=True, max_length=limit, return_tensors="pt")
     with torch.inference_mode():
-        tokens = model.eval()(**row).last_hidden_state[0]
+        tokens = model(**row).last_hidden_state[0]
     vectors = {
         "cls": tokens[0],
         "max": tokens.max(dim=0).values,
