@@ -36,7 +36,7 @@ def of(scorer, source, references, text):
     return scorer.combine(scorer.measure([Example("x", source, tuple(references))], [text]))
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(examples, sentences, st.randoms(use_true_random=False))
 def test_the_order_of_references_changes_nothing(example, text, random):
     turned = random.sample(example.references, len(example.references))
@@ -50,7 +50,7 @@ def test_the_order_of_references_changes_nothing(example, text, random):
         )
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(whole, sentences)
 def test_nothing_is_likelier_than_the_reference_itself(example, text):
     """Score(h, [h]) is maximal, for every column that reads references alone."""
@@ -65,7 +65,7 @@ def test_nothing_is_likelier_than_the_reference_itself(example, text):
                 assert np.isnan(value) or sign * value <= sign * best + 1e-9, column.name
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(whole, sentences)
 def test_nothing_diverges_less_than_a_copy(example, text):
     """Every column that rewards divergence from the source is at its worst for the source
