@@ -94,7 +94,7 @@ LAYERS: tuple[dict[str, str], ...] = (
             "assistant_data catalogue components connections corpora corpus_tables encodings "
             "examples fetching filters headers leakage lines near_keys normalise parquet "
             "parquet_pages perturbations prediction_rows predictions quoting sketches skipped "
-            "specs spill task_data test_sets text_files training_set user_tables zstandard_reader"
+            "specs task_data test_sets text_files training_set user_tables zstandard_reader"
         ),
     },
     {
@@ -102,7 +102,10 @@ LAYERS: tuple[dict[str, str], ...] = (
             "attention batching continuous_batching decode_step decoding end_of_text generation "
             "kv_cache likelihood packed_bart packed_forward prefix_attention prompt_ids sampling"
         ),
-        "store": "blocks files index log positions records run_folder seal tables",
+        "store": (
+            "append_only blocks contents example_store files index lines log log_files positions "
+            "records run_folder seal statistics_store"
+        ),
         "stats": (
             "arrays clusters folding intervals leave_one_out resampling seeds significance "
             "streaming undefined validity"

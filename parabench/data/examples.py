@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 
 from parabench.contracts import Example, UserError
 from parabench.data.filters import sentence_key
-from parabench.data.spill import HELD_IN_MEMORY, spill_if_large
 from parabench.sequences import LazyMap, text_hash64
-from parabench.store.positions import sorted_positions
+from parabench.store.example_store import ExampleStore
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +34,7 @@ class EvaluationSet:
     and the id of the first of them.
     """
 
-    examples: Sequence[Example]
+    examples: ExampleStore
     dropped: int = 0
     omitted: int = 0
     fewest: tuple[int, str] = (0, "")
@@ -61,15 +60,6 @@ class EvaluationSet:
                 f"{name!r}); --min-references {self.references + 1} leaves those out instead"
             )
         return tuple(found)
-
-    @cached_property
-    def by_id(self) -> Sequence[int]:
-        """Positions of all examples in the order of their ids, 4 bytes each.
-
-        Only ``HELD_IN_MEMORY`` ids are held at once: sorted runs are merged.
-        """
-        ids = LazyMap(lambda example: example.id, self.examples)
-        return sorted_positions(ids, HELD_IN_MEMORY)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -110,10 +100,9 @@ def evaluation_set(
     if counts:
         first = chosen[counts.index(fewest)]
         scarce = (counts.count(fewest), first.id)
-    kept = spill_if_large(_keep(example, fewest, seed) for example in clustered(chosen))
-    held = tuple(kept) if isinstance(kept, list) else kept
+    kept = ExampleStore.collect(_keep(example, fewest, seed) for example in clustered(chosen))
     dropped = sum(counts) - fewest * len(counts)
-    return EvaluationSet(held, dropped, omitted, scarce)
+    return EvaluationSet(kept, dropped, omitted, scarce)
 
 
 def _with_references(

@@ -14,7 +14,6 @@ from typing import Any
 from parabench.contracts import Example, Notice, UserError
 from parabench.data.examples import are_distinct
 from parabench.data.lines import bad_line, check_text, json_record
-from parabench.data.spill import spill_if_large
 from parabench.data.text_files import unpacked_suffix
 from parabench.data.user_tables import (
     JSON_SUFFIXES,
@@ -22,6 +21,7 @@ from parabench.data.user_tables import (
     read_user_rows,
     rows_of_records,
 )
+from parabench.store.example_store import ExampleStore
 
 
 def quiet(text: str) -> None:
@@ -36,7 +36,7 @@ def read_test_set(path: Path, notice: Notice = quiet) -> Sequence[Example]:
     Raises UserError with the line of anything that is not exactly as the formats say.
     """
     rows = read_user_rows(path, "test set", notice)
-    examples = spill_if_large(example_of_row(path, row) for row in rows)
+    examples = ExampleStore.collect(example_of_row(path, row) for row in rows)
     if not examples:
         mend = (__doc__ or "").split("\n\n", 1)[1]
         raise UserError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from parabench.data.examples import EvaluationSet, evaluation_set
 from parabench.data.test_sets import read_test_set
 from parabench.pipeline.identity import folder_name, run_identity
 from parabench.pipeline.scorer_names import find_scorer
-from parabench.sequences import LazyMap
 from parabench.stats import leave_one_out, seeds
 from parabench.suites.suite import Suite
 
@@ -100,11 +99,11 @@ def plan_examples(request: RunRequest, examples: Sequence[Example]) -> RunPlan:
     # nothing would be left.
     human_answers: Sequence[tuple[str, ...]] = ()
     if data.references > 1:
-        human_answers = _of_each(data.examples, lambda example: example.references)
+        human_answers = data.examples.references
     context = BuildContext(
         runtime=runtime,
         decoding=suite.decoding,
-        sources=_of_each(data.examples, lambda example: example.source),
+        sources=data.examples.sources,
         human_answers=human_answers,
         key=request.key,
     )
@@ -134,16 +133,6 @@ def _system_names(request: RunRequest, suite: Suite, with_human: bool) -> list[s
     wanted = [*suite.controls, *request.attackers]
     controls = [name for name in wanted if name != "human" or with_human]
     return list(dict.fromkeys([*asked, *controls]))
-
-
-def _of_each(examples: Sequence[Example], function: Callable[[Example], Any]) -> Sequence[Any]:
-    """What ``function`` makes of every example.
-
-    At once; or, where the examples are on disk, whenever an item is asked for.
-    """
-    if isinstance(examples, tuple):
-        return tuple(map(function, examples))
-    return LazyMap(function, examples)
 
 
 def with_samples(suite: Suite, samples: int | None) -> Suite:

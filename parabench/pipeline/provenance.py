@@ -21,7 +21,7 @@ from parabench.pipeline.identity import run_identity
 from parabench.pipeline.plan import RunPlan
 from parabench.prompts.adapters import read_adapter_facts
 from parabench.store.files import write_atomically
-from parabench.store.log import log_names, read_finished
+from parabench.store.log import finished_predictions, log_names
 
 _PACKAGES = (
     "transformers", "tokenizers", "bert-score", "sacrebleu", "rouge-score",
@@ -84,7 +84,7 @@ def unanswered_counts(folder: Path) -> dict[str, dict[str, int]]:
     found = {}
     for (system,) in log_names(folder, "predictions"):
         reasons = Counter[str]()
-        for _, record in read_finished(folder, "predictions", system).records:
+        for _, record in finished_predictions(folder, system).records:
             reason = record.get("reason")
             if reason:
                 reasons[str(reason).split(":")[0]] += 1

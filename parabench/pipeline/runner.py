@@ -5,12 +5,11 @@ Each stage reads what the one before it wrote, so that an interrupted run resume
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from parabench.contracts import Example, Notice, ProgressCallback, UserError, release_models
+from parabench.contracts import Notice, ProgressCallback, UserError, release_models
 from parabench.pipeline import provenance
 from parabench.pipeline.plan import RunPlan, check_plan
 from parabench.pipeline.processes import Waiting, await_leader, await_records, await_seal
@@ -25,6 +24,7 @@ from parabench.pipeline.stages import (
     statistics_log,
 )
 from parabench.sequences import LazyMap, blocks_of
+from parabench.store.example_store import example_record
 from parabench.store.log import LogKind, read_log
 from parabench.store.run_folder import RunFolder, join_run, open_run
 from parabench.torchrun import SINGLE_PROCESS, ProcessRank
@@ -58,7 +58,7 @@ def run_plan(
     for note in plan.notes:
         notice(note)
     with open_run(plan.folder, plan.identity) as folder:
-        folder.write_examples(example_records(plan.data.examples))
+        folder.write_examples(LazyMap(example_record, plan.data.examples))
         run = OpenRun(plan, folder, SINGLE_PROCESS, advance, notice)
         if process.size > 1:
             ranked = replace(folder, rank=0)
@@ -146,20 +146,6 @@ def _is_finished(run: OpenRun) -> bool:
     except UserError:
         return False
     return True
-
-
-def example_records(examples: Sequence[Example]) -> Sequence[dict[str, Any]]:
-    """The examples as they are stored."""
-    return LazyMap(_example_record, examples)
-
-
-def _example_record(example: Example) -> dict[str, Any]:
-    return {
-        "id": example.id,
-        "source": example.source,
-        "references": list(example.references),
-        "cluster": example.cluster,
-    }
 
 
 def done_counts(plan: RunPlan) -> dict[tuple[str, ...], int]:

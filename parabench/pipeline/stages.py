@@ -26,7 +26,7 @@ from parabench.pipeline.measuring import measure_block
 from parabench.pipeline.plan import RunPlan, resolve_name
 from parabench.sequences import LazyMap, blocks_of
 from parabench.stats import leave_one_out
-from parabench.store.log import Log, LogKind, read_finished
+from parabench.store.log import Log, LogKind, finished_predictions
 from parabench.store.records import measured_texts, texts_digest
 from parabench.store.run_folder import RunFolder
 from parabench.torchrun import SINGLE_PROCESS, ProcessRank
@@ -88,7 +88,7 @@ def generate_answers(run: OpenRun, name: str) -> None:
             run.advance(name, len(log.done), len(examples))
     # Of several processes the leading one seals, once it has everybody's records.
     if run.process.size == 1:
-        log.seal(example_ids(plan.data))
+        log.seal(plan.data.examples.ids)
 
 
 def _missing(log: Log, examples: Sequence[Example], places: Sequence[int]) -> Iterator[int]:
@@ -134,7 +134,7 @@ def measure_answers(run: OpenRun, name: str) -> None:
             run.advance(f"{name} of {system}", len(logs[system].done), len(data.examples))
     if run.process.size == 1:
         for log in logs.values():
-            log.seal(example_ids(data))
+            log.seal(data.examples.ids)
     release_models(scorer)
 
 
@@ -145,11 +145,6 @@ def _blocks_of_process(run: OpenRun, scorer: Scorer) -> Sequence[Sequence[int]]:
         size = examples_per_call(scorer, SCORER_BATCH)
     blocks = blocks_of(range(len(run.plan.data.examples)), size)
     return run.process.share(blocks)
-
-
-def example_ids(data: EvaluationSet) -> Sequence[str]:
-    """The ids of all examples, in order."""
-    return LazyMap(lambda example: example.id, data.examples)
 
 
 def prediction_log(run: OpenRun, system: str) -> Log:
@@ -191,14 +186,14 @@ def _open_log(run: OpenRun, kind: LogKind, names: tuple[str, ...], key: Mapping[
 
 def digest_of_texts(data: EvaluationSet, texts: Sequence[list[str]]) -> str:
     """The digest by which statistics name the texts that they were measured from."""
-    return texts_digest(data.by_id, example_ids(data), texts.__getitem__)
+    return texts_digest(data.examples.by_id, data.examples.ids, texts.__getitem__)
 
 
 def _measured_texts(run: OpenRun, system: str, scorer: Scorer) -> Sequence[list[str]]:
     """What a scorer is given of every example's answer, read when it is asked for."""
     plan = run.plan
     samples = plan.suite.decoding.samples if leave_one_out.compares_samples(scorer) else 0
-    records = read_finished(run.folder.folder, "predictions", system).records
+    records = finished_predictions(run.folder.folder, system).records
 
     def texts(place: int) -> list[str]:
         name, record = records[place]

@@ -9,15 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from parabench import registry
-from parabench.contracts import (
-    Better,
-    BuildContext,
-    Column,
-    Example,
-    Scorer,
-    Signature,
-    UserError,
-)
+from parabench.contracts import Better, BuildContext, Column, Scorer, Signature, UserError
 from parabench.report.output_columns import (
     OUTPUT_SCORER,
     OUTPUTS_READ,
@@ -27,13 +19,12 @@ from parabench.report.output_columns import (
 )
 from parabench.report.results import RunResults, ScorerResults, SystemOutput, shown_positions
 from parabench.report.truncation import TRUNCATION_COLUMN, TruncationScorer, TruncationStatistics
-from parabench.sequences import LazyMap
 from parabench.stats import seeds
 from parabench.store.files import read_bytes
-from parabench.store.log import load_reasons, load_statistics, log_names, read_finished
+from parabench.store.log_files import LinesFile
 from parabench.store.records import measured_texts
-from parabench.store.run_folder import stored_examples
 from parabench.store.seal import check_seal
+from parabench.store.statistics_store import StatisticsStore
 
 
 def load_results(folder: Path, max_texts: int | None = None) -> RunResults:
@@ -44,16 +35,16 @@ def load_results(folder: Path, max_texts: int | None = None) -> RunResults:
     """
     # The seal first of all that is believed: provenance says only that the folder is a run.
     facts = _facts(folder)
-    check_seal(folder)
-    examples = LazyMap(_example, stored_examples(folder))
+    contents = check_seal(folder)
+    examples = contents.examples
     positions = shown_positions(len(examples), max_texts, facts["runtime"]["seed"])
     held = {examples[position].id for position in positions}
     written: dict[str, SystemOutput] = {}
     truncation: dict[str, TruncationStatistics] = {}
     of_outputs: dict[str, OutputStatistics] = {}
     first_examples = [examples[place] for place in range(min(len(examples), OUTPUTS_READ))]
-    for (name,) in log_names(folder, "predictions"):
-        written[name], cut, first_texts = _output(folder, name, facts, held)
+    for name, predictions in contents.predictions.items():
+        written[name], cut, first_texts = _output(name, predictions, facts, held)
         # A share of some of the examples would stand beside shares of all.
         if len(cut) == len(examples):
             truncation[name] = TruncationStatistics(cut)
@@ -65,7 +56,7 @@ def load_results(folder: Path, max_texts: int | None = None) -> RunResults:
         outputs[row] = _merged([written[name] for name in names])
     harness = TruncationScorer()
     by_row = _by_row(truncation, groups)
-    measured = _all_measured(folder, groups)
+    measured = _all_measured(contents.statistics, groups)
     measured[TRUNCATION_COLUMN] = ScorerResults(harness, str(harness.signature), by_row)
     together = OutputScorer()
     measured[OUTPUT_SCORER] = ScorerResults(
@@ -129,24 +120,14 @@ def _facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def _example(record: Mapping[str, Any]) -> Example:
-    references = tuple(record["references"])
-    return Example(
-        record["id"],
-        record["source"],
-        references,
-        record.get("cluster", ""),
-    )
-
-
 def _is_cut(record: Mapping[str, Any]) -> bool:
     """Whether the length limit ended a text; a row without an answer has no text to be cut."""
     return not record["finished"] and "reason" not in record
 
 
 def _output(
-    folder: Path,
     name: str,
+    contents: LinesFile,
     facts: Mapping[str, Any],
     held: Container[str],
 ) -> tuple[SystemOutput, bytearray, list[list[str]]]:
@@ -155,7 +136,6 @@ def _output(
     Texts are kept of the examples in ``held`` alone; the others are looked at once and let go. The
     first texts are those that are compared with one another.
     """
-    contents = read_finished(folder, "predictions", name)
     kept: dict[str, Mapping[str, Any]] = {}
     cut = bytearray(len(contents.records))
     first_texts: list[list[str]] = []
@@ -186,25 +166,26 @@ def _output(
     return output, cut, first_texts
 
 
-def _all_measured(folder: Path, groups: Mapping[str, Sequence[str]]) -> dict[str, ScorerResults]:
-    """The results of all scorers, in the order of the table."""
-    arrays: dict[str, dict[str, Any]] = {}
-    keys: dict[str, dict[str, Any]] = {}
-    # One pass over the files; arrays are mapped, not read.
-    for system, name in log_names(folder, "statistics"):
-        key, array = load_statistics(folder, system, name)
-        arrays.setdefault(name, {})[system] = array
-        keys.setdefault(name, {})[system] = key
+def _all_measured(
+    statistics: Mapping[tuple[str, str], StatisticsStore], groups: Mapping[str, Sequence[str]]
+) -> dict[str, ScorerResults]:
+    """The results of all scorers, in the order of the table.
+
+    ``statistics``: by system and scorer.
+    """
+    by_scorer: dict[str, dict[str, StatisticsStore]] = {}
+    for (system, name), stored in statistics.items():
+        by_scorer.setdefault(name, {})[system] = stored
     found = {}
-    for name in sorted(arrays, key=_order):
-        one = _measured(name, keys[name], _by_row(arrays[name], groups))
-        found[name] = replace(one, why=_reasons(folder, name, one, groups))
+    for name in sorted(by_scorer, key=_order):
+        stores = by_scorer[name]
+        one = _measured(name, stores, _by_row(stores, groups))
+        found[name] = replace(one, why=_reasons(stores, one, groups))
     return found
 
 
 def _reasons(
-    folder: Path,
-    name: str,
+    stores: Mapping[str, StatisticsStore],
     one: ScorerResults,
     groups: Mapping[str, Sequence[str]],
 ) -> dict[str, list[str]]:
@@ -213,19 +194,20 @@ def _reasons(
     for row in one.statistics:
         reasons: list[str] = []
         for system in groups[row]:
-            reasons += load_reasons(folder, system, name).values()
+            reasons += stores[system].why.values()
         found[row] = reasons
     return found
 
 
 def _measured(
     name: str,
-    keys: Mapping[str, Mapping[str, Any]],
+    stores: Mapping[str, StatisticsStore],
     statistics: Mapping[str, Any],
 ) -> ScorerResults:
     """One scorer with its statistics; UserError where systems have different signatures in it."""
+    keys = [stored.identity["key"] for stored in stores.values()]
     # A folder may hold systems of several commands, whose scorers may have had other settings.
-    signatures = {key["signature"] for key in keys.values()}
+    signatures = {key["signature"] for key in keys}
     if len(signatures) > 1:
         raise UserError(
             f"compare systems by {name}",
@@ -233,8 +215,7 @@ def _measured(
             mend="run the same command with all of these systems, so that they are measured alike",
         )
     # Older run folders do not say of what the scorer was built: there its name does.
-    any_key = next(iter(keys.values()))
-    built = any_key.get("built")
+    built = keys[0].get("built")
     family, variant = built or registry.split_name("scorer", name)
     # No options: `combine` must not depend on them, since none are needed to report a run.
     build = registry.plugin_builder("scorer", family)

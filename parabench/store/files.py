@@ -1,5 +1,4 @@
-"""Bytes that survive: whole files that change in one step, files that only grow, and nothing thrown
-away.
+"""Crash-safe file writes: atomic replace, durable append, and nothing thrown away.
 
 What a function here has returned from, no kill and no power cut undoes. What the disk refuses is a
 UserError.
@@ -26,18 +25,20 @@ CHUNK_BYTES = 1 << 18
 
 
 def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
-    """Write a whole file so that it is found either as it was or complete, whatever happens in
-    between.
+    """Write a whole file so that it is found either as it was or complete.
 
-    Temporary file beside it, fsync, rename, directory fsync. A symbolic link at ``path`` is
-    replaced, not followed. Data that come in parts are written as they come.
+    ``data`` that come in parts are written as they come. A symbolic link at ``path`` is replaced,
+    not followed. Raises UserError for what the disk refuses.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    chunks = [data] if isinstance(data, bytes) else joined_to_chunks(data)
     with os_errors_as_user_errors(path):
         make_folder(path.parent)
         try:
+            # The order matters: the bytes are on disk before the name is, so that no crash can
+            # leave the name of a file that is not whole; the folder's sync keeps the name.
             with _opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
-                for chunk in [data] if isinstance(data, bytes) else joined_to_chunks(data):
+                for chunk in chunks:
                     _write(file, chunk)
                 os.fsync(file)
             os.replace(temporary, path)
@@ -49,29 +50,31 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
 
 
 def append_durably(path: Path, size: int, data: bytes) -> int:
-    """Add to a file that has ``size`` bytes, in one write and one fsync; returns its new size.
+    """Add ``data`` to the file at ``path``, in one write and one fsync; returns its new size.
 
-    UserError if the file has another size: somebody else writes it, or an earlier write was torn.
+    Raises UserError where it does not have ``size`` bytes: somebody else writes it, or an earlier
+    write was torn.
     """
     with os_errors_as_user_errors(path), _opened(path, os.O_WRONLY | os.O_APPEND) as file:
         if os.fstat(file).st_size != size:
-            raise UserError(
-                f"append to {path}",
-                "it changed since it was opened",
-                mend="run the same command again",
-            )
+            found = "it changed since it was opened"
+            raise UserError(f"append to {path}", found, mend="run the same command again")
         _write(file, data)
         os.fsync(file)
     return size + len(data)
 
 
 def quarantine_tail(path: Path, size: int, quarantine: Path) -> Path | None:
-    """Move what stands after ``size`` bytes of a file into the quarantine folder; None where
-    nothing does.
+    """Move what a file has behind its first ``size`` bytes into the folder ``quarantine``.
+
+    Returns where it is now; None where ``path`` has nothing there.
     """
-    tail = read_bytes(path)[size:]
+    with os_errors_as_user_errors(path, "read"), path.open("rb") as opened:
+        opened.seek(size)
+        tail = opened.read()
     if not tail:
         return None
+    # Kept before it is cut off: a crash between the two leaves it twice rather than nowhere.
     kept = quarantine / _label(path, tail)
     write_atomically(kept, tail)
     with os_errors_as_user_errors(path), _opened(path, os.O_WRONLY) as file:
@@ -81,11 +84,12 @@ def quarantine_tail(path: Path, size: int, quarantine: Path) -> Path | None:
 
 
 def quarantine_file(path: Path, quarantine: Path) -> Path:
-    """Move a whole file into the quarantine folder."""
+    """Move a whole file into the quarantine folder; returns where it is now."""
     kept = quarantine / _label(path, read_bytes(path))
     with os_errors_as_user_errors(path):
         make_folder(quarantine)
         os.replace(path, kept)
+        # The new name first: a power cut between the two leaves both names, not none.
         sync_folder(quarantine)
         sync_folder(path.parent)
     return kept
@@ -105,7 +109,10 @@ def in_chunks(file: IO[bytes]) -> Iterator[bytes]:
 def file_equals(path: Path, data: Iterable[bytes]) -> bool:
     """Whether a file consists of exactly these parts."""
     with os_errors_as_user_errors(path, "read"), path.open("rb") as file:
-        return all(file.read(len(part)) == part for part in data) and not file.read(1)
+        for part in data:
+            if file.read(len(part)) != part:
+                return False
+        return not file.read(1)
 
 
 def make_folder(folder: Path) -> None:
@@ -132,10 +139,12 @@ def refuse_links(folder: Path, names: Iterable[str]) -> None:
     but what a link inside it points to, nobody said that a run may write.
     """
     for name in names:
-        if (folder / name).is_symlink():
-            path = shlex.quote(str(folder / name))
-            mend = f"put the folder itself in the place of the symbolic link {path}"
-            raise UserError(f"write {folder / name}", "it is a symbolic link", mend=mend)
+        path = folder / name
+        if path.is_symlink():
+            mend = (
+                f"put the folder itself in the place of the symbolic link {shlex.quote(str(path))}"
+            )
+            raise UserError(f"write {path}", "it is a symbolic link", mend=mend)
 
 
 @contextmanager
@@ -163,9 +172,8 @@ def _mend(error: OSError, path: Path) -> str:
     if error.errno in _DISK_ERRORS:
         return "make room or mend the disk; then the same command resumes where it was"
     if error.errno in (errno.EACCES, errno.EPERM):
-        return (
-            f"ls -ld {shlex.quote(str(path.parent))} {quoted}   # and give yourself the right to it"
-        )
+        folder = shlex.quote(str(path.parent))
+        return f"ls -ld {folder} {quoted}   # and give yourself the right to it"
     if error.errno == errno.ELOOP:
         return f"put the file itself in the place of the symbolic link {quoted}"
     if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
@@ -180,8 +188,9 @@ def _mend(error: OSError, path: Path) -> str:
 
 def _free_megabytes(path: Path) -> int:
     """Free space of the disk that holds a path, or would."""
-    places = [path.absolute(), *path.absolute().parents]
-    existing = next(place for place in places if os.path.exists(place))
+    absolute = path.absolute()
+    candidates = [absolute, *absolute.parents]
+    existing = next(place for place in candidates if os.path.exists(place))
     return shutil.disk_usage(existing).free // 10**6
 
 
@@ -196,8 +205,9 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
 
 
 def joined_to_chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """Small parts joined to larger ones."""
-    held, size = list[bytes](), 0
+    """Small parts joined to larger ones, so that a system call is not paid for each."""
+    held = list[bytes]()
+    size = 0
     for part in parts:
         held.append(part)
         size += len(part)
@@ -209,13 +219,14 @@ def joined_to_chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
 
 def _write(file: int, data: bytes) -> None:
     rest = memoryview(data)
-    while (
-        rest
-    ):  # less is written than asked only where the disk is full, and then the next call says so
-        rest = rest[os.write(file, rest) :]
+    # Less is written than asked only where the disk is full, and then the next call says so.
+    while rest:
+        written = os.write(file, rest)
+        rest = rest[written:]
 
 
 def _label(path: Path, data: bytes) -> str:
+    """A name in the quarantine folder: the file's, and eight digits of the hash of what is kept."""
     return f"{path.parent.name}.{path.name}.{sha256(data).hexdigest()[:8]}"
 
 

@@ -1,4 +1,8 @@
-"""Where the record of each example stands, so that a log of a million of them need not be held."""
+"""The records of one log by example id, in whichever of its files each is.
+
+Values are read from the files whenever one is asked for, so that a log of a million records need
+not be held.
+"""
 
 from __future__ import annotations
 
@@ -8,38 +12,38 @@ from pathlib import Path
 from typing import Any
 
 from parabench.contracts import UserError
+from parabench.store.lines import LogLines
+from parabench.store.log_files import RecordFile
 from parabench.store.positions import IdPositions
-from parabench.store.records import LogRecord
-from parabench.store.tables import LogLines
 
 
 class RecordIndex(Mapping[str, Any]):
-    """Values by example id, read from the files in which they stand whenever one is asked for."""
+    """Values by example id, of the files of one log."""
 
     def __init__(self, path: Path) -> None:
-        """``path`` is named where two records of one example disagree."""
+        """No files yet; ``path`` is named where two records of one example disagree."""
         self._path = path
-        self._files: list[Sequence[LogRecord]] = []
+        self._files: list[RecordFile] = []
+        # Records are numbered through all files; where the numbers of each file begin.
         self._starts: list[int] = []
-        self._places = IdPositions()  # numbered through all files
+        self._positions = IdPositions()
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._positions)
 
     def __iter__(self) -> Iterator[str]:
         for start, file in zip(self._starts, self._files, strict=True):
-            yield from (
-                name
-                for place, (name, _) in enumerate(file, start)
-                if self._places.get(name) == place
-            )
+            for position, name in enumerate(file.ids(), start):
+                # An id may stand in several files: it is told where it was found first.
+                if self._positions.get(name) == position:
+                    yield name
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._places.get(name) is not None
+        return isinstance(name, str) and self._positions.get(name) is not None
 
     def __getitem__(self, name: str) -> Any:
         file, at = self._find(name)
-        return file[at][1]
+        return file.value(at, name)
 
     def line(self, name: str) -> bytes:
         """One record as it is written, of files of lines."""
@@ -48,41 +52,52 @@ class RecordIndex(Mapping[str, Any]):
             raise TypeError(f"{self._path} is no file of lines")
         return file.line(at)
 
-    def take(self, records: Sequence[LogRecord]) -> None:
-        """Add a file; UserError where it disagrees with those that are here."""
-        start = self._starts[-1] + len(self._files[-1]) if self._files else 0
+    def take(self, records: RecordFile) -> None:
+        """Add a file; raises UserError where it disagrees with those that are here."""
+        start = self._end()
         self._files.append(records)
         self._starts.append(start)
-        for place, (name, value) in enumerate(records, start):
-            if self._places.add(name, place) != place and self[name] != value:
+        for at, name in enumerate(records.ids()):
+            known = self._positions.add(name, start + at)
+            if known != start + at and self[name] != records.value(at, name):
+                found = f"two different records of example {name!r}"
                 mend = (
                     f"mv {self._path} {self._path}.disagrees"
-                    "   # then the same command makes it anew"
+                    "   # then the same command makes it again"
                 )
-                raise UserError(
-                    f"read {self._path}", f"two different records of example {name!r}", mend=mend
-                )
+                raise UserError(f"read {self._path}", found, mend=mend)
 
     def grow(self, names: Sequence[str], sizes: Sequence[int]) -> None:
-        """Records of these sizes were appended to the file that was added last."""
+        """Take over records that were appended to the file that was added last.
+
+        ``names``: their ids. ``sizes``: their bytes.
+        """
         grown = self._files[-1]
         if not isinstance(grown, LogLines):
             raise TypeError(f"{self._path} does not grow")
-        place = self._starts[-1] + len(grown)
+        first = self._end()
         grown.extend(sizes)
-        for at, name in enumerate(names, place):
-            self._places.add(name, at)
+        for position, name in enumerate(names, first):
+            self._positions.add(name, position)
 
     def consists_of(self, names: Sequence[str]) -> bool:
         """Whether it holds exactly these ids, each given once."""
-        given = bytearray(self._starts[-1] + len(self._files[-1])) if self._files else bytearray()
+        # A byte for each record: a set of a million ids would take a hundred.
+        given = bytearray(self._end())
         for name in names:
-            if (place := self._places.get(name)) is not None:
-                given[place] = 1
+            position = self._positions.get(name)
+            if position is not None:
+                given[position] = 1
         return given.count(1) == len(names) == len(self)
 
-    def _find(self, name: str) -> tuple[Sequence[LogRecord], int]:
-        if (place := self._places.get(name)) is None:
+    def _end(self) -> int:
+        """The number behind that of the last record."""
+        return self._starts[-1] + len(self._files[-1]) if self._files else 0
+
+    def _find(self, name: str) -> tuple[RecordFile, int]:
+        """The file that holds an id, and the number of its record there."""
+        position = self._positions.get(name)
+        if position is None:
             raise KeyError(name)
-        number = bisect_right(self._starts, place) - 1
-        return self._files[number], place - self._starts[number]
+        number = bisect_right(self._starts, position) - 1
+        return self._files[number], position - self._starts[number]

@@ -9,53 +9,40 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 from zlib import crc32
 
 from parabench.contracts import NOT_FINITE, UserError
-from parabench.store.files import (
-    append_durably,
-    os_errors_as_user_errors,
-    quarantine_file,
-    quarantine_tail,
-    write_atomically,
-)
+from parabench.store.append_only import AppendOnlyFile
+from parabench.store.files import os_errors_as_user_errors, quarantine_file, write_atomically
 from parabench.store.index import RecordIndex
+from parabench.store.lines import LogLines
+from parabench.store.log_files import LinesFile, identity_of, load_lines, load_log
 from parabench.store.records import (
     LogRecord,
     canonical_json,
-    encode_line,
+    encode_record,
+    finished_log,
     json_differences,
     record_lines,
     slug,
     with_reason,
 )
-from parabench.store.tables import (
-    LogContents,
-    LogLines,
-    StoredRows,
-    identity_of,
-    load_log,
-    open_statistics,
-    packed_array,
-    packed_lines,
-)
+from parabench.store.statistics_store import StatisticsStore, packed_statistics
 
 LogKind = Literal["predictions", "statistics"]
-_Found = TypeVar("_Found")
 SUFFIX: dict[LogKind, str] = {"predictions": "jsonl", "statistics": "npz"}
+_Found = TypeVar("_Found")
 
 
 class Log:
     """The records of one system, or of one system and scorer: ``done`` maps example ids to values.
 
     Records made under another key are never in it: their file is moved to the quarantine folder.
-    ``sealed`` says that the log is finished, ``notes`` what was set aside on opening. With ``rank``
-    one of several processes opens it, which writes a part of its own, reads those of the others,
-    and leaves everything else alone.
+    ``sealed`` says that the log is finished, ``notes`` what was set aside on opening.
     """
 
     def __init__(
@@ -66,12 +53,24 @@ class Log:
         key: Mapping[str, Any],
         rank: int | None = None,
     ) -> None:
+        """Open the log of these ``names`` in the run ``folder``, and recover what it holds.
+
+        ``kind``: predictions of a system, or statistics of a system and a scorer. ``key``: all that
+        can change its records. With ``rank`` one of several processes opens it, which writes a part
+        of its own, reads those of the others, and leaves everything else alone.
+
+        Raises UserError where a file is damaged.
+        """
         self._identity = {"kind": kind, "names": list(names), "key": dict(key)}
         self._quarantine = folder / "quarantine"
-        self._path, part = _paths(folder, kind, names)
-        self._part = part.with_name(part.name.replace(".part.", f".part-{rank}.")) if rank else part
-        self._rank, self._first = rank, part
-        self._size = 0
+        self._path, self._first_part = _paths(folder, kind, names)
+        self._own_part = self._first_part
+        if rank:
+            name = self._first_part.name.replace(".part.", f".part-{rank}.")
+            self._own_part = self._first_part.with_name(name)
+        self._rank = rank
+        # The part that this process writes; made with its first records.
+        self._part: AppendOnlyFile | None = None
         self.notes: list[str] = []
         self.done = RecordIndex(self._path)
         self.sealed = False
@@ -79,8 +78,9 @@ class Log:
             self.refresh()
             return
         self.sealed = bool(_unless_gone(self._path, self._recover))
-        if self.sealed:  # killed after finishing, before the parts went
-            for part in _parts(self._first):
+        if self.sealed:
+            # The process that finished it was killed before the parts were removed.
+            for part in _parts(self._first_part):
                 quarantine_file(part, self._quarantine)
         else:
             self._recover_parts()
@@ -90,106 +90,119 @@ class Log:
         if not self.sealed:
             self.done = RecordIndex(self._path)
             self._recover_parts()
-            # The whole last: it is in place before the parts go, so what was not among them is in
-            # it.
+            # The finished file last: it is in place before the parts go, so what was not among
+            # them is in it.
             self.sealed = bool(_unless_gone(self._path, self._recover))
         return self.sealed
 
     def append(
         self, records: Sequence[LogRecord], why: Mapping[str, str] = MappingProxyType({})
     ) -> None:
-        """Add a batch; once this returns, no kill and no power cut loses it.
+        """Add a batch of records; once this returns, no kill and no power cut loses it.
 
         For statistics a value is a row of numbers, whose NaN and infinities become null; ``why``
-        gives reasons for what is undefined, by id, and no null is without one.
+        gives reasons for what is undefined, by id, and no null is without one. Raises ValueError
+        for an id that is there already.
         """
         if self._identity["kind"] == "statistics":
-            records = [(name, _measured(row, why.get(name))) for name, row in records]
+            records = [(name, _measurement(row, why.get(name))) for name, row in records]
         names = [name for name, _ in records]
-        if self.sealed or len(set(names)) != len(names) or any(name in self.done for name in names):
-            raise ValueError(f"records appended twice to {self._part}")
-        if not self._size:
-            self._begin()
-        made = list(record_lines(self._identity, records))
-        self._size = append_durably(self._part, self._size, b"".join(made))
-        self.done.grow(names, list(map(len, made)))
+        is_repeated = len(set(names)) != len(names)
+        if self.sealed or is_repeated or any(name in self.done for name in names):
+            raise ValueError(f"records appended twice to {self._own_part}")
+        part = self._part or self._begin()
+        lines = list(record_lines(self._identity, records))
+        part.append(b"".join(lines))
+        self.done.grow(names, [len(line) for line in lines])
 
     def seal(self, order: Sequence[str]) -> None:
-        """Finish the log, its records in this order of ids; UserError unless it holds exactly
-        these.
+        """Finish the log, its records in this order of ids.
+
+        Raises UserError unless it holds exactly these.
         """
         if not order or not self.done.consists_of(order):
             missing = reprlib.repr([name for name in order if name not in self.done])
             found = f"{len(self.done)} records for {len(order)} examples; missing: {missing}"
-            raise UserError(
-                f"finish {self._path}", found, mend="run the same command again: it resumes"
-            )
+            mend = "run the same command again: it resumes"
+            raise UserError(f"finish {self._path}", found, mend=mend)
         if self.sealed:
             return
         write_atomically(self._path, self._packed(order))
         self.sealed = True
-        for part in _parts(self._first):
+        for part in _parts(self._first_part):
             with os_errors_as_user_errors(part):
                 part.unlink()
 
     def _packed(self, order: Sequence[str]) -> Iterator[bytes]:
+        """The bytes of the finished log."""
         if self._identity["kind"] == "statistics":
-            return packed_array(
-                self._identity, order, map(self.done.__getitem__, order), self._path.parent
-            )
-        return packed_lines(self._identity, lambda: map(self.done.line, order))
+            values = map(self.done.__getitem__, order)
+            return packed_statistics(self._identity, order, values, self._path.parent)
 
-    def _begin(self) -> None:
+        def lines() -> Iterable[bytes]:
+            return map(self.done.line, order)
+
+        return finished_log(self._identity, lines)
+
+    def _begin(self) -> AppendOnlyFile:
         """Make the part that this process writes."""
-        first = encode_line({"identity": self._identity})
-        write_atomically(self._part, first)
-        self._size = len(first)
-        self.done.take(LogLines(self._part, crc32(canonical_json(self._identity)), len(first)))
+        first = encode_record({"identity": self._identity})
+        self._part = AppendOnlyFile.create(self._own_part, first)
+        checksum_start = crc32(canonical_json(self._identity))
+        self.done.take(LogLines(self._own_part, checksum_start, len(first)))
+        return self._part
 
     def _recover_parts(self) -> None:
-        """Take over all parts, the own one last: it grows."""
-        for part in sorted(_parts(self._first), key=lambda part: part == self._part):
+        """Take over all parts, the own one last: only the last file of the index can grow."""
+        others_first = sorted(_parts(self._first_part), key=lambda part: part == self._own_part)
+        for part in others_first:
             _unless_gone(part, self._recover)
 
     def _owns(self, path: Path) -> bool:
-        return self._rank is None or path == self._part
+        return self._rank is None or path == self._own_part
 
     def _recover(self, path: Path) -> bool:
-        """Take over what a file holds for this identity, cutting a torn end off; False if it is
-        another's.
+        """Take over what a file holds for this identity, cutting a torn end off.
+
+        Returns False where the file is of another identity.
         """
         contents = load_log(path)
         if canonical_json(contents.identity) != canonical_json(self._identity):
-            if not self._owns(path):
-                return False
-            changed = "; ".join(json_differences(contents.identity, self._identity))
-            moved = quarantine_file(path, self._quarantine)
-            self.notes.append(f"{path} has other settings ({changed}): moved to {moved}")
+            if self._owns(path):
+                changed = "; ".join(json_differences(contents.identity, self._identity))
+                moved = quarantine_file(path, self._quarantine)
+                self.notes.append(f"{path} has other settings ({changed}): moved to {moved}")
             return False
+        # What another process writes may be in the middle of a line.
         grows = path != self._path and self._owns(path)
-        if grows and (kept := quarantine_tail(path, contents.size, self._quarantine)):
-            self.notes.append(f"the torn end of {path} moved to {kept}")
-        if path == self._part:
-            self._size = contents.size
+        if grows:
+            part = AppendOnlyFile.reopen(path, contents.size, self._quarantine)
+            if part.moved is not None:
+                self.notes.append(f"the torn end of {path} moved to {part.moved}")
+            if path == self._own_part:
+                self._part = part
         self.done.take(contents.records)
         return True
 
 
 def log_path(folder: Path, kind: LogKind, names: Sequence[str]) -> Path:
-    """Where the finished log of these names lies."""
-    return _paths(folder, kind, names)[0]
+    """Where in a run ``folder`` the finished log of these ``names``, of a ``kind``, lies."""
+    path, _ = _paths(folder, kind, names)
+    return path
 
 
 def read_log(folder: Path, kind: LogKind, *names: str) -> tuple[dict[str, Any], RecordIndex]:
-    """The key and the records (id to value) of a log, finished or growing, read without the lock;
-    UserError if none.
+    """The key and the records (id to value) of a log, finished or growing, read without the lock.
+
+    ``folder``: the run's. ``kind`` and ``names``: which log. Raises UserError where there is none.
     """
-    path, part = _paths(folder, kind, names)
-    # The parts first: whoever finishes the log meanwhile puts the whole in place before the parts
-    # go.
-    found = [
-        contents for file in [*_parts(part), path] if (contents := _unless_gone(file, load_log))
-    ]
+    path, first_part = _paths(folder, kind, names)
+    found = []
+    # The parts first: whoever finishes the log meanwhile puts the whole in place before they go.
+    for file in [*_parts(first_part), path]:
+        contents = _unless_gone(file, load_log)
+        if contents is not None:
+            found.append(contents)
     identities = {canonical_json(contents.identity) for contents in found}
     if len(identities) != 1 or found[0].identity["names"] != list(names):
         wrong = "it is of several settings or another system" if found else "no such file"
@@ -200,27 +213,33 @@ def read_log(folder: Path, kind: LogKind, *names: str) -> tuple[dict[str, Any], 
     return found[0].identity["key"], index
 
 
-def read_finished(folder: Path, kind: LogKind, *names: str) -> LogContents:
-    """A finished log, its records in example order; UserError where it is absent or of other
-    names.
+def finished_predictions(folder: Path, system: str) -> LinesFile:
+    """A system's finished answers, in example order.
+
+    Raises UserError where they are absent or of another system.
     """
-    path = _paths(folder, kind, names)[0]
-    contents = load_log(path)
-    if contents.identity["names"] != list(names):
-        found = f"it is of {', '.join(contents.identity['names'])}"
-        raise UserError(f"read {path}", found, mend="run the command that makes it again")
+    path = log_path(folder, "predictions", (system,))
+    contents = load_lines(path)
+    _check_names(path, contents.identity, [system])
     return contents
 
 
-def load_statistics(folder: Path, system: str, scorer: str) -> tuple[dict[str, Any], StoredRows]:
-    """The key and the rows of a finished measurement, in example order, NaN where undefined."""
-    found = open_statistics(_paths(folder, "statistics", (system, scorer))[0])
-    return found.header["identity"]["key"], found.values
+def finished_statistics(folder: Path, system: str, scorer: str) -> StatisticsStore:
+    """A finished measurement, in example order, NaN where undefined.
+
+    ``folder``: the run's. ``system`` and ``scorer``: whose. Raises UserError where it is absent or
+    of others.
+    """
+    path = log_path(folder, "statistics", (system, scorer))
+    stored = StatisticsStore.open(path)
+    _check_names(path, stored.identity, [system, scorer])
+    return stored
 
 
-def load_reasons(folder: Path, system: str, scorer: str) -> dict[str, str]:
-    """Why examples have no value in a finished measurement, by id."""
-    return open_statistics(_paths(folder, "statistics", (system, scorer))[0]).header["why"]
+def _check_names(path: Path, identity: Mapping[str, Any], names: list[str]) -> None:
+    if identity["names"] != names:
+        found = f"it is of {', '.join(identity['names'])}"
+        raise UserError(f"read {path}", found, mend="run the command that makes it again")
 
 
 def log_names(folder: Path, kind: LogKind) -> list[tuple[str, ...]]:
@@ -230,14 +249,14 @@ def log_names(folder: Path, kind: LogKind) -> list[tuple[str, ...]]:
 
 def finished_logs(folder: Path, kind: LogKind) -> list[Path]:
     """The files of all finished logs of a kind, sorted."""
-    return sorted(
-        path for path in (folder / kind).glob(f"*.{SUFFIX[kind]}") if ".part" not in path.name
-    )
+    found = (folder / kind).glob(f"*.{SUFFIX[kind]}")
+    return sorted(path for path in found if ".part" not in path.name)
 
 
 def _unless_gone(path: Path, read: Callable[[Path], _Found]) -> _Found | None:
-    """What is read of a file; None where it is not there, or no longer, as parts are when their log
-    is finished.
+    """What is read of a file; None where it is not there.
+
+    Parts may go at any moment: when their log is finished.
     """
     try:
         return read(path)
@@ -247,22 +266,24 @@ def _unless_gone(path: Path, read: Callable[[Path], _Found]) -> _Found | None:
         return None
 
 
-def _measured(row: Sequence[float], why: str | None) -> Any:
-    whole = all(map(math.isfinite, row))
-    return with_reason(
-        [float(x) if math.isfinite(x) else None for x in row],
-        why or (None if whole else NOT_FINITE),
-    )
+def _measurement(row: Sequence[float], why: str | None) -> Any:
+    """A row of statistics as it is stored: JSON has no NaN and no infinities."""
+    numbers = [float(x) if math.isfinite(x) else None for x in row]
+    if None in numbers:
+        why = why or NOT_FINITE
+    return with_reason(numbers, why or None)
 
 
 def _paths(folder: Path, kind: LogKind, names: Sequence[str]) -> tuple[Path, Path]:
-    """Where a log lies when finished, and where it grows; no slug holds a dot, so no two logs share
-    a path.
+    """Where a log lies when finished, and where it grows.
+
+    No slug holds a dot, so no two logs share a path.
     """
     stem = ".".join(slug(name) for name in names)
     return folder / kind / f"{stem}.{SUFFIX[kind]}", folder / kind / f"{stem}.part.jsonl"
 
 
-def _parts(part: Path) -> list[Path]:
+def _parts(first_part: Path) -> list[Path]:
     """A growing log's own part and those of other processes, ``.part-1.jsonl`` and so on."""
-    return sorted(part.parent.glob(part.name.replace(".part.", ".part*.")))
+    pattern = first_part.name.replace(".part.", ".part*.")
+    return sorted(first_part.parent.glob(pattern))

@@ -1,4 +1,4 @@
-"""A number for each of many names, such as where an example stands."""
+"""Compact map from example ids to their positions, and positions in the order of ids."""
 
 from __future__ import annotations
 
@@ -14,32 +14,37 @@ _UNSORTED = 1 << 15
 
 
 class IdPositions:
-    """Numbers by name, in 12 bytes each: names are known by 64 bits, sorted; the latest stand in a
-    table.
+    """Numbers by name, in 12 bytes each.
+
+    Names are known by 64 bits (two of a million names have the same with a chance of 3e-8), sorted;
+    the latest ones are in a dictionary until they are many.
     """
 
     def __init__(self) -> None:
-        """None yet."""
+        """No names yet."""
         self._latest: dict[str, int] = {}
-        self._marks: Any = ()
-        self._numbers: Any = ()
+        self._hashes: Any = ()  # uint64, sorted
+        self._numbers: Any = ()  # uint32, in the order of the hashes
 
     def __len__(self) -> int:
-        return len(self._marks) + len(self._latest)
+        return len(self._hashes) + len(self._latest)
 
     def get(self, name: str) -> int | None:
-        """The number of a name."""
-        if (found := self._latest.get(name)) is not None or not len(self._marks):
+        """The number of a name; None where it has none."""
+        found = self._latest.get(name)
+        if found is not None or not len(self._hashes):
             return found
         wanted = text_hash64(name)
-        at = self._marks.searchsorted(self._marks.dtype.type(wanted))
-        return (
-            int(self._numbers[at]) if at < len(self._marks) and self._marks[at] == wanted else None
-        )
+        # As an integer of Python it would be compared as a float, of 53 bits.
+        at = self._hashes.searchsorted(self._hashes.dtype.type(wanted))
+        if at < len(self._hashes) and self._hashes[at] == wanted:
+            return int(self._numbers[at])
+        return None
 
     def add(self, name: str, number: int) -> int:
         """The number that a name has already, else this one from now on."""
-        if (found := self.get(name)) is not None:
+        found = self.get(name)
+        if found is not None:
             return found
         self._latest[name] = number
         if len(self._latest) >= _UNSORTED:
@@ -47,19 +52,20 @@ class IdPositions:
         return number
 
     def _sort_in(self) -> None:
+        """Merge the latest names into the sorted arrays."""
         import numpy as np
 
-        marks = np.fromiter(map(text_hash64, self._latest), np.uint64, len(self._latest))
-        numbers = np.fromiter(self._latest.values(), np.uint32, len(self._latest))
-        order = np.argsort(marks)
-        marks, numbers, self._latest = marks[order], numbers[order], {}
-        if len(self._marks):
-            places = self._marks.searchsorted(marks)
-            marks, numbers = (
-                np.insert(self._marks, places, marks),
-                np.insert(self._numbers, places, numbers),
-            )
-        self._marks, self._numbers = marks, numbers
+        count = len(self._latest)
+        hashes = np.fromiter(map(text_hash64, self._latest), np.uint64, count)
+        numbers = np.fromiter(self._latest.values(), np.uint32, count)
+        self._latest = {}
+        order = np.argsort(hashes)
+        hashes, numbers = hashes[order], numbers[order]
+        if len(self._hashes):
+            places = self._hashes.searchsorted(hashes)
+            hashes = np.insert(self._hashes, places, hashes)
+            numbers = np.insert(self._numbers, places, numbers)
+        self._hashes, self._numbers = hashes, numbers
 
 
 def sorted_positions(ids: Sequence[str], held: int = 20_000) -> Sequence[int]:
@@ -68,9 +74,8 @@ def sorted_positions(ids: Sequence[str], held: int = 20_000) -> Sequence[int]:
     At most ``held`` ids are in memory at once: sorted runs of so many positions are merged, and ids
     are read again when they are compared.
     """
-    starts = range(0, len(ids), held)
-    runs = (
-        array("I", sorted(range(start, min(start + held, len(ids))), key=ids.__getitem__))
-        for start in starts
-    )
+    runs = []
+    for start in range(0, len(ids), held):
+        positions = range(start, min(start + held, len(ids)))
+        runs.append(array("I", sorted(positions, key=ids.__getitem__)))
     return array("I", heapq.merge(*runs, key=ids.__getitem__))

@@ -4,7 +4,7 @@ unnoticed.
 A growing log is lines of ASCII JSON. The last member of each, ``h``, is the CRC32 of the bytes
 before it. Line 1 holds the identity of the log, from which the other checksums start, so that a
 line pasted in from elsewhere does not verify. A finished log has the SHA-256 of its records in line
-1. Finished statistics are an array in a ``.npz`` instead.
+1. Finished statistics are an array in a ``.npz`` instead (``statistics_store``).
 
 The value of a prediction is an object, that of a measurement a row of numbers; where some of these
 are undefined, it is ``{"row": [1.5, null], "why": "not a finite number"}``.
@@ -27,12 +27,15 @@ from parabench.contracts import UserError
 LogRecord = tuple[str, Any]
 """The id of an example, and any JSON value."""
 
+_CHECKSUM_BYTES = 16
+"""The bytes of ``,"h":"18739aea"}``, which end a line."""
+
 
 def with_reason(row: Sequence[float | None], why: str | None) -> Any:
-    """The value of a measurement: its row, and where there is one the reason for what is undefined
-    in it.
-    """
-    return row if why is None else {"row": row, "why": why}
+    """The value of a measurement: its row, with the reason if some numbers are undefined."""
+    if why is None:
+        return row
+    return {"row": row, "why": why}
 
 
 def statistics_row(value: Any) -> Any:
@@ -40,9 +43,9 @@ def statistics_row(value: Any) -> Any:
     return value["row"] if isinstance(value, dict) else value
 
 
-def reasons_by_id(records: Iterable[LogRecord]) -> dict[str, str]:
-    """Why numbers of examples are undefined, by id; nothing of those that are whole."""
-    return {name: value["why"] for name, value in records if isinstance(value, dict)}
+def undefined_why(value: Any) -> str | None:
+    """The reason in a measurement's value; None where all of its numbers are defined."""
+    return value["why"] if isinstance(value, dict) else None
 
 
 def measured_texts(record: Mapping[str, Any], samples: int = 0) -> list[str]:
@@ -62,13 +65,16 @@ def measured_texts(record: Mapping[str, Any], samples: int = 0) -> list[str]:
 def texts_digest(
     order: Iterable[int], ids: Sequence[str], texts: Callable[[int], Sequence[str]]
 ) -> str:
-    """The SHA-256 of the canonical JSON of ``{id: texts}``, of which one item is held at a time.
+    """The SHA-256 of the canonical JSON of ``{id: texts}``.
 
-    ``order`` are the positions of all examples, sorted by id; ``texts`` gives those of a position.
+    ``order``: the positions of all examples, sorted by id. ``ids``: by position. ``texts``: gives
+    those of a position; one item is held at a time.
     """
-    digest, comma = sha256(b"{"), b""
+    digest = sha256(b"{")
+    comma = b""
     for position in order:
-        name, value = canonical_json(ids[position]), canonical_json(list(texts(position)))
+        name = canonical_json(ids[position])
+        value = canonical_json(list(texts(position)))
         digest.update(comma + name + b":" + value)
         comma = b","
     digest.update(b"}")
@@ -78,12 +84,27 @@ def texts_digest(
 def record_lines(identity: Mapping[str, Any], records: Iterable[LogRecord]) -> Iterator[bytes]:
     """The lines that records take in the log of this identity."""
     start = crc32(canonical_json(identity))
-    return (encode_line({"id": name, "value": value}, start) for name, value in records)
+    for name, value in records:
+        yield encode_record({"id": name, "value": value}, start)
 
 
-def encode_line(record: Mapping[str, Any], start: int = 0) -> bytes:
-    """One line with its checksum."""
-    body = canonical_json(record)[:-1]
+def finished_log(
+    identity: Mapping[str, Any], lines: Callable[[], Iterable[bytes]]
+) -> Iterator[bytes]:
+    """The lines of a finished log: line 1 with the digest, then those of its records.
+
+    ``lines`` is called twice: the digest comes before what it is of, and nothing is held.
+    """
+    digest = sha256()
+    for line in lines():
+        digest.update(line)
+    yield encode_record({"identity": identity, "sha256": digest.hexdigest()})
+    yield from lines()
+
+
+def encode_record(record: Mapping[str, Any], start: int = 0) -> bytes:
+    """A record as a line with its checksum, which starts from ``start``."""
+    body = canonical_json(record)[:-1]  # without the closing brace: the checksum comes before it
     return body + b',"h":"%08x"}\n' % crc32(body, start)
 
 
@@ -92,54 +113,64 @@ def line_verifies(line: bytes, start: int = 0) -> bool:
     return line[-16:] == b',"h":"%08x"}' % crc32(line[:-16], start)
 
 
-def decode_line(line: bytes, start: int = 0) -> dict[str, Any] | None:
+def decode_record(line: bytes, start: int = 0) -> dict[str, Any] | None:
     """The record of a line without its newline, or None where it does not verify."""
     if not line_verifies(line, start):
         return None
     try:
-        return json.loads(line[:-16] + b"}")
+        return json.loads(line[:-_CHECKSUM_BYTES] + b"}")
     except (ValueError, RecursionError):
+        # The checksum fits, so whoever wrote the line was no program of ours.
         return None
 
 
 def canonical_json(value: Any) -> bytes:
-    """The one way a value is written: ASCII JSON, sorted names, no spaces; ValueError for NaN and
-    infinities.
+    """The one way a value is written: ASCII JSON, sorted names, no spaces.
+
+    Raises ValueError for NaN and infinities.
     """
-    return json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":")).encode("ascii")
+    text = json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":"))
+    return text.encode("ascii")
 
 
 def json_differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
-    """The fields in which two JSON values differ, as ``a.b: 1, now 2``."""
+    """The fields in which two JSON values differ, as ``a.b: 1, now 2``.
+
+    ``old`` and ``new``: what was and what is now. ``name``: of the field that holds them.
+    """
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
-            yield from json_differences(
-                old.get(key, "absent"), new.get(key, "absent"), f"{name}.{key}".lstrip(".")
-            )
+            field = f"{name}.{key}".lstrip(".")
+            yield from json_differences(old.get(key, "absent"), new.get(key, "absent"), field)
     elif canonical_json(old) != canonical_json(new):
+        # Compared as they are written: 1, 1.0 and True are equal in Python, and not on disk.
         yield f"{name}: {reprlib.repr(old)}, now {reprlib.repr(new)}"
 
 
 def damaged_log(path: Path, numbers: Sequence[int]) -> UserError:
-    """The refusal of a file that was changed after it was written, at these lines (none: as a
-    whole).
+    """The refusal of a file that was changed after it was written.
+
+    ``numbers``: its damaged lines, from 1; none where it is damaged as a whole.
     """
     quoted = shlex.quote(str(path))
     if not numbers or numbers[0] == 1:
-        found, mend = "it does not verify", f"mv {quoted} {quoted}.damaged"
+        found = "it does not verify"
+        mend = f"mv {quoted} {quoted}.damaged"
     else:
         found = f"damaged at line {', '.join(map(str, numbers))}"
-        mend = f"sed -i.damaged '{';'.join(f'{number}d' for number in numbers)}' {quoted}"
-    return UserError(
-        f"read {path}", found, mend=f"{mend}   # then the same command makes anew what is missing"
-    )
+        deleted = ";".join(f"{number}d" for number in numbers)
+        mend = f"sed -i.damaged '{deleted}' {quoted}"
+    then = "   # then the same command makes again what is missing"
+    return UserError(f"read {path}", found, mend=mend + then)
 
 
 def slug(name: str) -> str:
-    """The file name of any name: itself where it is plain, else its plain characters and a hash of
-    all of it.
+    """The file name of any name.
+
+    That is the name itself where it is plain, else its plain characters and a hash of all of it.
     """
     if re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,47}", name):
         return name
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32]
-    return f"{plain or 'name'}-{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    digest = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{plain or 'name'}-{digest[:8]}"

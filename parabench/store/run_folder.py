@@ -17,7 +17,7 @@ It records what the run is, what it was given and what came out, with the proof 
     lock                               held by the one process that writes here, or leads those
                                        that do (lock-1 …)
 
-A run is complete when ``verify`` finds nothing, not when files exist.
+A run is complete when ``verify_run`` finds nothing, not when files exist.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import os
 import re
 import reprlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import itemgetter
@@ -45,90 +45,96 @@ from parabench.store.files import (
     refuse_links,
     write_atomically,
 )
-from parabench.store.log import (
-    Log,
-    LogKind,
-    finished_logs,
-)
-from parabench.store.records import json_differences, record_lines
+from parabench.store.log import Log, LogKind, finished_logs
+from parabench.store.log_files import load_lines
+from parabench.store.records import finished_log, json_differences, record_lines
 from parabench.store.seal import content_problems, manifest_problems, seal_problems, write_seal
-from parabench.store.tables import load_log, packed_lines
 
 _SUBFOLDERS = ("predictions", "statistics", "quarantine")
+_LOOKS = 20
+_SECONDS_BETWEEN_LOOKS = 0.01
+"""How often, and how long after one another, a lock is looked at before it counts as held."""
 
 
 @contextmanager
 def open_run(folder: Path, spec: Mapping[str, Any]) -> Iterator[RunFolder]:
-    """Make a run folder or reopen it, for this process alone.
+    """Make a run folder or open it again, for this process alone.
 
-    UserError at once if another process holds it (its number is given), if it was made for another
-    spec (the differing fields are named), or if it holds something that is not a run.
+    ``spec``: all that the run is. Raises UserError at once where another process holds the folder
+    (its number is given), where it was made for another spec (the differing fields are named), or
+    where it holds something that is not a run.
     """
     with os_errors_as_user_errors(folder):
         make_folder(folder)
     refuse_links(folder, _SUBFOLDERS)
     with _locked(folder):
         _claim(folder, spec)
-        for stray in [
-            *folder.glob(".*.tmp"),
-            *folder.glob("*/.*.tmp"),
-        ]:  # of writers that were killed
-            with os_errors_as_user_errors(stray):
-                stray.unlink()
+        _remove_strays(folder)
+        # Signed last: who joins looks for the signature, and finds a folder that is ready.
         _sign(folder / "lock", str(os.getpid()))
         yield RunFolder(folder)
 
 
+def _remove_strays(folder: Path) -> None:
+    """Remove temporary files of writers that were killed; whoever holds the lock is the only one
+    that writes.
+    """
+    for stray in [*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")]:
+        with os_errors_as_user_errors(stray):
+            stray.unlink()
+
+
 @contextmanager
 def join_run(folder: Path, spec: Mapping[str, Any], rank: int) -> Iterator[RunFolder]:
-    """Take part, as process ``rank``, in a run that another process leads.
+    """Take part, as process ``rank``, in a run of ``folder`` that another process leads.
 
-    UserError if none does, if the run is of another spec, or if another process has this rank.
+    ``spec``: all that the run is. Raises UserError where no process leads, where the run is of
+    another spec, or where another process has this rank.
     """
-    if not _led(folder):
-        raise UserError(
-            f"join {folder}",
-            "no process leads it",
-            mend="start one with RANK=0, or without torchrun",
-        )
+    if not _is_led(folder):
+        mend = "start one with RANK=0, or without torchrun"
+        raise UserError(f"join {folder}", "no process leads it", mend=mend)
     refuse_links(folder, _SUBFOLDERS)
     with _locked(folder, rank):
         _claim(folder, spec)
-        _sign(_lock(folder, rank), _signed(folder / "lock"))
+        _sign(_lock(folder, rank), _signature(folder / "lock"))
         yield RunFolder(folder, rank)
 
 
 def worker_status(folder: Path, rank: int) -> Literal["unknown", "there", "gone"]:
-    """Whether a process of the present run holds its lock, or has held it; what earlier runs left
-    tells nothing.
+    """Whether a process of the present run holds its lock, or has held it.
+
+    What earlier runs left tells nothing: a worker signs with the number of its leading process.
     """
-    path, leader = _lock(folder, rank), _signed(folder / "lock")
-    signed = _signed(path)
-    if not signed or signed != leader:
+    path = _lock(folder, rank)
+    leader = _signature(folder / "lock")
+    signature = _signature(path)
+    if not signature or signature != leader:
         return "unknown"
     with path.open("rb") as file:
         try:
+            # Shared, so that several processes may look at once.
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:  # by another one than has signed it, if that one is about to sign
-            return "there" if _signed(path) == signed else "unknown"
+        except BlockingIOError:
+            # Held, but by another process than has signed it, if that one is about to sign.
+            return "there" if _signature(path) == signature else "unknown"
     return "gone"
 
 
-def _led(folder: Path) -> bool:
-    """Whether a process leads the run; asked for a moment, because it locks the folder before it
-    signs.
-    """
-    for _ in range(20):
+def _is_led(folder: Path) -> bool:
+    """Whether a process leads the run; asked for a moment, because it locks before it signs."""
+    for _ in range(_LOOKS):
         if worker_status(folder, 0) == "there":
             return True
-        time.sleep(0.01)
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
     return False
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """An open run folder, made by ``open_run``; with a ``rank`` where several processes write it at
-    once.
+    """An open run folder, made by ``open_run``.
+
+    It has a ``rank`` where several processes write it at once.
     """
 
     folder: Path
@@ -137,23 +143,28 @@ class RunFolder:
     def write_examples(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Store the examples, each with its ``id``; UserError if others are there already."""
         identity = {"kind": "examples", "names": [], "key": {}}
-        data = packed_lines(
-            identity, lambda: record_lines(identity, ((record["id"], record) for record in records))
-        )
+
+        def lines() -> Iterable[bytes]:
+            return record_lines(identity, ((record["id"], record) for record in records))
+
+        data = finished_log(identity, lines)
         path = self.folder / "examples.jsonl"
         if not path.exists():
             write_atomically(path, data)
         elif not file_equals(path, data):
-            raise UserError(
-                f"reuse {self.folder}", "its examples are others", mend="give another --output"
-            )
+            found = "its examples are others"
+            raise UserError(f"reuse {self.folder}", found, mend="give another --output")
 
     def read_examples(self) -> Sequence[dict[str, Any]]:
         """The examples as scored, in order."""
         return stored_examples(self.folder)
 
     def log(self, kind: LogKind, *names: str, key: Mapping[str, Any]) -> Log:
-        """The log of a system's predictions, or of a system's and a scorer's statistics."""
+        """The log of a system's predictions, or of a system's and a scorer's statistics.
+
+        ``kind`` and ``names``: which. ``key``: all that can change its records. Raises UserError
+        where it is damaged.
+        """
         return Log(self.folder, kind, names, key, self.rank)
 
     def seal(self) -> None:
@@ -163,23 +174,23 @@ class RunFolder:
 
 def stored_examples(folder: Path) -> Sequence[dict[str, Any]]:
     """The examples of a run as scored, in order, read when they are asked for."""
-    return LazyMap(itemgetter(1), load_log(folder / "examples.jsonl").records)
+    return LazyMap(itemgetter(1), load_lines(folder / "examples.jsonl").records)
 
 
 def verify_run(folder: Path) -> list[str]:
-    """What keeps a run from being complete and true, each with the file it is about; empty when
-    nothing does.
+    """What keeps a run from being complete and true, each with the file it is about.
 
-    Every digest and count is computed again: of what the run is made of, of tables and page, and of
-    the texts that the statistics were measured from.
+    Empty when nothing does. Every digest and count is computed again: of what the run is made of,
+    of tables and page, and of the texts that the statistics were measured from.
     """
-    unfinished = [
-        f"{path.relative_to(folder)}: unfinished" for path in sorted(folder.glob("*/*.part*.jsonl"))
-    ]
+    problems = []
+    for path in sorted(folder.glob("*/*.part*.jsonl")):
+        problems.append(f"{path.relative_to(folder)}: unfinished")
     try:
-        problems = [*unfinished, *seal_problems(folder, "files", "reports")]
+        problems += seal_problems(folder, "files", "reports")
         problems += content_problems(folder)
-        problems += [] if finished_logs(folder, "predictions") else ["predictions: none"]
+        if not finished_logs(folder, "predictions"):
+            problems.append("predictions: none")
         # The manifest is looked at last: it differs wherever a file does, and that is said above.
         problems += [] if problems else manifest_problems(folder)
     except UserError as error:
@@ -187,23 +198,25 @@ def verify_run(folder: Path) -> list[str]:
     return list(dict.fromkeys(problems))
 
 
-def _pretty(value: Any) -> bytes:
-    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode("ascii") + b"\n"
+def _pretty_json(value: Any) -> bytes:
+    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
+    return text.encode("ascii") + b"\n"
 
 
 @contextmanager
 def _locked(folder: Path, rank: int = 0) -> Iterator[None]:
-    """Hold the folder, or a rank in it, until the block ends or the process dies; the file's text
-    is for reading.
+    """Hold the folder, or a rank in it, until the block ends or the process dies.
+
+    The system frees the lock; the text in the file is for reading.
     """
     path = _lock(folder, rank)
     with os_errors_as_user_errors(path):
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     try:
         with os_errors_as_user_errors(path):
-            if not _taken(file):
+            if not _try_lock(file):
+                found = f"process {_signature(path) or 'unknown'} is writing it"
                 mend = "wait until it ends, or give another --output"
-                found = f"process {_signed(path) or 'unknown'} is writing it"
                 raise UserError(f"write {folder}", found, mend=mend)
             os.ftruncate(file, 0)
         yield
@@ -211,16 +224,17 @@ def _locked(folder: Path, rank: int = 0) -> Iterator[None]:
         os.close(file)
 
 
-def _taken(file: int) -> bool:
-    """Take a lock; tried for a moment, because ``standing`` holds it for an instant when it
-    looks.
+def _try_lock(file: int) -> bool:
+    """Take a lock; whether that was possible.
+
+    Tried for a moment, because ``worker_status`` holds it for an instant when it looks.
     """
-    for _ in range(20):
+    for _ in range(_LOOKS):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
-            time.sleep(0.01)
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
     return False
 
 
@@ -233,7 +247,7 @@ def _sign(path: Path, text: str) -> None:
         file.write(f"{text}\n".encode())
 
 
-def _signed(path: Path) -> str:
+def _signature(path: Path) -> str:
     """The number of the leading process as a lock tells it, empty where there is none."""
     try:
         return path.read_bytes()[:20].decode("ascii", "replace").strip()
@@ -242,26 +256,26 @@ def _signed(path: Path) -> str:
 
 
 def _claim(folder: Path, spec: Mapping[str, Any]) -> None:
-    """Write the spec into an empty folder, or hold it against the one that is there."""
+    """Write the spec into an empty folder, or compare it with the one that is there.
+
+    Raises UserError where the folder is of another spec, or holds something else.
+    """
     path = folder / "spec.json"
     if not path.exists():
         names = (entry.name for entry in folder.iterdir())
-        others = sorted(
-            name for name in names if not re.fullmatch(r"lock(-\d+)?|\.spec\.json\..*", name)
-        )
+        ours = re.compile(r"lock(-\d+)?|\.spec\.json\..*")
+        others = sorted(name for name in names if not ours.fullmatch(name))
         if others:
             found = f"it is no run folder, yet holds {reprlib.repr(others)}"
-            raise UserError(
-                f"write a run into {folder}", found, mend="give an empty or new --output"
-            )
-        write_atomically(path, _pretty(spec))
-    elif read_bytes(path) != _pretty(spec):
+            mend = "give an empty or new --output"
+            raise UserError(f"write a run into {folder}", found, mend=mend)
+        write_atomically(path, _pretty_json(spec))
+    elif read_bytes(path) != _pretty_json(spec):
         try:
-            found = "; ".join(
-                json_differences(json.loads(read_bytes(path)), json.loads(_pretty(spec)))
-            )
+            # Through JSON, as what is stored went: tuples become lists, keys become texts.
+            present = json.loads(_pretty_json(spec))
+            found = "; ".join(json_differences(json.loads(read_bytes(path)), present))
         except ValueError:
             found = "its spec.json is damaged"
-        raise UserError(
-            f"reuse {folder}", found, mend="give another --output, or the settings it was made with"
-        )
+        mend = "give another --output, or the settings it was made with"
+        raise UserError(f"reuse {folder}", found, mend=mend)

@@ -1,5 +1,4 @@
-"""The seal of a run folder: digests of everything that a reader may believe, and whether it fits
-together.
+"""The seal of a run folder: digests of everything that a reader may believe.
 
 ``manifest.json`` holds, for each file, its SHA-256, its bytes and, for logs, its records: under
 ``files`` what the run is made of, under ``reports`` the tables and the page made from that. A
@@ -11,30 +10,23 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from parabench.contracts import UserError
-from parabench.sequences import LazyMap
-from parabench.store.files import (
-    in_chunks,
-    os_errors_as_user_errors,
-    read_bytes,
-    write_atomically,
-)
-from parabench.store.log import finished_logs, log_path
-from parabench.store.positions import sorted_positions
-from parabench.store.records import measured_texts, texts_digest
-from parabench.store.tables import LogContents, load_log, open_statistics
+from parabench.store.contents import RunContents, read_contents, read_json
+from parabench.store.files import in_chunks, os_errors_as_user_errors, read_bytes, write_atomically
+from parabench.store.log import finished_logs
+from parabench.store.log_files import load_lines
+from parabench.store.statistics_store import StatisticsStore
 
 MANIFEST = "manifest.json"
-_MANY = 20_000
-"""Ids that are held in memory; where there are more, each is read whenever it is asked for."""
 REPORTS = ("leaderboard.md", "leaderboard.csv", "leaderboard.json", "report.html")
 """What a run's tables and page are called; they can be made again from the other files."""
+
+_Manifest = dict[str, Any]
 
 
 def write_seal(folder: Path) -> None:
@@ -42,43 +34,50 @@ def write_seal(folder: Path) -> None:
 
     Equal files give equal bytes.
     """
-    entries = {"files": {name: _entry(folder, name) for name in _data_files(folder)}}
-    _write(folder, entries | _reports(folder))
+    _write(folder, _manifest_of(folder) | _report_entries(folder))
 
 
 def seal_reports(folder: Path) -> None:
     """Take tables and page, which were just made again, into the manifest of a sealed folder.
 
     The entries of all other files stay as they are: whoever made the reports has verified them.
+    Raises UserError where the folder is not sealed.
     """
-    _write(folder, {"files": _sealed(folder)["files"]} | _reports(folder))
+    _write(folder, {"files": _read_manifest(folder)["files"]} | _report_entries(folder))
 
 
-def check_seal(folder: Path) -> None:
-    """Refuse to read a folder that is not as it was sealed, or whose files do not fit together.
+def check_seal(folder: Path) -> RunContents:
+    """Everything that a sealed run folder holds, read and verified once.
 
-    Tables and page are left out: they are what a reader makes anew. Raises UserError that names the
-    first file that differs, and the command that mends it.
+    Tables and page are left out: they are what a reader makes again. Raises UserError that names
+    the first file that is not as it was sealed, or does not fit the others, and the command that
+    mends it.
     """
-    for problem in [*seal_problems(folder, "files"), *content_problems(folder)]:
-        name = problem.partition(":")[0]
-        path = shlex.quote(str(folder / name))
-        mend = (
-            f"put {path} back as it was, or: mv {path} {path}.differs; "
-            "then the command that made the run makes it again"
-        )
-        raise UserError(f"read {folder}", problem, mend=mend)
+    problems = seal_problems(folder, "files")
+    # A file that is damaged says so itself, with the line.
+    contents = read_contents(folder)
+    problems += contents.problems
+    if not problems:
+        return contents
+    name = problems[0].partition(":")[0]
+    path = shlex.quote(str(folder / name))
+    mend = (
+        f"put {path} back as it was, or: mv {path} {path}.differs; "
+        "then the command that made the run makes it again"
+    )
+    raise UserError(f"read {folder}", problems[0], mend=mend)
 
 
 def seal_problems(folder: Path, *sections: str) -> list[str]:
-    """The files of these sections of the manifest that are not as they were sealed, each with what
-    is wrong; empty where nothing is.
+    """The files that are not as they were sealed, each with what is wrong; empty if none is.
 
-    ``sections`` are ``files`` and ``reports``.
+    ``sections`` of the manifest: ``files`` and ``reports``. Raises UserError where the manifest is
+    none.
     """
     if not (folder / MANIFEST).exists():
         return [f"{MANIFEST}: missing, the run was not finished; the same command resumes it"]
-    manifest, problems = _sealed(folder), list[str]()
+    manifest = _read_manifest(folder)
+    problems = list[str]()
     for section in sections:
         for name, entry in sorted(manifest.get(section, {}).items()):
             if not (folder / name).is_file():
@@ -93,125 +92,42 @@ def seal_problems(folder: Path, *sections: str) -> list[str]:
 
 def manifest_problems(folder: Path) -> list[str]:
     """Whether the manifest is, to the byte, what a folder whose files all verify has."""
-    manifest = {"files": {name: _entry(folder, name) for name in _data_files(folder)}}
-    if "reports" in _sealed(folder):
-        manifest |= _reports(folder)
+    manifest = _manifest_of(folder)
+    if "reports" in _read_manifest(folder):
+        manifest |= _report_entries(folder)
     differs = read_bytes(folder / MANIFEST) != _packed(manifest)
     return [f"{MANIFEST}: does not match the files"] if differs else []
 
 
 def content_problems(folder: Path) -> list[str]:
-    """Where files that verify do not belong together.
-
-    A log under another system's name, a record too many or too few, statistics of other texts than
-    the predictions, a provenance of another run. These hold even where all digests were made anew.
-    """
-    examples = load_log(folder / "examples.jsonl").records
-    ids: Sequence[str] = LazyMap(itemgetter(0), examples)
-    if len(ids) <= _MANY:
-        ids = list(ids)
-    found, texts = list[str](), dict[str, set[str]]()
-    for path in finished_logs(folder, "predictions"):
-        contents = load_log(path)
-        found += _misplaced(folder, path, contents.identity) or _other_ids(
-            folder, path, contents, ids
-        )
-        if not found:
-            texts[contents.identity["names"][0]] = _digests_of_texts(
-                contents, ids, _samples(folder)
-            )
-    for path in finished_logs(folder, "statistics") if not found else ():
-        contents = load_log(path)
-        found += _misplaced(folder, path, contents.identity) or _other_ids(
-            folder, path, contents, ids
-        )
-        found += _other_texts(folder, path, contents.identity, texts)
-    return [*found, *_other_provenance(folder)]
+    """Where files that verify do not belong together; UserError where one does not verify."""
+    return read_contents(folder).problems
 
 
-def _misplaced(folder: Path, path: Path, identity: Mapping[str, Any]) -> list[str]:
-    """A log that lies where the log of other names belongs."""
-    expected = log_path(folder, identity["kind"], identity["names"])
-    if path == expected and identity["kind"] == path.parent.name:
-        return []
-    return [f"{_name(folder, path)}: it is of {', '.join(identity['names'])}"]
-
-
-def _other_ids(folder: Path, path: Path, contents: LogContents, ids: Sequence[str]) -> list[str]:
-    """A log whose records are not those of the examples, in their order."""
-    several = zip((name for name, _ in contents.records), ids, strict=False)
-    if len(contents.records) == len(ids) and all(one == name for one, name in several):
-        return []
-    return [f"{_name(folder, path)}: not one record for each example"]
-
-
-def _digests_of_texts(contents: LogContents, ids: Sequence[str], samples: int) -> set[str]:
-    """The digests that statistics of these predictions may name: of the texts, and of the
-    samples.
-    """
-    order = sorted_positions(ids)
-    # A scorer that compares samples is given other texts of a record than all others are.
-    kinds = {0, samples} if samples > 1 else {0}
-    return {
-        texts_digest(order, ids, lambda at: measured_texts(contents.records[at][1], kind))  # noqa: B023
-        for kind in kinds
-    }
-
-
-def _other_texts(
-    folder: Path, path: Path, identity: Mapping[str, Any], texts: Mapping[str, set[str]]
-) -> list[str]:
-    """Statistics that were measured from other texts than the predictions hold now."""
-    system, measured = identity["names"][0], identity["key"].get("predictions")
-    if system not in texts:
-        return [f"{_name(folder, path)}: no predictions of {system}"]
-    if measured is None or measured in texts[system]:
-        return []
-    return [f"{_name(folder, path)}: measured from other texts than the predictions of {system}"]
-
-
-def _other_provenance(folder: Path) -> list[str]:
-    """A provenance that contradicts the spec, of which it repeats every field."""
-    spec, provenance = (_json(folder / name) for name in ("spec.json", "provenance.json"))
-    if not isinstance(spec, dict) or not isinstance(provenance, dict):
-        return []
-    for field in sorted(spec.keys() & provenance.keys()):
-        given, repeated = spec[field], provenance[field]
-        if isinstance(given, dict) and isinstance(repeated, dict):
-            repeated = {key: value for key, value in repeated.items() if key in given}
-        if given != repeated:
-            return [f"provenance.json: another {field} than spec.json has"]
-    return []
-
-
-def _samples(folder: Path) -> int:
-    """How many texts were written for each source; one where the spec does not say."""
-    spec = _json(folder / "spec.json")
-    decoding = spec.get("decoding", {}) if isinstance(spec, dict) else {}
-    return int(decoding.get("samples", 1)) if isinstance(decoding, dict) else 1
-
-
-def _json(path: Path) -> Any:
-    """The JSON value of a file; None where it is absent or is none."""
-    try:
-        return json.loads(read_bytes(path)) if path.exists() else None
-    except (ValueError, RecursionError):
-        return None
-
-
-def _sealed(folder: Path) -> dict[str, Any]:
+def _read_manifest(folder: Path) -> _Manifest:
     """The manifest; UserError where it is none."""
     path = folder / MANIFEST
-    manifest = _json(path)
-    sections = manifest.values() if isinstance(manifest, dict) else ()
-    entries = [
-        entry for section in sections if isinstance(section, dict) for entry in section.values()
-    ]
-    whole = all(isinstance(entry, dict) and "sha256" in entry for entry in entries)
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict) or not whole:
+    manifest = read_json(path)
+    if not _is_manifest(manifest):
         mend = "run the same command again: it seals the run"
         raise UserError(f"read {path}", "it is no manifest of a run", mend=mend)
-    return manifest
+    found: _Manifest = manifest
+    return found
+
+
+def _is_manifest(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("files"), dict):
+        return False
+    for section in value.values():
+        if isinstance(section, dict):
+            for entry in section.values():
+                if not isinstance(entry, dict) or "sha256" not in entry:
+                    return False
+    return True
+
+
+def _manifest_of(folder: Path) -> _Manifest:
+    return {"files": {name: _entry(folder, name) for name in _data_files(folder)}}
 
 
 def _data_files(folder: Path) -> Iterator[str]:
@@ -221,25 +137,28 @@ def _data_files(folder: Path) -> Iterator[str]:
         yield "provenance.json"
     yield "examples.jsonl"
     for path in [*finished_logs(folder, "predictions"), *finished_logs(folder, "statistics")]:
-        yield _name(folder, path)
+        yield path.relative_to(folder).as_posix()
 
 
-def _reports(folder: Path) -> dict[str, Any]:
+def _report_entries(folder: Path) -> _Manifest:
     found = {name: _digest(folder / name) for name in REPORTS if (folder / name).is_file()}
     return {"reports": found} if found else {}
 
 
 def _entry(folder: Path, name: str) -> dict[str, Any]:
-    """What the manifest says of a file: bytes and SHA-256; of a log its records, and how many have
-    no value for which reason.
+    """What the manifest says of a file: bytes and SHA-256; of a log its records.
+
+    Of statistics also how many have no value for which reason.
     """
     path = folder / name
     entry = _digest(path)
-    if path.suffix == ".json":
-        return entry
-    entry["records"] = len(load_log(path).records)
-    if path.suffix == ".npz" and (undefined := open_statistics(path).header["why"]):
-        entry["undefined"] = Counter(undefined.values())
+    if path.suffix == ".npz":
+        stored = StatisticsStore.open(path)
+        entry["records"] = len(stored)
+        if stored.why:
+            entry["undefined"] = Counter(stored.why.values())
+    elif path.suffix == ".jsonl":
+        entry["records"] = len(load_lines(path).records)
     return entry
 
 
@@ -258,7 +177,3 @@ def _write(folder: Path, manifest: Mapping[str, Any]) -> None:
 def _packed(manifest: Mapping[str, Any]) -> bytes:
     text = json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False)
     return text.encode("ascii") + b"\n"
-
-
-def _name(folder: Path, path: Path) -> str:
-    return path.relative_to(folder).as_posix()

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from parabench.store.files import append_durably, read_bytes, write_atomically
+from parabench.store.append_only import AppendOnlyFile
+from parabench.store.files import read_bytes
 
 
 class LossLog:
@@ -15,18 +16,29 @@ class LossLog:
     def __init__(self, path: Path, size: int = 0) -> None:
         """Open the log at ``path``, cut back to its first ``size`` bytes.
 
-        The lines behind them are of updates after the stored state, which are made again.
+        The lines behind them are of updates after the stored state, which are made again. Raises
+        UserError for what the disk refuses.
         """
-        kept = read_bytes(path)[:size] if path.exists() else b""
-        write_atomically(path, kept)
-        self.path = path
-        self.size = size
+        if not path.exists():
+            AppendOnlyFile.create(path)
+        self._file = AppendOnlyFile.reopen(path, size)
+
+    @property
+    def path(self) -> Path:
+        """Where the log is."""
+        return self._file.path
+
+    @property
+    def size(self) -> int:
+        """Its bytes so far."""
+        return self._file.size
 
     def add(self, **record: Any) -> None:
         """Append one line."""
-        line = (json.dumps(record) + "\n").encode()
+        line = json.dumps(record) + "
+"
         # A checkpoint stores the size, and a resumed training cuts the file back to it.
-        self.size = append_durably(self.path, self.size, line)
+        self._file.append(line.encode())
 
     def records(self) -> list[dict[str, Any]]:
         """All lines so far, in order."""

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from parabench.contracts import UserError
-from parabench.store.log import Log, load_statistics, read_log
+from parabench.store.log import Log, finished_statistics, read_log
 from parabench.store.run_folder import stored_examples, verify_run
 from tests.faults.small_run import files, run
 
@@ -80,7 +80,7 @@ def growing(folder: Path, number: int, seed: int = 0) -> Counter[str]:
 
 
 def _read(folder: Path) -> Any:
-    array = load_statistics(folder, "copy", "bleu")[1][:]
+    array = finished_statistics(folder, "copy", "bleu")[:]
     return (
         array.tobytes(),
         array.shape,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from parabench.contracts import Example, UserError
-from parabench.data import examples, spill
+from parabench.data import examples
 from parabench.data.test_sets import read_test_set
 from parabench.pipeline import plan as planning
 from parabench.pipeline import runner, stages
@@ -21,8 +21,9 @@ from parabench.report import assemble
 from parabench.report.results import shown_positions
 from parabench.stats import arrays
 from parabench.stats.clusters import ClusterIndex, cluster_rows
-from parabench.store import positions
-from parabench.store.log import Log, read_finished
+from parabench.store import example_store, positions
+from parabench.store.example_store import ExampleStore
+from parabench.store.log import Log, finished_predictions
 from parabench.store.records import canonical_json
 from parabench.store.run_folder import RunFolder, open_run, verify_run
 from parabench.suites.suite import Suite
@@ -45,7 +46,7 @@ def test_a_log_is_finished_and_read_without_holding_its_texts(tmp_path: Path) ->
     run = finished(tmp_path)
     log = run.log("predictions", "copy", key={})
     lengths = {len(log.done[f"e{number}"]["text"]) for number in range(COUNT)}
-    records = read_finished(tmp_path, "predictions", "copy").records
+    records = finished_predictions(tmp_path, "copy").records
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert min(lengths) > LENGTH
@@ -86,7 +87,7 @@ def test_the_digest_of_texts_is_over_canonical_json() -> None:
     texts = [[f"text of {example.id}", "é"] for example in named]
     whole = {example.id: several for example, several in zip(named, texts, strict=True)}
     assert (
-        stages.digest_of_texts(examples.EvaluationSet(named), texts)
+        stages.digest_of_texts(examples.EvaluationSet(ExampleStore(named)), texts)
         == hashlib.sha256(canonical_json(whole)).hexdigest()
     )
 
@@ -156,13 +157,12 @@ def test_a_run_of_many_examples_is_that_of_few(
     )
     for name in ("held", "kept"):
         if name == "kept":
-            monkeypatch.setattr(spill, "HELD_IN_MEMORY", 7)
-            monkeypatch.setattr(examples, "HELD_IN_MEMORY", 7)
+            monkeypatch.setattr(example_store, "HELD_IN_MEMORY", 7)
             monkeypatch.setattr(positions, "_UNSORTED", 5)
             monkeypatch.setattr(arrays, "ROWS_AT_ONCE", 7)
             monkeypatch.setattr(stages, "SOURCES_AT_ONCE", 9)
         plan = planning.make_plan(planning.RunRequest(suite, device="cpu", output=tmp_path / name))
-        assert isinstance(plan.data.examples, spill.SpilledExamples) == (name == "kept")
+        assert plan.data.examples.is_held == (name == "held")
         runner.run_plan(plan)
         assert verify_run(tmp_path / name) == []
         assert len(runner.run_plan(plan).rows) == len(controls)
@@ -179,8 +179,7 @@ def test_a_run_of_many_examples_is_that_of_few(
 def test_a_source_or_an_id_that_comes_twice_is_found_among_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spill, "HELD_IN_MEMORY", 3)
-    monkeypatch.setattr(examples, "HELD_IN_MEMORY", 3)
+    monkeypatch.setattr(example_store, "HELD_IN_MEMORY", 3)
     lines = [
         {"id": f"e{n % 9}", "source": f"s {n % 8}", "references": [f"r {n}", "r"]} for n in range(9)
     ]

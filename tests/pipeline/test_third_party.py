@@ -19,7 +19,7 @@ from parabench import contracts, registry
 from parabench.cli import app
 from parabench.contracts import BuildContext, System
 from parabench.data.sketches import write_sketch
-from parabench.store.log import load_reasons, read_log
+from parabench.store.log import finished_statistics, read_log
 from parabench.store.run_folder import verify_run
 from tests.models.conftest import hub, models  # noqa: F401, the fixtures of a hub
 from tests.support import tiny, tiny_suite
@@ -140,7 +140,9 @@ def test_a_scorer_says_why_it_has_no_value(installed: None, tmp_path: Path) -> N
         + "\n"
     )
     run(suite)
-    assert load_reasons(tmp_path / "out", "copy", "syllables") == {"b": "a source without vowels"}
+    assert finished_statistics(tmp_path / "out", "copy", "syllables").why == {
+        "b": "a source without vowels"
+    }
 
 
 def test_what_is_not_declared_has_its_default() -> None:

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parabench.contracts import UserError
+from parabench.store.append_only import AppendOnlyFile
 from parabench.store.files import write_atomically
-from parabench.store.log import Log, load_reasons, load_statistics, read_log
+from parabench.store.log import Log, finished_statistics, read_log
 from parabench.store.records import slug
 from parabench.store.run_folder import open_run, stored_examples, verify_run
 
@@ -54,7 +55,7 @@ def test_a_finished_run_verifies_and_reads_back(tmp_path):
     key, records = read_log(tmp_path, "predictions", "copy")
     assert key == {"seed": 0}
     assert list(records) == IDS
-    assert load_statistics(tmp_path, "copy", "bleu")[1][:].tolist() == [
+    assert finished_statistics(tmp_path, "copy", "bleu")[:].tolist() == [
         [0, 0.5],
         [1, 0.5],
         [2, 0.5],
@@ -211,7 +212,7 @@ def test_a_file_that_somebody_else_wrote_to_is_not_appended_to(tmp_path):
     first, second = predictions(tmp_path), predictions(tmp_path)
     first.append([("a", 1)])
     first.append([("b", 1)])
-    second._size = part(tmp_path).stat().st_size - 1
+    second._part = AppendOnlyFile(part(tmp_path), part(tmp_path).stat().st_size - 1)
     with pytest.raises(UserError, match="changed since"):
         second.append([("c", 1)])
     assert predictions(tmp_path).done == {"a": 1, "b": 1}
@@ -227,13 +228,13 @@ def test_numbers_come_back_exactly_and_undefined_as_null(tmp_path):
         assert b"NaN" not in (tmp_path / "statistics/copy.x.part.jsonl").read_bytes()
         run.log("statistics", "copy", "x", key={}).seal(["a", "b"])
         run.seal()
-    array = load_statistics(tmp_path, "copy", "x")[1][:]
+    array = finished_statistics(tmp_path, "copy", "x")[:]
     assert array.dtype == np.float64
     assert array[0].tobytes() == np.array(numbers).tobytes()
     assert np.isnan(array[1]).tolist() == [True, True, True, False, False, False]
     entry = json.loads((tmp_path / "manifest.json").read_bytes())["files"]["statistics/copy.x.npz"]
     assert entry["undefined"] == {"not a finite number": 1}
-    assert load_reasons(tmp_path, "copy", "x") == {"b": "not a finite number"}
+    assert finished_statistics(tmp_path, "copy", "x").why == {"b": "not a finite number"}
 
 
 def test_reasons_for_the_undefined_are_kept_at_every_step(tmp_path):
@@ -250,8 +251,8 @@ def test_reasons_for_the_undefined_are_kept_at_every_step(tmp_path):
     } == told
     log.seal(["a", "b", "c"])
     assert read_log(tmp_path, "statistics", "copy", "x")[1] == growing
-    assert load_reasons(tmp_path, "copy", "x") == told
-    assert load_statistics(tmp_path, "copy", "x")[1][:].tolist()[:2] == [[0.0, 0.0], [2.0, 1.0]]
+    assert finished_statistics(tmp_path, "copy", "x").why == told
+    assert finished_statistics(tmp_path, "copy", "x")[:].tolist()[:2] == [[0.0, 0.0], [2.0, 1.0]]
 
 
 def test_an_array_under_another_ones_header_does_not_verify(tmp_path):
@@ -264,7 +265,7 @@ def test_an_array_under_another_ones_header_does_not_verify(tmp_path):
     mine, other = np.load(path), np.load(tmp_path / "statistics/copy.y.npz")
     np.savez(path, header=mine["header"], ids=mine["ids"], statistics=other["statistics"])
     with pytest.raises(UserError, match="does not verify"):
-        load_statistics(tmp_path, "copy", "x")
+        finished_statistics(tmp_path, "copy", "x")
 
 
 def test_a_log_finished_but_not_yet_tidied_up_reads_as_one(tmp_path):

@@ -64,13 +64,12 @@ def edit(name: str, old: bytes, new: bytes) -> Callable[[Path], None]:
 
 def other_predictions(folder: Path) -> None:
     """The texts of another system under a system's name, every checksum made anew."""
-    from parabench.store.log import read_finished
-    from parabench.store.records import record_lines
-    from parabench.store.tables import packed_lines
+    from parabench.store.log import finished_predictions
+    from parabench.store.records import finished_log, record_lines
 
-    kept = read_finished(folder, "predictions", "copy").identity
-    records = list(read_finished(folder, "predictions", "shuffled").records)
-    data = packed_lines(kept, lambda: record_lines(kept, records))
+    kept = finished_predictions(folder, "copy").identity
+    records = list(finished_predictions(folder, "shuffled").records)
+    data = finished_log(kept, lambda: record_lines(kept, records))
     write_atomically(folder / "predictions/copy.jsonl", data)
 
 

@@ -31,6 +31,7 @@ from parabench.pipeline import identity, runner
 from parabench.pipeline import plan as planning
 from parabench.pipeline.plan import RunRequest
 from parabench.pipeline.prediction_files import FilePredictions
+from parabench.store.example_store import ExampleStore
 from parabench.store.log import Log
 from parabench.suites.suite import Suite, TrainingDefaults
 from tests.support import light
@@ -207,7 +208,7 @@ def test_without_one_part_of_the_identity_a_mutant_is_accepted(tmp_path, monkeyp
 
 
 def test_the_kind_of_device_is_identity_and_its_number_is_not(tmp_path):
-    suite, data = light.suite(tmp_path), EvaluationSet(())
+    suite, data = light.suite(tmp_path), EvaluationSet(ExampleStore(()))
     cpu, one, two = (
         identity.run_identity(suite, data, Runtime(device))
         for device in ("cpu", "cuda:0", "cuda:1")
@@ -326,12 +327,12 @@ def test_every_option_is_in_the_signature(tmp_path, part, option):
 def test_a_suite_cannot_name_its_folder_out_of_the_results(tmp_path):
     for name in ("../../evil", "/etc/evil", "a\0b", "..", "."):
         folder = identity.folder_name(
-            light.suite(tmp_path, name=name), EvaluationSet(()), Runtime()
+            light.suite(tmp_path, name=name), EvaluationSet(ExampleStore(())), Runtime()
         )
         assert "/" not in folder and "\0" not in folder and folder not in (".", "..")  # noqa: PT018
-    assert identity.folder_name(light.suite(tmp_path), EvaluationSet(()), Runtime()).startswith(
-        "light-"
-    )
+    assert identity.folder_name(
+        light.suite(tmp_path), EvaluationSet(ExampleStore(())), Runtime()
+    ).startswith("light-")
 
 
 def test_texts_that_join_alike_are_not_alike():

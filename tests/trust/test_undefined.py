@@ -22,7 +22,7 @@ from parabench.report.results import ScorerResults
 from parabench.report.run_reader import load_results
 from parabench.report.terminal import print_board
 from parabench.stats import undefined
-from parabench.store.log import load_reasons, load_statistics
+from parabench.store.log import finished_statistics
 from parabench.store.run_folder import verify_run
 from tests.support import light
 
@@ -57,7 +57,7 @@ class Faulty:
 def test_a_number_that_is_none_is_null_on_disk_and_counted(tmp_path, wrong):
     plan = light.plan(tmp_path, systems=("copy",), scorers=("bleu",))
     light.run_with(plan, {"bleu": Faulty(wrong)})
-    array = load_statistics(plan.folder, "copy", "bleu")[1][:]
+    array = finished_statistics(plan.folder, "copy", "bleu")[:]
     assert np.isnan(array[:, 0]).sum() == 2
     assert verify_run(plan.folder) == []
     files = json.loads((plan.folder / "manifest.json").read_text())["files"]
@@ -102,7 +102,7 @@ def test_the_reason_of_each_example_is_kept_and_shown(tmp_path):
     plan = light.plan(tmp_path)
     light.run_with(plan, {"bleu": Choosy(math.nan, frozenset({"e1", "e4"}))})
     told = {"e1": "not a finite number", "e4": "no reference for |e4|"}
-    assert load_reasons(plan.folder, "copy", "bleu") == told
+    assert finished_statistics(plan.folder, "copy", "bleu").why == told
     files = json.loads((plan.folder / "manifest.json").read_text())["files"]
     assert files["statistics/copy.bleu.npz"]["undefined"] == dict.fromkeys(told.values(), 1)
 

@@ -1,0 +1,104 @@
+"""The examples of a run: held where they are few, else on disk and read when they are asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from itertools import chain, islice
+from operator import attrgetter
+from pathlib import Path
+from tempfile import TemporaryFile, gettempdir
+from typing import Any
+
+from parabench.contracts import Example
+from parabench.sequences import LazyMap
+from parabench.store.files import os_errors_as_user_errors
+from parabench.store.lines import FileLines
+from parabench.store.positions import sorted_positions
+
+HELD_IN_MEMORY = 20_000
+"""Examples that are held; a million with their references would take a gigabyte."""
+
+
+class ExampleStore(Sequence[Example]):
+    """Examples in order; memory does not grow with those beyond ``HELD_IN_MEMORY``.
+
+    ``is_held`` says whether all of them are in memory.
+    """
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        """Of ``examples`` that are held, or made whenever one is asked for."""
+        self._examples = examples
+        self.is_held = isinstance(examples, (tuple, list))
+
+    @classmethod
+    def collect(cls, examples: Iterable[Example]) -> ExampleStore:
+        """Take over a stream of examples: held, or written to a file without a name.
+
+        The file goes when the store does. Raises UserError for what the disk refuses.
+        """
+        stream = iter(examples)
+        few = tuple(islice(stream, HELD_IN_MEMORY + 1))
+        if len(few) <= HELD_IN_MEMORY:
+            return cls(few)
+        with os_errors_as_user_errors(Path(gettempdir())), TemporaryFile() as file:
+            lines = FileLines(os.dup(file.fileno()))
+            for example in chain(few, stream):
+                line = json.dumps(example_record(example)).encode() + b"\n"
+                file.write(line)
+                lines.extend([len(line)])
+        return cls(LazyMap(_example_of_line, lines))
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return ExampleStore(self._examples[at])
+        return self._examples[at]
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The id of each example."""
+        return self._each("id")
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """The source of each example."""
+        return self._each("source")
+
+    @property
+    def references(self) -> Sequence[tuple[str, ...]]:
+        """The references of each example."""
+        return self._each("references")
+
+    def _each(self, name: str) -> Sequence[Any]:
+        values = map(attrgetter(name), self._examples)
+        return tuple(values) if self.is_held else LazyMap(attrgetter(name), self._examples)
+
+    @cached_property
+    def by_id(self) -> Sequence[int]:
+        """The positions of all examples in the order of their ids, 4 bytes each."""
+        return sorted_positions(self.ids, HELD_IN_MEMORY)
+
+
+def example_record(example: Example) -> dict[str, Any]:
+    """An example as it is stored."""
+    return {
+        "id": example.id,
+        "source": example.source,
+        "references": list(example.references),
+        "cluster": example.cluster,
+    }
+
+
+def example_of_record(record: Mapping[str, Any]) -> Example:
+    """An example from how it is stored; folders of early versions have no clusters."""
+    references = tuple(record["references"])
+    return Example(record["id"], record["source"], references, record.get("cluster", ""))
+
+
+def _example_of_line(line: bytes) -> Example:
+    return example_of_record(json.loads(line))
