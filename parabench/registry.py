@@ -66,7 +66,11 @@ def plugin_builder(kind: PluginKind, family: str) -> Any:
     return getattr(import_module(module), function)
 
 
-def unknown_name(kind: str, name: str, choices: list[str]) -> UserError:
+def unknown_name(
+    kind: str,
+    name: str,
+    choices: list[str],
+) -> UserError:
     """The error for a name that is not registered.
 
     ``kind``: what was looked for, as ``system``. ``name``: what was given. ``choices``: the
@@ -76,4 +80,5 @@ def unknown_name(kind: str, name: str, choices: list[str]) -> UserError:
     nearest = difflib.get_close_matches(name, choices, n=1)
     if nearest:
         found += f"; did you mean {nearest[0]}?"
-    return UserError(f"use the {kind} {name!r}", found, choices, f"parabench list {kind}s")
+    asked = f"use the {kind} {name!r}"
+    return UserError(asked, found, choices, mend=f"parabench list {kind}s")

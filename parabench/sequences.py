@@ -12,7 +12,8 @@ _Item = TypeVar("_Item")
 
 def blocks_of(items: Sequence[_Item], size: int) -> list[Sequence[_Item]]:
     """A sequence cut into blocks of ``size`` items, the last one shorter."""
-    return [items[start : start + size] for start in range(0, len(items), size)]
+    starts = range(0, len(items), size)
+    return [items[start : start + size] for start in starts]
 
 
 def in_blocks(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:

@@ -103,8 +103,8 @@ LAYERS: tuple[dict[str, str], ...] = (
             "kv_cache likelihood packed_bart packed_forward prefix_attention prompt_ids sampling"
         ),
         "store": (
-            "append_only blocks contents example_store files index lines log log_files positions "
-            "records run_folder seal statistics_store"
+            "append_only blocks contents example_store files index lines log log_files log_paths "
+            "positions records run_folder seal statistics_store"
         ),
         "stats": (
             "arrays clusters folding intervals leave_one_out resampling seeds significance "

@@ -35,7 +35,8 @@ def system_role(system: System) -> Role:
     """
     role = getattr(system, "role", "system")
     if role not in _ROLES:
-        raise UserError(f"use the role {role!r} of {system.signature.name}", "no such role", _ROLES)
+        asked = f"use the role {role!r} of {system.signature.name}"
+        raise UserError(asked, "no such role", _ROLES)
     return cast(Role, role)
 
 
@@ -56,6 +57,7 @@ def model_names(part: object) -> list[str]:
     hold as text, its own and those of its parts (a scorer made of scorers).
     """
     declared = getattr(part, "model_names", None)
+    # An empty list is declared too: a part that loads nothing, whatever its fields are called.
     found = _model_fields(part) if declared is None else declared
     return list(dict.fromkeys(found))
 
@@ -64,6 +66,7 @@ def _model_fields(part: Any) -> Iterator[str]:
     if getattr(part, "model_names", None) is not None:
         yield from part.model_names
         return
+    # What is neither declared nor a dataclass cannot be looked into.
     if not is_dataclass(part):
         return
     for one in fields(part):
@@ -169,7 +172,11 @@ class ExplainsUndefined(Protocol):
         ...
 
 
-def undefined_reason(scorer: Scorer, example: Example, text: str) -> str:
+def undefined_reason(
+    scorer: Scorer,
+    example: Example,
+    text: str,
+) -> str:
     """Why a scorer gives a text no value, in its own words; empty where it does not say."""
     if isinstance(scorer, ExplainsUndefined):
         return scorer.why(example, text)

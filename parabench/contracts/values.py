@@ -32,7 +32,11 @@ class UserError(Exception):
     """
 
     def __init__(
-        self, asked: str, found: str = "", choices: Sequence[str] = (), mend: str = ""
+        self,
+        asked: str,
+        found: str = "",
+        choices: Sequence[str] = (),
+        mend: str = "",
     ) -> None:
         self.asked = asked
         self.found = found
@@ -76,12 +80,14 @@ class Signature:
     """
 
     name: str
+    # Pairs and no dict: their order is part of what is printed, and the class can be hashed.
     items: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         parts = [_percent_encode(self.name)]
         for key, value in self.items:
-            parts.append(f"{_percent_encode(key)}:{_percent_encode(value)}")
+            pair = (_percent_encode(key), _percent_encode(value))
+            parts.append(":".join(pair))
         return "|".join(parts)
 
     @classmethod

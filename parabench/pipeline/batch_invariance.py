@@ -98,7 +98,13 @@ def neighbours_mask() -> Iterator[None]:
         rolled = None if attn_mask is None else attn_mask.roll(1, 0)
         return attention(query, key, value, rolled, **settings)
 
-    def misled_step(query: Any, shared: Any, own: Any, unseen: Any, later: Any) -> Any:
+    def misled_step(
+        query: Any,
+        shared: Any,
+        own: Any,
+        unseen: Any,
+        later: Any,
+    ) -> Any:
         return cascade(query, shared, own, unseen.roll(1, 0), later.roll(1, 0))
 
     functional.scaled_dot_product_attention = misled  # type: ignore[assignment]

@@ -73,10 +73,15 @@ class CostEstimate:
             fits = "fits in smaller batches"
         else:
             fits = "fits"
-        return f"{time_needed}, {format_bytes(self.most)} of {format_bytes(self.room)}: {fits}"
+        memory = f"{format_bytes(self.most)} of {format_bytes(self.room)}"
+        return f"{time_needed}, {memory}: {fits}"
 
 
-def estimate_system(plan: RunPlan, name: str, examples: Sequence[Example]) -> CostEstimate | str:
+def estimate_system(
+    plan: RunPlan,
+    name: str,
+    examples: Sequence[Example],
+) -> CostEstimate | str:
     """What a system takes for the examples it has not answered yet, or why that is not known.
 
     ``plan`` and ``name``: which system. ``examples``: those it has not answered yet. Loads its
@@ -85,6 +90,7 @@ def estimate_system(plan: RunPlan, name: str, examples: Sequence[Example]) -> Co
     system = plan.systems[name]
     if not examples:
         return "nothing to do"
+    # What costs money, as an endpoint may, says so itself, and is not tried.
     own_estimate = estimated_cost(system, len(examples))
     if own_estimate:
         return own_estimate
@@ -98,13 +104,18 @@ def estimate_system(plan: RunPlan, name: str, examples: Sequence[Example]) -> Co
     loading = _seconds_to_load(plan, name, sources[0])
     runtime = runtime_of(system, plan.runtime)
     new_tokens = plan.suite.decoding.max_new_tokens
-    row_bytes, rows = _rows_in_flight(models[0], max(sources, key=len), new_tokens, runtime)
+    longest = max(sources, key=len)
+    row_bytes, rows = _rows_in_flight(models[0], longest, new_tokens, runtime)
     seconds = loading + _seconds_of_answers(system, sources, rows, loading)
     rows = min(len(sources), rows)
     return _estimate(seconds, models, row_bytes, rows, runtime)
 
 
-def estimate_scorer(plan: RunPlan, name: str, answers: int) -> CostEstimate | str:
+def estimate_scorer(
+    plan: RunPlan,
+    name: str,
+    answers: int,
+) -> CostEstimate | str:
     """What a scorer takes for what it has not measured yet, or why that is not known.
 
     ``plan`` and ``name``: which scorer. ``answers``: how many it has not measured. Loads its model
@@ -132,14 +143,23 @@ def estimate_scorer(plan: RunPlan, name: str, answers: int) -> CostEstimate | st
 
 def duration(seconds: float) -> str:
     """Time as people say it."""
-    units = ((100, 1, "s"), (100 * 60, 60, "min"), (48 * 3600, 3600, "h"))
+    units = (
+        (100, 1, "s"),
+        (100 * 60, 60, "min"),
+        (48 * 3600, 3600, "h"),
+    )
     for limit, unit, name in units:
         if seconds < limit:
-            return f"{max(1, round(seconds / unit))} {name}"
+            count = max(1, round(seconds / unit))
+            return f"{count} {name}"
     return f"{seconds / 86400:.0f} days"
 
 
-def cache_bytes(config: Any, tokens: int, item: int) -> int:
+def cache_bytes(
+    config: Any,
+    tokens: int,
+    item: int,
+) -> int:
     """The bytes of the keys and values of one row.
 
     ``config``: the model's, of transformers. ``tokens``: how long the row is. ``item``: bytes of a
@@ -154,7 +174,11 @@ def cache_bytes(config: Any, tokens: int, item: int) -> int:
     return per_token * tokens * item
 
 
-def _seconds_to_load(plan: RunPlan, name: str, source: str) -> float:
+def _seconds_to_load(
+    plan: RunPlan,
+    name: str,
+    source: str,
+) -> float:
     """From nothing to one token, with imports, which the first system of a run pays too."""
     decoding = replace(plan.suite.decoding, max_new_tokens=1, min_new_tokens=1)
     context = BuildContext(plan.runtime, decoding)
@@ -165,11 +189,15 @@ def _seconds_to_load(plan: RunPlan, name: str, source: str) -> float:
 
 
 def _seconds_of_answers(
-    system: System, sources: Sequence[str], together: int, loading: float
+    system: System,
+    sources: Sequence[str],
+    together: int,
+    loading: float,
 ) -> float:
     """Seconds for the answers to all ``sources``, without those for loading the model."""
     # A system that holds no model between calls loads it in every one.
     in_each_call = 0.0 if isinstance(system, Releasable) else loading
+    # Not counted: the first call may load the model, and find its batch size.
     _clocked(lambda: list(system.paraphrase(sources[:1])))
 
     def answer(count: int) -> float:
@@ -181,7 +209,11 @@ def _seconds_of_answers(
     return seconds
 
 
-def _extrapolated(timed: _Timed, count: int, together: int) -> float:
+def _extrapolated(
+    timed: _Timed,
+    count: int,
+    together: int,
+) -> float:
     """Seconds for ``count`` examples, extrapolated from those for few.
 
     A line: so much for each batch of ``together``, and so much for each example.
@@ -190,11 +222,16 @@ def _extrapolated(timed: _Timed, count: int, together: int) -> float:
     # Neither may be negative, however the clock of so short a probe may vary.
     per_example = max(0.0, (timed(MORE) - few) / (MORE - FEW))
     per_batch = max(0.0, few - FEW * per_example)
-    return math.ceil(count / together) * per_batch + count * per_example
+    batches = math.ceil(count / together)
+    return batches * per_batch + count * per_example
 
 
 def _estimate(
-    seconds: float, models: Sequence[Checkpoint], row_bytes: int, rows: int, runtime: Runtime
+    seconds: float,
+    models: Sequence[Checkpoint],
+    row_bytes: int,
+    rows: int,
+    runtime: Runtime,
 ) -> CostEstimate:
     """The estimate for ``rows`` rows in flight, of ``row_bytes`` each."""
     item = ITEM_BYTES[runtime.dtype]
@@ -210,7 +247,10 @@ def _estimate(
 
 
 def _rows_in_flight(
-    model: Checkpoint, longest: str, new_tokens: int, runtime: Runtime
+    model: Checkpoint,
+    longest: str,
+    new_tokens: int,
+    runtime: Runtime,
 ) -> tuple[int, int]:
     """The bytes of the longest row's keys and values, and how many rows are in flight at once."""
     from parabench.inference.continuous_batching import AUTO_SLOTS, CPU_CACHE_BYTES
@@ -226,6 +266,7 @@ def _rows_in_flight(
         return row_bytes, AUTO_BATCH
     rows = AUTO_SLOTS[runtime.device.partition(":")[0]]
     if runtime.device == "cpu":
+        # There the cache of all rows is bounded, as decoding does it.
         rows = min(rows, max(1, CPU_CACHE_BYTES // row_bytes))
     return row_bytes, rows
 

@@ -13,7 +13,11 @@ from parabench.store.records import canonical_json, slug
 from parabench.suites.suite import Suite
 
 
-def run_identity(suite: Suite, data: EvaluationSet, runtime: Runtime) -> dict[str, Any]:
+def run_identity(
+    suite: Suite,
+    data: EvaluationSet,
+    runtime: Runtime,
+) -> dict[str, Any]:
     """What a run folder is about, as ``spec.json`` holds it.
 
     ``suite``: its name and texts, its decoding, and its normalising rule. ``data``: the examples,
@@ -58,10 +62,15 @@ def decoding_identity(decoding: Decoding) -> dict[str, Any]:
 
 def decoding_preset(decoding: Decoding) -> str:
     """The decoding preset on one line, every field set."""
-    return " ".join(f"{key}={value}" for key, value in asdict(decoding).items())
+    settings = asdict(decoding).items()
+    return " ".join(f"{key}={value}" for key, value in settings)
 
 
-def folder_name(suite: Suite, data: EvaluationSet, runtime: Runtime) -> str:
+def folder_name(
+    suite: Suite,
+    data: EvaluationSet,
+    runtime: Runtime,
+) -> str:
     """The folder of a run, ``mini-3f9a1c20``: the same request finds the same folder again.
 
     ``suite``, ``data`` and ``runtime`` are those of ``run_identity``.

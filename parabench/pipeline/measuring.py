@@ -40,7 +40,10 @@ def measure_block(
     """
     examples = [normalise.example(data.examples[place]) for place in block]
     for systems in systems_per_call(list(logs), len(block)):
-        missing = {system: _missing(logs[system], examples) for system in systems}
+        missing = {}
+        for system in systems:
+            missing[system] = _missing(logs[system], examples)
+        # All systems of a call are measured again where one lacks a row, for the same batches.
         if not any(missing.values()):
             continue
         # One item a system; in it one an example; in that one a text, of turns or samples.
@@ -55,7 +58,8 @@ def measure_block(
             kept_rows = rows[left]
             reasons = undefined_reasons(scorer, kept, kept_texts, kept_rows)
             ids = [example.id for example in kept]
-            logs[system].append(list(zip(ids, kept_rows.tolist(), strict=True)), reasons)
+            records = zip(ids, kept_rows.tolist(), strict=True)
+            logs[system].append(list(records), reasons)
             yield system
 
 
@@ -65,7 +69,9 @@ def _missing(log: Log, examples: Sequence[Example]) -> list[int]:
 
 
 def _normalised(
-    normalise: Normaliser, texts: Sequence[list[str]], block: Sequence[int]
+    normalise: Normaliser,
+    texts: Sequence[list[str]],
+    block: Sequence[int],
 ) -> list[list[str]]:
     found = []
     for place in block:

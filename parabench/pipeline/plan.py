@@ -72,7 +72,7 @@ def make_plan(request: RunRequest) -> RunPlan:
     if request.data is None and not suite.data:
         asked = f"run the suite {suite.name!r}"
         raise UserError(asked, "it brings no data", mend="add --data FILE")
-    notes = list[str]()
+    notes = list[str]()  # filled while the file is read
     path = request.data or Path(suite.data)
     examples = read_test_set(path, notes.append)
     made = plan_examples(request, examples)
@@ -108,6 +108,7 @@ def plan_examples(request: RunRequest, examples: Sequence[Example]) -> RunPlan:
         key=request.key,
     )
     scorers = plan_scorers(suite, request.scorers, context)
+    # All examples have as many references as the one with fewest: none if one has none.
     if not data.references:
         _check_references(scorers, examples)
     systems = {
@@ -127,7 +128,11 @@ def plan_examples(request: RunRequest, examples: Sequence[Example]) -> RunPlan:
     )
 
 
-def _system_names(request: RunRequest, suite: Suite, with_human: bool) -> list[str]:
+def _system_names(
+    request: RunRequest,
+    suite: Suite,
+    with_human: bool,
+) -> list[str]:
     """The systems asked for, or the suite's own, then its controls and attackers; each once."""
     asked = suite.systems if request.systems is None else request.systems
     wanted = [*suite.controls, *request.attackers]
@@ -149,7 +154,9 @@ def with_samples(suite: Suite, samples: int | None) -> Suite:
 
 
 def plan_scorers(
-    suite: Suite, asked: Sequence[str] | None, context: BuildContext
+    suite: Suite,
+    asked: Sequence[str] | None,
+    context: BuildContext,
 ) -> dict[str, Scorer]:
     """The scorers of a run, by name.
 
@@ -161,7 +168,10 @@ def plan_scorers(
     def build(name: str) -> Scorer:
         return build_plugin("scorer", name, suite, context)
 
-    found = dict(find_scorer(name, suite, build) for name in asked or suite.scorers)
+    found = {}
+    for given in asked or suite.scorers:
+        name, scorer = find_scorer(given, suite, build)
+        found[name] = scorer
     if asked or context.decoding.samples > 1:
         return found
     return {
@@ -208,7 +218,12 @@ def reproducing_command(request: RunRequest) -> str:
     return shlex.join(words)
 
 
-def build_plugin(kind: registry.PluginKind, name: str, suite: Suite, context: BuildContext) -> Any:
+def build_plugin(
+    kind: registry.PluginKind,
+    name: str,
+    suite: Suite,
+    context: BuildContext,
+) -> Any:
     """The system or scorer of a name; nothing is loaded.
 
     ``kind``: ``system`` or ``scorer``. ``name``: as it is typed, ``softprompt-111``. ``suite``:
@@ -221,7 +236,11 @@ def build_plugin(kind: registry.PluginKind, name: str, suite: Suite, context: Bu
     return build(variant, replace(context, options=options))
 
 
-def resolve_name(kind: registry.PluginKind, name: str, suite: Suite) -> tuple[str, str]:
+def resolve_name(
+    kind: registry.PluginKind,
+    name: str,
+    suite: Suite,
+) -> tuple[str, str]:
     """Family and variant of a name.
 
     ``kind``: ``system`` or ``scorer``. ``name``: as it is typed. The table of ``suite`` may give it
@@ -244,7 +263,8 @@ def check_plan(plan: RunPlan) -> None:
 
 def plan_problems(plan: RunPlan) -> dict[str, str]:
     """What keeps a plan from being run, by name of the system or scorer; empty if nothing does."""
-    return {name: str(problem) for name, problem in _problems(plan).items()}
+    problems = _problems(plan)
+    return {name: str(problem) for name, problem in problems.items()}
 
 
 def own_trainings(plan: RunPlan, skipped: Iterable[str] = ()) -> dict[str, str]:
@@ -266,7 +286,7 @@ def _problems(plan: RunPlan) -> dict[str, UserError]:
     found = {}
     for name, part in parts.items():
         try:
-            _ = part.signature
+            _ = part.signature  # reading it checks the files
         except UserError as error:
             found[name] = error
     if not found:

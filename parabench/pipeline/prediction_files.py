@@ -31,6 +31,7 @@ class FilePredictions:
     @property
     def signature(self) -> Signature:
         """The file's content, by its SHA-256."""
+        # As JSON, because texts that are only joined could be cut at other places.
         content = canonical_json(dict(self.texts))
         digest = hashlib.sha256(content).hexdigest()
         return Signature("file", (("sha256", digest),))
@@ -59,6 +60,7 @@ def plan_texts(
 
     Raises UserError where examples share a source, a name is taken, or texts are missing.
     """
+    # A system is asked by source, so two texts of one source could not be told apart.
     sources = [example.source for example in examples]
     if len(set(sources)) < len(examples):
         asked = f"score {', '.join(given)}"
@@ -87,23 +89,35 @@ def plan_prediction_files(request: RunRequest, files: Mapping[str, Path]) -> Run
     Raises UserError for a file that cannot be read, or whose examples differ from the first's.
     """
     notes = list[str]()
-    test_set = read_test_set(request.data, notes.append) if request.data else None
-    read = {name: read_predictions(path, test_set, notes.append) for name, path in files.items()}
+    test_set = None
+    if request.data:
+        test_set = read_test_set(request.data, notes.append)
+    read = {}
+    for name, path in files.items():
+        read[name] = read_predictions(path, test_set, notes.append)
     first_name, *other_names = read
+    first_file = files[first_name]
     examples = read[first_name].examples
     for name in other_names:
-        _check_same_examples(files[first_name], examples, files[name], read[name].examples)
+        others = read[name].examples
+        _check_same_examples(first_file, examples, files[name], others)
     sources = [example.source for example in examples]
-    given = {name: _texts_in_order(sources, one) for name, one in read.items()}
+    given = {}
+    for name, one in read.items():
+        given[name] = _texts_in_order(sources, one)
     made = plan_texts(request, examples, given)
     systems = dict(made.systems)
     for name, one in read.items():
         planned = systems[name]
         if one.cut and isinstance(planned, FilePredictions):
-            cut = frozenset(one.examples[place].source for place in one.cut)
-            systems[name] = replace(planned, cut=cut)
-    command = _score_command(files)
-    return replace(made, systems=systems, command=command, notes=(*notes, *made.notes))
+            cut_sources = frozenset(one.examples[place].source for place in one.cut)
+            systems[name] = replace(planned, cut=cut_sources)
+    return replace(
+        made,
+        systems=systems,
+        command=_score_command(files),
+        notes=(*notes, *made.notes),
+    )
 
 
 def _score_command(files: Mapping[str, Path]) -> str:
@@ -111,7 +125,8 @@ def _score_command(files: Mapping[str, Path]) -> str:
     shown = []
     for name, path in files.items():
         # The command names a system by its file unless it is told another name.
-        shown.append(path.name if name == path.stem else f"{name}={path.name}")
+        is_own_name = name == path.stem
+        shown.append(path.name if is_own_name else f"{name}={path.name}")
     return shlex.join(["parabench", "score", *shown])
 
 
@@ -125,21 +140,27 @@ def _texts_in_order(sources: Sequence[str], read: Predictions) -> Sequence[str]:
 
 
 def _check_same_examples(
-    first: Path, examples: Sequence[Example], other: Path, others: Sequence[Example]
+    first: Path,
+    examples: Sequence[Example],
+    other: Path,
+    others: Sequence[Example],
 ) -> None:
     """Raise UserError where two files do not hold the same sources with the same references."""
     known = _sorted_references(examples)
     found = _sorted_references(others)
+    # By source, one of two equal ones would be lost: hence the lengths too.
     if known == found and len(examples) == len(others):
         return
     shared = [source for source in found if source in known]
     differing = sum(found[source] != known[source] for source in shared)
-    raise UserError(
-        f"score {first} and {other} together",
-        f"{len(found)} sources in the second, of which {len(shared)} are among the {len(known)} of"
-        f" the first; {differing} of these have other references",
-        mend="give texts for one test set: parabench score a=one.txt b=two.txt --data test.tsv",
+    asked = f"score {first} and {other} together"
+    difference = (
+        f"{len(found)} sources in the second, "
+        f"of which {len(shared)} are among the {len(known)} of the first; "
+        f"{differing} of these have other references"
     )
+    mend = "give texts for one test set: parabench score a=one.txt b=two.txt --data test.tsv"
+    raise UserError(asked, difference, mend=mend)
 
 
 def _sorted_references(examples: Sequence[Example]) -> dict[str, list[str]]:

@@ -30,7 +30,11 @@ class Waiting(NamedTuple):
     interval: float = 1.0
 
 
-def await_leader(folder: Path, is_done: Callable[[], bool], waiting: Waiting) -> bool:
+def await_leader(
+    folder: Path,
+    is_done: Callable[[], bool],
+    waiting: Waiting,
+) -> bool:
     """Wait until a process leads the run in ``folder``; whether one does.
 
     False where ``is_done`` says that everything is done already, as it may be before this process
@@ -48,7 +52,11 @@ def await_leader(folder: Path, is_done: Callable[[], bool], waiting: Waiting) ->
 
 
 def await_records(
-    log: Log, folder: Path, units: Sequence[Sequence[str]], size: int, waiting: Waiting
+    log: Log,
+    folder: Path,
+    units: Sequence[Sequence[str]],
+    size: int,
+    waiting: Waiting,
 ) -> None:
     """Wait until all records are in ``log``, or until nobody is left to write those missing.
 
@@ -74,7 +82,8 @@ def await_records(
             most_seen = len(written)
             last_news = now
         elif now - last_news > waiting.patience:
-            found = f"process {late[0]} of {size} has written nothing for {waiting.patience:.0f} s"
+            seconds = f"{waiting.patience:.0f} s"
+            found = f"process {late[0]} of {size} has written nothing for {seconds}"
             mend = "end what is left of it; the same command then goes on"
             raise UserError(f"finish {folder}", found, mend=mend)
         time.sleep(waiting.interval)
@@ -88,7 +97,11 @@ def _ids_of_rank(units: Sequence[Sequence[str]], process: ProcessRank) -> set[st
     return found
 
 
-def await_seal(log: Log, folder: Path, waiting: Waiting) -> None:
+def await_seal(
+    log: Log,
+    folder: Path,
+    waiting: Waiting,
+) -> None:
     """Wait until the leading process has finished ``log``, which is one of ``folder``.
 
     ``waiting`` says how often to look. Raises UserError where the leading process has ended before.

@@ -57,9 +57,10 @@ def training_provenance(plan: RunPlan, folder: Path) -> dict[str, Any]:
     Systems of earlier runs in the folder are among them: their records are in it still.
     """
     try:
-        earlier = json.loads((folder / "provenance.json").read_text())["training"]
+        text = (folder / "provenance.json").read_text()
+        earlier = json.loads(text)["training"]
     except (OSError, ValueError, KeyError, TypeError):
-        earlier = {}
+        earlier = {}  # the first run in the folder, or one that nobody can read
     found = dict(earlier)
     for name, system in plan.systems.items():
         facts = training_facts(training_record(system), plan.data.examples)
@@ -101,7 +102,7 @@ def package_versions() -> dict[str, str]:
     """
     import torch
 
-    found = {"torch": torch.__version__}
+    found = {"torch": str(torch.__version__)}
     for name in _PACKAGES:
         try:
             found[name] = version(name)
@@ -122,6 +123,7 @@ def code_revision(folder: Path) -> dict[str, Any]:
         return done.stdout.strip() if done.returncode == 0 else None
 
     commit = git("rev-parse", "HEAD")
+    # Files that git does not know are results and notes more often than code.
     changed = git("status", "--porcelain", "--untracked-files=no")
     if commit is None:
         return {"commit": None, "dirty": None}

@@ -25,7 +25,8 @@ from parabench.pipeline.stages import (
 )
 from parabench.sequences import LazyMap, blocks_of
 from parabench.store.example_store import example_record
-from parabench.store.log import LogKind, read_log
+from parabench.store.log import read_log
+from parabench.store.log_paths import LogKind
 from parabench.store.run_folder import RunFolder, join_run, open_run
 from parabench.torchrun import SINGLE_PROCESS, ProcessRank
 
@@ -103,7 +104,11 @@ def _lead(run: OpenRun, waiting: Waiting) -> None:
             await_records(log, folder, id_blocks, size, waiting)
 
 
-def run_worker(plan: RunPlan, process: ProcessRank, waiting: Waiting = _PATIENT) -> None:
+def run_worker(
+    plan: RunPlan,
+    process: ProcessRank,
+    waiting: Waiting = _PATIENT,
+) -> None:
     """Do the share of one ``process`` of a run that another process leads.
 
     ``plan``: the same as that of the leading process. ``waiting``: how long for it. Only the

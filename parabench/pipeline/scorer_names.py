@@ -13,7 +13,11 @@ from parabench.suites.suite import Suite
 BuildScorer = Callable[[str], Scorer]
 
 
-def find_scorer(name: str, suite: Suite, build: BuildScorer) -> tuple[str, Scorer]:
+def find_scorer(
+    name: str,
+    suite: Suite,
+    build: BuildScorer,
+) -> tuple[str, Scorer]:
     """The scorer that ``name`` means, with the name that its files and signature bear.
 
     ``suite``: may define scorers of its own. ``build``: makes a scorer from an exact name. Tried in
@@ -22,11 +26,14 @@ def find_scorer(name: str, suite: Suite, build: BuildScorer) -> tuple[str, Score
 
     Raises UserError with the nearest names where nothing fits.
     """
+    # An exact name first: third parties may register names with capitals.
     for candidate in dict.fromkeys((name, name.lower())):
         if _is_registered(candidate, suite):
             return candidate, build(candidate)
     known_columns = []
-    for scorer_name, scorer in _buildable([*suite.scorers, *_registered()], build):
+    # The suite's own first: of two scorers with such a column, people mean the one in the table.
+    names = [*suite.scorers, *_registered()]
+    for scorer_name, scorer in _buildable(names, build):
         for column in scorer.columns:
             if column.name.lower() == name.lower():
                 return scorer_name, scorer

@@ -26,7 +26,8 @@ from parabench.pipeline.measuring import measure_block
 from parabench.pipeline.plan import RunPlan, resolve_name
 from parabench.sequences import LazyMap, blocks_of
 from parabench.stats import leave_one_out
-from parabench.store.log import Log, LogKind, finished_predictions
+from parabench.store.log import Log, finished_predictions
+from parabench.store.log_paths import LogKind
 from parabench.store.records import measured_texts, texts_digest
 from parabench.store.run_folder import RunFolder
 from parabench.torchrun import SINGLE_PROCESS, ProcessRank
@@ -41,7 +42,11 @@ SOURCES_AT_ONCE = 1 << 14
 """Sentences that a system is given at once; what it answers one does not depend on the others."""
 
 
-def no_progress(what: str, done: int, total: int) -> None:
+def no_progress(
+    what: str,
+    done: int,
+    total: int,
+) -> None:
     """A ``ProgressCallback`` that shows nothing."""
 
 
@@ -82,8 +87,11 @@ def generate_answers(run: OpenRun, name: str) -> None:
         for batch in plan.systems[name].paraphrase(sources):
             records = []
             for answer in batch:
+                # A position is one among the sources of this call.
                 example = examples[places[answer.position]]
-                records.append((example.id, _record(name, answer, samples)))
+                record = _record(name, answer, samples)
+                records.append((example.id, record))
+            # Written before it is counted: what is shown as done is on disk.
             log.append(records)
             run.advance(name, len(log.done), len(examples))
     # Of several processes the leading one seals, once it has everybody's records.
@@ -91,7 +99,11 @@ def generate_answers(run: OpenRun, name: str) -> None:
         log.seal(plan.data.examples.ids)
 
 
-def _missing(log: Log, examples: Sequence[Example], places: Sequence[int]) -> Iterator[int]:
+def _missing(
+    log: Log,
+    examples: Sequence[Example],
+    places: Sequence[int],
+) -> Iterator[int]:
     """The places of the examples that are not in the log."""
     if log.sealed:
         return
@@ -100,12 +112,19 @@ def _missing(log: Log, examples: Sequence[Example], places: Sequence[int]) -> It
             yield place
 
 
-def _record(system: str, answer: Paraphrase, samples: int) -> dict[str, Any]:
+def _record(
+    system: str,
+    answer: Paraphrase,
+    samples: int,
+) -> dict[str, Any]:
     """An answer as it is stored: what says nothing is left out."""
     if answer.samples and len(answer.samples) != samples:
         asked = f"take {len(answer.samples)} samples from {system}"
         raise UserError(asked, f"samples = {samples} were asked for")
-    record: dict[str, Any] = {"text": answer.text, "finished": answer.finished}
+    record: dict[str, Any] = {
+        "text": answer.text,
+        "finished": answer.finished,
+    }
     if answer.samples and samples > 1:
         record["samples"] = list(answer.samples)
     if answer.turns:
@@ -126,12 +145,14 @@ def measure_answers(run: OpenRun, name: str) -> None:
     data = plan.data
     scorer = plan.scorers[name]
     logs = {system: statistics_log(run, system, name) for system in plan.systems}
+    # A system whose log is finished is not given: its texts need not be read.
     unfinished = {system: log for system, log in logs.items() if not log.sealed}
     texts = {system: _measured_texts(run, system, scorer) for system in unfinished}
     for block in _blocks_of_process(run, scorer):
         done = measure_block(scorer, data, plan.suite.normalise, block, unfinished, texts)
         for system in done:
-            run.advance(f"{name} of {system}", len(logs[system].done), len(data.examples))
+            done_count = len(logs[system].done)
+            run.advance(f"{name} of {system}", done_count, len(data.examples))
     if run.process.size == 1:
         for log in logs.values():
             log.seal(data.examples.ids)
@@ -140,16 +161,18 @@ def measure_answers(run: OpenRun, name: str) -> None:
 
 def _blocks_of_process(run: OpenRun, scorer: Scorer) -> Sequence[Sequence[int]]:
     """The positions of the examples that this process measures, block by block."""
+    # Several processes deal out blocks of one size, so that each finds what the others left.
     size = SCORER_BATCH
     if run.process.size == 1:
         size = examples_per_call(scorer, SCORER_BATCH)
-    blocks = blocks_of(range(len(run.plan.data.examples)), size)
-    return run.process.share(blocks)
+    positions = range(len(run.plan.data.examples))
+    return run.process.share(blocks_of(positions, size))
 
 
 def prediction_log(run: OpenRun, system: str) -> Log:
     """The log of a system's answers; what opening it set aside is told."""
     built = run.plan.systems[system]
+    # All that can change an answer, apart from what the whole run shares (``run_identity``).
     key = {
         "system": system,
         "signature": str(built.signature),
@@ -158,7 +181,11 @@ def prediction_log(run: OpenRun, system: str) -> Log:
     return _open_log(run, "predictions", (system,), key)
 
 
-def statistics_log(run: OpenRun, system: str, scorer: str) -> Log:
+def statistics_log(
+    run: OpenRun,
+    system: str,
+    scorer: str,
+) -> Log:
     """The log of what a scorer measured of a system's finished answers.
 
     ``system`` and ``scorer`` are names in the plan of ``run``. What opening it set aside is told.
@@ -171,13 +198,19 @@ def statistics_log(run: OpenRun, system: str, scorer: str) -> Log:
         "system": system,
         "scorer": scorer,
         "signature": str(built.signature),
+        # Texts that were written again make what was measured of them stale.
         "predictions": digest_of_texts(plan.data, texts),
         "built": list(resolve_name("scorer", scorer, plan.suite)),
     }
     return _open_log(run, "statistics", (system, scorer), key)
 
 
-def _open_log(run: OpenRun, kind: LogKind, names: tuple[str, ...], key: Mapping[str, Any]) -> Log:
+def _open_log(
+    run: OpenRun,
+    kind: LogKind,
+    names: tuple[str, ...],
+    key: Mapping[str, Any],
+) -> Log:
     log = run.folder.log(kind, *names, key=key)
     for note in log.notes:
         run.notice(note)
@@ -189,10 +222,16 @@ def digest_of_texts(data: EvaluationSet, texts: Sequence[list[str]]) -> str:
     return texts_digest(data.examples.by_id, data.examples.ids, texts.__getitem__)
 
 
-def _measured_texts(run: OpenRun, system: str, scorer: Scorer) -> Sequence[list[str]]:
+def _measured_texts(
+    run: OpenRun,
+    system: str,
+    scorer: Scorer,
+) -> Sequence[list[str]]:
     """What a scorer is given of every example's answer, read when it is asked for."""
     plan = run.plan
-    samples = plan.suite.decoding.samples if leave_one_out.compares_samples(scorer) else 0
+    samples = 0
+    if leave_one_out.compares_samples(scorer):
+        samples = plan.suite.decoding.samples
     records = finished_predictions(run.folder.folder, system).records
 
     def texts(place: int) -> list[str]:

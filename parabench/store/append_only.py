@@ -20,7 +20,12 @@ class AppendOnlyFile:
     reopening it has put a torn end.
     """
 
-    def __init__(self, path: Path, size: int, moved: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        size: int,
+        moved: Path | None = None,
+    ) -> None:
         """Append to the file at ``path`` behind its first ``size`` bytes, which are all it has."""
         self.path = path
         self.size = size
@@ -36,7 +41,12 @@ class AppendOnlyFile:
         return cls(path, len(start))
 
     @classmethod
-    def reopen(cls, path: Path, size: int, quarantine: Path | None = None) -> AppendOnlyFile:
+    def reopen(
+        cls,
+        path: Path,
+        size: int,
+        quarantine: Path | None = None,
+    ) -> AppendOnlyFile:
         """Go on with the file at ``path``, cut back to its first ``size`` bytes.
 
         What stood behind them is moved into the folder ``quarantine``; without one it is dropped,

@@ -65,9 +65,10 @@ class BlockFile:
             if block is None:
                 break
             content = data.read(block["bytes"])
-            if len(content) < block["bytes"] or crc32(content) != block["crc32"]:
+            is_whole = len(content) == block["bytes"]
+            if not is_whole or crc32(content) != block["crc32"]:
                 break
-            self._blocks.append((block["bytes"], block["rows"]))
+            self._blocks.append((len(content), block["rows"]))
             line_bytes += len(line)
         return line_bytes
 
@@ -80,7 +81,11 @@ class BlockFile:
         """Add a block of ``rows`` rows; once this returns, no kill and no power cut loses it."""
         # The data first: a line of the index is believed only if its block verifies.
         self._data.append(data)
-        entry = {"bytes": len(data), "rows": rows, "crc32": crc32(data)}
+        entry = {
+            "bytes": len(data),
+            "rows": rows,
+            "crc32": crc32(data),
+        }
         self._index.append(encode_record(entry, self._checksum_start))
         self._blocks.append((len(data), rows))
 

@@ -18,8 +18,8 @@ from parabench.sequences import LazyMap
 from parabench.store.example_store import HELD_IN_MEMORY, ExampleStore, example_of_record
 from parabench.store.files import read_bytes
 from parabench.store.lines import LogLines
-from parabench.store.log import finished_logs, log_path
 from parabench.store.log_files import LinesFile, load_lines
+from parabench.store.log_paths import finished_logs, log_path
 from parabench.store.positions import sorted_positions
 from parabench.store.records import measured_texts, texts_digest
 from parabench.store.statistics_store import StatisticsStore
@@ -42,7 +42,8 @@ class RunContents:
 def read_contents(folder: Path) -> RunContents:
     """Read a run folder; raises UserError where a file does not verify."""
     records = load_lines(folder / "examples.jsonl").records
-    examples = ExampleStore(LazyMap(example_of_record, LazyMap(itemgetter(1), records)))
+    values = LazyMap(itemgetter(1), records)
+    examples = ExampleStore(LazyMap(example_of_record, values))
     check = _Check(folder, records)
     predictions: dict[str, LinesFile] = {}
     for path in finished_logs(folder, "predictions"):
@@ -50,8 +51,10 @@ def read_contents(folder: Path) -> RunContents:
         check.predictions(path, contents)
         predictions[contents.identity["names"][0]] = contents
     statistics: dict[tuple[str, str], StatisticsStore] = {}
-    # Of predictions that are wrong, nothing that was measured can be right.
-    measured = [] if check.problems else finished_logs(folder, "statistics")
+    measured = finished_logs(folder, "statistics")
+    if check.problems:
+        # Of predictions that are wrong, nothing that was measured can be right.
+        measured = []
     for path in measured:
         stored = StatisticsStore.open(path)
         if check.statistics(path, stored):
@@ -111,23 +114,32 @@ class _Check:
             given, repeated = spec[name], provenance[name]
             if isinstance(given, dict) and isinstance(repeated, dict):
                 # A provenance may say more of a field than the spec does.
-                repeated = {key: value for key, value in repeated.items() if key in given}
+                common = given.keys() & repeated.keys()
+                repeated = {key: repeated[key] for key in common}
             if given != repeated:
                 self.problems.append(f"provenance.json: another {name} than spec.json has")
                 return
 
     def _lies_right(self, path: Path, identity: Mapping[str, Any]) -> bool:
         """Whether a log lies where those of its names belong."""
-        expected = log_path(self._folder, identity["kind"], identity["names"])
-        if path == expected and identity["kind"] == path.parent.name:
+        kind = identity["kind"]
+        expected = log_path(self._folder, kind, identity["names"])
+        if path == expected and kind == path.parent.name:
             return True
-        self._report(path, f"it is of {', '.join(identity['names'])}")
+        names = ", ".join(identity["names"])
+        self._report(path, f"it is of {names}")
         return False
 
-    def _is_complete(self, path: Path, count: int, ids: Iterable[str]) -> bool:
+    def _is_complete(
+        self,
+        path: Path,
+        count: int,
+        ids: Iterable[str],
+    ) -> bool:
         """Whether the records of a log are those of the examples, in their order."""
-        same = zip(ids, self._ids, strict=False)
-        if count == len(self._ids) and all(one == other for one, other in same):
+        # Not strict: another length is seen by the count, before ids are read.
+        pairs = zip(ids, self._ids, strict=False)
+        if count == len(self._ids) and all(one == other for one, other in pairs):
             return True
         self._report(path, "not one record for each example")
         return False
@@ -138,6 +150,7 @@ class _Check:
         They are of the texts, and, for scorers that compare samples, of the samples.
         """
         found = {self._digest_of_texts(records, 0)}
+        # A scorer that compares samples is given other texts of a record than all others are.
         if self._samples > 1:
             found.add(self._digest_of_texts(records, self._samples))
         return found
@@ -157,13 +170,19 @@ class _Check:
 def _samples_per_source(folder: Path) -> int:
     """How many texts were written for each source; one where the spec does not say."""
     spec = read_json(folder / "spec.json")
-    decoding = spec.get("decoding", {}) if isinstance(spec, dict) else {}
-    return int(decoding.get("samples", 1)) if isinstance(decoding, dict) else 1
+    if not isinstance(spec, dict):
+        return 1
+    decoding = spec.get("decoding", {})
+    if not isinstance(decoding, dict):
+        return 1
+    return int(decoding.get("samples", 1))
 
 
 def read_json(path: Path) -> Any:
     """The JSON value of a file; None where it is absent or is none."""
+    if not path.exists():
+        return None
     try:
-        return json.loads(read_bytes(path)) if path.exists() else None
+        return json.loads(read_bytes(path))
     except (ValueError, RecursionError):
         return None

@@ -40,13 +40,17 @@ class ExampleStore(Sequence[Example]):
         The file goes when the store does. Raises UserError for what the disk refuses.
         """
         stream = iter(examples)
+        # One more than may be held tells whether there are more.
         few = tuple(islice(stream, HELD_IN_MEMORY + 1))
         if len(few) <= HELD_IN_MEMORY:
             return cls(few)
-        with os_errors_as_user_errors(Path(gettempdir())), TemporaryFile() as file:
+        folder = Path(gettempdir())
+        with os_errors_as_user_errors(folder), TemporaryFile() as file:
+            # Lines keep a descriptor of their own: this one is closed below.
             lines = FileLines(os.dup(file.fileno()))
             for example in chain(few, stream):
-                line = json.dumps(example_record(example)).encode() + b"\n"
+                record = example_record(example)
+                line = json.dumps(record).encode() + b"\n"
                 file.write(line)
                 lines.extend([len(line)])
         return cls(LazyMap(_example_of_line, lines))
@@ -75,8 +79,10 @@ class ExampleStore(Sequence[Example]):
         return self._each("references")
 
     def _each(self, name: str) -> Sequence[Any]:
-        values = map(attrgetter(name), self._examples)
-        return tuple(values) if self.is_held else LazyMap(attrgetter(name), self._examples)
+        value_of = attrgetter(name)
+        if self.is_held:
+            return tuple(map(value_of, self._examples))
+        return LazyMap(value_of, self._examples)
 
     @cached_property
     def by_id(self) -> Sequence[int]:
@@ -96,8 +102,12 @@ def example_record(example: Example) -> dict[str, Any]:
 
 def example_of_record(record: Mapping[str, Any]) -> Example:
     """An example from how it is stored; folders of early versions have no clusters."""
-    references = tuple(record["references"])
-    return Example(record["id"], record["source"], references, record.get("cluster", ""))
+    return Example(
+        id=record["id"],
+        source=record["source"],
+        references=tuple(record["references"]),
+        cluster=record.get("cluster", ""),
+    )
 
 
 def _example_of_line(line: bytes) -> Example:

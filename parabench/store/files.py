@@ -49,7 +49,11 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
         sync_folder(path.parent)
 
 
-def append_durably(path: Path, size: int, data: bytes) -> int:
+def append_durably(
+    path: Path,
+    size: int,
+    data: bytes,
+) -> int:
     """Add ``data`` to the file at ``path``, in one write and one fsync; returns its new size.
 
     Raises UserError where it does not have ``size`` bytes: somebody else writes it, or an earlier
@@ -64,7 +68,11 @@ def append_durably(path: Path, size: int, data: bytes) -> int:
     return size + len(data)
 
 
-def quarantine_tail(path: Path, size: int, quarantine: Path) -> Path | None:
+def quarantine_tail(
+    path: Path,
+    size: int,
+    quarantine: Path,
+) -> Path | None:
     """Move what a file has behind its first ``size`` bytes into the folder ``quarantine``.
 
     Returns where it is now; None where ``path`` has nothing there.
@@ -160,10 +168,17 @@ def os_errors_as_user_errors(path: Path, verb: str = "write") -> Iterator[None]:
         found = error.strerror or str(error)
         if error.errno in _DISK_ERRORS:
             found += f" ({_free_megabytes(path)} MB free)"
-        raise UserError(f"{verb} {path}", found, mend=_mend(error, path)) from error
+        asked = f"{verb} {path}"
+        raise UserError(asked, found, mend=_mend(error, path)) from error
 
 
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+_DISK_ERRORS = (
+    errno.ENOSPC,  # full
+    errno.EDQUOT,  # full for this user
+    errno.EFBIG,  # a file too large for the file system
+    errno.EIO,
+    errno.EROFS,
+)
 
 
 def _mend(error: OSError, path: Path) -> str:
@@ -227,7 +242,8 @@ def _write(file: int, data: bytes) -> None:
 
 def _label(path: Path, data: bytes) -> str:
     """A name in the quarantine folder: the file's, and eight digits of the hash of what is kept."""
-    return f"{path.parent.name}.{path.name}.{sha256(data).hexdigest()[:8]}"
+    digest = sha256(data).hexdigest()
+    return f"{path.parent.name}.{path.name}.{digest[:8]}"
 
 
 def file_sha256(path: Path) -> str:
@@ -237,6 +253,10 @@ def file_sha256(path: Path) -> str:
 
 
 @cache
-def _hash_once(path: Path, size: int, modified: int) -> str:
+def _hash_once(
+    path: Path,
+    size: int,
+    modified: int,
+) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

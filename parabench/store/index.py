@@ -59,6 +59,7 @@ class RecordIndex(Mapping[str, Any]):
         self._starts.append(start)
         for at, name in enumerate(records.ids()):
             known = self._positions.add(name, start + at)
+            # An id that was there already is no error: parts of several processes may overlap.
             if known != start + at and self[name] != records.value(at, name):
                 found = f"two different records of example {name!r}"
                 mend = (
@@ -92,12 +93,16 @@ class RecordIndex(Mapping[str, Any]):
 
     def _end(self) -> int:
         """The number behind that of the last record."""
-        return self._starts[-1] + len(self._files[-1]) if self._files else 0
+        if not self._files:
+            return 0
+        return self._starts[-1] + len(self._files[-1])
 
     def _find(self, name: str) -> tuple[RecordFile, int]:
         """The file that holds an id, and the number of its record there."""
         position = self._positions.get(name)
         if position is None:
             raise KeyError(name)
+        # The last file that begins at this number or before it.
         number = bisect_right(self._starts, position) - 1
-        return self._files[number], position - self._starts[number]
+        at = position - self._starts[number]
+        return self._files[number], at

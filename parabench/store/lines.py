@@ -38,19 +38,24 @@ class FileLines(Sequence[bytes]):
     def __getitem__(self, at: Any) -> Any:
         if isinstance(at, slice):
             return [self[one] for one in range(len(self))[at]]
-        block, place = divmod(range(len(self))[at], LINES_PER_OFFSET)
+        # A range gives negative numbers their meaning, and raises IndexError behind the end.
+        number = range(len(self))[at]
+        block, place = divmod(number, LINES_PER_OFFSET)
         held, lines = self._held  # looked at once: another thread may change it
         if held != block:
             lines = self._read_block(block)
             self._held = block, lines
-        # A file that was cut off since has fewer lines than it had.
-        return lines[place] + b"\n" if place < len(lines) else b""
+        if place >= len(lines):
+            # The file was cut off since; what is no line does not verify.
+            return b""
+        return lines[place] + b"\n"
 
     def _read_block(self, block: int) -> list[bytes]:
         begin = self._begins[block]
         is_last = block + 1 == len(self._begins)
         end = self.size if is_last else self._begins[block + 1]
-        return os.pread(self._file, end - begin, begin).split(b"\n")
+        data = os.pread(self._file, end - begin, begin)
+        return data.split(b"\n")
 
     def extend(self, sizes: Iterable[int]) -> None:
         """Take over lines of these sizes in bytes, which stand behind those that are known."""
@@ -65,7 +70,12 @@ class FileLines(Sequence[bytes]):
 class LogLines(Sequence[LogRecord]):
     """The records of a log of lines, each verified whenever it is read."""
 
-    def __init__(self, path: Path, checksum_start: int, header: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        checksum_start: int,
+        header: int,
+    ) -> None:
         """Open the file at ``path``; no records yet.
 
         ``checksum_start``: where the checksums of its lines start from. ``header``: the bytes of
@@ -82,7 +92,8 @@ class LogLines(Sequence[LogRecord]):
     def __getitem__(self, at: Any) -> Any:
         if isinstance(at, slice):
             return [self[one] for one in range(len(self))[at]]
-        record = decode_record(self.line(at)[:-1], self._checksum_start)
+        line = self.line(at)
+        record = decode_record(line[:-1], self._checksum_start)
         if record is None:
             raise self._damaged(at)
         return record["id"], record["value"]

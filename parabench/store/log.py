@@ -12,7 +12,7 @@ import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 from zlib import crc32
 
 from parabench.contracts import NOT_FINITE, UserError
@@ -21,6 +21,14 @@ from parabench.store.files import os_errors_as_user_errors, quarantine_file, wri
 from parabench.store.index import RecordIndex
 from parabench.store.lines import LogLines
 from parabench.store.log_files import LinesFile, identity_of, load_lines, load_log
+from parabench.store.log_paths import (
+    LogKind,
+    finished_logs,
+    log_parts,
+    log_path,
+    part_of_rank,
+    part_path,
+)
 from parabench.store.records import (
     LogRecord,
     canonical_json,
@@ -28,13 +36,10 @@ from parabench.store.records import (
     finished_log,
     json_differences,
     record_lines,
-    slug,
     with_reason,
 )
 from parabench.store.statistics_store import StatisticsStore, packed_statistics
 
-LogKind = Literal["predictions", "statistics"]
-SUFFIX: dict[LogKind, str] = {"predictions": "jsonl", "statistics": "npz"}
 _Found = TypeVar("_Found")
 
 
@@ -63,11 +68,9 @@ class Log:
         """
         self._identity = {"kind": kind, "names": list(names), "key": dict(key)}
         self._quarantine = folder / "quarantine"
-        self._path, self._first_part = _paths(folder, kind, names)
-        self._own_part = self._first_part
-        if rank:
-            name = self._first_part.name.replace(".part.", f".part-{rank}.")
-            self._own_part = self._first_part.with_name(name)
+        self._path = log_path(folder, kind, names)
+        self._first_part = part_path(folder, kind, names)
+        self._own_part = part_of_rank(self._first_part, rank)
         self._rank = rank
         # The part that this process writes; made with its first records.
         self._part: AppendOnlyFile | None = None
@@ -80,7 +83,7 @@ class Log:
         self.sealed = bool(_unless_gone(self._path, self._recover))
         if self.sealed:
             # The process that finished it was killed before the parts were removed.
-            for part in _parts(self._first_part):
+            for part in log_parts(self._first_part):
                 quarantine_file(part, self._quarantine)
         else:
             self._recover_parts()
@@ -108,12 +111,14 @@ class Log:
             records = [(name, _measurement(row, why.get(name))) for name, row in records]
         names = [name for name, _ in records]
         is_repeated = len(set(names)) != len(names)
-        if self.sealed or is_repeated or any(name in self.done for name in names):
+        is_known = any(name in self.done for name in names)
+        if self.sealed or is_repeated or is_known:
             raise ValueError(f"records appended twice to {self._own_part}")
         part = self._part or self._begin()
         lines = list(record_lines(self._identity, records))
         part.append(b"".join(lines))
-        self.done.grow(names, [len(line) for line in lines])
+        sizes = [len(line) for line in lines]
+        self.done.grow(names, sizes)
 
     def seal(self, order: Sequence[str]) -> None:
         """Finish the log, its records in this order of ids.
@@ -121,15 +126,16 @@ class Log:
         Raises UserError unless it holds exactly these.
         """
         if not order or not self.done.consists_of(order):
-            missing = reprlib.repr([name for name in order if name not in self.done])
-            found = f"{len(self.done)} records for {len(order)} examples; missing: {missing}"
+            missing = [name for name in order if name not in self.done]
+            count = len(self.done)
+            found = f"{count} records for {len(order)} examples; missing: {reprlib.repr(missing)}"
             mend = "run the same command again: it resumes"
             raise UserError(f"finish {self._path}", found, mend=mend)
         if self.sealed:
             return
         write_atomically(self._path, self._packed(order))
         self.sealed = True
-        for part in _parts(self._first_part):
+        for part in log_parts(self._first_part):
             with os_errors_as_user_errors(part):
                 part.unlink()
 
@@ -148,14 +154,18 @@ class Log:
         """Make the part that this process writes."""
         first = encode_record({"identity": self._identity})
         self._part = AppendOnlyFile.create(self._own_part, first)
+        # The checksums of all further lines start from the identity.
         checksum_start = crc32(canonical_json(self._identity))
-        self.done.take(LogLines(self._own_part, checksum_start, len(first)))
+        records = LogLines(self._own_part, checksum_start, len(first))
+        self.done.take(records)
         return self._part
 
     def _recover_parts(self) -> None:
-        """Take over all parts, the own one last: only the last file of the index can grow."""
-        others_first = sorted(_parts(self._first_part), key=lambda part: part == self._own_part)
-        for part in others_first:
+        """Take over all parts."""
+        parts = log_parts(self._first_part)
+        # The own one last (False sorts before True): only the last file of the index can grow.
+        parts.sort(key=lambda part: part == self._own_part)
+        for part in parts:
             _unless_gone(part, self._recover)
 
     def _owns(self, path: Path) -> bool:
@@ -169,9 +179,11 @@ class Log:
         contents = load_log(path)
         if canonical_json(contents.identity) != canonical_json(self._identity):
             if self._owns(path):
-                changed = "; ".join(json_differences(contents.identity, self._identity))
+                differences = json_differences(contents.identity, self._identity)
+                changed = "; ".join(differences)
                 moved = quarantine_file(path, self._quarantine)
-                self.notes.append(f"{path} has other settings ({changed}): moved to {moved}")
+                note = f"{path} has other settings ({changed}): moved to {moved}"
+                self.notes.append(note)
             return False
         # What another process writes may be in the middle of a line.
         grows = path != self._path and self._owns(path)
@@ -185,26 +197,23 @@ class Log:
         return True
 
 
-def log_path(folder: Path, kind: LogKind, names: Sequence[str]) -> Path:
-    """Where in a run ``folder`` the finished log of these ``names``, of a ``kind``, lies."""
-    path, _ = _paths(folder, kind, names)
-    return path
-
-
 def read_log(folder: Path, kind: LogKind, *names: str) -> tuple[dict[str, Any], RecordIndex]:
     """The key and the records (id to value) of a log, finished or growing, read without the lock.
 
     ``folder``: the run's. ``kind`` and ``names``: which log. Raises UserError where there is none.
     """
-    path, first_part = _paths(folder, kind, names)
+    path = log_path(folder, kind, names)
+    parts = log_parts(part_path(folder, kind, names))
     found = []
     # The parts first: whoever finishes the log meanwhile puts the whole in place before they go.
-    for file in [*_parts(first_part), path]:
+    for file in [*parts, path]:
         contents = _unless_gone(file, load_log)
         if contents is not None:
             found.append(contents)
+    # All files of one log are of one identity, and that of the names asked for.
     identities = {canonical_json(contents.identity) for contents in found}
-    if len(identities) != 1 or found[0].identity["names"] != list(names):
+    is_one = len(identities) == 1
+    if not is_one or found[0].identity["names"] != list(names):
         wrong = "it is of several settings or another system" if found else "no such file"
         raise UserError(f"read {path}", wrong, mend="run the command that makes it again")
     index = RecordIndex(path)
@@ -224,7 +233,11 @@ def finished_predictions(folder: Path, system: str) -> LinesFile:
     return contents
 
 
-def finished_statistics(folder: Path, system: str, scorer: str) -> StatisticsStore:
+def finished_statistics(
+    folder: Path,
+    system: str,
+    scorer: str,
+) -> StatisticsStore:
     """A finished measurement, in example order, NaN where undefined.
 
     ``folder``: the run's. ``system`` and ``scorer``: whose. Raises UserError where it is absent or
@@ -236,7 +249,11 @@ def finished_statistics(folder: Path, system: str, scorer: str) -> StatisticsSto
     return stored
 
 
-def _check_names(path: Path, identity: Mapping[str, Any], names: list[str]) -> None:
+def _check_names(
+    path: Path,
+    identity: Mapping[str, Any],
+    names: list[str],
+) -> None:
     if identity["names"] != names:
         found = f"it is of {', '.join(identity['names'])}"
         raise UserError(f"read {path}", found, mend="run the command that makes it again")
@@ -244,13 +261,11 @@ def _check_names(path: Path, identity: Mapping[str, Any], names: list[str]) -> N
 
 def log_names(folder: Path, kind: LogKind) -> list[tuple[str, ...]]:
     """The names of all finished logs of a kind, sorted by file."""
-    return [tuple(identity_of(path)["names"]) for path in finished_logs(folder, kind)]
-
-
-def finished_logs(folder: Path, kind: LogKind) -> list[Path]:
-    """The files of all finished logs of a kind, sorted."""
-    found = (folder / kind).glob(f"*.{SUFFIX[kind]}")
-    return sorted(path for path in found if ".part" not in path.name)
+    found = []
+    for path in finished_logs(folder, kind):
+        identity = identity_of(path)
+        found.append(tuple(identity["names"]))
+    return found
 
 
 def _unless_gone(path: Path, read: Callable[[Path], _Found]) -> _Found | None:
@@ -272,18 +287,3 @@ def _measurement(row: Sequence[float], why: str | None) -> Any:
     if None in numbers:
         why = why or NOT_FINITE
     return with_reason(numbers, why or None)
-
-
-def _paths(folder: Path, kind: LogKind, names: Sequence[str]) -> tuple[Path, Path]:
-    """Where a log lies when finished, and where it grows.
-
-    No slug holds a dot, so no two logs share a path.
-    """
-    stem = ".".join(slug(name) for name in names)
-    return folder / kind / f"{stem}.{SUFFIX[kind]}", folder / kind / f"{stem}.part.jsonl"
-
-
-def _parts(first_part: Path) -> list[Path]:
-    """A growing log's own part and those of other processes, ``.part-1.jsonl`` and so on."""
-    pattern = first_part.name.replace(".part.", ".part*.")
-    return sorted(first_part.parent.glob(pattern))

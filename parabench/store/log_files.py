@@ -74,7 +74,9 @@ def load_lines(path: Path) -> LinesFile:
         wrong = list[int]()
         for number, line in enumerate(file, start=2):
             digest.update(line)
-            if line.endswith(b"\n") and line_verifies(line[:-1], checksum_start):
+            # A line without its end may verify and still be torn: of its last byte.
+            is_whole = line.endswith(b"\n")
+            if is_whole and line_verifies(line[:-1], checksum_start):
                 records.extend([len(line)])
                 last_good = number
             else:
@@ -94,8 +96,9 @@ def identity_of(path: Path) -> dict[str, Any]:
     if path.suffix == ".npz":
         return statistics_store.read_identity(path)
     with os_errors_as_user_errors(path, "read"), path.open("rb") as file:
-        identity: dict[str, Any] = _read_header(path, file.readline())["identity"]
-        return identity
+        header = _read_header(path, file.readline())
+    identity: dict[str, Any] = header["identity"]
+    return identity
 
 
 def _read_header(path: Path, first: bytes) -> dict[str, Any]:

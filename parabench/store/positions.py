@@ -37,7 +37,8 @@ class IdPositions:
         wanted = text_hash64(name)
         # As an integer of Python it would be compared as a float, of 53 bits.
         at = self._hashes.searchsorted(self._hashes.dtype.type(wanted))
-        if at < len(self._hashes) and self._hashes[at] == wanted:
+        is_within = at < len(self._hashes)
+        if is_within and self._hashes[at] == wanted:
             return int(self._numbers[at])
         return None
 
@@ -60,8 +61,10 @@ class IdPositions:
         numbers = np.fromiter(self._latest.values(), np.uint32, count)
         self._latest = {}
         order = np.argsort(hashes)
-        hashes, numbers = hashes[order], numbers[order]
+        hashes = hashes[order]
+        numbers = numbers[order]
         if len(self._hashes):
+            # Where in the sorted array each of the new hashes belongs.
             places = self._hashes.searchsorted(hashes)
             hashes = np.insert(self._hashes, places, hashes)
             numbers = np.insert(self._numbers, places, numbers)
@@ -76,6 +79,7 @@ def sorted_positions(ids: Sequence[str], held: int = 20_000) -> Sequence[int]:
     """
     runs = []
     for start in range(0, len(ids), held):
-        positions = range(start, min(start + held, len(ids)))
-        runs.append(array("I", sorted(positions, key=ids.__getitem__)))
+        end = min(start + held, len(ids))
+        ordered = sorted(range(start, end), key=ids.__getitem__)
+        runs.append(array("I", ordered))
     return array("I", heapq.merge(*runs, key=ids.__getitem__))

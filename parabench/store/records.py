@@ -63,13 +63,16 @@ def measured_texts(record: Mapping[str, Any], samples: int = 0) -> list[str]:
 
 
 def texts_digest(
-    order: Iterable[int], ids: Sequence[str], texts: Callable[[int], Sequence[str]]
+    order: Iterable[int],
+    ids: Sequence[str],
+    texts: Callable[[int], Sequence[str]],
 ) -> str:
     """The SHA-256 of the canonical JSON of ``{id: texts}``.
 
     ``order``: the positions of all examples, sorted by id. ``ids``: by position. ``texts``: gives
     those of a position; one item is held at a time.
     """
+    # Fed with the very bytes that the JSON of all of it would have.
     digest = sha256(b"{")
     comma = b""
     for position in order:
@@ -133,7 +136,11 @@ def canonical_json(value: Any) -> bytes:
     return text.encode("ascii")
 
 
-def json_differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
+def json_differences(
+    old: Any,
+    new: Any,
+    name: str = "",
+) -> Iterator[str]:
     """The fields in which two JSON values differ, as ``a.b: 1, now 2``.
 
     ``old`` and ``new``: what was and what is now. ``name``: of the field that holds them.
@@ -141,10 +148,13 @@ def json_differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
             field = f"{name}.{key}".lstrip(".")
-            yield from json_differences(old.get(key, "absent"), new.get(key, "absent"), field)
+            old_value = old.get(key, "absent")
+            new_value = new.get(key, "absent")
+            yield from json_differences(old_value, new_value, field)
     elif canonical_json(old) != canonical_json(new):
         # Compared as they are written: 1, 1.0 and True are equal in Python, and not on disk.
-        yield f"{name}: {reprlib.repr(old)}, now {reprlib.repr(new)}"
+        was, now = reprlib.repr(old), reprlib.repr(new)
+        yield f"{name}: {was}, now {now}"
 
 
 def damaged_log(path: Path, numbers: Sequence[int]) -> UserError:
@@ -157,7 +167,9 @@ def damaged_log(path: Path, numbers: Sequence[int]) -> UserError:
         found = "it does not verify"
         mend = f"mv {quoted} {quoted}.damaged"
     else:
-        found = f"damaged at line {', '.join(map(str, numbers))}"
+        listed = ", ".join(map(str, numbers))
+        found = f"damaged at line {listed}"
+        # A script for sed that deletes these lines alone.
         deleted = ";".join(f"{number}d" for number in numbers)
         mend = f"sed -i.damaged '{deleted}' {quoted}"
     then = "   # then the same command makes again what is missing"
@@ -171,6 +183,9 @@ def slug(name: str) -> str:
     """
     if re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,47}", name):
         return name
-    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32]
-    digest = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{plain or 'name'}-{digest[:8]}"
+    # Names that differ in what is left out here differ in the hash.
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower())
+    plain = plain.strip("-")[:32] or "name"
+    data = name.encode("utf-8", "surrogatepass")
+    digest = sha256(data).hexdigest()
+    return f"{plain}-{digest[:8]}"

@@ -45,8 +45,9 @@ from parabench.store.files import (
     refuse_links,
     write_atomically,
 )
-from parabench.store.log import Log, LogKind, finished_logs
+from parabench.store.log import Log
 from parabench.store.log_files import load_lines
+from parabench.store.log_paths import LogKind, finished_logs
 from parabench.store.records import finished_log, json_differences, record_lines
 from parabench.store.seal import content_problems, manifest_problems, seal_problems, write_seal
 
@@ -79,13 +80,18 @@ def _remove_strays(folder: Path) -> None:
     """Remove temporary files of writers that were killed; whoever holds the lock is the only one
     that writes.
     """
-    for stray in [*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")]:
+    strays = [*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")]
+    for stray in strays:
         with os_errors_as_user_errors(stray):
             stray.unlink()
 
 
 @contextmanager
-def join_run(folder: Path, spec: Mapping[str, Any], rank: int) -> Iterator[RunFolder]:
+def join_run(
+    folder: Path,
+    spec: Mapping[str, Any],
+    rank: int,
+) -> Iterator[RunFolder]:
     """Take part, as process ``rank``, in a run of ``folder`` that another process leads.
 
     ``spec``: all that the run is. Raises UserError where no process leads, where the run is of
@@ -97,7 +103,9 @@ def join_run(folder: Path, spec: Mapping[str, Any], rank: int) -> Iterator[RunFo
     refuse_links(folder, _SUBFOLDERS)
     with _locked(folder, rank):
         _claim(folder, spec)
-        _sign(_lock(folder, rank), _signature(folder / "lock"))
+        # With the leader's number: so the lock of an earlier launch is told from this one's.
+        leader = _signature(folder / "lock")
+        _sign(_lock(folder, rank), leader)
         yield RunFolder(folder, rank)
 
 
@@ -145,7 +153,8 @@ class RunFolder:
         identity = {"kind": "examples", "names": [], "key": {}}
 
         def lines() -> Iterable[bytes]:
-            return record_lines(identity, ((record["id"], record) for record in records))
+            pairs = ((record["id"], record) for record in records)
+            return record_lines(identity, pairs)
 
         data = finished_log(identity, lines)
         path = self.folder / "examples.jsonl"
@@ -174,7 +183,8 @@ class RunFolder:
 
 def stored_examples(folder: Path) -> Sequence[dict[str, Any]]:
     """The examples of a run as scored, in order, read when they are asked for."""
-    return LazyMap(itemgetter(1), load_lines(folder / "examples.jsonl").records)
+    contents = load_lines(folder / "examples.jsonl")
+    return LazyMap(itemgetter(1), contents.records)
 
 
 def verify_run(folder: Path) -> list[str]:
@@ -218,6 +228,7 @@ def _locked(folder: Path, rank: int = 0) -> Iterator[None]:
                 found = f"process {_signature(path) or 'unknown'} is writing it"
                 mend = "wait until it ends, or give another --output"
                 raise UserError(f"write {folder}", found, mend=mend)
+            # Who held it before is of no use to whoever reads the file now.
             os.ftruncate(file, 0)
         yield
     finally:
@@ -250,7 +261,8 @@ def _sign(path: Path, text: str) -> None:
 def _signature(path: Path) -> str:
     """The number of the leading process as a lock tells it, empty where there is none."""
     try:
-        return path.read_bytes()[:20].decode("ascii", "replace").strip()
+        text = path.read_bytes()[:20].decode("ascii", "replace")
+        return text.strip()
     except FileNotFoundError:
         return ""
 
@@ -274,7 +286,8 @@ def _claim(folder: Path, spec: Mapping[str, Any]) -> None:
         try:
             # Through JSON, as what is stored went: tuples become lists, keys become texts.
             present = json.loads(_pretty_json(spec))
-            found = "; ".join(json_differences(json.loads(read_bytes(path)), present))
+            stored = json.loads(read_bytes(path))
+            found = "; ".join(json_differences(stored, present))
         except ValueError:
             found = "its spec.json is damaged"
         mend = "give another --output, or the settings it was made with"

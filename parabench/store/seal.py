@@ -18,8 +18,8 @@ from typing import Any
 from parabench.contracts import UserError
 from parabench.store.contents import RunContents, read_contents, read_json
 from parabench.store.files import in_chunks, os_errors_as_user_errors, read_bytes, write_atomically
-from parabench.store.log import finished_logs
 from parabench.store.log_files import load_lines
+from parabench.store.log_paths import finished_logs
 from parabench.store.statistics_store import StatisticsStore
 
 MANIFEST = "manifest.json"
@@ -43,7 +43,8 @@ def seal_reports(folder: Path) -> None:
     The entries of all other files stay as they are: whoever made the reports has verified them.
     Raises UserError where the folder is not sealed.
     """
-    _write(folder, {"files": _read_manifest(folder)["files"]} | _report_entries(folder))
+    files = _read_manifest(folder)["files"]
+    _write(folder, {"files": files} | _report_entries(folder))
 
 
 def check_seal(folder: Path) -> RunContents:
@@ -79,12 +80,14 @@ def seal_problems(folder: Path, *sections: str) -> list[str]:
     manifest = _read_manifest(folder)
     problems = list[str]()
     for section in sections:
-        for name, entry in sorted(manifest.get(section, {}).items()):
+        entries = manifest.get(section, {})
+        for name, entry in sorted(entries.items()):
             if not (folder / name).is_file():
                 problems.append(f"{name}: missing")
             elif _digest(folder / name)["sha256"] != entry["sha256"]:
                 problems.append(f"{name}: not as it was when the run was sealed")
     if "files" in sections:
+        # A file that was added later has no digest, and nobody may believe it.
         unknown = [name for name in _data_files(folder) if name not in manifest["files"]]
         problems += [f"{name}: not in {MANIFEST}, the run was not finished" for name in unknown]
     return problems
@@ -93,6 +96,7 @@ def seal_problems(folder: Path, *sections: str) -> list[str]:
 def manifest_problems(folder: Path) -> list[str]:
     """Whether the manifest is, to the byte, what a folder whose files all verify has."""
     manifest = _manifest_of(folder)
+    # Folders of early versions do not name their reports.
     if "reports" in _read_manifest(folder):
         manifest |= _report_entries(folder)
     differs = read_bytes(folder / MANIFEST) != _packed(manifest)
@@ -116,7 +120,9 @@ def _read_manifest(folder: Path) -> _Manifest:
 
 
 def _is_manifest(value: Any) -> bool:
-    if not isinstance(value, dict) or not isinstance(value.get("files"), dict):
+    if not isinstance(value, dict):
+        return False
+    if not isinstance(value.get("files"), dict):
         return False
     for section in value.values():
         if isinstance(section, dict):
@@ -127,7 +133,8 @@ def _is_manifest(value: Any) -> bool:
 
 
 def _manifest_of(folder: Path) -> _Manifest:
-    return {"files": {name: _entry(folder, name) for name in _data_files(folder)}}
+    files = {name: _entry(folder, name) for name in _data_files(folder)}
+    return {"files": files}
 
 
 def _data_files(folder: Path) -> Iterator[str]:
@@ -136,12 +143,18 @@ def _data_files(folder: Path) -> Iterator[str]:
     if (folder / "provenance.json").exists():
         yield "provenance.json"
     yield "examples.jsonl"
-    for path in [*finished_logs(folder, "predictions"), *finished_logs(folder, "statistics")]:
+    predictions = finished_logs(folder, "predictions")
+    statistics = finished_logs(folder, "statistics")
+    for path in [*predictions, *statistics]:
         yield path.relative_to(folder).as_posix()
 
 
 def _report_entries(folder: Path) -> _Manifest:
-    found = {name: _digest(folder / name) for name in REPORTS if (folder / name).is_file()}
+    found = {}
+    for name in REPORTS:
+        if (folder / name).is_file():
+            found[name] = _digest(folder / name)
+    # Without reports there is no section, as in folders that were sealed before there was one.
     return {"reports": found} if found else {}
 
 
@@ -163,6 +176,7 @@ def _entry(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _digest(path: Path) -> dict[str, Any]:
+    """The bytes of a file and their SHA-256, read in one pass."""
     digest = sha256()
     with os_errors_as_user_errors(path, "read"), path.open("rb") as file:
         for chunk in in_chunks(file):

@@ -49,7 +49,13 @@ class StatisticsStore:
 
     ndim = 2
 
-    def __init__(self, path: Path, header: _Header, start: int, shape: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        header: _Header,
+        start: int,
+        shape: tuple[int, int],
+    ) -> None:
         """Of a verified file at ``path`` in which the array of this ``shape`` begins at ``start``.
 
         ``header``: what the file says of itself.
@@ -82,7 +88,8 @@ class StatisticsStore:
                         left -= len(chunk)
             if header["sha256"] != digest.hexdigest() or left or count != shape[0]:
                 raise ValueError("other bytes")
-            return cls(path, header, start, (shape[0], shape[1]))
+            rows, width = shape
+            return cls(path, header, start, (rows, width))
         except Exception as error:
             # zipfile and numpy raise a dozen kinds for bytes that are not what they wrote
             raise damaged_log(path, []) from error
@@ -101,7 +108,13 @@ class StatisticsStore:
 
         try:
             with os_errors_as_user_errors(self._path, "read"):
-                mapped = np.memmap(self._path, "<f8", "r", self._start, self._shape)
+                mapped = np.memmap(
+                    self._path,
+                    dtype="<f8",
+                    mode="r",
+                    offset=self._start,
+                    shape=self._shape,
+                )
         except ValueError as error:
             raise damaged_log(self._path, []) from error
         return np.array(mapped[at])
@@ -119,7 +132,8 @@ class StatisticsStore:
 
     def value(self, at: int, name: str) -> Any:
         """Row ``at``, of the example ``name``, as a record's value: None for what is undefined."""
-        numbers = [None if isnan(number) else number for number in self[at].tolist()]
+        row = self[at].tolist()
+        numbers = [None if isnan(number) else number for number in row]
         return with_reason(numbers, self.why.get(name))
 
 
@@ -130,7 +144,10 @@ def read_identity(path: Path) -> dict[str, Any]:
 
 
 def packed_statistics(
-    identity: Mapping[str, Any], ids: Sequence[str], values: Iterable[Any], folder: Path
+    identity: Mapping[str, Any],
+    ids: Sequence[str],
+    values: Iterable[Any],
+    folder: Path,
 ) -> Iterator[bytes]:
     """The bytes of a file of finished statistics.
 
@@ -149,8 +166,12 @@ def packed_statistics(
             shape = (len(ids), rows.width)
             _pack(archive, "statistics", np.float64, shape, rows.packed(), digest)
             # Only now is it known why numbers are undefined, and what the digest is.
-            about = {"identity": identity, "sha256": digest.hexdigest(), "why": rows.why}
-            header = encode_record(about)[:-1]
+            about = {
+                "identity": identity,
+                "sha256": digest.hexdigest(),
+                "why": rows.why,
+            }
+            header = encode_record(about)[:-1]  # without the newline
             _pack(archive, "header", np.uint8, (len(header),), [header], sha256())
         file.seek(0)
         yield from in_chunks(file)
@@ -167,6 +188,7 @@ class _Rows:
         """Look at the first of ``values`` for the width."""
         self._ids = ids
         self._values = iter(values)
+        # The shape is written before the rows, and they are not held to be counted.
         self._first = next(self._values)
         self.width = len(statistics_row(self._first))
         self.why: dict[str, str] = {}
@@ -177,8 +199,9 @@ class _Rows:
 
         for name, value in zip(self._ids, self._all(), strict=True):
             row = statistics_row(value)
-            if len(row) != self.width:
-                raise ValueError(f"rows of {self.width} and of {len(row)} numbers")
+            width = len(row)
+            if width != self.width:
+                raise ValueError(f"rows of {self.width} and of {width} numbers")
             reason = undefined_why(value)
             if reason is not None:
                 self.why[name] = reason
@@ -200,9 +223,15 @@ def _pack(
     """Write an array into the zip, piece by piece."""
     import numpy as np
 
-    about = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": tuple(shape)}
+    about = {
+        "descr": np.dtype(dtype).str,
+        "fortran_order": False,
+        "shape": tuple(shape),
+    }
     # A ZipInfo made by hand has the time 1980-01-01.
-    with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+    entry = zipfile.ZipInfo(f"{name}.npy")
+    # How long a member gets is not told in advance: its header has room for 64-bit sizes.
+    with archive.open(entry, "w", force_zip64=True) as member:
         np.lib.format.write_array_header_1_0(member, about)
         for part in joined_to_chunks(parts):
             digest.update(part)
@@ -211,7 +240,10 @@ def _pack(
 
 @contextmanager
 def _member(
-    archive: zipfile.ZipFile, name: str, dtype: str, axes: int
+    archive: zipfile.ZipFile,
+    name: str,
+    dtype: str,
+    axes: int,
 ) -> Iterator[tuple[IO[bytes], tuple[int, ...]]]:
     """An array in the zip, to be read from behind numpy's header, and its shape.
 
@@ -227,7 +259,11 @@ def _member(
         yield file, shape
 
 
-def _member_start(path: Path, archive: zipfile.ZipFile, name: str) -> int:
+def _member_start(
+    path: Path,
+    archive: zipfile.ZipFile,
+    name: str,
+) -> int:
     """Where the bytes of a member begin.
 
     Its local header has 30 bytes, then the member's name and an extra field, whose lengths are the

@@ -35,8 +35,7 @@ class LossLog:
 
     def add(self, **record: Any) -> None:
         """Append one line."""
-        line = json.dumps(record) + "
-"
+        line = json.dumps(record) + "\n"
         # A checkpoint stores the size, and a resumed training cuts the file back to it.
         self._file.append(line.encode())
 

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from parabench.contracts import UserError
-from parabench.store import files, records, run_folder, seal, tables
+from parabench.store import append_only, files, log_files, records, run_folder, seal
 from parabench.store import log as journal
 from tests.faults import experiments, figures, guards, mutations
 
@@ -90,7 +90,7 @@ def told_of_reading(path, verb="write", told=files.os_errors_as_user_errors):
 
 GUARDS = {
     "a torn end is cut off": (
-        journal,
+        append_only,
         "quarantine_tail",
         lambda *arguments: None,
         "torn",
@@ -133,7 +133,7 @@ GUARDS = {
         "more than one at once",
     ),
     "lines have checksums": (records, "crc32", lambda *arguments: 0, "growing", "resumed untruly"),
-    "finished logs have digests": (tables, "sha256", Constant, "finished", "misread"),
+    "finished logs have digests": (log_files, "sha256", Constant, "finished", "misread"),
     "the manifest has digests": (seal, "sha256", Constant, "finished", "undetected"),
 }
 
@@ -148,7 +148,7 @@ def test_without_its_guard_the_fault_is_not_survived(tmp_path, monkeypatch, guar
 
 
 def test_what_was_acknowledged_and_not_written_finishes_no_log(tmp_path, monkeypatch):
-    monkeypatch.setattr(journal, "append_durably", remember)
+    monkeypatch.setattr(append_only, "append_durably", remember)
     log = run_folder.Log(tmp_path, "predictions", ("copy",), {})
     log.append([("a", "text")])
     with pytest.raises(UserError, match="damaged"):
