@@ -20,7 +20,7 @@ from parabench.store.append_only import AppendOnlyFile
 from parabench.store.files import os_errors_as_user_errors, quarantine_file, write_atomically
 from parabench.store.index import RecordIndex
 from parabench.store.lines import LogLines
-from parabench.store.log_files import LinesFile, identity_of, load_lines, load_log
+from parabench.store.log_files import LinesFile, finished_log, identity_of, load_lines, load_log
 from parabench.store.log_paths import (
     LogKind,
     finished_logs,
@@ -33,7 +33,6 @@ from parabench.store.records import (
     LogRecord,
     canonical_json,
     encode_record,
-    finished_log,
     json_differences,
     record_lines,
     with_reason,

@@ -6,7 +6,7 @@ one of ten.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -15,7 +15,13 @@ from zlib import crc32
 from parabench.store import statistics_store
 from parabench.store.files import os_errors_as_user_errors
 from parabench.store.lines import LogLines
-from parabench.store.records import canonical_json, damaged_log, decode_record, line_verifies
+from parabench.store.records import (
+    canonical_json,
+    damaged_log,
+    decode_record,
+    encode_record,
+    line_verifies,
+)
 from parabench.store.statistics_store import StatisticsStore
 
 
@@ -89,6 +95,20 @@ def load_lines(path: Path) -> LinesFile:
     if changed:
         raise damaged_log(path, changed)
     return LinesFile(header["identity"], records, records.size)
+
+
+def finished_log(
+    identity: Mapping[str, Any], lines: Callable[[], Iterable[bytes]]
+) -> Iterator[bytes]:
+    """The lines of a finished log: line 1 with the digest, then those of its records.
+
+    ``lines`` is called twice: the digest comes before what it is of, and nothing is held.
+    """
+    digest = sha256()
+    for line in lines():
+        digest.update(line)
+    yield encode_record({"identity": identity, "sha256": digest.hexdigest()})
+    yield from lines()
 
 
 def identity_of(path: Path) -> dict[str, Any]:

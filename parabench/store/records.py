@@ -91,20 +91,6 @@ def record_lines(identity: Mapping[str, Any], records: Iterable[LogRecord]) -> I
         yield encode_record({"id": name, "value": value}, start)
 
 
-def finished_log(
-    identity: Mapping[str, Any], lines: Callable[[], Iterable[bytes]]
-) -> Iterator[bytes]:
-    """The lines of a finished log: line 1 with the digest, then those of its records.
-
-    ``lines`` is called twice: the digest comes before what it is of, and nothing is held.
-    """
-    digest = sha256()
-    for line in lines():
-        digest.update(line)
-    yield encode_record({"identity": identity, "sha256": digest.hexdigest()})
-    yield from lines()
-
-
 def encode_record(record: Mapping[str, Any], start: int = 0) -> bytes:
     """A record as a line with its checksum, which starts from ``start``."""
     body = canonical_json(record)[:-1]  # without the closing brace: the checksum comes before it

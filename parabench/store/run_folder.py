@@ -46,9 +46,9 @@ from parabench.store.files import (
     write_atomically,
 )
 from parabench.store.log import Log
-from parabench.store.log_files import load_lines
+from parabench.store.log_files import finished_log, load_lines
 from parabench.store.log_paths import LogKind, finished_logs
-from parabench.store.records import finished_log, json_differences, record_lines
+from parabench.store.records import json_differences, record_lines
 from parabench.store.seal import content_problems, manifest_problems, seal_problems, write_seal
 
 _SUBFOLDERS = ("predictions", "statistics", "quarantine")

@@ -65,7 +65,8 @@ def edit(name: str, old: bytes, new: bytes) -> Callable[[Path], None]:
 def other_predictions(folder: Path) -> None:
     """The texts of another system under a system's name, every checksum made anew."""
     from parabench.store.log import finished_predictions
-    from parabench.store.records import finished_log, record_lines
+    from parabench.store.log_files import finished_log
+    from parabench.store.records import record_lines
 
     kept = finished_predictions(folder, "copy").identity
     records = list(finished_predictions(folder, "shuffled").records)
