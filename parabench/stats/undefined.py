@@ -61,7 +61,7 @@ def undefined_reasons(
     ``texts`` holds one text of each of the ``examples``, or one for each turn, and ``statistics``
     what the ``scorer`` made of them. Examples with a value in every column are left out.
     """
-    is_undefined = _undefined(scorer, statistics).any(axis=1).tolist()
+    is_undefined = np.any(_undefined(scorer, statistics), axis=1).tolist()
     reasons = {}
     for example, several, undefined in zip(examples, texts, is_undefined, strict=True):
         if undefined:
