@@ -47,7 +47,7 @@ CLASSES = {
     RunRequest: {
         "identity": {"suite", "seed", "dtype", "device", "samples"},
         "content": {"data", "limit", "min_references"},
-        "selection": {"systems", "scorers"},
+        "selection": {"systems", "scorers", "attackers"},
         "circumstance": {"batch_size", "output", "key"},
     },
     Runtime: {"identity": {"device", "dtype", "seed"}, "circumstance": {"batch_size"}},
@@ -65,7 +65,10 @@ CLASSES = {
         "circumstance": {"data", "causal", "seq2seq", "template", "chat", "system"},
     },
     EvaluationSet: {"content": {"examples", "dropped", "fewest", "omitted"}},
-    Example: {"content": {"id", "source", "references", "cluster"}, "signature": {"samples"}},
+    Example: {
+        "content": {"id", "source", "references", "cluster", "left_out"},
+        "signature": {"samples"},
+    },
 }
 
 
