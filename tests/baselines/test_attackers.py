@@ -95,7 +95,7 @@ def test_changed_facts_keep_no_number_and_no_name():
     assert len(words_of(third)) == len(words_of(SOURCES[2]))
 
 
-def test_deletion_takes_a_third_of_content_words_and_padding_fills_up():
+def test_deletion_takes_a_third_and_padding_fills_up():
     deleted, padded = answers("attack-deleted-words"), answers("attack-padded-deletion")
     for source, less, full in zip(SOURCES[:4], deleted, padded, strict=False):
         before = [word for word in words_of(source) if is_content(word)]

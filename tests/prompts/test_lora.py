@@ -182,7 +182,7 @@ def test_a_changed_file_is_refused(own, name):
         load_lora(own)
 
 
-def test_numbers_that_are_not_finite_and_half_an_update_are_refused(bases, tmp_path):
+def test_numbers_not_finite_and_half_an_update_are_refused(bases, tmp_path):
     base = locate(str(bases / "llama"))
     trained(bases / "llama", tmp_path / "peft")
     path = tmp_path / "peft" / "adapter_model.safetensors"
@@ -217,7 +217,7 @@ def test_weights_tied_to_the_embeddings_are_refused(tmp_path):
         merge_lora(model, load_lora(tmp_path / "own"))
 
 
-def test_an_import_again_keeps_facts_and_a_template_replaces_them(bases, own, tmp_path):
+def test_an_import_keeps_facts_and_a_template_replaces_them(bases, own, tmp_path):
     base = locate(str(bases / "llama"))
     template = Template("paraphrase", "Say: {source}{target}", 0, (), "source", "target", True)
     made = import_lora(own, tmp_path / "again", base, template)

@@ -285,7 +285,7 @@ def test_how_often_the_first_place_repeats(shift, low, high):
     assert "the first is first again" in " ".join(notes.reader_notes(found))
 
 
-def test_below_30_examples_the_table_says_that_there_is_no_interval():
+def test_below_30_examples_the_table_says_no_interval():
     few = run_results({"a": rows(draws())}, cluster=lambda n: str(n // 6))
     found = made(few)
     assert np.isnan(found.rows[0].scores["quality"].low)

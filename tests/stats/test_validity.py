@@ -147,6 +147,6 @@ def test_room_is_counted_in_intervals_of_the_distance():
     assert "less than 3 times the interval" in short["bleu"]
 
 
-def test_columns_without_a_better_end_and_tables_without_sentinels_pass():
+def test_undirected_columns_and_no_sentinels_pass():
     assert not column_faults(COLUMNS[3:], control(1), {"copy": control(2)}, {})
     assert not column_faults(COLUMNS[:1], control(1), {}, {})
