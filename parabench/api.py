@@ -60,13 +60,11 @@ class Results:
         from parabench.report.board import ordered_rows
 
         names = [column.name for column in self.leaderboard.columns]
-        values = {
-            r.system: {name: one.value for name, one in r.scores.items()}
-            for r in ordered_rows(self.leaderboard)
-        }
-        return pandas.DataFrame.from_dict(values, orient="index", columns=names).rename_axis(
-            "system"
-        )
+        values = {}
+        for row in ordered_rows(self.leaderboard):
+            values[row.system] = {name: score.value for name, score in row.scores.items()}
+        frame = pandas.DataFrame.from_dict(values, orient="index", columns=names)
+        return frame.rename_axis("system")
 
     def samples(self) -> pandas.DataFrame:
         """Every output of every system, with its example and its value in every column; kept as

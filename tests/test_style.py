@@ -23,3 +23,21 @@ def test_names_of_tests_are_short() -> None:
 def test_a_long_name_is_found() -> None:
     name = "test_" + "x" * LONGEST_NAME
     assert long_names(f"def {name}(): pass") == [name]
+
+
+def nested_comprehensions(text: str) -> int:
+    kinds = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+    found = 0
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, kinds):
+            found += any(isinstance(one, kinds) for one in ast.walk(node) if one is not node)
+    return found
+
+
+def test_no_comprehension_is_within_another() -> None:
+    found = {}
+    for folder in ("parabench", "scorers", "baselines"):
+        for path in (ROOT / folder).rglob("*.py"):
+            found[str(path)] = nested_comprehensions(path.read_text("utf-8"))
+    assert {name: count for name, count in found.items() if count} == {}
+    assert nested_comprehensions("[[a for a in b] for b in c]") == 1

@@ -129,15 +129,20 @@ def _tables(found: list[ProbeResult], form: str) -> str:
 
     parts = []
     for kept in (False, True):
-        chosen = [f for f in found if f.perturbation.keeps_meaning is kept]
-        titles = {
-            f.perturbation.name: f"{f.perturbation.name} ({f.count} of {f.total})" for f in chosen
-        }
+        titles: dict[str, str] = {}
         rows: dict[str, dict[str, str]] = {}
-        for f in chosen:
-            title = f"{f.column.name} {'↑' if f.column.better == 'up' else '↓'}"
-            rows.setdefault(title, {})[f.perturbation.name] = _cell(f)
-        body = [[title, *(cells.get(name, "") for name in titles)] for title, cells in rows.items()]
+        for result in found:
+            edit = result.perturbation
+            if edit.keeps_meaning is not kept:
+                continue
+            # an edit that needs a number, or a name, applies to some of the examples only
+            titles[edit.name] = f"{edit.name} ({result.count} of {result.total})"
+            arrow = "↑" if result.column.better == "up" else "↓"
+            rows.setdefault(f"{result.column.name} {arrow}", {})[edit.name] = _cell(result)
+        body = []
+        for title, cells in rows.items():
+            shown = [cells.get(name, "") for name in titles]
+            body.append([title, *shown])
         heading = "The meaning is kept" if kept else "The meaning has changed"
         parts += [
             heading,
