@@ -55,7 +55,8 @@ def test_functions_and_commands_make_the_same_numbers(tmp_path) -> None:
     ours = parabench.score(given, EXAMPLES, scorers=["ibleu"], output=tmp_path / "function")
     theirs = parabench.load(tmp_path / "command")
     assert ours.frame().equals(theirs.frame())
-    assert ours.score("mine", "ibleu") == theirs.score("mine", "ibleu")
+    # so few examples have no interval, and NaN is not equal to itself
+    assert repr(ours.score("mine", "ibleu")) == repr(theirs.score("mine", "ibleu"))
 
 
 def test_results_show_themselves(tmp_path) -> None:
