@@ -25,7 +25,7 @@ def lock_models_command(
         bool, typer.Option("--update", help="Take what the hub has now, not what is locked.")
     ] = False,
 ) -> None:
-    """Pin the models of a suite that come from hubs and packages.
+    """Pin a suite's models of hubs and packages.
 
     The lock holds the commit or version and the SHA-256 of every file of each. It is written beside
     a suite of your own, and to the current folder for a suite that comes with the package. A
@@ -104,7 +104,7 @@ def _fetch(name: str, pin: Pin | None) -> None:
 
 @examples("parabench models verify --suite opt-1.3b")
 def verify_models_command(suite: SuiteOption) -> None:
-    """Check the files of a suite's models of hubs and packages.
+    """Check a suite's models of hubs and packages.
 
     Every file is compared with the lock, with the SHA-256 in the suite, and with what was recorded
     at its download; nothing is downloaded.

@@ -14,7 +14,11 @@ from parabench.data.sketches import training_facts
 from parabench.inference.end_of_text import EndOfText
 from tests.support import chatting, tiny
 
-PAIRS = tuple((f"The number {n} came first.", f"First came {n}.") for n in range(30))
+PAIRS = tuple(
+    # no two are near: the gate bars what differs from a test sentence by one word
+    (f"The a{n} b{n} c{n} came first.", f"First came a{n} b{n} c{n} here.")
+    for n in range(30)
+)
 SOURCES = ("It rained.", "The old man walks his dog.", "Nobody knew why {target_1}.")
 DECODING = Decoding(max_new_tokens=12)
 

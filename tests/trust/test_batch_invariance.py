@@ -38,12 +38,12 @@ def test_no_batch_size_changes_a_text_and_a_control_would(suite):
 
 
 def test_a_text_that_depends_on_its_batch_fails(suite, monkeypatch):
-    monkeypatch.setattr(batch_invariance, "_differing", lambda one, other: len(one))
+    monkeypatch.setattr(batch_invariance, "_count_differing", lambda one, other: len(one))
     assert run(suite).exit_code == 1
 
 
 def test_a_control_that_does_not_differ_fails(suite, monkeypatch):
-    monkeypatch.setattr(batch_invariance, "_differing", lambda one, other: 0)
+    monkeypatch.setattr(batch_invariance, "_count_differing", lambda one, other: 0)
     done = run(suite)
     assert done.exit_code == 1
     assert "shows nothing" in done.stdout

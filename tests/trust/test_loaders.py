@@ -229,7 +229,7 @@ def contents(folder: Path):
         name: {system: seed_mean(rows).tobytes() for system, rows in items}
         for name, items in measured.items()
     }
-    return results.examples, outputs, arrays
+    return list(results.examples), outputs, arrays
 
 
 def mangled(run: Path, number: int) -> Counter[str]:

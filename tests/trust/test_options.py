@@ -146,6 +146,8 @@ VALUES = {
     "better": ("up", "down"),
     "tokenizer": ("a-z", "unicode"),
     "begin": ("<s>", "</s>"),
+    "pooling": ("mean", "cls"),
+    "max_tokens": (16, 32),
     "role": ("system", "sentinel"),
     "url": ("http://localhost:1/v1", "http://localhost:2/v1"),
     "rate": (0, 60),

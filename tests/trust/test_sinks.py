@@ -174,15 +174,20 @@ def page(texts: list[str]) -> PageData:
 
 
 DRAWN = {"path", "g", "use", "text", "defs", "clipPath", "rect", "circle", "style", "metadata"}
+DIFFERENCES = {("ins", ()), ("del", ())}
 
 
 def structure(html: str) -> list[tuple[str, tuple[str, ...]]]:
     """Every element with its attributes' names, but those inside drawings, which depend on the
-    width of names.
+    width of names, and bare marks of differences, which depend on the words of the texts.
     """
     tree = html5lib.parse(html, namespaceHTMLElements=False)
     found = [(str(element.tag), tuple(sorted(map(str, element.attrib)))) for element in tree.iter()]
-    return [item for item in found if item[0].rpartition("}")[2] not in DRAWN]
+    return [
+        item
+        for item in found
+        if item[0].rpartition("}")[2] not in DRAWN and item not in DIFFERENCES
+    ]
 
 
 def pages(number: int, size: int, seed: int = 0):

@@ -22,6 +22,7 @@ from parabench.report.results import ScorerResults
 from parabench.report.run_reader import load_results
 from parabench.report.terminal import print_board
 from parabench.stats import undefined
+from parabench.store.example_store import ExampleStore
 from parabench.store.log import finished_statistics
 from parabench.store.run_folder import verify_run
 from tests.support import light
@@ -112,7 +113,7 @@ def test_rouge_says_why_an_example_has_no_value(tmp_path):
     examples = tuple(
         replace(e, references=("да", "нет")) if e.id == "e2" else e for e in plan.data.examples
     )
-    plan = replace(plan, data=replace(plan.data, examples=examples))
+    plan = replace(plan, data=replace(plan.data, examples=ExampleStore(examples)))
     runner.run_plan(plan)
     reason = "no reference keeps half of its letters and digits: ROUGE reads a-z and 0-9"
     text = f"copy rouge1: 5 of 6 ({reason})"
