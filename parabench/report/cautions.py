@@ -34,7 +34,7 @@ def cautions(board: Leaderboard) -> list[str]:
         *_unranked(board),
         *_reference_copies(board),
         *_incomplete(board),
-        *_faults_ofleaders_of(board),
+        *_faults_of_leaders(board),
         *_invalid_columns(board),
         *_single_seeds(board),
     ]
@@ -96,7 +96,7 @@ def _incomplete(board: Leaderboard) -> Iterator[str]:
             yield f"{row.system} has answers to {row.scored} of {row.asked} examples only."
 
 
-def _faults_ofleaders_of(board: Leaderboard) -> Iterator[str]:
+def _faults_of_leaders(board: Leaderboard) -> Iterator[str]:
     measured = {column.name for column in board.columns} & set(_FAULTS)
     leaders = leaders_of([row for row in ordered_rows(board) if not row.control and row.rank])
     # Of many leaders a few are told: the table has the others' numbers.
