@@ -24,20 +24,12 @@ from beartype import beartype
 from jaxtyping import AbstractArray, jaxtyped
 
 ROOT = Path(__file__).parents[2]
-NOT_YET = (
-    "parabench/pipeline",
-    "parabench/store",
-)
-"""Folders with annotations that are not all true yet."""
-
 _ARRAY = re.compile(r"\b(Float|Int|UInt|Integer|Bool|Shaped|Num|Inexact)\d*\[")
 
 
 def is_checked(path: str) -> bool:
     """Whether the file's shapes are executed, by its path from the root of the project."""
-    return path.startswith(("parabench/", "scorers/", "baselines/")) and not path.startswith(
-        NOT_YET
-    )
+    return path.startswith(("parabench/", "scorers/", "baselines/"))
 
 
 def check_shapes(target: Any) -> Any:
