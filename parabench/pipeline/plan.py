@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import parabench
 from parabench import registry
 from parabench.contracts import BuildContext, Example, Runtime, Scorer, System, UserError
 from parabench.data.examples import EvaluationSet, evaluation_set
-from parabench.data.test_sets import read_test_set
+from parabench.data.test_sets import quiet, read_test_set
 from parabench.pipeline.identity import folder_name, run_identity
 from parabench.pipeline.scorer_names import find_scorer
 from parabench.stats import leave_one_out, seeds
@@ -74,7 +75,9 @@ def make_plan(request: RunRequest) -> RunPlan:
         raise UserError(asked, "it brings no data", mend="add --data FILE")
     notes = list[str]()  # filled while the file is read
     path = request.data or Path(suite.data)
-    examples = read_test_set(path, notes.append)
+    # how the package's own data are read is no news to anybody
+    is_ours = path.is_relative_to(Path(parabench.__file__).parent)
+    examples = read_test_set(path, quiet if is_ours else notes.append)
     made = plan_examples(request, examples)
     return replace(made, notes=(*notes, *made.notes))
 
