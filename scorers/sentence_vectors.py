@@ -61,7 +61,11 @@ def read_pooling(folder: Path, reference: str) -> PoolingRule:
     for module in modules or []:
         kind = str(module.get("type")).rpartition(".")[2]
         if kind == "Pooling":
-            config = _read_json(folder / str(module["path"]) / "config.json", reference)
+            step = str(module["path"])
+            # the identity of a model covers its own folders, and no file elsewhere
+            if Path(step).name != step:
+                raise _unknown_step(reference, f"a step in the folder {step!r}")
+            config = _read_json(folder / step / "config.json", reference)
             ways = _pooling_ways(config or {}, reference)
         elif kind not in ("Transformer", "Normalize"):
             # Normalize sets lengths to 1, which no cosine sees

@@ -17,6 +17,7 @@ LOCK_NAME = "models.lock"
 
 _ADAPTER = "adapter_config.json"
 _GENERATION = "generation_config.json"
+_MODULES = "modules.json"
 
 _IDENTITY = (
     "config.json",
@@ -34,8 +35,30 @@ _IDENTITY = (
     "tekken.json",
     "*.model",
     "*.spm",
+    # what a configuration may name in its own stead for some versions of transformers
+    "config.*.json",
+    "tokenizer.*.json",
+    "tokenizer.model.*",
+    # vocabularies of single architectures
+    "normalizer.json",
+    "emoji.json",
+    "byte_maps.json",
+    "entity_vocab.json",
+    "target_vocab.json",
+    "word_*.json",
+    "prophetnet.tokenizer",
+    # chats, and sentence vectors as sentence-transformers makes them
+    "chat_template.jinja",
+    "additional_chat_templates/*.jinja",
+    _MODULES,
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
 )
-"""Names of the files that make a model what it is: weights, configuration and tokenizer."""
+"""Names of the files that make a model what it is: weights, configuration, tokenizer, and how texts
+are put to it and vectors taken from it.
+
+A name that is added here leaves the digests of all folders without such a file as they were.
+"""
 
 
 @dataclass(frozen=True)
@@ -116,6 +139,14 @@ def check_own_files(reference: str, folder: Path) -> None:
             f"use the model in {reference}",
             f"{_ADAPTER} in its folder: transformers would load that adapter into the model",
             mend="move the adapter out of the folder, or merge it and save the model again",
+        )
+    weights = _read_json(folder / "config.json").get("transformers_weights")
+    # the one file that transformers would read then, in whichever folder
+    if weights is not None and not _is_plain_name(str(weights)):
+        raise UserError(
+            f"use the model in {reference}",
+            f"config.json names the weights {weights!r}, which are no file of this folder",
+            mend="save the model again with model.save_pretrained(folder)",
         )
     for index in sorted(folder.glob("*.safetensors.index.json")):
         for shard in _shards(reference, index):
@@ -242,10 +273,14 @@ def _locked_files(
 
 def _digests(folder: Path) -> dict[str, str]:
     """The SHA-256 of every identifying file, by its name."""
+    patterns = list(_IDENTITY)
+    if (folder / _MODULES).is_file():
+        # steps such as 1_Pooling; without that file other folders are none of the model's
+        patterns.append("*/config.json")
     found = {}
-    for pattern in _IDENTITY:
+    for pattern in patterns:
         for path in folder.glob(pattern):
             # a folder may be named like a file
             if path.is_file():
-                found[path.name] = file_sha256(path)
+                found[path.relative_to(folder).as_posix()] = file_sha256(path)
     return found
