@@ -17,12 +17,12 @@ from pathlib import Path
 from parabench.contracts import BuildContext, Paraphrase, Runtime, Signature, UserError
 from parabench.data.filters import TextPair
 from parabench.data.leakage import TestSentences
-from parabench.data.sketches import SKETCH_FILE, write_sketch
+from parabench.data.sketches import write_sketch
 from parabench.data.skipped import SkipCounts
 from parabench.data.specs import parse_corpora
 from parabench.data.training_set import numbered_pairs
+from parabench.models.cache import cache_folder, make_once
 from parabench.models.local import Checkpoint
-from parabench.prompts.trained import CHECKPOINTS
 from parabench.store.files import write_atomically
 
 from . import options
@@ -154,16 +154,26 @@ class FewShot:
 
     @property
     def trained(self) -> Path:
-        """The folder with the shots and their sketch, written when it is first asked for."""
-        folder = CHECKPOINTS / f"fewshot-{self.count}-{self.digest[:12]}"
-        if not (folder / SKETCH_FILE).is_file():
+        """The folder with the shots and their sketch, made in the cache when it is first asked for.
+
+        Nothing is written into the folder that the program was started in. Raises UserError where
+        the cache cannot be written.
+        """
+        cleared = TestSentences(self._test_texts()).keys
+        seed = self.setting.runtime.seed
+        # the sketch says of which test sentences the shots are clear, so these are in its name
+        content = json.dumps([self.digest, sorted(cleared), seed])
+        name = hashlib.sha256(content.encode()).hexdigest()[:16]
+        folder = cache_folder() / "shots" / f"{self.count}-{name}"
+
+        def write(made: Path) -> None:
             lines = ""
             for source, target in self.shots:
                 lines += json.dumps({"source": source, "target": target}) + "\n"
-            write_atomically(folder / "shots.jsonl", lines.encode())
-            # the sketch is what is looked for, so it is written last
-            cleared = TestSentences(self._test_texts()).keys
-            write_sketch(folder, self.shots, cleared, self.setting.runtime.seed)
+            write_atomically(made / "shots.jsonl", lines.encode())
+            write_sketch(made, self.shots, cleared, seed)
+
+        make_once(folder, write, f"keep the {self.count} pairs of {self.signature.name}")
         return folder
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:

@@ -106,8 +106,16 @@ def test_no_sentence_of_the_test_set_is_shown(place):
         _ = system(place, name="4", sources=sources, human=human).signature
 
 
-def test_the_record_of_the_shots_is_what_the_table_reads(place, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """An empty folder to work in, and a cache beside it."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path
+
+
+def test_the_record_of_the_shots_is_what_the_table_reads(place, elsewhere):
     example = Example("1", "It rained.", ("Rain fell.",))
     built = system(place, sources=("It rained.",), human=(example.references,))
     assert training_facts(built.trained, [example]) == {"seed": 0, "seen": "clean"}
@@ -115,6 +123,22 @@ def test_the_record_of_the_shots_is_what_the_table_reads(place, tmp_path, monkey
     assert training_facts(built.trained, [shown])["seen"] == "1/1"
     lines = (built.trained / "shots.jsonl").read_text().splitlines()
     assert [tuple(json.loads(line).values()) for line in lines] == list(built.shots)
+
+
+def test_a_record_is_of_its_own_test_set(place, elsewhere):
+    """The same shots are drawn for both, and are said to be clear of each."""
+    for source in ("It rained.", "The sun was out."):
+        built = system(place, sources=(source,))
+        facts = training_facts(built.trained, [Example("1", source, ())])
+        assert facts == {"seed": 0, "seen": "clean"}
+
+
+def test_signature_and_record_write_nothing_where_one_works(place, elsewhere):
+    built = system(place, sources=("It rained.",))
+    _ = built.signature, built.model_names, built.role, built.checkpoint
+    assert [path.name for path in elsewhere.iterdir()] == ["work"]
+    assert built.trained.is_relative_to(elsewhere / "cache")
+    assert not any((elsewhere / "work").iterdir())
 
 
 @pytest.mark.parametrize(
