@@ -16,6 +16,7 @@ from parabench.pipeline.processes import Waiting, await_leader, await_records, a
 from parabench.pipeline.stages import (
     SCORER_BATCH,
     OpenRun,
+    check_other_systems,
     generate_answers,
     measure_answers,
     no_notice,
@@ -61,6 +62,7 @@ def run_plan(
     with open_run(plan.folder, plan.identity) as folder:
         folder.write_examples(LazyMap(example_record, plan.data.examples))
         run = OpenRun(plan, folder, SINGLE_PROCESS, advance, notice)
+        check_other_systems(run)
         if process.size > 1:
             ranked = replace(folder, rank=0)
             _lead(replace(run, folder=ranked, process=process), waiting)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from parabench.contracts import (
@@ -26,7 +26,7 @@ from parabench.pipeline.measuring import measure_block
 from parabench.pipeline.plan import RunPlan, resolve_name
 from parabench.sequences import LazyMap, blocks_of
 from parabench.stats import leave_one_out
-from parabench.store.log import Log, finished_predictions
+from parabench.store.log import Log, finished_predictions, finished_statistics, log_names
 from parabench.store.log_paths import LogKind
 from parabench.store.records import measured_texts, texts_digest
 from parabench.store.run_folder import RunFolder
@@ -38,6 +38,8 @@ SCORER_BATCH = 64
 It is the same whoever measures, because the batches of a model decide the last bit. A scorer whose
 rows do not depend on one another's may ask for more by its ``block``; one process alone then obeys.
 """
+_TWINS_OUT = {"twins": "left out"}
+"""In the key of statistics of which some were measured without the reference that a text equals."""
 SOURCES_AT_ONCE = 1 << 14
 """Sentences that a system is given at once; what it answers one does not depend on the others."""
 
@@ -59,7 +61,8 @@ class OpenRun:
     """A plan with its open folder, as one process sees them.
 
     ``process``: which part of the work is this one's. ``advance`` and ``notice``: who is told of
-    progress, and of what was set aside.
+    progress, and of what was set aside. ``twins``: whether a system has texts that equal a
+    reference, by system, once it was looked up.
     """
 
     plan: RunPlan
@@ -67,6 +70,7 @@ class OpenRun:
     process: ProcessRank = SINGLE_PROCESS
     advance: ProgressCallback = no_progress
     notice: Notice = no_notice
+    twins: dict[str, bool] = field(default_factory=dict)
 
 
 def generate_answers(run: OpenRun, name: str) -> None:
@@ -202,7 +206,48 @@ def statistics_log(
         "predictions": digest_of_texts(plan.data, texts),
         "built": list(resolve_name("scorer", scorer, plan.suite)),
     }
+    # Only where the rule changes a row: all else that older runs measured is what it would be now.
+    if leave_one_out.needs_references(built) and _has_twins(run, system):
+        key |= _TWINS_OUT
     return _open_log(run, "statistics", (system, scorer), key)
+
+
+def check_other_systems(run: OpenRun) -> None:
+    """Refuse a table in which texts that equal a reference are measured in two ways.
+
+    Systems of earlier commands, which are not in the plan of ``run``, stay in the folder as they
+    are. Raises UserError where one was measured with that reference left in, as it once was.
+    """
+    plan = run.plan
+    reading = [name for name in plan.scorers if leave_one_out.needs_references(plan.scorers[name])]
+    for system, scorer in log_names(run.folder.folder, "statistics"):
+        if system in plan.systems or scorer not in reading:
+            continue
+        stored = finished_statistics(run.folder.folder, system, scorer)
+        if _TWINS_OUT.items() <= stored.identity["key"].items() or not _has_twins(run, system):
+            continue
+        raise UserError(
+            f"add systems to {run.folder.folder}",
+            f"{system} has texts that equal a reference, and an earlier version measured them "
+            "with that reference left in",
+            mend=f"name {system} among --systems too: then it is measured as the others are",
+        )
+
+
+def _has_twins(run: OpenRun, system: str) -> bool:
+    """Whether a text of a system's finished answers equals a reference of its example."""
+    if system not in run.twins:
+        plan = run.plan
+        normalise = plan.suite.normalise
+        records = finished_predictions(run.folder.folder, system).records
+        found = False
+        for example, (_, record) in zip(plan.data.examples, records, strict=False):
+            texts = [normalise(text) for text in measured_texts(record)]
+            if leave_one_out.drops_a_twin(normalise.example(example), texts):
+                found = True
+                break
+        run.twins[system] = found
+    return run.twins[system]
 
 
 def _open_log(

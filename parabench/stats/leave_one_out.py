@@ -103,6 +103,17 @@ def compares_samples(scorer: Scorer) -> bool:
     return any(column.against == "samples" for column in scorer.columns)
 
 
+def drops_a_twin(example: Example, texts: Sequence[str]) -> bool:
+    """Whether an ``example`` is measured without the reference that its only text equals.
+
+    ``texts``: what one system wrote of it. Runs made before this rule measured such texts with
+    that reference left in.
+    """
+    if len(example.references) < 2 or len(texts) != 1:
+        return False
+    return _twin(example.references, texts[0]) is not None
+
+
 def _each_alone(example: Example, texts: Sequence[str]) -> list[_Row]:
     return [(example, text) for text in texts]
 
