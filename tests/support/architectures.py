@@ -60,20 +60,28 @@ def build(model_type: str, seq2seq: bool = False) -> Any:
     if seq2seq and getattr(config, "decoder_start_token_id", None) is None:
         config.decoder_start_token_id = 2
     loader: Any = AutoModelForSeq2SeqLM if seq2seq else AutoModelForCausalLM
-    torch.manual_seed(1)
-    try:
-        model = loader.from_config(config, attn_implementation="sdpa")
-    except ValueError as error:
-        if "scaled_dot_product_attention" not in str(error):
-            raise
-        model = loader.from_config(config, attn_implementation="eager")
-    if sum(weight.numel() for weight in model.parameters()) > 5_000_000:
+    # on the meta device first, where weights have shapes and no bytes: some need gigabytes
+    with torch.device("meta"):
+        shapes = _from_config(loader, config)
+    if sum(weight.numel() for weight in shapes.parameters()) > 5_000_000:
         raise ValueError("has sizes of another name, and is not small")
+    torch.manual_seed(1)
+    model = _from_config(loader, config)
     with torch.no_grad():
         for weight in model.parameters():
             if weight.ndim > 1:
                 weight.mul_(6.0)
     return model.eval().requires_grad_(False)
+
+
+def _from_config(loader: Any, config: Any) -> Any:
+    """The model by PyTorch's attention, else by the eager one."""
+    try:
+        return loader.from_config(config, attn_implementation="sdpa")
+    except ValueError as error:
+        if "scaled_dot_product_attention" not in str(error):
+            raise
+        return loader.from_config(config, attn_implementation="eager")
 
 
 CAUSAL = sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
