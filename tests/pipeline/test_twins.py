@@ -27,7 +27,7 @@ class Leaked:
     """Answers with a reference, in capitals, where the source's number is in ``of``."""
 
     of: tuple[int, ...] = (1, 4)
-    signature: Signature = Signature("leaked")
+    signature: Signature = Signature("leaked")  # noqa: RUF009
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         for place, source in enumerate(sources):
