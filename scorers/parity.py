@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache, partial
 from typing import ClassVar
 
 import numpy as np
@@ -15,22 +15,24 @@ from parabench.stats.folding import FOLDING, fold
 
 from . import scorer_options
 from .aggregation import additive, need_references
+from .chance import EXAMPLES_READ, ORDERS, Grams, ReferenceFrequency, count_references
 from .overlap import BLEU_STATISTICS, bleu_counter, corpus_bleu
 from .parallel import CACHED_TEXTS, EXAMPLES_PER_CALL, Count, count_all
 
-_ORDERS = 4
-_ADDED = 3 * _ORDERS
-"""Counts of added n-grams: right, added and wanted ones of each order."""
+_ADDED = 4 * ORDERS
+"""Counts of added n-grams of each order: right, added, wanted, and right by chance."""
 _COUNTS = _ADDED + 2 * BLEU_STATISTICS
 """Counts of one text: added n-grams, BLEU against the references, BLEU against the source."""
 STATISTICS = 2 * _COUNTS + 1
 """Counts of the text, the same of the human's answer, and whether there is a human's answer."""
 
+_WITHOUT_CHANCE = STATISTICS - 2 * ORDERS
+"""Counts of runs made before chance was counted."""
+
 _NO_HUMAN = "no reference to spare, so no human's answer to be a share of"
 
-_Grams = frozenset[tuple[str, ...]]
-_Sides = Callable[[str, str, tuple[str, ...]], tuple[float, ...]]
-"""Counts of a text from the text itself, its source and its references."""
+_Sides = Callable[[str, str, str, tuple[str, ...]], tuple[float, ...]]
+"""Counts of a text, given its source, the reference left out and the other references."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Parity:
     """``parity`` is ``min(A, R, D)``: three parts, each a share of the human's value, at most 1.
 
     - ``added``, A: the geometric mean over orders 1 to 4 of the F1 of *added* n-grams, those that
-      the source has not (SARI's addition, Xu et al. 2016, against all references together);
+      the source has not (SARI's addition, Xu et al. 2016, against all references together), less
+      the matches that would come by chance (``chance``);
     - ``folded-bleu``, R: corpus BLEU against the references;
     - ``change``, D: 100 minus corpus BLEU against the source.
 
@@ -49,7 +52,13 @@ class Parity:
 
     Statistics are counts, so that sums of rows are the counts of a corpus. A single example's value
     is a share of the human's on that very example.
+
+    ``sources`` and ``answers`` are those of all examples, in which chance is counted. Without them
+    no chance is known, and the signature says so.
     """
+
+    sources: Sequence[str] = field(default=(), repr=False)
+    answers: Sequence[tuple[str, ...]] = field(default=(), repr=False)
 
     block: ClassVar[int] = EXAMPLES_PER_CALL
 
@@ -73,9 +82,10 @@ class Parity:
     @property
     def signature(self) -> Signature:
         items = {
-            "orders": f"1-{_ORDERS}",
+            "orders": f"1-{ORDERS}",
             "fold": FOLDING,
             "added": "sets,add-one-above-1",
+            "chance": f"other-references,{EXAMPLES_READ}" if self.answers else "none",
             "bleu": "exp",
             "anchor": "left-out",
         }
@@ -83,20 +93,31 @@ class Parity:
 
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
-    ) -> Float[np.ndarray, "N 65"]:
+    ) -> Float[np.ndarray, "N 73"]:
         need_references("parity", examples)
         # One tuple of texts an example is what ``count_all`` hands over, on this core or another.
         packed = [
             replace(example, references=(example.source, example.left_out, *example.references))
             for example in examples
         ]
-        return count_all(_begin, packed, texts)
+        return count_all(partial(_begin, self._chance), packed, texts)
+
+    @cached_property
+    def _chance(self) -> ReferenceFrequency:
+        """Counted when first needed, since building a scorer must be free."""
+        first = zip(self.sources[:EXAMPLES_READ], self.answers[:EXAMPLES_READ], strict=True)
+        return count_references(
+            (fold(source), [_grams(fold(answer)) for answer in answers])
+            for source, answers in first
+        )
 
     @additive
     def combine(
-        self, statistics: Float[np.ndarray, "*draws N 65"]
+        self, statistics: Float[np.ndarray, "*draws N 73"] | Float[np.ndarray, "*draws N 65"]
     ) -> Float[np.ndarray, "*draws 4"]:
         sums = statistics.sum(axis=-2)
+        if sums.shape[-1] == _WITHOUT_CHANCE:
+            sums = _no_chance(sums)
         parts = _parts(sums[..., :_COUNTS])
         human_parts = _parts(sums[..., _COUNTS:-1])
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -112,55 +133,73 @@ class Parity:
         return "" if example.left_out else _NO_HUMAN
 
 
-def _begin() -> Count:
+def _begin(chance: ReferenceFrequency) -> Count:
     """A counter of texts against ``(source, left_out, *references)``; each text is cut up once."""
     bleu = bleu_counter("none")
+    grams = lru_cache(CACHED_TEXTS)(_grams)
+    folded = lru_cache(CACHED_TEXTS)(fold)
 
-    @lru_cache(CACHED_TEXTS)
-    def grams(words: str) -> _Grams:
-        tokens = words.split()
-        spans = (
-            tuple(tokens[start : start + order])
-            for order in range(1, _ORDERS + 1)
-            for start in range(len(tokens) - order + 1)
-        )
-        return frozenset(spans)
-
-    def counts(text: str, source: str, references: tuple[str, ...]) -> tuple[float, ...]:
+    def counts(
+        text: str, source: str, left_out: str, references: tuple[str, ...]
+    ) -> tuple[float, ...]:
         old = grams(source)
         done = grams(text) - old
-        wanted = frozenset[tuple[str, ...]]().union(*map(grams, references)) - old
-        added = (*_by_order(done & wanted), *_by_order(done), *_by_order(wanted))
+        asked = list(map(grams, references))
+        wanted = frozenset[tuple[str, ...]]().union(*asked) - old
+        by_chance = chance.by_chance(done, source, [grams(left_out), *asked])
+        added = (*_by_order(done & wanted), *_by_order(done), *_by_order(wanted), *by_chance)
         return (*added, *bleu(text, references), *bleu(text, (source,)))
 
     # Of one example all systems are held against the same human's answer.
     human_counts: _Sides = lru_cache(CACHED_TEXTS)(counts)
-    folded = lru_cache(CACHED_TEXTS)(fold)
 
     def count(text: str, packed: Sequence[str]) -> list[float]:
         source, left_out, *references = map(folded, packed)
         given = tuple(references)
-        own = counts(folded(text), source, given)
+        own = counts(folded(text), source, left_out, given)
         if not packed[1]:
             return [*own, *[0.0] * _COUNTS, 0.0]
-        return [*own, *human_counts(left_out, source, given), 1.0]
+        return [*own, *human_counts(left_out, source, left_out, given), 1.0]
 
     return count
 
 
-def _by_order(grams: _Grams) -> list[float]:
+def _grams(words: str) -> Grams:
+    """All n-grams of folded words, of orders 1 to 4."""
+    tokens = words.split()
+    spans = (
+        tuple(tokens[start : start + order])
+        for order in range(1, ORDERS + 1)
+        for start in range(len(tokens) - order + 1)
+    )
+    return frozenset(spans)
+
+
+def _no_chance(sums: Float[np.ndarray, "*draws 65"]) -> Float[np.ndarray, "*draws 73"]:
+    """Sums of a run made before chance was counted, with no match by chance."""
+    # Both halves, the text's and the human's, have the new counts after their first twelve.
+    after = 3 * ORDERS
+    half = _COUNTS - ORDERS
+    none = np.zeros((*sums.shape[:-1], ORDERS))
+    pieces = [sums[..., :after], none, sums[..., after : half + after], none]
+    return np.concatenate([*pieces, sums[..., half + after :]], axis=-1)
+
+
+def _by_order(grams: Grams) -> list[float]:
     """How many of these n-grams have 1, 2, … words."""
-    found = [0.0] * _ORDERS
+    found = [0.0] * ORDERS
     for gram in grams:
         found[len(gram) - 1] += 1
     return found
 
 
-def _parts(sums: Float[np.ndarray, "*draws 32"]) -> Float[np.ndarray, "*draws 3"]:
+def _parts(sums: Float[np.ndarray, "*draws 36"]) -> Float[np.ndarray, "*draws 3"]:
     """``added``, ``folded-bleu`` and ``change`` of summed counts, 0 to 100."""
-    right, done, wanted = np.moveaxis(
-        sums[..., :_ADDED].reshape(*sums.shape[:-1], 3, _ORDERS), -2, 0
+    right, done, wanted, by_chance = np.moveaxis(
+        sums[..., :_ADDED].reshape(*sums.shape[:-1], 4, ORDERS), -2, 0
     )
+    # Sums first: one text may well have fewer matches than chance gives on average.
+    right = np.maximum(right - by_chance, 0.0)
     # One is added above order 1 (Lin and Och 2004, "ORANGE"), so that a single sentence without a
     # common 4-gram is not 0; over a corpus one is next to nothing.
     extra = np.array([0.0, 1.0, 1.0, 1.0])
@@ -175,4 +214,5 @@ def _parts(sums: Float[np.ndarray, "*draws 32"]) -> Float[np.ndarray, "*draws 3"
 def build(variant: str, setting: BuildContext) -> Scorer:
     """Build ``parity``; it has no options."""
     scorer_options.no_variant("parity", variant)
-    return Parity(**scorer_options.checked_options("parity", setting))
+    scorer_options.checked_options("parity", setting)
+    return Parity(setting.sources, setting.human_answers)

@@ -79,10 +79,10 @@ LAYERS: tuple[dict[str, str], ...] = (
         ),
         "suites": "lock suite",
         "scorers": (
-            "aggregation answers bartscore bertibleu bertscore bleu chrf diagnostics divergence "
-            "edits embedding evaluate fluency ibleu intentslot matching nli overlap parallel "
-            "paraphraseopt parascore parity pretrained rouge sari scorer_options segment selfbleu "
-            "sentence_vectors ter"
+            "aggregation answers bartscore bertibleu bertscore bleu chance chrf diagnostics "
+            "divergence edits embedding evaluate fluency ibleu intentslot matching nli overlap "
+            "parallel paraphraseopt parascore parity pretrained rouge sari scorer_options segment "
+            "selfbleu sentence_vectors ter"
         ),
     },
     {
