@@ -205,3 +205,91 @@ SLOWLY = Example(
 )
 def test_the_worked_example_of_the_documentation(texts, expected):
     assert PARITY.combine(in_turns([texts], [SLOWLY])).round(1).tolist() == expected
+
+
+# ---- matches by chance
+
+
+def of_data(given_examples=EXAMPLES):
+    """Parity that knows the references of all examples."""
+    context = BuildContext(
+        sources=tuple(one.source for one in given_examples),
+        human_answers=tuple(one.references for one in given_examples),
+    )
+    return parity.build("", context)
+
+
+def weather(count: int) -> list[Example]:
+    """Sentences whose references share ``at the end of the day`` and nothing else by plan."""
+    examples = []
+    for place in range(count):
+        thing = f"old{place} red{place} number{place}"
+        references = (
+            f"at the end of the day the {thing} fell quietly",
+            f"the {thing} came down at the end of the day",
+            f"down came the {thing} without a noise",
+        )
+        examples.append(Example(str(place), f"Item{place} dropped.", references))
+    return examples
+
+
+def test_chance_is_the_mean_over_other_examples():
+    """Counted the slow way: the text beside every other example's references, turn by turn."""
+    given = weather(5)
+    text = "at the end the old2 red2 number2 came down"
+    rows = measure_leave_one_out(of_data(given), given, [[text]] * len(given))
+    for place, one in enumerate(given):
+        old = [plain_grams(one.source, order) for order in (1, 2, 3, 4)]
+        expected = []
+        for order in (1, 2, 3, 4):
+            done = plain_grams(text, order) - old[order - 1]
+            shared = [
+                sum(
+                    gram in set.union(*(plain_grams(r, order) for r in kept))
+                    for gram in done
+                    if holders(given, gram, order) > 1
+                )
+                for other in given
+                if other is not one
+                for kept in turns_of(other)
+            ]
+            expected.append(sum(shared) / len(shared))
+        assert rows[place, 12:16] == pytest.approx(expected)
+
+
+def turns_of(example: Example) -> list[tuple[str, ...]]:
+    references = example.references
+    return [references[:turn] + references[turn + 1 :] for turn in range(len(references))]
+
+
+def holders(given_examples, gram: str, order: int) -> int:
+    return sum(
+        any(gram in plain_grams(reference, order) for reference in one.references)
+        for one in given_examples
+    )
+
+
+def test_the_same_words_everywhere_earn_nothing():
+    given = weather(30)
+    scorer = of_data(given)
+    stuffed = [[f"{one.source} at the end of the day"] for one in given]
+    honest = [[f"the old{place} red{place} number{place} came down"] for place in range(30)]
+    plain = PARITY.combine(measure_leave_one_out(PARITY, given, stuffed))
+    ours = scorer.combine(measure_leave_one_out(scorer, given, stuffed))
+    fair = scorer.combine(measure_leave_one_out(scorer, given, honest))
+    assert plain[1] > 20
+    assert ours[0] == ours[1] == 0
+    assert fair[0] > 20
+
+
+def test_chance_says_in_the_signature_where_it_comes_from():
+    assert "chance:none" in str(PARITY.signature)
+    assert "chance:other-references" in str(of_data().signature)
+
+
+def test_statistics_without_chance_are_still_read():
+    """A run made before chance was counted has 65 numbers a row, and the columns it had."""
+    rows = in_turns(TEXTS)
+    older = np.delete(rows, [*range(12, 16), *range(48, 52)], axis=1)
+    assert older.shape[1] == 65
+    assert PARITY.combine(older) == pytest.approx(PARITY.combine(rows))
