@@ -237,7 +237,7 @@ def json_record(
             _one_a_line(path),
         )
     try:
-        record = json.loads(line, object_pairs_hook=_distinct_names)
+        record = json.loads(line, object_pairs_hook=distinct_names)
     except (ValueError, RecursionError) as error:
         # what programs write that indent their JSON
         if number == 1 and line.strip() == "{":
@@ -268,8 +268,14 @@ def _one_a_line(path: Path) -> str:
     return f'python -c "{script}" {shlex.quote(str(path))} > {written}'
 
 
-def _distinct_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object, refused where a name occurs twice: the last value would win unseen."""
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("a name occurs twice")
-    return dict(pairs)
+def distinct_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object of the ``pairs`` of names and values, for ``json.loads``'s ``object_pairs_hook``.
+
+    Raises ValueError where a name occurs twice: the last value would win unseen.
+    """
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the name {name!r} occurs twice in one object")
+        found[name] = value
+    return found

@@ -21,7 +21,7 @@ from torch import Tensor
 from parabench.contracts import UserError
 from parabench.models.pickles import read_tensors
 from parabench.prompts.files import check_matrix, damaged_adapter
-from parabench.prompts.task_file import with_answer
+from parabench.prompts.task_file import check_written_template, parse_yaml, with_answer
 from parabench.prompts.templates import Template, parse_template, templates_by_name
 
 NEMO_WEIGHTS_FILE, NEMO_CONFIG_FILE = "model_weights.ckpt", "model_config.yaml"
@@ -47,7 +47,9 @@ def read_nemo(source: Path) -> tuple[tuple[Template, ...], Mapping[str, Float[Te
         # Templates of tasks that were never trained stand in the configuration too.
         if settings.get("taskname") in prompts:
             completed = with_answer(settings)
-            templates.append(parse_template(completed))
+            template = parse_template(completed)
+            check_written_template(template)
+            templates.append(template)
     if not templates:
         tasks = ", ".join(prompts) or "no task"
         raise damaged_adapter(source, f"prompts of {tasks}, and no template of theirs")
@@ -86,9 +88,17 @@ def _templates(source: Path, content: bytes) -> list[dict[str, Any]]:
     known = {field.name for field in dataclasses.fields(Template)}
     found = []
     try:
-        for task in yaml.safe_load(content)["task_templates"]:
+        config: Any = parse_yaml(content)
+        for task in config["task_templates"]:
             found.append({key: value for key, value in task.items() if key in known})
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (
+        yaml.YAMLError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        RecursionError,
+    ) as error:
         kind = type(error).__name__
         found_text = f"{NEMO_CONFIG_FILE} has no list task_templates ({kind})"
         raise damaged_adapter(source, found_text) from None

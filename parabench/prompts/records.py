@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parabench.contracts import UserError
+from parabench.data.lines import distinct_names
 from parabench.prompts.templates import BRACKET, PIECES, Template
 
 RECORD_FILE_FORMATS = (".jsonl", ".json")
@@ -164,7 +165,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, object]]:
 
 def _parse_line(line: bytes, where: str) -> object:
     try:
-        return json.loads(line)
+        return json.loads(line, object_pairs_hook=distinct_names)
     except (ValueError, RecursionError) as error:
         raise _error(where, f"not JSON ({error})", "write one JSON object on each line") from None
 
@@ -190,7 +191,7 @@ def _array_items(path: Path) -> Iterator[tuple[int, object]]:
     except UnicodeDecodeError as error:
         raise UserError(asked, f"not UTF-8 ({error.reason})", mend="save it as UTF-8") from None
     try:
-        items = json.loads(text)
+        items = json.loads(text, object_pairs_hook=distinct_names)
     except (ValueError, RecursionError) as error:
         raise UserError(asked, f"not JSON ({error})", mend=mend) from None
     lines = _item_lines(text, len(items))

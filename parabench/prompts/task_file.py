@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import yaml
 
 from parabench.contracts import UserError
+from parabench.data.lines import distinct_names
 from parabench.prompts.templates import (
     Template,
     parse_template,
@@ -27,6 +28,8 @@ from parabench.prompts.templates import (
 TASK_FILE_FORMATS = (".toml", ".yaml", ".yml", ".json")
 _LIST_KEYS = ("task_templates", "tasks", "task")
 _EXAMPLE = "see docs/tasks.md for a tasks file in each format"
+_RESERVED_NAME = "__metadata__"
+"""What safetensors calls the part of a file that is no tensor; a table's tensors are named by task."""
 
 
 def read_task_file(path: Path) -> tuple[Template, ...]:
@@ -34,7 +37,8 @@ def read_task_file(path: Path) -> tuple[Template, ...]:
 
     Raises UserError, naming the file and the task, for an unreadable file, a list that is missing
     or empty, an unknown or missing key, a rule of ``Template`` that is broken, and a name that is
-    used twice.
+    used twice. Beyond the rules of ``Template`` those of
+    ``check_written_template`` hold.
     """
     templates = tuple(
         _read_entry(path, number, entry) for number, entry in enumerate(_entries(path), start=1)
@@ -69,6 +73,78 @@ def with_answer(settings: Mapping[str, object]) -> dict[str, object]:
     return {**settings, "answer_field": last}
 
 
+def parse_yaml(text: str | bytes) -> object:
+    """What a YAML document holds, without its tags.
+
+    Raises ``yaml.YAMLError`` for anything but one document of plain values, and for a key that
+    occurs twice in a mapping, of which PyYAML keeps the last unseen; ValueError for a date that is
+    none; RecursionError where values are nested too deep.
+    """
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    waiting = [root]
+    # An alias is the node of its anchor, so a node may be met again, even within itself.
+    met: set[int] = set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in met:
+            continue
+        met.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        if isinstance(node, yaml.MappingNode):
+            _check_distinct_keys(node)
+            waiting += [value for _, value in node.value]
+    return yaml.safe_load(text)
+
+
+def _check_distinct_keys(mapping: yaml.MappingNode) -> None:
+    names: set[str] = set()
+    for key, _ in mapping.value:
+        if not isinstance(key, yaml.ScalarNode):
+            continue  # refused by the constructor: such a key has no hash
+        if key.value in names:
+            problem = f"the key {key.value!r} occurs twice"
+            raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+        names.add(key.value)
+
+
+def check_written_template(template: Template) -> None:
+    """Refuse what a stored template may be, and one that a user writes may not.
+
+    Raises UserError for a name that options and table files cannot tell from others (control
+    characters, ``,`` and ``=``, spaces around it), for a template without a slot, whose records
+    would all read the same, for a slot that no record can fill, and for half a character.
+    """
+    asked = f"use the template of task {template.taskname!r}"
+    for found, mend in _written_faults(template):
+        raise UserError(asked, found, mend=mend)
+
+
+def _written_faults(template: Template) -> Iterator[tuple[str, str]]:
+    name = template.taskname
+    text = template.prompt_template
+    written = "".join((name, text, template.system, *template.stop))
+    try:
+        written.encode()
+    except UnicodeEncodeError as error:
+        yield f"half a character ({error.reason})", "write it as UTF-8"
+        return
+    if not name.isprintable() or name.strip() != name or set(name) & set(",="):
+        found = "a name with a comma, =, a control character or spaces around it"
+        yield found, "use letters, digits, - and _: options name tasks as a,b and TASK=NAME"
+    if name == _RESERVED_NAME:
+        yield "a name that safetensors keeps for itself", "use another name"
+    if not template.fields:
+        yield "no slot, so that all records would read the same", "write {field} where one stands"
+    if "{}" in text:
+        yield "a slot without a name, {}", "name the record's field in it"
+    for slot in template.fields:
+        if slot == "taskname":
+            yield "a slot {taskname}, which no record fills: it names the task", "rename the field"
+        if slot.strip() != slot:
+            yield f"spaces around the name in the slot {{{slot}}}", f"write {{{slot.strip()}}}"
+
+
 def _entries(path: Path) -> list[object]:
     """The list of tables in a file, whichever way it is written down."""
     asked = f"read the tasks file {path}"
@@ -96,7 +172,8 @@ def _parse_file(path: Path) -> object:
     if path.suffix not in TASK_FILE_FORMATS:
         raise UserError(asked, f"a {path.suffix or 'nameless'} file", TASK_FILE_FORMATS)
     try:
-        text = path.read_text(encoding="utf-8")
+        # Editors of Windows write a byte order mark.
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UserError(asked, str(error.strerror), mend=_EXAMPLE) from None
     except UnicodeDecodeError as error:
@@ -105,8 +182,8 @@ def _parse_file(path: Path) -> object:
         if path.suffix == ".toml":
             return tomllib.loads(text)
         if path.suffix == ".json":
-            return json.loads(text)
-        return yaml.safe_load(text)
+            return json.loads(text, object_pairs_hook=distinct_names)
+        return parse_yaml(text)
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         kind = path.suffix.removeprefix(".").upper()
         # Messages of YAML run over several lines.
@@ -123,7 +200,9 @@ def _read_entry(path: Path, number: int, entry: object) -> Template:
         raise UserError(where, found, mend=_EXAMPLE)
     settings = {str(key): value for key, value in entry.items()}
     try:
-        return parse_template(with_answer(settings))
+        template = parse_template(with_answer(settings))
+        check_written_template(template)
+        return template
     except UserError as error:
         asked = f"{where}, task {settings.get('taskname')!r}"
         raise UserError(asked, error.found, error.choices, error.mend) from None

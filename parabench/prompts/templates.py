@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal, NamedTuple
 
+from pydantic import StrictBool, StrictInt
+
 from parabench.contracts import UserError
 from parabench.prompts.validation import STRICT_KEYS, validate_dataclass
 
@@ -56,14 +58,14 @@ class Template:
 
     taskname: str
     prompt_template: str
-    total_virtual_tokens: int
-    virtual_token_splits: tuple[int, ...]
+    total_virtual_tokens: StrictInt
+    virtual_token_splits: tuple[StrictInt, ...]
     truncate_field: str | None = None
     answer_field: str | None = None
-    answer_only_loss: bool = False
+    answer_only_loss: StrictBool = False
     stop: tuple[str, ...] = ()
-    max_new_tokens: int | None = None
-    chat: bool = False
+    max_new_tokens: StrictInt | None = None
+    chat: StrictBool = False
     system: str = ""
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,76 @@ BAD_TASKS = {
         json.dumps([FIVE_KEYS, FIVE_KEYS]),
         "'intent_and_slot' is defined 2 times",
     ),
+    "a key that stands twice in JSON": (
+        "tasks.json",
+        entry().replace("{", '{"taskname": "squad", ', 1),
+        "'taskname' occurs twice",
+    ),
+    "a key that stands twice in YAML": (
+        "tasks.yaml",
+        YAML + "  total_virtual_tokens: 3\n",
+        "'total_virtual_tokens' occurs twice.* line 7",
+    ),
+    "two YAML documents": ("tasks.yaml", YAML + "---" + YAML, "expected a single document"),
+    "YAML nested too deep": ("tasks.yaml", "[" * 5000, "not YAML .*recursion"),
+    "a YAML list within itself": ("tasks.yaml", "&a [*a]", "entry 1 .*\n.*a list where a table"),
+    "a date that is none": ("tasks.yaml", YAML + "  stop: 2020-13-45\n", "month must be in"),
+    "a number of tokens that is not finite": (
+        "tasks.json",
+        entry(total_virtual_tokens=float("nan")),
+        "total_virtual_tokens: Input should be",
+    ),
+    "true for a number": (
+        "tasks.json",
+        entry(total_virtual_tokens=True),
+        "total_virtual_tokens: Input should be a valid integer",
+    ),
+    "a number in quotes": ("tasks.json", entry(max_new_tokens="8"), "max_new_tokens: Input should"),
+    "a split that is no integer": (
+        "tasks.json",
+        entry(virtual_token_splits=[7.0, 3]),
+        "virtual_token_splits.0: Input should be a valid integer",
+    ),
+    "a word for true": (
+        "tasks.json",
+        entry(answer_only_loss="yes"),
+        "answer_only_loss: Input should be a valid boolean",
+    ),
+    "splits that are no list": ("tasks.json", entry(virtual_token_splits=10), "valid tuple"),
+    "a marker that is skipped": (
+        "tasks.json",
+        entry(prompt_template="<|VIRTUAL_PROMPT_0|>{a}<|VIRTUAL_PROMPT_2|>{b}"),
+        "markers 0, 2; 2 splits need 0, 1",
+    ),
+    "a marker that stands twice": (
+        "tasks.json",
+        entry(prompt_template="<|VIRTUAL_PROMPT_0|>{a}<|VIRTUAL_PROMPT_0|>{b}"),
+        "markers 0, 0; 2 splits need 0, 1",
+    ),
+    "no slot": (
+        "tasks.json",
+        entry(prompt_template="<|VIRTUAL_PROMPT_0|>hello<|VIRTUAL_PROMPT_1|>"),
+        "no slot",
+    ),
+    "a slot for the task's name": (
+        "tasks.json",
+        entry(prompt_template="<|VIRTUAL_PROMPT_0|>{taskname}<|VIRTUAL_PROMPT_1|>{b}"),
+        "a slot {taskname}, which no record fills",
+    ),
+    "a slot without a name": (
+        "tasks.json",
+        entry(prompt_template="<|VIRTUAL_PROMPT_0|>{}<|VIRTUAL_PROMPT_1|>{b}"),
+        "a slot without a name",
+    ),
+    "spaces in a slot": (
+        "tasks.json",
+        entry(prompt_template="<|VIRTUAL_PROMPT_0|>{ a }<|VIRTUAL_PROMPT_1|>{b}"),
+        "write {a}",
+    ),
+    "a name that options would part": ("tasks.json", entry(taskname="a,b"), "with a comma, =, a"),
+    "a name with a line break": ("tasks.json", entry(taskname="a\nb"), "a control character"),
+    "a name of safetensors": ("tasks.json", entry(taskname="__metadata__"), "keeps for itself"),
+    "half a character": ("tasks.json", entry(stop=["\ud800"]), "half a character"),
 }
 
 
@@ -180,6 +251,58 @@ def test_a_bad_record_names_its_line_and_task(tmp_path: Path, case: str) -> None
     with pytest.raises(UserError, match=message) as error:
         list(read_records(path, templates, training=True))
     assert "train.jsonl:2" in str(error.value)
+
+
+BAD_LINES = {
+    "a name that stands twice": (b'{"taskname": "x", "taskname": "y"}', "'taskname' occurs twice"),
+    "not UTF-8": ('{"taskname": "é"}'.encode("latin-1"), "not JSON .*invalid continuation"),
+    "a number that is not finite": (
+        b'{"taskname": "intent_and_slot", "utterance": NaN, "label": "y"}',
+        "'utterance' is not text but NaN",
+    ),
+    "a blank line": (b"\n", "not JSON"),
+    "zeros": (b"\0\0", "not JSON"),
+    "an object that is cut off": (b'{"taskname": "intent_and_slot", "utt', "not JSON"),
+    "nested too deep": (b"[" * 100_000, "recursion"),
+    "a number of 5,000 digits": (b'{"label": ' + b"9" * 5000 + b"}", "4300 digits"),
+    "a null": (
+        b'{"taskname": "intent_and_slot", "utterance": "x", "label": null}',
+        "'label' is not text but null",
+    ),
+    "the text between two messages of a chat": (
+        b'{"taskname": "intent_and_slot", "utterance": "<|TURN|>", "label": "y"}',
+        "inside the field 'utterance'",
+    ),
+}
+"""Lines that are no record, as bytes; not one of them is read for something else."""
+
+
+@pytest.mark.parametrize("case", BAD_LINES)
+def test_a_bad_line_is_named(tmp_path: Path, case: str) -> None:
+    line, message = BAD_LINES[case]
+    path = tmp_path / "train.jsonl"
+    path.write_bytes(json.dumps(GOOD).encode() + b"\n" + line + b"\n")
+    (tmp_path / "tasks.yaml").write_text(YAML)
+    templates = templates_by_name(read_task_file(tmp_path / "tasks.yaml"))
+    with pytest.raises(UserError, match=message) as error:
+        list(read_records(path, templates, training=True))
+    assert "train.jsonl:2" in str(error.value)
+
+
+def test_yaml_anchors_and_merges_are_read(tmp_path: Path) -> None:
+    lines = YAML.strip().splitlines()
+    again = ["- <<: *first", "  taskname: other"]
+    (tmp_path / "t.yaml").write_text(
+        "\n".join(["- &first", "  " + lines[0][2:], *lines[1:], *again])
+    )
+    first, other = read_task_file(tmp_path / "t.yaml")
+    assert other == replace(first, taskname="other")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    for name, text in (("t.toml", TOML), ("t.yaml", YAML), ("t.json", entry())):
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
+        assert read_task_file(tmp_path / name)[0].taskname == "intent_and_slot"
 
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
