@@ -269,7 +269,7 @@ def _one_a_line(path: Path) -> str:
 
 
 def distinct_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object of the ``pairs`` of names and values, for ``json.loads``'s ``object_pairs_hook``.
+    """A JSON object of ``pairs`` of names and values: the ``object_pairs_hook`` of ``json.loads``.
 
     Raises ValueError where a name occurs twice: the last value would win unseen.
     """

@@ -29,7 +29,7 @@ TASK_FILE_FORMATS = (".toml", ".yaml", ".yml", ".json")
 _LIST_KEYS = ("task_templates", "tasks", "task")
 _EXAMPLE = "see docs/tasks.md for a tasks file in each format"
 _RESERVED_NAME = "__metadata__"
-"""What safetensors calls the part of a file that is no tensor; a table's tensors are named by task."""
+"""Where safetensors keeps what is no tensor; a table's tensors have the names of its tasks."""
 
 
 def read_task_file(path: Path) -> tuple[Template, ...]:
