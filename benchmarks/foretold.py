@@ -86,8 +86,11 @@ def cell(chosen: argparse.Namespace, kind: str, name: str, how: str) -> tuple[fl
         if kind == "scorer":
             stages.generate_answers(stages.OpenRun(plan, folder), "copy")
         with Watch() as watch:
-            work = stages.generate_answers if kind == "system" else stages.measure_answers
-            work(stages.OpenRun(plan, folder), name)
+            run = stages.OpenRun(plan, folder)
+            if kind == "system":
+                stages.generate_answers(run, name)
+            else:
+                stages.measure_answers(run)
     return watch.seconds, watch.most
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from parabench.contracts import BuildContext, Column, Example, Scorer, Signature
 from . import scorer_options
 from .aggregation import additive, mean_of_defined, values_and_counts
 from .matching import Matcher, build_matcher
+from .token_vectors import block_texts
 
 LEAST = 1e-5
 """Both terms are kept above this, so that a copy scores almost 0 and the harmonic mean exists."""
@@ -58,11 +59,16 @@ class BertIBleu:
         )
         return Signature("bertibleu", (*rules, *self.matcher.settings))
 
+    @property
+    def encodings(self) -> Hashable:
+        """See ``SharesEncodings``."""
+        return self.matcher.encodings
+
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 4"]:
         pairs = [(text, example.source) for example, text in zip(examples, texts, strict=True)]
-        meaning = self.matcher.match(pairs)[:, 2]  # F
+        meaning = self.matcher.match(pairs, block_texts(examples, texts))[:, 2]  # F
         # a short sentence has no 4-grams: effective order counts the orders that it has
         counter = BLEU(effective_order=True)
         overlaps = []

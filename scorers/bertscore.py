@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from parabench.contracts import BuildContext, Column, Example, Scorer, Signature
 from . import scorer_options
 from .aggregation import additive, mean_of_defined, need_references, values_and_counts
 from .matching import Matcher, build_matcher
+from .token_vectors import block_texts
 
 _COLUMNS = (
     Column("bertscore", "up", "reference", 4, "F of soft token matching, best reference"),
@@ -43,6 +44,11 @@ class BertScore:
         )
         return Signature("bertscore", (*self.matcher.settings, *rules))
 
+    @property
+    def encodings(self) -> Hashable:
+        """See ``SharesEncodings``."""
+        return self.matcher.encodings
+
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 6"]:
@@ -53,7 +59,7 @@ class BertScore:
             starts.append(len(pairs))
             pairs += [(text, reference) for reference in example.references]
         # the maximum from each example's start up to the next one's
-        matched = self.matcher.match(pairs)
+        matched = self.matcher.match(pairs, block_texts(examples, texts))
         best = np.maximum.reduceat(matched, np.array(starts, dtype=int))
         # a match is (precision, recall, F); the columns begin with F
         return values_and_counts(best[:, [2, 0, 1]])

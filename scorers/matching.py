@@ -9,32 +9,29 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from parabench.contracts import BuildContext, ModelCache, Runtime, UserError
-from parabench.inference.batching import by_length, in_batches
-from parabench.models.checkpoints import locate
-from parabench.models.loading import load_encoder
 
 from . import pretrained, scorer_options
 from .parallel import deduplicated
-from .pretrained import ScorerModel
+from .pretrained import TextPair
+from .token_vectors import LayerEncoder, TokenVectors, load_layer_encoder
 
 PAIRS = 64
-"""Pairs matched, and texts encoded, at once."""
+"""Pairs matched at once."""
 
-Encoded = tuple[Float[Tensor, "_ H"], Float[Tensor, " _"]]
+WeightedVectors = tuple[Float[Tensor, "_ H"], Float[Tensor, " _"]]
 """A text's token vectors, and the weight of each token; texts differ in length."""
 
 
@@ -68,21 +65,38 @@ class Matcher:
         }
         return (*pretrained.checkpoint_items(self.model, self.runtime), *rules.items())
 
-    def match(self, pairs: Sequence[tuple[str, str]]) -> Float[np.ndarray, "N 3"]:
-        """Return precision, recall and F of each (text, reference)."""
-        return deduplicated(pairs, self._match)
+    @property
+    def encodings(self) -> tuple[Hashable, ...]:
+        """See ``SharesEncodings``: matchers of one model, layer and runtime encode alike."""
+        return ("token vectors", self.model, self.layers, self.runtime)
 
-    def _match(self, pairs: Sequence[tuple[str, str]]) -> Float[np.ndarray, "M 3"]:
+    def match(self, pairs: Sequence[TextPair], block: Collection[str]) -> Float[np.ndarray, "N 3"]:
+        """Return precision, recall and F of each (text, reference) of ``pairs``.
+
+        ``block``: the texts of all pairs, and what other scorers of the run read of these examples
+        (``block_texts``). They are encoded together, for all of these scorers.
+        """
+        return deduplicated(pairs, partial(self._match, block))
+
+    def _match(self, block: Collection[str], pairs: Sequence[TextPair]) -> Float[np.ndarray, "M 3"]:
         result = np.zeros((len(pairs), 3))
-        # pairs without a blank text; the others keep their 0
+        # pairs without a blank text, those of one reference together; the others keep their 0
         full = [at for at, (text, other) in enumerate(pairs) if text.strip() and other.strip()]
-        texts = {text for at in full for text in pairs[at]}
-        encoded = self._encode(sorted(texts))
-        for start in range(0, len(full), PAIRS):
-            chosen = full[start : start + PAIRS]
-            texts_of_pairs = [encoded[pairs[at][0]] for at in chosen]
-            references = [encoded[pairs[at][1]] for at in chosen]
-            result[chosen] = _greedy(texts_of_pairs, references)
+        first_of_reference = {pairs[at][1]: at for at in reversed(full)}
+        full.sort(key=lambda at: (first_of_reference[pairs[at][1]], at))
+        encoder = self._loaded()
+        for part in encoder.parts([pairs[at] for at in full], block):
+            places = full[part.start : part.stop]
+            texts: Collection[str] = block
+            if len(part) < len(full):
+                texts = {text for at in places for text in pairs[at]}
+            encoded = encoder.encode(texts, self.runtime)
+            weighted = {text: self._weighted(encoded[text]) for at in places for text in pairs[at]}
+            for start in range(0, len(places), PAIRS):
+                chosen = places[start : start + PAIRS]
+                texts_of_pairs = [weighted[pairs[at][0]] for at in chosen]
+                references = [weighted[pairs[at][1]] for at in chosen]
+                result[chosen] = _greedy(texts_of_pairs, references)
         floor = _baseline(self.baseline, self.layers)
         return (result - floor) / (1 - floor)
 
@@ -91,110 +105,44 @@ class Matcher:
         self.models.clear()
         self.__dict__.pop("_idf", None)
 
-    def _loaded(self) -> ScorerModel:
-        return self.models.get(_load, self.model, self.layers, self.runtime)
+    def _loaded(self) -> LayerEncoder:
+        return self.models.get(load_layer_encoder, self.model, self.layers, self.runtime)
 
     @cached_property
     def _idf(self) -> Mapping[int, float]:
         """Inverse document frequency of each token seen: ln((M + 1) / (texts that hold it + 1))."""
         texts_with = Counter[int]()
-        for row in self._tokenise(self.idf_texts):
-            texts_with.update(set(row["input_ids"]))
+        for ids, _ in self._loaded().tokenise(self.idf_texts):
+            texts_with.update(set(ids))
         total = len(self.idf_texts) + 1
         return {token: math.log(total / (count + 1)) for token, count in texts_with.items()}
 
-    def _tokenise(self, texts: Sequence[str]) -> list[Any]:
-        model, tokenizer = self._loaded()
-        # byte-level BPE learned words with the space before them
-        is_byte_level = "ByteLevel" in repr(tokenizer.backend_tokenizer.pre_tokenizer)
-        space = " " if is_byte_level else ""
-        limit = pretrained.max_tokens(model, tokenizer)
-        rows = []
-        for text in texts:
-            rows.append(
-                tokenizer(
-                    space + text.strip(),
-                    return_special_tokens_mask=True,
-                    truncation=True,
-                    max_length=limit,
-                )
-            )
-        return rows
-
-    def _weights(self, row: Any) -> Float[Tensor, " T"]:
-        """The weight of each token: 0 of special ones, and 1 or its rareness of others."""
-        plain = 1.0 - torch.tensor(row["special_tokens_mask"]).float()
-        if not self.idf_texts:
-            return plain
-        unseen = math.log(len(self.idf_texts) + 1)
-        rareness = [self._idf.get(token, unseen) for token in row["input_ids"]]
-        return plain * torch.tensor(rareness)
-
-    def _encode(self, texts: Sequence[str]) -> Mapping[str, Encoded]:
-        """Token vectors and weights of each text, which is encoded once; batched by length."""
-        rows = self._tokenise(texts)
-        encoded = {}
-
-        def run(batch: Sequence[int]) -> tuple[Sequence[int], Float[Tensor, "B T H"]]:
-            return batch, self._hidden([rows[at]["input_ids"] for at in batch])
-
-        order = by_length([len(row["input_ids"]) for row in rows])
-        model = self._loaded().model
-        for batch, hidden in in_batches(order, run, self.runtime.batch_size, PAIRS, model=model):
-            for at, vectors in zip(batch, hidden, strict=True):
-                weights = self._weights(rows[at])
-                # behind its own tokens a row holds padding
-                encoded[texts[at]] = (vectors[: len(weights)], weights.to(vectors.device))
-        return encoded
-
-    @torch.inference_mode()
-    def _hidden(self, token_ids: Sequence[Sequence[int]]) -> Float[Tensor, "B T H"]:
-        """The last hidden states of the encoder, which ends at the chosen layer."""
-        model, tokenizer = self._loaded()
-        padded, mask = _pad(token_ids, tokenizer.pad_token_id or 0, model.device)
-        return model(padded, attention_mask=mask)[0].float()
-
-
-def _pad(
-    token_ids: Sequence[Sequence[int]], pad_id: int, device: Any
-) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
-    """Token ids of a batch padded on the right, and 1 where a token is none of the padding."""
-    rows = [torch.tensor(ids, device=device) for ids in token_ids]
-    padded = pad_sequence(rows, batch_first=True, padding_value=pad_id)
-    mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
-    return padded, mask
+    def _weighted(self, text: TokenVectors) -> WeightedVectors:
+        """A text's vectors with weights: 0 of special tokens, 1 or their rareness of others."""
+        weights = 1.0 - torch.tensor(text.is_special).float()
+        if self.idf_texts:
+            unseen = math.log(len(self.idf_texts) + 1)
+            weights *= torch.tensor([self._idf.get(token, unseen) for token in text.ids])
+        return text.vectors, weights.to(text.vectors.device)
 
 
 @torch.inference_mode()
-def _greedy(texts: Sequence[Encoded], references: Sequence[Encoded]) -> Float[np.ndarray, "B 3"]:
+def _greedy(
+    texts: Sequence[WeightedVectors], references: Sequence[WeightedVectors]
+) -> Float[np.ndarray, "B 3"]:
     from bert_score.utils import greedy_cos_idf
 
     columns = greedy_cos_idf(*_stack(references), *_stack(texts))
     return torch.stack(columns, dim=1).double().cpu().numpy()
 
 
-def _stack(encoded: Sequence[Encoded]) -> tuple[Tensor, Tensor, Tensor]:
+def _stack(encoded: Sequence[WeightedVectors]) -> tuple[Tensor, Tensor, Tensor]:
     """Vectors ``[B, T, H]``, mask ``[B, T]`` and weights ``[B, T]`` as bert-score takes them."""
     # bert-score's own padding is 2 as well: its cosine must be defined, and the mask leaves it out
     vectors = pad_sequence([row for row, _ in encoded], batch_first=True, padding_value=2.0)
     mask = pad_sequence([torch.ones(len(row)) for row, _ in encoded], batch_first=True)
     weights = pad_sequence([weights for _, weights in encoded], batch_first=True)
     return vectors, mask.to(vectors.device), weights
-
-
-def _load(name: str, layers: int, runtime: Runtime) -> ScorerModel:
-    """The encoder cut after its first ``layers`` layers; UserError where it has fewer."""
-    encoder, tokenizer = load_encoder(locate(name), runtime)
-    body: Any = encoder
-    # BART's encoder holds its layers itself, BERT and its kin one module further down
-    stack = body.layers if hasattr(body, "layers") else body.encoder.layer
-    if not 1 <= layers <= len(stack):
-        raise UserError(
-            f"take layer {layers} of {name}", f"it has {len(stack)}", [f"1 to {len(stack)}"]
-        )
-    # what the layers above would make of it is not read
-    del stack[layers:]
-    return ScorerModel(encoder, tokenizer)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from . import scorer_options
 from .aggregation import additive, mean_of_defined, need_references, values_and_counts
 from .edits import divergence
 from .matching import Matcher, build_matcher
+from .token_vectors import block_texts
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class ParaScore:
         )
         return Signature("parascore", (*weights, *self.matcher.settings))
 
+    @property
+    def encodings(self) -> Hashable:
+        """See ``SharesEncodings``."""
+        return self.matcher.encodings
+
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 4"]:
@@ -70,7 +76,7 @@ class ParaScore:
             pairs += [(text, other) for other in (example.source, *example.references)]
             divergences.append(divergence(example.source, text, self.gamma))
         first = np.array(starts, dtype=int)
-        meaning = self.matcher.match(pairs)[:, 2]  # F
+        meaning = self.matcher.match(pairs, block_texts(examples, texts))[:, 2]  # F
         bonus = self.omega * np.array(divergences)
         best = np.maximum.reduceat(meaning, first)
         return values_and_counts(np.column_stack([best + bonus, meaning[first] + bonus]))

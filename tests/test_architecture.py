@@ -82,7 +82,7 @@ LAYERS: tuple[dict[str, str], ...] = (
             "aggregation answers bartscore bertibleu bertscore bleu chance chrf diagnostics "
             "divergence edits embedding evaluate fluency ibleu intentslot matching nli overlap "
             "parallel paraphraseopt parascore parity pretrained rouge sari scorer_options segment "
-            "selfbleu sentence_vectors ter"
+            "selfbleu sentence_vectors ter token_vectors"
         ),
     },
     {

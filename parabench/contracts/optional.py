@@ -7,7 +7,7 @@ read by ``getattr``, because a property may raise UserError, which is passed on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
@@ -161,6 +161,23 @@ class HasBatchSize(Protocol):
 def examples_per_call(scorer: Scorer, default: int) -> int:
     """How many examples ``measure`` is given in one call."""
     return int(getattr(scorer, "block", default))
+
+
+class SharesEncodings(Protocol):
+    """A scorer that keeps what its model makes of a block's texts, for others with that model.
+
+    Scorers of a run whose ``encodings`` are equal measure each block one after another, so that the
+    model is loaded once and each text encoded once. They get the model from
+    ``BuildContext.models``, and each must get the same numbers where it is alone.
+    """
+
+    @property
+    def encodings(self) -> Hashable: ...
+
+
+def shared_encodings(scorer: Scorer) -> Hashable | None:
+    """What a scorer shares with those that declare the same; None where it shares nothing."""
+    return cast("Hashable | None", getattr(scorer, "encodings", None))
 
 
 @runtime_checkable

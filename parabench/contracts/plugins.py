@@ -83,7 +83,7 @@ class Scorer(Protocol):
     Building one is free; ``signature`` finds and checks every file; ``measure`` may load models and
     returns one row of K numbers per example; ``combine`` is a pure function of any subset of those
     rows, NaN where undefined. What else may be asked of it: ``NamesModels``, ``HasBatchSize``,
-    ``ExplainsUndefined``, ``Releasable``.
+    ``SharesEncodings``, ``ExplainsUndefined``, ``Releasable``.
     """
 
     @property

@@ -69,8 +69,7 @@ def run_plan(
         for system in plan.systems:
             generate_answers(run, system)
         release_models(*plan.systems.values())
-        for scorer in plan.scorers:
-            measure_answers(run, scorer)
+        measure_answers(run)
         provenance.write_provenance(plan, folder.folder)
         # Sealed first: the reports are made by a reader, and readers refuse what is not sealed.
         folder.seal()
@@ -98,8 +97,7 @@ def _lead(run: OpenRun, waiting: Waiting) -> None:
         await_records(prediction_log(quiet, system), folder, single_ids, size, waiting)
         generate_answers(whole, system)
     release_models(*plan.systems.values())
-    for scorer in plan.scorers:
-        measure_answers(run, scorer)
+    measure_answers(run)
     for scorer in plan.scorers:
         for system in plan.systems:
             log = statistics_log(quiet, system, scorer)
@@ -131,8 +129,7 @@ def run_worker(
             for system in plan.systems:
                 await_seal(prediction_log(run, system), folder.folder, waiting)
             release_models(*plan.systems.values())
-            for scorer in plan.scorers:
-                measure_answers(run, scorer)
+            measure_answers(run)
     except UserError:
         # The leading process may have done everything before this one had come so far.
         if not _is_finished(unlocked):

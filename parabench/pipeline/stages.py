@@ -6,7 +6,7 @@ Both do only what the run's folder does not hold already.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from parabench.contracts import (
     UserError,
     examples_per_call,
     release_models,
+    shared_encodings,
     system_role,
 )
 from parabench.data.examples import EvaluationSet
@@ -140,27 +141,56 @@ def _record(
     return record
 
 
-def measure_answers(run: OpenRun, name: str) -> None:
-    """Let the scorer ``name`` measure all systems, block by block, then release its models.
+def measure_answers(run: OpenRun) -> None:
+    """Let every scorer measure all systems, block by block; then free its models.
 
-    Raises UserError where a system's predictions are not those of the examples.
+    Scorers that share what a model makes of texts go through the blocks together. Raises UserError
+    where a system's predictions are not those of the examples.
     """
+    for names in _sharing(run.plan.scorers):
+        _measure_together(run, names)
+
+
+def _sharing(scorers: Mapping[str, Scorer]) -> list[list[str]]:
+    """The names of the scorers in groups that measure block by block together."""
+    groups = dict[Hashable, list[str]]()
+    for name, scorer in scorers.items():
+        shared = shared_encodings(scorer)
+        # Who shares nothing is alone; who wants blocks of another size cannot be together.
+        key = name if shared is None else (shared, examples_per_call(scorer, SCORER_BATCH))
+        groups.setdefault(key, []).append(name)
+    return list(groups.values())
+
+
+def _measure_together(run: OpenRun, names: Sequence[str]) -> None:
+    """Let the scorers ``names`` measure each block one after another."""
     plan = run.plan
     data = plan.data
-    scorer = plan.scorers[name]
-    logs = {system: statistics_log(run, system, name) for system in plan.systems}
-    # A system whose log is finished is not given: its texts need not be read.
-    unfinished = {system: log for system, log in logs.items() if not log.sealed}
-    texts = {system: _measured_texts(run, system, scorer) for system in unfinished}
-    for block in _blocks_of_process(run, scorer):
-        done = measure_block(scorer, data, plan.suite.normalise, block, unfinished, texts)
-        for system in done:
-            done_count = len(logs[system].done)
-            run.advance(f"{name} of {system}", done_count, len(data.examples))
-    if run.process.size == 1:
-        for log in logs.values():
-            log.seal(data.examples.ids)
-    release_models(scorer)
+    logs = dict[str, dict[str, Log]]()
+    texts = dict[str, dict[str, Sequence[list[str]]]]()
+    for name in names:
+        of_systems = {system: statistics_log(run, system, name) for system in plan.systems}
+        logs[name] = of_systems
+        # A system whose log is finished is not given: its texts need not be read.
+        unfinished = [system for system, log in of_systems.items() if not log.sealed]
+        texts[name] = {
+            system: _measured_texts(run, system, plan.scorers[name]) for system in unfinished
+        }
+    for block in _blocks_of_process(run, plan.scorers[names[0]]):
+        for name in names:
+            given = texts[name]
+            open_logs = {system: logs[name][system] for system in given}
+            scorer = plan.scorers[name]
+            for system in measure_block(
+                scorer, data, plan.suite.normalise, block, open_logs, given
+            ):
+                done_count = len(open_logs[system].done)
+                run.advance(f"{name} of {system}", done_count, len(data.examples))
+    for name in names:
+        if run.process.size == 1:
+            for log in logs[name].values():
+                log.seal(data.examples.ids)
+        release_models(plan.scorers[name])
 
 
 def _blocks_of_process(run: OpenRun, scorer: Scorer) -> Sequence[Sequence[int]]:
