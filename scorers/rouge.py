@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.metadata import version
 from itertools import chain
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
-from nltk.stem.porter import PorterStemmer
 from rapidfuzz.distance import LCSseq
-from rouge_score import rouge_scorer
 from rouge_score.scoring import Score, fmeasure
-from rouge_score.tokenizers import DefaultTokenizer, Tokenizer
+from rouge_score.tokenize import tokenize
 
 from parabench.contracts import BuildContext, Column, Example, Scorer, Signature
 
 from . import scorer_options, segment
 from .aggregation import additive, mean_of_defined, need_references, values_and_counts
 from .parallel import CACHED_TEXTS, EXAMPLES_PER_CALL, Count, count_all
+from .summary_rouge import summary_hits
 
 ROUGE_KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 ROUGE_PARTS = (
@@ -112,29 +112,25 @@ _UNICODE_TOKEN = re.compile(
 """One ideograph or kana, or a run of other letters and digits."""
 
 
-class UnicodeTokenizer(Tokenizer):  # type: ignore[misc]  # rouge-score's own plug is inheritance
-    """Case-folded words of every script, and ideographs one by one, as they have no spaces."""
+def unicode_words(text: str, stemmer: Any = None) -> list[str]:
+    """Return case-folded words of every script, and ideographs one by one: they have no spaces.
 
-    def __init__(self, stemmer: bool = False) -> None:
-        self._stem = PorterStemmer().stem if stemmer else None
-
-    def tokenize(self, text: str) -> list[str]:
-        """Cut a text up; words of more than three letters are stemmed, as rouge-score does."""
-        folded = unicodedata.normalize("NFKC", text).casefold()
-        words = _UNICODE_TOKEN.findall(folded)
-        stem = self._stem
-        if stem is None:
-            return words
-        return [stem(word) if len(word) > 3 else word for word in words]
+    ``stemmer``: nltk's, for words of more than three letters, as in rouge-score; None for none.
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    words = _UNICODE_TOKEN.findall(folded)
+    if stemmer is None:
+        return words
+    return [stemmer.stem(word) if len(word) > 3 else word for word in words]
 
 
 def _counter(stemmer: bool, tokenizer: str) -> Count:
-    """Percentages of every part of every kind, by rouge-score's own functions.
+    """Percentages of every part of every kind, equal to rouge-score's.
 
     It has no public names for the scores of cut-up texts.
     """
-    chosen = DefaultTokenizer if tokenizer == "a-z" else UnicodeTokenizer
-    tokenise = chosen(stemmer).tokenize
+    cut = tokenize if tokenizer == "a-z" else unicode_words
+    tokenise = partial(cut, stemmer=_porter_stemmer() if stemmer else None)
 
     @lru_cache(CACHED_TEXTS)
     def lines(text: str) -> list[list[str]]:
@@ -146,14 +142,15 @@ def _counter(stemmer: bool, tokenizer: str) -> Count:
         flat, flat_own = list(chain.from_iterable(theirs)), list(chain.from_iterable(own))
         found = []
         for order in (1, 2):
-            their_grams = rouge_scorer._create_ngrams(flat, order)
-            own_grams = rouge_scorer._create_ngrams(flat_own, order)
-            found.append(rouge_scorer._score_ngrams(their_grams, own_grams))
+            their_grams = Counter(segment.ngrams(flat, order))
+            own_grams = Counter(segment.ngrams(flat_own, order))
+            common = (their_grams & own_grams).total()
+            found.append(_score(common, their_grams.total(), own_grams.total()))
         longest = _longest_common(flat, flat_own)
         summary = longest
         if len(theirs) > 1 or len(own) > 1:
             # of one sentence each, the summary's level is that of the sentence
-            summary = rouge_scorer._summary_level_lcs(theirs, own)
+            summary = _score(summary_hits(theirs, own), len(flat), len(flat_own))
         return [*found, longest, summary]
 
     def count(text: str, references: Sequence[str]) -> list[float]:
@@ -174,10 +171,21 @@ def _counter(stemmer: bool, tokenizer: str) -> Count:
 
 def _longest_common(reference: Sequence[str], text: Sequence[str]) -> Score:
     """ROUGE-L, as rouge-score has it but for the table that it fills in Python."""
-    common = LCSseq.similarity(reference, text)
-    precision = common / max(1, len(text))
-    recall = common / max(1, len(reference))
+    return _score(LCSseq.similarity(reference, text), len(reference), len(text))
+
+
+def _score(common: int, wanted: int, given: int) -> Score:
+    """Precision, recall and F of what is ``common`` to a reference and a text."""
+    precision = common / max(1, given)
+    recall = common / max(1, wanted)
     return Score(precision, recall, fmeasure(precision, recall))
+
+
+def _porter_stemmer() -> Any:
+    # nltk takes more than a second to import
+    from nltk.stem.porter import PorterStemmer
+
+    return PorterStemmer()
 
 
 def build(variant: str, setting: BuildContext) -> Scorer:

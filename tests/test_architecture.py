@@ -82,13 +82,13 @@ LAYERS: tuple[dict[str, str], ...] = (
             "aggregation answers bartscore bertibleu bertscore bleu chance chrf diagnostics "
             "divergence edits embedding evaluate fluency ibleu intentslot matching nli overlap "
             "parallel paraphraseopt parascore parity pretrained rouge sari scorer_options segment "
-            "selfbleu sentence_vectors ter token_vectors"
+            "selfbleu sentence_vectors summary_rouge ter token_vectors"
         ),
     },
     {
         "models": (
             "cache checkpoints downloads gguf hub hub_cache loading local packages pickles pins "
-            "pretrained wheels"
+            "pretrained torch_build wheels"
         ),
         "data": (
             "assistant_data catalogue components connections corpora corpus_tables encodings "

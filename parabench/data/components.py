@@ -8,7 +8,7 @@ components.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Int32, UInt64
@@ -17,8 +17,12 @@ _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 """Odd, so that multiplying by it permutes the 64-bit numbers (Knuth's multiplicative hashing)."""
 _BLOCK = 1 << 16
 """Sentences looked up at once."""
+_FEW_PAIRS = 1_000
+"""Pairs up to which importing scipy's graphs takes longer than connecting them here."""
 _SMALLEST_LIMIT = 6
 """Sentences of a component that may be drawn whatever the number of pairs asked for."""
+
+_Numbers = tuple[int, Int32[np.ndarray, " S"]]
 
 
 class Components:
@@ -28,9 +32,6 @@ class Components:
 
     def __init__(self, pairs: UInt64[np.ndarray, "M 2"]) -> None:
         """Find all components, and the size of each."""
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
-
         # np.unique would hold two more copies of the keys than this
         ordered = np.sort(pairs, axis=None)
         is_first = np.append(True, ordered[1:] != ordered[:-1])
@@ -39,9 +40,8 @@ class Components:
         del ordered
         count = len(self.sentences)
         ends = [self._places(side) for side in pairs.T]
-        links = np.ones(len(pairs), bool)
-        graph = coo_array((links, ends), shape=(count, count))
-        components, self.numbers = connected_components(graph, directed=False)
+        connect = _connect_few if len(pairs) <= _FEW_PAIRS else _connect
+        components, self.numbers = connect(ends, count)
         self.sizes = np.bincount(self.numbers, minlength=components)
         # Sentences are sorted, so the first of a component is its smallest. Written from the last
         # to the first, each component keeps the position that is written last.
@@ -110,3 +110,37 @@ class Components:
         drawn_so_far = np.cumsum(pairs[order])
         enough = int(np.searchsorted(drawn_so_far, count)) + 1
         return frozenset(roots[order[:enough]].tolist())
+
+
+def _connect(ends: Sequence[Int32[np.ndarray, " M"]], count: int) -> _Numbers:
+    """How many components ``count`` sentences have, and the number of each sentence's.
+
+    ``ends``: the two sentences of each pair. Components are numbered by their first sentence.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    links = np.ones(len(ends[0]), bool)
+    graph = coo_array((links, ends), shape=(count, count))
+    components, numbers = connected_components(graph, directed=False)
+    return components, numbers
+
+
+def _connect_few(ends: Sequence[Int32[np.ndarray, " M"]], count: int) -> _Numbers:
+    """As ``_connect``, by union and find (Tarjan 1975)."""
+    parent = list(range(count))
+
+    def find(at: int) -> int:
+        while parent[at] != at:
+            # each step halves the way for the next search
+            parent[at] = parent[parent[at]]
+            at = parent[at]
+        return at
+
+    for one, other in zip(*(side.tolist() for side in ends), strict=True):
+        low, high = sorted((find(one), find(other)))
+        # the smaller is the root, so that a root is its component's first sentence
+        parent[high] = low
+    roots = np.array([find(at) for at in range(count)], np.int32)
+    firsts, numbers = np.unique(roots, return_inverse=True)
+    return len(firsts), numbers.astype(np.int32)

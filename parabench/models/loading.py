@@ -7,6 +7,7 @@ costs nothing.
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from parabench.contracts import Runtime, UserError
 from parabench.models.checkpoints import checkpoint_folder, locate
 from parabench.models.local import Checkpoint, write_lock
 from parabench.models.pretrained import check_weights, load_pretrained, load_tokenizer
+from parabench.models.torch_build import may_have_gpu
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -40,6 +42,9 @@ def resolve_device(device: str) -> str:
 
     Raises UserError where there is no such ``device``.
     """
+    # Many commands run no model, and torch takes long to import. Where it is there, it is asked.
+    if device in ("auto", "cpu") and "torch" not in sys.modules and not may_have_gpu():
+        return "cpu"
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -17,9 +17,9 @@ from typing import Any
 import parabench
 from parabench.contracts import adapter_folder, training_record
 from parabench.data.sketches import training_facts
+from parabench.models.torch_build import torch_version
 from parabench.pipeline.identity import run_identity
 from parabench.pipeline.plan import RunPlan
-from parabench.prompts.adapters import read_adapter_facts
 from parabench.store.files import write_atomically
 from parabench.store.log import finished_predictions, log_names
 
@@ -66,6 +66,9 @@ def training_provenance(plan: RunPlan, folder: Path) -> dict[str, Any]:
         facts = training_facts(training_record(system), plan.data.examples)
         prompt = adapter_folder(system)
         if prompt:
+            # imports torch, which a run without models does not need
+            from parabench.prompts.adapters import read_adapter_facts
+
             # A soft prompt's own record says in words what it was trained on; checkpoints have
             # none.
             data = read_adapter_facts(prompt).data
@@ -100,9 +103,7 @@ def package_versions() -> dict[str, str]:
     Torch says of itself which build it is (``2.13.0+cpu``, ``2.13.0+cu130``); the installed
     package's own version need not.
     """
-    import torch
-
-    found = {"torch": str(torch.__version__)}
+    found = {"torch": torch_version()}
     for name in _PACKAGES:
         try:
             found[name] = version(name)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _WIDTHS = (6.6, 4.2)
 """Inches of the plane, wide and narrow; the page shows one of the two, by its own width."""
 
+FEWEST_DRAWN = 10
+"""Examples below which the page has no figures: what the few values are stands in its tables."""
+
 
 @dataclass(frozen=True)
 class Plane:
@@ -39,7 +42,13 @@ class Plane:
 
 
 def page_figures(data: PageData) -> dict[str, Any]:
-    """The plane, and a distribution for every column that has values, as SVG elements."""
+    """The plane, and a distribution for every column that has values, as SVG elements.
+
+    Without any figure where fewer than ``FEWEST_DRAWN`` examples were scored.
+    """
+    if 0 < data.total < FEWEST_DRAWN:
+        why = f"{data.total} examples are too few to draw"
+        return {"plane": None, "why_no_plane": why, "distributions": []}
     # matplotlib takes a second to import; pages alone need it.
     from parabench.render.figures import plane_figure
     from parabench.render.svg import figure_to_svg

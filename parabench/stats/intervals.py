@@ -76,11 +76,13 @@ def jeffreys_interval(hits: int, count: int, level: float = 0.95) -> tuple[float
 
     The low end is 0 where nothing was hit, the high end 1 where everything was.
     """
-    from scipy.stats import beta
+    # the inverse of the beta distribution; scipy.stats has it too, and takes a second to import
+    from scipy.special import betaincinv
 
     tail = (1 - level) / 2
-    low = 0.0 if hits == 0 else float(beta.ppf(tail, hits + 0.5, count - hits + 0.5))
-    high = 1.0 if hits == count else float(beta.ppf(1 - tail, hits + 0.5, count - hits + 0.5))
+    hit, missed = hits + 0.5, count - hits + 0.5
+    low = 0.0 if hits == 0 else float(betaincinv(hit, missed, tail))
+    high = 1.0 if hits == count else float(betaincinv(hit, missed, 1 - tail))
     return low, high
 
 

@@ -1,9 +1,12 @@
 """What the page says beyond the table: faults, sentences worth reading, trainings, the plane."""
 
+import math
 from dataclasses import replace
 
 import html5lib
+import numpy as np
 import pytest
+import scipy.stats
 
 from parabench.contracts import Example
 from parabench.report import faults
@@ -11,7 +14,7 @@ from parabench.report.faults import system_faults
 from parabench.report.page import page_html
 from parabench.report.pagedata import PageData
 from parabench.report.pagefigures import find_plane
-from parabench.report.picks import picked_sentences
+from parabench.report.picks import _mean_ranks, picked_sentences
 from parabench.report.trainings import known_trainings
 from tests.support.boards import cells, small
 from tests.support.pages import page
@@ -203,3 +206,10 @@ def test_every_control_is_in_the_plane_attackers_as_such():
         "shuffled": True,
     }
     assert "shuffled" not in plane.front
+
+
+def test_ranks_are_scipys_with_ties_and_undefined_values():
+    values = np.array([3.0, 1.0, math.nan, 3.0, 2.0, math.nan, 3.0, -0.5])
+    expected = scipy.stats.rankdata(values, nan_policy="omit")
+    np.testing.assert_array_equal(_mean_ranks(values), expected)
+    np.testing.assert_array_equal(_mean_ranks(values[2:3]), [math.nan])

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from parabench.scorers import rouge
 from parabench.scorers.segment import split_sentences
+from parabench.scorers.summary_rouge import summary_hits
+from rouge_score import rouge_scorer
 from rouge_score.rouge_scorer import RougeScorer
 
 from parabench.contracts import Example
@@ -47,6 +50,18 @@ def test_lsum_reads_sentences():
     got = score(SCORER, [example], ["Play went on. The sun shone."])
     assert got["rougeLsum"] == pytest.approx(100)
     assert got["rougeL"] == pytest.approx(50)
+
+
+_several = st.lists(st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=6), max_size=4)
+
+
+@settings(max_examples=60)
+@given(_several, _several)
+def test_summary_hits_are_rouge_scores(references, texts):
+    expected = rouge_scorer._summary_level_lcs(references, texts)
+    hits = summary_hits(references, texts)
+    assert hits / max(1, sum(map(len, references))) == expected.recall
+    assert hits / max(1, sum(map(len, texts))) == expected.precision
 
 
 @settings(max_examples=20)

@@ -193,6 +193,14 @@ def test_benjamini_hochberg_by_hand():
     assert sig.benjamini_hochberg(np.array([0.01, 0.02, 0.5])) == pytest.approx([0.03, 0.03, 0.5])
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 17, 120])
+def test_benjamini_hochberg_is_scipys(count):
+    p = np.random.default_rng(count).random(count).round(1)  # with ties, 0 and 1
+    np.testing.assert_array_equal(
+        sig.benjamini_hochberg(p), scipy.stats.false_discovery_control(p, method="bh")
+    )
+
+
 def test_rank_clusters():
     """mt-metrics-eval's rule: c is worse than a though not than b, and so opens the second
     cluster.
