@@ -19,8 +19,8 @@ from transformers import PreTrainedModel
 
 from parabench.contracts import Runtime, UserError
 from parabench.inference.attention import spans
-from parabench.inference.batching import check_lengths, in_batches
-from parabench.inference.packed_bart import SourceTarget, packed_bart
+from parabench.inference.batching import check_lengths, fitting_size, in_batches
+from parabench.inference.packed_bart import SourceStates, SourceTarget, packed_bart
 from parabench.inference.packed_forward import encode_prefixes, run_packed, runs_packed
 from parabench.inference.prompt_ids import PromptIds, embed, shared_prefixes
 
@@ -65,6 +65,7 @@ def seq2seq_log_likelihood(
     order = _like_lengths_together(pairs)
     # a source costs once, with the first of its targets
     costs = [len(target) for _, target in pairs]
+    sources = list(dict.fromkeys(pairs[at][0] for at in order if pairs[at][1]))
     before = None
     for at in order:
         source = pairs[at][0]
@@ -72,8 +73,16 @@ def seq2seq_log_likelihood(
             costs[at] += len(source)
         before = source
 
+    def tokens_that_fit() -> int:
+        # where the user chose rows of a batch, no source is encoded before its batch
+        if runtime.batch_size:
+            return 0
+        return fitting_size(model, TOKENS_PER_PASS[model.device.type])
+
+    states = SourceStates(model, sources, tokens_that_fit)
+
     def run(batch: Sequence[int]) -> tuple[Float[Tensor, "T H"], list[int]]:
-        return packed_bart(model, [pairs[at] for at in batch])
+        return packed_bart(model, [pairs[at] for at in batch], states)
 
     return _sum_over_targets(
         model,

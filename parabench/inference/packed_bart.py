@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,13 +18,81 @@ SourceTarget = tuple[tuple[int, ...], tuple[int, ...]]
 """Token ids of a source, and of one of its targets."""
 
 
-def packed_bart(
-    model: PreTrainedModel, pairs: Sequence[SourceTarget]
-) -> tuple[Float[Tensor, "T H"], list[int]]:
-    """The decoder's hidden states that predict each target token, and those T tokens.
+class SourceStates:
+    """What BART's encoder makes of sources, each encoded once.
 
-    Targets lie end to end. A source that several pairs share is encoded once. Raises UserError for
-    other architectures than BART, whose positions and shifted targets are made otherwise.
+    ``sources``: distinct token ids, in the order in which batches will ask for them; one of a batch
+    may be asked for again by the next batch, and none that came before. So many are encoded
+    together as have ``budget`` tokens, or those of one batch where it has more.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        sources: Sequence[tuple[int, ...]],
+        budget: Callable[[], int],
+    ) -> None:
+        self.model = model
+        self.sources = sources
+        self.budget = budget
+        self.places = {source: place for place, source in enumerate(sources)}
+        self.held: dict[tuple[int, ...], Float[Tensor, "_ H"]] = {}
+
+    def read(self, wanted: Sequence[tuple[int, ...]]) -> Float[Tensor, "S H"]:
+        """Return the states of the ``wanted`` sources, end to end."""
+        missing = [source for source in wanted if source not in self.held]
+        if missing:
+            # those of earlier batches are not asked for any more
+            self.held = {source: self.held[source] for source in wanted if source in self.held}
+            together = self._next(missing)
+            states = encode_sources(self.model, together)
+            for source, span in zip(together, spans([len(ids) for ids in together]), strict=True):
+                self.held[source] = states[span.start : span.stop]
+        return torch.cat([self.held[source] for source in wanted])
+
+    def _next(self, missing: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """The missing sources, and as many behind them as the budget has room for."""
+        together = list(missing)
+        tokens = sum(map(len, missing))
+        budget = self.budget()
+        for place in range(self.places[missing[-1]] + 1, len(self.sources)):
+            source = self.sources[place]
+            tokens += len(source)
+            if tokens > budget:
+                break
+            together.append(source)
+        return together
+
+
+def encode_sources(
+    model: PreTrainedModel, sources: Sequence[tuple[int, ...]]
+) -> Float[Tensor, "S H"]:
+    """Return the encoder's states of sources, end to end without padding."""
+    own = spans([len(ids) for ids in sources])
+    groups = block_diagonal(
+        own,
+        [[span] for span in own],
+        False,
+        model.device,
+    )
+
+    def attend(_: Any, *states: Any) -> Queries:
+        return groups.attend(*states)
+
+    encoder = model.get_encoder()
+    with use_plan(model), _positions(encoder, sources):
+        flat = _flat(sources, model.device)
+        return encoder(input_ids=flat, plan=attend).last_hidden_state[0]
+
+
+def packed_bart(
+    model: PreTrainedModel, pairs: Sequence[SourceTarget], states: SourceStates
+) -> tuple[Float[Tensor, "T H"], list[int]]:
+    """Return the decoder's hidden states that predict each target token, and those T tokens.
+
+    Targets of ``pairs`` lie end to end. ``states`` encodes their sources, of which several pairs
+    may share one. Raises UserError for other architectures than BART, whose positions and shifted
+    targets are made otherwise.
     """
     if model.config.model_type != "bart":
         raise UserError(f"score with the architecture {model.config.model_type}", choices=("bart",))
@@ -36,29 +104,27 @@ def packed_bart(
     # teacher forcing: each target shifted right, behind the model's start token
     start = model.config.decoder_start_token_id
     shifted = [(start, *target[:-1]) for target in targets]
-    plan = _BartPlan(
+    plan = _DecoderPlan(
         sources,
         sources_of_targets,
         targets,
         model.device,
     )
-    encoder, decoder = model.get_encoder(), model.get_decoder()
-    with use_plan(model):
-        with _positions(encoder, sources):
-            encoded = encoder(input_ids=_flat(sources, model.device), plan=plan).last_hidden_state
-        with _positions(decoder, shifted):
-            hidden = decoder(
-                input_ids=_flat(shifted, model.device),
-                encoder_hidden_states=encoded,
-                use_cache=False,
-                plan=plan,
-            ).last_hidden_state
+    encoded = states.read(sources)
+    decoder = model.get_decoder()
+    with use_plan(model), _positions(decoder, shifted):
+        hidden = decoder(
+            input_ids=_flat(shifted, model.device),
+            encoder_hidden_states=encoded[None],
+            use_cache=False,
+            plan=plan,
+        ).last_hidden_state
     flat_targets = [token for target in targets for token in target]
     return hidden[0], flat_targets  # a batch of one: the rows lie end to end in it
 
 
-class _BartPlan:
-    """Attention of sources to themselves, of targets to themselves causally and to their source.
+class _DecoderPlan:
+    """Attention of targets to themselves causally, and to their source.
 
     ``source_index[i]`` is the source of target i.
     """
@@ -73,12 +139,6 @@ class _BartPlan:
         source = spans([len(ids) for ids in sources])
         target = spans([len(ids) for ids in targets])
         own_source = [[source[index]] for index in source_index]
-        self.encoder = block_diagonal(
-            source,
-            [[span] for span in source],
-            False,
-            device,
-        )
         self.decoder = block_diagonal(
             target,
             [[span] for span in target],
@@ -102,10 +162,7 @@ class _BartPlan:
     ) -> Queries:
         """See ``AttentionPlan``."""
         # BART's decoder has two attentions a layer, of which only the one to itself is causal
-        if not module.is_decoder:
-            groups = self.encoder
-        else:
-            groups = self.decoder if module.is_causal else self.cross
+        groups = self.decoder if module.is_causal else self.cross
         return groups.attend(
             query,
             key,

@@ -2,6 +2,7 @@
 could differ.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from parabench.contracts import Runtime, UserError
+from parabench.inference import likelihood
 from parabench.inference import packed_bart as packed
 from parabench.inference.attention import block_diagonal
 from parabench.inference.batching import FITTING_ATTRIBUTE
@@ -168,6 +170,33 @@ def test_out_of_memory_halves_the_tokens_of_a_batch(bart: tuple[Any, Any]) -> No
         hook.remove()
         vars(model).pop(FITTING_ATTRIBUTE)
     np.testing.assert_allclose([found, again], [expected] * 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "tokens"), [(None, 1024), (None, 40), (1, 1024), (5, 1024)])
+def test_each_source_is_encoded_once(
+    bart: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch, size: int | None, tokens: int
+) -> None:
+    model, tokenizer = bart
+    work = pairs(tokenizer) * 2
+    monkeypatch.setitem(likelihood.TOKENS_PER_PASS, "cpu", tokens)
+    passes = list[tuple[int, ...]]()
+
+    def seen(_: Any, arguments: Any, settings: dict[str, Any]) -> None:
+        passes.append(tuple(settings["input_ids"][0].tolist()))
+
+    hook = model.get_encoder().register_forward_pre_hook(seen, with_kwargs=True)
+    try:
+        found = seq2seq_log_likelihood(model, work, Runtime(batch_size=size))
+    finally:
+        hook.remove()
+    encoded = Counter(token for ids in passes for token in ids)
+    once = Counter(token for source in {source for source, _ in work} for token in source)
+    assert encoded == once
+    if size is None:
+        longest = max(map(len, texts(tokenizer)))
+        assert max(map(len, passes)) <= max(tokens, 2 * longest)
+    expected = [plain_seq2seq(model, *pair) for pair in work]
+    np.testing.assert_allclose(found[:, 0], expected, rtol=1e-5)
 
 
 def test_what_cannot_be_scored_is_said(bart: tuple[Any, Any], causal: Load) -> None:
