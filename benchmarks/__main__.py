@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks import decode, likelihood, overlap, scale, shares, startup, targets, train, worlds
 from benchmarks.options import Options, Race
-from benchmarks.race import Contender, Result, machine, race, table
+from benchmarks.race import Contender, Result, machine, processor_features, race, table
 
 RACES = {
     "likelihood": likelihood.races,
@@ -84,8 +84,11 @@ def run(chosen: argparse.Namespace) -> None:
 def _report(parts: list[str], results: dict[str, list[Result]], chosen: argparse.Namespace) -> None:
     print(parts[-1], end="\n\n", flush=True)
     note = f"{machine(chosen.device)}. Medians of {chosen.rounds} rounds, {chosen.threads} threads."
+    # on a GPU bf16 has its matrix instructions always
+    features = [targets.MATRIX] if "cuda" in chosen.device else processor_features()
+    aims = targets.table(results, features, shares.bounds)
     if chosen.output:
-        _write(chosen.output, "\n\n".join([note, targets.table(results), *parts]))
+        _write(chosen.output, "\n\n".join([note, aims, *parts]))
 
 
 def _wanted(one: Race, only: list[str]) -> list[Contender]:

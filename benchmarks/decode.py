@@ -24,6 +24,11 @@ def races(options: Options) -> list[Race]:
     entries = [
         ("PEFT generate, batch 16", partial(_peft, options, single, 16), 0.0),
         (
+            "PEFT generate, sorted, batch 32",
+            partial(_peft, options, single, 32, True),
+            0.0,
+        ),
+        (
             "transformers loop, prefix cached, finished rows dropped, batch 32",
             partial(_loop, options, single),
             0.0,
@@ -39,10 +44,20 @@ def races(options: Options) -> list[Race]:
     ]
 
 
-def _peft(options: Options, dtype: torch.dtype, batch_size: int) -> Work:
+def _peft(options: Options, dtype: torch.dtype, batch_size: int, is_sorted: bool = False) -> Work:
     wrapped = peers.peft_model(worlds.opt(options, dtype), worlds.prompt(options))
     inputs, stops = worlds.sentences(options.rows, 0), sorted(worlds.stops())
-    return lambda: _grid(peers.peft_generate(wrapped, inputs, stops, worlds.LIMIT, batch_size))
+    order = list(range(len(inputs)))
+    if is_sorted:
+        order.sort(key=lambda at: -len(inputs[at]))
+
+    def run() -> np.ndarray:
+        rows = [inputs[at] for at in order]
+        made = peers.peft_generate(wrapped, rows, stops, worlds.LIMIT, batch_size)
+        in_order = dict(zip(order, made, strict=True))
+        return _grid([in_order[at] for at in range(len(inputs))])
+
+    return run
 
 
 def _loop(options: Options, dtype: torch.dtype) -> Work:

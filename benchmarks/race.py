@@ -215,12 +215,19 @@ def _memory(field: str) -> float:
     return float(match[1]) * 1024 if match else float("nan")
 
 
+def processor_features() -> list[str]:
+    """Instruction sets that decide speed, of those that this processor has; none where unknown."""
+    words = set(_cpuinfo().split())
+    return [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in words]
+
+
 def _processor() -> str:
-    info: Any = Path("/proc/cpuinfo")
-    text = info.read_text() if info.exists() else ""
-    name = re.search(r"model name\s*:\s*(.+)", text)
-    features = [
-        flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f" {flag} " in text
-    ]
+    name = re.search(r"model name\s*:\s*(.+)", _cpuinfo())
     model = name[1] if name else platform.machine()
-    return f"{model} ({', '.join(features)}), {multiprocessing.cpu_count()} cores"
+    features = ", ".join(processor_features())
+    return f"{model} ({features}), {multiprocessing.cpu_count()} cores"
+
+
+def _cpuinfo() -> str:
+    info = Path("/proc/cpuinfo")
+    return info.read_text() if info.exists() else ""

@@ -40,8 +40,12 @@ ROWS = {"likelihood": 192, "decode": 192, "train": 64}
 SIDE = 2048
 
 
+bounds: dict[str, float] = {}
+"""Of each engine whose table was made: its time over that of its products with weights."""
+
+
 def table(rounds: int, threads: int) -> str:
-    """The table, in Markdown."""
+    """The table, in Markdown; fills ``bounds``."""
     torch.set_num_threads(threads)
     best = product_rate(3 * rounds)
     lines = [
@@ -53,6 +57,7 @@ def table(rounds: int, threads: int) -> str:
     for name, work in works():
         share, rate = shares(work)
         most = best / rate / share["products"]
+        bounds[name] = 1 / share["products"]
         products, attention, moving, rest = (
             f"{100 * each:.0f} %" for each in (*share.values(), 1 - sum(share.values()))
         )

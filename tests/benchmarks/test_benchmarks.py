@@ -104,15 +104,33 @@ def test_ratios_are_medians_of_rounds_side_by_side() -> None:
 
 
 def test_targets_say_what_was_reached() -> None:
-    peer = result("PEFT and a plain loop, full logits", [6.0] * 3, 4000)
+    peer = result("PEFT and a plain loop, full logits", [7.0] * 3, 4000)
     found = targets.table({"train": [peer, result("parabench", [1.0] * 3, 150)]})
     row = (
         "| prompt-tuning step, text tokens/s, fp32 | PEFT and a plain loop, full logits "
-        "| >= 5.5 x | 6.00 x | yes |"
+        "| >= 6.5 x | 7.00 x | yes |"
     )
     assert row in found
     assert "<= 200 MB | 150 MB of 4000 | yes" in found
     assert "no |" in targets.table({"train": [peer, result("parabench", [2.0] * 3, 250)]})
+
+
+def test_aims_for_bf16_hold_with_matrix_instructions_alone() -> None:
+    race = [result(targets.NEULAB, [1.0] * 3, 0), result("parabench, bf16", [1.0] * 3, 0)]
+    without = targets.table({"likelihood": race}, ["avx2"])
+    assert "not aimed at without amx_bf16" in without
+    assert "| 1.00 x | no |" not in without
+    assert "| 1.00 x | no |" in targets.table({"likelihood": race}, ["avx2", "amx_bf16"])
+
+
+def test_the_fastest_of_several_peers_counts() -> None:
+    race = [
+        result(f"{targets.NEULAB_AT_BEST}, batch {size}", [seconds] * 3, 0)
+        for size, seconds in ((8, 4.0), (32, 3.0))
+    ]
+    race.append(result("parabench", [1.0] * 3, 0))
+    found = targets.table({"likelihood": race}, bounds={"likelihood": 1.25})
+    assert "sorted, batch 32 | >= 1.5 x | 3.00 x | yes | 1.25 x |" in found
 
 
 def test_a_checkout_of_the_origin_measures_what_the_loop_does(tmp_path: Path) -> None:
