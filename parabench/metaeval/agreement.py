@@ -44,41 +44,6 @@ class ColumnAgreement:
     agreement: Mapping[str, IntervalEstimate]
 
 
-def scorer_agreement(
-    scorer: Scorer,
-    items: Sequence[Judgment],
-    seed: int,
-    resamples: int = 1000,
-) -> list[ColumnAgreement]:
-    """The agreement of every column of a scorer; a column is negated where lower is better.
-
-    Rated texts give the measures of ``rating_agreement``; preferences the share of pairs ordered as
-    people ordered them, a tie counting half, which is .5 by chance.
-
-    Args:
-        scorer: measures the texts of ``items``.
-        items: all ratings, or all preferences.
-        seed: of the bootstrap.
-        resamples: bootstrap samples of whole sources.
-
-    Raises:
-        UserError: where ratings and preferences are mixed.
-    """
-    values = judgment_values(scorer, items)
-    found = []
-    # values is [N, C]: transposed, it gives the values of one column at a time.
-    for column, row in zip(scorer.columns, values.T, strict=True):
-        one = column_agreement(
-            column.name,
-            row,
-            items,
-            seed,
-            resamples,
-        )
-        found.append(one)
-    return found
-
-
 def judgment_values(scorer: Scorer, items: Sequence[Judgment]) -> Float[np.ndarray, "N C"]:
     """Every column on every judgment, more being better.
 

@@ -188,36 +188,6 @@ def with_interval(value: float, draws: Float[np.ndarray, " R"]) -> IntervalEstim
 # ---- does one column agree better than another?
 
 
-def williams(
-    r_a: float,
-    r_b: float,
-    r_ab: float,
-    count: int,
-) -> tuple[float, float]:
-    """Williams' test that two columns correlate equally with people.
-
-    For independent items (Williams 1959; Steiger 1980, equation 7); with shared sources use
-    ``swap_test``.
-
-    Args:
-        r_a: correlation of the first column with people.
-        r_b: correlation of the second column with people.
-        r_ab: correlation of the two columns with each other.
-        count: number of items.
-
-    Returns:
-        t with ``count`` - 3 degrees of freedom, and the two-sided p.
-    """
-    determinant = 1 - r_a**2 - r_b**2 - r_ab**2 + 2 * r_a * r_b * r_ab
-    mean = (r_a + r_b) / 2
-    freedom = count - 3
-    spread = 2 * (count - 1) / freedom * determinant + mean**2 * (1 - r_ab) ** 3
-    scale = np.sqrt((count - 1) * (1 + r_ab) / spread)
-    t = (r_a - r_b) * scale
-    p = 2 * stats.t.sf(abs(t), freedom)
-    return float(t), float(p)
-
-
 def swap_test(
     a: Vector,
     b: Vector,
@@ -269,19 +239,3 @@ def _row_pearson(rows: Float[np.ndarray, "R N"], people: Vector) -> Float[np.nda
     standard_rows = stats.zscore(rows, axis=1)
     standard_people = stats.zscore(people)
     return standard_rows @ standard_people / len(people)
-
-
-def fleiss_kappa(counts: Int[np.ndarray, "N L"]) -> float:
-    """Agreement of raters beyond chance (Fleiss 1971).
-
-    ``counts`` says how many raters gave each of L labels to each of N items.
-    """
-    raters = counts.sum(axis=1)
-    # Ordered pairs of raters of an item, and those of them that chose the same label.
-    pairs = raters * (raters - 1)
-    agreeing_pairs = (counts * (counts - 1)).sum(axis=1)
-    agreed = (agreeing_pairs / pairs).mean()
-    # By chance two raters agree as often as two draws of labels by their overall shares do.
-    label_shares = counts.sum(axis=0) / counts.sum()
-    expected = (label_shares**2).sum()
-    return float((agreed - expected) / (1 - expected))

@@ -5,7 +5,7 @@ The data stand in lexicon.toml; this module reads them once and inflects on dema
 """
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -225,16 +225,3 @@ def article(phrase: str) -> str:
         lowered[0] in VOWELS and not lowered.startswith(CONSONANT_SOUNDS)
     )
     return "an" if vowel else "a"
-
-
-def ambiguous() -> Iterator[str]:
-    """The words that two concepts share; there must be none."""
-    owners: dict[str, str] = {}
-    for table in ("noun", "verb", "adjective"):
-        for group in groups(table):
-            for name, concept in concepts(table, group).items():
-                place = f"{table}.{group}.{name}"
-                for word in (*concept.words, *concept.restricted):
-                    owner = owners.setdefault(word, place)
-                    if owner != place:
-                        yield f"{word}: {owner} and {place}"

@@ -61,17 +61,6 @@ def read_objects(path: Path) -> Iterator[tuple[int, object]]:
     yield from _array_items(path) if _begins_as_array(path) else _json_lines(path)
 
 
-def check_records(
-    records: Iterable[Mapping[str, object]], templates: Mapping[str, Template], training: bool
-) -> Iterator[TaskRecord]:
-    """The same for records in memory; ``id`` is ``record:number``.
-
-    Raises UserError at the first record that breaks a rule.
-    """
-    for number, record in enumerate(records, start=1):
-        yield check_record(record, f"record:{number}", templates, training)
-
-
 def check_record(
     record: object, where: str, templates: Mapping[str, Template], training: bool
 ) -> TaskRecord:

@@ -4,7 +4,7 @@ prompt.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
@@ -96,27 +96,6 @@ def render(
     if field is None:
         return rendered
     return replace(rendered, cut=len(record[field]) - len(fields[field]))
-
-
-def render_all(
-    template: Template,
-    records: Iterable[tuple[str, Mapping[str, str]]],
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int,
-    training: bool = False,
-) -> tuple[dict[str, Rendered], list[str]]:
-    """Render all (id, record) pairs: those that fit, by id and in order, and the ids of the others.
-
-    The parameters are those of ``render``; raises UserError where it does, but for length.
-    """
-    rendered: dict[str, Rendered] = {}
-    rejected: list[str] = []
-    for name, record in records:
-        try:
-            rendered[name] = render(template, record, tokenizer, max_length, training)
-        except TooLongError:
-            rejected.append(name)
-    return rendered, rejected
 
 
 def _check(

@@ -27,8 +27,3 @@ class SoftPrompt(nn.Module):
 def vocabulary_rows(model: nn.Module) -> Float[Tensor, "V H"]:
     """The input embedding matrix of a transformers model, detached."""
     return model.get_input_embeddings().weight.detach()  # type: ignore[operator]
-
-
-def embedding_width(model: nn.Module) -> int:
-    """H, the width of the input embeddings; OPT-350m's (512) is not its hidden size (1024)."""
-    return vocabulary_rows(model).shape[1]

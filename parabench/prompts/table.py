@@ -20,7 +20,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from parabench.contracts import UserError
-from parabench.inference.prompt_ids import PromptIds
 from parabench.prompts.adapters import Adapter
 from parabench.prompts.facts import AdapterFacts, BaseIdentity
 from parabench.prompts.files import (
@@ -216,17 +215,6 @@ def render_tasks(
             continue
         fitting.append(shift_virtual_ids(rendered, offsets[record.taskname]))
     return fitting, rejected
-
-
-def table_prompt_ids(
-    table: TaskTable,
-    records: Iterable[TaskRecord],
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int,
-) -> tuple[list[PromptIds], list[str]]:
-    """Prompts of records of any tasks, for one batch, and the ids of records that do not fit."""
-    rendered, rejected = render_tasks(table.templates, records, tokenizer, max_length)
-    return [PromptIds(one.ids, table.virtual) for one in rendered], rejected
 
 
 def _known(tasks: Mapping[str, Template], taskname: str) -> Template:

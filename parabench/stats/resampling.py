@@ -219,26 +219,6 @@ def difference(
     return value, low, high
 
 
-def minimum_detectable(
-    combine: Combine,
-    a: SystemStatistics,
-    b: SystemStatistics,
-    seed: int,
-    level: float = 0.95,
-    power: float = 0.8,
-    resamples: int = 1000,
-    clusters: Clusters = None,
-) -> ColumnValues:
-    """Return the smallest true difference that a paired test of this size finds with ``power``.
-
-    ``a`` and ``b`` are statistics of two systems; ``combine``, ``seed``, ``resamples``,
-    ``clusters``: see ``bootstraps``. ``level`` is 1 - the test's significance level. In units of
-    each column.
-    """
-    draws_of_a, draws_of_b = bootstraps(combine, [a, b], seed, resamples, clusters)
-    return detectable(draws_of_a - draws_of_b, level, power)
-
-
 def detectable(differences: Draws, level: float = 0.95, power: float = 0.8) -> ColumnValues:
     """Return the smallest true difference that is found, from draws of the ``differences``.
 

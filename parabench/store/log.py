@@ -37,7 +37,7 @@ from parabench.store.records import (
     record_lines,
     with_reason,
 )
-from parabench.store.statistics_store import StatisticsStore, packed_statistics
+from parabench.store.statistics_store import packed_statistics
 
 _Found = TypeVar("_Found")
 
@@ -230,22 +230,6 @@ def finished_predictions(folder: Path, system: str) -> LinesFile:
     contents = load_lines(path)
     _check_names(path, contents.identity, [system])
     return contents
-
-
-def finished_statistics(
-    folder: Path,
-    system: str,
-    scorer: str,
-) -> StatisticsStore:
-    """A finished measurement, in example order, NaN where undefined.
-
-    ``folder``: the run's. ``system`` and ``scorer``: whose. Raises UserError where it is absent or
-    of others.
-    """
-    path = log_path(folder, "statistics", (system, scorer))
-    stored = StatisticsStore.open(path)
-    _check_names(path, stored.identity, [system, scorer])
-    return stored
 
 
 def _check_names(

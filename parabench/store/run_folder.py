@@ -164,10 +164,6 @@ class RunFolder:
             found = "its examples are others"
             raise UserError(f"reuse {self.folder}", found, mend="give another --output")
 
-    def read_examples(self) -> Sequence[dict[str, Any]]:
-        """The examples as scored, in order."""
-        return stored_examples(self.folder)
-
     def log(self, kind: LogKind, *names: str, key: Mapping[str, Any]) -> Log:
         """The log of a system's predictions, or of a system's and a scorer's statistics.
 

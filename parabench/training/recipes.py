@@ -15,8 +15,6 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from parabench.data.filters import TextPair
-from parabench.prompts.initialisers import PromptInit
-from parabench.prompts.soft import SoftPrompt, vocabulary_rows
 from parabench.prompts.templates import Template, paraphrase_template
 from parabench.training import objectives
 from parabench.training.batches import iterate_batches
@@ -65,28 +63,6 @@ def finetune_seq2seq(
     """Train all weights of an encoder-decoder ``model`` on ``pairs`` of (source, target)."""
     objective = objectives.seq2seq_objective(model, tokenizer)
     return train_in_memory(objective, pairs, config, watch)
-
-
-def tune_prompt(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    pairs: Iterable[TextPair],
-    length: int,
-    initialiser: PromptInit,
-    config: TrainingConfig,
-    template: Template | None = None,
-    watch: StepCallback = id,
-) -> SoftPrompt:
-    """Train a soft prompt of ``length`` rows before ``model``, which is frozen, its dropout off.
-
-    ``initialiser`` makes the first rows; ``template`` None is the paraphrasing template.
-    """
-    rows = initialiser(vocabulary_rows(model), length)
-    prompt = SoftPrompt(rows).to(model.device)
-    chosen = template or paraphrase_template(length)
-    objective = objectives.prompt_objective(model, tokenizer, prompt, chosen)
-    train_in_memory(objective, pairs, config, watch)
-    return prompt
 
 
 def train_in_memory(

@@ -84,7 +84,13 @@ def test_it_is_rich(spoken, texts):
 
 
 def test_no_word_belongs_to_two_concepts():
-    assert list(lexicon.ambiguous()) == []
+    owners = {}
+    for table in ("noun", "verb", "adjective"):
+        for group in lexicon.groups(table):
+            for name, concept in lexicon.concepts(table, group).items():
+                for word in {*concept.words, *concept.restricted}:
+                    owners.setdefault(word, set()).add((table, group, name))
+    assert {word: among for word, among in owners.items() if len(among) > 1} == {}
 
 
 def test_splits_share_neither_sentence_nor_component(spoken):

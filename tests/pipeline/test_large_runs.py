@@ -25,7 +25,7 @@ from parabench.store import example_store, positions
 from parabench.store.example_store import ExampleStore
 from parabench.store.log import Log, finished_predictions
 from parabench.store.records import canonical_json
-from parabench.store.run_folder import RunFolder, open_run, verify_run
+from parabench.store.run_folder import RunFolder, open_run, stored_examples, verify_run
 from parabench.suites.suite import Suite
 
 COUNT, LENGTH = 200, 10_000
@@ -62,7 +62,7 @@ def test_examples_are_written_and_compared_without_a_copy(tmp_path: Path) -> Non
     with open_run(tmp_path, {}) as run:
         run.write_examples(records)
         run.write_examples(records)
-        assert run.read_examples()[3] == records[3]
+        assert stored_examples(tmp_path)[3] == records[3]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 0.6 * COUNT * LENGTH

@@ -11,11 +11,12 @@ from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 from parabench.prompts.answering import answer_records
 from parabench.prompts.facts import BaseIdentity
-from parabench.prompts.records import TaskRecord, check_records
+from parabench.prompts.records import TaskRecord
 from parabench.prompts.rendering import render
 from parabench.prompts.table import TaskTable
 from parabench.prompts.templates import Template, templates_by_name
 from tests.support import tiny
+from tests.support.prompts import check_records
 
 NOTEBOOK = (
     Template(

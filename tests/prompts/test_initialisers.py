@@ -10,7 +10,8 @@ from parabench.prompts.initialisers import (
     parse_initialiser,
     sampled_vocabulary,
 )
-from parabench.prompts.soft import SoftPrompt, embedding_width
+from parabench.prompts.soft import SoftPrompt
+from tests.support.prompts import embedding_width
 from tests.support.tiny import tokenizer as tiny_tokenizer
 
 VOCABULARY = torch.randn(384, 16, generator=torch.Generator().manual_seed(1))

@@ -12,11 +12,10 @@ from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 from parabench.prompts.initialisers import first_vocabulary
 from parabench.prompts.rendering import render
-from parabench.prompts.soft import embedding_width
 from parabench.prompts.templates import paraphrase_template
 from parabench.training.config import TrainingConfig
-from parabench.training.recipes import tune_prompt
 from tests.support import tiny
+from tests.support.prompts import embedding_width, tune_prompt
 
 PAIRS = [
     ("The rain stopped.", "It stopped."),

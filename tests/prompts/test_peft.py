@@ -14,11 +14,12 @@ from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 from parabench.prompts import adapters, convert, encoders
 from parabench.prompts.rendering import labels, render
-from parabench.prompts.soft import SoftPrompt, embedding_width, vocabulary_rows
+from parabench.prompts.soft import SoftPrompt, vocabulary_rows
 from parabench.prompts.templates import paraphrase_template
 from parabench.training.losses import TrainingRow as TrainingRow
 from parabench.training.losses import prompt_loss
 from tests.support import tiny
+from tests.support.prompts import embedding_width
 
 peft = pytest.importorskip("peft", reason="the peft extra is not installed")
 

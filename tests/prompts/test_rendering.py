@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parabench.contracts import UserError
-from parabench.prompts.rendering import TooLongError, labels, render, render_all
+from parabench.prompts.rendering import TooLongError, labels, render
 from parabench.prompts.templates import Template, paraphrase_template, parse_template
 from parabench.training.encoding import causal_encoder
 from tests.support.tiny import tokenizer as tiny_tokenizer
@@ -142,15 +142,10 @@ def test_a_repeated_field_is_cut_in_every_place():
     assert text(row.ids[1:]) == f"{value} and again {value}"
 
 
-def test_what_does_not_fit_is_counted_by_name():
-    records = [
-        ("a", {"source": "x", "target": "The committee approved"}),
-        ("b", {"source": "x", "target": "y"}),
-    ]
-    fitting, rejected = render_all(paraphrase_template(2), records, TOKENIZER, 8, training=True)
-    assert (list(fitting), rejected) == (["b"], ["a"])
+def test_what_cannot_be_cut_to_fit_is_refused():
+    record = {"source": "x", "target": "The committee approved"}
     with pytest.raises(TooLongError, match="more than 8"):
-        render(paraphrase_template(2), records[0][1], TOKENIZER, 8, training=True)
+        render(paraphrase_template(2), record, TOKENIZER, 8, training=True)
 
 
 def test_missing_field_and_no_room_are_errors():

@@ -18,12 +18,13 @@ from parabench.prompts import adapters, encoders, records, table, table_files
 from parabench.prompts.facts import BaseIdentity
 from parabench.prompts.initialisers import sampled_vocabulary
 from parabench.prompts.rendering import labels, render
-from parabench.prompts.soft import SoftPrompt, embedding_width, vocabulary_rows
+from parabench.prompts.soft import SoftPrompt, vocabulary_rows
 from parabench.prompts.templates import Template, parse_template, templates_by_name
 from parabench.store.files import write_atomically
 from parabench.training.losses import TrainingRow as TrainingRow
 from parabench.training.losses import prompt_loss
 from tests.support import tiny
+from tests.support.prompts import check_records, embedding_width, table_prompt_ids
 
 HERE = Path(__file__).parent / "demonstrations"
 TEMPLATES = tuple(
@@ -128,7 +129,7 @@ def test_a_mixed_batch_gives_each_row_what_it_gets_alone(loaded):
     }
     whole = table.TaskTable(base, TEMPLATES, prompts)
     everything = demonstrations(training=False)[::2]
-    mixed, rejected = table.table_prompt_ids(whole, everything, tokenizer, 110)
+    mixed, rejected = table_prompt_ids(whole, everything, tokenizer, 110)
     assert rejected == []
     alone = [
         PromptIds(render(TASKS[r.taskname], r.fields, tokenizer, 110).ids, prompts[r.taskname])
@@ -155,9 +156,9 @@ def test_lengths_20_111_and_163_share_a_batch(tmp_path):
         for name in whole.prompts
         for text in ("The rain", "Nobody knew why.")
     ]
-    rows, _ = table.table_prompt_ids(
+    rows, _ = table_prompt_ids(
         whole,
-        records.check_records(lines, templates_by_name(whole.templates), False),
+        check_records(lines, templates_by_name(whole.templates), False),
         tokenizer,
         250,
     )
@@ -249,9 +250,9 @@ def test_records_that_do_not_fit_are_named(loaded):
     checkpoint, _, tokenizer = loaded
     whole = random_table(BaseIdentity.of(checkpoint), (20,))
     lines = [{"taskname": "t20", "x": "The rain " * 9}, {"taskname": "t20", "x": "Rain"}]
-    rows, rejected = table.table_prompt_ids(
+    rows, rejected = table_prompt_ids(
         whole,
-        records.check_records(lines, templates_by_name(whole.templates), False),
+        check_records(lines, templates_by_name(whole.templates), False),
         tokenizer,
         30,
     )

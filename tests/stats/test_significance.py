@@ -218,9 +218,9 @@ def test_minimum_detectable_effect():
     """Standard deviation 20 over 500 examples: 2.80 x 20 / sqrt(500) = 2.51."""
     values = np.random.default_rng(2).normal(size=(500, 1))
     values = 20 * (values - values.mean()) / values.std(ddof=1)
-    found = resampling.minimum_detectable(
-        marked_mean, with_ones(values), with_ones(np.zeros((500, 1))), 0, resamples=4000
-    )
+    pair = [with_ones(values), with_ones(np.zeros((500, 1)))]
+    first, second = resampling.bootstraps(marked_mean, pair, 0, 4000)
+    found = resampling.detectable(first - second, level=0.95, power=0.8)
     assert found[0] == pytest.approx(2.51, rel=0.05)
 
 

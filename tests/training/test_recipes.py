@@ -17,8 +17,9 @@ from parabench.training import encoding
 from parabench.training.batches import Batching
 from parabench.training.config import TrainingConfig
 from parabench.training.loop import StepLog
-from parabench.training.recipes import finetune_causal, finetune_seq2seq, pretrain, tune_prompt
+from parabench.training.recipes import finetune_causal, finetune_seq2seq, pretrain
 from tests.support import tiny
+from tests.support.prompts import tune_prompt
 
 PAIRS = [(a, b) for a in tiny.SENTENCES[:4] for b in tiny.SENTENCES[:4] if a < b]
 QUICK = TrainingConfig(steps=12, learning_rate=1e-2, batching=Batching(rows=4, window=4))

@@ -14,7 +14,6 @@ from parabench.contracts import Runtime, UserError
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 from parabench.prompts import table, table_files
-from parabench.prompts.records import check_records
 from parabench.prompts.rendering import labels, render
 from parabench.prompts.templates import Template, templates_by_name
 from parabench.training.losses import TrainingRow, prompt_loss, target_tokens
@@ -25,6 +24,7 @@ from parabench.training.stopped import export_stopped, is_stopped_training
 from parabench.training.task_rows import training_row
 from parabench.training.task_training import TaskTraining, train_tasks
 from tests.support import jobs, tiny
+from tests.support.prompts import check_records
 
 SENTIMENT = Template(
     "sentiment", "<|VIRTUAL_PROMPT_0|> {sentence} sentiment:{label}", 6, (6,), None, "label", True
