@@ -17,11 +17,12 @@ from parabench.contracts import (
     Scorer,
     Signature,
 )
+from parabench.data.filters import TextPair
 from parabench.models.loading import load_seq2seq
 
 from . import pretrained, scorer_options
 from .aggregation import additive, mean_of_defined, values_and_counts
-from .pretrained import TextPair, mean_log_likelihoods
+from .pretrained import mean_log_likelihoods
 
 _COLUMNS = (
     Column(

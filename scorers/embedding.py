@@ -28,7 +28,7 @@ from .aggregation import additive, mean_of_defined, values_and_counts
 from .pretrained import ScorerModel
 from .sentence_vectors import POOLINGS, PoolingRule, pool, read_pooling
 
-BATCH = 64
+_BATCH = 64
 """Texts encoded at once, at most."""
 
 _SHORTEST = 1e-12
@@ -126,7 +126,7 @@ class Embedding:
         vectors = {}
         order = by_length([len(row["input_ids"]) for row in rows])
         batch_size = self.runtime.batch_size
-        for batch, found in in_batches(order, run, batch_size, BATCH, model=loaded.model):
+        for batch, found in in_batches(order, run, batch_size, _BATCH, model=loaded.model):
             lengths = np.linalg.norm(found, axis=1, keepdims=True)
             unit = found / np.maximum(lengths, _SHORTEST)
             for at, vector in zip(batch, unit, strict=True):

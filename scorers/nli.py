@@ -26,7 +26,7 @@ from . import pretrained, scorer_options
 from .aggregation import additive, mean_of_defined, values_and_counts
 from .parallel import deduplicated
 
-BATCH = 32
+_BATCH = 32
 """Pairs in one forward pass, at most."""
 
 
@@ -112,7 +112,7 @@ class Nli:
         result = np.zeros(len(pairs))
         order = by_length([len(row["input_ids"]) for row in rows])
         batch_size = self.runtime.batch_size
-        for batch, probabilities in in_batches(order, run, batch_size, BATCH, model=model):
+        for batch, probabilities in in_batches(order, run, batch_size, _BATCH, model=model):
             result[np.asarray(batch)] = probabilities
         return result
 

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from parabench.contracts import ModelCache, Runtime
+from parabench.data.filters import TextPair
 from parabench.models.checkpoints import locate
 from parabench.models.local import Checkpoint
-
-TextPair = tuple[str, str]
-"""A source and a target text."""
 
 _Load = Callable[[Checkpoint, Runtime], tuple[Any, Any]]
 

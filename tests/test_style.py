@@ -1,9 +1,12 @@
 """House rules that can be counted and that the linter does not know."""
 
 import ast
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+PROGRAM = ("parabench", "scorers", "baselines")
 LONGEST_NAME = 60
 """Characters of a test's name: what fails is read in one line of a terminal."""
 
@@ -36,8 +39,51 @@ def nested_comprehensions(text: str) -> int:
 
 def test_no_comprehension_is_within_another() -> None:
     found = {}
-    for folder in ("parabench", "scorers", "baselines"):
+    for folder in PROGRAM:
         for path in (ROOT / folder).rglob("*.py"):
             found[str(path)] = nested_comprehensions(path.read_text("utf-8"))
     assert {name: count for name, count in found.items() if count} == {}
     assert nested_comprehensions("[[a for a in b] for b in c]") == 1
+
+
+OF_EVERY_PLUGIN = {"build"}
+"""Names that the contract asks of each plug-in's module, so that many have them."""
+
+
+def public_names(text: str) -> Iterator[str]:
+    """The classes, functions and constants that a module defines for others."""
+    for node in ast.parse(text).body:
+        names: list[str] = []
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names = [node.name]
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            among = [one for target in targets for one in ast.walk(target)]
+            names = [one.id for one in among if isinstance(one, ast.Name)]
+        yield from (name for name in names if not name.startswith("_"))
+
+
+def names_defined_twice(modules: dict[str, str]) -> dict[str, list[str]]:
+    places: dict[str, list[str]] = defaultdict(list)
+    for module, text in modules.items():
+        for name in set(public_names(text)) - OF_EVERY_PLUGIN:
+            places[name].append(module)
+    return {name: sorted(found) for name, found in places.items() if len(found) > 1}
+
+
+def test_a_public_name_has_one_meaning() -> None:
+    modules = {}
+    for folder in PROGRAM:
+        for path in (ROOT / folder).rglob("*.py"):
+            modules[str(path.relative_to(ROOT))] = path.read_text("utf-8")
+    assert names_defined_twice(modules) == {}
+
+
+def test_a_second_meaning_is_found() -> None:
+    modules = {
+        "a": "LEVEL = 0.95\ndef load(): ...\nclass Row: ...\n_own = 1",
+        "b": "LEVEL: float = 0.05\ndef load(): ...\nclass Row: ...\n_own = 2",
+        "c": "from a import load\ndef build(): ...",
+        "d": "def build(): ...",
+    }
+    assert set(names_defined_twice(modules)) == {"LEVEL", "load", "Row"}

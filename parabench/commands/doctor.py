@@ -58,7 +58,7 @@ def _is_here(suite: str, model: str) -> bool:
 
     pin = read_lock(suites.find_lock(suite)).get(model)
     if packages.is_package(model):
-        return packages.is_here(packages.parse(pin.reference if pin else model))
+        return packages.is_installed(packages.parse(pin.reference if pin else model))
     if pin is not None:
         return hub.is_fetched(pin.name, pin.commit)
     return hub.is_resolved(model)

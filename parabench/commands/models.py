@@ -166,7 +166,7 @@ def _resolved(name: str, fresh: bool = False) -> Pin:
     from parabench.models import hub, packages
 
     if packages.is_package(name):
-        return packages.pin(packages.parse(name))
+        return packages.pin_package(packages.parse(name))
     model, _, revision = name.partition("@")
     return hub.pin(model, hub.resolve_commit(model, revision or None, fresh=fresh))
 

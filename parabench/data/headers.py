@@ -15,9 +15,9 @@ from typing import Literal
 
 FileKind = Literal["test set", "predictions", "pairs"]
 """Examples with references; outputs of a system, alone or with sources; pairs to train on."""
-Role = Literal["source", "prediction", "reference", "id", "cluster", "index"]
+FieldRole = Literal["source", "prediction", "reference", "id", "cluster", "index"]
 
-_ROLES: Mapping[Role, tuple[str, ...]] = {
+_ROLES: Mapping[FieldRole, tuple[str, ...]] = {
     "source": ("source", "src", "input", "sentence", "original", "sentence1", "question1"),
     "prediction": (
         "prediction",
@@ -44,7 +44,7 @@ _COLUMN_WORDS = """
 """.split()  # noqa: SIM905 - a list of words, a line each, would be longer than the file
 """Words of which the names of columns are made; a row of sentences is hardly made of them alone."""
 
-_OF_KIND: Mapping[FileKind, Mapping[str, Role]] = {
+_OF_KIND: Mapping[FileKind, Mapping[str, FieldRole]] = {
     "test set": dict.fromkeys(("paraphrase", "paraphrases", "sentence2", "question2"), "reference"),
     "pairs": dict.fromkeys(("paraphrase", "paraphrases", "sentence2", "question2"), "reference"),
     "predictions": dict.fromkeys(("paraphrase", "predictions", "output"), "prediction"),
@@ -53,7 +53,7 @@ _OF_KIND: Mapping[FileKind, Mapping[str, Role]] = {
 
 _NUMBERED = re.compile(r"(reference|ref|target|paraphrase)s?(\d+)")
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z]*(?:[_-]?[A-Za-z0-9]+)*")
-_SINGLE: tuple[Role, ...] = ("source", "prediction", "id", "cluster")
+_SINGLE: tuple[FieldRole, ...] = ("source", "prediction", "id", "cluster")
 """Roles that one column of a file may have at most."""
 
 
@@ -97,7 +97,7 @@ class Header:
         return "; ".join(told)
 
 
-def role_of(name: str, kind: FileKind) -> Role | None:
+def role_of(name: str, kind: FileKind) -> FieldRole | None:
     """What a column of this name holds in a file of this kind; None where that is not known."""
     plain = _plain_name(name)
     of_this_kind = _OF_KIND[kind]
@@ -170,7 +170,7 @@ def read_header(names: Sequence[str], kind: FileKind) -> Header:
     Raises UnclearHeaderError where a name is nearly a known one, two columns have one role, or the
     source (of predictions: the prediction) is missing.
     """
-    places: dict[Role, list[int]] = {role: [] for role in _ROLES}
+    places: dict[FieldRole, list[int]] = {role: [] for role in _ROLES}
     unread = []
     for at, name in enumerate(names):
         role = role_of(name, kind)
@@ -188,7 +188,7 @@ def read_header(names: Sequence[str], kind: FileKind) -> Header:
         if len(places[role]) > 1:
             several = " and ".join(repr(names[at]) for at in places[role])
             raise UnclearHeaderError(f"{several} could each be the {role}", choices)
-    needed: Role = "prediction" if kind == "predictions" else "source"
+    needed: FieldRole = "prediction" if kind == "predictions" else "source"
     if not places[needed]:
         listed = ", ".join(map(repr, names))
         raise UnclearHeaderError(f"no column for the {needed} among {listed}", choices)
@@ -218,7 +218,7 @@ def _in_their_order(names: Sequence[str], places: Sequence[int]) -> tuple[int, .
 
 def known_names(kind: FileKind) -> list[str]:
     """The names that a column of such a file may have, for messages."""
-    roles: dict[FileKind, tuple[Role, ...]] = {
+    roles: dict[FileKind, tuple[FieldRole, ...]] = {
         "test set": ("source", "reference", "id", "cluster"),
         "predictions": ("source", "prediction", "reference", "id"),
         "pairs": ("source", "reference"),

@@ -110,7 +110,7 @@ def fitting_adjectives(category: str) -> tuple[str, ...]:
 
 
 @cache
-def listed(name: str) -> frozenset[str]:
+def word_list(name: str) -> frozenset[str]:
     """A list of names from the grammar section, such as `articleless`."""
     return frozenset(_tables()["grammar"][name].split())
 

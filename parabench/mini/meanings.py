@@ -52,13 +52,13 @@ def _noun_phrase(mode: str, categories: Sequence[str], generator: random.Random)
         mode = generator.choice(_MODES[mode])
     category = generator.choice(categories or _CATEGORIES.get(mode, ("person",)))
     noun = generator.choice(tuple(lexicon.concepts("noun", category)))
-    if category in lexicon.listed("plural_only"):
+    if category in lexicon.word_list("plural_only"):
         mode = "many"
     if mode in ("name", "bare"):
         return f"//{noun}"
     determiner = _determiner(mode, generator)
     adjective = ""
-    if mode != "the" and noun not in lexicon.listed("no_adjective"):
+    if mode != "the" and noun not in lexicon.word_list("no_adjective"):
         adjectives = lexicon.fitting_adjectives(category)
         if adjectives and generator.random() < 0.4:
             adjective = generator.choice(adjectives)

@@ -35,9 +35,9 @@ from parabench.data.test_sets import read_test_set
 from parabench.mini import documents, language, tokenizer
 from parabench.mini.training_texts import (
     Stream,
+    document_sentences,
     packed_documents,
     restorations,
-    split_sentences,
 )
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal, warm_up_mkl
@@ -154,7 +154,7 @@ def make_base(stage: Stage, watch: StepCallback) -> None:
         model, words, Stream(lambda: packed_documents(seed=0)), _config(stage, 2e-3, 4096), watch
     )
     store_model(model, words, "opt")
-    _remember(MODELS / "opt", map(split_sentences, packed_documents(seed=0)), 24 * stage.steps)
+    _remember(MODELS / "opt", map(document_sentences, packed_documents(seed=0)), 24 * stage.steps)
 
 
 def make_finetuned(stage: Stage, watch: StepCallback) -> None:

@@ -46,7 +46,7 @@ class _Speaker:
         """A place, with its preposition unless bare."""
         category, concept = lexicon.nouns()[self.slots[slot]]
         words = [self.words[f"{slot}:noun"]]
-        if category not in lexicon.listed("articleless"):
+        if category not in lexicon.word_list("articleless"):
             words.insert(0, "the")
         if concept.preposition and not bare:
             words.insert(0, concept.preposition)
@@ -63,9 +63,9 @@ class _Speaker:
         if piece.slot == "who":
             noun = self.slots[piece.agrees].split("/")[2]
             category = lexicon.nouns()[noun][0]
-            return "who" if category in lexicon.listed("human") else "that"
+            return "who" if category in lexicon.word_list("human") else "that"
         word = self.words.get(f"{piece.slot}:function")
-        if word is not None and piece.slot not in lexicon.listed("verbal"):
+        if word is not None and piece.slot not in lexicon.word_list("verbal"):
             return word
         verb = word or piece.slot
         if piece.form:

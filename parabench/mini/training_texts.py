@@ -52,7 +52,7 @@ def spoil(text: str, draw: random.Random) -> str:
     return " ".join(words)
 
 
-def split_sentences(text: str) -> tuple[str, ...]:
+def document_sentences(text: str) -> tuple[str, ...]:
     """What may be a sentence in documents: between line breaks, colons, and the ends of
     sentences.
     """

@@ -126,7 +126,7 @@ def is_here(checkpoint: Checkpoint) -> bool:
     if checkpoint.revision is not None:
         return hub.is_fetched(checkpoint.path, checkpoint.revision)
     if packages.is_package(checkpoint.path):
-        return packages.is_here(_package_model(checkpoint))
+        return packages.is_installed(_package_model(checkpoint))
     return True
 
 

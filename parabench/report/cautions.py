@@ -15,7 +15,7 @@ from parabench.report.board import (
 )
 from parabench.report.output_columns import REF_COPIES_COLUMN
 from parabench.report.truncation import TRUNCATION_COLUMN
-from parabench.report.verdict import HUMAN, NAMES_SHOWN, leaders_of, listed
+from parabench.report.verdict import HUMAN, NAMES_SHOWN, joined_names, leaders_of
 
 _WORTH_TELLING = 1.0
 """Percent of outputs from which on a fault of the leaders is mentioned."""
@@ -66,7 +66,7 @@ def _controls_on_top(board: Leaderboard) -> Iterator[str]:
     if above:
         verb = "does" if len(above) == 1 else "do"
         noun = "control" if len(above) == 1 else "controls"
-        yield f"The {noun} {listed(above)} {verb} as well as every system, without paraphrasing."
+        yield f"The {noun} {joined_names(above)} {verb} as well as every system, without paraphrasing."
 
 
 def _unranked(board: Leaderboard) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _faults_of_leaders(board: Leaderboard) -> Iterator[str]:
             if score and score.value >= _WORTH_TELLING:
                 found.append(f"{score.value:.0f} % {meaning}")
         if found:
-            yield f"Of the outputs of {row.system}, {listed(found)}."
+            yield f"Of the outputs of {row.system}, {joined_names(found)}."
     # Only where both were looked for does their absence say anything.
     both = {"copies", "failures"} <= measured
     spotless = [row for row in leaders if both and not _has_fault(row)]
@@ -131,14 +131,14 @@ def _invalid_columns(board: Leaderboard) -> Iterator[str]:
     told = list(names)
     if others:
         told.append(f"{others} {'other' if names else 'less important'} columns")
-    yield f"Not valid here, as some control does as well as people: {listed(told)} (⚠)."
+    yield f"Not valid here, as some control does as well as people: {joined_names(told)} (⚠)."
 
 
 def _single_seeds(board: Leaderboard) -> Iterator[str]:
     ranked = [row for row in ordered_rows(board) if not row.control and row.rank]
     names = [row.system for row in leaders_of(ranked) if row.seeds == 1]
     if names and len(ranked) > 1:
-        yield f"{listed(names)}: one training seed, another may change the order."
+        yield f"{joined_names(names)}: one training seed, another may change the order."
 
 
 def _is_defined(row: LeaderboardRow, column: Column) -> bool:

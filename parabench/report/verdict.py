@@ -85,7 +85,7 @@ def _lead(
             leaders[0],
             ranked,
         )
-    names = listed([row.system for row in leaders])
+    names = joined_names([row.system for row in leaders])
     # Rows are ordered by the headline, so that the first and the last have both ends.
     highest = _value(leaders[0], column)
     lowest = _value(leaders[-1], column)
@@ -114,7 +114,7 @@ def _single_lead(
         names = []
         for one in open_tests:
             names.append(one.second if one.first == first.system else one.first)
-        return f"{lead}, but these examples do not tell it from {listed(names)}."
+        return f"{lead}, but these examples do not tell it from {joined_names(names)}."
     if not tests:
         return f"{lead}, ahead of {others}."
     # The weakest of its wins says how sure all of them are.
@@ -195,7 +195,7 @@ def _p_text(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
-def listed(names: Sequence[str]) -> str:
+def joined_names(names: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``; many are cut and counted."""
     shown = list(names)
     if len(shown) > NAMES_SHOWN + 1:

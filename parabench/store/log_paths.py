@@ -9,12 +9,12 @@ from typing import Literal
 from parabench.store.records import slug
 
 LogKind = Literal["predictions", "statistics"]
-SUFFIX: dict[LogKind, str] = {"predictions": "jsonl", "statistics": "npz"}
+_SUFFIX: dict[LogKind, str] = {"predictions": "jsonl", "statistics": "npz"}
 
 
 def log_path(folder: Path, kind: LogKind, names: Sequence[str]) -> Path:
     """Where in a run ``folder`` the finished log of these ``names``, of a ``kind``, lies."""
-    return folder / kind / f"{_stem(names)}.{SUFFIX[kind]}"
+    return folder / kind / f"{_stem(names)}.{_SUFFIX[kind]}"
 
 
 def part_path(folder: Path, kind: LogKind, names: Sequence[str]) -> Path:
@@ -37,7 +37,7 @@ def log_parts(part: Path) -> list[Path]:
 
 def finished_logs(folder: Path, kind: LogKind) -> list[Path]:
     """The files of all finished logs of a kind, sorted."""
-    suffix = SUFFIX[kind]
+    suffix = _SUFFIX[kind]
     found = (folder / kind).glob(f"*.{suffix}")
     return sorted(path for path in found if ".part" not in path.name)
 
