@@ -66,7 +66,8 @@ def _controls_on_top(board: Leaderboard) -> Iterator[str]:
     if above:
         verb = "does" if len(above) == 1 else "do"
         noun = "control" if len(above) == 1 else "controls"
-        yield f"The {noun} {joined_names(above)} {verb} as well as every system, without paraphrasing."
+        names = joined_names(above)
+        yield f"The {noun} {names} {verb} as well as every system, without paraphrasing."
 
 
 def _unranked(board: Leaderboard) -> Iterator[str]:
