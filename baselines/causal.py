@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parabench.contracts import BuildContext, Paraphrase, Runtime, Signature, UserError
+from parabench.contracts import BuildContext, Paraphrase, Signature, UserError
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 from parabench.models.local import Checkpoint
@@ -125,15 +125,9 @@ class Causal:
         rules = (("template", template), *chat, ("stop", stop))
         return Signature(self.family, (*items, *rules, *options.dtype_item(self.setting)))
 
-    @property
-    def model_names(self) -> tuple[str, ...]:
-        """The base model, as the suite names it."""
-        return (str(self.setting.options["model"]),)
-
-    @property
-    def runtime(self) -> Runtime:
-        """Where and in which arithmetic the model runs."""
-        return self.setting.runtime
+    model_names = property(options.suite_models)
+    runtime = property(options.suite_runtime)
+    role = property(options.suite_role)
 
     @property
     def adapter_folder(self) -> Path | None:
@@ -146,11 +140,6 @@ class Causal:
         model.
         """
         return self._folder if self.name else Path(self.checkpoint.path)
-
-    @property
-    def role(self) -> str:
-        """A system, or a sentinel where the suite says so."""
-        return str(self.setting.options.get("role", "system"))
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         """Yield batches as they finish; a text ends at a declared end id or at the first line

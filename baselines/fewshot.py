@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
 
-from parabench.contracts import BuildContext, Paraphrase, Runtime, Signature, UserError
+from parabench.contracts import BuildContext, Paraphrase, Signature, UserError
 from parabench.data.filters import TextPair
 from parabench.data.leakage import TestSentences
 from parabench.data.sketches import write_sketch
@@ -137,20 +137,9 @@ class FewShot:
         """The model, found and identified; raises UserError where it is missing."""
         return self.causal.checkpoint
 
-    @property
-    def model_names(self) -> tuple[str, ...]:
-        """The model, as the suite names it."""
-        return (str(self.setting.options["model"]),)
-
-    @property
-    def runtime(self) -> Runtime:
-        """The device and the dtype of the model."""
-        return self.setting.runtime
-
-    @property
-    def role(self) -> str:
-        """``system``, or ``sentinel`` where the suite says so."""
-        return str(self.setting.options.get("role", "system"))
+    model_names = property(options.suite_models)
+    runtime = property(options.suite_runtime)
+    role = property(options.suite_role)
 
     @property
     def trained(self) -> Path:

@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol, cast
 
-from parabench.contracts import BuildContext, UserError
+from parabench.contracts import BuildContext, Role, Runtime, UserError
 from parabench.prompts.trained import find_model
 
 ROLES = ("system", "sentinel")
+
+
+class HasSetting(Protocol):
+    """A system that keeps what it was built from: a suite's table, and how the run computes."""
+
+    @property
+    def setting(self) -> BuildContext: ...
+
+
+# What every system with a model tells in the same way: ``role = property(options.suite_role)``.
+
+
+def suite_models(system: HasSetting) -> tuple[str, ...]:
+    """The model of a system, as its suite names it."""
+    return (str(system.setting.options["model"]),)
+
+
+def suite_runtime(system: HasSetting) -> Runtime:
+    """The device and the dtype of a system's model."""
+    return system.setting.runtime
+
+
+def suite_role(system: HasSetting) -> Role:
+    """``system``, or ``sentinel`` where the suite says so; ``model_context`` knows no other."""
+    role = system.setting.options.get("role", "system")
+    return cast(Role, role)
 
 
 def model_context(system: str, setting: BuildContext, *known: str) -> BuildContext:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parabench.contracts import BuildContext, Paraphrase, Runtime, Signature, UserError
+from parabench.contracts import BuildContext, Paraphrase, Signature, UserError
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_seq2seq
 from parabench.models.local import Checkpoint
@@ -72,25 +72,14 @@ class Seq2Seq:
         mend = "leave it out: the tokenizer adds those that its model wants"
         check_literal_text(Template("seq2seq", self.template, 0, ()), self.checkpoint, mend)
 
-    @property
-    def model_names(self) -> tuple[str, ...]:
-        """The model, as the suite names it."""
-        return (str(self.setting.options["model"]),)
-
-    @property
-    def runtime(self) -> Runtime:
-        """The device and the dtype of the model."""
-        return self.setting.runtime
+    model_names = property(options.suite_models)
+    runtime = property(options.suite_runtime)
+    role = property(options.suite_role)
 
     @property
     def trained(self) -> Path:
         """The folder that holds the record of the training data, where there is one."""
         return Path(self.checkpoint.path)
-
-    @property
-    def role(self) -> str:
-        """``system``, or ``sentinel`` where the suite says so."""
-        return str(self.setting.options.get("role", "system"))
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         """Yield batches as they finish; ``sources`` longer than the model reads are shortened."""

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parabench.contracts import BuildContext, Paraphrase, Runtime, Signature, UserError
+from parabench.contracts import BuildContext, Paraphrase, Signature, UserError
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 from parabench.models.local import Checkpoint
@@ -73,20 +73,9 @@ class TaskSystem:
         chat = chat_items(template, self.checkpoint)
         return Signature("softprompt", (*items, *chat, *options.dtype_item(self.setting)))
 
-    @property
-    def model_names(self) -> tuple[str, ...]:
-        """The base model, as the suite names it."""
-        return (str(self.setting.options["model"]),)
-
-    @property
-    def runtime(self) -> Runtime:
-        """Where and in which arithmetic the model runs."""
-        return self.setting.runtime
-
-    @property
-    def role(self) -> str:
-        """A system, or a sentinel where the suite says so."""
-        return str(self.setting.options.get("role", "system"))
+    model_names = property(options.suite_models)
+    runtime = property(options.suite_runtime)
+    role = property(options.suite_role)
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         """Yield the answers in one batch; UserError for a source that does not fit."""

@@ -36,7 +36,7 @@ class Vllm:
     @property
     def model_names(self) -> tuple[str, ...]:
         """The base model, as the suite names it."""
-        return self.causal.model_names
+        return options.suite_models(self.causal)
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -57,7 +57,7 @@ class Vllm:
     @property
     def role(self) -> str:
         """A system, or a sentinel where the suite says so."""
-        return self.causal.role
+        return options.suite_role(self.causal)
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         """Yield blocks in order; a text ends at a declared end id or at the first line break."""

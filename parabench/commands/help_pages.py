@@ -6,7 +6,10 @@ Typer's own pages either list everything in one section or need a wide terminal 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import MISSING, fields
+from functools import wraps
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Function = Callable[..., None]
+Table = TypeVar("Table")
 Record = tuple[str, str]
 """A name and its description, as one line of a help page."""
 
@@ -27,6 +31,41 @@ def examples(*lines: str) -> Callable[[Function], Function]:
         return function
 
     return keep
+
+
+def takes_options(
+    table: type[Table], leave_out: tuple[str, ...] = (), **required: Any
+) -> Callable[[Callable[[Table], None]], Function]:
+    """Decorator that makes a command of a function whose one argument is a table of options.
+
+    ``table`` is a dataclass that declares each option once: its name, its type with Typer's
+    description, and its default. Fields named in ``leave_out`` are no options of the command and
+    keep their defaults; those in ``required`` must be given to it, in the type named here.
+    """
+
+    def decorate(function: Callable[[Table], None]) -> Function:
+        hints = get_type_hints(table, include_extras=True) | required
+        parameters = []
+        for one in fields(table):  # type: ignore[arg-type]
+            if one.name in leave_out:
+                continue
+            optional = one.default is not MISSING and one.name not in required
+            default = one.default if optional else Parameter.empty
+            parameter = Parameter(
+                one.name, Parameter.KEYWORD_ONLY, default=default, annotation=hints[one.name]
+            )
+            parameters.append(parameter)
+
+        @wraps(function)
+        def command(**given: Any) -> None:
+            function(table(**given))
+
+        # Typer makes the command's options of what a function declares to take.
+        command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {one.name: one.annotation for one in parameters}
+        return command
+
+    return decorate
 
 
 class HelpCommand(TyperCommand):

@@ -8,40 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from parabench.commands.help_pages import examples
+from parabench.commands.help_pages import examples, takes_options
 from parabench.commands.pair_training import validation_scorers
-from parabench.commands.search_options import (
-    SearchFamilyArgument,
-    SearchInitialisersOption,
-    SearchLengthsOption,
-    SearchObjectiveOption,
-    SearchOptimizersOption,
-    SearchOptions,
-    SearchPrunerOption,
-    SearchRatesOption,
-    SearchRecordsOption,
-    SearchSamplerOption,
-    SearchSeedsOption,
-    SearchStepsOption,
-    SearchTasksOption,
-    SearchTrialsOption,
-    SearchValidateEveryOption,
-)
+from parabench.commands.search_options import SearchOptions
 from parabench.commands.task_training import table_training
-from parabench.commands.training_data import CorpusOption, TrainSuiteOption, load_training_data
-from parabench.commands.training_options import (
-    BaseOption,
-    DevOption,
-    DevRecordsOption,
-    TrainBatchOption,
-    TrainDeviceOption,
-    TrainDtypeOption,
-    TrainOptions,
-    TrainOutputOption,
-    TrainSeedOption,
-    ValidationScorersOption,
-    ValidationTextsOption,
-)
+from parabench.commands.training_data import load_training_data
+from parabench.commands.training_options import TrainOptions
 from parabench.contracts import Runtime, Scorer, UserError
 
 if TYPE_CHECKING:
@@ -57,41 +29,13 @@ _LENGTHS = "5,20,59,111"
     "parabench search ptuning --objective ibleu --validation-texts 50 --scorers ibleu",
     "parabench search softprompt --tasks tasks.toml --records train.jsonl --dev-records val.jsonl",
 )
-def search_command(
-    name: SearchFamilyArgument = "softprompt",
-    suite: TrainSuiteOption = "mini",
-    data: CorpusOption = None,
-    dev: DevOption = 200,
-    tasks: SearchTasksOption = None,
-    records: SearchRecordsOption = None,
-    dev_records: DevRecordsOption = None,
-    lengths: SearchLengthsOption = None,
-    learning_rates: SearchRatesOption = "0.001-0.1",
-    initialisers: SearchInitialisersOption = None,
-    optimizers: SearchOptimizersOption = None,
-    seeds: SearchSeedsOption = 1,
-    trials: SearchTrialsOption = 20,
-    goal: SearchObjectiveOption = "loss",
-    sampler: SearchSamplerOption = "tpe",
-    pruner: SearchPrunerOption = "median",
-    steps: SearchStepsOption = 500,
-    validate_every: SearchValidateEveryOption = 50,
-    validation_texts: ValidationTextsOption = 0,
-    scorers: ValidationScorersOption = None,
-    batch_size: TrainBatchOption = None,
-    base: BaseOption = None,
-    seed: TrainSeedOption = 0,
-    device: TrainDeviceOption = "auto",
-    dtype: TrainDtypeOption = "float32",
-    output: TrainOutputOption = None,
-) -> None:
+@takes_options(SearchOptions)
+def search_command(given: SearchOptions) -> None:
     """Search a prompt's length, rate and start.
 
     Trials are judged by the loss on held-out pairs, or by a score of generated texts. Several
     processes with the same ``--output`` share one search.
     """
-    # The first statement, so that the local names are the options and nothing else.
-    given = SearchOptions(**locals())
     try:
         import optuna  # noqa: F401 - asked for here, so that its absence is told in words
     except ModuleNotFoundError as error:

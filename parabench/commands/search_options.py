@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from parabench.commands.training_data import CorpusOption, TrainSuiteOption
+from parabench.commands.training_options import (
+    BaseOption,
+    DevOption,
+    DevRecordsOption,
+    TrainBatchOption,
+    TrainDeviceOption,
+    TrainDtypeOption,
+    TrainOutputOption,
+    TrainSeedOption,
+    ValidationScorersOption,
+    ValidationTextsOption,
+)
 
 _SPACE = "Settings to choose from"
 _METHOD = "How to search"
@@ -85,31 +98,31 @@ SearchValidateEveryOption = Annotated[
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """What was typed after ``search``, each option by its name."""
+    """What was typed after ``search``: its options, each by its name."""
 
-    name: str
-    suite: str
-    data: str | None
-    dev: int
-    tasks: Path | None
-    records: Sequence[Path] | None
-    dev_records: Sequence[Path] | None
-    lengths: str | None
-    learning_rates: str
-    initialisers: str | None
-    optimizers: str | None
-    seeds: int
-    trials: int
-    goal: str
-    sampler: str
-    pruner: str
-    steps: int
-    validate_every: int
-    validation_texts: int
-    scorers: str | None
-    batch_size: int | None
-    base: str | None
-    seed: int
-    device: str
-    dtype: str
-    output: Path | None
+    name: SearchFamilyArgument = "softprompt"
+    suite: TrainSuiteOption = "mini"
+    data: CorpusOption = None
+    dev: DevOption = 200
+    tasks: SearchTasksOption = None
+    records: SearchRecordsOption = None
+    dev_records: DevRecordsOption = None
+    lengths: SearchLengthsOption = None
+    learning_rates: SearchRatesOption = "0.001-0.1"
+    initialisers: SearchInitialisersOption = None
+    optimizers: SearchOptimizersOption = None
+    seeds: SearchSeedsOption = 1
+    trials: SearchTrialsOption = 20
+    goal: SearchObjectiveOption = "loss"
+    sampler: SearchSamplerOption = "tpe"
+    pruner: SearchPrunerOption = "median"
+    steps: SearchStepsOption = 500
+    validate_every: SearchValidateEveryOption = 50
+    validation_texts: ValidationTextsOption = 0
+    scorers: ValidationScorersOption = None
+    batch_size: TrainBatchOption = None
+    base: BaseOption = None
+    seed: TrainSeedOption = 0
+    device: TrainDeviceOption = "auto"
+    dtype: TrainDtypeOption = "float32"
+    output: TrainOutputOption = None

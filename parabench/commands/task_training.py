@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from parabench.commands import training_options as options
-from parabench.commands.help_pages import examples
+from parabench.commands.help_pages import examples, takes_options
 from parabench.commands.tasks import RecordsOption, TableArgument, TasksFileOption, base_model
-from parabench.commands.training_data import TrainSuiteOption
+from parabench.commands.training_options import TrainOptions
 from parabench.commands.training_progress import (
     describe_updates,
     print_outcome,
@@ -46,43 +45,22 @@ _OF_PAIRS = (
     "parabench tasks train table --tasks tasks.toml --records train.jsonl --dev-records val.jsonl",
     "parabench tasks train table --tasks tasks.toml --records squad.jsonl --new squad",
 )
-def train_tasks_command(
-    name: TableArgument,
-    tasks: TasksFileOption,
-    records: RecordsOption,
-    dev_records: options.DevRecordsOption = None,
-    method: options.MethodOption = "ptuning",
-    new: options.NewTasksOption = None,
-    existing: options.ExistingTasksOption = "",
-    encoder: options.EncoderOption = None,
-    initialiser: options.InitialiserOption = None,
-    suite: TrainSuiteOption = "mini",
-    base: options.BaseOption = None,
-    steps: options.StepsOption = None,
-    minutes: options.MinutesOption = None,
-    learning_rate: options.LearningRateOption = None,
-    batch_size: options.TrainBatchOption = None,
-    accumulation: options.AccumulationOption = None,
-    optimizer: options.OptimizerOption = None,
-    schedule: options.ScheduleOption = None,
-    warmup: options.WarmupOption = None,
-    validate_every: options.ValidateEveryOption = None,
-    patience: options.PatienceOption = None,
-    save_every: options.SaveEveryOption = None,
-    seed: options.TrainSeedOption = 0,
-    device: options.TrainDeviceOption = "auto",
-    dtype: options.TrainDtypeOption = "float32",
-    track: options.TrackOption = None,
-) -> None:
+@takes_options(
+    TrainOptions,
+    leave_out=_OF_PAIRS,
+    name=TableArgument,
+    tasks=TasksFileOption,
+    records=RecordsOption,
+)
+def train_tasks_command(given: TrainOptions) -> None:
     """Train new tasks into a table.
 
     The tasks that it has keep their bits. The same command goes on where it was stopped.
     """
-    # The first statement, so that the local names are the options and nothing else.
-    train_into_table(options.TrainOptions(**locals()))
+    train_into_table(given)
 
 
-def train_into_table(given: options.TrainOptions) -> None:
+def train_into_table(given: TrainOptions) -> None:
     """Train what ``parabench tasks train``, or ``train`` with ``--records``, asks for.
 
     Raises UserError for options that do not go together, and for tasks or records that cannot be
@@ -102,7 +80,7 @@ def train_into_table(given: options.TrainOptions) -> None:
         _print_result(training, result)
 
 
-def _check_options(given: options.TrainOptions) -> None:
+def _check_options(given: TrainOptions) -> None:
     """Refuse options that a training into a table does not have."""
     asked = f"train the task table {given.name}"
     stray = given.given(_OF_PAIRS)
@@ -111,7 +89,7 @@ def _check_options(given: options.TrainOptions) -> None:
         raise UserError(f"{asked} with {stray[0]}", found, mend="leave it out")
 
 
-def table_training(given: options.TrainOptions, table: Path, device: str) -> TaskTraining:
+def table_training(given: TrainOptions, table: Path, device: str) -> TaskTraining:
     """The training of tasks that the options ask for, into the folder ``table`` on ``device``.
 
     Raises UserError where there is no tasks file, where options do not go with the method, and
@@ -143,7 +121,7 @@ def table_training(given: options.TrainOptions, table: Path, device: str) -> Tas
     )
 
 
-def _check_start(given: options.TrainOptions) -> None:
+def _check_start(given: TrainOptions) -> None:
     """Refuse an encoder where there is none, and an initialiser where an encoder writes rows."""
     if given.method == "prompt" and given.encoder:
         asked = f"train by the method 'prompt' with the encoder {given.encoder!r}"

@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
+from parabench.commands.training_data import CorpusOption, TestFileOption, TrainSuiteOption
+
 _DATA = "Data"
 _SCHEDULE = "Schedule"
 _TASKS = "Task table (parabench tasks)"
@@ -192,47 +194,46 @@ TrackOption = Annotated[
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What was typed after ``train`` or ``tasks train``, each option by its name.
+    """What was typed after ``train`` or ``tasks train``: their options, each by its name.
 
-    The defaults are those of the commands, so that an option that was given is told from one that
-    was not. ``name`` is a system's name, or the folder of a task table where ``records`` are given.
+    ``name`` is a system's name, or the folder of a task table where ``records`` are given.
     """
 
-    name: str
-    suite: str = "mini"
-    data: str | None = None
-    tasks: Path | None = None
-    dev: int = 200
-    test: Path | None = None
-    records: Sequence[Path] | None = None
-    dev_records: Sequence[Path] | None = None
-    method: str = "ptuning"
-    new: str | None = None
-    existing: str = ""
-    encoder: str | None = None
-    steps: int | None = None
-    minutes: float | None = None
-    learning_rate: float | None = None
-    batch_size: int | None = None
-    accumulation: int | None = None
-    optimizer: str | None = None
-    schedule: str | None = None
-    warmup: int | None = None
-    preset: str | None = None
-    validate_every: int | None = None
-    patience: int | None = None
-    validation_texts: int = 0
-    scorers: str | None = None
-    base: str | None = None
-    initialiser: str | None = None
-    snapshots: int = 0
-    gradient_checkpointing: bool = False
-    seed: int = 0
-    device: str = "auto"
-    dtype: str = "float32"
-    save_every: int | None = None
-    track: str | None = None
-    output: Path | None = None
+    name: TrainNameArgument
+    suite: TrainSuiteOption = "mini"
+    data: CorpusOption = None
+    tasks: TasksOption = None
+    dev: DevOption = 200
+    test: TestFileOption = None
+    records: TableRecordsOption = None
+    dev_records: DevRecordsOption = None
+    method: MethodOption = "ptuning"
+    new: NewTasksOption = None
+    existing: ExistingTasksOption = ""
+    encoder: EncoderOption = None
+    steps: StepsOption = None
+    minutes: MinutesOption = None
+    learning_rate: LearningRateOption = None
+    batch_size: TrainBatchOption = None
+    accumulation: AccumulationOption = None
+    optimizer: OptimizerOption = None
+    schedule: ScheduleOption = None
+    warmup: WarmupOption = None
+    preset: PresetOption = None
+    validate_every: ValidateEveryOption = None
+    patience: PatienceOption = None
+    validation_texts: ValidationTextsOption = 0
+    scorers: ValidationScorersOption = None
+    base: BaseOption = None
+    initialiser: InitialiserOption = None
+    snapshots: SnapshotsOption = 0
+    gradient_checkpointing: GradientCheckpointingOption = False
+    seed: TrainSeedOption = 0
+    device: TrainDeviceOption = "auto"
+    dtype: TrainDtypeOption = "float32"
+    save_every: SaveEveryOption = None
+    track: TrackOption = None
+    output: TrainOutputOption = None
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -3,26 +3,53 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from parabench.cli import app
+from parabench.commands.help_pages import takes_options
 from parabench.commands.task_training import train_tasks_command
 from parabench.commands.training import train_command
 from parabench.commands.training_options import TrainOptions
 from parabench.contracts import UserError
 
 
-@pytest.mark.parametrize("command", [train_command, train_tasks_command])
-def test_defaults_of_a_command_are_those_of_the_options(command) -> None:
+@pytest.mark.parametrize(
+    ("command", "required", "absent"),
+    [
+        (train_command, {"name"}, {"encoder"}),
+        (train_tasks_command, {"name", "tasks", "records"}, {"data", "output"}),
+    ],
+)
+def test_options_of_a_command_are_declared_once(command, required, absent) -> None:
     known = {one.name: one.default for one in fields(TrainOptions)}
-    for name, parameter in inspect.signature(command).parameters.items():
-        required = parameter.default is inspect.Parameter.empty
-        assert name in known
-        assert required or parameter.default == known[name], name
+    found = inspect.signature(command).parameters
+    assert absent.isdisjoint(found)
+    for name, parameter in found.items():
+        must_be_given = parameter.default is inspect.Parameter.empty
+        assert must_be_given == (name in required), name
+        assert must_be_given or parameter.default == known[name], name
+
+
+@dataclass(frozen=True)
+class Given:
+    name: str
+    steps: int = 3
+    quiet: bool = False
+    left_out: str = "kept"
+
+
+def test_what_is_typed_arrives_in_the_table() -> None:
+    seen = []
+    program = typer.Typer()
+    program.command()(takes_options(Given, leave_out=("left_out",), steps=float)(seen.append))
+    assert CliRunner().invoke(program, ["a", "2.5", "--quiet"]).exit_code == 0
+    assert CliRunner().invoke(program, ["a"]).exit_code == 2
+    assert seen == [Given("a", 2.5, quiet=True)]
 
 
 PAIRS = ("train", "softprompt-4", "--data", "tsv:nowhere.tsv")
