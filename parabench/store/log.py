@@ -232,6 +232,22 @@ def finished_predictions(folder: Path, system: str) -> LinesFile:
     return contents
 
 
+def finished_statistics(
+    folder: Path,
+    system: str,
+    scorer: str,
+) -> StatisticsStore:
+    """A finished measurement, in example order, NaN where undefined.
+
+    ``folder``: the run's. ``system`` and ``scorer``: whose. Raises UserError where it is absent or
+    of others.
+    """
+    path = log_path(folder, "statistics", (system, scorer))
+    stored = StatisticsStore.open(path)
+    _check_names(path, stored.identity, [system, scorer])
+    return stored
+
+
 def _check_names(
     path: Path,
     identity: Mapping[str, Any],

@@ -9,10 +9,9 @@ from random import Random
 from typing import Any
 
 from parabench.contracts import UserError
-from parabench.store.log import Log, read_log
+from parabench.store.log import Log, finished_statistics, read_log
 from parabench.store.run_folder import stored_examples, verify_run
 from tests.faults.small_run import files, run
-from tests.support.stored import finished_statistics
 
 IDS = [f"example {number}" for number in range(20)]
 

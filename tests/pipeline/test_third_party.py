@@ -19,12 +19,11 @@ from parabench import contracts, registry
 from parabench.cli import app
 from parabench.contracts import BuildContext, System
 from parabench.data.sketches import write_sketch
-from parabench.store.log import read_log
+from parabench.store.log import finished_statistics, read_log
 from parabench.store.run_folder import verify_run
 from tests.models.conftest import hub, models  # noqa: F401, the fixtures of a hub
 from tests.support import tiny, tiny_suite
 from tests.support.local_hub import Hub
-from tests.support.stored import finished_statistics
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 BART = "facebook/bart-large-cnn"

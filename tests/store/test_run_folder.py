@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from parabench.contracts import UserError
 from parabench.store.append_only import AppendOnlyFile
 from parabench.store.files import write_atomically
-from parabench.store.log import Log, read_log
+from parabench.store.log import Log, finished_statistics, read_log
 from parabench.store.records import slug
 from parabench.store.run_folder import open_run, stored_examples, verify_run
-from tests.support.stored import finished_statistics
 
 SPEC = {"suite": "toy", "decoding": {"num_beams": 1}}
 IDS = ["a", "b", "c"]

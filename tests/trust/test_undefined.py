@@ -23,9 +23,9 @@ from parabench.report.run_reader import load_results
 from parabench.report.terminal import print_board
 from parabench.stats import undefined
 from parabench.store.example_store import ExampleStore
+from parabench.store.log import finished_statistics
 from parabench.store.run_folder import verify_run
 from tests.support import light
-from tests.support.stored import finished_statistics
 
 
 @dataclass
