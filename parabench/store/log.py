@@ -37,7 +37,7 @@ from parabench.store.records import (
     record_lines,
     with_reason,
 )
-from parabench.store.statistics_store import packed_statistics
+from parabench.store.statistics_store import StatisticsStore, packed_statistics
 
 _Found = TypeVar("_Found")
 
