@@ -38,7 +38,21 @@ def word_diff(source: str, text: str) -> list[str]:
             # Kept words are shown in the spelling of the text, which is what is displayed.
             mark = _ADDED if step.tag == "insert" else _KEPT
             runs.append(mark + "".join(after[step.dest_start : step.dest_end]))
-    return runs
+    return _with_blanks(runs)
+
+
+def _with_blanks(runs: list[str]) -> list[str]:
+    """The runs with blanks around removed words that would touch a word before or after them."""
+    spaced = []
+    neighbours = zip(["", *runs], runs, [*runs[1:], ""], strict=False)
+    for before, run, after in neighbours:
+        words = run[1:]
+        if run[0] == _REMOVED:
+            touches_before = before[-1:].isalnum() and words[:1].isalnum()
+            touches_after = words[-1:].isalnum() and after[1:2].isalnum()
+            words = " " * touches_before + words + " " * touches_after
+        spaced.append(run[0] + words)
+    return spaced
 
 
 def is_copy(source: str, text: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -18,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 
 from parabench.contracts import Column, Score
 from parabench.render.escape import visible
-from parabench.render.labels import PointLabel, place_labels
+from parabench.render.labels import PointLabel, Segment, place_labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +59,7 @@ class PlanePoint:
     """One row of the table in the plane of change and quality.
 
     A ``control`` does not compete; an ``attacker`` is a control that was made to fool metrics, and
-    is drawn as a small cross without intervals.
+    is drawn as a small cross without intervals, and without a name where there is no room for it.
     """
 
     name: str
@@ -111,7 +112,8 @@ def plane_figure(
     """
     front = pareto_front([point for point in points if not point.control], change, quality)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, min(0.72 * width, 4.6)), layout="constrained")
+        # A narrow figure is as high as it is wide, so that names have room above each other.
+        figure = Figure(figsize=(width, min(width, 4.6)), layout="constrained")
         axes = figure.add_subplot(xlabel=_axis_label(change), ylabel=_axis_label(quality))
         axes.grid(True, linewidth=0.6)
         front_x = [point.change.value for point in front]
@@ -130,8 +132,24 @@ def plane_figure(
         axes.yaxis.set_inverted(quality.better == "down")
         # Names of systems are placed first: where room is short, those of attackers move away.
         labels = sorted(points, key=lambda point: (point.attacker, point.control))
-        place_labels(figure, axes, list(map(_point_label, labels)))
+        lines = _front_lines(front) + [bar for point in points for bar in _bar_lines(point)]
+        place_labels(figure, axes, list(map(_point_label, labels)), lines)
     return figure
+
+
+def _front_lines(front: Sequence[PlanePoint]) -> list[Segment]:
+    """The dashed line from each point of the front to the next."""
+    places = [(point.change.value, point.quality.value) for point in front]
+    return list(pairwise(places))
+
+
+def _bar_lines(point: PlanePoint) -> list[Segment]:
+    """The two intervals of a point, as far as they are drawn."""
+    x, y = point.change, point.quality
+    lines = [((x.low, y.value), (x.high, y.value)), ((x.value, y.low), (x.value, y.high))]
+    if point.attacker:
+        return []
+    return [line for line in lines if np.isfinite(line).all()]
 
 
 def shorten_name(name: str) -> str:
@@ -148,6 +166,7 @@ def _point_label(point: PlanePoint) -> PointLabel:
         color=MUTED if point.control else INK,
         style="italic" if point.control else "normal",
         size=_SMALL if point.attacker else _NORMAL,
+        optional=point.attacker,
     )
 
 

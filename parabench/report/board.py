@@ -64,6 +64,15 @@ class Comparison:
     p: float
     column: str
 
+    @property
+    def is_real(self) -> bool:
+        """Whether the two differ by more than chance.
+
+        The interval draws training seeds too, the test does not: a difference must pass both.
+        """
+        holds_zero = self.low <= 0 <= self.high
+        return self.p < SIGNIFICANCE_LEVEL and not holds_zero
+
 
 @dataclass(frozen=True)
 class Leaderboard:

@@ -15,6 +15,7 @@ from parabench.contracts import Signature, UserError
 from parabench.render.escape import markdown, visible
 from parabench.report.board import CONFIDENCE_LEVEL, Leaderboard, LeaderboardRow, main_columns
 from parabench.report.cells import AGAINST, interval_ends, rank_text, score_text
+from parabench.report.notes import interval_note
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -205,8 +206,7 @@ def _table(board: Leaderboard, row: LeaderboardRow) -> str:
     note = f"\n\n{markdown(board.note)}" if board.note else ""
     head = (
         f"{markdown(board.title)}: {row.scored} of {row.asked} examples. {rank}"
-        "Values have 95 % bootstrap intervals; a column with a warning prefers some control to a "
-        "human."
+        f"{interval_note(board)} A column with a warning prefers some control to a human."
     )
     heads = ("column", "value", "compared with", "better", "signature", "warning")
     return f"{head}{note}\n\n{_markdown_table(heads, lines)}"

@@ -172,9 +172,7 @@ def _beaten(
         # The human is tested too, but holds no rank.
         if pair.column != column.name or not {pair.first, pair.second} <= set(systems):
             continue
-        # The interval draws training seeds, which the test does not: a difference must pass both.
-        is_real = pair.p < SIGNIFICANCE_LEVEL and not pair.low <= 0 <= pair.high
-        if not is_real:
+        if not pair.is_real:
             continue
         first = systems.index(pair.first)
         second = systems.index(pair.second)

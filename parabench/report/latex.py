@@ -14,7 +14,7 @@ from parabench.report.board import (
     ordered_rows,
 )
 from parabench.report.cells import count_text, is_top, rank_text, score_text
-from parabench.report.notes import reader_notes
+from parabench.report.notes import interval_note, reader_notes
 
 _ARROWS = {
     "up": r" $\uparrow$",
@@ -80,7 +80,7 @@ def _head(board: Leaderboard, column: Column) -> str:
 
 
 def _caption(board: Leaderboard, columns: Sequence[Column]) -> str:
-    sentences = [f"{board.title}.", board.note, "Values with 95 % bootstrap intervals."]
+    sentences = [f"{board.title}.", board.note, interval_note(board)]
     if any(row.control for row in board.rows):
         sentences.append("Controls are in italics.")
     sentences += reader_notes(board)

@@ -29,7 +29,12 @@ from parabench.report.cells import (
     row_facts,
     score_text,
 )
-from parabench.report.notes import missing_values_note, reader_notes, shown_provenance
+from parabench.report.notes import (
+    interval_note,
+    missing_values_note,
+    reader_notes,
+    shown_provenance,
+)
 from parabench.report.verdict import verdict
 
 GAPS = "Cells that leave out examples without a value, and why:"
@@ -139,9 +144,8 @@ def _markdown_list(pairs: Sequence[tuple[str, str]]) -> str:
 
 def _how_to_read(board: Leaderboard) -> str:
     sentences = [f"Ordered by **{markdown(board.headline)}**."]
-    scores = [score for row in board.rows for score in row.scores.values()]
-    if any(math.isfinite(score.low) for score in scores):
-        sentences.append("Each value has its 95 % bootstrap interval.")
+    if intervals := interval_note(board):
+        sentences.append(intervals)
     if any(row.control for row in board.rows):
         sentences.append("† marks a control.")
     if board.invalid:

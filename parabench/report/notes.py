@@ -8,8 +8,14 @@ from dataclasses import asdict
 from typing import Any
 
 from parabench.contracts import Decoding, Signature
-from parabench.report.board import Leaderboard, LeaderboardRow, headline_column, ordered_rows
-from parabench.report.cells import number_text, row_facts
+from parabench.report.board import (
+    CONFIDENCE_LEVEL,
+    Leaderboard,
+    LeaderboardRow,
+    headline_column,
+    ordered_rows,
+)
+from parabench.report.cells import interval_ends, number_text, row_facts
 from parabench.report.truncation import TRUNCATION_COLUMN
 from parabench.stats.intervals import FEWEST_CLUSTERS
 
@@ -44,6 +50,25 @@ def reader_notes(board: Leaderboard) -> list[str]:
         found.append("* one training seed: another might differ by more than the interval says.")
     found += _leakage_notes(board)
     return found
+
+
+def interval_note(board: Leaderboard) -> str:
+    """How the intervals of the table were made; empty where no value has one.
+
+    Every report takes these words, so that they are those of the run's own provenance.
+    """
+    scores = [score for row in board.rows for score in row.scores.values()]
+    if not any(map(interval_ends, scores)):
+        return ""
+    level = f"{100 * CONFIDENCE_LEVEL:.0f} %"
+    method, _, _ = str(board.provenance.get("interval", "")).partition("|")
+    if not method or method.startswith("none"):
+        return f"Each value has its {level} interval."
+    # Seeds are drawn along with examples, for which no studentised interval is computed.
+    several_seeds = any(row.seeds > 1 for row in board.rows)
+    if several_seeds and "percentile" not in method:
+        method = f"{method}; of rows of several training seeds percentile bootstrap"
+    return f"Each value has its {level} interval ({method})."
 
 
 def _power_note(board: Leaderboard) -> Iterator[str]:

@@ -8,6 +8,8 @@ nothing else.
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -24,6 +26,7 @@ from parabench.render.templating import (
 )
 from parabench.report.board import (
     SIGNIFICANCE_LEVEL,
+    Comparison,
     Leaderboard,
     LeaderboardRow,
     flatten_facts,
@@ -44,13 +47,18 @@ from parabench.report.cells import (
     split_facts,
 )
 from parabench.report.faults import system_faults
-from parabench.report.notes import missing_values_note, reader_notes, shown_provenance
+from parabench.report.notes import (
+    interval_note,
+    missing_values_note,
+    reader_notes,
+    shown_provenance,
+)
 from parabench.report.pagedata import PageData
 from parabench.report.pagefigures import page_figures
 from parabench.report.picks import picked_sentences
 from parabench.report.sample_browser import sample_browser_data
 from parabench.report.trainings import known_trainings
-from parabench.report.verdict import verdict
+from parabench.report.verdict import HUMAN, verdict
 
 
 def page_html(data: PageData) -> str:
@@ -90,8 +98,8 @@ def _table_context(board: Leaderboard) -> dict[str, Any]:
     by_signature = groupby(board.columns, lambda column: signatures.get(column.name, ""))
     return {
         "board": board,
-        "verdict": verdict(board),
-        "cautions": cautions(board),
+        "verdict": list(map(_unbroken, verdict(board))),
+        "cautions": list(map(_unbroken, cautions(board))),
         "rows": ordered_rows(board),
         "main": {column.name for column in main_columns(board)},
         "groups": column_groups(board),
@@ -100,13 +108,19 @@ def _table_context(board: Leaderboard) -> dict[str, Any]:
         "gaps": missing_values_note(board),
         "facts": facts,
         "shared_facts": shared_facts_note(board),
-        "reading": reader_notes(board),
+        "intervals": _unbroken(interval_note(board)),
+        "reading": list(map(_unbroken, reader_notes(board))),
         "undefined": {column.name: _undefined_count(board, column) for column in board.columns},
         "signed": [(name, list(columns)) for name, columns in by_signature],
         "provenance": list(flatten_facts(shown_provenance(board))),
         "against": AGAINST,
         "arrows": ARROWS,
     }
+
+
+def _unbroken(sentence: str) -> str:
+    """The sentence with a number and its percent sign on one line."""
+    return re.sub(r"(?<=\d) %", "\u00a0%", sentence)
 
 
 def _undefined_count(board: Leaderboard, column: Column) -> int:
@@ -136,20 +150,18 @@ def table_cell(
 ) -> dict[str, Any]:
     """One cell: its text, its sorting key, and its whisker.
 
-    ``board`` gives the scale of the whisker: its ends and middle are percent of the range that all
-    intervals of the ``column`` span, so that those of different rows can be compared by eye.
+    ``board`` gives the scale of the whisker: its ends and middle are percent of the range that the
+    intervals of the ``column`` span, so that those of different rows can be compared by eye. What
+    is below 0 or above 100 is off the scale.
     """
     score = row.scores.get(column.name)
     value, interval = score_text(score, column)
-    all_ends = []
-    for other in board.rows:
-        if column.name in other.scores:
-            all_ends += interval_ends(other.scores[column.name])
+    scale = _whisker_scale(board, column)
     whisker = []
-    if score and all_ends and max(all_ends) > min(all_ends):
-        low, span = min(all_ends), max(all_ends) - min(all_ends)
+    if score and scale:
+        low, high = scale
         # Two percent are left at each side, so that no stroke is cut off.
-        whisker = [round(2 + 96 * (end - low) / span, 1) for end in interval_ends(score)]
+        whisker = [round(2 + 96 * (end - low) / (high - low), 1) for end in interval_ends(score)]
     return {
         "value": value,
         "interval": interval,
@@ -157,6 +169,22 @@ def table_cell(
         "key": score.value if score and math.isfinite(score.value) else None,
         "top": is_top(board, row, column),
     }
+
+
+def _whisker_scale(board: Leaderboard, column: Column) -> tuple[float, float] | None:
+    """The lowest and the highest end of the intervals of systems and people; None without two.
+
+    Controls that are made to fail are left out: one of them may be so far away that all systems
+    would be drawn in one place.
+    """
+    ends = []
+    for row in board.rows:
+        score = row.scores.get(column.name)
+        if score and (not row.control or row.system == HUMAN):
+            ends += interval_ends(score)
+    if not ends or max(ends) == min(ends):
+        return None
+    return min(ends), max(ends)
 
 
 # ---- pairs
@@ -169,9 +197,11 @@ def pairwise_matrix(data: PageData) -> list[tuple[str, list[dict[str, Any] | Non
         return []
     pairs = {}
     for one in data.comparisons:
-        pairs[one.first, one.second] = one.difference, one.low, one.high, one.p
+        pairs[one.first, one.second] = one
         # The other way round the interval is mirrored, so that its ends change places.
-        pairs[one.second, one.first] = -one.difference, -one.high, -one.low, one.p
+        pairs[one.second, one.first] = replace(
+            one, difference=-one.difference, low=-one.high, high=-one.low
+        )
     # Controls but the human are not tested, so they have no row here.
     compared = {name for pair in pairs for name in pair}
     names = [row.system for row in ordered_rows(data.board) if row.system in compared]
@@ -182,19 +212,16 @@ def pairwise_matrix(data: PageData) -> list[tuple[str, list[dict[str, Any] | Non
     return matrix
 
 
-def _pair(pair: tuple[float, float, float, float] | None, column: Column) -> dict[str, Any] | None:
-    if pair is None:
+def _pair(pair: Comparison | None, column: Column) -> dict[str, Any] | None:
+    # Without a finite p nothing was tested: the column is undefined for one of the two.
+    if pair is None or not math.isfinite(pair.p):
         return None
-    difference, low, high, p = pair
-    if not math.isfinite(p):
-        return None
-    is_better = difference < 0 if column.better == "down" else difference > 0
+    is_better = pair.difference < 0 if column.better == "down" else pair.difference > 0
     told_apart = "ahead" if is_better else "behind"
-    outcome = told_apart if p < SIGNIFICANCE_LEVEL else "even"
-    value, interval = score_text(Score(difference, low, high, ""), column)
+    value, interval = score_text(Score(pair.difference, pair.low, pair.high, ""), column)
     return {
-        "value": value if difference < 0 else f"+{value}",
+        "value": value if pair.difference < 0 else f"+{value}",
         "interval": interval,
-        "p": f"{p:.2g}",
-        "verdict": outcome,
+        "p": f"{pair.p:.2g}",
+        "verdict": told_apart if pair.is_real else "even",
     }

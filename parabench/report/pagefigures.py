@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from parabench.report.board import LeaderboardRow
     from parabench.report.pagedata import PageData
 
-_WIDTHS = (6.6, 4.2)
+_WIDTHS = (6.6, 3.9)
 """Inches of the plane, wide and narrow; the page shows one of the two, by its own width."""
 
 FEWEST_DRAWN = 10
@@ -32,13 +33,20 @@ FEWEST_DRAWN = 10
 class Plane:
     """What the plane of change and quality shows.
 
-    ``front`` has the systems that no other beats on both axes.
+    ``front`` has the systems that no other beats on both axes, ``left_out`` those that lack a
+    value, or an answer to some example.
     """
 
     change: Column
     quality: Column
     points: Sequence[PlanePoint]
     front: Sequence[str]
+    left_out: Sequence[str] = ()
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether any row has an interval; rows of few examples have none."""
+        return any(interval_ends(point.change) for point in self.points)
 
 
 def page_figures(data: PageData) -> dict[str, Any]:
@@ -61,7 +69,7 @@ def page_figures(data: PageData) -> dict[str, Any]:
         drawn.append((column, Markup(svg), column in main))
     plane = find_plane(data)
     if plane is None:
-        return {"plane": None, "distributions": drawn}
+        return {"plane": None, "why_no_plane": _why_no_plane(data), "distributions": drawn}
     drawings = []
     for width in _WIDTHS:
         figure = plane_figure(
@@ -76,6 +84,8 @@ def page_figures(data: PageData) -> dict[str, Any]:
             "change": plane.change,
             "quality": plane.quality,
             "front": plane.front,
+            "intervals": plane.has_intervals,
+            "left_out": plane.left_out,
             "attackers": any(point.attacker for point in plane.points),
             "drawings": drawings,
         },
@@ -119,11 +129,13 @@ def find_plane(data: PageData) -> Plane | None:
     change, quality = plane_axes(data)
     if change is None or quality is None:
         return None
-    points = []
+    points, left_out = [], []
     for row in ordered_rows(data.board):
         point = _plane_point(data, row, change, quality)
         if point is not None:
             points.append(point)
+        elif not row.control:
+            left_out.append(row.system)
     if not points:
         return None
     # Controls do not compete: people would be the whole front, and nobody could reach it.
@@ -134,6 +146,7 @@ def find_plane(data: PageData) -> Plane | None:
         quality,
         points,
         [point.name for point in front],
+        left_out,
     )
 
 
@@ -143,14 +156,13 @@ def _plane_point(
     change: Column,
     quality: Column,
 ) -> PlanePoint | None:
-    """A row in the plane; None where it is incomplete, or a value or interval is undefined."""
+    """A row in the plane; None where it is incomplete or a value is undefined."""
     from parabench.render.figures import PlanePoint
 
     x, y = row.scores.get(change.name), row.scores.get(quality.name)
     if row.scored < row.asked or x is None or y is None:
         return None
-    # An interval without ends cannot be drawn as a line.
-    if not interval_ends(x) or not interval_ends(y):
+    if not (math.isfinite(x.value) and math.isfinite(y.value)):
         return None
     is_attacker = row.control and not data.shows(row)
     return PlanePoint(
@@ -160,6 +172,17 @@ def _plane_point(
         row.control,
         is_attacker,
     )
+
+
+def _why_no_plane(data: PageData) -> str:
+    change, quality = plane_axes(data)
+    if change is None:
+        return (
+            "no column that says what is better compares texts with their source, as src_bleu does"
+        )
+    if quality is None:
+        return "no column that says what is better compares texts with references, as bleu does"
+    return f"no row has a value in both {change.name} and {quality.name}"
 
 
 def plane_axes(data: PageData) -> tuple[Column | None, Column | None]:

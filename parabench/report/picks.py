@@ -16,6 +16,7 @@ from parabench.report.board import headline_column, main_columns, ordered_rows
 from parabench.report.cells import number_text
 
 if TYPE_CHECKING:
+    from parabench.report.board import LeaderboardRow
     from parabench.report.pagedata import PageData
 
 PICKS_SHOWN = 2
@@ -39,14 +40,18 @@ class Pick:
 
 @dataclass(frozen=True)
 class Picks:
-    """The sentences of one ``system``, by kind: the rule that picked them, and they themselves."""
+    """The sentences of one ``system``, by kind: the rule that picked them, and they themselves.
+
+    ``ranked`` says whether the system has a rank, or only the first place by its value.
+    """
 
     system: str
+    ranked: bool
     kinds: Mapping[str, tuple[str, Sequence[Pick]]]
 
 
 def picked_sentences(data: PageData) -> Picks | None:
-    """The best, worst and most disputed sentences of the first system of the leaderboard.
+    """The best, worst and most disputed sentences of the first system that has a rank.
 
     Best and worst are by the headline. Disputed are those that two main columns rank most
     differently among the system's texts. Copies of the source are the worst or nothing: of them
@@ -55,12 +60,14 @@ def picked_sentences(data: PageData) -> Picks | None:
     column = headline_column(data.board)
     if column is None or column.better == "none":
         return None
-    for row in ordered_rows(data.board):
+    # A system that has no rank, such as one that repeats phrases, may be first by its value alone.
+    candidates = sorted(ordered_rows(data.board), key=lambda row: row.rank is None)
+    for row in candidates:
         values = np.asarray(data.values.get(row.system, {}).get(column.name, ()), float)
         if not row.control and row.system in data.texts and np.isfinite(values).any():
             return _picks(
                 data,
-                row.system,
+                row,
                 column,
                 values,
             )
@@ -69,10 +76,11 @@ def picked_sentences(data: PageData) -> Picks | None:
 
 def _picks(
     data: PageData,
-    system: str,
+    row: LeaderboardRow,
     column: Column,
     values: Float[np.ndarray, " N"],
-) -> Picks | None:
+) -> Picks:
+    system = row.system
     signed = -values if column.better == "down" else values
     # argsort puts NaN last whichever way it sorts, so undefined ones are taken out first.
     ascending = [int(place) for place in np.argsort(signed, kind="stable")]
@@ -92,7 +100,9 @@ def _picks(
         "worst": (f"least {column.name}", worst),
         "disputed": ("two metrics rank it most differently", _disputed(data, system)),
     }
-    return Picks(system, {kind: pair for kind, pair in kinds.items() if pair[1]})
+    return Picks(
+        system, row.rank is not None, {kind: pair for kind, pair in kinds.items() if pair[1]}
+    )
 
 
 def _disputed(data: PageData, system: str) -> list[Pick]:

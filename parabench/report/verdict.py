@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 
 from parabench.contracts import Column
 from parabench.report.board import (
-    SIGNIFICANCE_LEVEL,
     Comparison,
     Leaderboard,
     LeaderboardRow,
@@ -109,7 +108,7 @@ def _single_lead(
     lead = f"{first.system} leads with {_value(first, column)} {column.name}"
     others = "the other system" if len(ranked) == 2 else f"all {len(ranked) - 1} other systems"
     tests = _tests_of(board, first.system, ranked)
-    open_tests = [one for one in tests if not _is_real(one)]
+    open_tests = [one for one in tests if not one.is_real]
     if open_tests:
         names = []
         for one in open_tests:
@@ -120,15 +119,6 @@ def _single_lead(
     # The weakest of its wins says how sure all of them are.
     largest_p = max(one.p for one in tests)
     return f"{lead}, ahead of {others} ({_p_text(largest_p)})."
-
-
-def _is_real(test: Comparison) -> bool:
-    """Whether a test counts as a difference, by the rule of the ranks.
-
-    The interval draws training seeds too, the test does not: a difference must pass both.
-    """
-    holds_zero = test.low <= 0 <= test.high
-    return test.p < SIGNIFICANCE_LEVEL and not holds_zero
 
 
 def _tests_of(
@@ -167,7 +157,7 @@ def _people(
     if test is None:
         yield f"{reached}."
         return
-    if not _is_real(test):
+    if not test.is_real:
         yield f"{reached}: {first.system} cannot be told from them ({_p_text(test.p)})."
         return
     # Positive where people are better, whichever way the column runs.

@@ -46,3 +46,9 @@ def test_case_blanks_and_marks_do_not_make_a_paraphrase():
     assert is_copy("The cat sat.", "the  cat, sat")
     assert not is_copy("The cat sat.", "The cat sits.")
     assert not is_copy("The cat sat.", "The cat")
+
+
+def test_removed_words_do_not_touch_their_neighbours():
+    before, after = "Tell others even if they know it.", "Tell others."
+    assert word_diff(before, after) == [" Tell others", "- even if they know it", " ."]
+    assert word_diff("The cat.", "The") == [" The", "- cat."]

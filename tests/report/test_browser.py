@@ -112,17 +112,99 @@ def test_no_barrier_and_no_sideways_scrolling(browser, tmp_path, width, scheme):
     assert [item["id"] for item in axe.Axe().run(tab).response["violations"]] == []
 
 
-def test_a_large_page_is_small_and_shows_its_table_at_once(browser, tmp_path):
+def test_a_large_page_is_small_and_begins_with_its_table(browser, tmp_path):
     html = page_html(large())
     assert len(html.encode()) < 8_000_000
     (tmp_path / "large.html").write_text(html, encoding="utf-8")
-    times = []
-    for _ in range(3):
-        tab = browser.new_context(viewport={"width": 1400, "height": 900}).new_page()
-        tab.goto((tmp_path / "large.html").as_uri())
-        times.append(tab.evaluate("performance.getEntriesByType('paint')[0].startTime"))
-        assert tab.locator(".board tbody tr").count() == 25
-    assert min(times) < 1000  # the best of three: other work on the machine is not the page's
+    tab = browser.new_context(viewport={"width": 1400, "height": 900}).new_page()
+    tab.goto((tmp_path / "large.html").as_uri())
+    assert tab.locator(".board tbody tr:visible").count() == 12
+    # Within the first screen: when that is painted is measured by benchmarks.first_table.
+    assert tab.locator(".board tbody tr").nth(4).bounding_box()["y"] < 900
+
+
+@pytest.mark.parametrize("width", [1400, 1280])
+def test_the_whole_table_is_in_a_wide_window(browser, tmp_path, width):
+    (tmp_path / "large.html").write_text(page_html(large()), encoding="utf-8")
+    tab = browser.new_context(viewport={"width": width, "height": 900}).new_page()
+    tab.goto((tmp_path / "large.html").as_uri())
+    region = tab.locator("#leaderboard .scroll")
+    assert region.evaluate("one => one.scrollWidth <= one.clientWidth")
+    assert tab.locator(".board thead th.number:visible").count() == 8
+
+
+def test_a_phone_shows_rank_name_headline_and_the_rest_on_tap(browser, tmp_path):
+    tab = open_page(browser, tmp_path, viewport={"width": 390, "height": 844}, has_touch=True)
+    row = tab.locator(".board tbody tr").first
+    assert row.locator("td.number:visible").count() == 1
+    assert row.locator(".whisker:visible").count() == 1
+    row.locator(".open").tap()
+    assert row.locator(".open").get_attribute("aria-expanded") == "true"
+    # ibleu, and under it bleu and self-bleu; all the others where all columns are asked for.
+    assert row.locator("td.number:visible").count() == 4
+    tab.check("#all")
+    assert row.locator("td.number:visible").count() == 5
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    row.locator(".open").focus()
+    tab.keyboard.press("Enter")
+    assert row.locator("td.number:visible").count() == 1
+    assert tab.heard == []
+
+
+def test_targets_on_a_phone_are_large_enough_for_a_finger(browser, tmp_path):
+    tab = open_page(browser, tmp_path, viewport={"width": 390, "height": 844}, has_touch=True)
+    small_ones = (
+        "[...document.querySelectorAll('button, summary, select, nav a, label')]"
+        ".filter(one => one.offsetParent && one.getBoundingClientRect().height < 40)"
+        ".map(one => one.textContent)"
+    )
+    assert tab.evaluate(small_ones) == []
+
+
+def test_all_controls_and_all_columns_are_a_box_away(browser, tmp_path):
+    (tmp_path / "large.html").write_text(page_html(large(4, 6, 5, 12)), encoding="utf-8")
+    tab = browser.new_context(viewport={"width": 1400, "height": 900}).new_page()
+    tab.goto((tmp_path / "large.html").as_uri())
+    assert tab.locator(".board tbody tr:visible").count() == 6
+    tab.locator("#attackers").focus()
+    tab.keyboard.press("Space")
+    assert tab.locator(".board tbody tr:visible").count() == 10
+    tab.check("#all")
+    assert tab.locator(".board thead th.number:visible").count() == 12
+
+
+def test_the_caption_follows_the_sort(browser, tmp_path):
+    tab = open_page(browser, tmp_path)
+    assert tab.locator("#order").inner_text() == "Ordered by ibleu."
+    button = tab.locator(".board th", has_text="self-bleu").locator("button")
+    button.click()
+    assert tab.locator("#order").inner_text() == "Ordered by self-bleu, ascending, best first."
+    button.click()
+    assert tab.locator("#order").inner_text() == "Ordered by self-bleu, descending."
+
+
+def test_references_are_not_printed_twice_as_human(browser, tmp_path):
+    data = page()
+    rows = (*data.board.rows, replace(data.board.rows[0], system="human"))
+    texts = {**data.texts, "human": [[one.references[0]] for one in data.examples]}
+    data = replace(data, board=replace(data.board, rows=rows), texts=texts)
+    (tmp_path / "people.html").write_text(page_html(data), encoding="utf-8")
+    tab = browser.new_context().new_page()
+    tab.goto((tmp_path / "people.html").as_uri())
+    names = tab.locator(".sample").first.locator("dt").all_text_contents()
+    assert names.count("human 1") == 1
+    assert not {"human", "reference 1"} & set(names)
+
+
+def test_paper_has_no_folds(browser, tmp_path):
+    tab = open_page(browser, tmp_path)
+    folds = "document.querySelectorAll('details:not([open])').length"
+    before = tab.evaluate(folds)
+    assert before > 0
+    tab.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert tab.evaluate(folds) == 0
+    tab.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert tab.evaluate(folds) == before
 
 
 @pytest.mark.parametrize("text", ["", PAYLOADS[0]])

@@ -87,8 +87,7 @@ def test_figures_as_pdf(runs):
     done = CliRunner().invoke(cli.app, ["report", str(run), "--format", "pdf"])
     assert done.exit_code == 0, done.output
     written = {path.name for path in (run / "figures").iterdir()}
-    # its few examples have no intervals, and the plane draws rows with theirs
-    assert "plane.pdf" not in written
+    assert "plane.pdf" in written
     assert "spread-ibleu.pdf" in written
     assert all(path.read_bytes().startswith(b"%PDF") for path in (run / "figures").iterdir())
     assert CliRunner().invoke(cli.app, ["verify", str(run)]).exit_code == 0

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import unicodedata
+from dataclasses import replace
 
 import pandas
 import pytest
@@ -13,13 +14,17 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from parabench.contracts import Column, UserError
-from parabench.render.escape import csv_text, markdown, markdown_code, visible
+from parabench.render.escape import csv_text, latex, markdown, markdown_code, visible
 from parabench.report import board as boards
 from parabench.report import cells
 from parabench.report.board import board_from_json, board_to_json
+from parabench.report.latex import to_latex
 from parabench.report.leaderboard import board_to_csv, board_to_markdown
+from parabench.report.notes import interval_note
+from parabench.report.page import page_html
 from parabench.report.terminal import print_board
 from tests.support.boards import COLUMNS, HOSTILE, PATIENT, hostile_boards, small
+from tests.support.pages import page
 
 READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
@@ -290,3 +295,42 @@ def test_terminal_leaks_no_control_character(board):
         c in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029"
         for c in plain
     )
+
+
+METHOD = "studentised bootstrap, Jeffreys|level:0.95|clusters:336"
+
+
+@pytest.mark.parametrize(
+    ("provenance", "seeds", "words"),
+    [
+        ({"interval": METHOD}, 1, "interval (studentised bootstrap, Jeffreys)."),
+        (
+            {"interval": METHOD},
+            2,
+            "interval (studentised bootstrap, Jeffreys; of rows of several training seeds "
+            "percentile bootstrap).",
+        ),
+        ({"interval": "percentile bootstrap|level:0.95"}, 2, "interval (percentile bootstrap)."),
+        ({}, 1, "Each value has its 95 % interval."),
+    ],
+)
+def test_every_report_says_how_its_intervals_were_made(provenance, seeds, words):
+    rows = tuple(replace(row, seeds=0 if row.control else seeds) for row in small().rows)
+    found = small(rows=rows, provenance=provenance)
+    assert words in interval_note(found)
+    assert interval_note(found) in board_to_markdown(found)
+    # LaTeX sets two hyphens as a dash, so that each is written with braces behind it.
+    assert latex(interval_note(found)) in to_latex(found)
+    assert interval_note(found) in page_html(replace(page(), board=found)).replace("\u00a0%", " %")
+
+
+def test_no_interval_is_spoken_of_where_there_is_none():
+    rows = []
+    for row in small().rows:
+        bare = {n: replace(s, low=math.nan, high=math.nan) for n, s in row.scores.items()}
+        rows.append(replace(row, scores=bare))
+    found = small(rows=tuple(rows), provenance={"interval": "none below 30 examples|level:0.95"})
+    assert interval_note(found) == ""
+    for text in (board_to_markdown(found), to_latex(found)):
+        assert "Each value has" not in text
+        assert "no interval is given" in text

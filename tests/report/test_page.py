@@ -12,8 +12,9 @@ import pytest
 from parabench.contracts import Column, Score
 from parabench.render.escape import visible
 from parabench.render.figures import PlanePoint, pareto_front
-from parabench.report.page import page_html
+from parabench.report.page import page_html, pairwise_matrix, table_cell
 from parabench.report.pagefigures import plane_axes
+from tests.support.boards import cells, small
 from tests.support.pages import PAYLOADS, page
 
 
@@ -95,7 +96,7 @@ def test_a_run_without_a_single_score_has_a_page():
     )
     document = parsed(page_html(replace(data, board=board, values={}, comparisons=())))
     assert words_of(document.find(".//h1")) == "A title"
-    assert document.find(".//*[@id='plane']") is None
+    assert "Nothing is drawn here: no column" in words_of(document.find(".//*[@id='plane']"))
 
 
 def test_the_same_data_give_the_same_bytes(plain):
@@ -105,10 +106,52 @@ def test_the_same_data_give_the_same_bytes(plain):
 def test_the_leaderboard_shows_order_intervals_and_unranked(plain):
     table = next(t for t in parsed(plain).iter("table") if t.get("class") == "board")
     rows = [[words_of(cell) for cell in row] for row in table.find("tbody")]
-    assert [row[1] for row in rows] == ["softprompt-111", "bart", "copy (control)", "zeroshot"]
-    assert rows[0][:3] == ["1-2", "softprompt-111", "30.2 [29.2, 31.8]"]
-    assert rows[3][-1] == "312/500"
+    names = [words_of(row.find("th/span")) for row in table.find("tbody")]
+    assert names == ["softprompt-111", "bart", "copy", "zeroshot"]
+    assert (rows[0][0], rows[0][2]) == ("1-2", "30.2 [29.2, 31.8]")
+    assert "(control)" in rows[2][1]
+    assert [words_of(row.find("th/small")) for row in table.find("tbody")] == [
+        "n 500",
+        "n 500",
+        "n 500",
+        "n 312/500",
+    ]
     assert "bleu does not rank here: copy beats human" in words_of(parsed(plain)).replace("⚠ ", "")
+
+
+def test_whiskers_have_the_scale_of_systems_and_people():
+    rows = [*small().rows, replace(small().rows[0], system="human", scores=cells(40, 1, 2, 3, 1))]
+    board = small(rows=tuple(rows))
+    column = board.columns[0]
+    whiskers = {row.system: table_cell(board, row, column)["whisker"] for row in rows}
+    # Scores are from one below the value to one and a half above it: 28.5 to 100.5 here.
+    assert whiskers["bart"][0] == 2.0
+    assert whiskers["zeroshot"][2] == 98.0
+    assert 0 < whiskers["human"][0] < whiskers["human"][2] < 98
+    assert whiskers["copy"][2] < 0  # a control beyond the scale is an arrow
+    assert 'd="M3 0L0 5L3 10"' in page_html(replace(page(), board=board))
+
+
+def test_a_difference_whose_interval_holds_zero_is_even():
+    (pair, other) = page().comparisons
+    seeds_differ = replace(other, low=-10.0, high=0.5)
+    matrix = dict(pairwise_matrix(replace(page(), comparisons=(pair, seeds_differ))))
+    assert [cell and cell["verdict"] for cell in matrix["bart"]] == ["even", None, "even"]
+
+
+def test_controls_made_to_fail_are_folded_and_reasons_told():
+    board = small(unranked={"zeroshot": "it repeats phrases"})
+    html = page_html(replace(page(), board=board, anchors=[]))
+    table = next(t for t in parsed(html).iter("table") if t.get("class") == "board")
+    kinds = {words_of(row.find("th/span")): row.get("class") for row in table.find("tbody")}
+    assert kinds == {
+        "softprompt-111": None,
+        "bart": None,
+        "copy": "control attacker",
+        "zeroshot": None,
+    }
+    assert "No rank: it repeats phrases." in words_of(table)
+    assert next(e for e in parsed(html).iter("input") if e.get("id") == "attackers") is not None
 
 
 def test_every_control_and_region_has_a_name(plain):

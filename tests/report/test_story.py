@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from parabench.contracts import Example
+from parabench.contracts import Example, Score
 from parabench.report import faults
 from parabench.report.faults import system_faults
 from parabench.report.page import page_html
@@ -125,6 +125,21 @@ def _picked(values: dict[str, list[float]], texts: list[list[str]] | None = None
     return picked_sentences(_written(texts, values={"one": values}))
 
 
+def test_sentences_are_of_the_first_with_a_rank():
+    def found(*ranked: str):
+        rows = []
+        for row in small().rows:
+            rows.append(replace(row, rank=(1, 1) if row.system in ranked else None))
+        values = {row.system: {"ibleu": [1.0, 2.0, 3.0]} for row in rows}
+        return replace(page(), values=values, board=small(rows=tuple(rows)))
+
+    # softprompt-111 is first by its value.
+    assert picked_sentences(found("softprompt-111", "bart")).system == "softprompt-111"
+    assert picked_sentences(found("bart")).system == "bart"
+    assert picked_sentences(found()).system == "softprompt-111"
+    assert "first in the table; none has a rank" in page_html(found())
+
+
 def test_best_and_worst_are_by_the_headline():
     found = _picked({"ibleu": [3.0, 9.0, float("nan"), 1.0]})
     rule, best = found.kinds["best"]
@@ -188,7 +203,7 @@ def test_the_page_tells_faults_picks_and_trainings():
     plain = html5lib.parse(page_html(page()), namespaceHTMLElements=False)
     sections = {e.get("id"): " ".join("".join(e.itertext()).split()) for e in plain.iter("section")}
     assert "Copies the source in 50 % of 2 texts" in sections["faults"]
-    assert "first in the table" in sections["picked"]
+    assert "Of softprompt-111, the first with a rank:" in sections["picked"]
     assert "trainings" not in sections
 
 
@@ -213,3 +228,35 @@ def test_ranks_are_scipys_with_ties_and_undefined_values():
     expected = scipy.stats.rankdata(values, nan_policy="omit")
     np.testing.assert_array_equal(_mean_ranks(values), expected)
     np.testing.assert_array_equal(_mean_ranks(values[2:3]), [math.nan])
+
+
+def _without_intervals(score: Score) -> Score:
+    return replace(score, low=math.nan, high=math.nan)
+
+
+def test_rows_without_intervals_are_in_the_plane():
+    rows = []
+    for row in small().rows:
+        scores = {name: _without_intervals(score) for name, score in row.scores.items()}
+        rows.append(replace(row, scores=scores))
+    data = replace(page(), board=small(rows=tuple(rows)))
+    plane = find_plane(data)
+    assert [point.name for point in plane.points] == ["softprompt-111", "bart", "copy"]
+    assert plane.left_out == ["zeroshot"]  # it has answered 312 of 500 examples
+    html = page_html(data)
+    assert "No interval is drawn: there are too few examples for any." in html
+    assert "an answer to every example: zeroshot." in html
+    assert "Lines through the points" not in html
+    assert "Lines through the points" in page_html(page())
+
+
+def test_the_page_says_why_there_is_no_plane():
+    def reason(*names: str) -> str:
+        columns = tuple(column for column in small().columns if column.name in names)
+        return page_html(replace(page(), board=small(columns=columns)))
+
+    assert "compares texts with their source" in reason("ibleu", "bleu")
+    assert "compares texts with references" in reason("ibleu", "self-bleu")
+    undefined = tuple(replace(row, scored=1) for row in small().rows)
+    html = page_html(replace(page(), board=small(rows=undefined)))
+    assert "no row has a value in both self-bleu and bleu" in html

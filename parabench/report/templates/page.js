@@ -40,6 +40,25 @@ function sortRows(head) {
 for (const head of document.querySelectorAll(".board th[data-better]"))
   head.querySelector("button").addEventListener("click", () => sortRows(head));
 
+// ---- on a phone: the other values of a row that was tapped
+
+for (const button of document.querySelectorAll(".board .open"))
+  button.addEventListener("click", () => {
+    const opened = button.closest("tr").classList.toggle("opened");
+    button.setAttribute("aria-expanded", opened);
+  });
+
+// ---- paper has no folds: everything is opened, and afterwards as it was
+
+let folded = [];
+window.addEventListener("beforeprint", () => {
+  folded = [...document.querySelectorAll("details:not([open])")];
+  for (const one of folded) one.open = true;
+});
+window.addEventListener("afterprint", () => {
+  for (const one of folded) one.open = false;
+});
+
 // ---- explanations on hover and focus
 
 const tip = document.getElementById("tip");
