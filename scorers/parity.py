@@ -106,10 +106,11 @@ class Parity:
     def _chance(self) -> ReferenceFrequency:
         """Counted when first needed, since building a scorer must be free."""
         first = zip(self.sources[:EXAMPLES_READ], self.answers[:EXAMPLES_READ], strict=True)
-        return count_references(
-            (fold(source), [_grams(fold(answer)) for answer in answers])
-            for source, answers in first
-        )
+        folded = []
+        for source, answers in first:
+            references = [_grams(fold(answer)) for answer in answers]
+            folded.append((fold(source), references))
+        return count_references(folded)
 
     @additive
     def combine(

@@ -18,7 +18,7 @@ from .segment import lower_tokens, ngrams
 
 _ORDERS = 4
 
-Grams = Counter[tuple[str, ...]]
+GramCounts = Counter[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _operations(example: Example, text: str, tokenize: str) -> list[Operation]:
     operations = []
     for order in range(1, _ORDERS + 1):
         source, hypothesis, *references = [Counter(ngrams(side, order)) for side in sides]
-        wanted: Grams = sum(references, Counter())
+        wanted: GramCounts = sum(references, Counter())
         # a kept or deleted n-gram counts once for each reference that agrees, so that source and
         # hypothesis count as often as there are references; an added one counts once
         before = _times(source, len(references))
@@ -118,7 +118,9 @@ def _operations(example: Example, text: str, tokenize: str) -> list[Operation]:
     return operations
 
 
-def _operation(done: Grams, wanted: Grams, original: Grams | None = None) -> Operation:
+def _operation(
+    done: GramCounts, wanted: GramCounts, original: GramCounts | None = None
+) -> Operation:
     """Compare what was ``done`` with what was ``wanted``.
 
     ``original`` is what the first definition takes for right, where it differs: deletions of
@@ -153,7 +155,7 @@ def _f1(row: Operation) -> float:
     return 2 * row.precision * row.recall / (row.precision + row.recall)
 
 
-def _times(grams: Grams, factor: int) -> Grams:
+def _times(grams: GramCounts, factor: int) -> GramCounts:
     return Counter({gram: count * factor for gram, count in grams.items()})
 
 
