@@ -232,7 +232,10 @@ class Causal:
 
 
 def build_lora(variant: str, setting: BuildContext) -> Causal:
-    """A low-rank adapter of the given rank, merged into its base: lora-8."""
+    """A low-rank adapter of the given rank, merged into its base: lora-8.
+
+    Raises UserError where ``variant`` names no rank.
+    """
     if not variant:
         raise UserError("use the system 'lora'", "no rank", mend="name its rank: lora-8")
     setting = options.model_context("lora", setting, "adapters")

@@ -274,7 +274,10 @@ class Endpoint:
 
 
 def build_endpoint(variant: str, setting: BuildContext) -> Endpoint:
-    """Any model behind an OpenAI-compatible endpoint; its key is in PARABENCH_API_KEY."""
+    """Any model behind an OpenAI-compatible endpoint; its key is in PARABENCH_API_KEY.
+
+    Raises UserError for an address or options with which it cannot be asked.
+    """
     numbers = {"rate": 0.0, "concurrency": 1, "deadline": 300.0}
     texts = ("url", "model", "template", "leave_out")
     found = options.read_options("endpoint", setting, *texts, **numbers)

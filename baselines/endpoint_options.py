@@ -25,7 +25,10 @@ def check_decoding(decoding: Decoding) -> None:
 
 
 def check_numbers(given: Mapping[str, Any]) -> None:
-    """Refuse numbers with which no run could end: NaN, infinities, negative ones, no deadline."""
+    """Refuse, with UserError, numbers with which no run could end.
+
+    These are NaN, infinities, negative ones, and no deadline.
+    """
     lowest = {"rate": 0.0, "concurrency": 1.0, "deadline": 1.0}
     for name, least in lowest.items():
         value = float(given[name])

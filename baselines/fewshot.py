@@ -187,7 +187,10 @@ class FewShot:
 
 
 def build_fewshot(variant: str, setting: BuildContext) -> FewShot:
-    """Build a frozen model behind pairs of a training split: fewshot-4 has four."""
+    """Build a frozen model behind pairs of a training split: fewshot-4 has four.
+
+    Raises UserError where ``variant`` is no number of pairs, and where no training split is named.
+    """
     known = ("pairs", "template", "joiner", "chat", "system")
     setting = options.model_context("fewshot", setting, *known)
     if not variant.isdecimal() or not 1 <= int(variant) <= _MOST_SHOTS:

@@ -138,7 +138,10 @@ def _read(position: int, outputs: Sequence[Any], end: EndOfText) -> Paraphrase:
 
 
 def build_vllm(variant: str, setting: BuildContext) -> Vllm:
-    """OPT and its like through vLLM: vllm for a template, vllm-softprompt-111 for a soft prompt."""
+    """OPT and its like through vLLM: vllm for a template, vllm-softprompt-111 for a soft prompt.
+
+    Raises UserError for other families, and for ways of decoding that vLLM does in its own manner.
+    """
     setting = options.model_context("vllm", setting, "template", "adapters", "chat", "system")
     family = variant.rpartition("-")[0] or "zeroshot"
     if family.split("-")[0] not in ("zeroshot", "softprompt", "ptuning"):

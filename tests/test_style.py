@@ -87,3 +87,30 @@ def test_a_second_meaning_is_found() -> None:
         "d": "def build(): ...",
     }
     assert set(names_defined_twice(modules)) == {"LEVEL", "load", "Row"}
+
+
+def silent_about_errors(text: str) -> list[str]:
+    """Public functions that raise UserError themselves and do not say so.
+
+    Those of commands are left out: their docstrings are help pages.
+    """
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+            continue
+        raised = [one.exc for one in ast.walk(node) if isinstance(one, ast.Raise)]
+        calls = [one.func for one in raised if isinstance(one, ast.Call)]
+        raises = any(isinstance(one, ast.Name) and one.id == "UserError" for one in calls)
+        is_help = node.name.endswith("_command")
+        if raises and not is_help and "UserError" not in (ast.get_docstring(node) or ""):
+            found.append(node.name)
+    return found
+
+
+def test_docstrings_name_the_error_that_users_see() -> None:
+    found = {}
+    for folder in PROGRAM:
+        for path in (ROOT / folder).rglob("*.py"):
+            found[str(path)] = silent_about_errors(path.read_text("utf-8"))
+    assert {name: functions for name, functions in found.items() if functions} == {}
+    assert silent_about_errors('def f():\n    """Do."""\n    raise UserError("a", "b")') == ["f"]

@@ -15,7 +15,10 @@ from parabench.suites import suite
 
 
 def list_rows(kind: str) -> list[tuple[str, str]]:
-    """Name and description of everything of a kind (``systems``, ``scorers`` or ``suites``)."""
+    """Name and description of everything of a kind (``systems``, ``scorers`` or ``suites``).
+
+    Raises UserError for another kind.
+    """
     if kind == "suites":
         return [(name, suite.load_suite(name).title) for name in suite.built_in_suites()]
     if kind not in ("systems", "scorers"):

@@ -59,8 +59,11 @@ def fetch_addresses(text: str) -> str:
 def load_training_data(
     asked: str | None, suite: Suite, dev: int, seed: int, test: Path | None = None
 ) -> TrainingData:
-    """The pairs to train on, cleared of the suite's test set; ``mini`` are those of the embedded
-    language.
+    """The pairs to train on, cleared of the sentences of ``suite``'s test set and of ``test``.
+
+    ``asked`` is a specification of corpora, or ``mini`` for the embedded language; None is what the
+    suite names. About ``dev`` pairs are held out, drawn by ``seed``. Raises UserError where there
+    is no training data, and where it cannot be read.
     """
     from itertools import islice
 

@@ -81,7 +81,7 @@ class Header:
     unread: tuple[str, ...]
 
     @property
-    def told(self) -> str:
+    def assumptions(self) -> str:
         """What was assumed, as a sentence for the user."""
         parts = {"source": self.source, "prediction": self.prediction, "id": self.identifier}
         told = []

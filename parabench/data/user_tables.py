@@ -108,7 +108,7 @@ def rows_of_records(
             # said of the first records of each form, so that a ragged file does not fill the screen
             is_plain = set(names) <= _PLAIN_NAMES
             if not is_plain and len(headers) <= _FORMS_TOLD:
-                notice(f"{path.name}: line {number}: {headers[names].told}")
+                notice(f"{path.name}: line {number}: {headers[names].assumptions}")
         several = record.get("references")
         if several is not None and not isinstance(several, list):
             form = 'needs "source": text and "references": [text, …]'
@@ -223,7 +223,7 @@ def _from_csv(
         header = _header(path, 1, names, kind) if names else None
         if header:
             separated = "" if delimiter == "," else f"cells between {SEPARATORS[delimiter]}; "
-            notice(f"{path.name}: {separated}{header.told}")
+            notice(f"{path.name}: {separated}{header.assumptions}")
         for number, cells in enumerate(reader, 1):
             yield _cells_row(path, reader.line_num, number, header, cells)
     except csv.Error as error:
@@ -274,7 +274,7 @@ def _from_tsv(
                 [cell.strip().strip('"') for cell in cells],
                 kind,
             )
-            notice(f"{path.name}: a header in line 1: {header.told}")
+            notice(f"{path.name}: a header in line 1: {header.assumptions}")
             continue
         if not text.strip():
             mend = f"delete the blank lines of {path.name}"

@@ -75,7 +75,8 @@ def git_id(path: Path) -> str:
 def hub_errors_as_user_errors(name: str) -> Iterator[None]:
     """Turn whatever the hub client raises into what was found and what to do.
 
-    ``name`` is the repository. No header and no token is repeated.
+    ``name`` is the repository. Raises UserError in place of it; no header and no token is
+    repeated.
     """
     from huggingface_hub import constants, errors
 

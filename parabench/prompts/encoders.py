@@ -43,8 +43,10 @@ class EncoderConfig:
 
 
 def encoder_config(name: str, width: int) -> EncoderConfig:
-    """NeMo's (``lstm``, ``mlp``, ``tpmlp``) or PEFT's (``peft-lstm``, ``peft-mlp``) encoder with
-    its own defaults.
+    """The settings of an encoder by its name, with the defaults of where it comes from.
+
+    ``lstm``, ``mlp`` and ``tpmlp`` are NeMo's, ``peft-lstm`` and ``peft-mlp`` PEFT's; ``width`` is
+    that of the embeddings. Raises UserError for another name.
     """
     half = max(width // 2, 1)
     known = {
