@@ -95,7 +95,9 @@ def silent_about_errors(text: str) -> list[str]:
     Those of commands are left out: their docstrings are help pages.
     """
     found = []
-    for node in ast.walk(ast.parse(text)):
+    module = ast.parse(text)
+    classes = [node for node in module.body if isinstance(node, ast.ClassDef)]
+    for node in [*module.body, *(one for kind in classes for one in kind.body)]:
         if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
             continue
         raised = [one.exc for one in ast.walk(node) if isinstance(one, ast.Raise)]
