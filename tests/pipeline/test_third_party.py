@@ -1,6 +1,6 @@
 """Plug-ins from outside, installed as packages: what the core asks of its own it asks of them.
 
-The packages are those that the pages for authors show, whole.
+Two packages are those that the pages for authors show, whole; the third is a scorer with a model.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from parabench import contracts, registry
 from parabench.cli import app
-from parabench.contracts import BuildContext, System
+from parabench.contracts import BuildContext, Example, Scorer, System
 from parabench.data.sketches import write_sketch
 from parabench.store.log import finished_statistics, read_log
 from parabench.store.run_folder import verify_run
@@ -29,6 +29,49 @@ DOCS = Path(__file__).parent.parent.parent / "docs"
 BART = "facebook/bart-large-cnn"
 
 
+TOKEN_COUNT = """
+from dataclasses import dataclass
+import numpy as np
+from parabench.contracts import BuildContext, Column, Signature, additive
+from parabench.models.checkpoints import checkpoint_folder, locate
+
+def load_tokenizer(folder):
+    from transformers import AutoTokenizer
+    return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+
+@dataclass(frozen=True)
+class TokenCount:
+    setting: BuildContext
+    columns: tuple = (Column("tokens", "none", "output", 2, "tokens of an output"),)
+
+    @property
+    def model_names(self):
+        return (str(self.setting.options["model"]),)
+
+    @property
+    def signature(self):
+        return Signature("tokens", (("model", locate(self.model_names[0]).digest[:12]),))
+
+    def measure(self, examples, texts):
+        folder = checkpoint_folder(locate(self.model_names[0]))
+        tokenizer = self.setting.models.get(load_tokenizer, folder)
+        return np.array([[float(len(tokenizer(text).input_ids)), 1.0] for text in texts])
+
+    @additive
+    def combine(self, statistics):
+        sums = statistics.sum(axis=-2)
+        return sums[..., :1] / sums[..., 1:]
+
+    def release(self):
+        self.setting.models.clear()
+
+def build(variant, setting):
+    return TokenCount(setting)
+
+SCORERS = {"tokens": "token_count:build"}
+"""
+
+
 def shown_files(page: str) -> dict[str, str]:
     """The files that a page shows, by name."""
     text = (DOCS / page).read_text(encoding="utf-8")
@@ -37,10 +80,19 @@ def shown_files(page: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder into which pip installed both packages."""
+    """A folder into which pip installed the packages."""
     target = tmp_path_factory.mktemp("site")
-    for page, module in (("your-model.md", "token_drop"), ("your-scorer.md", "syllables")):
-        source, files = tmp_path_factory.mktemp(module), shown_files(page)
+    syllables = shown_files("your-scorer.md")
+    packages = {
+        "token_drop": shown_files("your-model.md"),
+        "syllables": syllables,
+        "token_count": {
+            "pyproject.toml": syllables["pyproject.toml"].replace("syllables", "token_count"),
+            "token_count.py": TOKEN_COUNT,
+        },
+    }
+    for module, files in packages.items():
+        source = tmp_path_factory.mktemp(module)
         for name in ("pyproject.toml", f"{module}.py"):
             (source / name).write_text(files[name], encoding="utf-8")
         plain = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
@@ -128,6 +180,29 @@ def test_a_plug_in_frees_its_model(installed: None, tmp_path: Path) -> None:
     list(system.paraphrase(["The old man walks his dog."]))
     assert setting.models._made is not None
     contracts.release_models(system)
+    assert setting.models._made is None
+
+
+@pytest.mark.loopback
+def test_a_scorers_model_is_fetched_before_a_run(
+    hub: Hub,  # noqa: F811
+    installed: None,
+    tmp_path: Path,
+) -> None:
+    suite = suite_file(tmp_path, more=f'[scorer.tokens]\nmodel = "{BART}"')
+    assert f"fetching {BART}" in run(suite, "--scorers", "ibleu,tokens")
+    board = json.loads((tmp_path / "out" / "leaderboard.json").read_text())
+    assert all("tokens" in row["scores"] for row in board["rows"])
+    assert verify_run(tmp_path / "out") == []
+
+
+def test_a_scorer_frees_its_model(installed: None, tmp_path: Path) -> None:
+    setting = BuildContext(options={"model": str(tiny.opt(tmp_path / "opt"))})
+    scorer: Scorer = registry.plugin_builder("scorer", "tokens")("", setting)
+    assert contracts.model_names(scorer) == [str(tmp_path / "opt")]
+    scorer.measure([Example("a", "Rain.", ())], ["It rains."])
+    assert setting.models._made is not None
+    contracts.release_models(scorer)
     assert setting.models._made is None
 
 
