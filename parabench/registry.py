@@ -8,6 +8,7 @@ with an optional variant: ``softprompt-111`` is family ``softprompt``, variant `
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -16,6 +17,8 @@ from typing import Any, Literal
 from parabench.contracts import UserError
 
 PluginKind = Literal["system", "scorer"]
+MOST_NAMES = 1000
+"""Systems or scorers of one run, at most: a table of more rows is read by nobody."""
 
 
 @cache
@@ -82,3 +85,18 @@ def unknown_name(
         found += f"; did you mean {nearest[0]}?"
     asked = f"use the {kind} {name!r}"
     return UserError(asked, found, choices, mend=f"parabench list {kind}s")
+
+
+def check_count(kind: PluginKind, names: Sequence[str]) -> None:
+    """Refuse more systems or scorers than one run can hold, before any of them is built.
+
+    ``kind``: ``system`` or ``scorer``. Each has files of its own, and each pair of them a test.
+    Raises UserError where there are more than ``MOST_NAMES``.
+    """
+    if len(names) <= MOST_NAMES:
+        return
+    raise UserError(
+        f"run {len(names):,} {kind}s",
+        f"one run has at most {MOST_NAMES:,}",
+        mend=f"name fewer with --{kind}s, in several runs",
+    )

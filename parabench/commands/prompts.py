@@ -19,6 +19,8 @@ from parabench.contracts import UserError
 if TYPE_CHECKING:
     from parabench.contracts import BuildContext
 
+_LARGEST = 1 << 20
+"""Bytes of a file with a template."""
 _Folder = Annotated[Path, typer.Argument(help="An adapter's folder.")]
 _BaseModel = Annotated[str, typer.Option(help="The base model: a folder or a hub id.")]
 _SystemName = Annotated[
@@ -276,8 +278,10 @@ def _system_of_suite(name: str, suite: str, setting: BuildContext) -> Any:
 
 def _read_template(path: Path) -> dict[str, Any]:
     """A JSON object from a file of the user's."""
+    from parabench.data.text_files import read_whole
+
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_whole(path, _LARGEST).decode())
     except (OSError, ValueError) as error:
         raise UserError(
             f"read the template {path}", str(error), mend="give a file of one JSON object"

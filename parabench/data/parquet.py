@@ -9,7 +9,8 @@ from typing import IO, Any, NamedTuple
 
 from parabench.contracts import UserError
 from parabench.data.parquet_pages import PageError, page_headers
-from parabench.data.text_files import BOMB, LONGEST_LINE, check_regular
+from parabench.data.text_files import BOMB, LONGEST_LINE
+from parabench.store.files import check_regular
 
 _BATCH = 1024
 """Rows decoded at once."""

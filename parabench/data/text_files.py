@@ -9,7 +9,6 @@ import gzip
 import io
 import lzma
 import os
-import stat
 import struct
 import zipfile
 import zlib
@@ -21,6 +20,7 @@ from typing import IO, NamedTuple, cast
 
 from parabench.contracts import UserError
 from parabench.data.zstandard_reader import ZstandardReader
+from parabench.store.files import check_regular
 
 LONGEST_LINE = 64 * 1024
 """Bytes of a line; a longer one is no sentence."""
@@ -89,25 +89,6 @@ def _unpacked(stack: ExitStack, path: str) -> _Unpacked:
 
 def _entered(stack: ExitStack, name: str) -> IO[bytes]:
     return stack.enter_context(Path(name).open("rb"))
-
-
-def check_regular(path: str | Path) -> None:
-    """Raise UserError where ``path`` is a pipe, a device or a socket, whose content may never end.
-
-    What does not exist passes: opening it says so.
-    """
-    try:
-        mode = Path(path).stat().st_mode
-    except (OSError, ValueError):
-        return
-    # a folder passes as well: opening it says what it is
-    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
-        return
-    raise UserError(
-        f"read {path}",
-        "a pipe, device or socket, where a file is needed",
-        mend=f"save its content first: cat {path} > FILE",
-    )
 
 
 def read_whole(path: Path, largest: int) -> bytes:

@@ -22,6 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from parabench.contracts import Example, UserError
+from parabench.data.text_files import read_whole
+
+_LARGEST = 1 << 28
+"""Bytes of a file of judgments; those of WMT have some ten million."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def read_judgments(path: Path, layout: str = "jsonl") -> list[Judgment]:
     read = LAYOUTS[layout]
     try:
         # Spreadsheets put a byte order mark before the first line, which utf-8-sig takes away.
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_whole(path, _LARGEST).decode("utf-8-sig")
         found = list(read(text))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"read judgments from {path}", str(error)) from None

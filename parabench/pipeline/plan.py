@@ -37,10 +37,7 @@ class RunPlan:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that two runs must share to be one run.
-
-        Systems and scorers are keyed one by one beside it.
-        """
+        """What two runs must share to be one; systems and scorers have keys of their own."""
         return run_identity(self.suite, self.data, self.runtime)
 
 
@@ -140,7 +137,9 @@ def _system_names(
     asked = suite.systems if request.systems is None else request.systems
     wanted = [*suite.controls, *request.attackers]
     controls = [name for name in wanted if name != "human" or with_human]
-    return list(dict.fromkeys([*asked, *controls]))
+    names = list(dict.fromkeys([*asked, *controls]))
+    registry.check_count("system", names)
+    return names
 
 
 def with_samples(suite: Suite, samples: int | None) -> Suite:
@@ -171,8 +170,10 @@ def plan_scorers(
     def build(name: str) -> Scorer:
         return build_plugin("scorer", name, suite, context)
 
+    names = asked or suite.scorers
+    registry.check_count("scorer", names)
     found = {}
-    for given in asked or suite.scorers:
+    for given in names:
         name, scorer = find_scorer(given, suite, build)
         found[name] = scorer
     if asked or context.decoding.samples > 1:

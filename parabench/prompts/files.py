@@ -18,6 +18,7 @@ from safetensors import torch as safetensors
 from torch import Tensor
 
 from parabench.contracts import UserError
+from parabench.store.files import check_regular
 
 _FILES_SHOWN = 8
 """Of a folder, in an error."""
@@ -106,6 +107,7 @@ def read_json_object(folder: Path, name: str) -> dict[str, Any]:
 
 def read_adapter_file(folder: Path, name: str) -> bytes:
     """A file of an adapter; UserError says what else is there."""
+    check_regular(folder / name)
     try:
         return (folder / name).read_bytes()
     except OSError:

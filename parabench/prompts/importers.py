@@ -21,6 +21,7 @@ from parabench.prompts.facts import AdapterFacts
 from parabench.prompts.files import check_matrix, damaged_adapter, read_adapter_file, unpack_tensors
 from parabench.prompts.templates import Template
 from parabench.prompts.validation import validate_dataclass
+from parabench.store.files import check_regular, read_bytes
 
 ORIGIN_KEY = "soft_embedding.learned_embedding"
 PEFT_PICKLE_FILE = "adapter_model.bin"
@@ -53,7 +54,7 @@ def read_own_adapter(source: Path) -> Adapter | None:
         return None
     content = json.loads(recorded)
     facts = validate_dataclass(AdapterFacts, content, f"import {source}")
-    tensors = unpack_tensors(source, source.read_bytes())
+    tensors = unpack_tensors(source, read_bytes(source))
     rows = tensors.pop(peft_format.PEFT_TENSOR_KEY)
     prompt = check_matrix(source, rows)
     # The tensors that are left are the state: the initial prompt, and the encoder's.
@@ -66,6 +67,7 @@ def read_foreign_prompt(source: Path, task: str) -> ForeignPrompt:
     Raises UserError where ``source`` is missing, of no known kind, damaged, or holds something
     else.
     """
+    check_regular(source)
     known = ("PEFT folder", ".nemo", ".ckpt", ".safetensors")
     if source.is_dir():
         return _read_peft(source)
@@ -118,7 +120,7 @@ def _read_origin(source: Path) -> ForeignPrompt:
 
     Its data put ``</s>`` between source and target.
     """
-    content = source.read_bytes()
+    content = read_bytes(source)
     tensors = read_tensors(source.name, content)
     prompt = _only_tensor(source, tensors, ORIGIN_KEY)
     length = len(prompt)
@@ -135,7 +137,7 @@ def _read_origin(source: Path) -> ForeignPrompt:
 
 
 def _read_plain(source: Path) -> ForeignPrompt:
-    content = source.read_bytes()
+    content = read_bytes(source)
     tensors = unpack_tensors(source, content)
     prompt = _only_tensor(source, tensors, peft_format.PEFT_TENSOR_KEY)
     return ForeignPrompt(prompt, _pinned(source, content))
@@ -152,7 +154,7 @@ def _read_task(source: Path, task: str) -> ForeignPrompt:
             asked = f"import the task {task!r} of {source}"
             raise UserError(asked, f"{len(templates)} tasks", sorted(prompts), "name one")
         wanted = named[0]
-    origin = f"NeMo {_pinned(source, source.read_bytes())}"
+    origin = f"NeMo {_pinned(source, read_bytes(source))}"
     return ForeignPrompt(prompts[wanted.taskname], origin, wanted)
 
 

@@ -23,8 +23,11 @@ from parabench.models.pickles import read_tensors
 from parabench.prompts.files import check_matrix, damaged_adapter
 from parabench.prompts.task_file import check_written_template, parse_yaml, with_answer
 from parabench.prompts.templates import Template, parse_template, templates_by_name
+from parabench.store.files import check_regular
 
 NEMO_WEIGHTS_FILE, NEMO_CONFIG_FILE = "model_weights.ckpt", "model_config.yaml"
+_LARGEST = 1 << 30
+"""Bytes that an archive of prompts may unpack to: no table of prompts comes near it."""
 PROMPT = re.compile(r"(?:^|\.)prompt_table\.([^.]+)\.prompt_embeddings\.weight$")
 
 
@@ -63,9 +66,16 @@ def _members(source: Path) -> dict[str, bytes]:
     asked = f"read the NeMo file {source}"
     content: dict[str, bytes] = {}
     present: list[str] = []
+    check_regular(source)
+    unpacked = 0
     try:
         with tarfile.open(source) as archive:
-            for member in archive.getmembers():
+            # member by member: a packed archive is unpacked as far as it is looked at
+            for member in archive:
+                unpacked += member.size
+                if unpacked > _LARGEST:
+                    found = f"more than {_LARGEST:,} bytes once it is unpacked"
+                    raise UserError(asked, found, mend="export the prompts alone")
                 # Some archives write ./model_config.yaml, others leave the folder out.
                 name = PurePosixPath(member.name).name
                 if not member.isfile():

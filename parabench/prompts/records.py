@@ -15,9 +15,13 @@ from pathlib import Path
 
 from parabench.contracts import UserError
 from parabench.data.lines import distinct_names
+from parabench.data.text_files import read_whole
 from parabench.prompts.templates import BRACKET, PIECES, Template
+from parabench.store.files import check_regular
 
 RECORD_FILE_FORMATS = (".jsonl", ".json")
+_LARGEST_ARRAY = 1 << 28
+"""Bytes of a file that is one array, which is read whole; JSON Lines may have any number."""
 _WHITESPACE = " \t\r\n"
 """What JSON allows between values."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -144,6 +148,7 @@ def _check_value(where: str, template: Template, name: str, value: str) -> None:
 
 def _json_lines(path: Path) -> Iterator[tuple[int, object]]:
     """The line number and the value of every line."""
+    check_regular(path)
     try:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
@@ -160,6 +165,7 @@ def _parse_line(line: bytes, where: str) -> object:
 
 
 def _begins_as_array(path: Path) -> bool:
+    check_regular(path)
     try:
         with path.open("rb") as file:
             beginning = file.read(4096)
@@ -174,7 +180,7 @@ def _array_items(path: Path) -> Iterator[tuple[int, object]]:
     asked = f"read the records {path}"
     mend = "write one array of objects, or JSON Lines"
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_whole(path, _LARGEST_ARRAY).decode("utf-8-sig")
     except OSError as error:
         raise UserError(asked, str(error.strerror)) from None
     except UnicodeDecodeError as error:

@@ -18,6 +18,7 @@ import yaml
 
 from parabench.contracts import UserError
 from parabench.data.lines import distinct_names
+from parabench.data.text_files import read_whole
 from parabench.prompts.templates import (
     Template,
     parse_template,
@@ -26,6 +27,8 @@ from parabench.prompts.templates import (
 )
 
 TASK_FILE_FORMATS = (".toml", ".yaml", ".yml", ".json")
+_LARGEST = 1 << 20
+"""Bytes of a file of tasks."""
 _LIST_KEYS = ("task_templates", "tasks", "task")
 _EXAMPLE = "see docs/tasks.md for a tasks file in each format"
 _RESERVED_NAME = "__metadata__"
@@ -173,7 +176,7 @@ def _parse_file(path: Path) -> object:
         raise UserError(asked, f"a {path.suffix or 'nameless'} file", TASK_FILE_FORMATS)
     try:
         # Editors of Windows write a byte order mark.
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_whole(path, _LARGEST).decode("utf-8-sig")
     except OSError as error:
         raise UserError(asked, str(error.strerror), mend=_EXAMPLE) from None
     except UnicodeDecodeError as error:

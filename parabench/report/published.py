@@ -11,9 +11,13 @@ from pathlib import Path
 from tabulate import tabulate
 
 from parabench.contracts import Score, UserError
+from parabench.data.text_files import read_whole
 from parabench.render.escape import markdown
 from parabench.report.board import Leaderboard, ordered_rows
 from parabench.report.cells import score_text
+
+_LARGEST = 1 << 20
+"""Bytes of a file of published numbers."""
 
 LAYOUT = "column,SYSTEM,…  then  examples,N,…  then one line a column, its values as printed"
 
@@ -36,7 +40,7 @@ def read_published(path: Path) -> PublishedTable:
     """
     mend = f"lay it out as {LAYOUT}"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_whole(path, _LARGEST).decode()
         lines = list(csv.reader(text.splitlines()))
         # First the names of systems, then how many examples each was scored on, then columns.
         (head, *systems), (_, *examples), *rest = lines

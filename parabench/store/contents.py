@@ -48,8 +48,9 @@ def read_contents(folder: Path) -> RunContents:
     predictions: dict[str, LinesFile] = {}
     for path in finished_logs(folder, "predictions"):
         contents = load_lines(path)
-        check.predictions(path, contents)
-        predictions[contents.identity["names"][0]] = contents
+        if check.predictions(path, contents):
+            (system,) = contents.identity["names"]
+            predictions[system] = contents
     statistics: dict[tuple[str, str], StatisticsStore] = {}
     measured = finished_logs(folder, "statistics")
     if check.problems:
@@ -79,14 +80,15 @@ class _Check:
         self._texts: dict[str, set[str]] = {}
         self.problems: list[str] = []
 
-    def predictions(self, path: Path, contents: LinesFile) -> None:
-        """Look at what a system answered."""
+    def predictions(self, path: Path, contents: LinesFile) -> bool:
+        """Look at what a system answered; whether it lies right and is whole."""
         fits = self._lies_right(path, contents.identity) and self._is_complete(
             path, len(contents.records), contents.records.ids()
         )
         if fits:
             system = contents.identity["names"][0]
             self._texts[system] = self._digests_of_texts(contents.records)
+        return fits
 
     def statistics(self, path: Path, stored: StatisticsStore) -> bool:
         """Look at what a scorer measured, behind all predictions; whether it lies right."""
@@ -123,11 +125,11 @@ class _Check:
     def _lies_right(self, path: Path, identity: Mapping[str, Any]) -> bool:
         """Whether a log lies where those of its names belong."""
         kind = identity["kind"]
-        expected = log_path(self._folder, kind, identity["names"])
-        if path == expected and kind == path.parent.name:
+        names = identity["names"]
+        # The examples have the form of a log too, and are none.
+        if kind == path.parent.name and path == log_path(self._folder, kind, names):
             return True
-        names = ", ".join(identity["names"])
-        self._report(path, f"it is of {names}")
+        self._report(path, f"it is of {', '.join(names) or kind}")
         return False
 
     def _is_complete(

@@ -11,6 +11,7 @@ import hashlib
 import os
 import shlex
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, partial
@@ -104,9 +105,29 @@ def quarantine_file(path: Path, quarantine: Path) -> Path:
 
 
 def read_bytes(path: Path) -> bytes:
-    """All of a file; UserError where it cannot be read."""
+    """All of a file; UserError where it cannot be read, and for a pipe or a device."""
+    check_regular(path)
     with os_errors_as_user_errors(path, "read"):
         return path.read_bytes()
+
+
+def check_regular(path: str | Path) -> None:
+    """Raise UserError where ``path`` is a pipe, a device or a socket, whose content may never end.
+
+    What does not exist passes: opening it says so.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return
+    # a folder passes as well: opening it says what it is
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return
+    raise UserError(
+        f"read {path}",
+        "a pipe, device or socket, where a file is needed",
+        mend=f"save its content first: cat {path} > FILE",
+    )
 
 
 def in_chunks(file: IO[bytes]) -> Iterator[bytes]:

@@ -29,11 +29,14 @@ from parabench.data.filters import TextPair
 from parabench.data.leakage import TestSentences
 from parabench.data.skipped import SkipCounts
 from parabench.data.specs import CorpusSpec
+from parabench.data.text_files import read_whole
 from parabench.data.training_set import Mix
 from parabench.prompts.templates import Template
 from parabench.training.encoding import TaskPair
 from parabench.training.requests import TrainingData
 
+_LARGEST = 1 << 20
+"""Bytes of a file of tasks."""
 _EXAMPLE = 'a table [NAME] for each task, with data = "FORMAT:PATH"'
 
 
@@ -66,7 +69,7 @@ def read_tasks(path: Path) -> Mapping[str, TrainingTask]:
     cannot be part of a folder's.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(read_whole(path, _LARGEST).decode())
         tasks = {name: TrainingTask.model_validate(table) for name, table in tables.items()}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(

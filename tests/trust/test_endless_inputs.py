@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import io
+import json
 import os
 import resource
 import sys
+import tarfile
+import time
 from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from parabench.commands.prompts import _read_template
 from parabench.contracts import UserError
 from parabench.data.predictions import read_predictions
 from parabench.data.sketches import SKETCH_FILE, read_sketch
@@ -21,7 +27,17 @@ from parabench.data.task_data import phrasebank_records, squad_records
 from parabench.data.test_sets import read_test_set
 from parabench.data.training_set import fingerprint, numbered_pairs
 from parabench.filtering.source import Source
+from parabench.metaeval.judgments import read_judgments
+from parabench.metaeval.rating_sheets import read_sheets
+from parabench.pipeline.plan import RunRequest, make_plan
+from parabench.prompts import nemo
+from parabench.prompts.importers import read_foreign_prompt
+from parabench.prompts.records import read_objects
+from parabench.prompts.task_file import read_task_file
+from parabench.report.published import read_published
 from parabench.suites.suite import load_suite
+from parabench.training.tasks import read_tasks
+from tests.support import light
 
 Reader = Callable[[Path], object]
 
@@ -49,6 +65,16 @@ READERS: dict[str, tuple[str, Reader]] = {
     "suite": ("a.toml", lambda path: load_suite(str(path))),
     "phrase bank": ("a.txt", phrasebank_records),
     "questions": ("a.json", squad_records),
+    "judgments": ("a.jsonl", read_judgments),
+    "rating sheet": ("a.csv", lambda path: read_sheets([path], ())),
+    "published numbers": ("a.csv", read_published),
+    "list of tasks": ("a.toml", read_tasks),
+    "tasks file": ("a.json", read_task_file),
+    "records": ("a.jsonl", lambda path: list(read_objects(path))),
+    "checkpoint of a prompt": ("a.ckpt", lambda path: read_foreign_prompt(path, "")),
+    "NeMo file": ("a.nemo", lambda path: read_foreign_prompt(path, "")),
+    "prompt alone": ("a.safetensors", lambda path: read_foreign_prompt(path, "")),
+    "template": ("a.json", _read_template),
 }
 
 
@@ -139,3 +165,80 @@ def test_a_bomb_through_filter_is_refused(
 
     assert in_little_memory(read, path) == 3
     assert "bomb.tsv.gz" in capfd.readouterr().out
+
+
+def head(**more: object) -> str:
+    """The least that a suite holds, with more of it."""
+    content = {"name": "a", "title": "A", "scorers": ["bleu"], "headline": "bleu", **more}
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in content.items())
+
+
+def test_a_note_of_fifty_megabytes_is_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.toml").write_text(head(note="n" * 50_000_000))
+    assert in_little_memory(lambda path: load_suite(str(path)), tmp_path / "a.toml") == 3
+    said = capfd.readouterr().out
+    assert "more than 1,048,576 bytes" in said
+    assert len(said) < 1000
+
+
+def planned(**asked: Any) -> Reader:
+    """Plan a suite, with what is asked for on the command line."""
+
+    def plan(path: Path) -> object:
+        return make_plan(RunRequest(load_suite(str(path)), device="cpu", **asked))
+
+    return plan
+
+
+NAMES = tuple(f"x{number}" for number in range(100_000))
+
+
+@pytest.mark.parametrize(
+    ("suite", "asked"),
+    [
+        ({"systems": NAMES}, {}),
+        ({"controls": NAMES}, {}),
+        ({"scorers": NAMES}, {}),
+        ({}, {"systems": NAMES}),
+        ({}, {"scorers": NAMES}),
+        ({}, {"attackers": NAMES}),
+    ],
+)
+def test_a_hundred_thousand_names_are_refused(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    suite: dict[str, object],
+    asked: dict[str, object],
+) -> None:
+    """Each has its own files, and a table of so many rows is read by nobody."""
+    light.data(tmp_path)
+    (tmp_path / "a.toml").write_text(head(**{"data": "./data.jsonl", "systems": ["copy"], **suite}))
+    begin = time.monotonic()
+    assert in_little_memory(planned(**asked), tmp_path / "a.toml") == 3
+    assert time.monotonic() - begin < 60
+    said = capfd.readouterr().out
+    assert "100,00" in said
+    assert "at most 1,000" in said
+    assert len(said) < 1000
+
+
+def test_an_archive_of_prompts_is_not_unpacked_for_ever(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than the limit of nothing, before the files that are asked for."""
+    monkeypatch.setattr(nemo, "_LARGEST", 1 << 24)
+    path = tmp_path / "bomb.nemo"
+
+    class Nothing(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            return bytes(size)
+
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+        entry = tarfile.TarInfo("padding")
+        entry.size = 1 << 22
+        for _ in range(10):
+            archive.addfile(entry, Nothing())
+    assert in_little_memory(lambda source: read_foreign_prompt(source, ""), path) == 3
+    assert "once it is unpacked" in capfd.readouterr().out
