@@ -17,6 +17,7 @@ from .endpoint_options import (
     OPTIONAL_PARAMETERS,
     check_decoding,
     check_numbers,
+    checked_address,
     checked_key,
     left_out_parameters,
 )
@@ -284,13 +285,8 @@ def build_endpoint(variant: str, setting: BuildContext) -> Endpoint:
     given = {**numbers, **found}
     check_decoding(setting.decoding)
     check_numbers(given)
-    url = str(given["url"])
-    # a name and a password in an address would be shown wherever the address is
-    if not url.startswith(("http://", "https://")) or "@" in url:
-        mend = 'url = "http://localhost:8000/v1"'
-        raise UserError("use the endpoint", f"url = {url!r}", mend=mend)
     return Endpoint(
-        url.rstrip("/"),
+        checked_address(str(given["url"])),
         str(given["model"]),
         str(given.get("template", _INSTRUCTION)),
         setting.decoding,

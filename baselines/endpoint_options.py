@@ -58,6 +58,18 @@ def left_out_parameters(text: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def checked_address(url: str) -> str:
+    """The address of an endpoint without a slash at its end.
+
+    Raises UserError where it is no http or https address, and where it holds a name or a password.
+    """
+    # a name and a password in an address would be shown wherever the address is
+    if not url.startswith(("http://", "https://")) or "@" in url:
+        mend = 'url = "http://localhost:8000/v1"'
+        raise UserError("use the endpoint", f"url = {url!r}", mend=mend)
+    return url.rstrip("/")
+
+
 def checked_key(key: str) -> str:
     """The key without the line break that a file or a shell puts at its end.
 

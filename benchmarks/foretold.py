@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 
 from parabench.models.cache import format_bytes
-from parabench.pipeline import estimates, stages
+from parabench.pipeline import estimates, run_logs, stages
 from parabench.pipeline import plan as planning
 from parabench.store.run_folder import open_run
 from parabench.suites import suite as suites
@@ -84,9 +84,9 @@ def cell(chosen: argparse.Namespace, kind: str, name: str, how: str) -> tuple[fl
         return made.seconds, made.most
     with open_run(plan.folder, plan.identity) as folder:
         if kind == "scorer":
-            stages.generate_answers(stages.OpenRun(plan, folder), "copy")
+            stages.generate_answers(run_logs.OpenRun(plan, folder), "copy")
         with Watch() as watch:
-            run = stages.OpenRun(plan, folder)
+            run = run_logs.OpenRun(plan, folder)
             if kind == "system":
                 stages.generate_answers(run, name)
             else:

@@ -45,8 +45,8 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {
         "pipeline": (
-            "batch_invariance estimates identity measuring plan prediction_files processes "
-            "provenance runner scorer_names stages"
+            "batch_invariance device_memory estimates identity measuring plan prediction_files "
+            "processes provenance run_logs runner scorer_names stages"
         ),
         "metaeval": "agreement correlation judgments probes rating rating_sheets soft_pairs table",
         "explore": "demo mappage nearest promptmap",

@@ -28,6 +28,7 @@ from parabench.models.checkpoints import checkpoint_folder, load_config
 from parabench.models.downloads import checkpoints_of, fetch_note, model_bytes
 from parabench.models.local import Checkpoint
 from parabench.models.pretrained import load_tokenizer
+from parabench.pipeline.device_memory import available_memory, peak_memory
 from parabench.pipeline.plan import RunPlan, build_plugin
 from parabench.stats.leave_one_out import measure_leave_one_out
 
@@ -241,8 +242,8 @@ def _estimate(
     return CostEstimate(
         seconds=seconds,
         least=weights + row_bytes,
-        most=max(weights + row_bytes * rows, _peak_memory(runtime)),
-        room=_available_memory(runtime),
+        most=max(weights + row_bytes * rows, peak_memory(runtime)),
+        room=available_memory(runtime),
     )
 
 
@@ -269,28 +270,6 @@ def _rows_in_flight(
         # There the cache of all rows is bounded, as decoding does it.
         rows = min(rows, max(1, CPU_CACHE_BYTES // row_bytes))
     return row_bytes, rows
-
-
-def _peak_memory(runtime: Runtime) -> int:
-    """Bytes of a CUDA device that the probe took at most; 0 elsewhere."""
-    if not runtime.device.startswith("cuda"):
-        return 0
-    import torch
-
-    return torch.cuda.max_memory_allocated(runtime.device)
-
-
-def _available_memory(runtime: Runtime) -> int:
-    """Bytes free on the device."""
-    import psutil
-    import torch
-
-    if runtime.device.startswith("cuda"):
-        # what the probe left in torch's own cache is free as well
-        torch.cuda.empty_cache()
-        free, _ = torch.cuda.mem_get_info(runtime.device)
-        return free
-    return psutil.virtual_memory().available
 
 
 def _spread_over(items: Sequence[Any], count: int) -> list[Any]:

@@ -13,17 +13,15 @@ from parabench.contracts import Notice, ProgressCallback, UserError, release_mod
 from parabench.pipeline import provenance
 from parabench.pipeline.plan import RunPlan, check_plan
 from parabench.pipeline.processes import Waiting, await_leader, await_records, await_seal
-from parabench.pipeline.stages import (
-    SCORER_BATCH,
+from parabench.pipeline.run_logs import (
     OpenRun,
     check_other_systems,
-    generate_answers,
-    measure_answers,
     no_notice,
     no_progress,
     prediction_log,
     statistics_log,
 )
+from parabench.pipeline.stages import SCORER_BATCH, generate_answers, measure_answers
 from parabench.sequences import LazyMap, blocks_of
 from parabench.store.example_store import example_record
 from parabench.store.log import read_log

@@ -139,7 +139,8 @@ def test_more_rows_than_fit_are_halved_until_they_do(folders: dict[str, Path]) -
 
 
 def test_a_dry_run_counts_what_the_device_has(folders: dict[str, Path]) -> None:
-    from parabench.pipeline import estimates
+    from parabench.pipeline import device_memory
 
-    assert 0 < estimates._available_memory(CUDA) <= torch.cuda.get_device_properties(0).total_memory
-    assert estimates._peak_memory(CUDA) > 0
+    whole = torch.cuda.get_device_properties(0).total_memory
+    assert 0 < device_memory.available_memory(CUDA) <= whole
+    assert device_memory.peak_memory(CUDA) > 0

@@ -16,7 +16,7 @@ from parabench.contracts import Example, UserError
 from parabench.data import examples
 from parabench.data.test_sets import read_test_set
 from parabench.pipeline import plan as planning
-from parabench.pipeline import runner, stages
+from parabench.pipeline import run_logs, runner, stages
 from parabench.report import assemble
 from parabench.report.results import shown_positions
 from parabench.stats import arrays
@@ -87,7 +87,7 @@ def test_the_digest_of_texts_is_over_canonical_json() -> None:
     texts = [[f"text of {example.id}", "é"] for example in named]
     whole = {example.id: several for example, several in zip(named, texts, strict=True)}
     assert (
-        stages.digest_of_texts(examples.EvaluationSet(ExampleStore(named)), texts)
+        run_logs.digest_of_texts(examples.EvaluationSet(ExampleStore(named)), texts)
         == hashlib.sha256(canonical_json(whole)).hexdigest()
     )
 

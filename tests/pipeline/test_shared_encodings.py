@@ -14,7 +14,7 @@ from parabench.scorers import token_vectors
 from parabench.scorers.token_vectors import LayerEncoder
 
 from parabench.contracts import Column, ProgressCallback, Scorer, Signature
-from parabench.pipeline import stages
+from parabench.pipeline import run_logs, stages
 from parabench.pipeline.plan import RunPlan, RunRequest, make_plan
 from parabench.store.log import read_log
 from parabench.store.run_folder import open_run
@@ -69,10 +69,10 @@ def plan_of(world: Path, output: Path, scorers: tuple[str, ...] = SCORERS) -> Ru
     return make_plan(RunRequest(suite, (), scorers, device="cpu", output=output))
 
 
-def measure(plan: RunPlan, advance: ProgressCallback = stages.no_progress) -> None:
+def measure(plan: RunPlan, advance: ProgressCallback = run_logs.no_progress) -> None:
     """A run without its report."""
     with open_run(plan.folder, plan.identity) as folder:
-        run = stages.OpenRun(plan, folder, advance=advance)
+        run = run_logs.OpenRun(plan, folder, advance=advance)
         for system in plan.systems:
             stages.generate_answers(run, system)
         stages.measure_answers(run)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from parabench.contracts import UserError
 from parabench.pipeline import plan as planning
-from parabench.pipeline import runner, stages
+from parabench.pipeline import run_logs, runner
 from parabench.pipeline.plan import RunPlan, RunRequest
 from parabench.report import assemble
 from parabench.suites.suite import Suite
@@ -45,12 +45,12 @@ def run_with(made: RunPlan, scorers) -> None:
     """Run a plan with scorers of the test's own; they are not registered, so nothing is
     reported.
     """
-    before = assemble.write_reports, stages.resolve_name
-    assemble.write_reports, stages.resolve_name = (
+    before = assemble.write_reports, run_logs.resolve_name
+    assemble.write_reports, run_logs.resolve_name = (
         (lambda folder: None),
         (lambda kind, name, suite: (name, "")),
     )
     try:
         runner.run_plan(replace(made, scorers=scorers))
     finally:
-        assemble.write_reports, stages.resolve_name = before
+        assemble.write_reports, run_logs.resolve_name = before
