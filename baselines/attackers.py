@@ -96,7 +96,8 @@ def swapped_roles(source: str, setting: BuildContext) -> str:
     content = [at for at, piece in enumerate(pieces) if piece[0].isalnum() and is_content(piece)]
     if len(content) < 2:
         return source
-    first, last = content[0], content[-1]
+    first = content[0]
+    last = content[-1]
     pieces[first], pieces[last] = pieces[last], pieces[first]
     return "".join(pieces)
 
@@ -164,7 +165,8 @@ def _same_names_rule() -> Rule:
     other = other_sentence_rule()
 
     def same_names(source: str, setting: BuildContext) -> str:
-        text, names = other(source, setting), _names_of(source)
+        text = other(source, setting)
+        names = _names_of(source)
         for theirs, ours in zip(_names_of(text), names, strict=False):
             text = text.replace(theirs, ours, 1)
         missing = [name for name in names if name not in text]

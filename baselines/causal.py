@@ -85,8 +85,10 @@ class Causal:
             return self.adapter.facts.template
         if self.lora:
             return self.lora.facts.template
-        text, given = f"{self.template}{{target}}", self.setting.options
-        chat, system = bool(given.get("chat", False)), str(given.get("system", ""))
+        text = f"{self.template}{{target}}"
+        given = self.setting.options
+        chat = bool(given.get("chat", False))
+        system = str(given.get("system", ""))
         return Template(self.family, text, 0, (), "source", "target", chat=chat, system=system)
 
     @property
@@ -103,7 +105,8 @@ class Causal:
     @property
     def signature(self) -> Signature:
         """Model and adapter by their digests, and the template in full."""
-        name, digest = Path(self.checkpoint.path).name, self.checkpoint.digest
+        name = Path(self.checkpoint.path).name
+        digest = self.checkpoint.digest
         items = [("model", f"{name}@{digest[:12]}")]
         if self.adapter:
             splits = self.adapter.facts.template.virtual_token_splits
@@ -156,7 +159,8 @@ class Causal:
         prompts = self.rows(model, tokenizer, sources, adapter)
         rows = repeat_rows(prompts, self.setting.decoding.samples)
         end = self.end_of_text(model, tokenizer)
-        decoding, runtime = self.setting.decoding, self.setting.runtime
+        decoding = self.setting.decoding
+        runtime = self.setting.runtime
         pad = padding_id(tokenizer)
         for batch in decode_causal(model, rows, decoding, runtime, end.ids, pad, end):
             answers = []
@@ -178,7 +182,8 @@ class Causal:
 
     def _load(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         """The model, a low-rank adapter merged into it where there is one, and its tokenizer."""
-        models, runtime = self.setting.models, self.setting.runtime
+        models = self.setting.models
+        runtime = self.setting.runtime
         if self.lora is None:
             return models.get(load_causal, self.checkpoint, runtime)
         from parabench.prompts.lora import load_merged
@@ -219,7 +224,8 @@ class Causal:
         from parabench.inference.prompt_ids import PromptIds
         from parabench.prompts.rendering import render
 
-        template, fields = self.task_template, dict(self.fields)
+        template = self.task_template
+        fields = dict(self.fields)
         # the source is shortened rather than the answer
         room = model.config.max_position_embeddings - self.setting.decoding.max_new_tokens
         virtual = adapter.prompt if adapter else None

@@ -89,7 +89,8 @@ def post_json(url: str, question: Any, headers: dict[str, str], seconds: float) 
 
 def _read_body(response: Any, end: float) -> bytes:
     """The whole body, read in pieces so that neither its length nor its pace is trusted."""
-    parts, size = list[bytes](), 0
+    parts = list[bytes]()
+    size = 0
     while part := response.read1(_CHUNK):
         parts.append(part)
         size += len(part)

@@ -113,10 +113,8 @@ class FewShot:
         question = self._shot.removesuffix(_TARGET)
         pieces: list[str] = []
         for number in range(1, self.count + 1):
-            asked, answer = (
-                question.replace("{source}", f"{{source_{number}}}"),
-                f"{{target_{number}}}",
-            )
+            asked = question.replace("{source}", f"{{source_{number}}}")
+            answer = f"{{target_{number}}}"
             pieces += [asked, answer] if self._chat else [asked + answer]
         joiner = "<|TURN|>" if self._chat else str(self.setting.options.get("joiner", JOINER))
         return joiner.join([*pieces, question])

@@ -67,7 +67,8 @@ class Seq2Seq:
 
     def _check_template(self) -> None:
         if PLAIN not in self.template:
-            asked, found = f"use the template {self.template[:60]!r}", "no {source} in it"
+            asked = f"use the template {self.template[:60]!r}"
+            found = "no {source} in it"
             raise UserError(asked, found, mend='template = "paraphrase: {source}"')
         mend = "leave it out: the tokenizer adds those that its model wants"
         check_literal_text(Template("seq2seq", self.template, 0, ()), self.checkpoint, mend)
@@ -90,7 +91,8 @@ class Seq2Seq:
         from parabench.inference.decoding import decode_seq2seq
         from parabench.inference.end_of_text import EndOfText
 
-        decoding, runtime = self.setting.decoding, self.setting.runtime
+        decoding = self.setting.decoding
+        runtime = self.setting.runtime
         model, tokenizer = self.setting.models.get(load_seq2seq, self.checkpoint, runtime)
         ids = [self._encode(model, tokenizer, source) for source in sources]
         # no stop strings: an encoder-decoder ends its output itself, whatever lines it has

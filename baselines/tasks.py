@@ -56,7 +56,8 @@ class TaskSystem:
 
         (template,) = self.table.templates
         adapter = task_adapter(self.table, template.taskname)
-        name, digest = Path(self.checkpoint.path).name, self.checkpoint.digest
+        name = Path(self.checkpoint.path).name
+        digest = self.checkpoint.digest
         lengths = "+".join(map(str, template.virtual_token_splits))
         # repr, so that a line break among the stop strings is seen
         stop = "+".join(["eos", *map(repr, template.stop)])

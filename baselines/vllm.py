@@ -106,7 +106,8 @@ def _started(checkpoint: Checkpoint, runtime: Runtime) -> tuple[Any, Any, Any]:
 def _parameters(setting: BuildContext, end: EndOfText) -> Any:
     from vllm import SamplingParams
 
-    decoding, runtime = setting.decoding, setting.runtime
+    decoding = setting.decoding
+    runtime = setting.runtime
     chance: dict[str, Any] = {"temperature": 0.0}  # greedy, to vLLM
     if decoding.do_sample:
         chance = {
@@ -145,9 +146,11 @@ def build_vllm(variant: str, setting: BuildContext) -> Vllm:
     setting = options.model_context("vllm", setting, "template", "adapters", "chat", "system")
     family = variant.rpartition("-")[0] or "zeroshot"
     if family.split("-")[0] not in ("zeroshot", "softprompt", "ptuning"):
-        asked, found = f"use the system 'vllm-{variant}'", "vLLM runs templates and soft prompts"
+        asked = f"use the system 'vllm-{variant}'"
+        found = "vLLM runs templates and soft prompts"
         raise UserError(asked, found, ("vllm", "vllm-softprompt-111", "vllm-ptuning-20"))
-    decoding, plain = setting.decoding, Decoding()
+    decoding = setting.decoding
+    plain = Decoding()
     for name in ("num_beams", "repetition_penalty", "no_repeat_ngram_size"):
         if getattr(decoding, name) == getattr(plain, name):
             continue

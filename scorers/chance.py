@@ -66,7 +66,8 @@ def turn_weights(references: Sequence[Grams]) -> Mapping[Gram, float]:
 
 def count_references(examples: Iterable[tuple[str, Sequence[Grams]]]) -> ReferenceFrequency:
     """Count n-grams over ``examples``: a folded source, and the n-grams of each reference."""
-    totals, holders = Counter[Gram](), Counter[Gram]()
+    totals = Counter[Gram]()
+    holders = Counter[Gram]()
     sources = []
     for source, references in examples:
         sources.append(source)

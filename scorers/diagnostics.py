@@ -114,8 +114,10 @@ class Diagnostics:
 
 def _row(source: str, text: str) -> list[float]:
     """The shares in order, two kinds of distinctness, the lengths of text and source, and 1."""
-    before, after = lower_tokens(source), lower_tokens(text)
-    bare_source, bare = _bare(source), _bare(text)
+    before = lower_tokens(source)
+    after = lower_tokens(text)
+    bare_source = _bare(source)
+    bare = _bare(text)
     # two texts without any letter are equal, and yet no copy: `empty` counts them
     copied = bool(bare) and bare == bare_source
     near = (

@@ -124,7 +124,8 @@ def bleu(text: str, source: str) -> float:
 
     Without smoothing: 0 where any order from 1 to 4 has no match. Papineni et al. 2002.
     """
-    words, kept = text.split(), source.split()
+    words = text.split()
+    kept = source.split()
     logarithms = []
     for order in range(1, 5):
         shared = _ngrams(words, order) & _ngrams(kept, order)

@@ -138,8 +138,10 @@ def _counter(stemmer: bool, tokenizer: str) -> Count:
 
     @lru_cache(CACHED_TEXTS)
     def scores(text: str, reference: str) -> list[Score]:
-        theirs, own = lines(reference), lines(text)
-        flat, flat_own = list(chain.from_iterable(theirs)), list(chain.from_iterable(own))
+        theirs = lines(reference)
+        own = lines(text)
+        flat = list(chain.from_iterable(theirs))
+        flat_own = list(chain.from_iterable(own))
         found = []
         for order in (1, 2):
             their_grams = Counter(segment.ngrams(flat, order))

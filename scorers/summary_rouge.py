@@ -38,13 +38,15 @@ def summary_hits(references: Sequence[_Words], texts: Sequence[_Words]) -> int:
 def _common_positions(reference: _Words, text: _Words) -> list[int]:
     """Positions in the reference of one longest common subsequence."""
     lengths = _common_lengths(reference, text)
-    i, j = len(reference), len(text)
+    i = len(reference)
+    j = len(text)
     positions = []
     # backwards from the end; where a word may be dropped on either side, the reference's is
     while i > 0 and j > 0:
         if reference[i - 1] == text[j - 1]:
             positions.append(i - 1)
-            i, j = i - 1, j - 1
+            i = i - 1
+            j = j - 1
         elif lengths[i][j - 1] > lengths[i - 1][j]:
             j -= 1
         else:

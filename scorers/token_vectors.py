@@ -98,12 +98,16 @@ class LayerEncoder:
         if sum(sizes.values()) <= ENCODED_BYTES:
             yield range(len(pairs))
             return
-        start, used, held = 0, 0, set[str]()
+        start = 0
+        used = 0
+        held = set[str]()
         for at, pair in enumerate(pairs):
             added = sum(sizes[text] for text in {*pair} - held)
             if held and used + added > ENCODED_BYTES:
                 yield range(start, at)
-                start, used, held = at, 0, set()
+                start = at
+                used = 0
+                held = set()
                 added = sum(sizes[text] for text in {*pair})
             used += added
             held.update(pair)

@@ -47,7 +47,8 @@ def agreement_command(
     from parabench.pipeline import plan
     from parabench.suites import suite as suites
 
-    chosen, items = suites.load_suite(suite), read_judgments(file, layout)
+    chosen = suites.load_suite(suite)
+    items = read_judgments(file, layout)
     setting = BuildContext(Runtime(seed=seed))
     built = [plan.build_plugin("scorer", name, chosen, setting) for name in split_names(scorers)]
     typer.echo(

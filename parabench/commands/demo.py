@@ -59,7 +59,8 @@ def load_demo(suite: str, systems: str | None, scorers: str, device: str) -> Dem
     from parabench.pipeline import plan
     from parabench.suites import suite as suites
 
-    chosen, own = suites.load_suite(suite), resolve_device(device)
+    chosen = suites.load_suite(suite)
+    own = resolve_device(device)
     runtime = Runtime(own, chosen.dtype)
     setting = BuildContext(runtime, chosen.decoding, models=_AllModels())
     wanted = split_names(systems) if systems else (*chosen.systems, "copy")

@@ -24,7 +24,8 @@ def show_plan(plan: RunPlan, probe: bool) -> None:
     from parabench.pipeline.plan import own_trainings, plan_problems
     from parabench.pipeline.runner import done_counts
 
-    done, problems = done_counts(plan), plan_problems(plan)
+    done = done_counts(plan)
+    problems = plan_problems(plan)
     total = len(plan.data.examples)
     runtime = plan.runtime
     typer.echo(f"suite     {plan.suite.name}: {total} examples, data {plan.data.fingerprint[:12]}")

@@ -51,6 +51,7 @@ def _describe(target: str, whole_module: bool) -> str:
         (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function),
         None,
     )
-    own, of_module = ast.get_docstring(found) if found else None, ast.get_docstring(tree)
+    own = ast.get_docstring(found) if found else None
+    of_module = ast.get_docstring(tree)
     text = (of_module or own) if whole_module else (own or of_module)
     return inspect.cleandoc(text or "").split("\n")[0]

@@ -36,7 +36,8 @@ def lock_models_command(
     from parabench.suites.suite import new_lock_path
 
     path = new_lock_path(suite)
-    before, after = _locked(suite), locks.LockFile()
+    before = _locked(suite)
+    after = locks.LockFile()
     for name in _fetched_models(suite):
         if packages.is_package(name) and (sha256 := packages.parse(name).sha256):
             typer.echo(f"{packages.parse(name).name:<40} {sha256[:12]}  pinned by its name")

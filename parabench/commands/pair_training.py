@@ -106,7 +106,9 @@ def _template(options: TrainOptions, kind: TrainingKind, suite: Suite) -> Templa
 
 
 def _load_pairs(options: TrainOptions, kind: TrainingKind, suite: Suite) -> TrainingData:
-    dev, seed, test = options.dev, options.seed, options.test
+    dev = options.dev
+    seed = options.seed
+    test = options.test
     if options.tasks:
         return load_task_data(options.tasks, kind.length, suite, dev, seed, test)
     return load_training_data(options.data, suite, dev, seed, test)

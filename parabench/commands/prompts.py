@@ -172,7 +172,8 @@ def _export_embeds(folder: Path, target: Path, base: str, data: Path) -> Path:
     checkpoint = locate(base)
     adapter = load_adapter(folder, checkpoint)
     model, tokenizer = load_causal(checkpoint, Runtime())
-    lines, structured = read_lines(data), data.suffix == ".jsonl"
+    lines = read_lines(data)
+    structured = data.suffix == ".jsonl"
     records = (json_record(data, n, line) if structured else {"source": line} for n, line in lines)
     return export_prompt_embeds(
         adapter, model, tokenizer, records, target, model.config.max_position_embeddings

@@ -41,7 +41,8 @@ def sheet_command(
             mend="--output sheet.csv",
         )
     items = rating.draw_rating_items(load_results(run), split_names(systems), examples, seed)
-    own_key, help_text = output.with_suffix(".key.json"), output.with_suffix(".txt")
+    own_key = output.with_suffix(".key.json")
+    help_text = output.with_suffix(".txt")
     write_atomically(
         own_key, rating.rating_key(items, {"run": run.resolve().name, "seed": seed}).encode()
     )

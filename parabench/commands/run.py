@@ -84,7 +84,8 @@ def run_command(
     from parabench.torchrun import device_of_rank, rank_from_environment
 
     process = rank_from_environment(os.environ)
-    chosen, own = suites.load_suite(suite), device_of_rank(device, os.environ)
+    chosen = suites.load_suite(suite)
+    own = device_of_rank(device, os.environ)
     chosen_names = optional_names(systems), optional_names(scorers)
     request = planning.RunRequest(
         chosen,
@@ -172,7 +173,8 @@ def _named_files(arguments: list[str]) -> dict[str, Path]:
         name, equals, path = argument.partition("=")
         # A file may have "=" in its own name.
         if not equals or not name or Path(argument).exists():
-            name, path = Path(argument).stem, argument
+            name = Path(argument).stem
+            path = argument
         if name in named:
             raise UserError(
                 f"score {argument}",

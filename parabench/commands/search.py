@@ -53,7 +53,8 @@ def _search_pairs(given: SearchOptions) -> None:
     from parabench.training import requests, setup
     from parabench.training.trials import trial_function
 
-    suite, kind = load_suite(given.suite), setup.parse_kind(f"{given.name}-1")
+    suite = load_suite(given.suite)
+    kind = setup.parse_kind(f"{given.name}-1")
     if given.dev_records:
         found = "held-out records and no --tasks file that they are of"
         raise UserError(f"search {given.name}", found, mend="add --tasks FILE --records FILE")

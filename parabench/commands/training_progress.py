@@ -71,7 +71,8 @@ def _training_progress(
     with signals.stop_after_update(stop), bar as update:
 
         def watch(log: StepLog) -> None:
-            done, step = log.step, ""
+            done = log.step
+            step = ""
             if config.minutes:
                 done = min(total, round(time.monotonic() - started))
                 step = f"update {log.step}  "

@@ -22,7 +22,8 @@ def other_encoding(raw: bytes) -> str | None:
     # every space, tab and line end of UTF-16 has a NUL byte, on one side of it; no UTF-8 text has
     if len(raw) < 8 or b"\0" not in raw:
         return None
-    even, odd = raw[0::2], raw[1::2]
+    even = raw[0::2]
+    odd = raw[1::2]
     # little-endian text ends within a character: the line feed is the first of its two bytes
     whole = raw[: len(raw) // 2 * 2]
     for name, high, low in (("UTF-16BE", even, odd), ("UTF-16LE", odd, even)):

@@ -42,10 +42,12 @@ def page_headers(file: IO[bytes], start: int, length: int) -> Iterator[PageHeade
 
     Raises PageError where a header is malformed, or a page goes on behind the column.
     """
-    place, end = start, start + length
+    place = start
+    end = start + length
     while place < end:
         fields, size = _read_header(file, place)
-        unpacked, packed = _number(fields, 2), _number(fields, 3)
+        unpacked = _number(fields, 2)
+        packed = _number(fields, 3)
         if packed < 0 or unpacked < 0:
             raise PageError(f"a page at byte {place:,} has a negative size")
         place += size + packed
@@ -93,7 +95,8 @@ class _Parser:
         number = 0
         while True:
             byte = self._byte()
-            kind, step = byte & 0x0F, byte >> 4
+            kind = byte & 0x0F
+            step = byte >> 4
             if kind == _STOP:
                 return fields
             # a step of 0 says that the number itself follows
@@ -120,7 +123,8 @@ class _Parser:
 
     def _list(self, depth: int) -> list[Any]:
         byte = self._byte()
-        kind, count = byte & 0x0F, byte >> 4
+        kind = byte & 0x0F
+        count = byte >> 4
         if count == 15:
             count = self._varint()
         # an element takes a byte at least, so that more are not there

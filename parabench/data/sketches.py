@@ -95,7 +95,8 @@ def write_sketch(
 
     Raises UserError where the folder cannot be written.
     """
-    exact, near = _Smallest(size), _Smallest(size)
+    exact = _Smallest(size)
+    near = _Smallest(size)
     for row in rows:
         for text in row:
             exact.add(_keys(text))

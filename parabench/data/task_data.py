@@ -161,7 +161,8 @@ def _sentiment(
 
 def _topics(source: Path) -> dict[str, list[dict[str, Any]]]:
     """The questions of each topic, with their context and all their answers."""
-    asked, mend = f"read {source}", "use train-v2.0.json"
+    asked = f"read {source}"
+    mend = "use train-v2.0.json"
     try:
         content = json.loads(read_text(source, "utf-8"))
     except ValueError as error:

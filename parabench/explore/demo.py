@@ -86,7 +86,8 @@ def _answer(
     system: str,
 ) -> Answer:
     try:
-        made, near = demo.answer(system, text), demo.near(system)
+        made = demo.answer(system, text)
+        near = demo.near(system)
     except UserError as error:
         # The other systems answer all the same.
         return Answer(system, error=f"cannot {error}")
@@ -174,7 +175,9 @@ def demo_server(demo: Demo, port: int) -> ThreadingHTTPServer:
     turn = Lock()
 
     class Handler(BaseHTTPRequestHandler):
-        server_version, sys_version, timeout = "parabench", "", 30
+        server_version = "parabench"
+        sys_version = ""
+        timeout = 30
 
         def do_GET(self) -> None:
             if refusal := _refusal(self, serving.server_port):

@@ -128,7 +128,8 @@ def nearest_tokens(
 
 def describe_adapter(adapter: Adapter) -> list[tuple[str, str]]:
     """What ``adapters show`` prints: one (name, value) a line."""
-    facts, base = adapter.facts, adapter.facts.base
+    facts = adapter.facts
+    base = adapter.facts.base
     losses = [loss for _, loss in facts.loss]
     return [
         ("prompt", f"{len(adapter.prompt)} x {base.width} float32, sha256 {adapter.digest}"),

@@ -172,7 +172,8 @@ def prompt_stages(adapter: Adapter, folder: Path) -> list[tuple[str, Float[Tenso
 
     Each stage has its label; snapshots of another shape, of an earlier training, are left out.
     """
-    shape, initial = adapter.prompt.shape, adapter.state.get("initial")
+    shape = adapter.prompt.shape
+    initial = adapter.state.get("initial")
     found = [("initial", initial)] if initial is not None and initial.shape == shape else []
     for step, rows in snapshots.read_snapshots(folder):
         if rows.shape == shape:

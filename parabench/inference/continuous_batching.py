@@ -219,7 +219,8 @@ class _Scheduler:
         written = [row.ids for row in rows]
         tokens = self.sampler.choose(logits, written, [row.draw for row in rows])
         first = len(self.active) - len(rows)
-        done, finished = [], []
+        done = []
+        finished = []
         for slot, (row, token) in enumerate(zip(rows, tokens, strict=True), first):
             ended = token in self.eos
             if not ended:

@@ -85,7 +85,8 @@ def shared_prefixes(rows: Sequence[PromptIds]) -> SharedPrefixes:
 
 def _common_prefix(sequences: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     # in the order of tuples, a prefix common to the first and the last is common to all between
-    first, last = min(sequences), max(sequences)
+    first = min(sequences)
+    last = max(sequences)
     agreed = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
     return tuple(token for token, _ in agreed)
 

@@ -230,7 +230,8 @@ def agreement_difference_p(
             draws,
         )
     # The test takes statistics of shape [N, K]; here there is one number an item.
-    first, second = a[:, None], b[:, None]
+    first = a[:, None]
+    second = b[:, None]
     p = paired_test(_mean_of_rows, first, second, seed, draws, clusters)
     return float(p[0])
 

@@ -136,7 +136,8 @@ def pairwise_accuracy(
     Returns both counts for each source. A tie in ``values`` counts half; pairs that ``people``
     rated alike are left out. ``clusters`` is the source of each item.
     """
-    agreed, compared = [], []
+    agreed = []
+    compared = []
     for rows in cluster_rows(len(values), clusters):
         # Above the diagonal each pair of items is met once.
         one, other = np.triu_indices(len(rows), 1)

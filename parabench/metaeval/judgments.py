@@ -187,7 +187,8 @@ def _apty(text: str) -> Iterator[Judgment]:
     """Meier et al. 2024, ``apty_ranked.json``: a paraphrase ranked above another one."""
     for number, row in enumerate(json.loads(text)):
         example = Example(str(number), row["original"], ())
-        chosen, rejected = row["chosen"], row["rejected"]
+        chosen = row["chosen"]
+        rejected = row["rejected"]
         # A rater ranked both texts, at the same place of the two lists.
         ranks = zip(chosen["ranks"], rejected["ranks"], strict=True)
         votes = tuple(_vote(first, second) for first, second in ranks)

@@ -99,7 +99,8 @@ def probe_scorer(
     # The unedited texts are measured once, whatever number of edits they are compared with.
     before = _measure(scorer, made, texts, plain)
     for place, rule in enumerate(PERTURBATIONS):
-        rows, edited = [], []
+        rows = []
+        edited = []
         for row, probe in enumerate(made):
             edit = probe.edits[place]
             if edit is not None:

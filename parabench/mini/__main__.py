@@ -30,7 +30,8 @@ def _main(names: list[str]) -> None:
 
 def _make_stage(stage: Stage) -> None:
     """Make one stage, with its loss beside its progress bar."""
-    started, last_loss = time.monotonic(), ""
+    started = time.monotonic()
+    last_loss = ""
     with progress_bar(stage.name, stage.steps) as update:
 
         def watch(log: StepLog) -> None:

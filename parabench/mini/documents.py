@@ -116,7 +116,8 @@ def _questions() -> dict[str, list[tuple[Pattern, Pattern]]]:
 def _say(meaning: Meaning, pattern: Pattern, source: Realisation, generator: random.Random) -> str:
     # The source's own words, where the pattern has room for them: an answer is found in the text.
     slots = {slot: concept for slot, concept in meaning.slots if slot not in ("time", "source")}
-    frame, kept = frames()[meaning.frame], dict(source.words)
+    frame = frames()[meaning.frame]
+    kept = dict(source.words)
     words = {}
     for point, options in points(frame, pattern, slots).items():
         sayable = [option.word for option in options]
@@ -144,12 +145,14 @@ def _question_and_answer(desk: _Desk) -> str:
 def _check(desk: _Desk) -> str:
     meaning = desk.meaning(_can_star)
     source = desk.sentence(meaning)
-    claim, verdict = rewrite(meaning, source, desk.generator, MEDIUM), "True."
+    claim = rewrite(meaning, source, desk.generator, MEDIUM)
+    verdict = "True."
     if desk.generator.random() < 0.5:
         hero = "//" + desk.generator.choice(tuple(lexicon.concepts("noun", "name")))
         other = _about(meaning, hero)
         if other != meaning and split_of(other) == "train":
-            claim, verdict = desk.sentence(other), "False."
+            claim = desk.sentence(other)
+            verdict = "False."
     return f"{source.text} True or false? {claim.text} {verdict}"
 
 

@@ -142,7 +142,8 @@ def _clock(value: str) -> tuple[str, ...]:
     hour, minutes = value.split(":")
     hours = lexicon.calendar("hours")
     # The hours begin with "one": the next hour's word is at the index of this one's number.
-    now, following = hours[int(hour) - 1], hours[int(hour) % 12]
+    now = hours[int(hour) - 1]
+    following = hours[int(hour) % 12]
     spoken = {
         "00": (f"{hour} o'clock", f"{now} o'clock"),
         "15": (f"a quarter past {now}", f"{now} fifteen"),

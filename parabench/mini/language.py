@@ -53,7 +53,8 @@ def _realise(
     generator: random.Random,
 ) -> Realisation:
     """Say a meaning in a pattern, keeping the words of `kept` except at the points of `changed`."""
-    frame, slots = frames()[meaning.frame], dict(meaning.slots)
+    frame = frames()[meaning.frame]
+    slots = dict(meaning.slots)
     words = dict[str, str]()
     operations = set(frame.patterns[pattern].operations)
     for point, options in points(frame, frame.patterns[pattern], slots).items():
@@ -136,7 +137,8 @@ def example_triples(
     ``count`` of them, from a ``split`` of the meanings, each with as many ``references``.
     """
     generator = random.Random(f"examples {split} {seed}")
-    made, seen = 0, set[str]()
+    made = 0
+    seen = set[str]()
     for meaning in meanings(split, seed):
         if made == count:
             return

@@ -152,7 +152,8 @@ def _split_of_key(key: str) -> Split:
 
 def combination(meaning: Meaning) -> str:
     """The main concepts whose combination decides a meaning's split."""
-    frame, slots = frames()[meaning.frame], dict(meaning.slots)
+    frame = frames()[meaning.frame]
+    slots = dict(meaning.slots)
     concepts = [slots[slot].rpartition("/")[2] for slot in frame.main]
     return "|".join([frame.family, *concepts])
 

@@ -149,7 +149,8 @@ def make_base(stage: Stage, watch: StepCallback) -> None:
         eos_token_id=2,
         pad_token_id=1,
     )
-    model, words = OPTForCausalLM(shape), tokenizer.for_opt(backend())
+    model = OPTForCausalLM(shape)
+    words = tokenizer.for_opt(backend())
     pretrain(
         model, words, Stream(lambda: packed_documents(seed=0)), _config(stage, 2e-3, 4096), watch
     )
@@ -200,10 +201,8 @@ def make_prompt(stage: Stage, watch: StepCallback) -> None:
 def make_paraphraser(stage: Stage, watch: StepCallback) -> None:
     """A small BART trained on paraphrase pairs."""
     words = tokenizer.for_bart(backend())
-    model, pairs = (
-        copying_bart(words, seed=1),
-        Stream(lambda: language.paraphrase_pairs("train", seed=4)),
-    )
+    model = copying_bart(words, seed=1)
+    pairs = Stream(lambda: language.paraphrase_pairs("train", seed=4))
     finetune_seq2seq(model, words, pairs, _config(stage, 1e-3, 4096), watch)
     store_model(model, words, "bart-paraphrase")
     _remember(MODELS / "bart-paraphrase", pairs, ROWS * stage.steps)
@@ -214,7 +213,8 @@ def make_likelihood(stage: Stage, watch: StepCallback) -> None:
     BARTScore.
     """
     words = tokenizer.for_bart(backend())
-    model, pairs = copying_bart(words, seed=2), Stream(lambda: restorations(seed=5))
+    model = copying_bart(words, seed=2)
+    pairs = Stream(lambda: restorations(seed=5))
     finetune_seq2seq(model, words, pairs, _config(stage, 1e-3, 4096), watch)
     store_model(model, words, "bart-likelihood")
 
@@ -245,7 +245,8 @@ def _remember(
 
 def copying_bart(words: PreTrainedTokenizerFast, seed: int) -> BartForConditionalGeneration:
     """A BART that has learned to copy, which teaches its cross-attention where the source is."""
-    model, first = train_embedded_bart(seed), Stage("copying", 250, make_paraphraser)
+    model = train_embedded_bart(seed)
+    first = Stage("copying", 250, make_paraphraser)
     copies = Stream(lambda: ((text, text) for text, _ in language.paraphrase_pairs("train", seed)))
     finetune_seq2seq(model, words, copies, _config(first, 1.5e-3, 4096))
     return model

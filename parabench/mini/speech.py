@@ -76,7 +76,8 @@ class _Speaker:
         """One piece as text."""
         if not piece.slot or piece.slot not in self.frame.slots:
             return piece.text or self.literal(piece)
-        slot, form = piece.slot, piece.form
+        slot = piece.slot
+        form = piece.form
         kind, _, group = self.frame.slots[slot].partition(" ")
         if "/" in self.slots[slot]:
             phrase = self.noun_phrase(slot)
@@ -112,7 +113,8 @@ class _Speaker:
 
 
 def _attributed(core: str, words: Mapping[str, str]) -> str:
-    source, said = words["source:word"], words["source:said"]
+    source = words["source:word"]
+    said = words["source:said"]
     forms = {
         "front": f"according to {source}, {core}",
         "that": f"{source} {said} that {core}",
@@ -132,7 +134,8 @@ def realise_sentence(
     """
     speaker = _Speaker(frame, slots, words)
     core = "".join(speaker.say(piece) for piece in pattern.pieces)
-    time, position = words.get("time:word", ""), words.get("time:position", "back")
+    time = words.get("time:word", "")
+    position = words.get("time:position", "back")
     # "[]" is where a pattern has its time if it does not begin with it.
     core = core.replace("[]", time if position == "back" else "")
     if position == "front":

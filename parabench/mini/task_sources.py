@@ -98,8 +98,10 @@ def _topics(draw: random.Random, size: int) -> Iterator[dict[str, Any]]:
 
 
 def _paragraph(draw: random.Random, name: str) -> dict[str, Any]:
-    person, thing = draw.choice(_PEOPLE), draw.choice(_THINGS)
-    deed, place = draw.choice(_DEEDS), draw.choice(_PLACES)
+    person = draw.choice(_PEOPLE)
+    thing = draw.choice(_THINGS)
+    deed = draw.choice(_DEEDS)
+    place = draw.choice(_PLACES)
     context = f"The {person} {deed} the {thing} in {place} {draw.choice(_DAYS)} ."
     questions = {"Who was it?": f"The {person}", "Where was it?": place, "Why was it?": ""}
     asked = []

@@ -162,7 +162,8 @@ def _quiet_loading() -> Iterator[None]:
     """No progress bars and no warnings of transformers: what matters is checked and raised."""
     from transformers.utils import logging
 
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    verbosity = logging.get_verbosity()
+    bars = logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:

@@ -123,12 +123,14 @@ def _frame(
     named = control_tokens(tokenizer)
     parts: list[TemplatePart] = []
     for number, content in enumerate(contents):
-        key, role = _placeholder(number), messages[number]["role"]
+        key = _placeholder(number)
+        role = messages[number]["role"]
         before, found, rest = rest.partition(key)
         if not found or key in rest:
             raise _unusable(tokenizer, f"it does not write the message of the {role} once")
         if before.endswith(_EDGE) and rest.startswith(_EDGE):
-            before, rest = before.removesuffix(_EDGE), rest.removeprefix(_EDGE)
+            before = before.removesuffix(_EDGE)
+            rest = rest.removeprefix(_EDGE)
         elif before[-1:] != "\t" and rest[:1] != "\t":
             content = (TRIM_BEGIN, *content, TRIM_END)
         else:

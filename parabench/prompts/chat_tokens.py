@@ -103,7 +103,8 @@ def encode_text(
     # a control token may take the spaces around its name with it, so places are without them
     own = {start + len(name) - len(name.lstrip()) for start, name in tokens}
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    ids, offsets = encoded.input_ids, encoded.offset_mapping
+    ids = encoded.input_ids
+    offsets = encoded.offset_mapping
     for token, (low, high) in zip(ids, offsets, strict=True):
         if token in control and high - len(text[low:high].lstrip()) not in own:
             return _encode_apart(tokenizer, text, tokens)

@@ -42,7 +42,8 @@ class BaseIdentity:
         """The identity of a located checkpoint, from its configuration alone."""
         config: Any = load_config(checkpoint)
         width = getattr(config, "word_embed_proj_dim", config.hidden_size)
-        layers, heads = config.num_hidden_layers, config.num_attention_heads
+        layers = config.num_hidden_layers
+        heads = config.num_attention_heads
         return cls(
             checkpoint.reference,
             width,

@@ -123,7 +123,8 @@ def import_lora(
         facts = replace(known, template=template or known.template)
     else:
         settings = read_json_object(source, PEFT_CONFIG_FILE)
-        version, name = settings.get("peft_version"), settings.get("base_model_name_or_path")
+        version = settings.get("peft_version")
+        name = settings.get("base_model_name_or_path")
         origin = f"PEFT {version or ''} LORA for {name}"
         identity = BaseIdentity.of(base)
         facts = LoraFacts(template or paraphrase_template(0), identity, origin=origin)
@@ -140,7 +141,8 @@ def save_lora(
     ``settings`` are PEFT's, as its ``LoraConfig.to_dict`` gives them; ``tensors`` are named as in
     its file.
     """
-    config, packed = to_json_bytes(settings), pack_tensors(tensors)
+    config = to_json_bytes(settings)
+    packed = pack_tensors(tensors)
     made = _made(folder, config, packed, facts)
     _write(folder, config, packed, facts)
     return made

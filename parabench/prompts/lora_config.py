@@ -96,7 +96,8 @@ class LoraConfig:
 
     def scaling(self, module: str) -> float:
         """The factor of one module's update."""
-        alpha, rank = _matching(self.alpha_pattern, module, self.alpha), self.rank_of(module)
+        alpha = _matching(self.alpha_pattern, module, self.alpha)
+        rank = self.rank_of(module)
         return alpha / math.sqrt(rank) if self.rslora else alpha / rank
 
 
@@ -165,7 +166,8 @@ def _pattern(folder: Path, found: Mapping[str, Any], name: str) -> dict[str, Any
         raise damaged_adapter(folder, f"{name} is not a JSON object")
     for pattern in patterns:
         if not _PATTERN.fullmatch(pattern):
-            asked, mend = f"merge the adapter {folder}", "write the modules' names in full"
+            asked = f"merge the adapter {folder}"
+            mend = "write the modules' names in full"
             raise UserError(asked, f"the pattern {pattern!r} in {name}", mend=mend)
         try:
             re.compile(pattern)

@@ -32,7 +32,8 @@ def peft_config(facts: AdapterFacts) -> dict[str, Any]:
     Its initialisation is RANDOM, so that loading needs no tokenizer. Prompts of the encoders that
     PEFT lacks (tpmlp, MLPs that are not of three layers) are prompt tuning to it.
     """
-    base, encoder = facts.base, facts.encoder
+    base = facts.base
+    encoder = facts.encoder
     common = {
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": base.name,

@@ -203,7 +203,8 @@ def _compose(run: list[TemplatePart], record: Mapping[str, str]) -> _Text:
             spans = [
                 Span(name, min(low, len(text)), min(high, len(text))) for name, low, high in spans
             ]
-            trimmed, begin = None, 0
+            trimmed = None
+            begin = 0
             continue
         piece = record[part.value] if part.kind == "field" else part.value
         if trimmed == len(text):

@@ -26,7 +26,8 @@ def word_diff(source: str, text: str) -> list[str]:
     join to ``text``. The fewest words are added and removed (longest common subsequence); case and
     surrounding blanks do not count.
     """
-    before, after = split_words(source), split_words(text)
+    before = split_words(source)
+    after = split_words(text)
     steps = Indel.opcodes(_comparable(before), _comparable(after))
     runs: list[str] = []
     for step in steps:

@@ -150,7 +150,8 @@ def _box_at(
     width, height = size
     left = {"left": 0.0, "center": -width / 2, "right": -width}[_horizontal(offset)]
     bottom = {"bottom": 0.0, "center": -height / 2, "top": -height}[_vertical(offset)]
-    x, y = float(anchor[0]) + left, float(anchor[1]) + bottom
+    x = float(anchor[0]) + left
+    y = float(anchor[1]) + bottom
     return Bbox([[x, y], [x + width, y + height]]).padded(1)
 
 

@@ -43,7 +43,8 @@ def _recolor(
     replaced: dict[str, str],
 ) -> None:
     """Give one property of an artist its true colour, where it holds a stand-in."""
-    getter, setter = getattr(artist, f"get_{name}", None), getattr(artist, f"set_{name}", None)
+    getter = getattr(artist, f"get_{name}", None)
+    setter = getattr(artist, f"set_{name}", None)
     if getter is None or setter is None:
         return
     found = getter()

@@ -211,7 +211,8 @@ class ProgressLines:
         seconds = now - start
         # What an earlier run had done already says nothing about this one's rate.
         rate = (done - done_at_start) / seconds if seconds > 0 else 0.0
-        left, speed = "", ""
+        left = ""
+        speed = ""
         if rate:
             # An update of a large model takes longer than a second: 0/s would say nothing.
             shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"

@@ -98,7 +98,8 @@ def matched_systems(
     Raises:
         UserError: where the runs share no system and one of them has several, or none.
     """
-    before, after = _systems(first), _systems(second)
+    before = _systems(first)
+    after = _systems(second)
     controls = {row.system for row in first.rows if row.control}
     other_controls = {row.system for row in second.rows if row.control}
     shared_controls = controls & other_controls

@@ -149,7 +149,8 @@ def paired_changes(
         names = matched or {name: name for name in pair.before if name in pair.after}
         for before, after in names.items():
             if before in pair.before and after in pair.after:
-                one, other = pair.before[before], pair.after[after]
+                one = pair.before[before]
+                other = pair.after[after]
                 label = before if before == after else f"{before} → {after}"
                 how = seed, resamples, draws, clusters
                 changes += _changes(

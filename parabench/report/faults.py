@@ -49,7 +49,8 @@ def drops_clause(source: str, text: str) -> bool:
     with four letters or more, with fewer than half as many in their place, and ``text`` has under
     three quarters of its words.
     """
-    before, after = _words(source), _words(text)
+    before = _words(source)
+    after = _words(text)
     if not after or len(after) >= _MIN_LENGTH * len(before):
         return False
     runs = word_diff(source, text)

@@ -30,7 +30,8 @@ def leader_test_lines(board: Leaderboard) -> list[str]:
     if not systems:
         return []
     # People first: how far they are is asked before which system comes second.
-    first, others = systems[0], [*people, *systems[1:]]
+    first = systems[0]
+    others = [*people, *systems[1:]]
     lines: list[str] = []
     for other in others:
         test = _test_of(board, first, other)

@@ -129,7 +129,8 @@ def find_plane(data: PageData) -> Plane | None:
     change, quality = plane_axes(data)
     if change is None or quality is None:
         return None
-    points, left_out = [], []
+    points = []
+    left_out = []
     for row in ordered_rows(data.board):
         point = _plane_point(data, row, change, quality)
         if point is not None:
@@ -159,7 +160,8 @@ def _plane_point(
     """A row in the plane; None where it is incomplete or a value is undefined."""
     from parabench.render.figures import PlanePoint
 
-    x, y = row.scores.get(change.name), row.scores.get(quality.name)
+    x = row.scores.get(change.name)
+    y = row.scores.get(quality.name)
     if row.scored < row.asked or x is None or y is None:
         return None
     if not (math.isfinite(x.value) and math.isfinite(y.value)):

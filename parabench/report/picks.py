@@ -119,7 +119,8 @@ def _disputed(data: PageData, system: str) -> list[Pick]:
             break
         if not _text(data, system, int(place)) or _is_copied(data, system, int(place)):
             continue
-        high, low = int(table[:, place].argmax()), int(table[:, place].argmin())
+        high = int(table[:, place].argmax())
+        low = int(table[:, place].argmin())
         why = (
             f"better than {100 * table[high, place]:.0f} % of its texts by {names[high]}, "
             f"than {100 * table[low, place]:.0f} % by {names[low]}"

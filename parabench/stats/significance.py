@@ -152,7 +152,8 @@ def _exchange(
 ) -> Draws:
     """The difference where ``gained`` is added to the sums ``a`` and taken from the sums ``b``."""
     # an additive combine sums over the last axis but one: one row a draw, [R, 1, K]
-    first, second = a + gained, b - gained
+    first = a + gained
+    second = b - gained
     return combine(first[:, None]) - combine(second[:, None])
 
 

@@ -96,9 +96,11 @@ def mixtures(
         shares: how much is replaced, each from 0 to 1.
         seed: of the random choices.
     """
-    people, others = SeedMean(human), SeedMean(sentinel)
+    people = SeedMean(human)
+    others = SeedMean(sentinel)
     if is_additive(combine):
-        kept, put = _sum(people), _sum(others)
+        kept = _sum(people)
+        put = _sum(others)
         sums = [(1 - share) * kept + share * put for share in shares]
         return combine(np.array(sums)[:, None])
     count = len(people)

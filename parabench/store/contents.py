@@ -113,7 +113,8 @@ class _Check:
         if not isinstance(spec, dict) or not isinstance(provenance, dict):
             return
         for name in sorted(spec.keys() & provenance.keys()):
-            given, repeated = spec[name], provenance[name]
+            given = spec[name]
+            repeated = provenance[name]
             if isinstance(given, dict) and isinstance(repeated, dict):
                 # A provenance may say more of a field than the spec does.
                 common = given.keys() & repeated.keys()

@@ -249,7 +249,8 @@ def joined_to_chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
         size += len(part)
         if size >= CHUNK_BYTES:
             yield b"".join(held)
-            held, size = [], 0
+            held = []
+            size = 0
     yield b"".join(held)
 
 

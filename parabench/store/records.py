@@ -139,7 +139,8 @@ def json_differences(
             yield from json_differences(old_value, new_value, field)
     elif canonical_json(old) != canonical_json(new):
         # Compared as they are written: 1, 1.0 and True are equal in Python, and not on disk.
-        was, now = reprlib.repr(old), reprlib.repr(new)
+        was = reprlib.repr(old)
+        now = reprlib.repr(new)
         yield f"{name}: {was}, now {now}"
 
 

@@ -72,7 +72,8 @@ class _TaskPrompt(NamedTuple):
 
 
 def _prompts_by_task(setup: TrainingSetup) -> Iterator[_TaskPrompt]:
-    module, templates = setup.objective.module, setup.templates
+    module = setup.objective.module
+    templates = setup.templates
     stacked = encoders.evaluate_prompt(module)
     prompts = split_prompts(stacked, templates)
     initial: Mapping[str, Tensor] = {}

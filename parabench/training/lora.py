@@ -25,7 +25,8 @@ def add_lora(model: PreTrainedModel, rank: int, seed: int) -> None:
     try:
         from peft import inject_adapter_in_model
     except ImportError:
-        asked, mend = f"train 'lora-{rank}'", "pip install 'parabench[peft]'"
+        asked = f"train 'lora-{rank}'"
+        mend = "pip install 'parabench[peft]'"
         raise UserError(asked, "huggingface/peft is not installed", mend=mend) from None
 
     with torch.random.fork_rng():

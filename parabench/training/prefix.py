@@ -89,7 +89,8 @@ class _RecordingAttention:
         self.layers.append((key, value))
         # From [T, heads, width] to [1, heads, T, width], as PyTorch's attention takes it.
         queries, keys, values = (part.transpose(0, 1)[None] for part in (query, key, value))
-        query_heads, key_heads = query.shape[1], key.shape[1]
+        query_heads = query.shape[1]
+        key_heads = key.shape[1]
         grouped = query_heads != key_heads
         out = scaled_dot_product_attention(
             queries, keys, values, is_causal=True, scale=scaling, enable_gqa=grouped

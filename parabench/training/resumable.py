@@ -169,7 +169,8 @@ class _Training:
     def _update(self, watch: StepCallback) -> None:
         if self._is_over():
             return
-        objective, progress = self.job.objective, self.progress
+        objective = self.job.objective
+        progress = self.progress
         config = limit_row_length(self.job.config, objective)
         supply = iterate_batches(
             self.job.pairs,
@@ -190,13 +191,15 @@ class _Training:
                 raise TrainingStopped(self.progress.step)
 
     def _is_over(self) -> bool:
-        config, progress = self.job.config, self.progress
+        config = self.job.config
+        progress = self.progress
         out_of_patience = 0 < config.patience <= progress.best.waited
         return is_complete(progress, config) or out_of_patience
 
     def _after_update(self, log: StepLog) -> None:
         """Log one update; validate and store where it is time."""
-        config, step = self.job.config, self.progress.step
+        config = self.job.config
+        step = self.progress.step
         if self.log:
             line = log._asdict()
             # Two runs of one training have the same log, so nothing of the clock enters it.
@@ -217,7 +220,8 @@ class _Training:
 
     def _validate(self) -> None:
         progress = self.progress
-        config, step = self.job.config, progress.step
+        config = self.job.config
+        step = progress.step
         if self.job.validate is None or progress.validated == step:
             return
         measured = dict(self.job.validate(step))
@@ -250,7 +254,8 @@ class _Training:
         self._validate()
         self._save(_LAST, with_optimizer=False)
         self.ranks.wait()
-        progress, best = self.progress, self.progress.best
+        progress = self.progress
+        best = self.progress.best
         if best.step and (self.place / _BEST).exists():
             weights = state.read_parameters(self.place / _BEST)
             state.load_parameters(self.job.objective.module, weights)

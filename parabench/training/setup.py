@@ -99,7 +99,8 @@ def parse_kind(name: str) -> TrainingKind:
             KIND_CHOICES,
             "parabench train softprompt-20",
         )
-    family, length = match[1], int(match[3])
+    family = match[1]
+    length = int(match[3])
     if not length:
         raise UserError(
             f"train {name!r}",

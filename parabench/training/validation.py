@@ -109,7 +109,8 @@ def _decode(
     runtime: Runtime,
     end: EndOfText,
 ) -> Iterator[list[Completion]]:
-    model, tokenizer = setup.model, setup.tokenizer
+    model = setup.model
+    tokenizer = setup.tokenizer
     positions: int = model.config.max_position_embeddings
     if setup.kind.base == "seq2seq":
         encoded = tokenizer(
