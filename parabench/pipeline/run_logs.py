@@ -158,7 +158,10 @@ def texts_to_measure(
     system: str,
     scorer: Scorer,
 ) -> Sequence[list[str]]:
-    """What a scorer is given of every example's answer, read when it is asked for."""
+    """What ``scorer`` is given of each answer of ``system``, read when it is asked for.
+
+    Raises UserError, when it is read, where a record is of another example than its place says.
+    """
     plan = run.plan
     samples = 0
     if leave_one_out.compares_samples(scorer):
