@@ -25,6 +25,9 @@ from parabench.mini.speech import realise_sentence
 
 PARAPHRASE_SHARE = 0.37
 SHORTEST, _LONGEST = 10, 120
+"""Words of a document."""
+_DEFINABLE = ("person", "vehicle", "furniture", "building", "room", "clothing")
+"""Categories of nouns that take an article."""
 
 
 class _Desk:
@@ -36,7 +39,8 @@ class _Desk:
 
     def names(self, count: int) -> list[str]:
         """Distinct first names."""
-        names = [concept.words[0] for concept in lexicon.concepts("noun", "name").values()]
+        concepts = lexicon.concepts("noun", "name")
+        names = [concept.words[0] for concept in concepts.values()]
         return self.generator.sample(names, count)
 
     def meaning(self, wanted: Callable[[Meaning], bool] = lambda meaning: True) -> Meaning:
@@ -58,58 +62,81 @@ def _paraphrase(desk: _Desk) -> str:
     changes = desk.generator.choices((LIGHT, MEDIUM, THOROUGH), (0.35, 0.35, 0.3))[0]
     target = rewrite(meaning, source, desk.generator, changes)
     x, y = desk.names(2)
-    return desk.generator.choice(phrases.CUES).format(a=source.text, b=target.text, x=x, y=y)
+    cue = desk.generator.choice(phrases.CUES)
+    return cue.format(a=source.text, b=target.text, x=x, y=y)
 
 
 def _about(meaning: Meaning, hero: str) -> Meaning:
-    slots = {**dict(meaning.slots), "agent": hero}
+    """The meaning with another agent."""
+    slots = dict(meaning.slots)
+    slots["agent"] = hero
     return Meaning(meaning.frame, tuple(sorted(slots.items())))
 
 
 def _can_star(meaning: Meaning) -> bool:
-    slots = frames()[meaning.frame].slots
-    return (
-        slots.get("agent") in ("who", "one", "whogroup") and dict(meaning.slots)["tense"] == "past"
-    )
+    """Whether a person could be the agent, and the tense is that of a story."""
+    agent = frames()[meaning.frame].slots.get("agent")
+    tense = dict(meaning.slots)["tense"]
+    return agent in ("who", "one", "whogroup") and tense == "past"
+
+
+def _hero(desk: _Desk) -> str:
+    """A first name as the concept of a slot: no determiner and no adjective before it."""
+    names = tuple(lexicon.concepts("noun", "name"))
+    return "//" + desk.generator.choice(names)
 
 
 def _story_sentences(desk: _Desk, count: int) -> list[str]:
-    hero = "//" + desk.generator.choice(tuple(lexicon.concepts("noun", "name")))
+    hero = _hero(desk)
     sentences: list[str] = []
     while len(sentences) < count:
         meaning = _about(desk.meaning(_can_star), hero)
-        if split_of(meaning) == "train" and list(dict(meaning.slots).values()).count(hero) == 1:
+        concepts = [concept for _, concept in meaning.slots]
+        # With another agent a meaning may be of another split, and the hero of two slots of it.
+        if split_of(meaning) == "train" and concepts.count(hero) == 1:
             sentences.append(desk.sentence(meaning).text)
     return sentences
 
 
 def _story(desk: _Desk) -> str:
     first, *others = _story_sentences(desk, desk.generator.randint(2, 5))
-    return " ".join(
-        [first, *(desk.generator.choice(phrases.LINKS) + sentence for sentence in others)]
-    )
+    told = [first]
+    for sentence in others:
+        link = desk.generator.choice(phrases.LINKS)
+        told.append(link + sentence)
+    return " ".join(told)
 
 
 def _letter(desk: _Desk) -> str:
     x, y = desk.names(2)
-    body = " ".join(_story_sentences(desk, desk.generator.randint(2, 3)))
-    frame = desk.generator.choice(phrases.OPENINGS) + body + desk.generator.choice(phrases.CLOSINGS)
+    sentences = _story_sentences(desk, desk.generator.randint(2, 3))
+    opening = desk.generator.choice(phrases.OPENINGS)
+    closing = desk.generator.choice(phrases.CLOSINGS)
+    frame = opening + " ".join(sentences) + closing
     return frame.format(x=x, y=y)
 
 
 def _talk(desk: _Desk) -> str:
     x, y = desk.names(2)
-    lines = [f"{x}: {desk.generator.choice(phrases.GREETINGS).format(y=y)} {desk.fresh()}"]
+    greeting = desk.generator.choice(phrases.GREETINGS).format(y=y)
+    lines = [f"{x}: {greeting} {desk.fresh()}"]
     for _ in range(desk.generator.randint(1, 2)):
-        lines += [f"{y}: {desk.generator.choice(phrases.REPLIES)}", f"{x}: {desk.fresh()}"]
+        reply = desk.generator.choice(phrases.REPLIES)
+        lines.append(f"{y}: {reply}")
+        lines.append(f"{x}: {desk.fresh()}")
     return "\n".join(lines)
 
 
 @lru_cache(maxsize=1)
 def _questions() -> dict[str, list[tuple[Pattern, Pattern]]]:
+    """Patterns of a question and its answer, by family of frames."""
     parsed = {}
     for family, rows in phrases.QUESTIONS.items():
-        parsed[family] = [(parse_pattern(f"| {q}"), parse_pattern(f"| {a}")) for q, a in rows]
+        pairs = []
+        for question, answer in rows:
+            # Nothing stands before the bar: neither uses an operation of a paraphrase.
+            pairs.append((parse_pattern(f"| {question}"), parse_pattern(f"| {answer}")))
+        parsed[family] = pairs
     return parsed
 
 
@@ -121,25 +148,33 @@ def _say(meaning: Meaning, pattern: Pattern, source: Realisation, generator: ran
     words = {}
     for point, options in points(frame, pattern, slots).items():
         sayable = [option.word for option in options]
-        words[point] = kept[point] if kept.get(point) in sayable else generator.choice(sayable)
+        if kept.get(point) in sayable:
+            words[point] = kept[point]
+        else:
+            words[point] = generator.choice(sayable)
     return realise_sentence(frame, pattern, slots, words)
 
 
 def _asked(meaning: Meaning) -> bool:
-    return frames()[meaning.frame].family in _questions() and dict(meaning.slots)["tense"] == "past"
+    """Whether there are questions about a meaning; they are about what is past."""
+    family = frames()[meaning.frame].family
+    tense = dict(meaning.slots)["tense"]
+    return family in _questions() and tense == "past"
 
 
 def _question_and_answer(desk: _Desk) -> str:
     meaning = desk.meaning(_asked)
     source = desk.sentence(meaning)
-    rows = _questions()[frames()[meaning.frame].family]
-    chosen = desk.generator.sample(rows, desk.generator.randint(1, len(rows)))
-    lines = [
-        f"{_say(meaning, question, source, desk.generator)} "
-        f"{_say(meaning, answer, source, desk.generator)}"
-        for question, answer in chosen
-    ]
-    return desk.generator.choice((" ", "\n")).join([source.text, *lines])
+    family = frames()[meaning.frame].family
+    rows = _questions()[family]
+    count = desk.generator.randint(1, len(rows))
+    lines = [source.text]
+    for question, answer in desk.generator.sample(rows, count):
+        asked = _say(meaning, question, source, desk.generator)
+        answered = _say(meaning, answer, source, desk.generator)
+        lines.append(f"{asked} {answered}")
+    separator = desk.generator.choice((" ", "\n"))
+    return separator.join(lines)
 
 
 def _check(desk: _Desk) -> str:
@@ -148,8 +183,8 @@ def _check(desk: _Desk) -> str:
     claim = rewrite(meaning, source, desk.generator, MEDIUM)
     verdict = "True."
     if desk.generator.random() < 0.5:
-        hero = "//" + desk.generator.choice(tuple(lexicon.concepts("noun", "name")))
-        other = _about(meaning, hero)
+        other = _about(meaning, _hero(desk))
+        # The very same agent would make a true claim, and one of the test split a leak.
         if other != meaning and split_of(other) == "train":
             claim = desk.sentence(other)
             verdict = "False."
@@ -158,49 +193,59 @@ def _check(desk: _Desk) -> str:
 
 def _things(desk: _Desk, count: int) -> list[str]:
     category = desk.generator.choice(phrases.LISTED)
-    nouns = desk.generator.sample(tuple(lexicon.concepts("noun", category).values()), count)
+    concepts = tuple(lexicon.concepts("noun", category).values())
+    nouns = desk.generator.sample(concepts, count)
+    # From two on, since the nouns are plural.
     numbers = list(lexicon.concepts("number").values())[1:10]
+    # All numbers are drawn before any word: the order of draws is part of what a seed gives.
     picks = [(desk.generator.choice(numbers).words, noun.words) for noun in nouns]
-    return [
-        f"{desk.generator.choice(few)} {lexicon.plural(desk.generator.choice(words))}"
-        for few, words in picks
-    ]
+    things = []
+    for few, words in picks:
+        number = desk.generator.choice(few)
+        noun = desk.generator.choice(words)
+        things.append(f"{number} {lexicon.plural(noun)}")
+    return things
 
 
 def _list(desk: _Desk) -> str:
     things = _things(desk, desk.generator.randint(5, 7))
     title = desk.generator.choice(phrases.LIST_TITLES)
     if desk.generator.random() < 0.5:
-        return f"{title}:\n" + "\n".join(f"- {thing}" for thing in things)
-    return f"{title}: {', '.join(things[:-1])} and {things[-1]}."
+        lines = [f"- {thing}" for thing in things]
+        return "\n".join([f"{title}:", *lines])
+    *earlier, last = things
+    return f"{title}: {', '.join(earlier)} and {last}."
 
 
 def _defined(generator: random.Random) -> str:
-    pairs = [
-        concept.words
-        for category, concept in lexicon.nouns().values()
-        if len(concept.words) > 1
-        and category in ("person", "vehicle", "furniture", "building", "room", "clothing")
-    ]
-    c, b = generator.sample(generator.choice(pairs), 2)
+    """A line that defines one noun by another of the same concept."""
+    synonyms = []
+    for category, concept in lexicon.nouns().values():
+        if category in _DEFINABLE and len(concept.words) > 1:
+            synonyms.append(concept.words)
+    c, b = generator.sample(generator.choice(synonyms), 2)
     articles = {
         "A": lexicon.article(b).capitalize(),
         "a": lexicon.article(c),
         "a2": lexicon.article(b),
     }
-    return generator.choice(phrases.DEFINITIONS).format(b=b, c=c, **articles)
+    line = generator.choice(phrases.DEFINITIONS)
+    return line.format(b=b, c=c, **articles)
 
 
 def _definition(desk: _Desk) -> str:
-    lines = dict.fromkeys(_defined(desk.generator) for _ in range(desk.generator.randint(3, 5)))
-    return "\n".join(lines)
+    count = desk.generator.randint(3, 5)
+    lines = [_defined(desk.generator) for _ in range(count)]
+    # Drawn twice, a line is written once.
+    return "\n".join(dict.fromkeys(lines))
 
 
 def _news(desk: _Desk) -> str:
-    city = desk.generator.choice(tuple(lexicon.concepts("noun", "city").values())).words[0]
-    return f"News from {city}\n" + " ".join(
-        desk.fresh() for _ in range(desk.generator.randint(2, 4))
-    )
+    cities = tuple(lexicon.concepts("noun", "city").values())
+    city = desk.generator.choice(cities).words[0]
+    count = desk.generator.randint(2, 4)
+    sentences = [desk.fresh() for _ in range(count)]
+    return f"News from {city}\n" + " ".join(sentences)
 
 
 WRITERS: Sequence[tuple[Callable[[_Desk], str], float]] = (
