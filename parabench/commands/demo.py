@@ -67,6 +67,7 @@ def load_demo(suite: str, systems: str | None, scorers: str, device: str) -> Dem
     built = {name: plan.build_plugin("system", name, chosen, setting) for name in wanted}
     measures = [plan.build_plugin("scorer", name, chosen, setting) for name in split_names(scorers)]
 
+    # Visitors ask the example over and over; other sentences are forgotten after a thousand.
     @lru_cache(maxsize=1000)
     def answer(system: str, text: str) -> str:
         batches = built[system].paraphrase([text])

@@ -39,6 +39,7 @@ def show_plan(plan: RunPlan, probe: bool) -> None:
         typer.echo(f"system    {name:<16} {state:<22} {cost}".rstrip())
     for name, place in own_trainings(plan, problems).items():
         typer.echo(f"trained   {name:<16} {place}, not what the suite has")
+    # Each scorer measures every example of every system.
     answers = total * len(plan.systems)
     for name in plan.scorers:
         measured = sum(done[system, name] for system in plan.systems)
@@ -47,6 +48,7 @@ def show_plan(plan: RunPlan, probe: bool) -> None:
         typer.echo(f"scorer    {name:<16} {state:<22} {cost}".rstrip())
     if not probe:
         typer.echo("\n--probe loads the models and estimates time and memory.")
+    # Last and together, so that all can be mended before anything is computed.
     if problems:
         _print_problems(problems)
         raise SystemExit(2)

@@ -60,6 +60,7 @@ def _prompt_map(names: list[str], suite: Suite, nearest: int, folder: Path) -> P
     folders = {name: _adapter_folder(name, suite, checkpoint.digest) for name in names}
     labels = dict(zip(names, distinct_labels(names), strict=True))
     loaded = {name: adapters.load_adapter(place, checkpoint) for name, place in folders.items()}
+    # Only the embeddings are needed, and no forward pass: the CPU is always there.
     model, tokenizer = load_causal(checkpoint, Runtime())
     vocabulary = vocabulary_rows(model).float().cpu()
     plane, digest = load_or_fit_plane(vocabulary.numpy(), folder)

@@ -50,6 +50,7 @@ def train_on_pairs(options: TrainOptions) -> None:
     checkpoint = requests.base_checkpoint(kind, suite.train.model_dump(), options.base)
     folder = options.output or _default_folder(suite, options.name, kind.family)
     started = options.initialiser or preset_initialiser(kind, options.preset)
+    # Each rank reads the data itself: pairs are drawn by the seed, and so alike.
     with join_processes(resolve_device(options.device)) as ranks:
         device = ranks.device(resolve_device(options.device))
         runtime = Runtime(device, options.dtype, seed=options.seed)

@@ -61,6 +61,7 @@ def import_prompt_command(
     from parabench.prompts.lora import import_lora, is_lora
     from parabench.training.stopped import export_stopped, is_stopped_training
 
+    # The three sources are told apart by their files, so that none need be named.
     if is_stopped_training(source):
         step = export_stopped(source, target, locate(base))
         typer.echo(f"{target}: step {step} of the training in {source}")
@@ -113,6 +114,7 @@ def export_prompt_command(
     from parabench.prompts.convert import export_adapter
     from parabench.prompts.lora import export_lora, is_lora
 
+    # A low-rank adapter has no prompt that could be written in the other forms.
     if is_lora(folder):
         if card or form != "peft":
             asked = f"export the low-rank adapter {folder} as {'a card' if card else form}"
@@ -226,6 +228,7 @@ def explain_command(
     rows = nearest_of_system(built, nearest)
     heading = "position  norm   ratio  moved  near-duplicate"
     typer.echo(f"{heading}  {'nearest by cosine':<40} nearest by distance")
+    # Widths fit the heading's; tokens may be of any script, and make a line longer.
     for number, row in enumerate(rows):
         from_init = "-" if row.distance_from_init is None else f"{row.distance_from_init:.2f}"
         duplicate = "-" if row.near_duplicate is None else str(row.near_duplicate)

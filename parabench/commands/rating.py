@@ -41,6 +41,7 @@ def sheet_command(
             mend="--output sheet.csv",
         )
     items = rating.draw_rating_items(load_results(run), split_names(systems), examples, seed)
+    # The key first: a sheet without one could not be read again.
     own_key = output.with_suffix(".key.json")
     help_text = output.with_suffix(".txt")
     write_atomically(
@@ -75,6 +76,7 @@ def read_ratings_command(
     items = rating.read_key(key)
     rated = rating_sheets.read_sheets(sheets, items)
     write_atomically(output, rating.judgments_jsonl(rated).encode())
+    # A text may have a rating of each rater, or none where all left its cell empty.
     asked = sum(len(item.texts) for item in items)
     given = sum(len(one.ratings) for one in rated)
     typer.echo(f"{given} ratings of {len(rated)} texts; {asked - len(rated)} texts without one")

@@ -74,6 +74,7 @@ def report_command(
     for name in wanted:
         if name not in _REPORT_FORMATS:
             raise UserError(f"report as {name!r}", "no such format", _REPORT_FORMATS)
+    # Refused formats come first, so that a misspelt one costs nothing.
     board = write_reports(run)
     show_leaderboard(board, run)
     for name in wanted:

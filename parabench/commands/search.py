@@ -54,6 +54,7 @@ def _search_pairs(given: SearchOptions) -> None:
     from parabench.training.trials import trial_function
 
     suite = load_suite(given.suite)
+    # Of any length: each trial has its own.
     kind = setup.parse_kind(f"{given.name}-1")
     if given.dev_records:
         found = "held-out records and no --tasks file that they are of"
@@ -100,6 +101,7 @@ def _search_tasks(given: SearchOptions) -> None:
         found = "an encoder writes the prompts, and starts from random weights"
         raise UserError(f"{asked} with --initialisers", found, mend="search softprompt")
     plan = _make_plan(given, given.lengths, _higher_is_better(given.goal, ()))
+    # What every trial has in common, as if it had been typed after ``tasks train``.
     options = TrainOptions(
         str(_folder(given)),
         suite=given.suite,

@@ -117,6 +117,7 @@ def _largest_page(path: str, file: IO[bytes], column: Any, size: int) -> int:
     floor, times = BOMB
     name = column.path_in_schema
     start = column.data_page_offset
+    # A dictionary, where there is one, lies before the pages that refer to it.
     if column.has_dictionary_page:
         start = min(start, column.dictionary_page_offset)
     largest = unpacked = values = 0

@@ -127,7 +127,7 @@ def nearest_tokens(
 
 
 def describe_adapter(adapter: Adapter) -> list[tuple[str, str]]:
-    """What ``adapters show`` prints: one (name, value) a line."""
+    """What ``parabench prompt show`` prints: one (name, value) a line."""
     facts = adapter.facts
     base = adapter.facts.base
     losses = [loss for _, loss in facts.loss]

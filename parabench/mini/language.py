@@ -31,6 +31,7 @@ class Realisation:
 def _choose(options: Sequence[WordOption], generator: random.Random, avoid: str = "") -> WordOption:
     """One of the options, the commoner ones more often, another word than ``avoid`` if any is."""
     weights = {}
+    # Words beyond the last rank that has a weight are never chosen.
     for option, weight in zip(options, RANK_WEIGHTS, strict=False):
         if option.word != avoid:
             weights[option] = weight
@@ -54,18 +55,22 @@ def _realise(
 ) -> Realisation:
     """Say a meaning in a pattern, keeping the words of `kept` except at the points of `changed`."""
     frame = frames()[meaning.frame]
+    form = frame.patterns[pattern]
     slots = dict(meaning.slots)
     words = dict[str, str]()
-    operations = set(frame.patterns[pattern].operations)
-    for point, options in points(frame, frame.patterns[pattern], slots).items():
+    operations = set(form.operations)
+    for point, options in points(frame, form, slots).items():
         before = kept.get(point, "")
+        # Another pattern may have no place for the word that was there.
         option = next((option for option in options if option.word == before), None)
         if option is None or point in changed:
             option = _choose(options, generator, before)
         words[point] = option.word
         operations.add(option.operation)
-    text = realise_sentence(frame, frame.patterns[pattern], slots, words)
-    return Realisation(text, tuple(sorted(operations - {""})), pattern, tuple(words.items()))
+    text = realise_sentence(frame, form, slots, words)
+    # The commonest words use no operation, which is written as an empty one.
+    used = sorted(operations - {""})
+    return Realisation(text, tuple(used), pattern, tuple(words.items()))
 
 
 def _realisation(meaning: Meaning, generator: random.Random) -> Realisation:
@@ -122,8 +127,10 @@ def _references(
     meaning: Meaning, source: Realisation, generator: random.Random, count: int
 ) -> tuple[str, ...] | None:
     found: dict[str, None] = {}
+    # A meaning with few words may not have so many rewrites: it is given up after a while.
     for _ in range(20 * count):
-        found.setdefault(rewrite(meaning, source, generator, THOROUGH).text)
+        target = rewrite(meaning, source, generator, THOROUGH)
+        found.setdefault(target.text)
         if len(found) == count:
             return tuple(found)
     return None

@@ -86,11 +86,14 @@ def _fill(frame: Frame, slot: str, filled: Mapping[str, str], generator: random.
     if mode == "of":
         # "of verb": whatever the verb of that slot takes as its object.
         verb = categories[0]
+        # A verb's slot reads "verb GROUP".
         group = frame.slots[verb].split()[1]
         objects = lexicon.concepts("verb", group)[filled[verb]].objects
         return _noun_phrase("noun", objects, generator)
     if mode == "clock":
-        return f"{generator.randint(1, 12)}:{generator.choice(('00', '15', '30', '45'))}"
+        hour = generator.randint(1, 12)
+        minutes = generator.choice(("00", "15", "30", "45"))
+        return f"{hour}:{minutes}"
     if mode in ("place", "nature", "city", "country"):
         category = generator.choice((mode, *categories))
         return generator.choice(tuple(lexicon.concepts("noun", category)))
@@ -110,12 +113,15 @@ def _fill(frame: Frame, slot: str, filled: Mapping[str, str], generator: random.
 
 
 def _time(tense: str, generator: random.Random) -> str:
+    # 35 % a phrase such as "yesterday", 25 % a date, 8 % a year, else no time; routines have one.
     chance = generator.random()
     if tense == "routine" or chance < 0.35:
         group = "habit" if tense == "routine" else tense
         return generator.choice(tuple(lexicon.concepts("time", group)))
     if chance < 0.6:
-        return f"{generator.choice(lexicon.calendar('months'))}/{generator.randint(1, 28)}"
+        month = generator.choice(lexicon.calendar("months"))
+        # Every month has a day 28.
+        return f"{month}/{generator.randint(1, 28)}"
     if chance < 0.68:
         first, last = (1990, 2024) if tense == "past" else (2030, 2040)
         return str(generator.randint(first, last))
@@ -136,6 +142,7 @@ def _meaning(frame: Frame, generator: random.Random) -> Meaning:
             slots[slot] = _fill(frame, slot, slots, generator)
         if frame.timed and (time := _time(slots["tense"], generator)):
             slots["time"] = time
+        # Only what happened can be told by somebody.
         if frame.attributed and slots["tense"] == "past" and generator.random() < 0.1:
             slots["source"] = generator.choice(tuple(lexicon.concepts("source")))
         if _distinct(slots):
@@ -144,7 +151,9 @@ def _meaning(frame: Frame, generator: random.Random) -> Meaning:
 
 @lru_cache(maxsize=200_000)
 def _split_of_key(key: str) -> Split:
-    bucket = int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big") % 100
+    # Not Python's own hash, which is salted: each process would deal other splits.
+    digest = blake2b(key.encode(), digest_size=8).digest()
+    bucket = int.from_bytes(digest, "big") % 100
     if bucket < TEST_PERCENT:
         return "test"
     return "dev" if bucket < TEST_PERCENT + DEV_PERCENT else "train"

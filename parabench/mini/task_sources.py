@@ -64,15 +64,18 @@ def write_task_sources(folder: Path, seed: int = 0, size: int = 600) -> dict[str
         "intent_and_slot": folder / "NLU-Evaluation-Data",
     }
     draw = random.Random(f"task-sources-{seed}")
-    sentences = "".join(f"{text}@{label}\r\n" for text, label in _sentiments(draw, size))
-    write_atomically(paths["sentiment"], sentences.encode("ISO-8859-1"))
+    # As published: Latin-1, the label behind an @, and lines that end as on Windows.
+    lines = [f"{text}@{label}\r\n" for text, label in _sentiments(draw, size)]
+    write_atomically(paths["sentiment"], "".join(lines).encode("ISO-8859-1"))
     topics = {"version": "v2.0", "data": list(_topics(draw, size))}
     write_atomically(paths["squad"], json.dumps(topics).encode())
     seen = set[str]()
     for side, count in (("trainset", size), ("testset", size // 5)):
-        for intent, lines in _utterances(draw, count, seen).items():
+        # One file an intent, whose name is the file's.
+        for intent, rows in _utterances(draw, count, seen).items():
             path = paths["intent_and_slot"] / side / f"{intent}.csv"
-            write_atomically(path, ("\n".join(lines) + "\n").encode())
+            content = "\n".join(rows) + "\n"
+            write_atomically(path, content.encode())
     return paths
 
 
@@ -82,9 +85,13 @@ def _sentiments(draw: random.Random, size: int) -> Iterator[tuple[str, str]]:
     while len(seen) < size:
         label = draw.choice(("positive", "negative", "neutral"))
         verbs = {"positive": _RISES, "negative": _FALLS, "neutral": _NEUTRAL}[label]
+        # The order of draws is part of what a seed gives.
         amount = "" if label == "neutral" else f" by {draw.randrange(2, 60)} percent"
-        subject = f"The sales of {draw.choice(_GOODS)} in {draw.choice(_PLACES)}"
-        text = f"{subject} {draw.choice(verbs)}{amount} {draw.choice(_DAYS)} ."
+        goods = draw.choice(_GOODS)
+        place = draw.choice(_PLACES)
+        verb = draw.choice(verbs)
+        day = draw.choice(_DAYS)
+        text = f"The sales of {goods} in {place} {verb}{amount} {day} ."
         if text not in seen:
             seen.add(text)
             yield text, label
@@ -106,6 +113,7 @@ def _paragraph(draw: random.Random, name: str) -> dict[str, Any]:
     questions = {"Who was it?": f"The {person}", "Where was it?": place, "Why was it?": ""}
     asked = []
     for number, (question, answer) in enumerate(questions.items()):
+        # The published files give the answer's first character; no answer is an empty list.
         start = context.find(answer)
         answers = [{"text": answer, "answer_start": start}] if answer else []
         asked.append(
@@ -130,9 +138,11 @@ def _utterances(draw: random.Random, size: int, seen: set[str]) -> dict[str, lis
     while len(seen) < enough:
         intent = draw.choice(list(_INTENTS))
         pattern = draw.choice(_INTENTS[intent])
+        # Every slot is drawn, though a pattern names few of them: the draws stay in step.
         values = {name: draw.choice(choices) for name, choices in _SLOT_VALUES.items()}
+        annotated = {name: f"[{name} : {text}]" for name, text in values.items()}
         plain = pattern.format(**values)
-        marked = pattern.format(**{name: f"[{name} : {text}]" for name, text in values.items()})
+        marked = pattern.format(**annotated)
         if plain in seen:
             continue
         seen.add(plain)

@@ -125,12 +125,14 @@ def _frame(
     for number, content in enumerate(contents):
         key = _placeholder(number)
         role = messages[number]["role"]
+        # Messages are found in order; one written twice, as in a summary, has no one place.
         before, found, rest = rest.partition(key)
         if not found or key in rest:
             raise _unusable(tokenizer, f"it does not write the message of the {role} once")
         if before.endswith(_EDGE) and rest.startswith(_EDGE):
             before = before.removesuffix(_EDGE)
             rest = rest.removeprefix(_EDGE)
+        # The blanks around the placeholder are gone: the template trims what it writes.
         elif before[-1:] != "\t" and rest[:1] != "\t":
             content = (TRIM_BEGIN, *content, TRIM_END)
         else:

@@ -128,6 +128,7 @@ def import_lora(
         origin = f"PEFT {version or ''} LORA for {name}"
         identity = BaseIdentity.of(base)
         facts = LoraFacts(template or paraphrase_template(0), identity, origin=origin)
+    # Checked whole before anything is written.
     made = _made(source, config, tensors, facts)
     _write(target, config, tensors, facts)
     return made
@@ -220,11 +221,14 @@ def _made(folder: Path, config: bytes, tensors: bytes, facts: LoraFacts) -> Lora
     settings = parse_lora_config(folder, config)
     factors = _factors(folder, unpack_tensors(folder / PEFT_TENSOR_FILE, tensors))
     for name, (low, high) in factors.items():
+        # low is [r, in] and high [out, r]; the settings say r as well.
         ranks = {low.shape[0], high.shape[1], settings.rank_of(name)}
         if len(ranks) > 1:
             found = f"{name} has the ranks {low.shape[0]} and {high.shape[1]}"
             raise damaged_adapter(folder, f"{found}, the settings say {settings.rank_of(name)}")
-        if not math.isfinite(float(low.float().abs().sum() + high.float().abs().sum())):
+        # One number that is not finite makes the sum of all absolute ones not finite.
+        size = low.float().abs().sum() + high.float().abs().sum()
+        if not math.isfinite(float(size)):
             raise damaged_adapter(folder, f"numbers of {name} are not finite")
     digest = hashlib.sha256(config + tensors).hexdigest()
     return Lora(settings, factors, facts, digest)
@@ -234,17 +238,26 @@ def _factors(folder: Path, tensors: Mapping[str, Tensor]) -> dict[str, tuple[Ten
     """The two factors of each module, by the module's name in the base."""
     found: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
-        module, _, part = key.removeprefix(_PREFIX).removesuffix(".weight").rpartition(".")
-        whole = key.startswith(_PREFIX) and key.endswith(".weight") and part in _PARTS
-        if not whole or not module or tensor.ndim != 2 or not tensor.is_floating_point():
+        # base_model.model.<module of the base>.<lora_A or lora_B>.weight
+        path = key.removeprefix(_PREFIX).removesuffix(".weight")
+        module, _, part = path.rpartition(".")
+        is_named = key.startswith(_PREFIX) and key.endswith(".weight") and part in _PARTS
+        is_matrix = tensor.ndim == 2 and tensor.is_floating_point()
+        if not is_named or not module or not is_matrix:
             mend = "merge it with PEFT's merge_and_unload and save the whole model"
             asked = f"use the adapter {folder}"
             raise UserError(asked, f"{key}, which is no factor of a linear layer", mend=mend)
         found.setdefault(module, {})[part] = tensor
     halves = [name for name, parts in found.items() if len(parts) < len(_PARTS)]
-    if halves or not found:
-        raise damaged_adapter(folder, f"only one factor of {halves[0]}" if halves else "no factor")
-    return {name: (parts["lora_A"], parts["lora_B"]) for name, parts in sorted(found.items())}
+    if not found:
+        raise damaged_adapter(folder, "no factor")
+    if halves:
+        raise damaged_adapter(folder, f"only one factor of {halves[0]}")
+    factors = {}
+    # Sorted, so that the order of the file does not decide the order of merging.
+    for name, parts in sorted(found.items()):
+        factors[name] = (parts["lora_A"], parts["lora_B"])
+    return factors
 
 
 def _read_peft_files(folder: Path) -> tuple[bytes, bytes]:

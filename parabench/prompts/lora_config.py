@@ -127,11 +127,13 @@ def parse_lora_config(folder: Path, content: bytes) -> LoraConfig:
     if found.get("task_type") not in ("CAUSAL_LM", None):
         kind = f"task_type {found.get('task_type')}"
         raise UserError(f"read the adapter {folder}", kind, ("CAUSAL_LM",))
+    # Before the numbers: an adapter of another method may well have none of these.
     _refuse_unsupported(folder, found)
     rank: Any = found.get("r")
     alpha: Any = found.get("lora_alpha")
     ranks = _pattern(folder, found, "rank_pattern")
     alphas = _pattern(folder, found, "alpha_pattern")
+    # JSON's true is an int to Python, and no rank.
     for name, value in (("r", rank), *ranks.items()):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise damaged_adapter(folder, f"the rank {value!r} of {name}")

@@ -126,6 +126,7 @@ def check_written_template(template: Template) -> None:
 def _written_faults(template: Template) -> Iterator[tuple[str, str]]:
     name = template.taskname
     text = template.prompt_template
+    # Half a surrogate pair is a character to Python, and cannot be written as UTF-8.
     written = "".join((name, text, template.system, *template.stop))
     try:
         written.encode()

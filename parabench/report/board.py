@@ -184,6 +184,7 @@ def select(
             if name not in known:
                 raise UserError(f"show the {what} {name!r}", f"the table has no such {what}", known)
     if columns:
+        # Named twice, a column is shown once.
         wanted = dict.fromkeys(columns)
         board = replace(
             board,

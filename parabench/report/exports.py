@@ -149,6 +149,7 @@ def _parquet_columns(
         "cut": [place in was_cut for place in range(count)],
     }
     for column in data.board.columns:
+        # Parquet has null for what is undefined; a NaN would be a number to its readers.
         found[column.name] = _nulls(values.get(column.name, [math.nan] * count))
     for scorer, arrays in statistics.items():
         if row.system in arrays:

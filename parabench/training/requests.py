@@ -129,6 +129,7 @@ def run_training(
         )
     setup = load_request(request)
 
+    # Weights are equal on all ranks, so that the first alone writes.
     def watch_and_snapshot(log: StepLog) -> None:
         if request.snapshots and ranks.process.is_first and log.step % request.snapshots == 0:
             prompt = encoders.evaluate_prompt(setup.objective.module)

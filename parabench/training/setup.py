@@ -167,6 +167,7 @@ def load_setup(
             "its rows share the prompt's activations",
         )
     model, tokenizer = load_causal(checkpoint, runtime)
+    # Without tasks the one template is that of the sentence to be paraphrased.
     templates = tasks or (template or paraphrase_template(kind.length),)
     for one in templates:
         warn_of_token_names(one, tokenizer)
@@ -176,6 +177,7 @@ def load_setup(
         objective = objectives.task_objective(model, tokenizer, module, tasks)
     else:
         objective = objectives.prompt_objective(model, tokenizer, module, templates[0])
+    # What is trained from is stored beside the result, to tell how far a prompt has moved.
     initial = encoders.evaluate_prompt(module)
     return TrainingSetup(
         kind, checkpoint, model, tokenizer, objective, templates, bool(tasks), name, initial
@@ -221,6 +223,7 @@ def _make_prompt(
 
     An encoder of several tasks tells them apart by the embeddings of their names.
     """
+    # [V, H] in float32, whatever the base is in: a prompt is trained in float32.
     vocabulary = vocabulary_rows(model).float().cpu()
     width = vocabulary.shape[1]
     lengths = [template.total_virtual_tokens for template in templates]
@@ -237,6 +240,7 @@ def _make_prompt(
         names = [template.taskname for template in templates]
         conditions = encoders.name_conditions(names, tokenizer, vocabulary)
     config = encoders.encoder_config(kind.encoder, width)
+    # Weights are drawn from torch's global generator, which is left as it was found.
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return PromptEncoder(config, width, lengths, conditions)

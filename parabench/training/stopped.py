@@ -45,6 +45,7 @@ def export_stopped(folder: Path, target: Path, base: Checkpoint) -> int:
     seed = spec["config"]["seed"]
     kind = parse_kind(spec["name"])
     template = parse_template(spec["template"]) if "template" in spec else None
+    # The module is built as it was in the training, then its parameters are replaced.
     setup = load_setup(kind, base, Runtime(seed=seed), spec["initialiser"], template=template)
     weights = state.read_parameters(checkpoint)
     state.load_parameters(setup.objective.module, weights)

@@ -81,6 +81,7 @@ def read_tasks(path: Path) -> Mapping[str, TrainingTask]:
         found = f"{where}: {first['msg']}"
         raise UserError(f"read the tasks {path}", found, mend=_EXAMPLE) from None
     for name in tasks:
+        # The name of a task is the end of a folder's name.
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
             raise UserError(
                 f"read the tasks {path}",
