@@ -142,6 +142,7 @@ def read_answer(answer: Any, source: str, samples: int) -> Paraphrase:
     read = [_read_choice(choice, source) for choice in choices[:samples]]
     texts = tuple(one.text for one in read)
     reasons = [one.reason for one in read if one.reason]
+    # Samples may lack a text for one and the same reason, which is told once.
     each_once = dict.fromkeys(reasons)
     tokens = _tokens(answer.get("usage"))
     return Paraphrase(

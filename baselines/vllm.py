@@ -149,6 +149,7 @@ def build_vllm(variant: str, setting: BuildContext) -> Vllm:
         asked = f"use the system 'vllm-{variant}'"
         found = "vLLM runs templates and soft prompts"
         raise UserError(asked, found, ("vllm", "vllm-softprompt-111", "vllm-ptuning-20"))
+    # What is left at its default is not asked for.
     decoding = setting.decoding
     plain = Decoding()
     for name in ("num_beams", "repetition_penalty", "no_repeat_ngram_size"):

@@ -97,6 +97,7 @@ def export_report(run: Path, form: str) -> Path:
     from parabench.store.records import slug
 
     results = load_results(run)
+    # The tests decide ranks, which every further format shows.
     compared = comparisons.pairwise_comparisons(results)
     board = assemble.build_leaderboard(results, compared)
     if form == "parquet":
@@ -213,6 +214,7 @@ def compare_command(
 
     if len(runs) < 2:
         raise UserError("compare runs", f"{len(runs)} run folder", mend="parabench compare RUN RUN")
+    # By its path as typed, which is how each is named in the tables.
     found = {str(run): load_results(run) for run in runs}
     boards = {name: assemble.build_leaderboard(results, ()) for name, results in found.items()}
     show_leaderboard(comparing.side_by_side(boards), None)

@@ -102,6 +102,7 @@ def run_command(
         min_references,
         _attackers(attackers),
     )
+    # Each process plans by itself: plans of one request are equal.
     plan = planning.make_plan(request)
     if dry_run or probe:
         show_plan(plan, probe)

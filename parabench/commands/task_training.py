@@ -139,6 +139,7 @@ def _new_templates(table: Path, tasks: Path, new: str | None) -> tuple[Template,
     from parabench.prompts.templates import templates_by_name
 
     templates = templates_by_name(read_task_file(tasks))
+    # A task that the table has keeps its bits, so that it is tuned again only if it is named.
     if new is None:
         there = set(load_table(table).prompts) if has_table(table) else set()
         names = [name for name in templates if name not in there]

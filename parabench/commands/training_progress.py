@@ -73,6 +73,7 @@ def _training_progress(
         def watch(log: StepLog) -> None:
             done = log.step
             step = ""
+            # How many updates there will be is not known then.
             if config.minutes:
                 done = min(total, round(time.monotonic() - started))
                 step = f"update {log.step}  "

@@ -153,6 +153,7 @@ def read_sketch(folder: Path) -> Sketch | None:
             raise ValueError(facts["format"])
         keys = frozenset(_unpacked(facts["keys"]))
         cleared = frozenset(_unpacked(facts["cleared"]))
+        # Records of before have no keys of near texts.
         near = frozenset(_unpacked(facts.get("near", "")))
         return Sketch(
             keys,

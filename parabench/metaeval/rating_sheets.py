@@ -33,6 +33,7 @@ def read_sheets(paths: Sequence[Path], items: Sequence[RatingItem]) -> list[Coll
         UserError: with file and line, for a row that is changed, unknown, duplicated or missing,
             and for a rating out of range; also where there is no rating at all.
     """
+    # A place is a number and a letter, as a rater sees them; the key says whose text it is.
     known: dict[Place, tuple[RatingItem, AnonymousText]] = {}
     for item in items:
         for shown in item.texts:

@@ -52,6 +52,7 @@ def _noun_phrase(mode: str, categories: Sequence[str], generator: random.Random)
         mode = generator.choice(_MODES[mode])
     category = generator.choice(categories or _CATEGORIES.get(mode, ("person",)))
     noun = generator.choice(tuple(lexicon.concepts("noun", category)))
+    # Of fruit the language speaks in the plural alone.
     if category in lexicon.word_list("plural_only"):
         mode = "many"
     if mode in ("name", "bare"):

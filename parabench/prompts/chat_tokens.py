@@ -119,9 +119,11 @@ def _encode_apart(
     ids: list[int] = []
     offsets: list[tuple[int, int]] = []
     place = 0
+    # The end of the text closes the last stretch of plain text like a token without a name.
     for start, name in [*tokens, (len(text), "")]:
         for token, (low, high) in _plain_tokens(tokenizer, text[place:start]):
             ids.append(token)
+            # Offsets of a stretch are counted from its own beginning.
             offsets.append((place + low, place + high))
         place = start + len(name)
         if name:

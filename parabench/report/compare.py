@@ -190,6 +190,7 @@ def _changes(
         clusters=clusters,
     )
     p = paired_test(combine, after, before, seed, draws, clusters)
+    # Each [C]: one row for each column of the scorer.
     columns = corpus_value(combine, one), corpus_value(combine, other), low, high, p
     for column, *row in zip(scorer.columns, *columns, strict=True):
         yield Change(label, column, *map(float, row))

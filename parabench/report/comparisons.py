@@ -102,6 +102,7 @@ def detectable_difference(results: RunResults) -> float | None:
     one = results.measured[name]
     draws = dict(zip(one.statistics, results.bootstrap_draws[name], strict=True))
     competitors = len(_competing(results, one, "system", "human"))
+    # People are tested too, though no pair with them counts among the differences below.
     tests = competitors * (competitors - 1) // 2
     found = []
     for a, b in combinations(_competing(results, one, "system"), 2):

@@ -109,12 +109,14 @@ class Log:
         if self._identity["kind"] == "statistics":
             records = [(name, _measurement(row, why.get(name))) for name, row in records]
         names = [name for name, _ in records]
+        # Looked for before a byte is written: a log with an id twice could not be read again.
         is_repeated = len(set(names)) != len(names)
         is_known = any(name in self.done for name in names)
         if self.sealed or is_repeated or is_known:
             raise ValueError(f"records appended twice to {self._own_part}")
         part = self._part or self._begin()
         lines = list(record_lines(self._identity, records))
+        # One write and one fsync for the whole batch; only then do the records count as done.
         part.append(b"".join(lines))
         sizes = [len(line) for line in lines]
         self.done.grow(names, sizes)

@@ -74,6 +74,7 @@ class _TaskPrompt(NamedTuple):
 def _prompts_by_task(setup: TrainingSetup) -> Iterator[_TaskPrompt]:
     module = setup.objective.module
     templates = setup.templates
+    # [sum of P, H], the prompts of all tasks one under the other.
     stacked = encoders.evaluate_prompt(module)
     prompts = split_prompts(stacked, templates)
     initial: Mapping[str, Tensor] = {}

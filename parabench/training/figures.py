@@ -218,6 +218,7 @@ def draw_lengths(measures: Mapping[str, Sequence[LengthPoint]]) -> bytes:
 
 def _draw_lengths(axes: Axes, points: Sequence[LengthPoint]) -> None:
     summaries = summarise_lengths(points)
+    # The bare model is no prompt of length 0, and no point of the line: the title tells it.
     if summaries and summaries[0].length == 0:
         bare_model = summaries.pop(0)
         title = f"without a prompt {bare_model.mean:.3f}"

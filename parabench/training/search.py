@@ -215,6 +215,7 @@ def write_search_tables(study: optuna.Study, goal: str, folder: Path) -> None:
     ``goal`` is the measure that decided, the first of the columns.
     """
     trials = study.get_trials(deepcopy=False)
+    # A trial that was stopped early has no measures; its settings are in the table all the same.
     settings: set[str] = set()
     measured: set[str] = set()
     for trial in trials:

@@ -119,6 +119,7 @@ def task_trial_function(
     that is kept. Raises UserError, before the first trial, where a length cannot be trained or
     there are no held-out records.
     """
+    # All lengths are checked now: a search must not end in its tenth hour by a wrong one.
     variants = [_resize_tasks(common, length) for length in lengths]
     for variant in variants or [common]:
         check_task_training(variant)
@@ -133,6 +134,7 @@ def task_trial_function(
         varied = dict(settings)
         length = varied.pop("length", None)
         resized = common if length is None else _resize_tasks(common, length)
+        # A trial's seed decides its first rows as well as its batches.
         seed = varied.pop("seed")
         training = replace(
             resized,
