@@ -33,7 +33,7 @@ def agreement_command(
         str, typer.Option(metavar="COLUMN", help="Test every column against this one.")
     ] = "",
     resamples: Annotated[
-        int, typer.Option(help="Of whole sources, for the intervals.", min=1)
+        int, typer.Option(help="Bootstrap samples of whole sources, for the intervals.", min=1)
     ] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
 ) -> None:

@@ -75,6 +75,12 @@ class HelpCommand(TyperCommand):
         """The first line of the docstring, never cut short; ``limit`` is not needed."""
         return _first_line(self.help)
 
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        """The docstring without its marks of code, which are for the generated reference."""
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text((self.help or "").replace("``", ""))
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """One section for each group of options, arguments first."""
         _write_sections(formatter, _parameters(self, ctx))

@@ -27,7 +27,7 @@ def doctor_command(
     batch_invariance: Annotated[
         bool,
         typer.Option(
-            "--batch-invariance", help="Instead: how often does the batch size change a text?"
+            "--batch-invariance", help="Test only how often the batch size changes a text."
         ),
     ] = False,
     suite: Annotated[

@@ -21,7 +21,8 @@ def map_command(
     prompts: Annotated[
         str,
         typer.Argument(
-            metavar="A,B,…", help="Systems with a soft prompt, or folders of adapters; one model's."
+            metavar="A,B,…",
+            help="Systems with a soft prompt, or adapters, of one base model.",
         ),
     ],
     suite: SuiteOption = "mini",

@@ -76,13 +76,14 @@ def import_prompt_command(
 
 @examples(
     "parabench prompt export results/checkpoints/softprompt-20 exported",
-    "parabench prompt export ADAPTER inputs.jsonl --form prompt_embeds --base MODEL --data FILE",
+    "parabench prompt export ADAPTER inputs.jsonl --format prompt_embeds --base MODEL --data FILE",
 )
 def export_prompt_command(
     folder: _Folder,
     target: Annotated[Path, typer.Argument(help="Where to write it.")],
     form: Annotated[
-        str, typer.Option(metavar="peft|safetensors|prompt_embeds", help="What to write.")
+        str,
+        typer.Option("--format", metavar="peft|safetensors|prompt_embeds", help="What to write."),
     ] = "peft",
     base: Annotated[
         str | None, typer.Option(help="For prompt_embeds: the base model, a folder or a hub id.")
@@ -118,12 +119,14 @@ def export_prompt_command(
     if is_lora(folder):
         if card or form != "peft":
             asked = f"export the low-rank adapter {folder} as {'a card' if card else form}"
-            raise UserError(asked, "it is written in PEFT's format alone", mend="--form peft")
+            raise UserError(asked, "it is written in PEFT's format alone", mend="--format peft")
         typer.echo(export_lora(folder, target))
         return
     if card and form != "peft":
         raise UserError(
-            f"write a model card beside {form}", "it belongs to a folder", mend="--form peft --card"
+            f"write a model card beside {form}",
+            "it belongs to a folder",
+            mend="--format peft --card",
         )
     if form != "prompt_embeds":
         typer.echo(export_adapter(load_adapter(folder), target, form))
@@ -194,7 +197,9 @@ def show_prompt_command(folder: _Folder) -> None:
 @examples("parabench prompt verify results/checkpoints/softprompt-20 --base facebook/opt-1.3b")
 def verify_prompt_command(
     folder: _Folder,
-    base: Annotated[str | None, typer.Option(help="Check that it was made for this.")] = None,
+    base: Annotated[
+        str | None, typer.Option(help="Check that it was made for this base model.")
+    ] = None,
 ) -> None:
     """Check an adapter's checksum, numbers and base."""
     from parabench.models.checkpoints import locate

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 @examples(
-    "parabench tasks score answers.jsonl --records truth.jsonl --tasks tasks.toml",
+    "parabench tasks score answers.jsonl --records truth.jsonl --tasks tasks.toml --scorer a=labels",
 )
 def score_tasks_command(
-    answers: Annotated[Path, typer.Argument(help="Answers that `tasks run` wrote.")],
+    answers: Annotated[Path, typer.Argument(help="Answers that tasks run wrote.")],
     records: Annotated[
         list[Path], typer.Option(metavar="FILE", help="The same records with right answers.")
     ],

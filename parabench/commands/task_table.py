@@ -53,7 +53,7 @@ def add_task_command(
     suite: TrainSuiteOption = "mini",
     base: TaskBaseOption = None,
     tasks: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where the source has no template.")
+        Path | None, typer.Option(metavar="FILE", help="Task templates, where the source has none.")
     ] = None,
     task: Annotated[str, typer.Option(help="Which task of the source, or of --tasks.")] = "",
 ) -> None:
@@ -107,13 +107,16 @@ def merge_tables_command(
     typer.echo(f"{target}: {', '.join(one.taskname for one in merged.templates)}")
 
 
-@examples("parabench tasks export table sentiment sentiment-adapter --form peft")
+@examples("parabench tasks export table sentiment sentiment-adapter --format peft")
 def export_task_command(
     table: TableArgument,
     task: _Task,
     target: Annotated[Path, typer.Argument(help="Where to write it.")],
     form: Annotated[
-        str, typer.Option(metavar="adapter|peft|safetensors|prompt_embeds", help="In what form.")
+        str,
+        typer.Option(
+            "--format", metavar="adapter|peft|safetensors|prompt_embeds", help="What to write."
+        ),
     ] = "adapter",
     records: Annotated[
         Path | None, typer.Option(metavar="FILE", help="prompt_embeds: records of the task.")

@@ -63,10 +63,10 @@ def run_tasks_command(
     suite: TrainSuiteOption = "mini",
     base: TaskBaseOption = None,
     max_new_tokens: Annotated[
-        int, typer.Option(help="Of an answer, at most, where its task does not say.")
+        int, typer.Option(help="Most tokens of an answer, where its task does not say.")
     ] = 64,
     zero_shot: Annotated[
-        bool, typer.Option("--zero-shot", help="Without the prompts, for comparison.")
+        bool, typer.Option("--zero-shot", help="Answer without the prompts, for comparison.")
     ] = False,
     batch_size: Annotated[int | None, typer.Option(help="Records decoded together.")] = None,
     device: DeviceOption = "auto",

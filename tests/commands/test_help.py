@@ -62,6 +62,7 @@ def test_summaries_are_whole_at_80_columns(path: tuple[str, ...]) -> None:
 def test_a_page_fits_80_columns(path: tuple[str, ...]) -> None:
     page, _, shown = help_page(path).partition("Examples:")
     assert all(len(line) <= 80 for line in page.splitlines()), page
+    assert "``" not in page
     assert all(len(line) <= 100 for line in shown.splitlines()), shown
 
 
@@ -78,6 +79,11 @@ def test_examples_are_commands_that_exist(path: tuple[str, ...]) -> None:
         assert tuple(words[: len(path) + 1]) == ("parabench", *path)
         named = {word.partition("=")[0] for word in words if word.startswith("--")}
         assert named <= options, line
+        given = words[len(path) + 1 :]
+        if "<" in given:
+            given = given[: given.index("<")]
+        # Raises where an option that is required is absent, or a value is none of its type.
+        command.make_context(path[-1], given)
 
 
 @pytest.mark.parametrize("path", PATHS, ids=" ".join)

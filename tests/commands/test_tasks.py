@@ -159,10 +159,10 @@ def test_tasks_go_out_and_come_back(world: Path, capsys) -> None:
     base = ("--base", world / "base")
     table = world / "table"
     call("tasks", "export", table, "sentiment", world / "sentiment")
-    call("tasks", "export", table, "sentiment", world / "peft", "--form", "peft")
-    call("tasks", "export", table, "squad", world / "squad.safetensors", "--form", "safetensors")
+    call("tasks", "export", table, "sentiment", world / "peft", "--format", "peft")
+    call("tasks", "export", table, "squad", world / "squad.safetensors", "--format", "safetensors")
     call(
-        "tasks", "export", table, "squad", world / "squad.jsonl", "--form", "prompt_embeds",
+        "tasks", "export", table, "squad", world / "squad.jsonl", "--format", "prompt_embeds",
         "--records", world / "data" / "squad_test.jsonl", *base,
     )  # fmt: skip
     assert json.loads((world / "squad.jsonl").read_text().splitlines()[0]).keys() == {
@@ -177,7 +177,7 @@ def test_tasks_go_out_and_come_back(world: Path, capsys) -> None:
     call("tasks", "add", world / "two", world / "peft", *base, *tasks)
     assert prompts_of(world / "two") == prompts_of(table, "sentiment")
     with pytest.raises(UserError, match="virtual tokens that do not all stand in front"):
-        call("tasks", "export", table, "intent_and_slot", world / "no", "--form", "peft")
+        call("tasks", "export", table, "intent_and_slot", world / "no", "--format", "peft")
     with pytest.raises(UserError, match="it has no template"):
         call("tasks", "add", world / "three", world / "peft", *base)
     call("tasks", "remove", world / "one", "sentiment")

@@ -247,5 +247,5 @@ def test_the_commands_import_verify_and_export(bases, tmp_path):
     expected = load_file(tmp_path / "peft" / "adapter_model.safetensors")
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in found)
-    done = run("export", tmp_path / "lora-4", tmp_path / "again", "--form", "safetensors")
+    done = run("export", tmp_path / "lora-4", tmp_path / "again", "--format", "safetensors")
     assert isinstance(done.exception, UserError) or done.exit_code == 2

@@ -157,5 +157,5 @@ def test_the_command_writes_it_beside_the_export(tmp_path):
         json.loads((tmp_path / "out" / "adapter_config.json").read_text())["num_virtual_tokens"]
         == 4
     )
-    done = runner.invoke(cli.app, [*common, "--card", "--form", "safetensors"])
+    done = runner.invoke(cli.app, [*common, "--card", "--format", "safetensors"])
     assert isinstance(done.exception, UserError)
