@@ -20,6 +20,7 @@ from parabench.commands import (
     installation,
     map,  # noqa: A004 (the module of `parabench prompt map`)
     models,
+    paraphrase,
     prepare,
     probe,
     prompts,
@@ -70,7 +71,7 @@ def _options(
 
 add_command(app, "run", run.run_command, _RUN)
 add_command(app, "score", run.score_command, _RUN)
-add_command(app, "paraphrase", prompts.paraphrase_command, _RUN)
+add_command(app, "paraphrase", paraphrase.paraphrase_command, _RUN)
 
 add_command(app, "report", reports.report_command, _REPORT)
 add_command(app, "compare", reports.compare_command, _REPORT)

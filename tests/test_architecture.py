@@ -33,9 +33,9 @@ LAYERS: tuple[dict[str, str], ...] = (
     {
         "commands": (
             "agreement arguments data demo doctor dry_run figures filter help_pages "
-            "installation invariance listing lists map models pair_training paired_tests prepare "
-            "probe prompts rating reports run search search_options signals task_scoring "
-            "task_table task_training tasks terminal training training_data training_options "
+            "installation invariance listing lists map models pair_training paired_tests "
+            "paraphrase prepare probe prompts rating reports run search search_options signals "
+            "task_scoring task_table task_training tasks terminal training training_data training_options "
             "training_progress"
         ),
     },

@@ -1,17 +1,14 @@
-"""The commands about soft prompts: adapters in and out, reading a prompt, one sentence at a
-time.
-"""
+"""The commands about soft prompts: adapters in and out, and what a prompt is near."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from parabench.commands.arguments import DeviceOption, SuiteOption
+from parabench.commands.arguments import SuiteOption
 from parabench.commands.help_pages import examples
 from parabench.commands.terminal import print_pairs, print_text
 from parabench.contracts import UserError
@@ -243,38 +240,6 @@ def explain_command(
         print_text(
             f"{number:>8}  {norms}  {from_init:<5}  {duplicate:<14}  {cosine:<40} {distance}"
         )
-
-
-@examples(
-    'parabench paraphrase "The old man sold his boat."',
-    "parabench paraphrase --system bart --n 3 < sentences.txt",
-)
-def paraphrase_command(
-    texts: Annotated[
-        list[str] | None,
-        typer.Argument(help="Sentences; standard input's lines if there are none."),
-    ] = None,
-    system: Annotated[str, typer.Option(help="Who paraphrases.")] = "softprompt-111",
-    n: Annotated[
-        int, typer.Option(min=1, help="How many of each; more than one are sampled (top-p 0.9).")
-    ] = 1,
-    suite: SuiteOption = "mini",
-    seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
-    device: DeviceOption = "auto",
-) -> None:
-    """Paraphrase a sentence, or standard input."""
-    from parabench import api
-
-    sources = texts or [line.rstrip("\n") for line in sys.stdin]
-    if not any(source.strip() for source in sources):
-        raise UserError(
-            "paraphrase nothing",
-            "no sentence",
-            mend='parabench paraphrase "The old man sold his boat."',
-        )
-    for made in api.paraphrase(sources, system, suite=suite, n=n, seed=seed, device=device):
-        for text in made:
-            print_text(text)
 
 
 def _system_of_suite(name: str, suite: str, setting: BuildContext) -> Any:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @examples(
-    "parabench tasks score answers.jsonl --records truth.jsonl --tasks tasks.toml --scorer a=labels",
+    "parabench tasks score answers.jsonl --records truth.jsonl --tasks a.toml --scorer a=labels",
 )
 def score_tasks_command(
     answers: Annotated[Path, typer.Argument(help="Answers that tasks run wrote.")],
