@@ -55,9 +55,8 @@ def ended(folder: Path, number: int, seed: int = 0) -> Counter[str]:
 
 
 def _freeze(folder: Path) -> None:
-    leave = shutil.ignore_patterns("models", "__pycache__", "scorers", "baselines")
+    leave = shutil.ignore_patterns("__pycache__", "scorers", "baselines")
     shutil.copytree(ROOT / "parabench", folder / "parabench", ignore=leave)
-    (folder / "parabench/mini/models").symlink_to(ROOT / "parabench/mini/models")
     for name in ("scorers", "baselines"):
         shutil.copytree(ROOT / name, folder / "parabench" / name, ignore=leave)
 
