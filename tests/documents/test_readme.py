@@ -7,11 +7,14 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import typer.main
 
+from benchmarks import pictures
 from parabench.cli import app
+from parabench.report.board import board_from_json
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -83,6 +86,27 @@ def test_the_leaderboard_shown_is_the_committed_one() -> None:
     assert table.startswith("|")
     assert verdict in committed
     assert table in committed
+
+
+def test_the_picture_shown_is_of_the_committed_table() -> None:
+    (path,) = re.findall(
+        r'<img src="([^"]+)" width="\d+" alt="[^"]{40,}">', (ROOT / "README.md").read_text()
+    )
+    picture = (ROOT / path).read_bytes()
+    assert len(picture) < 200_000
+    root = ElementTree.fromstring(picture)
+    shown = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
+    board = board_from_json((ROOT / "results" / "smollm2" / "leaderboard.json").read_text())
+    systems = {row.system for row in board.rows if not row.control}
+    # Attackers have their names where there is room.
+    assert {*systems, "human", "copy"} <= shown
+    assert {text for text in shown if text and text[0].islower()} - {
+        "src_bleu (lower is better)",
+        "bleu (higher is better)",
+    } <= {row.system for row in board.rows}
+    # Drawn again it says the same; places may differ by the last digit of another machine.
+    again = ElementTree.fromstring(pictures.picture(board))
+    assert {element.text for element in again.iter("{http://www.w3.org/2000/svg}text")} == shown
 
 
 def test_the_project_speaks_of_itself_alone() -> None:
