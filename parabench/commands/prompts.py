@@ -112,33 +112,30 @@ def export_prompt_command(
     from parabench.prompts.convert import export_adapter
     from parabench.prompts.lora import export_lora, is_lora
 
-    # A low-rank adapter has no prompt that could be written in the other forms.
+    _check_format(folder, form, card)
     if is_lora(folder):
-        if card or form != "peft":
-            asked = f"export the low-rank adapter {folder} as {'a card' if card else form}"
-            raise UserError(asked, "it is written in PEFT's format alone", mend="--format peft")
         typer.echo(export_lora(folder, target))
         return
-    if card and form != "peft":
-        raise UserError(
-            f"write a model card beside {form}",
-            "it belongs to a folder",
-            mend="--format peft --card",
-        )
-    if form != "prompt_embeds":
-        typer.echo(export_adapter(load_adapter(folder), target, form))
-        if card:
-            _write_card(
-                folder, target, results, system or folder.resolve().name, licence, data_licence
-            )
-    elif base is None or data is None:
-        raise UserError(
-            "export prompt_embeds",
-            "no base model or no sentences",
-            mend="add --base MODEL --data FILE",
-        )
-    else:
+    if form == "prompt_embeds":
         typer.echo(_export_embeds(folder, target, base, data))
+        return
+    typer.echo(export_adapter(load_adapter(folder), target, form))
+    if card:
+        name = system or folder.resolve().name
+        _write_card(folder, target, results, name, licence, data_licence)
+
+
+def _check_format(folder: Path, form: str, card: bool) -> None:
+    """Refuse a format that the adapter in ``folder`` has not, or that has no place for a card."""
+    from parabench.prompts.lora import is_lora
+
+    # A low-rank adapter has no prompt that could be written in the other formats.
+    if is_lora(folder) and (card or form != "peft"):
+        asked = f"export the low-rank adapter {folder} as {'a card' if card else form}"
+        raise UserError(asked, "it is written in PEFT's format alone", mend="--format peft")
+    if card and form != "peft":
+        asked = f"write a model card beside {form}"
+        raise UserError(asked, "it belongs to a folder", mend="--format peft --card")
 
 
 def _write_card(
@@ -162,7 +159,7 @@ def _write_card(
     typer.echo(target / "README.md")
 
 
-def _export_embeds(folder: Path, target: Path, base: str, data: Path) -> Path:
+def _export_embeds(folder: Path, target: Path, base: str | None, data: Path | None) -> Path:
     """One line of input embeddings for each sentence of a file, soft prompt included."""
     from parabench.contracts import Runtime
     from parabench.data.lines import json_record, read_lines
@@ -171,6 +168,9 @@ def _export_embeds(folder: Path, target: Path, base: str, data: Path) -> Path:
     from parabench.prompts.adapters import load_adapter
     from parabench.prompts.convert import export_prompt_embeds
 
+    if base is None or data is None:
+        found = "no base model or no sentences"
+        raise UserError("export prompt_embeds", found, mend="add --base MODEL --data FILE")
     checkpoint = locate(base)
     adapter = load_adapter(folder, checkpoint)
     model, tokenizer = load_causal(checkpoint, Runtime())
