@@ -8,7 +8,7 @@ references hold it, and so earns nothing where it fits its own source no better 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -66,7 +66,7 @@ def turn_weights(references: Sequence[Grams]) -> Mapping[Gram, float]:
 
 def count_references(examples: Iterable[tuple[str, Sequence[Grams]]]) -> ReferenceFrequency:
     """Count n-grams over ``examples``: a folded source, and the n-grams of each reference."""
-    totals = Counter[Gram]()
+    totals = defaultdict[Gram, float](float)
     holders = Counter[Gram]()
     sources = []
     for source, references in examples:

@@ -22,10 +22,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from parabench.contracts import BuildContext, ModelCache, Runtime, UserError
+from parabench.data.filters import TextPair
 
 from . import pretrained, scorer_options
 from .parallel import deduplicated
-from .pretrained import TextPair
 from .token_vectors import LayerEncoder, TokenVectors, load_layer_encoder
 
 PAIRS = 64

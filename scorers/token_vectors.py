@@ -17,12 +17,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from parabench.contracts import Example, Runtime, UserError
+from parabench.data.filters import TextPair
 from parabench.inference.batching import by_length, in_batches
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_encoder
 
 from . import pretrained
-from .pretrained import TextPair
 
 TEXTS_PER_PASS = 64
 """Texts encoded in one forward pass, at most."""
