@@ -54,6 +54,11 @@ def main(arguments: list[str]) -> None:
         "--origin", type=Path, help="a checkout of Clyde013/Paraphrase-OPT, to be run itself"
     )
     parser.add_argument(
+        "--model",
+        default="",
+        help="a decoder for decode and train in place of random weights: a folder or package:…",
+    )
+    parser.add_argument(
         "--output",
         type=Path,
         help="write what is found to this file, below what a person wrote in it",
@@ -70,7 +75,12 @@ def run(chosen: argparse.Namespace) -> None:
     size = chosen.size or ("large" if "cuda" in chosen.device else "small")
     for name in names:
         options = Options(
-            chosen.rows or ROWS.get(name, 0), size, chosen.device, chosen.neulab, chosen.origin
+            chosen.rows or ROWS.get(name, 0),
+            size,
+            chosen.device,
+            chosen.neulab,
+            chosen.origin,
+            chosen.model,
         )
         for one in RACES[name](options) if name in RACES else ():
             results[one.title] = race(_wanted(one, chosen.only), chosen.rounds, chosen.threads)

@@ -40,13 +40,17 @@ def races(options: Options) -> list[Race]:
         Contender(name, build, _tokens, "tokens/s", like) for name, build, like in entries
     ]
     return [
-        Race("decode", f"{options.rows} sentences, at most {worlds.LIMIT} new tokens", contenders)
+        Race(
+            title("decode", options),
+            f"{options.rows} sentences, at most {worlds.LIMIT} new tokens",
+            contenders,
+        )
     ]
 
 
 def _peft(options: Options, dtype: torch.dtype, batch_size: int, is_sorted: bool = False) -> Work:
-    wrapped = peers.peft_model(worlds.opt(options, dtype), worlds.prompt(options))
-    inputs, stops = worlds.sentences(options.rows, 0), sorted(worlds.stops())
+    wrapped = peers.peft_model(worlds.decoder(options, dtype), worlds.prompt(options))
+    inputs, stops = worlds.inputs(options, 0), sorted(_stops(options))
     order = list(range(len(inputs)))
     if is_sorted:
         order.sort(key=lambda at: -len(inputs[at]))
@@ -61,19 +65,37 @@ def _peft(options: Options, dtype: torch.dtype, batch_size: int, is_sorted: bool
 
 
 def _loop(options: Options, dtype: torch.dtype) -> Work:
-    model, prompt = worlds.opt(options, dtype), worlds.prompt(options)
-    inputs, stops = worlds.sentences(options.rows, 0), set(worlds.stops())
+    model, prompt = worlds.decoder(options, dtype), worlds.prompt(options)
+    inputs, stops = worlds.inputs(options, 0), set(_stops(options))
     return lambda: _grid(peers.cached_loop(model, prompt, inputs, stops, worlds.LIMIT, 32))
 
 
 def _ours(options: Options, dtype: torch.dtype) -> Work:
-    model, prompt = worlds.opt(options, dtype), worlds.prompt(options)
-    return ours(model, prompt, worlds.sentences(options.rows, 0))
+    model, prompt = worlds.decoder(options, dtype), worlds.prompt(options)
+    return ours(model, prompt, worlds.inputs(options, 0), _stops(options))
 
 
-def ours(model: torch.nn.Module, prompt: torch.Tensor, inputs: Sequence[peers.Ids]) -> Work:
-    """The new ids of every row, by parabench."""
-    virtual, stops = tuple(-1 - index for index in range(len(prompt))), worlds.stops()
+def title(work: str, options: Options) -> str:
+    """The race's name; one with a chosen model is another race, with aims of its own."""
+    if not options.model:
+        return work
+    return f"{work}, {options.model.rpartition('/')[2].partition('#')[0]}"
+
+
+def _stops(options: Options) -> frozenset[int]:
+    return worlds.stops(worlds.vocabulary(options))
+
+
+def ours(
+    model: torch.nn.Module,
+    prompt: torch.Tensor,
+    inputs: Sequence[peers.Ids],
+    stops: frozenset[int] | None = None,
+) -> Work:
+    """The new ids of every row, by parabench. ``stops`` end a text (None: those of the races)."""
+    virtual = tuple(-1 - index for index in range(len(prompt)))
+    if stops is None:
+        stops = worlds.stops()
     rows = [PromptIds(virtual + ids, prompt) for ids in inputs]
     decoding = Decoding(max_new_tokens=worlds.LIMIT)
 

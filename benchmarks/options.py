@@ -13,6 +13,9 @@ from benchmarks.race import Contender
 class Options:
     """``rows`` are sentences; ``size`` names the models' shapes; peers' checkouts are run where
     given.
+
+    ``model``: a decoder to run in place of random weights, a folder or ``package:…``; its prompt
+    has 20 virtual tokens, and its texts are the sentences of the suite parabench-en.
     """
 
     rows: int = 192
@@ -20,6 +23,7 @@ class Options:
     device: str = "cpu"
     neulab: Path | None = None
     origin: Path | None = None
+    model: str = ""
 
 
 class Race(NamedTuple):

@@ -127,8 +127,14 @@ def cached_loop(
         )
         mask = torch.cat([mask.new_ones(len(alive), len(prompt)), mask], dim=1)
         for count in range(limit):
+            # padding on the left takes no position
+            positions = (mask.cumsum(dim=1) * mask - 1)[:, -ids.shape[1] :]
             logits = model(
-                input_ids=ids, attention_mask=mask, past_key_values=cache, logits_to_keep=1
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions if model.config.model_type == "opt" else positions.clamp(0),
+                past_key_values=cache,
+                logits_to_keep=1,
             ).logits[:, -1]
             if count == 0:
                 logits[:, ending] = float("-inf")

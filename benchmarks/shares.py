@@ -76,7 +76,7 @@ def works() -> Iterator[tuple[str, Work]]:
     )
     model, prompt = worlds.opt(Options()), worlds.prompt(Options())
     yield "decode", decode.ours(model, prompt, worlds.sentences(ROWS["decode"], 0))
-    yield "train", train.ours(model, prompt, train._batches(ROWS["train"]))
+    yield "train", train.ours(model, prompt, train._batches(Options(ROWS["train"])))
 
 
 def shares(work: Callable[[], object]) -> tuple[Mapping[str, float], float]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks import peers, worlds
+from benchmarks import decode, peers, worlds
 from benchmarks.options import Options, Race
 from benchmarks.race import Contender, Work
 from parabench.training.batches import STREAM_START, Batch
@@ -32,36 +32,39 @@ def races(options: Options) -> list[Race]:
         ("parabench", partial(_ours, options, torch.float32), 1e-4),
         ("parabench, bf16", partial(_ours, options, torch.bfloat16), 0.1),
     ]
-    count = partial(_tokens, options.rows)
+    count = partial(_tokens, options)
     contenders = [
         Contender(name, build, count, "text tokens/s", like) for name, build, like in entries
     ]
-    return [Race("train", f"{options.rows} pairs, batches of {BATCH}", contenders)]
+    return [
+        Race(
+            decode.title("train", options), f"{options.rows} pairs, batches of {BATCH}", contenders
+        )
+    ]
 
 
-def _batches(rows: int) -> list[list[TrainingRow]]:
-    pairs = zip(worlds.sentences(rows, 0), worlds.sentences(rows, 1), strict=True)
+def _batches(options: Options) -> list[list[TrainingRow]]:
+    pairs = zip(worlds.inputs(options, 0), worlds.inputs(options, 1), strict=True)
     made = [TrainingRow(list(source), list(target[1:])) for source, target in pairs]
-    return [made[start : start + BATCH] for start in range(0, rows, BATCH)]
+    return [made[start : start + BATCH] for start in range(0, len(made), BATCH)]
 
 
-def _tokens(rows: int, losses: np.ndarray) -> float:
+def _tokens(options: Options, losses: np.ndarray) -> float:
     return float(
-        sum(len(row.source) + len(row.target) for batch in _batches(rows) for row in batch)
+        sum(len(row.source) + len(row.target) for batch in _batches(options) for row in batch)
     )
 
 
 def _peft(options: Options) -> Work:
-    wrapped = peers.peft_model(worlds.opt(options), worlds.prompt(options))
+    wrapped = peers.peft_model(worlds.decoder(options), worlds.prompt(options))
     batches = [
-        [(tuple(row.source), tuple(row.target)) for row in batch]
-        for batch in _batches(options.rows)
+        [(tuple(row.source), tuple(row.target)) for row in batch] for batch in _batches(options)
     ]
     return lambda: np.array(peers.peft_training(wrapped, worlds.prompt(options), batches, RATE))
 
 
 def _ours(options: Options, dtype: torch.dtype) -> Work:
-    return ours(worlds.opt(options, dtype), worlds.prompt(options), _batches(options.rows))
+    return ours(worlds.decoder(options, dtype), worlds.prompt(options), _batches(options))
 
 
 def ours(model: Any, start: torch.Tensor, rows: list[list[TrainingRow]]) -> Work:

@@ -5,15 +5,30 @@ as in news text.
 from __future__ import annotations
 
 from functools import cache
+from itertools import cycle, islice
+from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
 import torch
-from transformers import BartConfig, BartForConditionalGeneration, OPTConfig, OPTForCausalLM
+from transformers import (
+    AutoConfig,
+    BartConfig,
+    BartForConditionalGeneration,
+    OPTConfig,
+    OPTForCausalLM,
+)
 
 from benchmarks.options import Options
+from parabench.contracts import Runtime
+from parabench.data.test_sets import read_test_set
+from parabench.models.checkpoints import checkpoint_folder, locate
+from parabench.models.loading import load_causal
+from parabench.models.pretrained import load_tokenizer
+from parabench.suites.suite import load_suite
 
 PROMPT = 111
+PROMPT_OF_MODEL = 20
 LIMIT = 40
 
 
@@ -63,10 +78,46 @@ def opt(options: Options, dtype: torch.dtype = torch.float32) -> Any:
     return OPTForCausalLM(config).eval().requires_grad_(False).to(options.device, dtype)
 
 
+def decoder(options: Options, dtype: torch.dtype = torch.float32) -> Any:
+    """The model behind a prompt: the one that was chosen, or else an OPT of random weights."""
+    if not options.model:
+        return opt(options, dtype)
+    runtime = Runtime(device=options.device, dtype=str(dtype).removeprefix("torch."))
+    return load_causal(locate(options.model), runtime)[0]
+
+
 def prompt(options: Options) -> torch.Tensor:
-    """A soft prompt ``[111, width]``."""
-    drawn = torch.randn(PROMPT, OPT[options.size].width, generator=torch.Generator().manual_seed(1))
+    """A soft prompt ``[111, width]``; ``[20, width]`` for a chosen model, as in its suite."""
+    length, width = PROMPT, OPT[options.size].width
+    if options.model:
+        length, width = PROMPT_OF_MODEL, _config(options.model).hidden_size
+    drawn = torch.randn(length, width, generator=torch.Generator().manual_seed(1))
     return (drawn * 0.06).to(options.device)
+
+
+def inputs(options: Options, seed: int) -> list[tuple[int, ...]]:
+    """Token ids of the sentences: random ones, or for a chosen model real ones.
+
+    ``seed``: 0 for sources, 1 for what is written of them.
+    """
+    if not options.model:
+        return sentences(options.rows, seed)
+    tokenizer = load_tokenizer(checkpoint_folder(locate(options.model)), options.model)
+    examples = list(read_test_set(Path(load_suite("parabench-en").data)))
+    found = []
+    for example in islice(cycle(examples), options.rows):
+        text = example.references[0] if seed else example.source
+        found.append(tuple(tokenizer(f"{text}\n").input_ids))
+    return found
+
+
+def vocabulary(options: Options) -> int:
+    """How many tokens the decoder knows."""
+    return int(_config(options.model).vocab_size) if options.model else 50272
+
+
+def _config(model: str) -> Any:
+    return AutoConfig.from_pretrained(checkpoint_folder(locate(model)))
 
 
 def sentences(count: int, seed: int) -> list[tuple[int, ...]]:
@@ -96,9 +147,9 @@ def _words() -> tuple[list[str], list[float]]:
     return words, [1 / (rank + 10) for rank in range(len(words))]
 
 
-def stops() -> frozenset[int]:
-    """One id in twenty ends a text, so that rows stop after 1 to 40 tokens, and on average after
-    half of that.
+def stops(tokens: int = 50272) -> frozenset[int]:
+    """One id of ``tokens`` in twenty ends a text, so that rows stop after 1 to 40 tokens, and on
+    average after half of that.
     """
     draw = Random(2)
-    return frozenset(token for token in range(50272) if draw.random() < 0.05)
+    return frozenset(token for token in range(tokens) if draw.random() < 0.05)

@@ -26,6 +26,7 @@ from benchmarks import (
 from benchmarks.__main__ import main
 from benchmarks.options import Options, Race
 from benchmarks.race import Contender, Result, compare, table
+from tests.support import tiny
 
 TINY = Options(rows=8, size="tiny")
 RACES = [
@@ -49,6 +50,17 @@ def test_contenders_compute_the_same(race: Race) -> None:
             contender.tolerance is None
         ):  # bf16 may change greedy text: the share of equal rows is printed
             continue
+        compare(Result(contender, [], contender.build()(), 0.0), expected)
+
+
+@pytest.mark.parametrize("module", [decode, train], ids=["decode", "train"])
+def test_contenders_compute_the_same_with_a_chosen_model(module, tmp_path: Path) -> None:
+    options = Options(rows=8, size="tiny", model=str(tiny.llama(tmp_path / "llama")))
+    (race,) = module.races(options)
+    assert race.title.endswith(", llama")
+    first, *others = (one for one in race.contenders if "bf16" not in one.name)
+    expected = first.build()()
+    for contender in others:
         compare(Result(contender, [], contender.build()(), 0.0), expected)
 
 
