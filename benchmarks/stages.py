@@ -111,7 +111,7 @@ def _watch_part(meter: Meter, kind: str, family: str, cls: Any) -> None:
     paraphrase = cls.paraphrase
 
     def batches(self: Any, sources: Sequence[str]) -> Iterator[Any]:
-        stage = f"system {family}"
+        stage = f"systems of {cls.__name__}"
         with meter.within(stage):
             answers = iter(paraphrase(self, sources))
         while True:

@@ -111,6 +111,8 @@ def _bert_scorer(folder: str):  # type: ignore[no-untyped-def]
 
     if folder not in _BERT_SCORERS:
         scorer = BERTScorer(model_type=folder, num_layers=LAYERS, device="cpu", nthreads=0)
+        # transformers 5 loads the arithmetic that was saved, which is half for small downloads
+        scorer._model = scorer._model.float()
         tokenizer = AutoTokenizer.from_pretrained(folder)
         # bert-score asks for the space before the first word by an argument that transformers 5
         # does not know; byte-level tokenizers need it

@@ -17,9 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from parabench.contracts import BuildContext, ModelCache, Runtime, UserError
 from parabench.data.filters import TextPair
@@ -30,9 +29,6 @@ from .token_vectors import LayerEncoder, TokenVectors, load_layer_encoder
 
 PAIRS = 64
 """Pairs matched at once."""
-
-WeightedVectors = tuple[Float[Tensor, "_ H"], Float[Tensor, " _"]]
-"""A text's token vectors, and the weight of each token; texts differ in length."""
 
 
 @dataclass(frozen=True)
@@ -91,14 +87,26 @@ class Matcher:
             if len(part) < len(full):
                 texts = {text for at in places for text in pairs[at]}
             encoded = encoder.encode(texts, self.runtime)
-            weighted = {text: self._weighted(encoded[text]) for at in places for text in pairs[at]}
-            for start in range(0, len(places), PAIRS):
-                chosen = places[start : start + PAIRS]
-                texts_of_pairs = [weighted[pairs[at][0]] for at in chosen]
-                references = [weighted[pairs[at][1]] for at in chosen]
-                result[chosen] = _greedy(texts_of_pairs, references)
+            result[places] = self._matched(encoded, [pairs[at] for at in places])
         floor = _baseline(self.baseline, self.layers)
         return (result - floor) / (1 - floor)
+
+    def _matched(
+        self, encoded: TokenVectors, pairs: Sequence[TextPair]
+    ) -> Float[np.ndarray, "M 3"]:
+        """Precision, recall and F of pairs of encoded texts, those of like length together."""
+        weights = self._weights(encoded)
+        found = [(encoded.places[text], encoded.places[other]) for text, other in pairs]
+        both = np.array(found, dtype=np.int64).reshape(-1, 2)
+        lengths = encoded.lengths[both]
+        # little padding: by the texts' length, then by the references'; a tie keeps its order
+        order = np.lexsort((lengths[:, 1], lengths[:, 0]))
+        result = np.empty((len(pairs), 3))
+        for start in range(0, len(order), PAIRS):
+            chosen = order[start : start + PAIRS]
+            text, reference = (_stack(encoded, weights, side) for side in both[chosen].T)
+            result[chosen] = _greedy(text, reference)
+        return result
 
     def release(self) -> None:
         """Free the model; the next ``match`` loads it again."""
@@ -117,32 +125,40 @@ class Matcher:
         total = len(self.idf_texts) + 1
         return {token: math.log(total / (count + 1)) for token, count in texts_with.items()}
 
-    def _weighted(self, text: TokenVectors) -> WeightedVectors:
-        """A text's vectors with weights: 0 of special tokens, 1 or their rareness of others."""
-        weights = 1.0 - torch.tensor(text.is_special).float()
+    def _weights(self, texts: TokenVectors) -> Float[Tensor, " S"]:
+        """The weight of each token: 0 of special ones, 1 or their rareness of others."""
+        weights = 1.0 - texts.is_special
         if self.idf_texts:
             unseen = math.log(len(self.idf_texts) + 1)
-            weights *= torch.tensor([self._idf.get(token, unseen) for token in text.ids])
-        return text.vectors, weights.to(text.vectors.device)
+            weights *= [self._idf.get(token, unseen) for token in texts.ids.tolist()]
+        return torch.tensor(weights, dtype=torch.float32, device=texts.vectors.device)
+
+
+_Stack = tuple[Float[Tensor, "B _ H"], Float[Tensor, "B _"], Float[Tensor, "B _"]]
+"""Vectors, mask and weights of B texts, padded to the longest, as bert-score takes them."""
 
 
 @torch.inference_mode()
-def _greedy(
-    texts: Sequence[WeightedVectors], references: Sequence[WeightedVectors]
-) -> Float[np.ndarray, "B 3"]:
+def _greedy(text: _Stack, reference: _Stack) -> Float[np.ndarray, "B 3"]:
     from bert_score.utils import greedy_cos_idf
 
-    columns = greedy_cos_idf(*_stack(references), *_stack(texts))
+    columns = greedy_cos_idf(*reference, *text)
     return torch.stack(columns, dim=1).double().cpu().numpy()
 
 
-def _stack(encoded: Sequence[WeightedVectors]) -> tuple[Tensor, Tensor, Tensor]:
-    """Vectors ``[B, T, H]``, mask ``[B, T]`` and weights ``[B, T]`` as bert-score takes them."""
-    # bert-score's own padding is 2 as well: its cosine must be defined, and the mask leaves it out
-    vectors = pad_sequence([row for row, _ in encoded], batch_first=True, padding_value=2.0)
-    mask = pad_sequence([torch.ones(len(row)) for row, _ in encoded], batch_first=True)
-    weights = pad_sequence([weights for _, weights in encoded], batch_first=True)
-    return vectors, mask.to(vectors.device), weights
+def _stack(
+    encoded: TokenVectors, weights: Float[Tensor, " S"], places: Int64[np.ndarray, " B"]
+) -> _Stack:
+    """The texts of these numbers side by side, shorter ones padded."""
+    lengths = encoded.lengths[places, None]  # [B, 1]
+    steps = np.arange(lengths.max())
+    is_token = steps < lengths  # [B, T]
+    # padding is any token's vector: its cosine must be defined, and the mask leaves it out
+    flat = np.where(is_token, encoded.starts[places, None] + steps, 0)
+    device = encoded.vectors.device
+    index = torch.from_numpy(flat).to(device)
+    mask = torch.from_numpy(is_token).to(device, torch.float32)
+    return encoded.vectors[index], mask, weights[index] * mask
 
 
 @cache

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int64
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -35,12 +36,20 @@ takes some 150 MB at the width of roberta-large."""
 _TokenIds = tuple[Sequence[int], Sequence[int]]
 
 
-class TokenVectors(NamedTuple):
-    """A text's token ids, 1 for those that are special, and the vector of each token."""
+@dataclass(frozen=True)
+class TokenVectors:
+    """The vectors of all tokens of some texts, end to end, S in all.
 
-    ids: Sequence[int]
-    is_special: Sequence[int]
-    vectors: Float[Tensor, "_ H"]
+    ``places`` is each text's number among the T texts. ``ids`` and ``is_special`` (1 for what the
+    tokenizer added) are of every token. A text's tokens begin at ``starts`` and are ``lengths``.
+    """
+
+    places: Mapping[str, int]
+    vectors: Float[Tensor, "S H"]
+    ids: Int64[np.ndarray, " S"]
+    is_special: Int64[np.ndarray, " S"]
+    starts: Int64[np.ndarray, " T"]
+    lengths: Int64[np.ndarray, " T"]
 
 
 @dataclass
@@ -53,7 +62,7 @@ class LayerEncoder:
 
     model: Any
     tokenizer: Any
-    kept: tuple[frozenset[str], Mapping[str, TokenVectors]] | None = field(default=None, repr=False)
+    kept: tuple[frozenset[str], TokenVectors] | None = field(default=None, repr=False)
 
     def tokenise(self, texts: Sequence[str]) -> list[_TokenIds]:
         """Return the ids of each text, cut at the model's limit, and 1 for those that are special.
@@ -73,7 +82,7 @@ class LayerEncoder:
         )
         return list(zip(found.input_ids, found.special_tokens_mask, strict=True))
 
-    def encode(self, texts: Collection[str], runtime: Runtime) -> Mapping[str, TokenVectors]:
+    def encode(self, texts: Collection[str], runtime: Runtime) -> TokenVectors:
         """Return the token vectors of ``texts``; those of the same set as last time are at hand.
 
         ``runtime`` gives the batch size.
@@ -113,23 +122,31 @@ class LayerEncoder:
             held.update(pair)
         yield range(start, len(pairs))
 
-    def _encoded(self, texts: Sequence[str], runtime: Runtime) -> Mapping[str, TokenVectors]:
+    def _encoded(self, texts: Sequence[str], runtime: Runtime) -> TokenVectors:
         """Token vectors of each text, batched by length."""
         rows = self.tokenise(texts)
-        encoded = {}
+        lengths = np.array([len(ids) for ids, _ in rows], dtype=np.int64)
+        starts = lengths.cumsum() - lengths
+        width = int(self.model.config.hidden_size)
+        vectors = torch.empty(int(lengths.sum()), width, device=self.model.device)
 
         def run(batch: Sequence[int]) -> tuple[Sequence[int], Float[Tensor, "B T H"]]:
             return batch, self._hidden([rows[at][0] for at in batch])
 
-        order = by_length([len(ids) for ids, _ in rows])
+        order = by_length(lengths.tolist())
         batches = in_batches(order, run, runtime.batch_size, TEXTS_PER_PASS, model=self.model)
         for batch, hidden in batches:
-            for at, vectors in zip(batch, hidden, strict=True):
-                ids, is_special = rows[at]
-                # behind its own tokens a row holds padding, which a copy does not keep in memory
-                own = vectors[: len(ids)].clone()
-                encoded[texts[at]] = TokenVectors(ids, is_special, own)
-        return encoded
+            for at, states in zip(batch, hidden, strict=True):
+                # behind its own tokens a row holds padding
+                vectors[starts[at] : starts[at] + lengths[at]] = states[: lengths[at]]
+        return TokenVectors(
+            places={text: place for place, text in enumerate(texts)},
+            vectors=vectors,
+            ids=np.array([token for ids, _ in rows for token in ids], dtype=np.int64),
+            is_special=np.array([flag for _, flags in rows for flag in flags], dtype=np.int64),
+            starts=starts,
+            lengths=lengths,
+        )
 
     @torch.inference_mode()
     def _hidden(self, token_ids: Sequence[Sequence[int]]) -> Float[Tensor, "B T H"]:

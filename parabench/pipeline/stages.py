@@ -116,7 +116,9 @@ def _sharing(scorers: Mapping[str, Scorer]) -> list[list[str]]:
     for name, scorer in scorers.items():
         shared = shared_encodings(scorer)
         # Who shares nothing is alone; who wants blocks of another size cannot be together.
-        key = name if shared is None else (shared, examples_per_call(scorer, SCORER_BATCH))
+        key: Hashable = name
+        if shared is not None:
+            key = (shared, examples_per_call(scorer, SCORER_BATCH))
         groups.setdefault(key, []).append(name)
     return list(groups.values())
 
