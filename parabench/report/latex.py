@@ -35,8 +35,8 @@ _FITTED = r"""\footnotesize\setlength{\tabcolsep}{3pt}
 def to_latex(board: Leaderboard, label: str = "tab:parabench") -> str:
     r"""The main table as LaTeX: intervals under values, the best cluster bold.
 
-    Columns that do not rank are marked, and the caption says why. The table is no wider than the
-    page, and needs the packages that its first line names. ``label`` is what ``\ref`` calls it.
+    Columns that do not rank are marked, and the notes under it say why. The table is no wider than
+    the page, and needs the packages that its first line names. ``label`` is what ``\ref`` calls it.
     Columns and rows are chosen with ``board.select``.
 
     Raises:
@@ -69,6 +69,7 @@ def to_latex(board: Leaderboard, label: str = "tab:parabench") -> str:
         *(_line(board, row, columns) for row in ordered_rows(board)),
         r"\bottomrule",
         r"\end{tabular}}",
+        rf"\par\smallskip\parbox{{\linewidth}}{{\scriptsize {_notes(board, columns)}}}",
         r"\end{table*}",
     ]
     return _PREAMBLE + "\n".join(lines) + "\n"
@@ -80,16 +81,36 @@ def _head(board: Leaderboard, column: Column) -> str:
 
 
 def _caption(board: Leaderboard, columns: Sequence[Column]) -> str:
-    sentences = [f"{board.title}.", board.note, interval_note(board)]
+    """What must be known to read the table; the rest stands below it."""
+    rank, *_ = reader_notes(board)
+    sentences = [f"{board.title}.", rank, interval_note(board)]
     if any(row.control for row in board.rows):
         sentences.append("Controls are in italics.")
-    sentences += reader_notes(board)
-    # A board has a note or none. The marks behind it are commands, and must not be escaped.
-    parts = [latex(" ".join(filter(None, sentences)))]
+    caption = _prose(" ".join(filter(None, sentences)))
+    # The mark is a command, and must not be escaped.
+    if any(column.name in board.invalid for column in columns):
+        caption += f" {_WARNING} marks columns that do not rank here, for the reasons below."
+    return caption
+
+
+def _notes(board: Leaderboard, columns: Sequence[Column]) -> str:
+    """What stands under the table: the suite's note, how texts were made and scored, and why some
+    columns do not rank.
+    """
+    _, *notes = reader_notes(board)
+    # The table has no column of what was seen in training.
+    notes = [sentence for sentence in notes if not sentence.startswith("Seen:")]
+    # A board has a note or none.
+    parts = [_prose(" ".join(filter(None, [board.note, *notes])))]
     invalid = [column.name for column in columns if column.name in board.invalid]
     for name in invalid:
-        parts.append(f"{_WARNING} {latex(f'{name} does not rank here: {board.invalid[name]}.')}")
-    return " ".join(parts)
+        parts.append(f"{_WARNING} {_prose(f'{name} does not rank here: {board.invalid[name]}.')}")
+    return " ".join(filter(None, parts))
+
+
+def _prose(text: str) -> str:
+    """The text escaped, a number and its percent sign on one line."""
+    return re.sub(r"(?<=\d) (?=\\%)", r"\\,", latex(text))
 
 
 def _line(
@@ -99,7 +120,11 @@ def _line(
 ) -> str:
     """Two lines of the table: values, and small under them their intervals."""
     name = latex(row.system)
-    cells = [rank_text(row).replace("-", "--"), rf"\textit{{{name}}}" if row.control else name]
+    if row.control:
+        name = rf"\textit{{{name}}}"
+    elif row.seeds == 1:
+        name += "*"
+    cells = [rank_text(row).replace("-", "--"), name]
     # The second line has nothing under rank and name.
     intervals = ["", ""]
     for column in columns:

@@ -74,9 +74,9 @@ def _print(
         say(" ".join(verdict(board)), "bold")
         for sentence in cautions(board):
             say(f"- {sentence}")
-    columns, facts = _fitting(board, console)
+    table, columns = _fitting(board, console)
     console.print()
-    console.print(_table(board, columns, facts))
+    console.print(table)
     console.print()
     if with_verdict and (tests := leader_test_lines(board)):
         say(f"{board.headline}, paired tests (difference, 95 % interval, adjusted p):")
@@ -100,32 +100,36 @@ def _print(
         say(f"⚠ Of these, not valid here: {', '.join(others)}", "dim")
 
 
-def _fitting(board: Leaderboard, console: Console) -> tuple[list[Column], _Facts]:
-    """As many main columns and differing facts as the console is wide.
+def _fitting(board: Leaderboard, console: Console) -> tuple[Table, list[Column]]:
+    """The table with as many main columns and differing facts as the console is wide.
 
-    Columns go first, from the right, then facts; the headline, which is the first column, stays.
+    Intervals go first, but the headline's, then columns, from the right, then facts. The headline,
+    which is the first column, stays.
     """
     columns = list(main_columns(board))
     facts, _ = split_facts(board)
+    with_intervals = True
     # Measured without a limit, since rich would say that a table fits by cutting its cells.
     unbounded = console.options.update(max_width=_UNBOUNDED)
-
-    def is_too_wide() -> bool:
-        table = _table(board, columns, facts)
-        return console.measure(table, options=unbounded).maximum > console.width
-
-    while is_too_wide() and (columns[1:] or facts):
-        if columns[1:]:
+    while True:
+        table = _table(board, columns, facts, with_intervals)
+        if console.measure(table, options=unbounded).maximum <= console.width:
+            return table, columns
+        if with_intervals:
+            with_intervals = False
+        elif columns[1:]:
             columns.pop()
-        else:
+        elif facts:
             facts.popitem()
-    return columns, facts
+        else:
+            return table, columns
 
 
 def _table(
     board: Leaderboard,
     columns: Sequence[Column],
     facts: _Facts,
+    with_intervals: bool,
 ) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD,
@@ -146,11 +150,15 @@ def _table(
         overflow="ellipsis",
         min_width=_MIN_NAME,
     )
+    cells_of: dict[str, dict[str, Text]] = {}
     for column in columns:
         # "source and references" in two lines is no wider than most values.
         against = AGAINST[column.against].replace("source and ", "source and\n")
         head = f"{visible(column_label(board, column))}\n{against}"
-        texts = [_cell(board, row, column).plain for row in board.rows]
+        shows_interval = with_intervals or column.name == board.headline
+        cells = {row.system: _cell(board, row, column, shows_interval) for row in board.rows}
+        cells_of[column.name] = cells
+        texts = [cell.plain for cell in cells.values()]
         # Cells, not characters: some scripts take two cells a character.
         needed = max(map(cell_len, [*head.split("\n"), *texts]))
         table.add_column(
@@ -163,13 +171,13 @@ def _table(
         table.add_column(head, justify="right", no_wrap=True)
     for row in ordered_rows(board):
         name = visible(row.system) + (" †" if row.control else "")
-        cells = [_cell(board, row, column) for column in columns]
+        values = [cells_of[column.name][row.system] for column in columns]
         shown_facts = [Text(visible(text(row))) for text in facts.values()]
         style = "italic" if row.control else ""
         table.add_row(
             rank_text(row),
             Text(name, style=style),
-            *cells,
+            *values,
             *shown_facts,
         )
     return table
@@ -179,7 +187,10 @@ def _cell(
     board: Leaderboard,
     row: LeaderboardRow,
     column: Column,
+    shows_interval: bool,
 ) -> Text:
     value, interval = score_text(row.scores.get(column.name), column)
+    if not shows_interval:
+        interval = ""
     bold = "bold" if is_top(board, row, column) else ""
     return Text.assemble((value, bold), (f" {interval}" if interval else "", "dim"))

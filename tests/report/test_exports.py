@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy
 import pyarrow.parquet
@@ -133,11 +134,22 @@ def test_latex_marks_and_explains_columns_that_do_not_rank():
         r"bleu $\uparrow$\parabenchwarning{}"
     ]
     caption = next(line for line in text.splitlines() if line.startswith(r"\caption"))
-    assert r"\parabenchwarning{} bleu does not rank here: copy beats human." in caption
+    assert r"\parabenchwarning{} marks columns that do not rank here" in caption
+    notes = next(line for line in text.splitlines() if r"\parbox" in line)
+    assert r"\parabenchwarning{} bleu does not rank here: copy beats human." in notes
     assert r"\label{tab:mine}" in text
     assert r"\usepackage{booktabs,graphicx}" in text.splitlines()[0]
     with pytest.raises(UserError, match="label the table"):
         to_latex(small(), label="}\\input{x")
+
+
+def test_latex_marks_rows_of_one_training_seed():
+    seeds = {"softprompt-111": 2, "bart": 1}
+    rows = [replace(row, seeds=seeds.get(row.system, 0)) for row in small().rows]
+    text = to_latex(small(rows=tuple(rows)))
+    assert "& bart* &" in text
+    assert "& softprompt-{}111 &" in text
+    assert "* one training seed" in text
 
 
 def test_chosen_columns_and_rows():

@@ -280,6 +280,12 @@ def test_terminal_shows_what_fits_and_names_the_rest():
     assert "self-bleu" not in narrow.split("Not shown")[0]
     assert "self-bleu" in narrow
     assert all(cell in wide for cell in ("1-2", "312/500", "[29.2, 31.8]"))
+    # Before a column goes, intervals go: the headline keeps its own.
+    middle = terminal(small(), width=76)
+    assert "self-bleu" in middle.split("Not shown")[0]
+    assert "[29.2, 31.8]" in middle
+    assert "[39.0, 41.5]" in wide
+    assert "[39.0, 41.5]" not in middle
 
 
 @PATIENT
@@ -319,8 +325,7 @@ def test_every_report_says_how_its_intervals_were_made(provenance, seeds, words)
     found = small(rows=rows, provenance=provenance)
     assert words in interval_note(found)
     assert interval_note(found) in board_to_markdown(found)
-    # LaTeX sets two hyphens as a dash, so that each is written with braces behind it.
-    assert latex(interval_note(found)) in to_latex(found)
+    assert latex(interval_note(found)) in to_latex(found).replace(r"\,\%", r" \%")
     assert interval_note(found) in page_html(replace(page(), board=found)).replace("\u00a0%", " %")
 
 
