@@ -1,6 +1,7 @@
 """House rules that can be counted and that the linter does not know."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,3 +117,32 @@ def test_docstrings_name_the_error_that_users_see() -> None:
             found[str(path)] = silent_about_errors(path.read_text("utf-8"))
     assert {name: functions for name, functions in found.items() if functions} == {}
     assert silent_about_errors('def f():\n    """Do."""\n    raise UserError("a", "b")') == ["f"]
+
+
+def functions_defined(text: str) -> set[str]:
+    nodes = [one for one in ast.parse(text).body if isinstance(one, ast.FunctionDef)]
+    return {one.name for one in nodes if not one.name.startswith("_")}
+
+
+def names_used(text: str) -> set[str]:
+    """Names that a module reads, and those in strings like ``module:function``."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif isinstance(node, ast.Constant) and re.fullmatch(r"\S+", str(node.value)):
+            found |= set(re.findall(r"\w+", str(node.value)))
+    return found
+
+
+def test_every_function_has_a_user_or_is_documented() -> None:
+    """A function that tests alone call belongs to the tests."""
+    texts = [path.read_text("utf-8") for one in PROGRAM for path in (ROOT / one).rglob("*.py")]
+    pages = [ROOT / "pyproject.toml", *(ROOT / "docs").glob("*.md")]
+    documented = {word for page in pages for word in re.findall(r"\w+", page.read_text("utf-8"))}
+    defined = set().union(*map(functions_defined, texts))
+    used = set().union(*map(names_used, texts))
+    assert defined - used - documented == set()
+    assert functions_defined("def f(): ...\ndef g(): f()") - names_used("def g(): f()") == {"g"}

@@ -8,7 +8,7 @@ lengths of tasks trained together.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
@@ -28,12 +28,11 @@ from parabench.prompts.files import (
     pack_tensors,
 )
 from parabench.prompts.peft_format import PEFT_TENSOR_KEY
-from parabench.prompts.records import TaskRecord
-from parabench.prompts.rendering import Rendered, TooLongError, render
+from parabench.prompts.rendering import Rendered
 from parabench.prompts.templates import MARKER, Template, templates_by_name
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,37 +186,7 @@ def task_adapter(table: TaskTable, taskname: str, origin: str = "") -> Adapter:
 
 def find_task(table: TaskTable, taskname: str) -> Template:
     """The template of a task; UserError lists the tasks where there is no such one."""
-    return _known(templates_by_name(table.templates), taskname)
-
-
-def render_tasks(
-    templates: Sequence[Template],
-    records: Iterable[TaskRecord],
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int,
-    training: bool = False,
-) -> tuple[list[Rendered], list[str]]:
-    """Records of any of these tasks, and the ids of those that do not fit into ``max_length``.
-
-    Virtual ids are rows of the matrix that stacks the tasks' prompts. With ``training`` the answer
-    and EOS follow the prompt. Raises UserError for a record of another task.
-    """
-    tasks = templates_by_name(tuple(templates))
-    offsets = prompt_offsets(templates)
-    fitting: list[Rendered] = []
-    rejected: list[str] = []
-    for record in records:
-        template = _known(tasks, record.taskname)
-        try:
-            rendered = render(template, record.fields, tokenizer, max_length, training)
-        except TooLongError:
-            rejected.append(record.id)
-            continue
-        fitting.append(shift_virtual_ids(rendered, offsets[record.taskname]))
-    return fitting, rejected
-
-
-def _known(tasks: Mapping[str, Template], taskname: str) -> Template:
+    tasks = templates_by_name(table.templates)
     if taskname not in tasks:
         raise UserError(f"use the task {taskname!r}", "no such task in the table", sorted(tasks))
     return tasks[taskname]

@@ -31,12 +31,10 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
 from parabench.contracts import UserError
-from parabench.sequences import LazyMap
 from parabench.store.files import (
     file_equals,
     make_folder,
@@ -46,7 +44,7 @@ from parabench.store.files import (
     write_atomically,
 )
 from parabench.store.log import Log
-from parabench.store.log_files import finished_log, load_lines
+from parabench.store.log_files import finished_log
 from parabench.store.log_paths import LogKind, finished_logs
 from parabench.store.records import json_differences, record_lines
 from parabench.store.seal import content_problems, manifest_problems, seal_problems, write_seal
@@ -175,12 +173,6 @@ class RunFolder:
     def seal(self) -> None:
         """Write the manifest of all finished files; the same files give the same bytes."""
         write_seal(self.folder)
-
-
-def stored_examples(folder: Path) -> Sequence[dict[str, Any]]:
-    """The examples of a run as scored, in order, read when they are asked for."""
-    contents = load_lines(folder / "examples.jsonl")
-    return LazyMap(itemgetter(1), contents.records)
 
 
 def verify_run(folder: Path) -> list[str]:

@@ -126,8 +126,8 @@ def task_encoder(
 ) -> RowEncoder[TaskPair]:
     """Encoder of pairs of several tasks, in any order, for the matrix that stacks their prompts.
 
-    ``templates`` are in the order of the prompts. Equal, for records that fit, to
-    ``prompts.table.render_tasks``.
+    ``templates`` are in the order of the prompts. Rows are equal, for records that fit, to what
+    ``prompts.rendering.render`` makes of them one by one.
     """
     starts = prompt_offsets(templates)
     encoders = {}

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from parabench.cli import app
 from parabench.contracts import UserError
-from parabench.store.run_folder import stored_examples
+from tests.support.stored import stored_examples
 
 REFERENCES = {
     "thin": ["along the river one old man walked"],

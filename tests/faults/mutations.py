@@ -10,8 +10,9 @@ from typing import Any
 
 from parabench.contracts import UserError
 from parabench.store.log import Log, finished_statistics, read_log
-from parabench.store.run_folder import stored_examples, verify_run
+from parabench.store.run_folder import verify_run
 from tests.faults.small_run import files, run
+from tests.support.stored import stored_examples
 
 IDS = [f"example {number}" for number in range(20)]
 

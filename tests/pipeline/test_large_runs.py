@@ -25,8 +25,9 @@ from parabench.store import example_store, positions
 from parabench.store.example_store import ExampleStore
 from parabench.store.log import Log, finished_predictions
 from parabench.store.records import canonical_json
-from parabench.store.run_folder import RunFolder, open_run, stored_examples, verify_run
+from parabench.store.run_folder import RunFolder, open_run, verify_run
 from parabench.suites.suite import Suite
+from tests.support.stored import stored_examples
 
 COUNT, LENGTH = 200, 10_000
 

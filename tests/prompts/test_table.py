@@ -24,7 +24,7 @@ from parabench.store.files import write_atomically
 from parabench.training.losses import TrainingRow as TrainingRow
 from parabench.training.losses import prompt_loss
 from tests.support import tiny
-from tests.support.prompts import check_records, embedding_width, table_prompt_ids
+from tests.support.prompts import check_records, embedding_width, render_tasks, table_prompt_ids
 
 HERE = Path(__file__).parent / "demonstrations"
 TEMPLATES = tuple(
@@ -90,7 +90,7 @@ def test_three_demonstrations_train_together_prompts_only(loaded, method):
             encoders.encoder_config("mlp", width), width, lengths, conditions
         )
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    rendered, rejected = table.render_tasks(
+    rendered, rejected = render_tasks(
         new, demonstrations(training=True), tokenizer, 120, training=True
     )
     assert rejected == []

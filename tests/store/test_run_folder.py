@@ -15,7 +15,8 @@ from parabench.store.append_only import AppendOnlyFile
 from parabench.store.files import write_atomically
 from parabench.store.log import Log, finished_statistics, read_log
 from parabench.store.records import slug
-from parabench.store.run_folder import open_run, stored_examples, verify_run
+from parabench.store.run_folder import open_run, verify_run
+from tests.support.stored import stored_examples
 
 SPEC = {"suite": "toy", "decoding": {"num_beams": 1}}
 IDS = ["a", "b", "c"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -11,9 +11,10 @@ from parabench.data.filters import TextPair
 from parabench.inference.prompt_ids import PromptIds
 from parabench.prompts.initialisers import PromptInit
 from parabench.prompts.records import TaskRecord, check_record
+from parabench.prompts.rendering import Rendered, TooLongError, render
 from parabench.prompts.soft import SoftPrompt, vocabulary_rows
-from parabench.prompts.table import TaskTable, render_tasks
-from parabench.prompts.templates import Template, paraphrase_template
+from parabench.prompts.table import TaskTable, prompt_offsets, shift_virtual_ids
+from parabench.prompts.templates import Template, paraphrase_template, templates_by_name
 from parabench.training import objectives
 from parabench.training.config import TrainingConfig
 from parabench.training.recipes import StepCallback, train_in_memory
@@ -33,6 +34,33 @@ def check_records(
     """
     for number, record in enumerate(records, start=1):
         yield check_record(record, f"record:{number}", templates, training)
+
+
+def render_tasks(
+    templates: Sequence[Template],
+    records: Iterable[TaskRecord],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    training: bool = False,
+) -> tuple[list[Rendered], list[str]]:
+    """Records of any of these tasks, and the ids of those that do not fit into ``max_length``.
+
+    Virtual ids are rows of the matrix that stacks the tasks' prompts. With ``training`` the answer
+    and EOS follow the prompt.
+    """
+    tasks = templates_by_name(tuple(templates))
+    offsets = prompt_offsets(templates)
+    fitting: list[Rendered] = []
+    rejected: list[str] = []
+    for record in records:
+        template = tasks[record.taskname]
+        try:
+            rendered = render(template, record.fields, tokenizer, max_length, training)
+        except TooLongError:
+            rejected.append(record.id)
+            continue
+        fitting.append(shift_virtual_ids(rendered, offsets[record.taskname]))
+    return fitting, rejected
 
 
 def table_prompt_ids(

@@ -20,7 +20,6 @@ from parabench.models.loading import load_causal
 from parabench.prompts import adapters, encoders
 from parabench.prompts.records import TaskRecord
 from parabench.prompts.rendering import labels
-from parabench.prompts.table import render_tasks
 from parabench.training import encoding, tasks
 from parabench.training.losses import TrainingRow, prompt_loss
 from parabench.training.presets import make_config
@@ -28,6 +27,7 @@ from parabench.training.recipes import train_in_memory
 from parabench.training.requests import TrainingRequest, run_training
 from parabench.training.setup import TrainingKind, load_setup, parse_kind
 from tests.support import jobs
+from tests.support.prompts import render_tasks
 
 FILE = """
 [long]
