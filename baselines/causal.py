@@ -139,7 +139,7 @@ class Causal:
 
     @property
     def trained(self) -> Path:
-        """Where the record of what was learned from lies: beside the adapter, or beside the
+        """The folder with the record of the training data: beside the adapter, or beside the
         model.
         """
         return self._folder if self.name else Path(self.checkpoint.path)
@@ -249,7 +249,7 @@ def build_lora(variant: str, setting: BuildContext) -> Causal:
 
 
 def build_zeroshot(variant: str, setting: BuildContext) -> Causal:
-    """OPT as it is, told by an instruction what to do."""
+    """OPT as it is, with an instruction."""
     setting = options.model_context("zeroshot", setting, "template", "chat", "system")
     usual = CHAT_INSTRUCTION if setting.options.get("chat") else INSTRUCTION
     return Causal("zeroshot", "", setting, str(setting.options.get("template", usual)))

@@ -256,7 +256,7 @@ def answer_line(content: str, source: str) -> tuple[str, bool]:
 
 
 def without_thoughts(text: str) -> str:
-    """A text without what stands between tags of thoughts, or behind one that is never closed."""
+    """A text without what is between tags of thoughts, or behind one that is never closed."""
     text = _THOUGHTS.sub("", text)
     text = _THOUGHTS_CLOSED.sub("", text)
     return _THOUGHTS_OPEN.sub("", text)

@@ -22,7 +22,7 @@ Rule = Callable[[str, BuildContext], str]
 class Sentinel:
     """Answers every source by one rule; the same source always gets the same answer.
 
-    ``seeded`` says that the rule draws from the run's seed, which then stands in the signature.
+    ``seeded`` says that the rule draws from the run's seed, which is then in the signature.
     """
 
     name: str
@@ -111,7 +111,7 @@ def _shuffled(source: str, setting: BuildContext) -> str:
 
 
 def other_sentence_rule() -> Rule:
-    """A rule that answers with another source; it remembers where each source stands."""
+    """A rule that answers with another source; it remembers the position of each source."""
     return partial(_other_sentence, positions=IdPositions())
 
 

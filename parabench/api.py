@@ -29,7 +29,7 @@ _Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Results:
-    """A finished run: where it lies, and its leaderboard. Prints itself; in a notebook, shows
+    """A finished run: its folder, and its leaderboard. Prints itself; in a notebook, shows
     itself as a table.
     """
 

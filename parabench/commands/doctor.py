@@ -14,7 +14,7 @@ _Check = tuple[str, bool, str]
 
 
 def check_installation() -> Iterator[_Check]:
-    """Each thing checked: its name, whether it is fine, and what was found."""
+    """Each check: its name, whether it is fine, and what was found."""
     yield "python", True, platform.python_version()
     for name, number in package_versions().items():
         yield name, number != "absent", number

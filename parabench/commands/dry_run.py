@@ -18,7 +18,7 @@ def show_plan(plan: RunPlan, probe: bool) -> None:
     """Print everything a run would do and what stands in its way; exit code 2 if anything does.
 
     ``probe``: load each model and time a few examples. Without it no model is loaded, and only
-    the size of the weights is told, which their files' headers say.
+    the size of the weights is shown, which their files' headers say.
     """
     from parabench.pipeline.identity import decoding_preset
     from parabench.pipeline.plan import own_trainings, plan_problems
@@ -91,7 +91,7 @@ def _weights_note(part: System | Scorer, dtype: str) -> str:
 
 
 def _print_problems(problems: Mapping[str, str]) -> None:
-    """Every missing thing once, with the names of all that need it."""
+    """Everything missing once, with the names of all that need it."""
     needed_by: dict[str, list[str]] = {}
     for name, problem in problems.items():
         needed_by.setdefault(problem, []).append(name)

@@ -82,7 +82,7 @@ def _prompt_map(names: list[str], suite: Suite, nearest: int, folder: Path) -> P
 
 
 def distinct_labels(names: list[str]) -> list[str]:
-    """The last parts of the names, where these tell them apart; UserError where one stands
+    """The last parts of the names, where these tell them apart; UserError where one occurs
     twice.
     """
     if len(set(names)) < len(names):

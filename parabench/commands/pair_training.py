@@ -97,7 +97,7 @@ def _make_config(options: TrainOptions, kind: TrainingKind) -> TrainingConfig:
 
 
 def _template(options: TrainOptions, kind: TrainingKind, suite: Suite) -> Template | None:
-    """What the suite says that a source stands in; None where it says nothing, or tasks do."""
+    """What the suite writes around a source; None where it says nothing, or tasks do."""
     from parabench.prompts.templates import paraphrase_template
 
     train = suite.train
@@ -180,7 +180,7 @@ def _announce(request: TrainingRequest, ranks: Ranks) -> None:
 
 
 def _report_outcome(request: TrainingRequest, outcome: TrainingOutcome) -> None:
-    """Say how it ended, which rows were left out, and where the result lies."""
+    """Say how it ended, which rows were left out, and where the result is."""
     from parabench.training.export import result_folders
 
     print_outcome(request.kind.name, outcome)

@@ -55,7 +55,7 @@ _OF_PAIRS = (
 def train_tasks_command(given: TrainOptions) -> None:
     """Train new tasks into a table.
 
-    The tasks that it has keep their bits. The same command goes on where it was stopped.
+    The tasks that it has keep their bits. The same command resumes a training that was stopped.
     """
     train_into_table(given)
 

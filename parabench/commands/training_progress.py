@@ -34,8 +34,8 @@ def train_with_progress(
 ) -> _Result:
     """Call ``train`` with what is to hear of its updates and validations, and what stops it.
 
-    ``name`` stands beside the progress bar, ``folder`` holds what the tracker ``track`` stores. Of
-    several processes (``ranks``) the first one speaks. A training that a signal stopped ends the
+    ``name`` is shown beside the progress bar, ``folder`` holds what the tracker ``track`` stores.
+    Of several processes (``ranks``) the first one speaks. A training that a signal stopped ends the
     program by that signal.
     """
     from parabench.training.resumable import StopRequest, TrainingStopped

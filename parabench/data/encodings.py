@@ -1,4 +1,4 @@
-"""Other encodings than UTF-8, told by the first bytes of a file."""
+"""Other encodings than UTF-8, recognised by the first bytes of a file."""
 
 from __future__ import annotations
 

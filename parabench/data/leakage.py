@@ -1,6 +1,6 @@
 """Whether a sentence is one of the test set's, in the same words or nearly.
 
-Near means one of two things. Word sets that differ by one word on either side, of four words or
+Near has two meanings. Word sets that differ by one word on either side, of four words or
 more, are found by ``near_keys``. Word sets of a Jaccard similarity of at least 0.8, which allows
 more changes to a longer sentence, are found exactly by prefix filtering (Bayardo et al. 2007): two
 sets that similar share a word among their first few, in any one order of all words; here the rarest

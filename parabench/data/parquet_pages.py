@@ -40,7 +40,7 @@ def page_headers(file: IO[bytes], start: int, length: int) -> Iterator[PageHeade
 
     ``file``: the Parquet file. ``start``, ``length``: the bytes of the column in it.
 
-    Raises PageError where a header is malformed, or a page goes on behind the column.
+    Raises PageError where a header is malformed, or a page extends beyond the column.
     """
     place = start
     end = start + length

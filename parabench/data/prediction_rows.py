@@ -77,7 +77,8 @@ def predictions_by_id(
 ) -> Predictions:
     """Rows that name their example by its id; without ids, one for each example in order.
 
-    ``path``: the file. ``examples``: the test set. ``notice``: is told what was assumed of columns.
+    ``path``: the file. ``examples``: the test set. ``notice``: called with what was assumed of
+    columns.
 
     Raises UserError with the line of an id that is missing, unknown or occurs twice.
     """
@@ -139,7 +140,7 @@ def predictions_in_order(
 ) -> Predictions:
     """Plain text: one prediction a line, in the order of the examples.
 
-    ``path``: the file. ``examples``: the test set. ``notice``: is told where line 1 is a header.
+    ``path``: the file. ``examples``: the test set. ``notice``: called where line 1 is a header.
 
     Raises UserError where there are not as many lines as examples.
     """

@@ -38,8 +38,8 @@ def read_predictions(
 ) -> Predictions:
     """Pair every prediction of the file at ``path`` with its example.
 
-    ``examples``: the test set beside which the file stands; None where it holds the sources itself.
-    ``notice``: is told what was assumed of the file, and which outputs were cut.
+    ``examples``: the test set that the file belongs to; None where it holds the sources itself.
+    ``notice``: called with what was assumed of the file, and which outputs were cut.
 
     Raises UserError with the line of anything that is missing, occurs twice or is ragged.
     """

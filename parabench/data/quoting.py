@@ -65,7 +65,7 @@ def check_quotes(
 ) -> None:
     """Raise UserError where a tab seems to stand within quotes, in the ``cells`` of a ``line``.
 
-    TSV without a header is read as it stands, quotes included. A cell that opens a quote which a
+    TSV without a header is read as it is, quotes included. A cell that opens a quote which a
     later cell closes was written by a program that quotes, and would be cut in two.
     """
     if has_quoted_tab(cells):

@@ -25,13 +25,13 @@ from parabench.store.example_store import ExampleStore
 
 
 def quiet(text: str) -> None:
-    """A notice that nobody is told."""
+    """A ``Notice`` that shows nothing."""
 
 
 def read_test_set(path: Path, notice: Notice = quiet) -> Sequence[Example]:
     """Read a test set; one of many examples is held on disk.
 
-    ``notice``: is told which columns were taken for what, where that had to be assumed.
+    ``notice``: called with the columns that were taken for what, where that had to be assumed.
 
     Raises UserError with the line of anything that is not exactly as the formats say.
     """

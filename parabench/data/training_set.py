@@ -61,7 +61,7 @@ class TrainingSet:
 
 @dataclass(frozen=True)
 class Corpus:
-    """The pairs of one corpus without those barred; iterating begins anew."""
+    """The pairs of one corpus without those barred; iterating begins again."""
 
     spec: CorpusSpec
     seed: int
@@ -78,7 +78,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Mix(Generic[_Item]):
-    """Corpora drawn from by their shares, each begun anew when it ends, so that the mix has no
+    """Corpora drawn from by their shares, each begun again when it ends, so that the mix has no
     end.
     """
 

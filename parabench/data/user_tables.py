@@ -1,7 +1,7 @@
 """Rows of a user's file, whatever its format: JSON lines, TSV, CSV or Parquet, with or without a
 header.
 
-What was assumed of columns is told by ``notice``; what is unclear is refused with its line.
+What was assumed of columns is reported by ``notice``; what is unclear is refused with its line.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def read_user_rows(
 
     ``path``: the file, plain or packed.
     ``kind``: decides which columns a file without a header has, and what names mean.
-    ``notice``: is told once which columns were taken for what.
+    ``notice``: called once with the columns that were taken for what.
     ``longest``: bytes that a line may have.
 
     Raises UserError with the line where the format or the columns are not clear.

@@ -66,7 +66,7 @@ def nearest_of_system(
         system: with a soft prompt.
         nearest: how many tokens of each kind.
         setting: that the system was built in, whose cache may hold its base model; the model is
-            loaded anew where it is None.
+            loaded where it is None.
 
     Raises:
         UserError: where the system has no soft prompt, or one that was made for another base.

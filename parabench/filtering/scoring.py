@@ -1,7 +1,7 @@
 """Filtering a corpus: paraphrase where asked, measure scorer by scorer, write every row with its
 columns, report.
 
-Each pass reads the input again and goes on behind the last whole block in the folder.
+Each pass reads the input again and continues behind the last whole block in the folder.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Source:
         return {"content": content, "part": self.part, "parts": self.parts}
 
     def rows(self, start: int = 0) -> Iterator[FilterRow]:
-        """All rows from ``start`` on, read anew."""
+        """All rows from ``start`` on, read again."""
         # what a pass before this one counted would be counted twice
         self.tally.clear()
         return islice(self._own(), start, None)

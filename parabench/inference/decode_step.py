@@ -93,7 +93,7 @@ def run_step(
 class StaticShapeStep:
     """A step over all slots and all their positions, so that shapes never change.
 
-    On CUDA it is captured as one graph. Slots that hold no row compute what nobody reads.
+    On CUDA it is captured as one graph. Slots that hold no row compute what is not read.
     """
 
     def __init__(self, model: PreTrainedModel, cache: KVCache) -> None:

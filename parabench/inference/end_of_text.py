@@ -26,7 +26,7 @@ def declared_end_ids(model: Any, tokenizer: PreTrainedTokenizerBase | None = Non
     """Every id that a model's files declare as the end of a text.
 
     From generation_config.json, config.json and the ``tokenizer``: each names one id, several, or
-    none. A chat model's end of turn often stands in the first alone.
+    none. A chat model's end of turn is often in the first alone.
     """
     sources = (getattr(model, "generation_config", None), model.config, tokenizer)
     found: set[int] = set()

@@ -176,7 +176,7 @@ def pad_rows(
 ) -> tuple[Shaped[Tensor, "B T ..."], Int[Tensor, "B T"]]:
     """Pad rows of one dtype to one tensor: it, and its attention mask.
 
-    ``fill`` is the padding's value; it stands on the ``left``, or else on the right.
+    ``fill`` is the padding's value; it is on the ``left``, or else on the right.
     """
     side = "left" if left else "right"
     padded = pad_sequence(

@@ -69,7 +69,7 @@ SKETCH = 4096
 
 @dataclass(frozen=True)
 class Stage:
-    """One thing that is made: its name, how many updates it takes, and how."""
+    """One step of the recipe: its name, how many updates it takes, and how."""
 
     name: str
     steps: int

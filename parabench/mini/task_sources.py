@@ -54,7 +54,7 @@ _SLOT_VALUES = {
 
 
 def write_task_sources(folder: Path, seed: int = 0, size: int = 600) -> dict[str, Path]:
-    """Write the three sources into ``folder``; returns where each lies, by the task's name.
+    """Write the three sources into ``folder``; returns the path of each, by the task's name.
 
     ``size`` is the number of sentences and, about, of questions and of utterances.
     """

@@ -131,8 +131,8 @@ def locate_folder(
 def check_own_files(reference: str, folder: Path) -> None:
     """Refuse a model folder whose loading would read other weights than its own.
 
-    Raises UserError where an adapter lies in it, which transformers would add to the weights, and
-    where its index names shards that are not files of this folder.
+    Raises UserError where there is an adapter in it, which transformers would add to the weights,
+    and where its index names shards that are not files of this folder.
     """
     if (folder / _ADAPTER).exists():
         raise UserError(

@@ -200,7 +200,7 @@ def _check_references(scorers: Mapping[str, Scorer], examples: Sequence[Example]
 
 
 def reproducing_command(request: RunRequest) -> str:
-    """The command that makes the same numbers again; of a file only its name is told."""
+    """The command that makes the same numbers again; of a file only its name is given."""
     given = {
         "suite": request.suite.name,
         "systems": ",".join(request.systems or ()),

@@ -121,7 +121,7 @@ def plan_prediction_files(request: RunRequest, files: Mapping[str, Path]) -> Run
 
 
 def _score_command(files: Mapping[str, Path]) -> str:
-    """The command that scores these files; of a path only the file's name is told."""
+    """The command that scores these files; of a path only the file's name is given."""
     shown = []
     for name, path in files.items():
         # The command names a system by its file unless it is told another name.

@@ -1,6 +1,6 @@
 """A run that is being carried out, and the logs of its answers and measurements.
 
-Each log lies under a key that holds whatever can change its records.
+Each log is stored under a key that holds whatever can change its records.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def no_notice(text: str) -> None:
 class OpenRun:
     """A plan with its open folder, as one process sees them.
 
-    ``process``: which part of the work is this one's. ``advance`` and ``notice``: who is told of
-    progress, and of what was set aside. ``twins``: whether a system has texts that equal a
+    ``process``: which part of the work is this one's. ``advance`` and ``notice``: called
+    with progress, and with what was set aside. ``twins``: whether a system has texts that equal a
     reference, by system, once it was looked up.
     """
 
@@ -60,7 +60,7 @@ class OpenRun:
 
 
 def prediction_log(run: OpenRun, system: str) -> Log:
-    """The log of a system's answers; what opening it set aside is told."""
+    """The log of a system's answers; reports what opening it set aside."""
     built = run.plan.systems[system]
     # All that can change an answer, apart from what the whole run shares (``run_identity``).
     key = {
@@ -78,8 +78,8 @@ def statistics_log(
 ) -> Log:
     """The log of what a scorer measured of a system's finished answers.
 
-    ``system`` and ``scorer`` are names in the plan of ``run``. What opening it set aside is told.
-    Raises UserError where the answers are not finished.
+    ``system`` and ``scorer`` are names in the plan of ``run``. It reports what opening it set
+    aside. Raises UserError where the answers are not finished.
     """
     plan = run.plan
     built = plan.scorers[scorer]

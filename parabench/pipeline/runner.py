@@ -44,7 +44,7 @@ def run_plan(
 ) -> Leaderboard:
     """Finish a plan, and report everything that its folder holds.
 
-    Only what the folder does not hold already is done. ``advance`` and ``notice`` are told of
+    Only what the folder does not hold already is done. ``advance`` and ``notice`` hear of
     progress, and of what was set aside. ``process``: the leading one of several that share the
     work; the others call ``run_worker`` meanwhile, and what they leave undone is done here.
     ``waiting``: how long for them.

@@ -73,7 +73,7 @@ def render(
     """Render ``record`` in ``template`` as at most ``max_length`` ids of ``tokenizer``.
 
     With ``training`` the answer and EOS follow; without, the same ids end before the answer. The
-    tokenizer's own BOS stands before the first text, after the virtual tokens that lead (the order
+    tokenizer's own BOS comes before the first text, after the virtual tokens that lead (the order
     of huggingface/peft). The answer is tokenised by itself, so no merge crosses its start and the
     prompt's ids are the same with and without it. Too long a record is shortened in its
     ``truncate_field``. Raises TooLongError where that does not suffice, and UserError for a missing
@@ -237,7 +237,7 @@ def _encode(
 def _covering(offsets: list[tuple[int, int]], span: Span) -> Span:
     """The tokens that overlap a span of characters.
 
-    A span that no token overlaps, such as an empty one, covers none, at the place where it stands.
+    A span that no token overlaps, such as an empty one, covers none, at its place.
     """
     inside = []
     for index, (low, high) in enumerate(offsets):

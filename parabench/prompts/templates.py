@@ -196,7 +196,7 @@ def _part(piece: str) -> TemplatePart:
 
 
 def _faults(template: Template) -> Iterator[tuple[str, str]]:
-    """What is wrong with a template and how to mend it, in the order in which it is told.
+    """What is wrong with a template and how to mend it, in the order in which it is reported.
 
     NeMo's rules 5, 6 and 8, and what it does not check.
     """

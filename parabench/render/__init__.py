@@ -1,1 +1,1 @@
-"""Showing things safely: escaping, templating, word differences, figures."""
+"""Safe output: escaping, templating, word differences, figures."""

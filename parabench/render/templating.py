@@ -55,7 +55,7 @@ def csp_hash(text: str) -> str:
 
 
 def script_json(value: Any) -> str:
-    """JSON that cannot end the script element it stands in, whatever its strings hold."""
+    """JSON that cannot end the script element it is in, whatever its strings hold."""
     text = json.dumps(json_ready(value), separators=(",", ":"), allow_nan=False)
     # Within JSON these three occur in strings only, where their escapes mean the same.
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

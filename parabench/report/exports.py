@@ -57,7 +57,7 @@ def to_lm_eval(
 
 
 def _lm_eval_content(board: Leaderboard, row: LeaderboardRow, task: str) -> dict[str, Any]:
-    """The fields that the harness writes, in which each is told by task."""
+    """The fields that the harness writes, in which each is named by its task."""
     decoding = board.provenance.get("decoding", {})
     better = {}
     for column in board.columns:

@@ -249,8 +249,8 @@ def draws_a_pass(total: int, clusters: int, sums: Sequence[object] | None) -> It
     """Yield how many of ``total`` draws to finish before the next ones are begun.
 
     ``clusters`` is their number, and ``sums`` the parts that they are read in; None where a combine
-    needs whole rows. One part, or none, bounds a pass by its counts. Several parts are read anew in
-    every pass, so a pass is then as large as it may be.
+    needs whole rows. One part, or none, bounds a pass by its counts. Several parts are read again
+    in every pass, so a pass is then as large as it may be.
     """
     in_parts = sums is not None and len(sums) > 1
     return draw_batches(total, 1 if in_parts else clusters)

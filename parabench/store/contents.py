@@ -81,7 +81,7 @@ class _Check:
         self.problems: list[str] = []
 
     def predictions(self, path: Path, contents: LinesFile) -> bool:
-        """Look at what a system answered; whether it lies right and is whole."""
+        """Look at what a system answered; whether it is in its place and whole."""
         fits = self._lies_right(path, contents.identity) and self._is_complete(
             path, len(contents.records), contents.records.ids()
         )
@@ -91,7 +91,7 @@ class _Check:
         return fits
 
     def statistics(self, path: Path, stored: StatisticsStore) -> bool:
-        """Look at what a scorer measured, behind all predictions; whether it lies right."""
+        """Look at what a scorer measured, behind all predictions; whether it is in its place."""
         lies_right = self._lies_right(path, stored.identity)
         if lies_right:
             self._is_complete(path, len(stored), stored.ids())
@@ -124,7 +124,7 @@ class _Check:
                 return
 
     def _lies_right(self, path: Path, identity: Mapping[str, Any]) -> bool:
-        """Whether a log lies where those of its names belong."""
+        """Whether a log is where those of its names belong."""
         kind = identity["kind"]
         names = identity["names"]
         # The examples have the form of a log too, and are none.

@@ -204,7 +204,7 @@ def draw_lengths(measures: Mapping[str, Sequence[LengthPoint]]) -> bytes:
     """Draw quality against prompt length as an SVG with a panel for each of ``measures``.
 
     Every trial is a dot, and each length has its mean with the interval over trials. The model
-    without a prompt is far off, so its mean stands above the panel.
+    without a prompt is far off, so its mean is written above the panel.
     """
     columns = min(2, len(measures))
     rows = (len(measures) + 1) // 2

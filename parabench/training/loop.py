@@ -77,8 +77,8 @@ class TrainingProgress:
     ``position`` is the next batch of the stream. ``rows`` is how many rows are computed at once,
     less than a batch after memory ran out (0: the whole batch). ``validated`` is the last step that
     was validated. ``skipped`` counts rows left out, by reason. ``seconds`` is the time spent, where
-    the training is given minutes. ``train_loss`` sums the losses since the plateau schedule was
-    last told one.
+    the training is given minutes. ``train_loss`` sums the losses since the plateau schedule
+    last got one.
     """
 
     optimizer: torch.optim.Optimizer

@@ -1,6 +1,6 @@
 """Keys and values of a soft prompt, computed once for all rows of a batch.
 
-The prompt stands first and attention is causal, so its keys and values are the same whatever
+The prompt comes first and attention is causal, so its keys and values are the same whatever
 follows. They are leaves of the graph: every group of rows adds to their gradients, and one backward
 pass takes the sum to the prompt.
 """

@@ -59,7 +59,7 @@ class TrainingRequest:
     ``base`` is the model it starts from; ``initialiser`` None is the kind's default. At each
     validation the first ``validation_texts`` held-out sentences are paraphrased with ``decoding``
     and scored by the ``scorers``. Every so many updates as ``snapshots`` says (0: never) a copy of
-    the prompt is kept, for its map. ``template`` is what a source stands in, None for the usual
+    the prompt is kept, for its map. ``template`` is written around a source, None for the usual
     one.
     """
 

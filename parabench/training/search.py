@@ -2,7 +2,7 @@
 
 Trials that fall behind are stopped early. They are kept in a journal file that a crash leaves
 readable and several processes may append to (Optuna's journal storage). Each trial is an ordinary
-resumable training, so a worker that comes back goes on inside its last trial.
+resumable training, so a worker that comes back resumes its last trial.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 After NeMo v1.10 ``megatron_gpt_prompt_learning_model.py``: new tasks are tuned together in mixed
 batches, those of the table stay as they are, and what is stored of p-tuning is its output. A
-training lies in ``TABLE/training/TASKS`` and goes on where it was stopped.
+training is stored in ``TABLE/training/TASKS`` and resumes where it was stopped.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Trackers: what the loss log is told goes to TensorBoard, Trackio or Weights & Biases as well."""
+"""Trackers: TensorBoard, Trackio or Weights & Biases get what is written to the loss log."""
 
 from __future__ import annotations
 
