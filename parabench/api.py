@@ -76,6 +76,7 @@ class Results:
         from parabench.report.exports import to_parquet
         from parabench.report.run_reader import load_results
 
+        # Written each time: the tables of the folder may have been made again since.
         path = self.folder / "samples.parquet"
         to_parquet(page_data(load_results(self.folder), self.leaderboard, ()), path)
         return pandas.read_parquet(path)
@@ -83,6 +84,7 @@ class Results:
     def __str__(self) -> str:
         from parabench.report.leaderboard import board_to_markdown
 
+        # The main table and the notes to it; tables under a heading of their own are left out.
         return board_to_markdown(self.leaderboard).split("\n## ")[0]
 
     def _repr_markdown_(self) -> str:

@@ -68,6 +68,7 @@ class Evaluate:
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 2"]:
         need_references("evaluate", examples)
+        # One text a call: what a metric says of a corpus cannot be resampled.
         values = []
         for example, text in zip(examples, texts, strict=True):
             values.append([self._value(example, text)])
@@ -153,6 +154,7 @@ class Evaluate:
             value = found[0] if is_list else found
             if isinstance(value, (int, float, np.number)):
                 numbers[key] = float(value)
+        # Without a field the result must hold one number; the first of several is no choice.
         chosen = [self.field] if self.field else list(numbers)
         if len(chosen) != 1 or chosen[0] not in numbers:
             raise UserError(

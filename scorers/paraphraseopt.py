@@ -100,6 +100,7 @@ class ParaphraseOpt:
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 28"]:
         pairs = [(text, example.source) for example, text in zip(examples, texts, strict=True)]
+        # The output is what the model reads, the source what it is asked to write.
         loaded = pretrained.scorer_model(self.models, load_seq2seq, self.model, self.runtime)
         likelihood = mean_log_likelihoods(loaded, pairs, self.runtime)
         scorer = RougeScorer(LEGACY_ROUGE_KINDS)
@@ -124,12 +125,14 @@ def bleu(text: str, source: str) -> float:
 
     Without smoothing: 0 where any order from 1 to 4 has no match. Papineni et al. 2002.
     """
+    # Words between spaces, as the original split them: no tokenizer and no folding of case.
     words = text.split()
     kept = source.split()
     logarithms = []
     for order in range(1, 5):
         shared = _ngrams(words, order) & _ngrams(kept, order)
         matches = shared.total()
+        # The geometric mean of all orders is 0 then, and its logarithm has no value.
         if matches == 0:
             return 0.0
         total = len(words) - order + 1

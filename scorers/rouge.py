@@ -68,6 +68,7 @@ class Rouge:
             "refs": "best-f",
             "version": version("rouge-score"),
         }
+        # Named only where it is another, so that signatures of earlier runs stay what they were.
         own = {} if self.tokenizer == "a-z" else {"tok": self.tokenizer}
         return Signature("rouge", tuple((settings | own).items()))
 
@@ -117,6 +118,7 @@ def unicode_words(text: str, stemmer: Any = None) -> list[str]:
 
     ``stemmer``: nltk's, for words of more than three letters, as in rouge-score; None for none.
     """
+    # Full-width letters and ligatures are the letters that they stand for.
     folded = unicodedata.normalize("NFKC", text).casefold()
     words = _UNICODE_TOKEN.findall(folded)
     if stemmer is None:
@@ -132,6 +134,7 @@ def _counter(stemmer: bool, tokenizer: str) -> Count:
     cut = tokenize if tokenizer == "a-z" else unicode_words
     tokenise = partial(cut, stemmer=_porter_stemmer() if stemmer else None)
 
+    # The same references come back for every system, and a text for every turn.
     @lru_cache(CACHED_TEXTS)
     def lines(text: str) -> list[list[str]]:
         return [tokenise(sentence) for sentence in segment.split_sentences(text)]
@@ -143,6 +146,7 @@ def _counter(stemmer: bool, tokenizer: str) -> Count:
         flat = list(chain.from_iterable(theirs))
         flat_own = list(chain.from_iterable(own))
         found = []
+        # Matches are clipped: an n-gram counts as often as the side that has it less often.
         for order in (1, 2):
             their_grams = Counter(segment.ngrams(flat, order))
             own_grams = Counter(segment.ngrams(flat_own, order))

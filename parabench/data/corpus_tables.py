@@ -80,6 +80,7 @@ def tsv_corpus(
         header = first_line.split("\t")
         places = _named_places(path, header, columns)
     for number, line in lines:
+        # Files that were joined have the header of each.
         cells = line.split("\t")
         if cells == header:
             skipped.count(_HEADER_AGAIN, number)
@@ -89,6 +90,7 @@ def tsv_corpus(
             places = _assumed_places(path, cells)
             skipped.count(HEADER_LINE, number)
             continue
+        # Cells beyond the last column that is read may be absent.
         last = max(places.source, places.target, places.score or 0)
         if len(cells) <= last:
             skipped.count("too few columns", number)
@@ -171,10 +173,12 @@ def csv_corpus(
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
         header = next(reader, [])
+        # The whole header as one name is the sign of another delimiter than the comma.
         if len(header) == 1 and not columns.delimiter:
             _check_delimiter(path, header[0])
         places = _named_places(path, header, columns)
         for cells in reader:
+            # Here quotes are read, so another number of cells means a mark where none belongs.
             if len(cells) != len(header):
                 skipped.count("another number of columns than the header", reader.line_num)
                 continue

@@ -108,6 +108,7 @@ def make_tokenizer(stage: Stage, watch: StepCallback) -> None:
     """One byte-level BPE for all models, learned from documents and paraphrases of the training
     split.
     """
+    # Another seed than the models are trained on; the language is the same.
     texts = [*islice(documents.pretraining_documents(seed=1), 12_000)]
     texts += [
         side for pair in islice(language.paraphrase_pairs("train", seed=1), 12_000) for side in pair
