@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.attackers [NEWS]`` prints the tables of results/attackers.md. ``NEWS`` is a
 folder with ``source.en`` and ``ref.1.en`` to ``ref.5.en``. Mixtures are people of whom a part is
-replaced, as the rule of ``parabench.stats.validity`` computes them.
+replaced, as the rule of ``parabench.stats.validity`` computes them. Rows named ``try-…`` are
+attackers that are not in the program (``benchmarks.reference_attackers``).
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from pathlib import Path
 
 import numpy as np
 from parabench.baselines.attackers import ATTACKERS
+from sacrebleu import sentence_bleu
 
+from benchmarks.reference_attackers import reference_attackers
 from parabench import registry
-from parabench.contracts import BuildContext, Example
+from parabench.contracts import BuildContext, Example, Scorer
 from parabench.data.test_sets import read_test_set
 from parabench.report.output_columns import OutputScorer, output_statistics
-from parabench.stats.leave_one_out import measure_leave_one_out
+from parabench.report.rules import RECYCLED_PERCENT
+from parabench.stats.leave_one_out import measure_systems
 from parabench.stats.validity import MIXED_SENTINELS, mixtures
 
 ROOT = Path(__file__).parents[1]
@@ -36,6 +40,7 @@ SENTINELS = (
 SCORERS = ("parity", "ibleu")
 SHOWN = {"parity": 4, "ibleu": 1}
 """Columns of each scorer that are shown, from the first on."""
+PARTS = ("added", "folded-bleu", "change")
 
 
 def sets(news: Path | None) -> Iterator[tuple[str, list[Example]]]:
@@ -67,54 +72,100 @@ def answers(name: str, examples: Sequence[Example]) -> list[list[str]]:
 
 def table(examples: Sequence[Example]) -> str:
     """People, mixtures and attackers, the best by parity first."""
-    scorers = {
-        name: registry.plugin_builder("scorer", name)("", BuildContext()) for name in SCORERS
+    context = BuildContext(
+        sources=tuple(one.source for one in examples),
+        human_answers=tuple(one.references for one in examples),
+    )
+    scorers = {name: registry.plugin_builder("scorer", name)("", context) for name in SCORERS}
+    texts = {name: answers(name, examples) for name in ("human", *SENTINELS, *ATTACKERS)}
+    texts |= dict(reference_attackers(examples))
+    texts["nearest human"] = people_by_distance(examples, nearest=True)
+    texts["farthest human"] = people_by_distance(examples, nearest=False)
+    statistics: dict[str, dict[str, np.ndarray]] = {name: {} for name in texts}
+    for name, scorer in scorers.items():
+        # one call for all rows: a text that several of them hold is counted once
+        of_rows = measure_systems(scorer, examples, list(texts.values()))
+        for row, found in zip(texts, of_rows, strict=True):
+            statistics[row][name] = found
+    recycled = {
+        row: float(OutputScorer().combine(output_statistics(examples, several))[0])
+        for row, several in texts.items()
     }
-    statistics, recycled = dict[str, dict[str, np.ndarray]](), dict[str, float]()
-    for name in ("human", *SENTINELS, *ATTACKERS):
-        texts = answers(name, examples)
-        statistics[name] = {
-            scorer: measure_leave_one_out(scorers[scorer], examples, texts) for scorer in SCORERS
-        }
-        rows = output_statistics(examples, texts)
-        recycled[name] = float(OutputScorer().combine(rows)[0])
-    values = {
-        name: [
-            number
-            for scorer in SCORERS
-            for number in scorers[scorer].combine(rows[scorer])[: SHOWN[scorer]]
-        ]
-        for name, rows in statistics.items()
-    }
+    values = {row: _values(scorers, found) for row, found in statistics.items()}
     for sentinel in MIXED_SENTINELS:
-        of_scorer = {
-            scorer: mixtures(
-                scorers[scorer].combine,
-                statistics["human"][scorer],
-                statistics[sentinel][scorer],
+        mixed = [
+            mixtures(
+                scorer.combine,
+                statistics["human"][name],
+                statistics[sentinel][name],
                 (0.25, 0.5),
-            )
-            for scorer in SCORERS
-        }
-        for place, share in enumerate(("three quarters", "half")):
-            values[f"{share} human, rest {sentinel}"] = [
-                number for scorer in SCORERS for number in of_scorer[scorer][place][: SHOWN[scorer]]
-            ]
+            )[:, : SHOWN[name]]
+            for name, scorer in scorers.items()
+        ]
+        for share, row in zip(("three quarters", "half"), np.hstack(mixed).tolist(), strict=True):
+            values[f"{share} human, rest {sentinel}"] = row
     return markdown(values, recycled)
+
+
+def _values(scorers: Mapping[str, Scorer], found: Mapping[str, np.ndarray]) -> list[float]:
+    """The columns shown of one row."""
+    return [
+        float(number)
+        for name, scorer in scorers.items()
+        for number in scorer.combine(found[name])[: SHOWN[name]]
+    ]
+
+
+def people_by_distance(examples: Sequence[Example], nearest: bool) -> list[list[str]]:
+    """Of each example the reference that is nearest to its source, or farthest from it.
+
+    Nearest by sacrebleu's sentence BLEU against the source. As a system's text that equals a
+    reference it is scored without that one, as people's are.
+    """
+    found = []
+    for one in examples:
+        scores = [sentence_bleu(text, [one.source]).score for text in one.references]
+        pick = max if nearest else min
+        found.append([one.references[pick(range(len(scores)), key=scores.__getitem__)]])
+    return found
 
 
 def markdown(values: Mapping[str, Sequence[float]], recycled: Mapping[str, float]) -> str:
     """A table in Markdown; people and mixtures in bold."""
     lines = [
-        "| answers | `parity` | `added` | `folded-bleu` | `change` | `recycled` | `ibleu` |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        "| answers | `parity` | `added` | `folded-bleu` | `change` | `recycled` | `ibleu` | "
+        "held back by |",
+        "|---|---:|---:|---:|---:|---:|---:|---|",
     ]
+    _, *human = values["human"]
     for name in sorted(values, key=lambda one: -values[one][0]):
         *parity, ibleu = (f"{number:.1f}" for number in values[name])
         shared = f"{recycled[name]:.1f}" if name in recycled else ""
-        shown = f"**{name}**" if "human" in name else name
-        lines.append(f"| {shown} | {' | '.join([*parity, shared, ibleu])} |")
-    return "\n".join(lines)
+        is_people = "human" in name
+        shown = f"**{name}**" if is_people else name
+        shares = [own / people for own, people in zip(values[name][1:4], human, strict=False)]
+        least = PARTS[int(np.argmin(shares))]
+        caught = "" if is_people else f"`{least}`"
+        if not is_people and recycled.get(name, 0) > RECYCLED_PERCENT:
+            caught += ", `recycled`"
+        lines.append(f"| {shown} | {' | '.join([*parity, shared, ibleu])} | {caught} |")
+    return "\n".join([*lines, "", verdict(values)])
+
+
+def verdict(values: Mapping[str, Sequence[float]]) -> str:
+    """How many rows without people are above half-human answers, by parity and by iBLEU."""
+    said = []
+    for place, column in ((0, "parity"), (-1, "ibleu")):
+        half = {name: row[place] for name, row in values.items() if name.startswith("half human")}
+        others = {name: row[place] for name, row in values.items() if "human" not in name}
+        lowest = min(half, key=half.__getitem__)
+        best = max(others, key=others.__getitem__)
+        above = sum(value >= half[lowest] for value in others.values())
+        said.append(
+            f"By `{column}` {above} of {len(others)} rows without people reach the lowest "
+            f"half-human row ({lowest}, {half[lowest]:.1f}); the best is {best}, {others[best]:.1f}."
+        )
+    return " ".join(said)
 
 
 def main() -> None:

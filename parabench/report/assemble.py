@@ -118,7 +118,9 @@ def _interval_method(results: RunResults) -> str:
     count = len(results.clusters)
     if count < FEWEST_CLUSTERS:
         return f"none below {FEWEST_CLUSTERS} examples"
-    return "percentile bootstrap" if count > MOST_CLUSTERS else "studentised bootstrap, Jeffreys"
+    if count > MOST_CLUSTERS:
+        return "percentile bootstrap"
+    return "studentised bootstrap, Blaker for shares"
 
 
 def _row(

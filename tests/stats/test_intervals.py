@@ -8,10 +8,11 @@ from scipy import stats as scipy_stats
 
 from parabench.contracts import Column, additive
 from parabench.stats.clusters import ClusterIndex
-from parabench.stats.intervals import jeffreys_interval, score_interval, studentised_interval
+from parabench.stats.intervals import blaker_interval, score_interval, studentised_interval
 from parabench.stats.resampling import bootstrap, percentile_ends
 
-SCORE, SHARE = Column("score", "up", "both"), Column("share", "none", "output")
+SCORE = Column("score", "up", "both")
+SHARE = Column("share", "none", "output", describe="% of outputs")
 
 
 @additive
@@ -40,18 +41,52 @@ def test_below_30_examples_there_is_none():
     assert np.isnan(ends_of(values, clusters=grouped)).all()
 
 
-@pytest.mark.parametrize(("hits", "count"), [(0, 50), (1, 50), (3, 150), (50, 50)])
-def test_jeffreys_is_the_beta_quantile(hits, count):
-    low, high = jeffreys_interval(hits, count)
-    posterior = scipy_stats.beta(hits + 0.5, count - hits + 0.5)
-    assert low == (0 if hits == 0 else pytest.approx(posterior.ppf(0.025)))
-    assert high == (1 if hits == count else pytest.approx(posterior.ppf(0.975)))
+def blaker_by_hand(hits: int, count: int, step: float = 1e-4) -> tuple[float, float]:
+    """All proportions whose acceptability, by its definition, is above 5 %."""
+    kept = []
+    for share in np.arange(step / 2, 1, step):
+        chances = scipy_stats.binom.pmf(np.arange(count + 1), count, share)
+        tails = np.minimum(np.cumsum(chances), np.cumsum(chances[::-1])[::-1])
+        if chances[tails <= tails[hits] * (1 + 1e-7)].sum() > 0.05:
+            kept.append(share)
+    return kept[0], kept[-1]
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 50), (1, 50), (3, 150), (7, 30), (50, 50)])
+def test_blakers_interval_is_that_of_its_definition(hits, count):
+    low, high = blaker_interval(hits, count)
+    assert (low, high) == pytest.approx(blaker_by_hand(hits, count), abs=3e-4)
+    exact = scipy_stats.binomtest(hits, count).proportion_ci(0.95, "exact")
+    assert exact.low - 1e-9 <= low < high <= exact.high + 1e-9
+
+
+@pytest.mark.parametrize("count", [30, 150])
+def test_blakers_interval_covers_rare_and_common_events(count):
+    """Exactly, by the binomial distribution: nothing is drawn."""
+    ends = np.array([blaker_interval(hits, count) for hits in range(count + 1)])
+    for share in (0.005, 0.01, 0.02, 0.05, 0.1, 0.3, 0.5):
+        holds = (ends[:, 0] <= share) & (share <= ends[:, 1])
+        chances = scipy_stats.binom.pmf(np.arange(count + 1), count, share)
+        assert chances[holds].sum() >= 0.94
 
 
 def test_a_rare_event_that_did_not_occur_may_still_occur():
-    assert ends_of([0.0] * 50, SHARE) == (0.0, pytest.approx(4.9, abs=0.1))
+    assert ends_of([0.0] * 50, SHARE) == (0.0, pytest.approx(6.8, abs=0.5))
     assert ends_of([0.0] * 49 + [100.0], SHARE)[0] > 0
     assert np.ptp(ends_of([50.0] * 50, SHARE)) == 0  # no share of outputs
+
+
+def test_a_mean_that_is_0_everywhere_is_no_share():
+    unit = Column("legacy", "none", "source")
+    assert ends_of([0.0] * 50, unit) == (0.0, 0.0)
+    assert ends_of([0.0] * 49 + [100.0], unit)[0] > 0
+
+
+def test_what_is_never_negative_has_no_negative_end():
+    values = np.zeros(60)
+    values[:2] = 40.0
+    assert ends_of(values)[0] >= 0
+    assert ends_of(values - 1)[0] < 0
 
 
 def test_the_studentised_interval_of_normal_values_is_students():
