@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from parabench.baselines.attackers import ATTACKERS
+from parabench.scorers.parity import STATISTICS
 from sacrebleu import sentence_bleu
 
 from benchmarks.reference_attackers import reference_attackers
@@ -41,6 +42,11 @@ SCORERS = ("parity", "ibleu")
 SHOWN = {"parity": 4, "ibleu": 1}
 """Columns of each scorer that are shown, from the first on."""
 PARTS = ("added", "folded-bleu", "change")
+PEOPLE = ("nearest human", "farthest human")
+HUMAN = STATISTICS // 2
+"""Where the human's half of parity's statistics begins."""
+LIGHT = Path(__file__).with_name("light_paraphrases.tsv")
+"""Sentences of parabench-en with few words changed, by hand."""
 
 
 def sets(news: Path | None) -> Iterator[tuple[str, list[Example]]]:
@@ -87,6 +93,9 @@ def table(examples: Sequence[Example]) -> str:
         of_rows = measure_systems(scorer, examples, list(texts.values()))
         for row, found in zip(texts, of_rows, strict=True):
             statistics[row][name] = found
+    for row in PEOPLE:
+        # The answer of one person would be held against that person: here against all of them.
+        statistics[row]["parity"][:, HUMAN:] = statistics["human"]["parity"][:, HUMAN:]
     recycled = {
         row: float(OutputScorer().combine(output_statistics(examples, several))[0])
         for row, several in texts.items()
@@ -161,11 +170,47 @@ def verdict(values: Mapping[str, Sequence[float]]) -> str:
         lowest = min(half, key=half.__getitem__)
         best = max(others, key=others.__getitem__)
         above = sum(value >= half[lowest] for value in others.values())
+        bar = f"{lowest}, {half[lowest]:.1f}"
         said.append(
             f"By `{column}` {above} of {len(others)} rows without people reach the lowest "
-            f"half-human row ({lowest}, {half[lowest]:.1f}); the best is {best}, {others[best]:.1f}."
+            f"half-human row ({bar}); the best is {best}, {others[best]:.1f}."
         )
     return " ".join(said)
+
+
+def light_table(examples: Sequence[Example]) -> str:
+    """People, light paraphrases and some attackers on the sentences of ``LIGHT`` alone."""
+    lines = LIGHT.read_text(encoding="utf-8").splitlines()
+    light = dict(line.split("\t") for line in lines)
+    places = [place for place, one in enumerate(examples) if one.id in light]
+    chosen = [examples[place] for place in places]
+    context = BuildContext(
+        sources=tuple(one.source for one in examples),
+        human_answers=tuple(one.references for one in examples),
+    )
+    scorer = registry.plugin_builder("scorer", "parity")("", context)
+    texts = {
+        "**human**": [list(one.references) for one in chosen],
+        "**light paraphrase**": [[light[one.id]] for one in chosen],
+    }
+    for name in ("copy", "negated", *ATTACKERS):
+        of_all = answers(name, examples)
+        texts[name] = [of_all[place] for place in places]
+    for name, several in reference_attackers(examples):
+        texts[name] = [several[place] for place in places]
+    measured = measure_systems(scorer, chosen, list(texts.values()))
+    values = {
+        row: scorer.combine(found).tolist() for row, found in zip(texts, measured, strict=True)
+    }
+    best = sorted(values, key=lambda row: -values[row][0])
+    rows = [
+        f"| {row} | {' | '.join(f'{number:.1f}' for number in values[row])} |" for row in best[:8]
+    ]
+    head = [
+        "| answers | `parity` | `added` | `folded-bleu` | `change` |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    return "\n".join([*head, *rows])
 
 
 def main() -> None:
@@ -174,6 +219,9 @@ def main() -> None:
     for name, examples in sets(news):
         print(f"\n## {name}: {len(examples)} sentences, {len(examples[0].references)} references\n")
         print(table(examples), flush=True)
+        if name == "parabench-en":
+            print("\n### Light paraphrases: the best eight rows on 40 of these sentences\n")
+            print(light_table(examples), flush=True)
 
 
 if __name__ == "__main__":
