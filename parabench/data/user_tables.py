@@ -123,16 +123,9 @@ def _record_header(
     names: Sequence[str],
     kind: FileKind,
 ) -> Header:
-    try:
-        return read_header(names, kind)
-    except UnclearHeaderError as error:
-        found = f"line {line}: needs {_RECORDS[kind]}: {error.found}"
-        raise UserError(
-            f"read {path}",
-            found,
-            error.choices,
-            f"rename the keys of {path.name}, or remove those that it does not need",
-        ) from None
+    needs = f"line {line}: needs {_RECORDS[kind]}: "
+    mend = f"rename the keys of {path.name}, or remove those that it does not need"
+    return _clear_header(names, kind, f"read {path}", needs, mend)
 
 
 _RECORDS: dict[FileKind, str] = {
@@ -152,12 +145,19 @@ def _header(
     names: Sequence[str],
     kind: FileKind,
 ) -> Header:
+    asked = f"read {path}, line {line}, as {_article(kind)}"
+    mend = f"rename the columns of {path.name}, or remove those that it does not need"
+    return _clear_header(names, kind, asked, "", mend)
+
+
+def _clear_header(
+    names: Sequence[str], kind: FileKind, asked: str, needs: str, mend: str
+) -> Header:
+    """What ``names`` mean; UserError, which ``needs`` begins, where that is not clear."""
     try:
         return read_header(names, kind)
     except UnclearHeaderError as error:
-        asked = f"read {path}, line {line}, as {_article(kind)}"
-        mend = f"rename the columns of {path.name}, or remove those that it does not need"
-        raise UserError(asked, error.found, error.choices, mend) from None
+        raise UserError(asked, needs + error.found, error.choices, mend) from None
 
 
 def _article(kind: FileKind) -> str:
