@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from parabench.models.local import Checkpoint
     from parabench.prompts.table import TaskTable
 
+_FORMS = ("adapter", "peft", "safetensors", "prompt_embeds")
 _Task = Annotated[str, typer.Argument(metavar="TASK", help="A task's name.")]
 
 
@@ -130,6 +131,11 @@ def export_task_command(
     from parabench.prompts.table import task_adapter
     from parabench.prompts.table_files import load_table
 
+    if form not in _FORMS:
+        raise UserError(f"export a task as {form!r}", "no such form", _FORMS)
+    if records is not None and form != "prompt_embeds":
+        asked = f"export a task as {form!r} with --records"
+        raise UserError(asked, "this form has no records", mend="--format prompt_embeds")
     loaded = load_table(table)
     adapter = task_adapter(loaded, task, origin=f"task table {table.name}")
     if form == "prompt_embeds":

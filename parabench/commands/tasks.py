@@ -11,7 +11,7 @@ from parabench.commands.arguments import DeviceOption
 from parabench.commands.help_pages import examples
 from parabench.commands.terminal import print_text
 from parabench.commands.training_data import TrainSuiteOption
-from parabench.contracts import Runtime
+from parabench.contracts import Runtime, UserError
 
 if TYPE_CHECKING:
     from parabench.models.local import Checkpoint
@@ -47,6 +47,9 @@ def check_tasks_command(
         )
     for path in records or []:
         count = sum(1 for _ in read_records(path, templates_by_name(templates), training))
+        if not count:
+            mend = "name a file that has some"
+            raise UserError(f"check the records {path}", "no record", mend=mend)
         typer.echo(f"{path}: {count} records")
 
 
@@ -91,6 +94,11 @@ def run_tasks_command(
         loaded = without_prompts(loaded)
     templates = templates_by_name(loaded.templates)
     asked = [one for path in records for one in read_records(path, templates, training=False)]
+    if not asked:
+        files = ", ".join(map(str, records))
+        raise UserError(
+            f"answer the records {files}", "no record", mend="name a file that has some"
+        )
     runtime = Runtime(resolve_device(device), dtype, batch_size)
     model, tokenizer = load_causal(checkpoint, runtime)
     decoding = Decoding(max_new_tokens=max_new_tokens)

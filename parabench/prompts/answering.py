@@ -65,7 +65,8 @@ def answer_records(
 
     A task's own ``max_new_tokens`` and ``stop`` hold for its rows; ``decoding`` says the rest. An
     answer that a record already has is not shown to the model. Raises UserError where ``decoding``
-    asks for several samples, or a record is of no task of the table.
+    asks for several samples, a record is of no task of the table, or the virtual and the new tokens
+    of a task leave no room for its record.
     """
     if decoding.samples > 1:
         asked = f"answer records with {decoding.samples} samples each"
@@ -99,6 +100,7 @@ def _queries(
     for place, record in enumerate(records):
         template = _template(tasks, record)
         limit = template.max_new_tokens or decoding.max_new_tokens
+        _check_room(template, limit, positions)
         given = dict(record.fields)
         # The right answer is not shown to the model, where a record has it.
         if template.answer_field:
@@ -111,6 +113,17 @@ def _queries(
         # All tasks' prompts lie in one matrix, so that rows of any task may share a batch.
         ids = shift_virtual_ids(rendered, offsets[record.taskname]).ids
         yield _Query(place, record, ids, rendered.cut, template, limit)
+
+
+def _check_room(template: Template, limit: int, positions: int) -> None:
+    """Refuse a task of which no record at all would fit into the model's ``positions``."""
+    if template.total_virtual_tokens + limit >= positions:
+        asked = f"answer records of task {template.taskname!r}"
+        found = (
+            f"{template.total_virtual_tokens} virtual tokens and {limit} new ones; "
+            f"the model reads {positions}"
+        )
+        raise UserError(asked, found, mend="set a smaller max_new_tokens")
 
 
 def _template(tasks: Mapping[str, Template], record: TaskRecord) -> Template:

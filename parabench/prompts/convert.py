@@ -85,12 +85,15 @@ def import_tasks(
 ) -> TaskTable:
     """The tasks of ``source`` as a table for ``base``: all of a ``.nemo`` file, or its one prompt.
 
-    ``task`` chooses among several. ``templates`` are used where the source has none of its own; the
-    adapter keeps its own otherwise. Raises UserError for a source of another base model, without a
-    template, or without the task.
+    ``task`` chooses among several. ``templates`` are for a source that has none, or to replace its
+    own; a ``.nemo`` file keeps its own. Raises UserError for a source of another base model,
+    without a template, or without the task, and where it is open which template is meant.
     """
     given = BaseIdentity.of(base)
     if source.suffix == ".nemo":
+        if templates:
+            asked = f"add {source} to a task table with other templates"
+            raise UserError(asked, "it has its own", mend="leave --tasks out")
         table = import_table(source, base)
         if not task:
             return table
@@ -107,14 +110,38 @@ def import_tasks(
         check_made_for(source, found, given)
         known = found.template
         prompt = found.prompt
-    # A file of one template needs no name to choose it by.
-    written = [one for one in templates if one.taskname == task or len(templates) == 1]
-    chosen = written[0] if written else known
-    if chosen is None:
-        mend = "add --tasks FILE with its template, and --task NAME"
-        raise UserError(f"add {source} to a task table", "it has no template", mend=mend)
+    chosen = _choose_template(source, known, templates, task)
     empty = TaskTable(given, (), {})
     return add_task(empty, chosen, prompt)
+
+
+def _choose_template(
+    source: Path, known: Template | None, templates: Sequence[Template], task: str
+) -> Template:
+    """The template of a source with one prompt: of ``templates``, where there are any.
+
+    ``known`` is the one that the source has itself.
+    """
+    asked = f"add {source} to a task table"
+    if not templates:
+        if known is None:
+            mend = "add --tasks FILE with its template, and --task NAME"
+            raise UserError(asked, "it has no template", mend=mend)
+        if task and task != known.taskname:
+            mend = "leave --task out, or add --tasks FILE with a template of that name"
+            raise UserError(
+                f"{asked} as {task!r}", "its task has another name", [known.taskname], mend
+            )
+        return known
+    by_name = {one.taskname: one for one in templates}
+    # Without a name it is the source's own task, or the only one there is.
+    wanted = task or (known.taskname if known and known.taskname in by_name else "")
+    if not wanted and len(by_name) == 1:
+        return templates[0]
+    if wanted not in by_name:
+        found = f"no template named {wanted!r}" if wanted else f"{len(by_name)} templates"
+        raise UserError(asked, found, sorted(by_name), "add --task NAME")
+    return by_name[wanted]
 
 
 def export_adapter(adapter: Adapter, target: Path, form: str = "peft") -> Path:

@@ -49,10 +49,7 @@ def read_nemo(source: Path) -> tuple[tuple[Template, ...], Mapping[str, Float[Te
     for settings in _templates(source, members[NEMO_CONFIG_FILE]):
         # Templates of tasks that were never trained stand in the configuration too.
         if settings.get("taskname") in prompts:
-            completed = with_answer(settings)
-            template = parse_template(completed)
-            check_written_template(template)
-            templates.append(template)
+            templates.append(_template(source, settings))
     if not templates:
         tasks = ", ".join(prompts) or "no task"
         raise damaged_adapter(source, f"prompts of {tasks}, and no template of theirs")
@@ -91,6 +88,16 @@ def _members(source: Path) -> dict[str, bytes]:
         found = f"{names}, not {NEMO_WEIGHTS_FILE} and {NEMO_CONFIG_FILE}"
         raise UserError(asked, found, mend="use a prompt-learning .nemo of one rank")
     return content
+
+
+def _template(source: Path, settings: Mapping[str, Any]) -> Template:
+    try:
+        template = parse_template(with_answer(settings))
+        check_written_template(template)
+    except UserError as error:
+        asked = f"read the template of task {settings.get('taskname')!r} in {source}"
+        raise UserError(asked, error.found, error.choices, error.mend) from None
+    return template
 
 
 def _templates(source: Path, content: bytes) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from parabench.contracts import Runtime, UserError
+from parabench.models.checkpoints import load_config
 from parabench.models.loading import load_causal
 from parabench.models.local import Checkpoint
 from parabench.prompts import encoders, initialisers
@@ -132,11 +133,10 @@ def train_tasks(
     """
     check_task_training(training)
     _check_table(training)
+    longest = _longest_row(training)
     model, tokenizer = load_causal(training.base, training.runtime)
     prompts = build_prompts(training, model, tokenizer)
     prompts.to(model.device)
-    # A row has its virtual tokens among its ids, so that they count.
-    longest = min(model.config.max_position_embeddings, training.config.batching.longest)
     rows = render_rows(training.templates, training.records, tokenizer, longest)
     dev = render_rows(training.templates, training.dev, tokenizer, longest)
     for template in training.templates:
@@ -176,6 +176,21 @@ def _check_table(training: TaskTraining) -> None:
             found = f"this training is done, and the table has lost the task {name!r}"
             mend = f"move {training.folder} away to train it again"
             raise UserError(asked, found, mend=mend)
+
+
+def _longest_row(training: TaskTraining) -> int:
+    """How many tokens a row may have, its virtual ones included.
+
+    Raises UserError for a task whose virtual tokens leave no room for text.
+    """
+    config: Any = load_config(training.base)
+    longest = min(int(config.max_position_embeddings), training.config.batching.longest)
+    for template in training.templates:
+        if template.total_virtual_tokens >= longest:
+            asked = f"train the task {template.taskname!r}"
+            found = f"{template.total_virtual_tokens} virtual tokens; a row has at most {longest}"
+            raise UserError(asked, found, mend="set a smaller total_virtual_tokens")
+    return longest
 
 
 def build_prompts(

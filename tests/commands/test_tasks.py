@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -180,6 +181,22 @@ def test_tasks_go_out_and_come_back(world: Path, capsys) -> None:
         call("tasks", "export", table, "intent_and_slot", world / "no", "--format", "peft")
     with pytest.raises(UserError, match="it has no template"):
         call("tasks", "add", world / "three", world / "peft", *base)
+    with pytest.raises(UserError, match="its task has another name"):
+        call("tasks", "add", world / "three", world / "sentiment", *base, "--task", "squad")
+    with pytest.raises(UserError, match="3 templates"):
+        call("tasks", "add", world / "three", world / "peft", *base, *tasks[:2])
+    with pytest.raises(UserError, match="no template named 'other'"):
+        call("tasks", "add", world / "three", world / "peft", *base, *tasks[:3], "other")
+    call("tasks", "add", world / "three", world / "sentiment", *base, *tasks[:2])
+    assert names_in(world / "three") == ["sentiment"]
+    with pytest.raises(UserError, match="already"):
+        call("tasks", "add", world / "three", world / "sentiment", *base)
+    with pytest.raises(UserError, match="already"):
+        call("tasks", "merge", world / "never", world / "three", world / "two")
+    with pytest.raises(UserError, match="this form has no records"):
+        call("tasks", "export", table, "squad", world / "no", "--records", world / "tasks.toml")
+    with pytest.raises(UserError, match="no such form"):
+        call("tasks", "export", table, "squad", world / "no", "--form", "onnx")
     call("tasks", "remove", world / "one", "sentiment")
     assert prompts_of(world / "one") == prompts_of(table, "squad")
     call("tasks", "merge", world / "both", world / "one", world / "two")
@@ -193,3 +210,36 @@ def test_tasks_go_out_and_come_back(world: Path, capsys) -> None:
     assert "10 tokens" in shown
     call("tasks", "check", "--tasks", world / "tasks.toml", "--records", world / "all_train.jsonl")
     assert "records" in capsys.readouterr().out
+
+
+def test_what_cannot_be_answered_is_said_first(world: Path) -> None:
+    run = ("tasks", "run", world / "table", "--base", world / "base")
+    (world / "none.jsonl").write_text("")
+    with pytest.raises(UserError, match="no record"):
+        call(*run, "--records", world / "none.jsonl")
+    with pytest.raises(UserError, match="no record"):
+        call("tasks", "check", "--tasks", world / "tasks.toml", "--records", world / "none.jsonl")
+    (world / "other.jsonl").write_text('{"taskname": "other", "x": "y"}\n')
+    with pytest.raises(UserError, match=r"other.jsonl:1.*\n.*the taskname 'other'"):
+        call(*run, "--records", world / "other.jsonl")
+
+
+def test_more_virtual_tokens_than_positions_are_refused(world: Path) -> None:
+    text = TASKS.replace("total_virtual_tokens = 10", "total_virtual_tokens = 100_000_000_000", 1)
+    text = text.replace("[10]", "[100_000_000_000]")
+    (world / "huge.toml").write_text(text)
+    for method in ("prompt", "ptuning"):
+        with pytest.raises(UserError, match="100000000000 virtual tokens; a row has at most"):
+            call(
+                "tasks", "train", world / "huge", "--tasks", world / "huge.toml", "--new",
+                "sentiment", "--records", world / "data" / "financial_phrase_bank_train.jsonl",
+                "--base", world / "base", "--method", method,
+            )  # fmt: skip
+    table = table_files.load_table(world / "table")
+    long = [replace(one, max_new_tokens=1_000_000) for one in table.templates]
+    table_files.save_table(world / "long", replace(table, templates=tuple(long)))
+    with pytest.raises(UserError, match="10 virtual tokens and 1000000 new ones"):
+        call(
+            "tasks", "run", world / "long", "--base", world / "base",
+            "--records", world / "data" / "financial_phrase_bank_test.jsonl",
+        )  # fmt: skip
