@@ -66,12 +66,12 @@ def run_tasks_command(
     suite: TrainSuiteOption = "mini",
     base: TaskBaseOption = None,
     max_new_tokens: Annotated[
-        int, typer.Option(help="Most tokens of an answer, where its task does not say.")
+        int, typer.Option(min=1, help="Most tokens of an answer, where its task does not say.")
     ] = 64,
     zero_shot: Annotated[
         bool, typer.Option("--zero-shot", help="Answer without the prompts, for comparison.")
     ] = False,
-    batch_size: Annotated[int | None, typer.Option(help="Records decoded together.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Records decoded together.")] = None,
     device: DeviceOption = "auto",
     dtype: TaskDtypeOption = "float32",
 ) -> None:

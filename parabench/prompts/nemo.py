@@ -8,8 +8,10 @@ Layout after ``megatron_gpt_prompt_learning_model.py`` and ``prompt_table.py`` v
 from __future__ import annotations
 
 import dataclasses
+import lzma
 import re
 import tarfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -78,10 +80,11 @@ def _members(source: Path) -> dict[str, bytes]:
                 if not member.isfile():
                     continue
                 present.append(name)
-                file = archive.extractfile(member)
-                if file and name in (NEMO_WEIGHTS_FILE, NEMO_CONFIG_FILE):
+                if name not in (NEMO_WEIGHTS_FILE, NEMO_CONFIG_FILE):
+                    continue
+                if file := archive.extractfile(member):
                     content[name] = file.read()
-    except (OSError, tarfile.TarError, EOFError) as error:
+    except (OSError, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise UserError(asked, f"not a whole tar archive ({error})") from None
     if len(content) < 2:
         names = ", ".join(sorted(present)) or "nothing"

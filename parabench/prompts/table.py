@@ -119,6 +119,10 @@ def add_task(table: TaskTable, template: Template, prompt: Float[Tensor, "P H"])
     if name in table.prompts:
         mend = "remove it first (parabench tasks remove), or rename it"
         raise UserError(f"add the task {name!r}", "it is in the table already", mend=mend)
+    wanted = (template.total_virtual_tokens, table.base.width)
+    if tuple(prompt.shape) != wanted:
+        found = f"its prompt is {tuple(prompt.shape)}, template and base model need {wanted}"
+        raise UserError(f"add the task {name!r}", found, mend="use its own template")
     check_prompt_shape(Path(name), table.base, template, prompt)
     # In float32 and on the CPU, as tables are stored and read.
     stored = prompt.detach().to("cpu", torch.float32)
@@ -149,7 +153,11 @@ def merge_tables(tables: Sequence[TaskTable]) -> TaskTable:
             found = f"one made for {one.name} {one.digest}, one for {other.name} {other.digest}"
             raise UserError("merge the task tables", found, mend="merge tables of one base model")
         for template in table.templates:
-            merged = add_task(merged, template, table.prompts[template.taskname])
+            name = template.taskname
+            if name in merged.prompts:
+                mend = f"parabench tasks remove TABLE {name}, in all tables but one"
+                raise UserError("merge the task tables", f"two have the task {name!r}", mend=mend)
+            merged = add_task(merged, template, table.prompts[name])
     return merged
 
 

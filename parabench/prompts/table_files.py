@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from parabench.contracts import UserError
 from parabench.prompts.adapters import check_base
 from parabench.prompts.facts import ADAPTER_FORMAT, BaseIdentity
 from parabench.prompts.files import (
@@ -79,6 +80,10 @@ def load_table(folder: Path, base: Checkpoint | None = None) -> TaskTable:
     Raises UserError for missing, damaged or inconsistent files; with ``base`` also for a table made
     for another model.
     """
+    if not has_table(folder):
+        found = f"no {TABLE_TENSORS_FILE} in it" if folder.is_dir() else "no such folder"
+        mend = "parabench tasks train TABLE makes one, and parabench tasks add TABLE SOURCE"
+        raise UserError(f"read the task table {folder}", found, mend=mend)
     content = read_adapter_file(folder, TABLE_TENSORS_FILE)
     digest = hashlib.sha256(content).hexdigest()
     facts = _facts_of(folder, digest)

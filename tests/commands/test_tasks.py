@@ -191,12 +191,12 @@ def test_tasks_go_out_and_come_back(world: Path, capsys) -> None:
     assert names_in(world / "three") == ["sentiment"]
     with pytest.raises(UserError, match="already"):
         call("tasks", "add", world / "three", world / "sentiment", *base)
-    with pytest.raises(UserError, match="already"):
+    with pytest.raises(UserError, match="two have the task 'sentiment'"):
         call("tasks", "merge", world / "never", world / "three", world / "two")
     with pytest.raises(UserError, match="this form has no records"):
         call("tasks", "export", table, "squad", world / "no", "--records", world / "tasks.toml")
     with pytest.raises(UserError, match="no such form"):
-        call("tasks", "export", table, "squad", world / "no", "--form", "onnx")
+        call("tasks", "export", table, "squad", world / "no", "--format", "onnx")
     call("tasks", "remove", world / "one", "sentiment")
     assert prompts_of(world / "one") == prompts_of(table, "squad")
     call("tasks", "merge", world / "both", world / "one", world / "two")

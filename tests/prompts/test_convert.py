@@ -96,14 +96,11 @@ def nemo_file(path, weights=None, config=None, mode="w"):
     ]
     buffer = io.BytesIO()
     torch.save(weights or {"prompt_table": {**prompts, **more}}, buffer)
+    if not isinstance(config, str):
+        config = yaml.safe_dump(config or {"task_templates": templates, "existing_tasks": []})
     with tarfile.open(path, mode) as archive:
         for name, content in (
-            (
-                "./model_config.yaml",
-                yaml.safe_dump(
-                    config or {"task_templates": templates, "existing_tasks": []}
-                ).encode(),
-            ),
+            ("./model_config.yaml", config.encode()),
             ("./model_weights.ckpt", buffer.getvalue()),
         ):
             member = tarfile.TarInfo(name)
@@ -263,6 +260,58 @@ def test_what_does_not_belong_is_refused(base, tmp_path, message):
     with pytest.raises(UserError, match=message):
         convert.import_adapter(REFUSED[message](tmp_path), tmp_path / "target", base)
     assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:xz", "w:bz2"])
+def test_a_damaged_nemo_archive_is_refused(base, tmp_path, mode):
+    content = nemo_file(tmp_path / "whole.nemo", mode=mode).read_bytes()
+    damaged = tmp_path / "damaged.nemo"
+    refused = 0
+    for place in range(5, len(content), len(content) // 40):
+        changed = bytes([content[place] ^ 255])
+        damaged.write_bytes(content[:place] + changed + content[place + 1 :])
+        try:
+            convert.import_table(damaged, base)
+        except UserError:
+            refused += 1
+        if place > len(content) // 2:
+            continue  # what is cut off there may be padding after the last member
+        damaged.write_bytes(content[:place])
+        with pytest.raises(UserError):
+            convert.import_table(damaged, base)
+    assert refused > 30
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("[" * 5000, "no list task_templates"),
+        ("task_templates: []\ntask_templates: []\n", "no list task_templates"),
+        ("task_templates: 3", "no list task_templates"),
+        ("task_templates: [2020-13-45]", "no list task_templates"),
+        ("- 1", "no list task_templates"),
+        (
+            {"task_templates": [{"taskname": "qa", "prompt_template": "{x}"}]},
+            r"task 'qa' in .*x.nemo(.|\n)*total_virtual_tokens: Field required",
+        ),
+        (
+            {
+                "task_templates": [
+                    {
+                        "taskname": "qa",
+                        "prompt_template": "<|VIRTUAL_PROMPT_0|>{x}",
+                        "total_virtual_tokens": 3,
+                        "virtual_token_splits": [2],
+                    }
+                ]
+            },
+            r"task 'qa' in .*x.nemo(.|\n)*sum to 2, not 3",
+        ),
+    ],
+)
+def test_a_nemo_configuration_is_read_strictly(base, tmp_path, config, message):
+    with pytest.raises(UserError, match=message):
+        convert.import_table(nemo_file(tmp_path / "x.nemo", config=config), base)
 
 
 def test_another_base_is_refused(base, other, tmp_path):
