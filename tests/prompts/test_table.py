@@ -290,7 +290,7 @@ def test_tables_of_one_base_are_merged():
     merged = table.merge_tables([one, other])
     assert [template.taskname for template in merged.templates] == ["t3", "t5"]
     assert torch.equal(merged.prompts["t5"], other.prompts["t5"])
-    with pytest.raises(UserError, match="in the table already"):
+    with pytest.raises(UserError, match="two have the task 't3'"):
         table.merge_tables([one, one])
     with pytest.raises(UserError, match="merge tables of one base model"):
         table.merge_tables([one, random_table(BaseIdentity("other", 8, 21, 1, 1), (5,))])
