@@ -189,29 +189,43 @@ def _slot_points(
     frame: str, slot: str, form: str, value: str, negated: bool, passive: bool
 ) -> Mapping[str, tuple[WordOption, ...]]:
     """The points of one placeholder ``{slot.form}`` whose concept is ``value``."""
-    kind, _, group = frames()[frame].slots[slot].partition(" ")
     if "/" in value:
         return _noun_points(slot, value)
+    kind, _, group = frames()[frame].slots[slot].partition(" ")
     if kind == "verb":
+        verb = lexicon.concepts("verb", group)[value]
+        words = _verb_words(verb, form, negated, passive)
         point = "noun" if form == "noun" else "word"
-        words = _verb_words(lexicon.concepts("verb", group)[value], form, negated, passive)
-        return {f"{slot}:{point}": _ranked(words)}
+        options = _ranked(words)
+    else:
+        point, options = _word_options(kind, group, form, value)
+    return {f"{slot}:{point}": options}
+
+
+def _word_options(
+    kind: str, group: str, form: str, value: str
+) -> tuple[str, tuple[WordOption, ...]]:
+    """The point that a word of the concept ``value`` opens, and its options."""
     if kind in ("adjective", "ease"):
         table = lexicon.adjectives() if kind == "adjective" else lexicon.concepts("ease")
+        concept = table[value]
         # Words that only follow a verb are none for the place before a noun.
-        restricted = () if form == "plain" else table[value].restricted
-        return {f"{slot}:{form or 'word'}": _ranked(table[value].words + restricted)}
+        restricted = () if form == "plain" else concept.restricted
+        return form or "word", _ranked(concept.words + restricted)
     if kind == "scale":
         operation = "negated antonym" if form == "opposite" else "synonym"
-        return {f"{slot}:{form}": _ranked(lexicon.scale(group, value, form), operation)}
+        return form, _ranked(lexicon.scale(group, value, form), operation)
     if kind == "clock":
-        return {f"{slot}:word": _ranked(_clock(value), "number")}
+        return "word", _ranked(_clock(value), "number")
     if kind in ("duration", "percent", "money"):
-        return {f"{slot}:word": _ranked(lexicon.concepts(kind)[value].words, "number")}
+        amount = lexicon.concepts(kind)[value]
+        return "word", _ranked(amount.words, "number")
     if kind == "kind" and group == "situation":
-        phrases = lexicon.concepts("situation")[value].words
-        return {f"{slot}:word": _ranked(phrases, negation=".* not ")}
-    return {f"{slot}:noun": _ranked(lexicon.nouns()[value][1].words)}
+        # A situation is a clause, in which "not" is anywhere.
+        situation = lexicon.concepts("situation")[value]
+        return "word", _ranked(situation.words, negation=".* not ")
+    _, noun = lexicon.nouns()[value]
+    return "noun", _ranked(noun.words)
 
 
 def _verb_words(verb: lexicon.Concept, form: str, negated: bool, passive: bool) -> tuple[str, ...]:
