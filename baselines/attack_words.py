@@ -143,7 +143,9 @@ def exchange_words(text: str, table: dict[str, str], others: Sequence[dict[str, 
         for one in (table, *others):
             found = one.get(word.lower())
             if found is not None:
-                return found.capitalize() if word[0].isupper() else found
+                if word[0].isupper():
+                    return found.capitalize()
+                return found
         return word
 
     return _WORD.sub(exchanged, text)

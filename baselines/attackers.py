@@ -48,7 +48,9 @@ def _draws(name: str, source: str, setting: BuildContext) -> random.Random:
 def antonyms(source: str, setting: BuildContext) -> str:
     """The source with words turned into their opposites; where it has none, denied."""
     changed = exchange_words(source, ANTONYMS)
-    return changed if changed != source else f"By no means: {source[:1].lower()}{source[1:]}"
+    if changed != source:
+        return changed
+    return f"By no means: {source[:1].lower()}{source[1:]}"
 
 
 def wrong_senses(source: str, setting: BuildContext) -> str:

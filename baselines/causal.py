@@ -135,14 +135,18 @@ class Causal:
     @property
     def adapter_folder(self) -> Path | None:
         """The folder of the learned prompt; None where there is none."""
-        return self._folder if self.name and self.family != "lora" else None
+        if self.name and self.family != "lora":
+            return self._folder
+        return None
 
     @property
     def trained(self) -> Path:
         """The folder with the record of the training data: beside the adapter, or beside the
         model.
         """
-        return self._folder if self.name else Path(self.checkpoint.path)
+        if self.name:
+            return self._folder
+        return Path(self.checkpoint.path)
 
     def paraphrase(self, sources: Sequence[str]) -> Iterator[Sequence[Paraphrase]]:
         """Yield batches as they finish; a text ends at a declared end id or at the first line

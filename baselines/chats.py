@@ -34,7 +34,9 @@ def chat_items(template: Template, checkpoint: Checkpoint) -> tuple[tuple[str, s
     chat_parts(template, tokenizer)
     digest = hashlib.sha256(text.encode()).hexdigest()
     items = (("chat", digest[:12]),)
-    return (*items, ("system", template.system)) if template.system else items
+    if template.system:
+        return (*items, ("system", template.system))
+    return items
 
 
 def check_literal_text(template: Template, checkpoint: Checkpoint, mend: str = "") -> None:

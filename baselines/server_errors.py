@@ -79,7 +79,9 @@ def _names_one_of(words: Sequence[str], marks: str) -> bool:
 def _status_meant(status: int, error: Mapping[str, Any]) -> int:
     """The status in the error itself, where it has one, as proxies answer 200 or 400 for any."""
     code = str(error.get("code", status))
-    return int(code) if code.isdecimal() and len(code) == 3 else status
+    if code.isdecimal() and len(code) == 3:
+        return int(code)
+    return status
 
 
 def _may_pass(status: int) -> bool:

@@ -96,7 +96,9 @@ class Evaluate:
                 ["up", "down"],
                 f'say which way is better: [scorer."evaluate:{self.metric}"] better = "down"',
             )
-        return min(several) if self._direction == "down" else max(several)
+        if self._direction == "down":
+            return min(several)
+        return max(several)
 
     @property
     def _wants_all(self) -> bool:
@@ -171,7 +173,9 @@ def _features(metric: Any) -> list[Any]:
     declared = getattr(metric, "features", None)
     if declared is None:
         return []
-    return list(declared) if isinstance(declared, list) else [declared]
+    if isinstance(declared, list):
+        return list(declared)
+    return [declared]
 
 
 def as_metric(scorer: Scorer) -> Any:

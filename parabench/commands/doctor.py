@@ -48,7 +48,9 @@ def _check_suite(name: str) -> _Check:
 def _absent_models(name: str) -> list[str]:
     """What fetches the models of a suite that are not here yet; neither hub nor index is asked."""
     absent = [model for model in suites.fetched_models(name) if not _is_here(name, model)]
-    return [f"parabench models fetch --suite {name} gets {', '.join(absent)}"] if absent else []
+    if absent:
+        return [f"parabench models fetch --suite {name} gets {', '.join(absent)}"]
+    return []
 
 
 def _is_here(suite: str, model: str) -> bool:

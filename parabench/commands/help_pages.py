@@ -151,7 +151,9 @@ def _first_line(text: str | None) -> str:
 def _epilog(lines: Iterable[str]) -> str | None:
     """Examples as Markdown, so that the generated reference shows them as a block too."""
     shown = "\n".join(f"$ {line}" for line in lines)
-    return f"**Examples**:\n\n```console\n{shown}\n```" if shown else None
+    if shown:
+        return f"**Examples**:\n\n```console\n{shown}\n```"
+    return None
 
 
 def _write_examples(epilog: str | None, formatter: Any) -> None:

@@ -182,4 +182,6 @@ def _is_local(name: str) -> bool:
 def _change_note(before: Pin | None, after: Pin) -> str:
     if before is None:
         return "new"
-    return "as it was" if before == after else f"was {before.commit[:12]}"
+    if before == after:
+        return "as it was"
+    return f"was {before.commit[:12]}"

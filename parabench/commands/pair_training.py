@@ -148,7 +148,9 @@ def _default_folder(suite: Suite, name: str, family: str) -> Path:
         place = Path(str(options["adapters"])) / name
     else:
         place = Path(str(options.get("model", "")))
-    return place if place.is_relative_to(CHECKPOINTS) else CHECKPOINTS / name
+    if place.is_relative_to(CHECKPOINTS):
+        return place
+    return CHECKPOINTS / name
 
 
 def validation_scorers(

@@ -246,7 +246,9 @@ def _refusal(request: BaseHTTPRequestHandler, port: int) -> HTTPStatus | None:
         return HTTPStatus.MISDIRECTED_REQUEST
     if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
         return HTTPStatus.FORBIDDEN
-    return None if urlsplit(request.path).path == "/" else HTTPStatus.NOT_FOUND
+    if urlsplit(request.path).path == "/":
+        return None
+    return HTTPStatus.NOT_FOUND
 
 
 def _asked(path: str, demo: Demo) -> tuple[str, list[str]]:

@@ -154,4 +154,6 @@ def _number(value: float) -> str:
     """``.235``, ``-.119``, ``1.000``: correlations and shares, without the leading zero."""
     text = f"{value:.3f}"
     # What rounds to 1.000 keeps its leading digit: the "0." within it is no leading zero.
-    return text.replace("0.", ".", 1) if abs(value) < 0.9995 else text
+    if abs(value) < 0.9995:
+        return text.replace("0.", ".", 1)
+    return text

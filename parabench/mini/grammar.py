@@ -236,7 +236,9 @@ def _verb_words(verb: lexicon.Concept, form: str, negated: bool, passive: bool) 
         words = verb.words
     else:
         words = verb.words + verb.restricted
-    return words if negated else tuple(word for word in words if not word.startswith("not "))
+    if negated:
+        return words
+    return tuple(word for word in words if not word.startswith("not "))
 
 
 def _can_negate(slots: Mapping[str, str]) -> bool:

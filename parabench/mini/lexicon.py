@@ -158,7 +158,9 @@ def _plurals() -> Mapping[str, str]:
 def _with_s(word: str) -> str:
     if word.endswith("y") and word[-2] not in VOWELS:
         return f"{word[:-1]}ies"
-    return f"{word}es" if word.endswith(("s", "sh", "ch", "x", "z")) else f"{word}s"
+    if word.endswith(("s", "sh", "ch", "x", "z")):
+        return f"{word}es"
+    return f"{word}s"
 
 
 @cache
@@ -209,7 +211,9 @@ def finite_form(verb: str, tense: str, many: bool) -> str:
     if tense == "past":
         if verb == "be":
             return "were" if many else "was"
-        return f"did {verb}" if verb.startswith("not ") else inflect(verb, "past")
+        if verb.startswith("not "):
+            return f"did {verb}"
+        return inflect(verb, "past")
     if verb == "be":
         return "are" if many else "is"
     if verb.startswith("not "):

@@ -63,7 +63,9 @@ class _Speaker:
         if piece.slot == "who":
             noun = self.slots[piece.agrees].split("/")[2]
             category = lexicon.nouns()[noun][0]
-            return "who" if category in lexicon.word_list("human") else "that"
+            if category in lexicon.word_list("human"):
+                return "who"
+            return "that"
         word = self.words.get(f"{piece.slot}:function")
         if word is not None and piece.slot not in lexicon.word_list("verbal"):
             return word
@@ -81,7 +83,9 @@ class _Speaker:
         kind, _, group = self.frame.slots[slot].partition(" ")
         if "/" in self.slots[slot]:
             phrase = self.noun_phrase(slot)
-            return self.possessive(slot, phrase) if form == "own" else phrase
+            if form == "own":
+                return self.possessive(slot, phrase)
+            return phrase
         if kind == "verb" and form != "noun":
             return self.verb(piece)
         if kind in _PLACES:
@@ -92,7 +96,9 @@ class _Speaker:
             noun = self.words[f"{slot}:noun"]
             return f"{lexicon.article(noun)} {noun}"
         chosen = self.words.get(f"{slot}:{form or 'word'}")
-        return self.words[f"{slot}:noun"] if chosen is None else chosen
+        if chosen is None:
+            return self.words[f"{slot}:noun"]
+        return chosen
 
     def possessive(self, slot: str, phrase: str) -> str:
         """A noun phrase as an owner."""

@@ -204,7 +204,9 @@ def prompt_parts(
 
     Raises UserError where it cannot be framed.
     """
-    return chat_parts(template, tokenizer) if template.chat else template.prompt_parts
+    if template.chat:
+        return chat_parts(template, tokenizer)
+    return template.prompt_parts
 
 
 def answer_end(template: Template, tokenizer: PreTrainedTokenizerBase) -> int:

@@ -98,7 +98,9 @@ class LoraConfig:
         """The factor of one module's update."""
         alpha = _matching(self.alpha_pattern, module, self.alpha)
         rank = self.rank_of(module)
-        return alpha / math.sqrt(rank) if self.rslora else alpha / rank
+        if self.rslora:
+            return alpha / math.sqrt(rank)
+        return alpha / rank
 
 
 def _matching(patterns: Mapping[str, float], module: str, otherwise: float) -> float:

@@ -36,7 +36,9 @@ class TrainedFiles:
     @property
     def signature_items(self) -> tuple[tuple[str, str], ...]:
         """What a signature says of them: nothing but where the suite's own files were replaced."""
-        return () if self.replaced is None else (("trained", self.location),)
+        if self.replaced is None:
+            return ()
+        return (("trained", self.location),)
 
 
 def find_adapter(name: str, suite_folder: Path | None, base_digest: str | None) -> TrainedFiles:

@@ -63,7 +63,9 @@ def visible(text: str) -> str:
 
 def _seen(character: str) -> str:
     hidden = character in _BIDI or unicodedata.category(character) in _UNPRINTABLE
-    return character.encode("unicode_escape").decode("ascii") if hidden else character
+    if hidden:
+        return character.encode("unicode_escape").decode("ascii")
+    return character
 
 
 def markdown(text: str) -> str:
@@ -95,7 +97,9 @@ def csv_text(text: str) -> str:
     Where a text begins with ``= + - @``, an apostrophe is put before it (OWASP, CSV injection).
     """
     shown = visible(text)
-    return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
+    if shown.lstrip().startswith(_FORMULA):
+        return f"'{shown}"
+    return shown
 
 
 def latex(text: str) -> str:

@@ -167,7 +167,9 @@ class OverallProgress:
             return None
         start, share_at_start = self.begun
         done = self.share - share_at_start
-        return (self.clock() - start) * (1 - self.share) / done if done > 0 else None
+        if done > 0:
+            return (self.clock() - start) * (1 - self.share) / done
+        return None
 
 
 def _rich_progress(shown: bool = True) -> Progress:

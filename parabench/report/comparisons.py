@@ -109,7 +109,9 @@ def detectable_difference(results: RunResults) -> float | None:
         differences = (draws[a] - draws[b])[:, [place]]
         level = 1 - SIGNIFICANCE_LEVEL / tests
         found.append(detectable(differences, level)[0])
-    return float(np.median(found)) if found and np.isfinite(found).all() else None
+    if found and np.isfinite(found).all():
+        return float(np.median(found))
+    return None
 
 
 def first_place_repeats(results: RunResults, unranked: Container[str] = ()) -> float | None:

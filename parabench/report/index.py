@@ -133,7 +133,9 @@ def index_data(runs: Sequence[RunSummary]) -> dict[str, Any]:
 def _short(text: str) -> str:
     """A value of the provenance, cut: hashes and versions are long."""
     shown = visible(text)
-    return shown if len(shown) <= _VALUE_LENGTH else shown[: _VALUE_LENGTH - 1] + "…"
+    if len(shown) <= _VALUE_LENGTH:
+        return shown
+    return shown[: _VALUE_LENGTH - 1] + "…"
 
 
 def _table(run: RunSummary) -> dict[str, Any]:

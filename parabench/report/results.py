@@ -131,7 +131,9 @@ class RunResults:
         Fewer for many examples, whose intervals are so narrow that the error of 1,000 draws is
         far below what is printed.
         """
-        return 10_000 if len(self.examples) <= ROWS_AT_ONCE else 1_000
+        if len(self.examples) <= ROWS_AT_ONCE:
+            return 10_000
+        return 1_000
 
     @cached_property
     def bootstrap_draws(self) -> Mapping[str, Float[np.ndarray, "S R C"]]:

@@ -90,7 +90,9 @@ def _turns_of(scorer: Scorer) -> Callable[[Example, Sequence[str]], list[_Row]]:
     """How an example and its texts become the rows that a scorer is asked about."""
     if compares_samples(scorer):
         return _each_against_the_others
-    return _leave_each_out if needs_references(scorer) else _each_alone
+    if needs_references(scorer):
+        return _leave_each_out
+    return _each_alone
 
 
 def needs_references(scorer: Scorer) -> bool:

@@ -123,7 +123,9 @@ def worker_status(folder: Path, rank: int) -> Literal["unknown", "there", "gone"
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             # Held, but by another process than has signed it, if that one is about to sign.
-            return "there" if _signature(path) == signature else "unknown"
+            if _signature(path) == signature:
+                return "there"
+            return "unknown"
     return "gone"
 
 

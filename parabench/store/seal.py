@@ -100,7 +100,9 @@ def manifest_problems(folder: Path) -> list[str]:
     if "reports" in _read_manifest(folder):
         manifest |= _report_entries(folder)
     differs = read_bytes(folder / MANIFEST) != _packed(manifest)
-    return [f"{MANIFEST}: does not match the files"] if differs else []
+    if differs:
+        return [f"{MANIFEST}: does not match the files"]
+    return []
 
 
 def content_problems(folder: Path) -> list[str]:

@@ -149,7 +149,9 @@ def task_encoder(
 def leading_virtual_tokens(template: Template) -> int:
     """How many rows of the prompt lead each row, and so are computed once a batch."""
     first = template.parts[0]
-    return template.virtual_token_splits[0] if first == ("marker", "0") else 0
+    if first == ("marker", "0"):
+        return template.virtual_token_splits[0]
+    return 0
 
 
 def seq2seq_encoder(tokenizer: PreTrainedTokenizerBase) -> RowEncoder[TextPair]:

@@ -41,7 +41,9 @@ _PRESET_INITIALISERS = {"origin": "vocabulary"}
 
 def preset_initialiser(kind: TrainingKind, preset: str | None) -> str | None:
     """The initialiser of a preset; None where it has none, or there is no prompt."""
-    return _PRESET_INITIALISERS.get(preset or "") if kind.initialiser else None
+    if kind.initialiser:
+        return _PRESET_INITIALISERS.get(preset or "")
+    return None
 
 
 def make_config(kind: TrainingKind, preset: str | None = None, **given: Any) -> TrainingConfig:

@@ -78,4 +78,6 @@ def join_processes(device: str) -> Iterator[Ranks]:
 
 def _backend_device() -> str:
     """Where tensors have to be to be summed."""
-    return f"cuda:{torch.cuda.current_device()}" if dist.get_backend() == "nccl" else "cpu"
+    if dist.get_backend() == "nccl":
+        return f"cuda:{torch.cuda.current_device()}"
+    return "cpu"
