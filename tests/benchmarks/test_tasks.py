@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from benchmarks.reachable import best_probability
 from benchmarks.tasks import TRAINED, describe, tasks_of_page
+from parabench.mini.recipe import load_embedded_base
 from parabench.prompts.task_file import read_task_file
 
 RESULTS = Path(__file__).parents[2] / "results" / "tasks"
@@ -35,3 +39,19 @@ def test_the_tasks_are_those_of_the_page(tmp_path: Path) -> None:
     path = tmp_path / "tasks.toml"
     path.write_text(tasks_of_page(), encoding="utf-8")
     assert set(TRAINED) <= {one.taskname for one in read_task_file(path)}
+
+
+def test_tokens_never_read_cannot_be_made_probable() -> None:
+    """The committed figures, and the search itself on two of them."""
+    content = json.loads((RESULTS / "reachable.json").read_text())
+    found = content["probability"]
+    brackets = {"(", ")", "_"}
+    assert max(found[word] for word in brackets) < 0.08
+    assert min(value for word, value in found.items() if word not in {*brackets, "airo"}) > 0.98
+    model, tokenizer = load_embedded_base()
+    rows = model.get_input_embeddings().weight.detach().float()
+    norm = model.get_decoder().final_layer_norm
+    for word in ("(", " time"):
+        (token,) = tokenizer(word, add_special_tokens=False).input_ids
+        again = best_probability(rows, norm, token, content["steps"])
+        assert again == pytest.approx(found[word], abs=0.02)
