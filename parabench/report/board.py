@@ -84,7 +84,7 @@ class Leaderboard:
     ``unranked`` maps a system that gets no rank whatever the others do to the reason.
     ``detectable`` is the difference on the headline that the tests of all pairs, corrected for,
     show with a probability of .8, the median over pairs. ``first_repeats`` is the percentage of
-    bootstrap samples in which the first is first again.
+    new test sets of this size in which the first is first again.
     """
 
     title: str

@@ -115,9 +115,13 @@ def detectable_difference(results: RunResults) -> float | None:
 
 
 def first_place_repeats(results: RunResults, unranked: Container[str] = ()) -> float | None:
-    """The percentage of bootstrap samples in which the best system is the best again.
+    """The percentage of new test sets of this size in which the best system is the best again.
 
-    None where fewer than two systems may rank. ``unranked`` are left out.
+    A bootstrap sample is as far from this test set as this one is from the truth; a new test set
+    differs from it by both, and so has twice the variance. Without that, of two equal systems the
+    first would be said to repeat in 75 % on average, in truth 50 (Miller 2009, "What is the
+    probability of replicating a statistically significant effect?"). None where fewer than two
+    systems may rank. ``unranked`` are left out.
     """
     if results.ranking is None:
         return None
@@ -135,8 +139,11 @@ def first_place_repeats(results: RunResults, unranked: Container[str] = ()) -> f
     draws = sign * results.bootstrap_draws[name][[rows.index(one) for one in systems], :, place]
     if not np.isfinite(values).all() or not np.isfinite(draws).all():
         return None
+    # the observed values stay the centre; deviations [systems, R] grow by the root of 2
+    observed = np.array(values)[:, None]
+    again = observed + np.sqrt(2) * (draws - observed)
     best = int(np.argmax(values))
-    return float(100 * (draws.argmax(axis=0) == best).mean())
+    return float(100 * (again.argmax(axis=0) == best).mean())
 
 
 # ---- ranks

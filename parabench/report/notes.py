@@ -43,8 +43,8 @@ def reader_notes(board: Leaderboard) -> list[str]:
     found += _power_note(board)
     if board.first_repeats is not None and headline_ranks(board):
         found.append(
-            f"In {board.first_repeats:.0f} % of test sets drawn anew from these examples the first "
-            "is first again."
+            f"In about {board.first_repeats:.0f} % of new test sets like this one the first is "
+            "first again."
         )
     if any(row.seeds == 1 for row in board.rows):
         found.append("* one training seed: another might differ by more than the interval says.")
