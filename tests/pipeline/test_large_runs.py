@@ -124,6 +124,26 @@ def test_the_page_holds_a_sample_and_says_so(
     assert json.loads((tmp_path / "run/leaderboard.json").read_text())["rows"][0]["asked"] == 12
 
 
+def test_single_clusters_take_four_bytes_a_row() -> None:
+    count = 200_000
+    # Hashes of names are what a run has; of random ones no two are equal.
+    labels = np.random.default_rng(0).integers(0, 1 << 63, count).astype(np.uint64)
+    tracemalloc.start()
+    index = ClusterIndex(count, labels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(index) == count
+    assert peak < 6 * count, "a copy of all labels would take 8 bytes each"
+
+
+def test_one_repeated_label_among_many_is_found() -> None:
+    labels = np.random.default_rng(0).permutation(50_000).astype(np.uint64)
+    labels[40_000] = labels[7]
+    index = ClusterIndex(len(labels), labels)
+    assert len(index) == len(labels) - 1
+    assert index.members(7).tolist() == [7, 40_000]
+
+
 def test_clusters_are_numbered_by_first_appearance() -> None:
     names = ["c", "a", "c", "b", "a"]
     numbers = np.array([9, 4, 9, 7, 4], dtype=np.uint64)
