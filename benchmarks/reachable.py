@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from parabench.mini.recipe import load_embedded_base
+from parabench.prompts.soft import vocabulary_rows
 from parabench.store.files import write_atomically
 
 ANSWERS = (
@@ -34,12 +35,12 @@ STEPS = 300
 def main(target: Path) -> None:
     """Write and print the highest probability of every token of ``ANSWERS``, into ``target``."""
     model, tokenizer = load_embedded_base()
-    embeddings = model.get_input_embeddings().weight.detach().float()
+    embeddings = vocabulary_rows(model).float()
     norm = model.get_decoder().final_layer_norm
     bounds: dict[str, float] = {}
     for text in ANSWERS:
         for token in tokenizer(text, add_special_tokens=False).input_ids:
-            word = tokenizer.decode([token])
+            word = str(tokenizer.decode([token]))
             if word not in bounds:
                 bounds[word] = round(best_probability(embeddings, norm, token), 4)
                 print(f"{word!r:12} {bounds[word]:.4f}", flush=True)

@@ -78,6 +78,8 @@ def _scorers_by_task(given: Sequence[str], tasks: Sequence[str]) -> list[tuple[s
         task, equals, name = text.partition("=")
         if not equals or task not in tasks:
             raise UserError(f"score by {text!r}", "not TASK=NAME", tasks, f"{tasks[0]}=labels")
+        if (task, name) in pairs:
+            raise UserError(f"score by {text!r}", "it is named twice", mend="name it once")
         pairs.append((task, name))
     missing = [task for task in tasks if task not in dict(pairs)]
     if missing:

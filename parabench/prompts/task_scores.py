@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from parabench.contracts import Example, Scorer, UserError
+from parabench.data.lines import distinct_names
 from parabench.prompts.answering import TaskAnswer
 from parabench.prompts.records import TaskRecord, check_record, read_objects
 from parabench.prompts.templates import Template
@@ -71,15 +72,22 @@ def read_answers(path: Path) -> list[dict[str, Any]]:
     found = []
     for number, line in enumerate(read_bytes(path).splitlines(), start=1):
         try:
-            answer = json.loads(line)
-            complete = {"taskname", "text", "problem", "fields"} <= answer.keys()
-        except (ValueError, AttributeError):
-            complete = False
-        if not complete:
+            answer = json.loads(line, object_pairs_hook=distinct_names)
+        except (ValueError, RecursionError):
+            answer = None
+        if not _is_answer(answer):
             asked = f"read line {number} of the answers {path}"
             raise UserError(asked, "not an answer", mend="parabench tasks run TABLE --output FILE")
         found.append(answer)
     return found
+
+
+def _is_answer(line: object) -> bool:
+    """Whether a parsed line has what every answer has, each of its kind."""
+    if not isinstance(line, Mapping) or not isinstance(line.get("fields"), Mapping):
+        return False
+    texts = (line.get(name) for name in ("taskname", "text", "problem"))
+    return all(isinstance(text, str) for text in texts)
 
 
 def read_truth(

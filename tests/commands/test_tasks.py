@@ -121,6 +121,13 @@ def test_all_tasks_are_answered_and_scored(world: Path, capsys) -> None:
         call(*score, "--scorer", "sentiment=labels")
     with pytest.raises(UserError, match="not TASK=NAME"):
         call(*score, *SCORERS, "--scorer", "labels")
+    with pytest.raises(UserError, match="named twice"):
+        call(*score, *SCORERS, *SCORERS[:2])
+    for changed in ({"fields": [1]}, {"text": 3}, {"problem": None}, {"taskname": ["squad"]}):
+        bad = [json.dumps({**lines[0], **changed}), *map(json.dumps, lines[1:])]
+        (world / "bad.jsonl").write_text("\n".join(bad) + "\n")
+        with pytest.raises(UserError, match="line 1 of the answers"):
+            call(*score[:2], world / "bad.jsonl", *score[3:], *SCORERS)
     shuffled = asked[1:] + asked[:1]
     (world / "shuffled.jsonl").write_text("\n".join(shuffled) + "\n")
     call(
