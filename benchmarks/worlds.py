@@ -30,6 +30,8 @@ from parabench.suites.suite import load_suite
 PROMPT = 111
 PROMPT_OF_MODEL = 20
 LIMIT = 40
+LONGEST = 52
+"""Tokens of a sentence, at most."""
 
 
 class Size(NamedTuple):
@@ -107,7 +109,7 @@ def inputs(options: Options, seed: int) -> list[tuple[int, ...]]:
     found = []
     for example in islice(cycle(examples), options.rows):
         text = example.references[0] if seed else example.source
-        found.append(tuple(tokenizer(f"{text}\n").input_ids))
+        found.append(tuple(tokenizer(f"{text}\n").input_ids[:LONGEST]))
     return found
 
 
@@ -124,7 +126,7 @@ def sentences(count: int, seed: int) -> list[tuple[int, ...]]:
     """Random ids between ``<s>`` and ``</s>``: 5 to 40 words of 1.3 tokens, skewed."""
     draw = Random(seed)
     return [
-        (0, *(draw.randrange(4, 50000) for _ in range(_length(draw, 6, 52))), 2)
+        (0, *(draw.randrange(4, 50000) for _ in range(_length(draw, 6, LONGEST))), 2)
         for _ in range(count)
     ]
 
