@@ -15,6 +15,7 @@ import io
 import logging
 import os
 from contextlib import redirect_stderr
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,12 @@ def parameter_count(file: Path, reference: str) -> int:
 
     Raises UserError where the header cannot be read.
     """
+    return _parameter_count(file, file.stat().st_mtime_ns, reference)
+
+
+@cache
+def _parameter_count(file: Path, changed: int, reference: str) -> int:
+    """Counted once a process for each state of the file: a header holds the whole vocabulary."""
     return _stored_weights(_read_header(file, reference))
 
 
