@@ -32,9 +32,7 @@ _FLOAT32 = 4
 """Bytes of a weight."""
 
 _SPLIT_AS_GPT2 = ("default", "gpt-2", "gpt2", "mpt", "olmo", "phi-2", "jais")
-"""Pre-tokenizers of llama.cpp (src/llama-vocab.cpp) that split as GPT-2's: transformers' own choice
-for names that it does not know."""
-
+"""Pre-tokenizers of llama.cpp that split as GPT-2's, as transformers does for unknown names."""
 _SPLIT_DIGITS = ("smollm", "starcoder", "refact", "command-r", "codeshell")
 """Those that split every digit from its neighbours, and then as GPT-2's."""
 
