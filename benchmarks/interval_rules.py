@@ -1,6 +1,6 @@
-"""Which interval of a mean holds the truth most nearly as often as it says? Five rules, simulated.
+"""Which interval of a mean holds the truth as often as it says? Five rules, simulated.
 
-``python -m benchmarks.interval_rules`` prints the table of results/statistics.md. The last rule, the
+``python -m benchmarks.interval_rules`` prints a table of results/statistics.md. The last rule, the
 hull of the bootstrap-t interval and of Hall's, is that of ``parabench.stats.intervals``.
 """
 

@@ -73,7 +73,8 @@ def correlations(
     """Pearson, Spearman and Kendall over all items, and each as ``…-within``.
 
     The latter is the mean of the correlations within single sources, which takes out how hard a
-    source is. Sources with one item, or whose items are all rated alike, have none.
+    source is. Sources with one item, or whose items are all rated alike, have none; of a single
+    source there is no such mean, and it is left out.
 
     Args:
         values: a column, one number an item.
@@ -90,6 +91,8 @@ def correlations(
         drawn = [measure(values[sample], people[sample]) for sample in samples]
         observed = measure(values, people)
         found[name] = with_interval(observed, np.array(drawn))
+        if len(rows) < 2:
+            continue
         # A source's own correlation is the same in every sample that it is drawn into, so it is
         # computed once: chosen is [resamples, clusters], and so is within[chosen].
         within = np.array([measure(values[one], people[one]) for one in rows])

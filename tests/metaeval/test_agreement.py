@@ -70,6 +70,14 @@ def test_correlations_are_scipys():
     assert all(estimate.low <= estimate.value <= estimate.high for estimate in found.values())
 
 
+def test_within_sources_needs_more_than_one_source():
+    values = np.arange(8.0)
+    one = correlation.correlations(values, values**2, ["a"] * 8, 0, 20)
+    two = correlation.correlations(values, values**2, ["a"] * 4 + ["b"] * 4, 0, 20)
+    assert set(one) == {"pearson", "spearman", "kendall"}
+    assert {"pearson-within", "spearman-within", "kendall-within"} < set(two)
+
+
 def test_within_sources_by_hand():
     """One source ordered as people do, one the other way round, one with a single item: mean of 1
     and -1.
