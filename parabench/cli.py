@@ -34,6 +34,7 @@ from parabench.commands import (
     task_training,
     tasks,
     terminal,
+    threads,
     training,
 )
 from parabench.commands.help_pages import add_command, add_group, command_group
@@ -130,6 +131,7 @@ add_command(app, "doctor", installation.doctor_command, _INSTALLATION)
 def main() -> None:
     """Run the program: a user's mistake ends in one message and exit code 2."""
     signals.reset_handlers()
+    threads.fix_order_of_sums()
     try:
         app()
     except UserError as error:

@@ -25,6 +25,10 @@ OptionValue = str | int | float | bool
 
 _RELATIVE = re.compile(r"(?P<format>[a-z0-9]+:|)(?P<path>\.\.?/.*)", re.DOTALL)
 """A path that begins at the suite's folder, in a specification of data behind its format."""
+_CORPORA = ("data", "pairs")
+"""Keys whose value may be a mix of corpora, joined by commas."""
+_TEXTS = ("name", "title", "note", "headline", "template", "joiner", "system", "url")
+"""Keys of texts, whatever these begin with; a ``system`` that is a text is a chat's message."""
 _MODEL_OPTIONS = ("model", "causal", "seq2seq")
 """Options that name a model, or a line of the suite's own table ``[models]``."""
 
@@ -179,7 +183,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         raw = tomllib.loads(read_whole(path, _LARGEST).decode())
         folder = path.resolve().parent
-        resolved = {key: _resolve(value, folder) for key, value in raw.items()}
+        resolved = {key: _resolve(key, value, folder) for key, value in raw.items()}
         return _with_models(resolved, resolved.pop("models", {}))
     except OSError as error:
         raise UserError(
@@ -212,9 +216,24 @@ def _with_models(value: Any, models: Any) -> Any:
     return found
 
 
-def _resolve(value: object, folder: Path) -> object:
+def _resolve(key: str, value: object, folder: Path) -> object:
+    """The value of a key with its paths from the suite's ``folder``; texts are left as they are."""
     if isinstance(value, dict):
-        return {key: _resolve(item, folder) for key, item in value.items()}
-    if isinstance(value, str) and (match := _RELATIVE.fullmatch(value)):
-        return f"{match['format']}{(folder / match['path']).resolve()}"
-    return value
+        return {name: _resolve(name, item, folder) for name, item in value.items()}
+    if not isinstance(value, str) or key in _TEXTS:
+        return value
+    # a mix of corpora has a path in each of its parts
+    parts = value.split(",") if key in _CORPORA else [value]
+    return ",".join(_resolved(part, folder) for part in parts)
+
+
+def _resolved(part: str, folder: Path) -> str:
+    """A path, or a corpus with its format, from ``folder`` where it begins with ``./`` or ``../``.
+
+    What is behind a question mark are options, and no part of the path.
+    """
+    match = _RELATIVE.fullmatch(part.strip())
+    if match is None:
+        return part
+    path, mark, options = match["path"].partition("?")
+    return f"{match['format']}{(folder / path).resolve()}{mark}{options}"
