@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from parabench.contracts import Decoding, Runtime
+from parabench.contracts import Decoding, Runtime, UserError
 from parabench.data.examples import EvaluationSet
 from parabench.stats import leave_one_out
+from parabench.store.files import read_bytes
 from parabench.store.records import canonical_json, slug
 from parabench.suites.suite import Suite
+
+_REPORTED = ("title", "note", "headline")
+"""What of a suite its reports show, and no answer or measurement depends on."""
 
 
 def run_identity(
@@ -78,3 +84,27 @@ def folder_name(
     identity = canonical_json(run_identity(suite, data, runtime))
     digest = hashlib.sha256(identity).hexdigest()
     return f"{slug(suite.name)}-{digest[:8]}"
+
+
+def suite_of_folder(
+    suite: Suite,
+    identity: dict[str, Any],
+    folder: Path,
+) -> tuple[Suite, str]:
+    """The suite as a run folder knows it, and a note of what differs, empty where nothing does.
+
+    A suite's headline, title and note may change after a run was begun. Nothing that was measured
+    depends on them, so the run goes on with its own. ``identity``: that of the run that is asked
+    for. A folder of any other run is left to ``open_run``, which refuses it.
+    """
+    try:
+        stored = json.loads(read_bytes(folder / "spec.json"))
+        kept = {name: str(stored["suite"][name]) for name in _REPORTED}
+    except (UserError, OSError, ValueError, TypeError, KeyError):
+        return suite, ""
+    as_stored = {**identity, "suite": {**identity["suite"], **kept}}
+    if canonical_json(as_stored) != canonical_json(stored) or as_stored == identity:
+        return suite, ""
+    changed = [f"{name} {kept[name]!r}" for name in _REPORTED if kept[name] != getattr(suite, name)]
+    note = f"{folder} keeps the {', '.join(changed)} it was made with; another --output has today's"
+    return suite.model_copy(update=kept), note

@@ -13,7 +13,7 @@ from parabench import registry
 from parabench.contracts import BuildContext, Example, Runtime, Scorer, System, UserError
 from parabench.data.examples import EvaluationSet, evaluation_set
 from parabench.data.test_sets import quiet, read_test_set
-from parabench.pipeline.identity import folder_name, run_identity
+from parabench.pipeline.identity import folder_name, run_identity, suite_of_folder
 from parabench.pipeline.scorer_names import find_scorer
 from parabench.stats import leave_one_out, seeds
 from parabench.suites.suite import Suite
@@ -116,15 +116,18 @@ def plan_examples(request: RunRequest, examples: Sequence[Example]) -> RunPlan:
         for name in _system_names(request, suite, with_human=bool(human_answers))
     }
     default_folder = Path("results/runs") / folder_name(suite, data, runtime)
+    folder = request.output or default_folder
+    identity = run_identity(suite, data, runtime)
+    suite, kept = suite_of_folder(suite, identity, folder)
     return RunPlan(
         suite=suite,
         data=data,
         systems=systems,
         scorers=scorers,
         runtime=runtime,
-        folder=request.output or default_folder,
+        folder=folder,
         command=reproducing_command(request),
-        notes=data.notes,
+        notes=(*data.notes, kept) if kept else data.notes,
     )
 
 

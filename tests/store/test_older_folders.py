@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from parabench.commands.training_data import load_training_data
-from parabench.contracts import Runtime
+from parabench.contracts import Runtime, UserError
 from parabench.models.checkpoints import locate
 from parabench.pipeline import plan as planning
 from parabench.pipeline import runner
@@ -42,8 +42,7 @@ def older(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 
 def planned(folder: Path) -> RunPlan:
     """What the older runs were asked for."""
-    # The headline of mini was another one then; a suite with another headline is another run.
-    suite = suites.load_suite("mini").model_copy(update={"headline": "ibleu"})
+    suite = suites.load_suite("mini")
     systems, scorers = ("softprompt-20", "copy"), ("ibleu", "bartscore")
     if folder.name == "run-answering":
         systems, scorers = ("softprompt-20",), ("ibleu",)
@@ -102,6 +101,15 @@ def test_an_older_run_given_again_makes_nothing_anew(older: Path) -> None:
     assert verify_run(older) == []
 
 
+@pytest.mark.parametrize("older", ["run-finished"], indirect=True)
+def test_an_older_run_keeps_its_headline_and_says_so(older: Path) -> None:
+    plan = planned(older)
+    assert suites.load_suite("mini").headline == "parity"
+    assert plan.suite.headline == "ibleu"
+    (note,) = [note for note in plan.notes if "keeps the headline 'ibleu'" in note]
+    assert "--output" in note
+
+
 @pytest.mark.parametrize("older", ["run-answering", "run-measuring"], indirect=True)
 def test_an_older_unfinished_run_resumes(older: Path) -> None:
     finished, before, notes = records(FINISHED), records(older), list[str]()
@@ -113,8 +121,8 @@ def test_an_older_unfinished_run_resumes(older: Path) -> None:
     kept = [name for name in before if ".part" not in name]
     assert all(now[name] == before[name] for name in kept)
     assert all(now[name] == finished[name] for name in now if "bartscore" not in name)
-    torn = ["torn end" in note for note in notes]
-    assert torn == ([True] if older.name == "run-answering" else [])
+    torn = [note for note in notes if "torn end" in note]
+    assert len(torn) == (1 if older.name == "run-answering" else 0)
 
 
 @pytest.mark.parametrize("older", ["adapter"], indirect=True)
@@ -156,3 +164,15 @@ def test_an_older_finished_training_is_left(older: Path, monkeypatch: pytest.Mon
         training(older, monkeypatch), lambda log: pytest.fail("trained")
     )
     assert outcome.steps == 6
+
+
+@pytest.mark.parametrize("older", ["run-finished"], indirect=True)
+@pytest.mark.parametrize("where", ["data", "decoding", "runtime"])
+def test_an_older_run_of_other_settings_is_refused(older: Path, where: str) -> None:
+    spec = json.loads((older / "spec.json").read_text())
+    spec[where] = {**spec[where], "seed" if where == "runtime" else "other": 5}
+    (older / "spec.json").write_text(json.dumps(spec))
+    plan = planned(older)
+    assert plan.suite.headline == "parity"  # nothing is taken over from another run
+    with pytest.raises(UserError, match="reuse"):
+        runner.run_plan(plan)
