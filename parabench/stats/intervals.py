@@ -25,6 +25,8 @@ STUDENTISED_DRAWS = 1_000
 _STEP = 1e-3
 """Of numerical derivatives, in standard deviations of a sum."""
 _NO_SKEWNESS = 1e-9
+_NO_ERROR = 1e-6
+"""Of the score's own standard error: a sample's error below that is rounding."""
 _STEPS = 2_000
 """Proportions tried between the ends of Clopper and Pearson's interval and the share itself."""
 
@@ -45,8 +47,9 @@ def score_interval(
 
     Shares of outputs get Blaker's interval of a proportion, other columns of sums a studentised
     bootstrap, all else the percentiles of ``draws``: several training seeds, more examples than
-    ``MOST_CLUSTERS``, columns that are not functions of sums. Where no example and no draw is below
-    0, neither is the low end.
+    ``MOST_CLUSTERS``, columns that are not functions of sums. No end leaves the column's scale:
+    where no example and no draw is below 0, neither is the low end, and where none is above 1, or
+    100, neither is the high end.
 
     Args:
         combine: of the scorer.
@@ -69,14 +72,20 @@ def score_interval(
     known = np.isfinite(student_low) & np.isfinite(student_high)
     low, high = np.where(known, student_low, low), np.where(known, student_high, high)
     values = per_example(combine, layers[0][:])
-    is_positive = (np.nan_to_num(values) >= 0).all(axis=0) & (np.nan_to_num(draws) >= 0).all(axis=0)
-    low = np.where(is_positive, np.maximum(low, 0.0), low)
+    seen = np.nan_to_num(np.concatenate([values, np.asarray(draws).reshape(-1, values.shape[1])]))
+    low = np.where(seen.min(axis=0) >= 0, np.maximum(low, 0.0), low)
+    high = np.minimum(high, _scale_end(seen.max(axis=0)))
     for place, column in enumerate(columns):
         single = count == len(values)  # of clusters the number of independent outputs is not known
         if single and _is_share(column, values[:, place]):
             hits = int((values[:, place] > 0).sum())
             low[place], high[place] = (100 * end for end in blaker_interval(hits, count, level))
     return low, high
+
+
+def _scale_end(highest: ColumnValues) -> ColumnValues:
+    """The greatest value that a column can have, judged by the greatest one seen."""
+    return np.where(highest <= 1, 1.0, np.where(highest <= 100, 100.0, np.inf))
 
 
 def _is_share(column: Column, values: ColumnValues) -> bool:
@@ -182,7 +191,8 @@ def studentised_interval(
     errors, skews = _influence_moments(combine, rows, weights.astype(float))
     with np.errstate(divide="ignore", invalid="ignore"):
         t = (drawn - value) / errors
-    t[~np.isfinite(t)] = np.nan
+    # A sample of equal rows has no error but that of rounding, and no studentised difference.
+    t[~np.isfinite(t) | (errors <= _NO_ERROR * error)] = np.nan
     # the upper end of t bounds the truth from below, and the other way round
     lower_t, upper_t = percentile_ends(t, level)
     lower_q, upper_q = percentile_ends(_without_skewness(t, skews, count), level)

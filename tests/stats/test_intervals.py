@@ -89,6 +89,23 @@ def test_what_is_never_negative_has_no_negative_end():
     assert ends_of(values - 1)[0] < 0
 
 
+@pytest.mark.parametrize("end", [1.0, 100.0])
+def test_what_is_never_above_its_scale_has_no_higher_end(end):
+    values = end * np.array([1.0] * 27 + [0.0, 0.2, 0.1])
+    for flipped in (values, end - values):
+        low, high = ends_of(flipped)
+        assert 0.0 <= low < high <= end
+
+
+def test_samples_of_equal_values_do_not_make_an_endless_interval():
+    # of 40 values 38 are equal, so that one bootstrap sample in eight has no spread at all
+    values = np.array([1.0] * 38 + [0.9, 0.8])
+    low, high = ends_of(values)
+    assert 0.97 < low < values.mean() < high <= 1.0
+    shifted_low, shifted_high = ends_of(values - 5)  # off the scale, nothing is cut
+    assert -4.03 < shifted_low < shifted_high < -3.98
+
+
 def test_the_studentised_interval_of_normal_values_is_students():
     values = np.random.default_rng(3).normal(5, 2, size=40)
     (low,), (high,) = studentised_interval(mean, rows_of(values), seed=0, resamples=20_000)
