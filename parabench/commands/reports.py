@@ -214,6 +214,14 @@ def compare_command(
 
     if len(runs) < 2:
         raise UserError("compare runs", f"{len(runs)} run folder", mend="parabench compare RUN RUN")
+    # Links and `..` included: a folder beside itself would compare nothing, and pass.
+    folders = {run.resolve() for run in runs}
+    if len(folders) < len(runs):
+        raise UserError(
+            f"compare {', '.join(map(str, runs))}",
+            "one run folder more than once",
+            mend="parabench compare RUN OTHER",
+        )
     # By its path as typed, which is how each is named in the tables.
     found = {str(run): load_results(run) for run in runs}
     boards = {name: assemble.build_leaderboard(results, ()) for name, results in found.items()}
@@ -263,6 +271,7 @@ def _show_changes(
         typer.echo(left_out)
     if gate is None:
         return False
+    comparable.check_unrenamed(*boards, matched, names)
     column = one.headline if gate == "headline" else gate
     comparing.check_compared(found, boards[0], names, column)
     # Controls cannot get worse; among the tests they would only make the correction stricter.

@@ -87,6 +87,8 @@ def _part(text: str) -> tuple[CorpusSpec, float | None]:
         name, _, value = setting.partition("=")
         if not name or not value or "=" in value:
             raise _error(text, "not of the form")
+        if name in settings:
+            raise _error(text, f"the option {name!r} twice")
         settings[name] = value
     columns, filters = _options(text, form, settings)
     return CorpusSpec(form, _local_path(path), columns, filters), share
@@ -147,13 +149,29 @@ def _options(
     columns = _checked(text, CorpusColumns, options, of_columns)
     filters = _checked(text, Filters, options, of_filters)
     delimiter_of(columns.delimiter)  # raises before a file is opened
+    _check_bounds(text, filters)
+    if filters.bounds_score and form not in _OWN_SCORES and not columns.score:
+        raise _error(text, "a bound of the score, and no column of scores: add score=COLUMN")
+    return columns, filters
+
+
+def _check_bounds(text: str, filters: Filters) -> None:
+    """Raise UserError for a bound that bounds nothing without a word, or that no row can pass."""
+    # NaN is neither below nor above anything: it would switch its filter off
     if math.isnan(filters.min_score) or math.isnan(filters.max_score):
         raise _error(text, "a bound of the score that is no number")
     if filters.min_score > filters.max_score:
         raise _error(text, "a min_score above the max_score: no row could pass")
-    if filters.bounds_score and form not in _OWN_SCORES and not columns.score:
-        raise _error(text, "a bound of the score, and no column of scores: add score=COLUMN")
-    return columns, filters
+    if filters.min_words < 0 or filters.max_words < 0:
+        raise _error(text, "a number of words below 0")
+    if 0 < filters.max_words < filters.min_words:
+        raise _error(text, "min_words above max_words: no row could pass")
+    # one side is at least as long as the other, so that a ratio below 1 passes none
+    if filters.max_ratio != 0 and not 1 <= filters.max_ratio < math.inf:
+        raise _error(text, f"max_ratio={filters.max_ratio}: neither 0 (no bound) nor 1 or more")
+    # 85 for 85 % would let every near copy pass
+    if not 0 < filters.near_copy <= 1:
+        raise _error(text, f"near_copy={filters.near_copy}: not a share above 0, up to 1")
 
 
 def _checked(

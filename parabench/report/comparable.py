@@ -131,11 +131,50 @@ def unmatched_note(
 
     ``matched`` is what ``matched_systems`` found for ``first`` and ``second``.
     """
-    before = [name for name in _systems(first) if name not in matched]
-    after = [name for name in _systems(second) if name not in matched.values()]
+    before, after = _unmatched(first, second, matched)
     parts = []
     if before:
         parts.append(f"only in the earlier run: {', '.join(before)}")
     if after:
         parts.append(f"only in the later run: {', '.join(after)}")
     return f"Not compared: {'; '.join(parts)}." if parts else ""
+
+
+def check_unrenamed(
+    first: Leaderboard,
+    second: Leaderboard,
+    matched: Mapping[str, str],
+    names: tuple[str, str],
+) -> None:
+    """Check that no system may have got another name, unseen by a gate.
+
+    Args:
+        first: the earlier run.
+        second: the later run.
+        matched: what ``matched_systems`` found for them.
+        names: what the user calls the two.
+
+    Raises:
+        UserError: where each run has a system that the other has not: whether the later one is
+            the earlier one, and worse, is not known.
+    """
+    before, after = _unmatched(first, second, matched)
+    # A run of fewer systems, or of more, is no renaming: what both have is compared.
+    if before and after:
+        raise UserError(
+            f"tell whether a system of {names[1]} is worse than in {names[0]}",
+            f"{', '.join(before)} in {names[0]} alone, {', '.join(after)} in {names[1]} alone",
+            mend="give the systems that are to be compared the same names: parabench score "
+            "NAME=FILE",
+        )
+
+
+def _unmatched(
+    first: Leaderboard,
+    second: Leaderboard,
+    matched: Mapping[str, str],
+) -> tuple[list[str], list[str]]:
+    """The systems of each run that are compared with none of the other's."""
+    before = [name for name in _systems(first) if name not in matched]
+    after = [name for name in _systems(second) if name not in matched.values()]
+    return before, after

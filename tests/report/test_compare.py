@@ -174,6 +174,32 @@ def test_two_scored_files_of_other_names_are_compared(tmp_path):
     assert back.exit_code == 0
 
 
+def test_a_run_beside_itself_is_not_compared(tmp_path, monkeypatch):
+    """Neither a gate nor a look at one folder twice, however it is written."""
+    scored(tmp_path, "good", lines(1), "before")
+    monkeypatch.chdir(tmp_path)
+    for runs in (
+        ["before", "before"],
+        ["before", "./before"],
+        [str(tmp_path / "before"), "before"],
+    ):
+        done = CliRunner().invoke(cli.app, ["compare", *runs, "--fail-if-worse", "headline"])
+        assert isinstance(done.exception, UserError), done.output
+        assert "one run folder more than once" in str(done.exception)
+
+
+def test_a_gate_refuses_a_system_that_may_be_renamed():
+    """Both runs share one system, and each has another: which may be the same, and worse."""
+    names = "one", "two"
+    both = {"b": "b"}
+    with pytest.raises(UserError, match="a in one alone, c in two alone"):
+        comparable.check_unrenamed(named("a", "b"), named("b", "c"), both, names)
+    # a run of fewer systems, or of more, is no renaming
+    comparable.check_unrenamed(named("a", "b"), named("b"), both, names)
+    comparable.check_unrenamed(named("b"), named("b", "c"), both, names)
+    comparable.check_unrenamed(named("a"), named("c"), {"a": "c"}, names)
+
+
 def named(*names: str, controls=("copy",)):
     rows = [replace(small().rows[1], system=name) for name in names]
     return small(rows=tuple(rows) + tuple(replace(small().rows[0], system=c) for c in controls))
