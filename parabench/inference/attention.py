@@ -28,12 +28,26 @@ PLANNED_ATTENTION = "parabench_planned"
 
 OTHER_ATTENTION_SETTINGS = (
     "sliding_window",
+    "attention_chunk_size",
+    "index_topk",
     "attn_logit_softcapping",
     "final_logit_softcapping",
     "logit_scale",
     "logits_scaling",
 )
 """Settings of a model's configuration that change its attention or its head from the plain ones."""
+
+PLAIN_LAYER_TYPES = ("full_attention", "attention")
+"""Values of ``layer_types`` in a configuration: layers in which a token sees all before it."""
+
+LAYER_TYPES_FROM_THE_END = (*PLAIN_LAYER_TYPES, "sliding_attention", "linear_attention", "conv")
+"""Those in which it matters how far back a token is, and not how far from the row's beginning.
+
+Others attend by blocks of positions (chunked, compressed), which padding would move.
+"""
+
+ROPES_BY_LENGTH = ("dynamic", "longrope")
+"""Kinds of rotary positions whose frequencies depend on the longest row of a forward pass."""
 
 Queries = Float[Tensor, "T heads width"]
 """Flat query states of one layer: T tokens of all rows, end to end."""
@@ -66,12 +80,56 @@ def has_plain_attention(model: PreTrainedModel) -> bool:
     """Tell whether packed tokens give what the model itself computes.
 
     True where the attention goes through transformers' interface, and neither it nor the head has
-    a setting (windows, soft caps, logit scales) that the packed computation leaves out.
+    a setting (windows, soft caps, logit scales) that the packed computation leaves out. Windows
+    are read from the configuration, for no trial on a few tokens reaches their ends.
     """
     if not model._can_set_attn_implementation():
         return False
-    settings = (getattr(model.config, name, None) for name in OTHER_ATTENTION_SETTINGS)
-    return not any(settings)
+    # a model of several modalities keeps the settings of its decoder in a part of its own
+    config = model.config.get_text_config()
+    if any(getattr(config, name, None) for name in OTHER_ATTENTION_SETTINGS):
+        return False
+    if not _has_layers_of(config, PLAIN_LAYER_TYPES) or any(_other_windows(config)):
+        return False
+    return not _rope_depends_on_length(config)
+
+
+def may_be_padded(model: PreTrainedModel) -> bool:
+    """Tell whether the configuration lets rows of other lengths be padded to a batch.
+
+    Not where it attends by blocks of positions or chooses some of them (Doge), nor where the
+    longest row of a forward pass changes the rotary positions of all: none of these shows in a
+    trial on a few tokens.
+    """
+    config = model.config.get_text_config()
+    if not _has_layers_of(config, LAYER_TYPES_FROM_THE_END) or any(_other_windows(config)):
+        return False
+    return not _rope_depends_on_length(config)
+
+
+def _has_layers_of(config: Any, kinds: Sequence[str]) -> bool:
+    """Tell whether every layer is of one of ``kinds``; plain ones are not declared."""
+    return all(layer in kinds for layer in getattr(config, "layer_types", None) or ())
+
+
+def _rope_depends_on_length(config: Any) -> bool:
+    """Tell whether the rows of a forward pass change each other's rotary positions."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    # one for all layers, or one for each kind of layer
+    kinds = [rope, *(part for part in rope.values() if isinstance(part, dict))]
+    return any(kind.get("rope_type") in ROPES_BY_LENGTH for kind in kinds)
+
+
+def _other_windows(config: Any) -> Iterator[str]:
+    """Settings that limit attention to a window, under any name but ``sliding_window``.
+
+    ``use_sliding_window`` and ``max_window_layers`` (Qwen) only say which layers have that one,
+    which is None where none has it.
+    """
+    about_sliding = ("sliding_window", "use_sliding_window", "max_window_layers")
+    for name, value in config.to_dict().items():
+        if "window" in name and name not in about_sliding and value:
+            yield name
 
 
 @contextmanager

@@ -17,12 +17,14 @@ import torch
 from transformers import PreTrainedModel
 
 from parabench.contracts import Decoding, Runtime, UserError
+from parabench.inference.attention import may_be_padded
 from parabench.inference.batching import by_length, check_lengths, in_batches
 from parabench.inference.continuous_batching import Completion, decode_continuously
 from parabench.inference.end_of_text import EndOfText, declared_end_ids
 from parabench.inference.generation import pad_rows, transformers_generate
-from parabench.inference.packed_forward import runs_packed
+from parabench.inference.packed_forward import TESTED_ARCHITECTURES, runs_packed
 from parabench.inference.prompt_ids import PromptIds, embed, row_seeds
+from parabench.inference.trials import ignores_padding, require_embeddings
 
 __all__ = ["Completion", "PromptIds", "decode_causal", "decode_seq2seq"]
 
@@ -204,10 +206,8 @@ def _with_generate(
             for position, ids in zip(batch, new, strict=True)
         ]
 
-    # As in decode_seq2seq, a sampled row goes alone. So does every row where the architecture
-    # counts positions by itself: it would count the padding before a short prompt.
-    takes_positions = "position_ids" in inspect.signature(model.forward).parameters
-    alone = decoding.do_sample or not takes_positions
+    # As in decode_seq2seq, a sampled row goes alone. So does every row where another changes it.
+    alone = decoding.do_sample or not _rows_share_batches(model, pad)
     size = 1 if alone else runtime.batch_size
     order = by_length([len(row.ids) for row in rows])
     yield from in_batches(
@@ -219,29 +219,43 @@ def _with_generate(
     )
 
 
+def _rows_share_batches(model: PreTrainedModel, pad: int) -> bool:
+    """Tell whether generate writes the same for a row whatever rows are padded with it.
+
+    Not where the architecture counts positions by itself, for it would count the padding before a
+    short prompt; nor where its configuration or a trial says that padding matters.
+    """
+    takes_positions = "position_ids" in inspect.signature(model.forward).parameters
+    if not takes_positions or not may_be_padded(model):
+        return False
+    return model.config.model_type in TESTED_ARCHITECTURES or ignores_padding(model, pad)
+
+
 def _padded_inputs(
     model: PreTrainedModel,
     rows: Sequence[PromptIds],
     pad: int,
 ) -> dict[str, torch.Tensor]:
-    """Prompts padded on the left, as embeddings; as ids where generate takes no embeddings.
+    """Prompts padded on the left: as ids, and with virtual tokens as embeddings.
 
-    Raises UserError where a prompt has virtual tokens all the same.
+    Some architectures look at the ids themselves, and some read them again later (Phi-3, where a
+    text outgrows its first positions). Raises UserError where a prompt has virtual tokens and
+    transformers' generate takes no embeddings for the architecture, or other texts come of them.
     """
+    if all(token >= 0 for row in rows for token in row.ids):
+        ids = [torch.tensor(row.ids, device=model.device) for row in rows]
+        padded, mask = pad_rows(ids, pad, left=True)
+        return {"input_ids": padded, "attention_mask": mask}
     prepare: Any = model.prepare_inputs_for_generation
-    parameters = inspect.signature(prepare).parameters
-    if "inputs_embeds" in parameters or model.config.is_encoder_decoder:
-        padded, mask = pad_rows([embed(model, [row]) for row in rows], 0.0, left=True)
-        return {"inputs_embeds": padded, "attention_mask": mask}
-    if any(token < 0 for row in rows for token in row.ids):
+    if "inputs_embeds" not in inspect.signature(prepare).parameters:
         raise UserError(
             f"run the architecture {model.config.model_type} behind a soft prompt",
             "transformers' generate takes no embeddings for it",
             mend="use a model of another architecture, such as opt or llama",
         )
-    ids = [torch.tensor(row.ids, device=model.device) for row in rows]
-    padded, mask = pad_rows(ids, pad, left=True)
-    return {"input_ids": padded, "attention_mask": mask}
+    require_embeddings(model)
+    padded, mask = pad_rows([embed(model, [row]) for row in rows], 0.0, left=True)
+    return {"inputs_embeds": padded, "attention_mask": mask}
 
 
 def _until_end(

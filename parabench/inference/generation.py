@@ -60,7 +60,7 @@ def transformers_generate(
         warnings.filterwarnings("ignore", message="Passing `.*` with `inputs_embeds`")
         if seed is not None:
             torch.manual_seed(seed)
-        with _without_defaults(generator):
+        with without_defaults(generator):
             ids = generator.generate(
                 **inputs,
                 generation_config=_configuration(
@@ -129,7 +129,7 @@ class _OnNewTokens(LogitsProcessor):
 
 
 @contextmanager
-def _without_defaults(model: Any) -> Iterator[None]:
+def without_defaults(model: Any) -> Iterator[None]:
     """Hide the model's own generation settings, from which generate fills every unset field."""
     own = model.generation_config
     model.generation_config = GenerationConfig()

@@ -23,6 +23,7 @@ from parabench.inference.batching import check_lengths, fitting_size, in_batches
 from parabench.inference.packed_bart import SourceStates, SourceTarget, packed_bart
 from parabench.inference.packed_forward import encode_prefixes, run_packed, runs_packed
 from parabench.inference.prompt_ids import PromptIds, embed, shared_prefixes
+from parabench.inference.trials import require_embeddings
 
 TOKENS_PER_PASS = {"cpu": 1024, "cuda": 32768}
 """Tokens in one forward pass, by kind of device."""
@@ -189,6 +190,7 @@ def _one_by_one(
             ids = torch.tensor([row.ids + target], device=model.device)
             logits = whole(input_ids=ids).logits[0]
         else:
+            require_embeddings(model)
             together = PromptIds(row.ids + target, row.virtual)
             logits = whole(inputs_embeds=embed(model, [together])[None]).logits[0]
         # the state at a token predicts the next one; none is predicted behind the last

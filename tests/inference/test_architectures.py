@@ -15,18 +15,26 @@ from parabench.inference.decoding import decode_causal, decode_seq2seq
 from parabench.inference.likelihood import causal_log_likelihood
 from parabench.inference.packed_forward import runs_packed
 from parabench.inference.prompt_ids import PromptIds
+from parabench.inference.trials import ignores_padding
 from tests.support import architectures
 
 DECODING = Decoding(max_new_tokens=8)
 ROWS = [tuple(range(3, 3 + count)) for count in (5, 11, 20, 20)]
-PACKED = ("gpt_neox", "phi", "qwen3")
+PACKED = ("gpt_neox", "lfm2", "phi", "qwen3", "starcoder2")
 NOT_PACKED = ("stablelm", "mbart", "bart", "bloom", "codegen", "gemma2", "mamba", "openai-gpt")
+NOT_PACKED += ("deepseek_v4", "inkling_text", "roberta", "xlm")
 SEQ2SEQ = ("mbart", "m2m_100", "pegasus", "t5")
 
 
 def settings(**more: Any) -> GenerationConfig:
     return GenerationConfig(
-        max_new_tokens=8, eos_token_id=[2], pad_token_id=1, do_sample=False, **more
+        max_new_tokens=8,
+        # as Decoding, where no text is empty: these models end some rows at once
+        min_new_tokens=1,
+        eos_token_id=[2],
+        pad_token_id=1,
+        do_sample=False,
+        **more,
     )
 
 
@@ -58,6 +66,46 @@ def test_a_decoder_writes_what_generate_writes(name: str, caplog: pytest.LogCapt
         check(model)
     said = [record for record in caplog.records if "transformers' own generate" in record.message]
     assert len(said) == (name in NOT_PACKED)
+
+
+ROPE = {"rope_theta": 10000.0, "original_max_position_embeddings": 12}
+BEYOND_A_TRIAL: dict[str, dict[str, Any]] = {
+    # what 13 tokens do not reach has an end that these rows do reach
+    "doge": {"keep_window_size": 16},
+    "llama4_text": {"attention_chunk_size": 16},
+    "phi3": {
+        "rope_parameters": ROPE
+        | {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [9.0] * 4}
+    },
+    "qwen2": {"use_sliding_window": True, "sliding_window": 16, "max_window_layers": 1},
+    "starcoder2": {"sliding_window": 16},
+}
+
+
+@pytest.mark.parametrize("name", BEYOND_A_TRIAL)
+def test_what_a_trial_cannot_reach_is_read_from_files(name: str) -> None:
+    model = architectures.build(name, **BEYOND_A_TRIAL[name])
+    assert not runs_packed(model)
+    check(model)
+
+
+def test_convolutions_between_attention_do_not_run_packed() -> None:
+    model = architectures.build("lfm2", layer_types=["conv", "full_attention"])
+    assert not runs_packed(model)
+    check(model)
+
+
+@pytest.mark.parametrize(("name", "ignores"), [("roberta", True), ("xlm", False)])
+def test_rows_are_padded_where_that_changes_nothing(name: str, ignores: bool) -> None:
+    assert ignores_padding(architectures.build(name), pad=1) == ignores
+
+
+@pytest.mark.parametrize("name", ["deepseek_v4", "xlm"])
+def test_a_soft_prompt_is_refused_where_ids_are_needed(name: str) -> None:
+    model = architectures.build(name)
+    rows = [PromptIds((3, -1, 4), torch.zeros(1, 32))]
+    with pytest.raises(UserError, match="behind a soft prompt"):
+        list(decode_causal(model, rows, DECODING, Runtime(), {2}, 1))
 
 
 @pytest.mark.parametrize("name", ["gpt_neox", "stablelm", "bloom"])

@@ -42,21 +42,25 @@ SIZES: dict[str, Any] = {
 }
 
 
-def configuration(model_type: str) -> Any:
+def configuration(model_type: str, **own: Any) -> Any:
     """A small configuration: the architecture's own settings, with our numbers where it has them.
 
-    Raises whatever the architecture says of numbers that do not suit it.
+    ``own`` are further settings, of this architecture alone. Raises whatever the
+    architecture says of numbers that do not suit it.
     """
     standard = CONFIG_MAPPING[model_type]()
     wanted = {name: value for name, value in SIZES.items() if hasattr(standard, name)}
     if model_type in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES:
         wanted.pop("is_decoder", None)
-    return AutoConfig.for_model(model_type, **wanted)
+    return AutoConfig.for_model(model_type, **{**wanted, **own})
 
 
-def build(model_type: str, seq2seq: bool = False) -> Any:
-    """The model with random weights, drawn wide so that its texts vary, in evaluation mode."""
-    config = configuration(model_type)
+def build(model_type: str, seq2seq: bool = False, **own: Any) -> Any:
+    """The model with random weights, drawn wide so that its texts vary, in evaluation mode.
+
+    ``own`` are settings of this architecture alone.
+    """
+    config = configuration(model_type, **own)
     if seq2seq and getattr(config, "decoder_start_token_id", None) is None:
         config.decoder_start_token_id = 2
     loader: Any = AutoModelForSeq2SeqLM if seq2seq else AutoModelForCausalLM
