@@ -27,7 +27,7 @@ from parabench.inference.attention import (
 from parabench.inference.kv_cache import KVCache, PrefixCache, StoreKeysValues
 from parabench.inference.prefix_attention import PrefixAttention, prefix_mask
 from parabench.inference.prompt_ids import PromptIds, embed
-from parabench.inference.trials import same_logits, trial_ids
+from parabench.inference.trials import has_plain_head, same_logits, trial_ids
 
 TESTED_ARCHITECTURES = ("opt", "gpt2", "llama", "qwen2")
 """Architectures whose packed rows the tests compare with transformers' generate."""
@@ -246,7 +246,7 @@ def runs_packed(model: PreTrainedModel) -> bool:
     if known is None:
         known = has_plain_attention(model)
         if known and model.config.model_type not in TESTED_ARCHITECTURES:
-            known = _equals_own_forward(model)
+            known = has_plain_head(model) and _equals_own_forward(model)
         if not known:
             _log.warning(
                 "the architecture %s runs by transformers' own generate: slower, with equal texts",

@@ -83,6 +83,29 @@ def require_embeddings(model: PreTrainedModel) -> None:
         )
 
 
+def has_plain_head(model: PreTrainedModel) -> bool:
+    """Tell whether the logits are the output embeddings' linear map of the last hidden states.
+
+    They are not where the head has layers of its own (RoBERTa), or caps or scales the logits
+    (Gemma 2, Granite).
+    """
+    return tried_once(model, "has_plain_head", lambda: _same_by_linear_head(model))
+
+
+@torch.inference_mode()
+def _same_by_linear_head(model: PreTrainedModel) -> bool:
+    whole: Any = model
+    ids = torch.tensor([trial_ids(model)], device=model.device)
+    was_training = model.training
+    whole.eval()  # dropout would make any two passes differ
+    try:
+        own = whole(input_ids=ids).logits[0]
+        body: Any = whole.base_model(input_ids=ids)
+        return same_logits(own, whole.get_output_embeddings()(body.last_hidden_state[0]))
+    finally:
+        whole.train(was_training)
+
+
 @torch.inference_mode()
 def _same_when_padded(model: PreTrainedModel, pad: int) -> bool:
     ids = trial_ids(model)

@@ -15,9 +15,12 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from parabench.inference.attention import has_plain_attention, spans
+from parabench.inference.attention import spans
+from parabench.inference.packed_forward import TESTED_ARCHITECTURES, runs_packed
+from parabench.inference.trials import has_plain_head, require_embeddings
 from parabench.training.head_loss import head_nll
 from parabench.training.prefix import PromptPrefix
 
@@ -57,9 +60,7 @@ def causal_loss(model: PreTrainedModel, rows: Sequence[TrainingRow]) -> Float[Te
     Raises ValueError where a row of ``rows`` has no source or no target.
     """
     ids, predicting, targets = _causal_layout(rows, model.device)
-    outputs = model.base_model(input_ids=ids, use_cache=False)
-    hidden = outputs.last_hidden_state  # [B, T, H]
-    return head_nll(model, hidden[predicting], targets) / len(targets)
+    return _nll(model, predicting, targets, input_ids=ids) / len(targets)
 
 
 def prompt_loss(
@@ -74,11 +75,12 @@ def prompt_loss(
     are computed once for all ``rows``; the other rows of the prompt stand where a row holds the id
     ``-1 - k``. Rows run in groups without padding, and where a gradient is wanted each group's is
     computed at once, so that no more than one group's activations exist. Raises ValueError where a
-    row has no source or no target.
+    row has no source or no target, UserError where the model needs ids besides embeddings.
     """
     _check_rows(rows)
     lead = len(prompt[:lead])
-    if not has_plain_attention(model):
+    if not runs_packed(model):
+        require_embeddings(model)
         return _padded_prompt_loss(model, prompt, rows, lead)
     wanted = torch.is_grad_enabled() and prompt.requires_grad
     # The gradient is computed here, group by group, in a copy that is cut off from the graph.
@@ -104,9 +106,26 @@ def _padded_prompt_loss(
     ids, predicting, targets = _causal_layout(whole_rows, model.device)
     table = prompt.to(model.dtype)
     embedded = _embed(model, table, ids)
-    outputs = model.base_model(inputs_embeds=embedded, use_cache=False)
+    return _nll(model, predicting, targets, inputs_embeds=embedded) / len(targets)
+
+
+def _nll(
+    model: PreTrainedModel,
+    predicting: tuple[Int[Tensor, " M"], Int[Tensor, " M"]],
+    targets: Int[Tensor, " M"],
+    **inputs: Tensor,
+) -> Float[Tensor, ""]:
+    """Negative log-likelihood of the targets, summed, by the model's own forward pass.
+
+    ``predicting``: the row and the column in ``inputs`` that predict each target.
+    """
+    if not (model.config.model_type in TESTED_ARCHITECTURES or has_plain_head(model)):
+        # the head has layers, caps or scales of its own: only the model itself knows its logits
+        logits = model(**inputs, use_cache=False).logits  # [B, T, V]
+        return cross_entropy(logits[predicting].float(), targets, reduction="sum")
+    outputs = model.base_model(**inputs, use_cache=False)
     hidden = outputs.last_hidden_state  # [B, T, H]
-    return head_nll(model, hidden[predicting], targets) / len(targets)
+    return head_nll(model, hidden[predicting], targets)
 
 
 def _grouped_prompt_loss(

@@ -10,9 +10,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
+from parabench.contracts import UserError
 from parabench.training import head_loss, losses
 from parabench.training.losses import TrainingRow, causal_loss, prompt_loss, seq2seq_loss
-from tests.support import tiny
+from tests.support import architectures, tiny
 
 ROWS = [
     TrainingRow([2, 40, 41, 42, 7], [50, 51, 52, 2]),
@@ -89,6 +90,39 @@ def test_prompt_loss_and_gradient_equal_a_plain_prefix(kind: str, tmp_path: Path
     )
 
 
+@pytest.mark.parametrize("name", ["gemma2", "gpt_neox", "roberta", "stablelm"])
+def test_prompt_loss_of_other_architectures_is_theirs(name: str) -> None:
+    model = architectures.build(name)
+    rows = [TrainingRow([3, 40, 7], [50, 51, 2]), TrainingRow([3], [60, 2])]
+    ids, mask, labels = labelled(rows)
+    embedded = model.get_input_embeddings()(ids)
+    prompt = torch.nn.Parameter(torch.randn(7, 32, generator=torch.Generator().manual_seed(0)))
+    theirs = model(
+        inputs_embeds=torch.cat([prompt.expand(2, -1, -1), embedded], dim=1),
+        attention_mask=torch.cat([torch.ones(2, 7, dtype=torch.long), mask], dim=1),
+        labels=torch.cat([torch.full((2, 7), -100), labels], dim=1),
+    ).loss
+    assert_equal_gradients(
+        torch.nn.ParameterList([prompt]), prompt_loss(model, prompt, rows), theirs
+    )
+
+
+@pytest.mark.parametrize("name", ["gemma2", "roberta"])
+def test_fine_tuning_loss_counts_what_the_head_does(name: str) -> None:
+    model = architectures.build(name).requires_grad_(True)
+    rows = [TrainingRow([3, 40, 7], [50, 51, 2]), TrainingRow([3], [60, 2])]
+    ids, mask, labels = labelled(rows)
+    theirs = model(input_ids=ids, attention_mask=mask, labels=labels).loss
+    torch.testing.assert_close(causal_loss(model, rows), theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_training_behind_ids_is_refused_in_words() -> None:
+    model = architectures.build("deepseek_v4")
+    prompt = torch.nn.Parameter(torch.randn(7, 32))
+    with pytest.raises(UserError, match="behind a soft prompt"):
+        prompt_loss(model, prompt, [TrainingRow([3, 40], [50, 2])])
+
+
 @pytest.mark.parametrize("kind", ["opt", "opt350", "llama", "qwen2"])
 def test_groups_and_chunks_leave_loss_and_gradient(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -128,7 +162,7 @@ def test_attention_of_another_kind_takes_the_plain_path(
     model = causal("opt", tmp_path).requires_grad_(False).eval()
     prompt = torch.nn.Parameter(torch.randn(7, 32, generator=torch.Generator().manual_seed(0)))
     shared = prompt_loss(model, prompt, ROWS)
-    monkeypatch.setattr(losses, "has_plain_attention", lambda model: False)
+    monkeypatch.setattr(losses, "runs_packed", lambda model: False)
     assert_equal_gradients(
         torch.nn.ParameterList([prompt]), prompt_loss(model, prompt, ROWS), shared
     )
