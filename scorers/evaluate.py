@@ -78,7 +78,7 @@ class Evaluate:
     def _direction(self) -> Better:
         """Which way is better: as asked for, as known, or not said."""
         # a metric may be named with its owner, or by the path of its script
-        name = self.metric.rpartition("/")[2]
+        name = self.metric.rstrip("/").rpartition("/")[2].removesuffix(".py")
         known = _DIRECTIONS.get(name, "none")
         asked: Any = self.better or known
         direction: Better = asked
@@ -137,10 +137,12 @@ class Evaluate:
 
         try:
             return evaluate.load(self.metric)
-        except (FileNotFoundError, ConnectionError, ImportError) as error:
+        # a metric is foreign code, which may end in anything while it is loaded
+        except Exception as error:
+            lines = str(error).strip().splitlines() or ["no reason given"]
             raise UserError(
                 f"load the metric {self.metric!r} of the evaluate library",
-                str(error).splitlines()[0],
+                f"{type(error).__name__}: {lines[0]}",
                 (
                     "a metric's name, where a hub is reachable",
                     "the path of a local metric script or folder",

@@ -180,7 +180,9 @@ def _hub_records(name: str, columns: CorpusColumns) -> Iterator[tuple[int, Any]]
     # datasets, the hub client and httpx raise their own errors, which share no class; each means
     # that the data cannot be had
     except Exception as error:
-        found = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        # a time-out may come without a word
+        lines = str(error).strip().splitlines() or ["no reason given"]
+        found = f"{type(error).__name__}: {lines[0]}"
         mend = "check its name and the network"
         raise UserError(
             f"read the data set {name} of the hub",

@@ -74,7 +74,7 @@ def _convert_file(file: Path, target: Path) -> None:
         weights = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         # torch's further lines advise to turn weights_only off
-        found = str(error).strip().splitlines()[0]
+        found = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"convert {file.name}",
             f"it holds more than tensors, or is damaged: {found}",
@@ -101,7 +101,7 @@ def read_tensors(name: str, content: bytes) -> dict[str, Tensor]:
     try:
         loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"read the checkpoint {name}",
             f"not tensors alone ({reason})",

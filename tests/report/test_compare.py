@@ -235,3 +235,16 @@ def test_settings_of_a_decoder_do_not_part_runs_of_files():
     one = small(rows=small().rows[:2], provenance=mine)
     other = small(rows=small().rows[:2], provenance=mine | {"decoding": {"num_beams": 1}})
     assert comparable.blocking_differences(one, other) == {}
+
+
+def test_verify_names_the_copies_that_it_does_not_check(tmp_path):
+    """Tables of ``report --format`` are in no manifest: their change is not passed as checked."""
+    scored(tmp_path, "good", lines(1), "run")
+    run = str(tmp_path / "run")
+    before = CliRunner().invoke(cli.app, ["verify", run])
+    assert before.exit_code == 0
+    assert "not checked" not in before.output
+    assert CliRunner().invoke(cli.app, ["report", run, "--format", "latex"]).exit_code == 0
+    after = CliRunner().invoke(cli.app, ["verify", run])
+    assert after.exit_code == 0
+    assert "not checked: table.tex" in after.output

@@ -45,6 +45,8 @@ def test_directions_are_known_given_or_none():
     def way(name, **options):
         return evaluate.build(name, BuildContext(options=options)).columns[0].better
 
+    # by the path of its script or folder, too
+    assert [way(f"mine/wer{end}") for end in ("", "/", ".py")] == ["down"] * 3
     assert (way("wer"), way("meteor"), way("mine"), way("mine", better="down")) == (
         "down",
         "up",
@@ -71,3 +73,23 @@ def test_a_metric_of_other_inputs_is_refused_in_its_words(monkeypatch):
     library(monkeypatch, compute)
     with pytest.raises(UserError, match="model_id is missing"):
         value("perplexity")
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (SyntaxError("'(' was never closed"), "SyntaxError: '(' was never closed"),
+        (KeyError("mine"), "KeyError: 'mine'"),
+        (TimeoutError(), "TimeoutError: no reason given"),
+    ],
+)
+def test_a_metric_that_fails_to_load_is_refused(monkeypatch, error, says):
+    """Foreign code ends in any error, also in one without a message."""
+
+    def load(name):
+        raise error
+
+    monkeypatch.setitem(sys.modules, "evaluate", SimpleNamespace(load=load))
+    with pytest.raises(UserError, match="load the metric 'broken'") as caught:
+        value("broken")
+    assert says in str(caught.value)
