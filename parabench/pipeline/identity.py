@@ -88,23 +88,25 @@ def folder_name(
 
 def suite_of_folder(
     suite: Suite,
-    identity: dict[str, Any],
+    data: EvaluationSet,
+    runtime: Runtime,
     folder: Path,
-) -> tuple[Suite, str]:
-    """The suite as a run folder knows it, and a note of what differs, empty where nothing does.
+) -> tuple[Suite, tuple[str, ...]]:
+    """The suite as a run folder knows it, and a note of what differs, none where nothing does.
 
     A suite's headline, title and note may change after a run was begun. Nothing that was measured
-    depends on them, so the run goes on with its own. ``identity``: that of the run that is asked
-    for. A folder of any other run is left to ``open_run``, which refuses it.
+    depends on them, so the run goes on with its own. ``suite``, ``data`` and ``runtime`` are those
+    of ``run_identity``. A folder of any other run is left to ``open_run``, which refuses it.
     """
+    identity = run_identity(suite, data, runtime)
     try:
         stored = json.loads(read_bytes(folder / "spec.json"))
         kept = {name: str(stored["suite"][name]) for name in _REPORTED}
     except (UserError, OSError, ValueError, TypeError, KeyError):
-        return suite, ""
+        return suite, ()
     as_stored = {**identity, "suite": {**identity["suite"], **kept}}
     if canonical_json(as_stored) != canonical_json(stored) or as_stored == identity:
-        return suite, ""
+        return suite, ()
     changed = [f"{name} {kept[name]!r}" for name in _REPORTED if kept[name] != getattr(suite, name)]
     note = f"{folder} keeps the {', '.join(changed)} it was made with; another --output has today's"
-    return suite.model_copy(update=kept), note
+    return suite.model_copy(update=kept), (note,)

@@ -95,8 +95,7 @@ def plan_examples(request: RunRequest, examples: Sequence[Example]) -> RunPlan:
         seed=request.seed,
     )
     data = evaluation_set(examples, request.limit, request.seed, request.min_references)
-    # People are scored against the references that they did not write: with a single one,
-    # nothing would be left.
+    # People are scored against references they did not write: with a single one, none is left.
     human_answers: Sequence[tuple[str, ...]] = ()
     if data.references > 1:
         human_answers = data.examples.references
@@ -115,10 +114,8 @@ def plan_examples(request: RunRequest, examples: Sequence[Example]) -> RunPlan:
         name: build_plugin("system", name, suite, context)
         for name in _system_names(request, suite, with_human=bool(human_answers))
     }
-    default_folder = Path("results/runs") / folder_name(suite, data, runtime)
-    folder = request.output or default_folder
-    identity = run_identity(suite, data, runtime)
-    suite, kept = suite_of_folder(suite, identity, folder)
+    folder = request.output or Path("results/runs") / folder_name(suite, data, runtime)
+    suite, notes = suite_of_folder(suite, data, runtime, folder)
     return RunPlan(
         suite=suite,
         data=data,
@@ -127,7 +124,7 @@ def plan_examples(request: RunRequest, examples: Sequence[Example]) -> RunPlan:
         runtime=runtime,
         folder=folder,
         command=reproducing_command(request),
-        notes=(*data.notes, kept) if kept else data.notes,
+        notes=data.notes + notes,
     )
 
 
