@@ -27,9 +27,7 @@ _WIDTH = 160
 """Of a table that is not printed on a terminal."""
 
 _LM_EVAL = "results_parabench.json"
-"""lm-evaluation-harness finds results by how the name begins; the rest, a time there, would differ
-each time.
-"""
+"""lm-evaluation-harness finds results by how the name begins; its rest, a time, is left out."""
 
 _REPORT_FORMATS = ("latex", "markdown", "csv", "pdf", "lm-eval", "parquet")
 _TABLE_FILES = {"latex": "table.tex", "markdown": "table.md", "csv": "table.csv"}
