@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import runpy
+import ast
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,8 +31,22 @@ def may_have_gpu() -> bool:
 
 
 def _version_module() -> dict[str, Any]:
-    """The names in ``torch/version.py``, a file of constants; empty where torch is not there."""
+    """The names in ``torch/version.py``, a file of constants; empty where torch is not there.
+
+    It is read, and not run.
+    """
     spec = find_spec("torch")
     if spec is None or not spec.submodule_search_locations:
         return {}
-    return runpy.run_path(str(Path(spec.submodule_search_locations[0]) / "version.py"))
+    file = Path(spec.submodule_search_locations[0]) / "version.py"
+    constants = {}
+    for statement in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Assign):
+            target: ast.expr = statement.targets[0]
+        elif isinstance(statement, ast.AnnAssign):  # cuda: Optional[str] = None
+            target = statement.target
+        else:
+            continue
+        if isinstance(target, ast.Name) and isinstance(statement.value, ast.Constant):
+            constants[target.id] = statement.value.value
+    return constants

@@ -177,8 +177,22 @@ def accepted(folder) -> list[str]:
     return found
 
 
+REPORTED = ["title", "note", "headline"]
+"""What only the reports show of a suite: a folder keeps its own, and the run goes on."""
+
+
 def test_no_run_takes_anothers_folder(tmp_path):
-    assert accepted(tmp_path) == []
+    assert [name for name in accepted(tmp_path) if name not in REPORTED] == []
+
+
+@pytest.mark.parametrize("name", REPORTED)
+def test_a_folder_keeps_what_its_reports_show(tmp_path, name):
+    runner.run_plan(light.plan(tmp_path))
+    before = {path.name: path.read_bytes() for path in light.plan(tmp_path).folder.glob("*.json")}
+    changed = light.plan(tmp_path, suite=light.suite(tmp_path, **SUITES[name]))
+    assert any(f"keeps the {name} " in note for note in changed.notes)
+    runner.run_plan(changed)
+    assert {path.name: path.read_bytes() for path in changed.folder.glob("*.json")} == before
 
 
 def test_the_mutants_cover_what_is_declared_identity():
@@ -208,7 +222,7 @@ def test_without_one_part_of_the_identity_a_mutant_is_accepted(tmp_path, monkeyp
     monkeypatch.setattr(identity, "run_identity", partial)
     monkeypatch.setattr(planning, "run_identity", partial)
     monkeypatch.setattr("parabench.report.assemble.write_reports", lambda folder: None)
-    assert accepted(tmp_path)
+    assert set(accepted(tmp_path)) - set(REPORTED)
 
 
 def test_the_kind_of_device_is_identity_and_its_number_is_not(tmp_path):
