@@ -41,10 +41,7 @@ PLAIN_LAYER_TYPES = ("full_attention", "attention")
 """Values of ``layer_types`` in a configuration: layers in which a token sees all before it."""
 
 LAYER_TYPES_FROM_THE_END = (*PLAIN_LAYER_TYPES, "sliding_attention", "linear_attention", "conv")
-"""Those in which it matters how far back a token is, and not how far from the row's beginning.
-
-Others attend by blocks of positions (chunked, compressed), which padding would move.
-"""
+"""Those that count back from a token; others attend by blocks of positions, which padding moves."""
 
 ROPES_BY_LENGTH = ("dynamic", "longrope")
 """Kinds of rotary positions whose frequencies depend on the longest row of a forward pass."""
@@ -98,8 +95,7 @@ def may_be_padded(model: PreTrainedModel) -> bool:
     """Tell whether the configuration lets rows of other lengths be padded to a batch.
 
     Not where it attends by blocks of positions or chooses some of them (Doge), nor where the
-    longest row of a forward pass changes the rotary positions of all: none of these shows in a
-    trial on a few tokens.
+    longest row changes the rotary positions of all: no trial on a few tokens shows that.
     """
     config = model.config.get_text_config()
     if not _has_layers_of(config, LAYER_TYPES_FROM_THE_END) or any(_other_windows(config)):
