@@ -14,7 +14,7 @@ from parabench.commands.training_progress import (
     print_outcome,
     train_with_progress,
 )
-from parabench.contracts import Runtime, Scorer, UserError
+from parabench.contracts import Example, Runtime, Scorer, UserError
 
 if TYPE_CHECKING:
     from parabench.prompts.templates import Template
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _OF_TABLES = ("dev_records", "method", "new", "existing", "encoder")
 """Options of a training into a task table."""
+
+_HELD_OUT = Example("0", "A held-out sentence.", ("Its only target.",))
+"""What a scorer is given at a validation, by which it can say that it has no value there."""
 
 
 def train_on_pairs(options: TrainOptions) -> None:
@@ -159,15 +162,24 @@ def validation_scorers(
     """The scorers for the texts generated at validations.
 
     They are those called ``names``, or that of the ``suite``'s headline column; their models run
-    where ``runtime`` says. Raises UserError for an unknown one.
+    where ``runtime`` says. No held-out target is left out as a human's answer there, so a headline
+    that is a share of people's gives way to iBLEU. Raises UserError for an unknown scorer, and for
+    one of ``names`` that is undefined there.
     """
-    from parabench.contracts import BuildContext
+    from parabench.contracts import BuildContext, undefined_reason
     from parabench.pipeline import plan
 
-    headline = suite.headline.partition(".")[0]
     context = BuildContext(runtime, suite.decoding)
-    wanted = (names or headline).split(",")
-    return tuple(plan.build_plugin("scorer", name, suite, context) for name in wanted)
+    wanted = names or suite.headline.partition(".")[0]
+    found = []
+    for name in wanted.split(","):
+        scorer = plan.build_plugin("scorer", name, suite, context)
+        reason = undefined_reason(scorer, _HELD_OUT, _HELD_OUT.source)
+        if reason and names:
+            asked = f"score paraphrases of held-out sentences with {name}"
+            raise UserError(asked, reason, mend="--scorers ibleu")
+        found.append(plan.build_plugin("scorer", "ibleu", suite, context) if reason else scorer)
+    return tuple(found)
 
 
 def _announce(request: TrainingRequest, ranks: Ranks) -> None:

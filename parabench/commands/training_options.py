@@ -138,7 +138,7 @@ ValidationScorersOption = Annotated[
     str | None,
     typer.Option(
         metavar="A,B,…",
-        help="Scorers of these paraphrases; the headline's if not.",
+        help="Scorers of these paraphrases; if not, the headline's, or ibleu if that needs people.",
         rich_help_panel=_VALIDATION,
     ),
 ]

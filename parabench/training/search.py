@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -115,7 +116,12 @@ def _make_trial(
         raise optuna.TrialPruned from error
     numbers = {name: value for name, value in measured.items() if isinstance(value, float)}
     trial.set_user_attr("measured", numbers)
-    return float(measured[plan.goal])
+    objective = float(measured[plan.goal])
+    if not math.isfinite(objective):
+        # As a number it would be a trial that failed and is made again, without end.
+        trial.set_user_attr("error", f"{plan.goal} is {objective}: nothing to judge the trial by")
+        raise optuna.TrialPruned
+    return objective
 
 
 def ended_trials(study: optuna.Study) -> list[FrozenTrial]:

@@ -12,10 +12,12 @@ from typer.testing import CliRunner
 
 from parabench.cli import app
 from parabench.commands.help_pages import takes_options
+from parabench.commands.pair_training import validation_scorers
 from parabench.commands.task_training import train_tasks_command
 from parabench.commands.training import train_command
 from parabench.commands.training_options import TrainOptions
-from parabench.contracts import UserError
+from parabench.contracts import Runtime, UserError
+from parabench.suites.suite import load_suite
 
 
 @pytest.mark.parametrize(
@@ -97,3 +99,16 @@ def test_what_trains_nothing_is_refused_before_the_data(
     assert isinstance(done.exception, UserError), done.output
     assert says in str(done.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_validations_have_no_human_to_be_a_share_of() -> None:
+    suite, runtime = load_suite("mini"), Runtime("cpu")
+    assert suite.headline == "parity"
+    (scorer,) = validation_scorers(suite, runtime)
+    assert [column.name for column in scorer.columns][:1] == ["ibleu"]
+    (asked,) = validation_scorers(suite, runtime, "bleu")
+    assert asked.columns[0].name == "bleu"
+    # selfbleu compares several samples of one source, and a validation has one text
+    for name in ("parity", "bleu,parity", "selfbleu"):
+        with pytest.raises(UserError, match="--scorers ibleu"):
+            validation_scorers(suite, runtime, name)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -160,6 +161,20 @@ def test_a_score_that_is_to_rise_decides_and_stands_in_the_table(tmp_path: Path)
     assert all(float(row["loss"]) == pytest.approx(100 - float(row["bleu"])) for row in complete)
     assert list(rows[0]).index("bleu") < list(rows[0]).index("loss")
     assert "samples" not in rows[0]
+
+
+def test_an_undefined_objective_ends_its_trial(tmp_path: Path) -> None:
+    made = []
+
+    def undefined(settings: TrialSettings, folder: Path, report: Report) -> TrialMeasures:
+        made.append(settings)
+        assert len(made) <= 3, "trials are made again without end"
+        return {"loss": math.nan}
+
+    run_search(SearchPlan(CHOICES, {}, 3, 100, 10, "random", "none"), tmp_path, undefined)
+    rows = table(tmp_path)
+    assert [row["state"] for row in rows] == ["pruned"] * 3
+    assert "nothing to judge" in rows[0]["error"]
 
 
 def test_intervals_over_seeds_are_students() -> None:
