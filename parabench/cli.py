@@ -13,6 +13,7 @@ import typer
 from parabench import __version__
 from parabench.commands import (
     agreement,
+    compare,
     data,
     demo,
     figures,
@@ -75,7 +76,7 @@ add_command(app, "score", run.score_command, _RUN)
 add_command(app, "paraphrase", paraphrase.paraphrase_command, _RUN)
 
 add_command(app, "report", reports.report_command, _REPORT)
-add_command(app, "compare", reports.compare_command, _REPORT)
+add_command(app, "compare", compare.compare_command, _REPORT)
 add_command(app, "verify", reports.verify_command, _REPORT)
 
 add_command(app, "train", training.train_command, _TRAIN)

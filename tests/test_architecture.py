@@ -32,7 +32,7 @@ LAYERS: tuple[dict[str, str], ...] = (
     {"cli": ""},
     {
         "commands": (
-            "agreement arguments data demo doctor dry_run figures filter help_pages "
+            "agreement arguments compare data demo doctor dry_run figures filter help_pages "
             "installation invariance listing lists map models pair_training paired_tests "
             "paraphrase prepare probe prompts rating reports run search search_options signals "
             "task_scoring task_table task_training tasks terminal threads training training_data "

@@ -1,6 +1,4 @@
-"""The commands about finished runs: report them again, verify them, compare them. None needs a
-model.
-"""
+"""The commands about one finished run: report it again, verify it. Neither needs a model."""
 
 from __future__ import annotations
 
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from parabench.report.board import Leaderboard
     from parabench.report.index import RunSummary
     from parabench.report.pagedata import PageData
-    from parabench.report.results import RunResults
 
 _WIDTH = 160
 """Of a table that is not printed on a terminal."""
@@ -190,102 +187,6 @@ def verify_command(run: RunArgument) -> None:
             f"not checked: {', '.join(present)}; parabench report --format writes them again"
         )
     raise SystemExit(1 if problems else 0)
-
-
-@examples(
-    "parabench compare results/runs/before results/runs/after",
-    "parabench compare RUN RUN --fail-if-worse headline",
-)
-def compare_command(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(help="Two run folders or more; the first is what the others changed."),
-    ],
-    fail_if_worse: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN", help="Exit code 1 if a system got significantly worse; or 'headline'."
-        ),
-    ] = None,
-) -> None:
-    """Compare runs, with paired tests.
-
-    Side by side; then what changed from the first run to each other, with paired intervals.
-    """
-    from parabench.report import assemble
-    from parabench.report import compare as comparing
-    from parabench.report.run_reader import load_results
-
-    if len(runs) < 2:
-        raise UserError("compare runs", f"{len(runs)} run folder", mend="parabench compare RUN RUN")
-    # Links and `..` included: a folder beside itself would compare nothing, and pass.
-    folders = {run.resolve() for run in runs}
-    if len(folders) < len(runs):
-        raise UserError(
-            f"compare {', '.join(map(str, runs))}",
-            "one run folder more than once",
-            mend="parabench compare RUN OTHER",
-        )
-    # By its path as typed, which is how each is named in the tables.
-    found = {str(run): load_results(run) for run in runs}
-    boards = {name: assemble.build_leaderboard(results, ()) for name, results in found.items()}
-    show_leaderboard(comparing.side_by_side(boards), None)
-    first, *others = found
-    worse = [
-        name
-        for name in others
-        if _show_changes(
-            (first, name),
-            (found[first], found[name]),
-            (boards[first], boards[name]),
-            fail_if_worse,
-        )
-    ]
-    raise SystemExit(1 if worse else 0)
-
-
-def _show_changes(
-    names: tuple[str, str],
-    results: tuple[RunResults, RunResults],
-    boards: tuple[Leaderboard, Leaderboard],
-    gate: str | None,
-) -> bool:
-    """Show what changed from one run to another.
-
-    Returns whether a system got significantly worse in the column ``gate``, where there is one.
-    """
-    from parabench.report import comparable
-    from parabench.report import compare as comparing
-
-    one, other = results
-    matched = comparable.matched_systems(*boards, names)
-    pairs = [
-        comparing.PairedStatistics(
-            one.measured[name].scorer,
-            one.measured[name].statistics,
-            other.measured[name].statistics,
-        )
-        for name in one.measured
-        if name in other.measured
-    ]
-    found = comparing.paired_changes(pairs, one.seed, clusters=one.clusters, matched=matched)
-    comparing.check_compared(found, boards[0], names)
-    show_leaderboard(comparing.changes_board(*boards, found), None)
-    if left_out := comparable.unmatched_note(*boards, matched):
-        typer.echo(left_out)
-    if gate is None:
-        return False
-    comparable.check_unrenamed(*boards, matched, names)
-    column = one.headline if gate == "headline" else gate
-    comparing.check_compared(found, boards[0], names, column)
-    # Controls cannot get worse; among the tests they would only make the correction stricter.
-    controls = {row.system for row in boards[0].rows if row.control}
-    systems = [change for change in found if change.system not in controls]
-    lost = comparing.regressions(systems, column)
-    for change in lost:
-        amount = f"{abs(change.difference):.3f} (p {change.p:.4f})"
-        typer.echo(f"worse: {change.system} {change.column.name} by {amount}")
-    return bool(lost)
 
 
 def show_leaderboard(board: Leaderboard, folder: Path | None) -> None:

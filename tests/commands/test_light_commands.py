@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -50,11 +51,14 @@ def test_scoring_two_rows_loads_no_model_and_no_figure(scored: tuple[Path, str])
 
 
 @pytest.mark.parametrize("command", ["report", "compare"])
-def test_reading_a_run_loads_no_model(scored: tuple[Path, str], command: str) -> None:
+def test_reading_a_run_loads_no_model(
+    scored: tuple[Path, str], command: str, tmp_path: Path
+) -> None:
     folder, _ = scored
     words = [command, str(folder)]
     if command == "compare":
-        words.append(str(folder))
+        other = shutil.copytree(folder, tmp_path / "other")
+        words.append(str(other))
     assert loaded(words, MODELS + FIGURES + SLOW) == "LOADED []"
 
 
