@@ -121,9 +121,13 @@ def _sheet(folder: Path) -> Any:
 
 
 def _compare(folder: Path) -> Any:
-    """The comparison of a folder with itself, by the command line."""
-    done = CliRunner().invoke(app, ["compare", str(folder), str(folder)])
-    if isinstance(done.exception, UserError):
+    """The comparison of a folder with what it was at first, by the command line."""
+    whole = folder.with_name("whole")
+    if not whole.exists():  # the first reading is of the undamaged folder
+        shutil.copytree(folder, whole)
+    done = CliRunner().invoke(app, ["compare", str(folder), str(whole)])
+    # Both are read and shown side by side; then that three controls have nothing to compare.
+    if isinstance(done.exception, UserError) and "no system in common" not in str(done.exception):
         raise done.exception
     return done.output
 
