@@ -221,38 +221,19 @@ def json_record(
     cause is plain: an array around all records, a record over several lines, a blank line.
     """
     if not line.strip():
-        raise bad_line(
-            path,
-            number,
-            "it is blank",
-            f"delete the blank lines of {path.name}",
-        )
+        raise bad_line(path, number, "it is blank", f"delete the blank lines of {path.name}")
     opening = line.strip()[0]
     if number == 1 and opening == "[":
         found = "not JSON lines: an array begins, where every line is to be one object"
-        raise bad_line(
-            path,
-            number,
-            found,
-            _one_a_line(path),
-        )
+        raise bad_line(path, number, found, _one_a_line(path))
     try:
         record = json.loads(line, object_pairs_hook=distinct_names)
     except (ValueError, RecursionError) as error:
         # what programs write that indent their JSON
         if number == 1 and line.strip() == "{":
             found = "not JSON lines: the object goes on in the next line"
-            raise bad_line(
-                path,
-                number,
-                found,
-                _one_a_line(path),
-            ) from None
-        raise bad_line(
-            path,
-            number,
-            f"not JSON: {error}",
-        ) from None
+            raise bad_line(path, number, found, _one_a_line(path)) from None
+        raise bad_line(path, number, f"not JSON: {error}") from None
     if not isinstance(record, dict):
         raise bad_line(path, number, "not a JSON object")
     return record
