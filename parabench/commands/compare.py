@@ -59,10 +59,7 @@ def compare_command(
         name
         for name in others
         if _show_changes(
-            (first, name),
-            (found[first], found[name]),
-            (boards[first], boards[name]),
-            fail_if_worse,
+            (first, name), (found[first], found[name]), (boards[first], boards[name]), fail_if_worse
         )
     ]
     raise SystemExit(1 if worse else 0)

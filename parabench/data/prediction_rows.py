@@ -98,11 +98,7 @@ def predictions_by_id(
         name = row_id(path, row)
         if name not in wanted or name in given:
             fault = "stands twice" if name in given else "is not in the data"
-            raise bad_line(
-                path,
-                row.line,
-                f"the id {name!r} {fault}",
-            )
+            raise bad_line(path, row.line, f"the id {name!r} {fault}")
         given[name] = checked_prediction(path, row.line, row.prediction)
     missing = [example.id for example in examples if example.id not in given]
     if missing:
@@ -161,23 +157,12 @@ def predictions_in_order(
         if line.strip():
             break
         blank_at_end += 1
-    _check_count(
-        path,
-        len(lines),
-        len(examples),
-        "lines",
-        blank_at_end,
-    )
+    _check_count(path, len(lines), len(examples), "lines", blank_at_end)
     tabs = [number for number, line in lines if "\t" in line]
     if tabs and path.suffix == ".tsv":
         found = "several columns, where each line is one prediction"
         mend = "name the columns in the first line (id TAB prediction), or leave out --data"
-        raise bad_line(
-            path,
-            tabs[0],
-            found,
-            mend,
-        )
+        raise bad_line(path, tabs[0], found, mend)
     found_rows = Predictions()
     for example, (number, line) in zip(examples, lines, strict=True):
         found_rows.add(example, checked_prediction(path, number, line))

@@ -151,13 +151,7 @@ def prepare_training_set(
             reasons = [f"{count} {reason}" for reason, count in tally.reasons.items()]
             why = ", ".join(reasons) or "it is empty"
             raise UserError(f"train on {spec.form}:{spec.path}", f"no pair is left ({why})")
-    return TrainingSet(
-        corpora,
-        held_out,
-        tuple(tallies),
-        fingerprint(specs, seed),
-        removed,
-    )
+    return TrainingSet(corpora, held_out, tuple(tallies), fingerprint(specs, seed), removed)
 
 
 class _ReadKeys(NamedTuple):

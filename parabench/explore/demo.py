@@ -148,12 +148,7 @@ def demo_page(
         "base-uri 'none'",
         "frame-ancestors 'none'",
     ]
-    page = load_template(
-        "parabench.explore",
-        "demo.html.j2",
-        visible=visible,
-        near=near_text,
-    )
+    page = load_template("parabench.explore", "demo.html.j2", visible=visible, near=near_text)
     html = page.render(
         demo=demo,
         text=text,
@@ -188,21 +183,9 @@ def demo_server(demo: Demo, port: int) -> ThreadingHTTPServer:
             # One question at a time: models are not made to answer from several threads.
             with turn:
                 found = answers(demo, text, chosen) if text and not problem else []
-            self._send(
-                *demo_page(
-                    demo,
-                    text[:MAX_CHARACTERS],
-                    chosen,
-                    found,
-                    problem,
-                )
-            )
+            self._send(*demo_page(demo, text[:MAX_CHARACTERS], chosen, found, problem))
 
-        def _send(
-            self,
-            html: str,
-            policy: str,
-        ) -> None:
+        def _send(self, html: str, policy: str) -> None:
             body = html.encode("utf-8", "replace")
             self.send_response(HTTPStatus.OK)
             for name, value in (

@@ -186,38 +186,16 @@ class StepPlan:
         rows, heads, width = query.shape
         layer = module.layer_idx
         scaled = query * (width**-0.5 if scaling is None else scaling)
-        per_head = scaled.view(
-            rows,
-            key.shape[1],
-            -1,
-            width,
-        )  # [R, kv, group, X]
-        self.cache.write(
-            self.slot,
-            self.lengths,
-            layer,
-            key,
-            value,
-        )
+        per_head = scaled.view(rows, key.shape[1], -1, width)  # [R, kv, group, X]
+        self.cache.write(self.slot, self.lengths, layer, key, value)
         prefix_keys, prefix_values = self.cache.prefixes.read(layer, key, value)
         shared = prefix_keys[self.shared], prefix_values[self.shared]
         keys, values = (
-            stored[:, :rows].permute(
-                1,
-                2,
-                0,
-                3,
-            )  # [R, kv, reach, X]
+            stored[:, :rows].permute(1, 2, 0, 3)  # [R, kv, reach, X]
             for stored in self.cache.layers[layer]
         )
         own = []
         for part, longest in self.chunks:
             own.append((keys[part, :, :longest], values[part, :, :longest]))
-        result = prefix_attention.cascade_attention(
-            per_head,
-            shared,
-            own,
-            self.unseen,
-            self.later,
-        )
+        result = prefix_attention.cascade_attention(per_head, shared, own, self.unseen, self.later)
         return result.view(rows, heads, width)

@@ -59,24 +59,9 @@ def decode_causal(
     needed = [len(row.ids) + decoding.max_new_tokens for row in rows]
     check_lengths(model, needed, "prompt and new tokens")
     if decoding.num_beams > 1 or not runs_packed(model):
-        yield from _with_generate(
-            model,
-            rows,
-            decoding,
-            runtime,
-            eos,
-            pad,
-            end,
-        )
+        yield from _with_generate(model, rows, decoding, runtime, eos, pad, end)
     else:
-        yield from decode_continuously(
-            model,
-            rows,
-            decoding,
-            runtime,
-            eos,
-            end,
-        )
+        yield from decode_continuously(model, rows, decoding, runtime, eos, end)
 
 
 def decode_seq2seq(
@@ -125,13 +110,7 @@ def decode_seq2seq(
     # generate draws for a whole batch at once: a sampled row must go alone to be its own
     size = 1 if decoding.do_sample else runtime.batch_size
     order = by_length([len(source) for source in sources])
-    yield from in_batches(
-        order,
-        run,
-        size,
-        AUTO_BATCH,
-        model=model,
-    )
+    yield from in_batches(order, run, size, AUTO_BATCH, model=model)
 
 
 def _decoder_begin(model: PreTrainedModel) -> list[int]:
@@ -186,37 +165,16 @@ def _with_generate(
     def run(batch: Sequence[int]) -> list[Completion]:
         inputs = _padded_inputs(model, [rows[position] for position in batch], pad)
         seed = seeds[batch[0]] if decoding.do_sample else None
-        new = transformers_generate(
-            model,
-            decoding,
-            eos,
-            pad,
-            seed,
-            end,
-            never=(),
-            **inputs,
-        )
+        new = transformers_generate(model, decoding, eos, pad, seed, end, never=(), **inputs)
         return [
-            _until_end(
-                position,
-                ids,
-                eos,
-                end,
-            )
-            for position, ids in zip(batch, new, strict=True)
+            _until_end(position, ids, eos, end) for position, ids in zip(batch, new, strict=True)
         ]
 
     # As in decode_seq2seq, a sampled row goes alone. So does every row where another changes it.
     alone = decoding.do_sample or not _rows_share_batches(model, pad)
     size = 1 if alone else runtime.batch_size
     order = by_length([len(row.ids) for row in rows])
-    yield from in_batches(
-        order,
-        run,
-        size,
-        AUTO_BATCH,
-        model=model,
-    )
+    yield from in_batches(order, run, size, AUTO_BATCH, model=model)
 
 
 def _rows_share_batches(model: PreTrainedModel, pad: int) -> bool:

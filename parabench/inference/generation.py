@@ -51,11 +51,7 @@ def transformers_generate(
     processors, decoding = _processors(decoding, end, begin, continues_prompt)
     start = getattr(model.config, "decoder_start_token_id", None)
     sampled = seed is not None
-    with (
-        torch.random.fork_rng(enabled=sampled),
-        torch.inference_mode(),
-        warnings.catch_warnings(),
-    ):
+    with torch.random.fork_rng(enabled=sampled), torch.inference_mode(), warnings.catch_warnings():
         # that is what is wanted
         warnings.filterwarnings("ignore", message="Passing `.*` with `inputs_embeds`")
         if seed is not None:
@@ -63,13 +59,7 @@ def transformers_generate(
         with without_defaults(generator):
             ids = generator.generate(
                 **inputs,
-                generation_config=_configuration(
-                    decoding,
-                    eos,
-                    pad,
-                    start,
-                    never,
-                ),
+                generation_config=_configuration(decoding, eos, pad, start, never),
                 logits_processor=processors,
                 stopping_criteria=criteria,
             )
