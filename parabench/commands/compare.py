@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @examples(
     "parabench compare results/runs/before results/runs/after",
-    "parabench compare RUN RUN --fail-if-worse headline",
+    "parabench compare RUN OTHER --fail-if-worse headline",
 )
 def compare_command(
     runs: Annotated[
@@ -41,17 +41,10 @@ def compare_command(
     from parabench.report.run_reader import load_results
 
     if len(runs) < 2:
-        raise UserError("compare runs", f"{len(runs)} run folder", mend="parabench compare RUN RUN")
-    # Links and `..` included: a folder beside itself would compare nothing, and pass.
-    folders = {run.resolve() for run in runs}
-    if len(folders) < len(runs):
-        raise UserError(
-            f"compare {', '.join(map(str, runs))}",
-            "one run folder more than once",
-            mend="parabench compare RUN OTHER",
-        )
+        raise UserError("compare runs", f"{len(runs)} run folder", mend="parabench compare RUN OTHER")
     # By its path as typed, which is how each is named in the tables.
     found = {str(run): load_results(run) for run in runs}
+    _check_distinct(runs, fail_if_worse)
     boards = {name: assemble.build_leaderboard(results, ()) for name, results in found.items()}
     reports.show_leaderboard(comparing.side_by_side(boards), None)
     first, *others = found
@@ -63,6 +56,17 @@ def compare_command(
         )
     ]
     raise SystemExit(1 if worse else 0)
+
+
+def _check_distinct(runs: list[Path], gate: str | None) -> None:
+    """Say that one folder stands more than once; raise UserError where a gate would pass by it."""
+    # links and `..` included
+    if len({run.resolve() for run in runs}) == len(runs):
+        return
+    asked, repeated = f"compare {', '.join(map(str, runs))}", "one run folder more than once"
+    if gate is not None:
+        raise UserError(asked, repeated, mend="parabench compare RUN OTHER --fail-if-worse COLUMN")
+    typer.echo(f"note: {repeated}: no difference can show", err=True)
 
 
 def _show_changes(

@@ -96,6 +96,9 @@ def _pip_error(
     errors = [line for line in said if line.startswith("ERROR")]
     # the last two: what was wrong, and what was looked for
     reasons = errors[-2:] or said[-1:]
+    # pip's own failures are a headline and a traceback, whose last line is the reason
+    if reasons and reasons[-1].endswith("Exception:"):
+        reasons = said[-1:]
     found = "; ".join(reasons) or f"pip ended with {done.returncode} and said nothing"
     mend = f"python -m pip download --no-deps {wanted}   # shows all that pip has to say"
     if "No module named pip" in found:

