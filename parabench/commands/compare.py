@@ -41,7 +41,9 @@ def compare_command(
     from parabench.report.run_reader import load_results
 
     if len(runs) < 2:
-        raise UserError("compare runs", f"{len(runs)} run folder", mend="parabench compare RUN OTHER")
+        raise UserError(
+            "compare runs", f"{len(runs)} run folder", mend="parabench compare RUN OTHER"
+        )
     # By its path as typed, which is how each is named in the tables.
     found = {str(run): load_results(run) for run in runs}
     _check_distinct(runs, fail_if_worse)
