@@ -227,12 +227,13 @@ def execute_plan(plan: RunPlan, process: ProcessRank | None = None) -> Leaderboa
     for name, folder in planning.own_trainings(plan).items():
         print_message(f"note: {name} is the training in {folder}, not what the suite has")
     downloads.fetch_models([*plan.systems.values(), *plan.scorers.values()], print_message)
-    with signals.resume_hint(), overall_progress(_stages(plan)) as advance:
+    rank = process or SINGLE_PROCESS
+    with signals.resume_hint(), overall_progress(_stages(plan), rank.is_first) as advance:
         board = runner.run_plan(
             plan,
             advance,
             lambda text: print_message(f"note: {text}"),
-            process or SINGLE_PROCESS,
+            rank,
         )
     reports.show_leaderboard(board, plan.folder)
     return board

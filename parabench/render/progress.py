@@ -81,22 +81,28 @@ def progress_bar(
 
 
 @contextmanager
-def overall_progress(stages: Sequence[Sequence[str]]) -> Iterator[ProgressCallback]:
+def overall_progress(
+    stages: Sequence[Sequence[str]],
+    shown: bool = True,
+) -> Iterator[ProgressCallback]:
     """One line for the whole of a long work: what is done now, a bar, and the time left.
 
     ``stages``: names of the kinds of work as the callback will hear them, in the order in which
-    they are done; kinds of one stage are done side by side. Where stderr is no terminal nothing is
-    printed.
+    they are done; kinds of one stage are done side by side. On no terminal a line is printed every
+    30 seconds. ``shown``: False prints nothing, as do all but the first of several processes.
     """
     overall = OverallProgress(stages)
     console = Console(stderr=True)
+    if shown and not console.is_terminal:
+        yield OverallLines(overall)
+        return
     with Progress(
         TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True)),
         BarColumn(bar_width=20),
         TextColumn("{task.percentage:>3.0f} %"),
         TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True)),
         console=console,
-        disable=not console.is_terminal,
+        disable=not shown,
         expand=True,
     ) as progress:
         task = progress.add_task("starting", total=1.0, left="")
@@ -107,14 +113,11 @@ def overall_progress(stages: Sequence[Sequence[str]]) -> Iterator[ProgressCallba
             total: int,
         ) -> None:
             label = overall.advance(what, done, total)
-            left = overall.seconds_left()
-            left_text = "" if left is None else f"about {timedelta(seconds=round(left))} left"
-            share = overall.share
             progress.update(
                 task,
-                completed=share,
+                completed=overall.share,
                 description=label,
-                left=left_text,
+                left=overall.time_left(),
             )
 
         yield advance
@@ -170,6 +173,35 @@ class OverallProgress:
         if done > 0:
             return (self.clock() - start) * (1 - self.share) / done
         return None
+
+    def time_left(self) -> str:
+        """The estimate in words; empty before there is one."""
+        seconds = self.seconds_left()
+        return "" if seconds is None else f"about {timedelta(seconds=round(seconds))} left"
+
+
+class OverallLines:
+    """Prints how far a work in several stages is, every 30 seconds."""
+
+    def __init__(self, overall: OverallProgress) -> None:
+        """``overall`` is what is printed; its clock counts."""
+        self.overall = overall
+        self.printed = overall.clock()
+
+    def __call__(
+        self,
+        what: str,
+        done: int,
+        total: int,
+    ) -> None:
+        """``done`` of ``total`` items of ``what`` are finished."""
+        label = self.overall.advance(what, done, total)
+        now = self.overall.clock()
+        if now - self.printed < _SECONDS_BETWEEN_LINES:
+            return
+        self.printed = now
+        parts = [f"{self.overall.share:.0%}", label, self.overall.time_left()]
+        print(", ".join(filter(None, parts)), file=sys.stderr, flush=True)
 
 
 def _rich_progress(shown: bool = True) -> Progress:

@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 
-from parabench.render.progress import OverallProgress
+from parabench.render.progress import OverallLines, OverallProgress
 
 STAGES = [["bart"], ["copy"], ["bleu of bart", "bleu of copy"]]
 
@@ -54,7 +54,21 @@ def test_going_through_the_stages_again_takes_nothing_back():
     assert overall.advance("unheard", 1, 0).startswith("1/3 unheard")
 
 
-def test_one_line_fits_80_columns_and_a_pipe_hears_nothing():
+def test_without_a_terminal_a_line_is_printed_every_30_seconds(capsys):
+    clock = Clock()
+    lines = OverallLines(OverallProgress(STAGES, clock))
+    for clock.now in (1.0, 20.0, 31.0, 45.0, 61.0):
+        lines("bart", int(clock.now), 100)
+    printed = capsys.readouterr().err.splitlines()
+    assert [line.partition(", about")[0] for line in printed] == [
+        "8%, 1/3 bart 31/100",
+        "15%, 1/3 bart 61/100",
+    ]
+    # from 1 to 61 % of the first of four kinds in 60 s: 339 more at that rate
+    assert printed[1].endswith(", about 0:05:39 left")
+
+
+def test_one_line_fits_80_columns_and_a_short_work_is_silent_in_a_pipe():
     program = (
         "from rich.console import Console; import parabench.render.progress as p, sys\n"
         "real = p.Console\n"
