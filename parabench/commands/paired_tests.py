@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,28 +14,37 @@ if TYPE_CHECKING:
 def paired_test_lines(board: Leaderboard, systems: Sequence[str]) -> Iterator[str]:
     """Difference, 95 % interval and p-value of every pair of ``systems`` in the main columns.
 
-    Differences are the first system minus the second. p-values are those of the table: paired
-    randomisation tests, adjusted for the number of pairs and columns.
+    On the headline people are tested too; a column that is not valid here has its mark. Differences
+    are the first system minus the second. p-values are those of the table: paired randomisation
+    tests, adjusted for the number of pairs and columns.
     """
-    from parabench.report.board import main_columns
+    from parabench.report.board import gives_intervals, main_columns
 
     columns = {column.name: column for column in main_columns(board)}
-    shown = [
-        one
-        for one in board.comparisons
-        if one.first in systems and one.second in systems and one.column in columns
-    ]
+    people = [row.system for row in board.rows if row.control]
+    shown = []
+    for one in board.comparisons:
+        named = {one.first, one.second}
+        # two kinds of people would be no pair of anybody's systems
+        known = {*systems, *people} if one.column == board.headline else {*systems}
+        if named <= known and named & {*systems} and one.column in columns:
+            shown.append(one)
+    with_intervals = gives_intervals(board)
     if shown:
+        interval = "95 % interval, " if with_intervals else ""
         yield ""
-        yield "Paired tests (difference, 95 % interval, adjusted p):"
+        yield f"Paired tests (difference, {interval}adjusted p):"
     for one in shown:
-        yield _line(one, columns[one.column])
+        mark = " ⚠" if one.column in board.invalid else ""
+        yield _line(one, columns[one.column], mark, with_intervals)
 
 
-def _line(one: Comparison, column: Column) -> str:
+def _line(one: Comparison, column: Column, mark: str, with_interval: bool) -> str:
     digits = column.digits
-    interval = f"[{one.low:+.{digits}f}, {one.high:+.{digits}f}]"
-    # p is undefined where a column is undefined for one of the two.
-    p = "undefined" if one.p != one.p else f"{one.p:.4f}"
+    interval = f" [{one.low:+.{digits}f}, {one.high:+.{digits}f}]" if with_interval else ""
     pair = f"{one.first} - {one.second}"
-    return f"  {pair:<28} {column.name:<14} {one.difference:+.{digits}f} {interval}  p {p}"
+    label = f"{column.name}{mark}"
+    # p is undefined where a column is undefined for one of the two.
+    if math.isnan(one.p):
+        return f"  {pair:<28} {label:<16} undefined"
+    return f"  {pair:<28} {label:<16} {one.difference:+.{digits}f}{interval}  p {one.p:.4f}"

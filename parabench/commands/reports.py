@@ -189,8 +189,8 @@ def verify_command(run: RunArgument) -> None:
     raise SystemExit(1 if problems else 0)
 
 
-def show_leaderboard(board: Leaderboard, folder: Path | None) -> None:
-    """The table on standard output, then where the files are.
+def show_leaderboard(board: Leaderboard, folder: Path | None, with_tests: bool = True) -> None:
+    """The table on standard output, then where the files are; ``with_tests`` of the leader's.
 
     Without a folder it is a comparison of runs, on which there is no verdict. On a pipe it is as
     wide as ``COLUMNS`` says, which rich reads itself.
@@ -201,6 +201,6 @@ def show_leaderboard(board: Leaderboard, folder: Path | None) -> None:
 
     knows_width = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
     console = Console(width=None if knows_width else _WIDTH)
-    print_board(board, console, with_verdict=folder is not None)
+    print_board(board, console, folder is not None, with_tests)
     if folder:
         typer.echo(f"\n{folder}/report.html  leaderboard.md  leaderboard.csv  leaderboard.json")

@@ -155,9 +155,11 @@ def score_command(
         min_references=min_references,
         attackers=_attackers(attackers),
     )
-    board = execute_plan(plan_prediction_files(request, named))
-    for line in paired_test_lines(board, list(named)):
-        print_text(line)
+    # all tests stand below the table: those of the leader would be there twice
+    board = execute_plan(plan_prediction_files(request, named), with_tests=len(named) < 2)
+    if len(named) > 1:
+        for line in paired_test_lines(board, list(named)):
+            print_text(line)
 
 
 def _attackers(wanted: bool) -> tuple[str, ...]:
@@ -212,10 +214,13 @@ def _stages(plan: RunPlan) -> list[list[str]]:
     return stages
 
 
-def execute_plan(plan: RunPlan, process: ProcessRank | None = None) -> Leaderboard:
+def execute_plan(
+    plan: RunPlan, process: ProcessRank | None = None, with_tests: bool = True
+) -> Leaderboard:
     """Run a plan with a line of progress on stderr, then print the table on stdout.
 
-    ``process``: which one this is, where several share the work.
+    ``process``: which one this is, where several share the work. ``with_tests``: whether those of
+    the leader stand under the table.
     """
     from parabench.models import downloads
     from parabench.pipeline import plan as planning
@@ -235,5 +240,5 @@ def execute_plan(plan: RunPlan, process: ProcessRank | None = None) -> Leaderboa
             lambda text: print_message(f"note: {text}"),
             rank,
         )
-    reports.show_leaderboard(board, plan.folder)
+    reports.show_leaderboard(board, plan.folder, with_tests)
     return board

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,9 @@ from parabench.data.test_sets import read_test_set
 from parabench.pipeline.plan import RunPlan, RunRequest, plan_examples
 from parabench.sequences import numbered_blocks
 from parabench.store.records import canonical_json
+
+_SOURCE_SHOWN = 80
+"""Characters of a source that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,10 @@ def plan_texts(
     # A system is asked by source, so two texts of one source could not be told apart.
     sources = [example.source for example in examples]
     if len(set(sources)) < len(examples):
-        asked = f"score {', '.join(given)}"
-        found = "two examples share one source"
-        raise UserError(asked, found, mend="pool their references")
+        source, times = Counter(sources).most_common(1)[0]
+        found = f"{times} examples share one source: {source[:_SOURCE_SHOWN]!r}"
+        mend = "make one example of them, with the references of all"
+        raise UserError(f"score {', '.join(given)}", found, mend=mend)
     made = plan_examples(replace(request, systems=()), examples)
     systems = {}
     for name, texts in given.items():

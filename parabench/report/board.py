@@ -102,6 +102,11 @@ class Leaderboard:
     first_repeats: float | None = None
 
 
+def gives_intervals(board: Leaderboard) -> bool:
+    """Whether intervals are printed: below 30 independent examples none keeps its promise."""
+    return not str(board.provenance.get("interval", "")).startswith("none")
+
+
 # ---- order and choice
 
 

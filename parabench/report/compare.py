@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import nan
 
 import numpy as np
 
 from parabench.contracts import Column, Score, Scorer, UserError
-from parabench.report.board import SIGNIFICANCE_LEVEL, Leaderboard
+from parabench.report.board import SIGNIFICANCE_LEVEL, Leaderboard, gives_intervals
 from parabench.report.comparable import check_comparable
 from parabench.stats.arrays import SeedMean, SystemStatistics, corpus_value
 from parabench.stats.clusters import Clusters
@@ -89,6 +90,18 @@ def check_compared(
             f"no system has {column or 'a column'} on all examples of both runs",
             mend="finish both runs with the same scorers: parabench run",
         )
+
+
+def check_testable(count: int, column: str) -> None:
+    """Raise UserError where no loss in ``column`` could be significant, so that a gate would pass.
+
+    ``count``: independent examples. Swapping each of them or not gives 2 ** ``count`` differences,
+    of which the observed one and its mirror image are always among the largest.
+    """
+    if 2 / 2**count > SIGNIFICANCE_LEVEL:
+        found = f"{count} independent examples, of which no difference is ever significant"
+        mend = "make both runs with more examples, 30 at least"
+        raise UserError(f"look for losses in {column!r}", found, mend=mend)
 
 
 # ---- what changed?
@@ -206,6 +219,7 @@ def changes_board(
     ``before`` and ``after`` are the boards of the two runs, ``found`` what changed between them.
     """
     changed = {change.column for change in found}
+    with_intervals = gives_intervals(after)
     # Of a system in both runs the later row stays.
     known = {}
     for board in (before, after):
@@ -219,8 +233,8 @@ def changes_board(
                 signature = after.signatures.get(name, "")
                 cell = Score(
                     change.difference,
-                    change.low,
-                    change.high,
+                    change.low if with_intervals else nan,
+                    change.high if with_intervals else nan,
                     signature,
                 )
                 scores[name] = cell
@@ -238,8 +252,8 @@ def changes_board(
         after,
         title=f"{after.title}: what changed",
         note=(
-            "Every cell is the later run minus the earlier one, with the paired 95 % interval of "
-            "that difference."
+            "Every cell is the later run minus the earlier one"
+            f"{', with the paired 95 % interval of that difference' if with_intervals else ''}."
         ),
         columns=tuple(column for column in after.columns if column in changed),
         rows=tuple(rows),

@@ -13,6 +13,7 @@ from parabench.contracts import Column
 from parabench.report.board import CONFIDENCE_LEVEL, SIGNIFICANCE_LEVEL, Comparison
 from parabench.report.results import RunResults, ScorerResults
 from parabench.stats.arrays import corpus_value
+from parabench.stats.intervals import FEWEST_CLUSTERS
 from parabench.stats.resampling import detectable, percentile_ends
 from parabench.stats.significance import benjamini_hochberg, holm, paired_tests, rank_clusters
 
@@ -94,9 +95,11 @@ def detectable_difference(results: RunResults) -> float | None:
     """The true difference on the headline that the tests find four times in five.
 
     It is the median over pairs of systems, with a test as strict as the first one of Holm's
-    procedure over all pairs that are tested: what holds for it holds for every later one.
+    procedure over all pairs that are tested: what holds for it holds for every later one. None
+    below ``FEWEST_CLUSTERS`` examples, where a test may not be able to find any difference: of 5
+    pairs no p-value is below 1 / 16.
     """
-    if results.ranking is None:
+    if results.ranking is None or len(results.clusters) < FEWEST_CLUSTERS:
         return None
     name, place = results.ranking
     one = results.measured[name]
@@ -121,9 +124,9 @@ def first_place_repeats(results: RunResults, unranked: Container[str] = ()) -> f
     differs from it by both, and so has twice the variance. Without that, of two equal systems the
     first would be said to repeat in 75 % on average, in truth 50 (Miller 2009, "What is the
     probability of replicating a statistically significant effect?"). None where fewer than two
-    systems may rank. ``unranked`` are left out.
+    systems may rank, and below ``FEWEST_CLUSTERS`` examples. ``unranked`` are left out.
     """
-    if results.ranking is None:
+    if results.ranking is None or len(results.clusters) < FEWEST_CLUSTERS:
         return None
     name, place = results.ranking
     one = results.measured[name]

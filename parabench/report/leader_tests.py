@@ -8,6 +8,7 @@ from parabench.contracts import Column
 from parabench.report.board import (
     Comparison,
     Leaderboard,
+    gives_intervals,
     headline_column,
     ordered_rows,
 )
@@ -36,7 +37,7 @@ def leader_test_lines(board: Leaderboard) -> list[str]:
     for other in others:
         test = _test_of(board, first, other)
         if test is not None and len(lines) < LINES:
-            lines.append(_line(test, first, other, column))
+            lines.append(_line(test, first, other, column, gives_intervals(board)))
     return lines
 
 
@@ -57,6 +58,7 @@ def _line(
     first: str,
     other: str,
     column: Column,
+    with_interval: bool,
 ) -> str:
     # Seen from the other side a difference changes its sign, and its interval its ends.
     numbers = [test.difference, test.low, test.high]
@@ -64,7 +66,8 @@ def _line(
         numbers = [-test.difference, -test.high, -test.low]
     texts = [_signed(number, column.digits) for number in numbers]
     p_text = "p < 0.0001" if test.p < 0.0001 else f"p {test.p:.4f}"
-    return f"{first} - {other}  {texts[0]} [{texts[1]}, {texts[2]}]  {p_text}"
+    interval = f" [{texts[1]}, {texts[2]}]" if with_interval else ""
+    return f"{first} - {other}  {texts[0]}{interval}  {p_text}"
 
 
 def _signed(number: float, digits: int) -> str:

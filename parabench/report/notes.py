@@ -12,6 +12,7 @@ from parabench.report.board import (
     CONFIDENCE_LEVEL,
     Leaderboard,
     LeaderboardRow,
+    gives_intervals,
     headline_column,
     ordered_rows,
 )
@@ -34,7 +35,7 @@ def reader_notes(board: Leaderboard) -> list[str]:
         found.append(f"The length limit ended some of them: {cut}.")
     if unanswered := unanswered_note(board):
         found.append(f"Not answered, and scored as empty texts: {unanswered}.")
-    if str(board.provenance.get("interval", "")).startswith("none"):
+    if not gives_intervals(board):
         found.append(
             f"There are fewer than {FEWEST_CLUSTERS} independent examples, so that no interval is "
             "given: none that is known keeps its promise there."
@@ -263,16 +264,21 @@ def missing_values_note(board: Leaderboard) -> str:
 
     Such as ``"copy rouge1: 3 of 500 (no reference …)"``.
     """
-    # The same gap in many rows, such as a source without letters, is told once for all of them.
-    systems_by_gap: dict[str, list[str]] = {}
-    for row in ordered_rows(board):
+    # The same gap of many columns and rows, such as an unknown script, is told once.
+    systems_by_gap: dict[tuple[str, str], list[str]] = {}
+    rows = ordered_rows(board)
+    for row in rows:
+        columns_by_gap: dict[str, list[str]] = {}
         for column in board.columns:
             if gap := _gap(row, column.name):
-                systems_by_gap.setdefault(gap, []).append(row.system)
+                columns_by_gap.setdefault(gap, []).append(column.name)
+        for gap, columns in columns_by_gap.items():
+            systems_by_gap.setdefault((", ".join(columns), gap), []).append(row.system)
     parts = []
-    for gap, systems in systems_by_gap.items():
-        names = ", ".join(systems)
-        parts.append(f"{names} {gap}")
+    for (columns_text, gap), systems in systems_by_gap.items():
+        is_everywhere = len(rows) > 2 and len(systems) == len(rows)
+        names = "all rows" if is_everywhere else ", ".join(systems)
+        parts.append(f"{names} {columns_text}: {gap}")
     return "; ".join(parts)
 
 
@@ -281,5 +287,4 @@ def _gap(row: LeaderboardRow, column: str) -> str:
     if score is None or not score.undefined:
         return ""
     reason = f" ({score.why})" if score.why else ""
-    defined = row.scored - score.undefined
-    return f"{column}: {defined} of {row.scored}{reason}"
+    return f"{row.scored - score.undefined} of {row.scored}{reason}"

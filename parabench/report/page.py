@@ -30,6 +30,7 @@ from parabench.report.board import (
     Leaderboard,
     LeaderboardRow,
     flatten_facts,
+    gives_intervals,
     headline_column,
     main_columns,
     ordered_rows,
@@ -207,12 +208,14 @@ def pairwise_matrix(data: PageData) -> list[tuple[str, list[dict[str, Any] | Non
     names = [row.system for row in ordered_rows(data.board) if row.system in compared]
     matrix = []
     for name in names:
-        cells = [_pair(pairs.get((name, other)), column) for other in names]
+        cells = [
+            _pair(pairs.get((name, other)), column, gives_intervals(data.board)) for other in names
+        ]
         matrix.append((name, cells))
     return matrix
 
 
-def _pair(pair: Comparison | None, column: Column) -> dict[str, Any] | None:
+def _pair(pair: Comparison | None, column: Column, with_interval: bool) -> dict[str, Any] | None:
     # Without a finite p nothing was tested: the column is undefined for one of the two.
     if pair is None or not math.isfinite(pair.p):
         return None
@@ -221,7 +224,7 @@ def _pair(pair: Comparison | None, column: Column) -> dict[str, Any] | None:
     value, interval = score_text(Score(pair.difference, pair.low, pair.high, ""), column)
     return {
         "value": value if pair.difference < 0 else f"+{value}",
-        "interval": interval,
+        "interval": interval if with_interval else "",
         "p": f"{pair.p:.2g}",
         "verdict": told_apart if pair.is_real else "even",
     }

@@ -20,6 +20,7 @@ from parabench.report.output_columns import (
 from parabench.report.results import RunResults, ScorerResults, SystemOutput, shown_positions
 from parabench.report.truncation import TRUNCATION_COLUMN, TruncationScorer, TruncationStatistics
 from parabench.stats import seeds
+from parabench.store.contents import check_is_run
 from parabench.store.files import read_bytes
 from parabench.store.log_files import LinesFile
 from parabench.store.records import measured_texts
@@ -104,10 +105,12 @@ def _by_row(arrays: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> d
 
 def _facts(folder: Path) -> dict[str, Any]:
     """The provenance of the run, of which what every report reads is checked to be there."""
+    check_is_run(folder)
     path = folder / "provenance.json"
-    mend = "make or finish it with: parabench run"
+    mend = "finish it with the command that began it, parabench run or score"
     if not path.exists():
-        raise UserError(f"report {folder}", "no provenance.json", mend=mend)
+        found = "it is not finished: there is no provenance.json in it"
+        raise UserError(f"read the run {folder}", found, mend=mend)
     try:
         facts: dict[str, Any] = json.loads(read_bytes(path))
         suite = facts["suite"]
@@ -116,7 +119,9 @@ def _facts(folder: Path) -> dict[str, Any]:
         if not all(isinstance(text, str) for text in texts) or not isinstance(seed, int):
             raise TypeError
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise UserError(f"report {folder}", "its provenance.json is damaged", mend=mend) from None
+        raise UserError(
+            f"read the run {folder}", "its provenance.json is damaged", mend=mend
+        ) from None
     return facts
 
 

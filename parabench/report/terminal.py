@@ -12,7 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from parabench.render.escape import visible
-from parabench.report.board import Leaderboard, LeaderboardRow, main_columns, ordered_rows
+from parabench.report.board import (
+    Leaderboard,
+    LeaderboardRow,
+    gives_intervals,
+    main_columns,
+    ordered_rows,
+)
 from parabench.report.cautions import cautions
 from parabench.report.cells import (
     AGAINST,
@@ -42,6 +48,7 @@ def print_board(
     board: Leaderboard,
     console: Console,
     with_verdict: bool = True,
+    with_tests: bool = True,
 ) -> None:
     """Print the verdict, the main table, and what must be known to read it.
 
@@ -50,13 +57,15 @@ def print_board(
         console: decides the width and the colours: none where its output is no terminal. There, no
             line ends in blanks.
         with_verdict: False for a table of several runs, which are not ranked together.
+        with_tests: False where the caller lists all paired tests below.
     """
+    with_tests = with_tests and with_verdict
     if console.is_terminal or console.record:
-        _print(board, console, with_verdict)
+        _print(board, console, with_verdict, with_tests)
         return
     # rich fills the lines of a table with blanks, which a terminal hides and a file keeps.
     with console.capture() as captured:
-        _print(board, console, with_verdict)
+        _print(board, console, with_verdict, with_tests)
     for line in captured.get().splitlines():
         console.file.write(f"{line.rstrip()}\n")
 
@@ -65,6 +74,7 @@ def _print(
     board: Leaderboard,
     console: Console,
     with_verdict: bool,
+    with_tests: bool,
 ) -> None:
     def say(text: str, style: str = "") -> None:
         console.print(Text(visible(text), style=style))
@@ -78,8 +88,9 @@ def _print(
     console.print()
     console.print(table)
     console.print()
-    if with_verdict and (tests := leader_test_lines(board)):
-        say(f"{board.headline}, paired tests (difference, 95 % interval, adjusted p):")
+    if with_tests and (tests := leader_test_lines(board)):
+        interval = "95 % interval, " if gives_intervals(board) else ""
+        say(f"{board.headline}, paired tests (difference, {interval}adjusted p):")
         for line in tests:
             say(f"  {line}")
         console.print()

@@ -8,12 +8,14 @@ too many or too few, statistics of other texts than the predictions, a provenanc
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from parabench.contracts import UserError
 from parabench.sequences import LazyMap
 from parabench.store.example_store import HELD_IN_MEMORY, ExampleStore, example_of_record
 from parabench.store.files import read_bytes
@@ -179,6 +181,29 @@ def _samples_per_source(folder: Path) -> int:
     if not isinstance(decoding, dict):
         return 1
     return int(decoding.get("samples", 1))
+
+
+def check_is_run(folder: Path) -> None:
+    """Raise UserError where ``folder`` is no run folder, with those that lie there or beside it."""
+    if (folder / "spec.json").exists():
+        return
+    asked = f"read the run {folder}"
+    mend = "make it with: parabench run"
+    if folder.is_file():
+        mend = f"score it first: parabench score {shlex.quote(str(folder))}"
+        raise UserError(asked, "it is a file, and a run is a folder", mend=mend)
+    # a folder of runs in the place of one, or a slip of the pen beside others
+    place, found = folder, "it is no run folder: there is no spec.json in it"
+    if not folder.exists():
+        place, found = folder.parent, "no such folder"
+    runs = sorted(str(path.parent) for path in place.glob("*/spec.json"))[:_RUNS_NAMED]
+    if runs:
+        mend = "give the path of one run"
+    raise UserError(asked, found, runs, mend)
+
+
+_RUNS_NAMED = 10
+"""Folders that a message names at most."""
 
 
 def read_json(path: Path) -> Any:

@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from parabench.contracts import UserError
+from parabench.store.contents import check_is_run
 from parabench.store.files import (
     file_equals,
     make_folder,
@@ -183,6 +184,10 @@ def verify_run(folder: Path) -> list[str]:
     Empty when nothing does. Every digest and count is computed again: of what the run is made of,
     of tables and page, and of the texts that the statistics were measured from.
     """
+    try:
+        check_is_run(folder)
+    except UserError as error:
+        return [str(error)]
     problems = []
     for path in sorted(folder.glob("*/*.part*.jsonl")):
         problems.append(f"{path.relative_to(folder)}: unfinished")

@@ -55,7 +55,10 @@ def test_a_mistake_ends_in_one_message_and_exit_code_2(tmp_path: Path) -> None:
         (("run", "--data", "nowhere.jsonl"), "No such file"),
         (("score", "nowhere.tsv"), "No such file"),
         (("list", "flavours"), "no such kind"),
-        (("report", "nowhere"), "no provenance.json"),
+        (("report", "nowhere"), "no such folder"),
+        (("report", __file__), "it is a file, and a run is a folder"),
+        (("report", str(Path(__file__).parent)), "there is no spec.json in it"),
+        (("compare", "nowhere", "nowhere"), "no such folder"),
     ],
 )
 def test_what_cannot_be_done_is_a_user_error(arguments: tuple[str, ...], says: str) -> None:

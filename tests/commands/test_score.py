@@ -111,3 +111,43 @@ def test_a_name_with_an_equals_sign_in_a_file_name(folder: Path) -> None:
 def test_scorers_are_found_by_column_and_case(folder: Path, asked: str, column: str) -> None:
     _, board = score("one.txt", "--data", "test.tsv", "--scorers", asked)
     assert column in {one["name"] for one in board["columns"]}
+
+
+def test_tests_stand_once_and_few_examples_have_no_interval(folder: Path) -> None:
+    """With 12 examples no interval keeps its promise, of no value and of no difference."""
+    printed, board = score("a=one.txt", "b=two.txt", "--data", "test.tsv", "--scorers", "ibleu")
+    assert printed.count("a - b") == len({"ibleu", "src_bleu"})
+    assert "95 % interval" not in printed
+    assert "truly differ" not in printed
+    assert board["detectable"] is None
+    marked = next(line for line in printed.splitlines() if "a - b" in line and "src_bleu" in line)
+    assert ("⚠" in marked) == ("src_bleu" in board["invalid"])
+
+
+def test_the_tests_of_many_examples_stand_once(folder: Path) -> None:
+    rows = list(zip(SOURCES, REFERENCES, strict=True)) * 4
+    Path("test.tsv").write_text(
+        "".join(f"{source} {at}\t{text} {at}\n" for at, (source, text) in enumerate(rows))
+    )
+    for name, texts in (("one.txt", GOOD), ("two.txt", BAD)):
+        Path(name).write_text("".join(f"{text} {at}\n" for at, text in enumerate(texts * 4)))
+    printed, _ = score("a=one.txt", "b=two.txt", "--data", "test.tsv", "--scorers", "ibleu")
+    assert printed.count("paired tests") + printed.count("Paired tests") == 1
+    assert "95 % interval, adjusted p" in printed
+
+
+def test_what_is_undefined_in_all_rows_is_said_once(folder: Path) -> None:
+    rows = [(f"Никто не ответил {at}", f"Ответа не было {at}") for at in range(12)]
+    Path("ru.tsv").write_text("".join(f"{one}\t{other}\n" for one, other in rows))
+    Path("ru.txt").write_text("".join(f"{other}\n" for _, other in rows))
+    printed, _ = score("a=ru.txt", "b=ru.txt", "--data", "ru.tsv", "--scorers", "rouge,bleu")
+    assert printed.replace("\n", " ").count("no reference keeps half") == 1
+    assert "all rows rouge1, " in printed
+    assert "nan" not in printed
+
+
+def test_examples_of_one_source_are_named(folder: Path) -> None:
+    Path("test.tsv").write_text(f"{SOURCES[0]}\tOne.\n{SOURCES[0]}\tTwo.\n")
+    Path("one.txt").write_text("One.\nTwo.\n")
+    said = refusal("one.txt", "--data", "test.tsv")
+    assert f"2 examples share one source: {SOURCES[0]!r}" in said

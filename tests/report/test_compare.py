@@ -251,3 +251,21 @@ def test_verify_names_the_copies_that_it_does_not_check(tmp_path):
     after = CliRunner().invoke(cli.app, ["verify", run])
     assert after.exit_code == 0
     assert "not checked: table.tex" in after.output
+
+
+def test_a_gate_refuses_what_too_few_examples_can_never_show(tmp_path):
+    """Of n pairs the smallest p-value is 2 / 2^n: of five it is 1 / 16, of six 1 / 32."""
+    compare.check_testable(6, "ibleu")
+    with pytest.raises(UserError, match="no difference is ever significant"):
+        compare.check_testable(5, "ibleu")
+    for name, out in (("good", "before"), ("bad", "after")):
+        (tmp_path / "few.tsv").write_text("\n".join(TEST_SET.splitlines()[:4]) + "\n")
+        texts = lines(1)[:4] if name == "good" else ["Nothing at all."] * 4
+        (tmp_path / f"{name}.txt").write_text("\n".join(texts) + "\n")
+        asked = ["score", str(tmp_path / f"{name}.txt"), "--data", str(tmp_path / "few.tsv")]
+        asked += ["--scorers", "ibleu", "--output", str(tmp_path / out)]
+        assert CliRunner().invoke(cli.app, asked).exit_code == 0
+    runs = [str(tmp_path / "before"), str(tmp_path / "after")]
+    assert CliRunner().invoke(cli.app, ["compare", *runs]).exit_code == 0
+    gated = CliRunner().invoke(cli.app, ["compare", *runs, "--fail-if-worse", "ibleu"])
+    assert "4 independent examples" in str(gated.exception)
