@@ -96,12 +96,14 @@ def _built_system(name: str, suite: Suite, runtime: Runtime) -> System:
 
 def _show_outcome(outcome: FilterOutcome) -> None:
     """The columns of the whole corpus, and where its rows are."""
+    from parabench.report.cells import NO_INTERVAL, interval_text
+
     for reason, count in outcome.left_out.items():
         typer.echo(f"left out  {count:>12,} {reason}", err=True)
     for cell in outcome.cells:
         digits = cell.column.digits
         value = f"{cell.value:>10.{digits}f}"
-        interval = f"[{cell.low:.{digits}f}, {cell.high:.{digits}f}]"
+        interval = interval_text(cell.low, cell.high, digits) or NO_INTERVAL
         missing = f"  undefined in {cell.undefined:,}" if cell.undefined else ""
         against = f"{cell.column.against}{missing}"
         typer.echo(f"{cell.column.name:<18} {value}  {interval:<22} {against}")

@@ -40,8 +40,11 @@ def paired_test_lines(board: Leaderboard, systems: Sequence[str]) -> Iterator[st
 
 
 def _line(one: Comparison, column: Column, mark: str, with_interval: bool) -> str:
+    from parabench.report.cells import interval_text
+
     digits = column.digits
-    interval = f" [{one.low:+.{digits}f}, {one.high:+.{digits}f}]" if with_interval else ""
+    ends = interval_text(one.low, one.high, digits, signed=True)
+    interval = f" {ends}" if with_interval and ends else ""
     pair = f"{one.first} - {one.second}"
     label = f"{column.name}{mark}"
     # p is undefined where a column is undefined for one of the two.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -118,7 +119,10 @@ def _as_csv(found: list[ProbeResult]) -> str:
                 *names,
                 f.count,
                 f.total,
-                *(f"{value:.6g}" for value in (f.lowered, f.effect, f.low, f.high)),
+                f"{f.lowered:.6g}",
+                f"{f.effect:.6g}",
+                # empty where there are too few texts for an interval
+                *("" if isnan(end) else f"{end:.6g}" for end in (f.low, f.high)),
             ]
         )
     return file.getvalue()
@@ -152,5 +156,8 @@ def _tables(found: list[ProbeResult], form: str) -> str:
 
 
 def _cell(f: ProbeResult) -> str:
+    from parabench.report.cells import interval_text
+
     digits = max(2, f.column.digits)
-    return f"{f.lowered:.0%} {f.effect:+.{digits}f} [{f.low:+.{digits}f}, {f.high:+.{digits}f}]"
+    interval = interval_text(f.low, f.high, digits, signed=True)
+    return " ".join(filter(None, [f"{f.lowered:.0%} {f.effect:+.{digits}f}", interval]))

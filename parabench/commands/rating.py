@@ -71,6 +71,7 @@ def read_ratings_command(
     """
     from parabench.metaeval import rating, rating_sheets
     from parabench.render.escape import visible
+    from parabench.report.cells import NO_INTERVAL, interval_text
     from parabench.store.files import write_atomically
 
     items = rating.read_key(key)
@@ -81,6 +82,6 @@ def read_ratings_command(
     given = sum(len(one.ratings) for one in rated)
     typer.echo(f"{given} ratings of {len(rated)} texts; {asked - len(rated)} texts without one")
     for one in rating.mean_ratings(rated, seed):
-        interval = f"[{one.low:.2f}, {one.high:.2f}]"
+        interval = interval_text(one.low, one.high, 2) or NO_INTERVAL
         typer.echo(f"{visible(one.system):<20} n={one.count:<4} {one.mean:.2f} {interval}")
     typer.echo(f"{output}")

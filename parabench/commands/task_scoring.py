@@ -65,10 +65,11 @@ def score_tasks_command(
     _print_scores(scores)
     if output:
         from parabench.prompts.files import to_json_bytes
+        from parabench.render.templating import json_ready
         from parabench.store.files import write_atomically
 
         content = {"seed": seed, "scores": [asdict(score) for score in scores]}
-        write_atomically(output, to_json_bytes(content))
+        write_atomically(output, to_json_bytes(json_ready(content)))
 
 
 def _scorers_by_task(given: Sequence[str], tasks: Sequence[str]) -> list[tuple[str, str]]:
@@ -90,11 +91,14 @@ def _scorers_by_task(given: Sequence[str], tasks: Sequence[str]) -> list[tuple[s
 
 
 def _print_scores(scores: Sequence[TaskScore]) -> None:
+    from parabench.report.cells import NO_INTERVAL, interval_text
+
     width = max(len(score.taskname) for score in scores)
     for score in scores:
         tested = "" if score.p is None else f"  p {score.p:.4f}"
         missing = f", {score.missing} without an answer" if score.missing else ""
+        interval = interval_text(score.low, score.high, 1) or NO_INTERVAL
         typer.echo(
             f"{score.taskname:<{width}}  {score.column:<16} {score.value:6.1f} "
-            f"[{score.low:.1f}, {score.high:.1f}]  of {score.answered} records{missing}{tested}"
+            f"{interval}  of {score.answered} records{missing}{tested}"
         )

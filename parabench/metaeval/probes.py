@@ -17,6 +17,7 @@ from parabench.contracts import Column, Example, Scorer, UserError
 from parabench.data.normalise import Normaliser
 from parabench.data.perturbations import PERTURBATIONS, Perturbation
 from parabench.stats.arrays import per_example
+from parabench.stats.intervals import only_of_enough
 from parabench.stats.resampling import difference
 
 _NO_CHANGE = 1e-9
@@ -29,8 +30,8 @@ class ProbeResult:
 
     ``lowered`` is the share of texts that the edit makes worse in the column's own direction; a tie
     does not count. ``effect`` is the column on edited texts minus the column on the same texts
-    unedited, with its 95 % interval over clusters; for a column that is a mean, it is the mean
-    effect.
+    unedited, with its 95 % interval over clusters, NaN where there are too few for one; for a
+    column that is a mean, it is the mean effect.
     """
 
     column: Column
@@ -161,6 +162,7 @@ def _compare(
         resamples,
         clusters=clusters,
     )
+    low, high = only_of_enough(low, high, len(set(clusters)))
     # What each edit did by itself, [N, C]; the effect above is of all of them together.
     steps = per_example(scorer.combine, after) - per_example(scorer.combine, before)
     for place, column in enumerate(scorer.columns):

@@ -21,6 +21,7 @@ import numpy as np
 from parabench.contracts import Example, UserError
 from parabench.render.escape import csv_text
 from parabench.report.results import RunResults
+from parabench.stats.intervals import only_of_enough
 from parabench.stats.leave_one_out import without_reference
 from parabench.stats.resampling import interval
 from parabench.store.files import read_bytes
@@ -78,7 +79,10 @@ class CollectedRatings:
 
 @dataclass(frozen=True)
 class MeanRating:
-    """A system's mean rating over its ``count`` rated texts, with a 95 % bootstrap interval."""
+    """A system's mean rating over its ``count`` rated texts, with a 95 % bootstrap interval.
+
+    The ends are NaN where there are too few texts for an interval.
+    """
 
     system: str
     count: int
@@ -279,7 +283,8 @@ def mean_ratings(rated: Sequence[CollectedRatings], seed: int) -> list[MeanRatin
     for name in sorted({name for one in rated for name in one.shown.systems}):
         ratings = [[one.mean] for one in rated if name in one.shown.systems]
         values = np.array(ratings)
-        low, high = interval(lambda rows: rows.mean(axis=0), values, seed)
+        ends = interval(lambda rows: rows.mean(axis=0), values, seed)
+        low, high = only_of_enough(*ends, len(values))
         mean = float(values.mean())
         found.append(
             MeanRating(

@@ -21,6 +21,7 @@ from parabench.prompts.answering import TaskAnswer
 from parabench.prompts.records import TaskRecord, check_record, read_objects
 from parabench.prompts.templates import Template
 from parabench.stats.arrays import corpus_value
+from parabench.stats.intervals import only_of_enough
 from parabench.stats.resampling import interval
 from parabench.stats.significance import paired_test
 from parabench.store.files import read_bytes, write_atomically
@@ -30,6 +31,7 @@ from parabench.store.files import read_bytes, write_atomically
 class TaskScore:
     """One column of one task: value and 95 % bootstrap interval over ``answered`` records.
 
+    The ends are NaN where there are too few records for an interval.
     ``missing`` counts records without an answer, which no column counts. ``p`` is that of the
     paired test against the other answers, where there are such.
     """
@@ -196,7 +198,8 @@ def score_task(
     statistics = _measure(scorer, sheet, places)
     # Measured once; value, interval and test are computed from the same statistics.
     values = corpus_value(scorer.combine, statistics)
-    low, high = interval(scorer.combine, statistics, seed)
+    ends = interval(scorer.combine, statistics, seed)
+    low, high = only_of_enough(*ends, len(places))
     tests = None
     if other is not None:
         theirs = _measure(scorer, other, places)

@@ -51,9 +51,11 @@ class LeaderboardRow:
 class Comparison:
     """Two systems in one column: ``first`` minus ``second``, and whether that is more than chance.
 
-    ``low`` and ``high`` are the paired 95 % interval of the difference, ``p`` is adjusted: on the
-    headline after Holm (1979) for all pairs, in the other columns after Benjamini and Hochberg
-    (1995) for all pairs of all of them.
+    ``low`` and ``high`` are the paired 95 % interval of the difference, NaN where there are too few
+    examples for one. ``p`` is adjusted: on the headline after Holm (1979) for all pairs, in the
+    other columns after Benjamini and Hochberg (1995) for all pairs of all of them; it is right for
+    any number of examples. ``draws_hold_zero`` says whether the middle 95 % of bootstrap samples,
+    which draw training seeds too, have 0 among them.
     """
 
     first: str
@@ -63,14 +65,16 @@ class Comparison:
     high: float
     p: float
     column: str
+    draws_hold_zero: bool = False
 
     @property
     def is_real(self) -> bool:
         """Whether the two differ by more than chance.
 
-        The interval draws training seeds too, the test does not: a difference must pass both.
+        Bootstrap samples draw training seeds too, the test does not: a difference must pass both.
+        They are too narrow where there are few examples, where the test alone keeps its level.
         """
-        holds_zero = self.low <= 0 <= self.high
+        holds_zero = self.draws_hold_zero or self.low <= 0 <= self.high
         return self.p < SIGNIFICANCE_LEVEL and not holds_zero
 
 

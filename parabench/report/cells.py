@@ -21,6 +21,8 @@ AGAINST = {
     "samples": "other samples",
 }
 
+NO_INTERVAL = "too few examples for an interval"
+
 
 def rank_text(row: LeaderboardRow) -> str:
     """The ranks a system may hold: ``"1-3"``, ``"2"``; empty where it is not ranked."""
@@ -65,12 +67,21 @@ def score_text(score: Score | None, column: Column) -> tuple[str, str]:
     if score is None or not math.isfinite(score.value):
         return "–", ""
     value = number_text(score.value, column.digits)
-    # A value may be defined where its interval is not, as that of a single example.
-    if not (math.isfinite(score.low) and math.isfinite(score.high)):
-        return value, ""
-    low = number_text(score.low, column.digits)
-    high = number_text(score.high, column.digits)
-    return value, f"[{low}, {high}]"
+    return value, interval_text(score.low, score.high, column.digits)
+
+
+def interval_text(low: float, high: float, digits: int, signed: bool = False) -> str:
+    """An interval as printed, ``"[32.9, 35.6]"``, or with signs ``"[-0.1, +0.4]"``.
+
+    Empty where it is undefined. A value may be defined where its interval is not, as that of a few
+    examples.
+    """
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    ends = [number_text(end, digits) for end in (low, high)]
+    if signed:
+        ends = [end if end.startswith("-") else f"+{end}" for end in ends]
+    return f"[{ends[0]}, {ends[1]}]"
 
 
 def interval_ends(score: Score) -> list[float]:

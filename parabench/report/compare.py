@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import nan
 
 import numpy as np
 
@@ -15,7 +14,8 @@ from parabench.contracts import Column, Score, Scorer, UserError
 from parabench.report.board import SIGNIFICANCE_LEVEL, Leaderboard, gives_intervals
 from parabench.report.comparable import check_comparable
 from parabench.stats.arrays import SeedMean, SystemStatistics, corpus_value
-from parabench.stats.clusters import Clusters
+from parabench.stats.clusters import ClusterIndex, Clusters
+from parabench.stats.intervals import only_of_enough
 from parabench.stats.resampling import difference
 from parabench.stats.significance import holm, paired_test
 
@@ -36,8 +36,8 @@ class PairedStatistics:
 class Change:
     """One system in one column of two runs.
 
-    ``low`` and ``high`` are the paired 95 % interval of ``after`` minus ``before``, ``p`` is the
-    p-value that nothing changed.
+    ``low`` and ``high`` are the paired 95 % interval of ``after`` minus ``before``, NaN where there
+    are too few examples for one; ``p`` is the p-value that nothing changed.
     """
 
     system: str
@@ -202,6 +202,7 @@ def _changes(
         resamples,
         clusters=clusters,
     )
+    low, high = only_of_enough(low, high, len(ClusterIndex.of(len(one), clusters)))
     p = paired_test(combine, after, before, seed, draws, clusters)
     # Each [C]: one row for each column of the scorer.
     columns = corpus_value(combine, one), corpus_value(combine, other), low, high, p
@@ -233,8 +234,8 @@ def changes_board(
                 signature = after.signatures.get(name, "")
                 cell = Score(
                     change.difference,
-                    change.low if with_intervals else nan,
-                    change.high if with_intervals else nan,
+                    change.low,
+                    change.high,
                     signature,
                 )
                 scores[name] = cell

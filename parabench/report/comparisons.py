@@ -13,7 +13,7 @@ from parabench.contracts import Column
 from parabench.report.board import CONFIDENCE_LEVEL, SIGNIFICANCE_LEVEL, Comparison
 from parabench.report.results import RunResults, ScorerResults
 from parabench.stats.arrays import corpus_value
-from parabench.stats.intervals import FEWEST_CLUSTERS
+from parabench.stats.intervals import FEWEST_CLUSTERS, only_of_enough
 from parabench.stats.resampling import detectable, percentile_ends
 from parabench.stats.significance import benjamini_hochberg, holm, paired_tests, rank_clusters
 
@@ -61,7 +61,9 @@ def _unadjusted(results: RunResults, name: str) -> Iterator[Comparison]:
     for (a, b), p in zip(pairs, p_values, strict=True):
         difference = values[a] - values[b]
         # All rows were resampled alike, so these are draws of the paired difference.
-        low, high = percentile_ends(draws[a] - draws[b], CONFIDENCE_LEVEL)
+        ends = percentile_ends(draws[a] - draws[b], CONFIDENCE_LEVEL)
+        holds_zero = (ends[0] <= 0) & (ends[1] >= 0)
+        low, high = only_of_enough(*ends, len(results.clusters))
         for place, column in enumerate(one.scorer.columns):
             if column.better != "none":
                 yield Comparison(
@@ -72,6 +74,7 @@ def _unadjusted(results: RunResults, name: str) -> Iterator[Comparison]:
                     float(high[place]),
                     float(p[place]),
                     column.name,
+                    bool(holds_zero[place]),
                 )
 
 

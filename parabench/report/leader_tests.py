@@ -12,7 +12,7 @@ from parabench.report.board import (
     headline_column,
     ordered_rows,
 )
-from parabench.report.cells import number_text
+from parabench.report.cells import interval_text, number_text
 
 LINES = 5
 """Tests that are shown at most: those against the next in the table, and people."""
@@ -64,10 +64,11 @@ def _line(
     numbers = [test.difference, test.low, test.high]
     if test.first != first:
         numbers = [-test.difference, -test.high, -test.low]
-    texts = [_signed(number, column.digits) for number in numbers]
+    difference, low, high = numbers
     p_text = "p < 0.0001" if test.p < 0.0001 else f"p {test.p:.4f}"
-    interval = f" [{texts[1]}, {texts[2]}]" if with_interval else ""
-    return f"{first} - {other}  {texts[0]}{interval}  {p_text}"
+    ends = interval_text(low, high, column.digits, signed=True)
+    interval = f" {ends}" if with_interval and ends else ""
+    return f"{first} - {other}  {_signed(difference, column.digits)}{interval}  {p_text}"
 
 
 def _signed(number: float, digits: int) -> str:

@@ -37,8 +37,9 @@ def reader_notes(board: Leaderboard) -> list[str]:
         found.append(f"Not answered, and scored as empty texts: {unanswered}.")
     if not gives_intervals(board):
         found.append(
-            f"There are fewer than {FEWEST_CLUSTERS} independent examples, so that no interval is "
-            "given: none that is known keeps its promise there."
+            f"There are fewer than {FEWEST_CLUSTERS} independent examples: too few for an "
+            "interval, of a score or of a difference, and for the difference that they could show. "
+            "None that is known keeps its promise there; the paired tests do."
         )
     found += _reference_notes(board)
     found += _power_note(board)

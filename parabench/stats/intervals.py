@@ -63,7 +63,7 @@ def score_interval(
     count = len(clusters)
     low, high = percentile_ends(draws, level)
     if count < FEWEST_CLUSTERS:
-        return np.full_like(low, np.nan), np.full_like(high, np.nan)
+        return only_of_enough(low, high, count)
     layers = per_seed(rows)
     if count > MOST_CLUSTERS or len(layers) > 1 or not is_additive(combine):
         return low, high
@@ -81,6 +81,21 @@ def score_interval(
             hits = int((values[:, place] > 0).sum())
             low[place], high[place] = (100 * end for end in blaker_interval(hits, count, level))
     return low, high
+
+
+def only_of_enough(
+    low: ColumnValues, high: ColumnValues, count: int
+) -> tuple[ColumnValues, ColumnValues]:
+    """The ends of bootstrap intervals as they are; NaN of fewer than ``FEWEST_CLUSTERS`` examples.
+
+    Args:
+        low: ends of the intervals of every column, or of a single number.
+        high: likewise.
+        count: of independent examples, which are clusters where examples depend on one another.
+    """
+    if count >= FEWEST_CLUSTERS:
+        return low, high
+    return np.full_like(low, np.nan), np.full_like(high, np.nan)
 
 
 def _scale_end(highest: ColumnValues) -> ColumnValues:

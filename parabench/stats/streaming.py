@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from parabench.contracts import Scorer, is_additive
+from parabench.stats.intervals import only_of_enough
 from parabench.stats.resampling import percentile_ends, resampled
 
 _Block = Float[np.ndarray, "B K"]
@@ -36,7 +37,7 @@ def streamed_interval(
 
     ``blocks`` reads the statistics of the ``scorer``, and is called twice. ``seed`` fixes the
     ``resamples`` draws; ``level`` is the share of them between the ends. NaN where ``combine`` is
-    not additive.
+    not additive, and where there are too few rows for an interval.
     """
     if not is_additive(scorer.combine):
         return np.full((2, len(scorer.columns)), np.nan)
@@ -45,4 +46,4 @@ def streamed_interval(
     generator = np.random.default_rng(seed)
     one_system = (block[None] for block in blocks())  # [1, B, K]
     sums = resampled(one_system, total, generator, resamples)  # [R, 1, K]
-    return np.stack(percentile_ends(scorer.combine(sums), level))
+    return np.stack(only_of_enough(*percentile_ends(scorer.combine(sums), level), total))

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -205,7 +206,7 @@ def test_means_are_of_whole_sources(tmp_path):
     for name in SYSTEMS:
         own = ["ABC".index(t.letter) + 1 for item in items for t in item.texts if name in t.systems]
         assert found[name].mean == pytest.approx(sum(own) / 5)
-        assert found[name].low <= found[name].mean <= found[name].high
+        assert np.isnan([found[name].low, found[name].high]).all()  # of five texts no interval
         assert found[name].count == 5
 
 

@@ -72,22 +72,49 @@ def draws(seed: int = 0, shift: float = 0.0, size: int = COUNT) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=size) + shift
 
 
-def test_intervals_and_tests_go_by_clusters():
-    """Four copies of thirty sentences carry the information of thirty: intervals are sqrt(4) = 2
-    times as wide.
-    """
+def boards_of_repeated(times: int) -> list[board.Leaderboard]:
+    """Two systems on sentences that stand several times: each copy by itself, and as clusters."""
     repeated = {
-        name: rows(np.repeat(draws(seed, shift, 30), 4))
-        for seed, (name, shift) in enumerate([("a", 0), ("b", 0.4)])
+        name: rows(np.repeat(draws(seed, shift, COUNT // times), times))
+        for seed, (name, shift) in enumerate([("a", 0), ("b", 0.5)])
     }
-    singly, together = (
-        made(run_results(repeated, cluster)) for cluster in (str, lambda n: str(n // 4))
-    )
-    width = [one.high - one.low for one in (b.comparisons[0] for b in (singly, together))]
-    assert width[1] / width[0] == pytest.approx(2, rel=0.15)
-    p = [next(c.p for c in b.comparisons if c.column == "quality") for b in (singly, together)]
-    assert p[0] < 0.01 < p[1]
-    assert together.detectable / singly.detectable == pytest.approx(2, rel=0.15)
+    return [made(run_results(repeated, cluster)) for cluster in (str, lambda n: str(n // times))]
+
+
+def headline_test(found: board.Leaderboard) -> board.Comparison:
+    return next(one for one in found.comparisons if one.column == "quality")
+
+
+def test_intervals_of_differences_go_by_clusters():
+    """Four copies of thirty sentences carry the information of thirty: intervals are twice as
+    wide.
+    """
+    singly, together = boards_of_repeated(4)
+    width = [one.high - one.low for one in map(headline_test, (singly, together))]
+    assert width[1] / width[0] == pytest.approx(2, rel=0.1)
+    assert together.detectable / singly.detectable == pytest.approx(2, rel=0.1)
+
+
+def test_of_few_clusters_there_is_a_test_and_no_interval():
+    """Twelve copies of ten sentences: a swap of whole clusters is right for ten, intervals not."""
+    singly, together = boards_of_repeated(12)
+    assert headline_test(singly).p < 0.01 < 0.1 < headline_test(together).p <= 1
+    assert np.isfinite([headline_test(singly).low, singly.detectable]).all()
+    assert np.isnan([headline_test(together).low, headline_test(together).high]).all()
+    assert together.detectable is None
+    told = " ".join(notes.reader_notes(together))
+    assert "truly differ" not in told
+    assert "too few for an interval, of a score or of a difference" in told
+
+
+def test_few_clusters_are_told_apart_by_the_test_alone():
+    """Fifteen clusters, one system 1 better in each: of 2**15 swaps two are as far apart."""
+    base = np.repeat(draws(size=15), 8)
+    found = made(run_results({"a": rows(base + 1), "b": rows(base)}, lambda n: str(n // 8)))
+    one = headline_test(found)
+    assert one.is_real
+    assert np.isnan(one.low)
+    assert not replace(one, draws_hold_zero=True).is_real
 
 
 def test_the_smallest_difference_is_that_of_theory():
@@ -309,4 +336,5 @@ def test_below_30_examples_the_table_says_no_interval():
     few = run_results({"a": rows(draws())}, cluster=lambda n: str(n // 6))
     found = made(few)
     assert np.isnan(found.rows[0].scores["quality"].low)
-    assert "no interval is given" in " ".join(notes.reader_notes(found))
+    assert "too few for an interval" in " ".join(notes.reader_notes(found))
+    assert found.first_repeats is None

@@ -338,4 +338,4 @@ def test_no_interval_is_spoken_of_where_there_is_none():
     assert interval_note(found) == ""
     for text in (board_to_markdown(found), to_latex(found)):
         assert "Each value has" not in text
-        assert "no interval is given" in text
+        assert "too few for an interval" in text
