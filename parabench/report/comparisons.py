@@ -15,7 +15,13 @@ from parabench.report.results import RunResults, ScorerResults
 from parabench.stats.arrays import corpus_value
 from parabench.stats.intervals import FEWEST_CLUSTERS, only_of_enough
 from parabench.stats.resampling import detectable, percentile_ends
-from parabench.stats.significance import benjamini_hochberg, holm, paired_tests, rank_clusters
+from parabench.stats.significance import (
+    benjamini_hochberg,
+    first_again,
+    holm,
+    paired_tests,
+    rank_clusters,
+)
 
 
 def pairwise_comparisons(results: RunResults) -> tuple[Comparison, ...]:
@@ -123,11 +129,8 @@ def detectable_difference(results: RunResults) -> float | None:
 def first_place_repeats(results: RunResults, unranked: Container[str] = ()) -> float | None:
     """The percentage of new test sets of this size in which the best system is the best again.
 
-    A bootstrap sample is as far from this test set as this one is from the truth; a new test set
-    differs from it by both, and so has twice the variance. Without that, of two equal systems the
-    first would be said to repeat in 75 % on average, in truth 50 (Miller 2009, "What is the
-    probability of replicating a statistically significant effect?"). None where fewer than two
-    systems may rank, and below ``FEWEST_CLUSTERS`` examples. ``unranked`` are left out.
+    None where fewer than two systems may rank, and below ``FEWEST_CLUSTERS`` examples. ``unranked``
+    are left out.
     """
     if results.ranking is None or len(results.clusters) < FEWEST_CLUSTERS:
         return None
@@ -145,11 +148,7 @@ def first_place_repeats(results: RunResults, unranked: Container[str] = ()) -> f
     draws = sign * results.bootstrap_draws[name][[rows.index(one) for one in systems], :, place]
     if not np.isfinite(values).all() or not np.isfinite(draws).all():
         return None
-    # the observed values stay the centre; deviations [systems, R] grow by the root of 2
-    observed = np.array(values)[:, None]
-    again = observed + np.sqrt(2) * (draws - observed)
-    best = int(np.argmax(values))
-    return float(100 * (again.argmax(axis=0) == best).mean())
+    return 100 * first_again(np.array(values), draws)
 
 
 # ---- ranks

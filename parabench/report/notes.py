@@ -81,9 +81,9 @@ def _power_note(board: Leaderboard) -> Iterator[str]:
     tests = sum(one.column == board.headline for one in board.comparisons)
     corrected = f", with p-values corrected for all {tests} pairs" if tests > 1 else ""
     yield (
-        f"If two systems truly differ by {difference} {board.headline}, at least four of five test "
-        f"sets like this one show it{corrected}. Smaller differences are often missed: systems "
-        "that are not told apart need not be equal."
+        f"If two systems truly differ by {difference} {board.headline}, about four of five test "
+        f"sets like this one show it{corrected}; half of the pairs need less, half more. Smaller "
+        "differences are often missed: systems that are not told apart need not be equal."
     )
 
 

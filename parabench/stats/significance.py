@@ -206,6 +206,31 @@ def benjamini_hochberg(p: _PValues) -> _PValues:
     return adjusted
 
 
+def first_again(values: Float[np.ndarray, " S"], draws: Float[np.ndarray, "S R"]) -> float:
+    """Return in which share of new test sets of this size the best of S systems is the best again.
+
+    A new test set differs from the truth as much as this one does, so that it has twice the
+    variance of a bootstrap sample (Miller 2009, "What is the probability of replicating a
+    statistically significant effect?"). And of many systems the first is first by luck too: their
+    values are drawn together by the part of their spread that is no more than error (Efron and
+    Morris 1973, "Stein's estimation rule and its competitors"). Without that, of ten equal systems
+    the first would be said to repeat in 34 %, where 10 are true.
+
+    ``values`` are one column's, the higher the better; ``draws`` the same on bootstrap samples,
+    which all systems share.
+    """
+    deviations = draws - draws.mean(axis=1, keepdims=True)
+    # What all systems have in common decides nothing between them.
+    between = deviations - deviations.mean(axis=0)
+    error = (between**2).sum(axis=0).mean() / (len(values) - 1)
+    spread = values.var(ddof=1)
+    kept = max(0.0, 1 - error / spread) if spread > 0 else 0.0
+    centre = values.mean() + kept * (values - values.mean())
+    # the variance of what is still unknown of the truth, and that of a new test set
+    again = centre[:, None] + np.sqrt(kept + 1) * deviations
+    return float((again.argmax(axis=0) == values.argmax()).mean())
+
+
 def rank_clusters(
     values: Float[np.ndarray, " S"], worse: Bool[np.ndarray, "S S"], better: str = "up"
 ) -> list[tuple[int, int]]:
