@@ -119,7 +119,7 @@ def _write_figures(data: PageData, folder: Path) -> Path:
     from parabench.store.records import slug
 
     folder.mkdir(exist_ok=True)
-    for column, figure in distribution_figures(data):
+    for column, figure in distribution_figures(data, data.board.columns):
         write_atomically(folder / f"spread-{slug(column.name)}.pdf", pdf_file(figure))
     if plane := find_plane(data):
         # 5.5 inches are the text width of most papers of one column.

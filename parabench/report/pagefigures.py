@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ class Plane:
 
 
 def page_figures(data: PageData) -> dict[str, Any]:
-    """The plane, and a distribution for every column that has values, as SVG elements.
+    """The plane, and a distribution for every main column that has values, as SVG elements.
 
     Without any figure where fewer than ``FEWEST_DRAWN`` examples were scored.
     """
@@ -61,12 +61,11 @@ def page_figures(data: PageData) -> dict[str, Any]:
     from parabench.render.figures import plane_figure
     from parabench.render.svg import figure_to_svg
 
-    # Main columns are shown, the others unfolded on demand.
+    # Of all columns they would be most of the page, and of the time that it takes.
     drawn = []
-    main = main_columns(data.board)
-    for column, figure in distribution_figures(data):
+    for column, figure in distribution_figures(data, main_columns(data.board)):
         svg = figure_to_svg(figure, visible(f"distribution-{column.name}"))
-        drawn.append((column, Markup(svg), column in main))
+        drawn.append((column, Markup(svg)))
     plane = find_plane(data)
     if plane is None:
         return {"plane": None, "why_no_plane": _why_no_plane(data), "distributions": drawn}
@@ -93,8 +92,11 @@ def page_figures(data: PageData) -> dict[str, Any]:
     }
 
 
-def distribution_figures(data: PageData) -> list[tuple[Column, Figure]]:
-    """How each column with values spreads over the examples, main columns first."""
+def distribution_figures(
+    data: PageData,
+    columns: Sequence[Column],
+) -> Iterator[tuple[Column, Figure]]:
+    """How each of some columns spreads over the examples; those without values are left out."""
     from parabench.render.figures import distribution_figure
 
     board = data.board
@@ -104,14 +106,10 @@ def distribution_figures(data: PageData) -> list[tuple[Column, Figure]]:
         # Attackers would double the height of every figure, and say nothing about systems.
         if row.system in data.values and data.shows(row):
             names.append(row.system)
-    main = main_columns(board)
-    others = [column for column in board.columns if column not in main]
-    drawn = []
-    for column in [*main, *others]:
+    for column in columns:
         values = {name: data.values[name].get(column.name, ()) for name in names}
         if _has_values(values):
-            drawn.append((column, distribution_figure(column, values, controls)))
-    return drawn
+            yield column, distribution_figure(column, values, controls)
 
 
 def _has_values(values: Mapping[str, Sequence[float]]) -> bool:
