@@ -12,7 +12,8 @@ from parabench.data.headers import role_of
 from parabench.data.lines import LONGEST_TEXT, bad_line, check_text, has_half_surrogate, read_lines
 from parabench.data.test_sets import row_id
 from parabench.data.text_files import unpacked_suffix
-from parabench.data.user_tables import JSON_SUFFIXES, UserRow, read_user_rows
+from parabench.data.user_rows import UserRow
+from parabench.data.user_tables import JSON_SUFFIXES, read_user_rows
 
 LONGEST_PREDICTION_LINE = 32 * 2**20
 """Bytes of a line of predictions: one output that never ended must not cost the file."""

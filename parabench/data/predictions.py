@@ -26,7 +26,8 @@ from parabench.data.prediction_rows import (
 from parabench.data.skipped import SkipCounts
 from parabench.data.test_sets import quiet, row_id
 from parabench.data.text_files import unpacked_suffix
-from parabench.data.user_tables import JSON_SUFFIXES, UserRow, read_user_rows
+from parabench.data.user_rows import UserRow
+from parabench.data.user_tables import JSON_SUFFIXES, read_user_rows
 
 _TABLES = (*JSON_SUFFIXES, ".csv", ".parquet")
 

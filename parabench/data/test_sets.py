@@ -15,12 +15,8 @@ from parabench.contracts import Example, Notice, UserError
 from parabench.data.examples import are_distinct
 from parabench.data.lines import bad_line, check_text, json_record
 from parabench.data.text_files import unpacked_suffix
-from parabench.data.user_tables import (
-    JSON_SUFFIXES,
-    UserRow,
-    read_user_rows,
-    rows_of_records,
-)
+from parabench.data.user_rows import UserRow, rows_of_records
+from parabench.data.user_tables import JSON_SUFFIXES, read_user_rows
 from parabench.store.example_store import ExampleStore
 
 

@@ -10,16 +10,9 @@ import csv
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from parabench.contracts import Notice, UserError
-from parabench.data.headers import (
-    FileKind,
-    Header,
-    UnclearHeaderError,
-    looks_like_header,
-    read_header,
-)
+from parabench.contracts import Notice
+from parabench.data.headers import FileKind, Header, looks_like_header
 from parabench.data.lines import bad_line, json_record, read_lines
 from parabench.data.parquet import parquet_records
 from parabench.data.quoting import (
@@ -31,26 +24,9 @@ from parabench.data.quoting import (
     unquoted,
 )
 from parabench.data.text_files import LONGEST_LINE, unpacked_suffix
+from parabench.data.user_rows import UserRow, header_of_table, row_of_values, rows_of_records
 
 JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
-
-
-class UserRow(NamedTuple):
-    """The values of one row as they stand in the file; None where it has none.
-
-    ``line``: where the row ends in the file, for messages. ``number``: the row's own, from 1.
-    ``references``: None where the file has no column for them, empty where this row has none.
-    ``unread``: names of the columns that nothing is read from.
-    """
-
-    line: int
-    number: int
-    source: Any = None
-    prediction: Any = None
-    references: tuple[Any, ...] | None = None
-    identifier: Any = None
-    cluster: Any = None
-    unread: tuple[str, ...] = ()
 
 
 def read_user_rows(
@@ -85,121 +61,6 @@ def read_user_rows(
     return _from_tsv(path, kind, notice, longest)
 
 
-def rows_of_records(
-    path: Path,
-    records: Iterator[tuple[int, Any]],
-    kind: FileKind,
-    notice: Notice,
-) -> Iterator[UserRow]:
-    """Rows of named values, which may differ in their names.
-
-    ``path``: for errors. ``records``: numbered. ``kind``, ``notice``: as for ``read_user_rows``.
-
-    Raises UserError where a record has no names that are known, or references that are no list.
-    """
-    # records of one form share their names, so that few headers are read
-    headers: dict[tuple[str, ...], Header] = {}
-    for number, record in records:
-        if not isinstance(record, dict):
-            raise bad_line(path, number, "not an object with named values")
-        names = tuple(record)
-        if names not in headers:
-            headers[names] = _record_header(path, number, names, kind)
-            # said of the first records of each form, so that a ragged file does not fill the screen
-            is_plain = set(names) <= _PLAIN_NAMES
-            if not is_plain and len(headers) <= _FORMS_TOLD:
-                notice(f"{path.name}: line {number}: {headers[names].assumptions}")
-        several = record.get("references")
-        if several is not None and not isinstance(several, list):
-            form = 'needs "source": text and "references": [text, …]'
-            found = form if kind == "test set" else '"references" is no list of texts'
-            raise bad_line(path, number, found)
-        yield _row(number, number, headers[names], list(record.values()))
-
-
-def _record_header(
-    path: Path,
-    line: int,
-    names: Sequence[str],
-    kind: FileKind,
-) -> Header:
-    needs = f"line {line}: needs {_RECORDS[kind]}: "
-    mend = f"rename the keys of {path.name}, or remove those that it does not need"
-    return _clear_header(names, kind, f"read {path}", needs, mend)
-
-
-_RECORDS: dict[FileKind, str] = {
-    "test set": '"source": text and "references": [text, …]',
-    "predictions": '"id" and "prediction", or "source", "prediction" and "references"',
-    "pairs": '"source" and "target"',
-}
-_FORMS_TOLD = 3
-"""Different forms of records of which it is told what was assumed."""
-_PLAIN_NAMES = {"id", "source", "prediction", "references", "cluster"}
-"""Names that the documentation gives: where a file has no others, there is nothing to tell."""
-
-
-def _header(
-    path: Path,
-    line: int,
-    names: Sequence[str],
-    kind: FileKind,
-) -> Header:
-    asked = f"read {path}, line {line}, as {_article(kind)}"
-    mend = f"rename the columns of {path.name}, or remove those that it does not need"
-    return _clear_header(names, kind, asked, "", mend)
-
-
-def _clear_header(
-    names: Sequence[str], kind: FileKind, asked: str, needs: str, mend: str
-) -> Header:
-    """What ``names`` mean; UserError, which ``needs`` begins, where that is not clear."""
-    try:
-        return read_header(names, kind)
-    except UnclearHeaderError as error:
-        raise UserError(asked, needs + error.found, error.choices, mend) from None
-
-
-def _article(kind: FileKind) -> str:
-    return "a test set" if kind == "test set" else kind
-
-
-def _row(
-    line: int,
-    number: int,
-    header: Header,
-    values: Sequence[Any],
-) -> UserRow:
-    def value(at: int | None) -> Any:
-        return None if at is None else values[at]
-
-    # None, and not empty, where the file has no such column: a test set may come beside it
-    references = None
-    if header.references:
-        references = _references([values[at] for at in header.references])
-    return UserRow(
-        line=line,
-        number=number,
-        source=value(header.source),
-        prediction=value(header.prediction),
-        references=references,
-        identifier=value(header.identifier),
-        cluster=value(header.cluster),
-        unread=tuple(name for name in header.unread if name.strip()),
-    )
-
-
-def _references(values: list[Any]) -> tuple[Any, ...]:
-    """One list of references: a column may hold a list of them, a text, or nothing in this row."""
-    found = list[Any]()
-    for value in values:
-        if isinstance(value, list):
-            found += value
-        elif value is not None and value != "":
-            found.append(value)
-    return tuple(found)
-
-
 def _from_csv(
     path: Path,
     kind: FileKind,
@@ -220,7 +81,7 @@ def _from_csv(
             found = f"no header, but {', '.join(map(repr, names[:4]))}"
             mend = "give the columns names in the first line, such as source,prediction,reference"
             raise bad_line(path, 1, found, mend)
-        header = _header(path, 1, names, kind) if names else None
+        header = header_of_table(path, 1, names, kind) if names else None
         if header:
             separated = "" if delimiter == "," else f"cells between {SEPARATORS[delimiter]}; "
             notice(f"{path.name}: {separated}{header.assumptions}")
@@ -244,7 +105,7 @@ def _cells_row(
             raise bad_line(path, line, "the header again, as where files were joined", mend)
         for at in header.references:
             check_no_list(path, line, cells[at])
-        return _row(line, number, header, cells)
+        return row_of_values(line, number, header, cells)
     # the csv module reads a blank line as a row without cells
     if not cells:
         mend = f"delete the blank lines of {path.name}"
@@ -268,7 +129,7 @@ def _from_tsv(
     for line, text in read_lines(path, longest):
         cells = text.split("\t")
         if line == 1 and looks_like_header(cells, kind):
-            header = _header(
+            header = header_of_table(
                 path,
                 1,
                 [cell.strip().strip('"') for cell in cells],
