@@ -94,7 +94,8 @@ LAYERS: tuple[dict[str, str], ...] = (
             "assistant_data catalogue components connections corpora corpus_tables encodings "
             "examples fetching filters headers leakage lines near_keys normalise parquet "
             "parquet_pages perturbations prediction_rows predictions quoting sketches skipped "
-            "specs task_data test_sets text_files training_set user_rows user_tables zstandard_reader"
+            "specs task_data test_sets text_files training_set user_rows user_tables "
+            "zstandard_reader"
         ),
     },
     {

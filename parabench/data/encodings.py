@@ -1,4 +1,4 @@
-"""Other encodings than UTF-8, recognised by the first bytes of a file."""
+"""Other contents than text in UTF-8, recognised by the first bytes of a file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,39 @@ _MARKS = {
     b"\xfe\xff": "UTF-16",
 }
 """Byte order marks of other encodings; the longer ones first, as one begins like a shorter."""
+
+_NO_TEXT = {
+    b"PK\x03\x04": "a zip archive, as workbooks of Excel (.xlsx) are",
+    b"\xd0\xcf\x11\xe0": "a workbook or document of an older Office",
+    b"\x1f\x8b": "packed by gzip",
+    b"\x28\xb5\x2f\xfd": "packed by zstandard",
+    b"BZh91AY&SY": "packed by bzip2",
+    b"\xfd7zXZ\x00": "packed by xz",
+    b"PAR1\x15": "a Parquet table",
+    b"%PDF-": "a PDF document",
+}
+"""What files of other kinds begin with, which users give for tables."""
+_SUFFIX_OF_KIND = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst", b"PAR1\x15": ".parquet"}
+"""Kinds that are read, but only under names that say so."""
+_UNPACKERS = {b"BZh91AY&SY": "bunzip2 --stdout", b"\xfd7zXZ\x00": "unxz --stdout"}
+
+
+def other_content(path: str, raw: bytes) -> tuple[str, str] | None:
+    """What a file holds that is no text at all, and what to do about it; None where it may be text.
+
+    ``raw``: its first bytes.
+    """
+    for mark, kind in _NO_TEXT.items():
+        if not raw.startswith(mark):
+            continue
+        if mark in _SUFFIX_OF_KIND:
+            named = shlex.quote(f"{path}{_SUFFIX_OF_KIND[mark]}")
+            return kind, f"name it so: mv {shlex.quote(path)} {named}"
+        if mark in _UNPACKERS:
+            unpacked = shlex.quote(f"unpacked-{Path(path).name}")
+            return kind, f"{_UNPACKERS[mark]} {shlex.quote(path)} > {unpacked}"
+        return kind, "save the table as CSV in UTF-8, or as JSONL, and give that file"
+    return None
 
 
 def other_encoding(raw: bytes) -> str | None:

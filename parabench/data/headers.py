@@ -53,6 +53,9 @@ _OF_KIND: Mapping[FileKind, Mapping[str, FieldRole]] = {
 
 _NUMBERED = re.compile(r"(reference|ref|target|paraphrase)s?(\d+)")
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z]*(?:[_-]?[A-Za-z0-9]+)*")
+_NUMBERED_NAME = re.compile(r"([^\W\d_][^.!?;:,\d]{1,30}?)[ _-]?(\d{1,2})")
+_SHORT_NAME = re.compile(r"[^\s.!?;:,…。！？]+( [^\s.!?;:,…。！？]+)?")
+"""One word or two, as names of columns are."""
 _SINGLE: tuple[FieldRole, ...] = ("source", "prediction", "id", "cluster")
 """Roles that one column of a file may have at most."""
 
@@ -127,8 +130,8 @@ def looks_like_header(cells: Sequence[str], kind: FileKind) -> bool:
 
     It does where two names are known, or the first of them is that of the source or of the
     prediction; where all cells are single words of which one is an identifier (``sentence_a``,
-    ``text2``); and where every cell is made of words that name columns (``English``, ``Simple
-    English``).
+    ``text2``); where every cell is made of words that name columns (``English``, ``Simple
+    English``); and where two differ in their number alone (``Referenz 1``, ``Referenz 2``).
 
     ``cells``: those of the first line. ``kind``: of the file.
     """
@@ -141,6 +144,8 @@ def looks_like_header(cells: Sequence[str], kind: FileKind) -> bool:
         return True
     if len(cells) > 1 and all(_is_made_of_column_words(cell) for cell in cells):
         return True
+    if _are_numbered(cells):
+        return True
     # one name that is known, and a slip of the pen in each of the others
     if known and all(role_of(cell, kind) or _nearest_name(cell, kind) for cell in cells):
         return True
@@ -148,6 +153,38 @@ def looks_like_header(cells: Sequence[str], kind: FileKind) -> bool:
     are_names = len(words) > 1 and all(_IDENTIFIER.fullmatch(word) for word in words)
     # two words alone may be two short sentences: an underscore or a number makes them names
     return are_names and any(re.search(r"_|[a-z]{2}\d+$", word) for word in words)
+
+
+def _are_numbered(cells: Sequence[str]) -> bool:
+    """Whether two cells are one name, in any language, with the numbers 1 and 2, or 0 and 1."""
+    numbers: dict[str, set[int]] = {}
+    for cell in cells:
+        name = _NUMBERED_NAME.fullmatch(cell.strip().strip('"'))
+        # names of columns have one word or two; "We leave at 5" has four
+        if name and len(name[1].split()) <= 2:
+            numbers.setdefault(name[1].strip().casefold(), set()).add(int(name[2]))
+    return any({1, 2} <= found or {0, 1} <= found for found in numbers.values())
+
+
+def may_be_header(cells: Sequence[str], next_cells: Sequence[str]) -> bool:
+    """Whether a first line that was read as a row may name columns, in words that are not known.
+
+    Its cells are one word or two without an end mark, each over one at least twice as long.
+
+    ``cells``: of the first line. ``next_cells``: of the second.
+    """
+    if len(cells) < 2 or len(cells) != len(next_cells):
+        return False
+    return all(
+        _SHORT_NAME.fullmatch(cell.strip()) and len(below.strip()) >= max(8, 2 * len(cell.strip()))
+        for cell, below in zip(cells, next_cells, strict=True)
+    )
+
+
+def header_note(cells: Sequence[str]) -> str:
+    """What is told of a first line that ``may_be_header``."""
+    listed = ", ".join(map(repr, cells))
+    return f"line 1 is read as an example: {listed}; delete it if it names the columns"
 
 
 def _is_made_of_column_words(cell: str) -> bool:

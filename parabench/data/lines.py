@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from parabench.contracts import UserError
-from parabench.data.encodings import conversion_command, other_encoding
+from parabench.data.encodings import conversion_command, other_content, other_encoding
 from parabench.data.skipped import SkipCounts
 from parabench.data.text_files import LONGEST_LINE, raw_lines
 
@@ -103,13 +103,11 @@ def decode_line(
     ``path``: what errors name. ``raw``: the line with its end. ``number``: the line's, from 1.
     ``longest``: bytes that it may have.
 
-    Raises ValueError where the line is faulty, and UserError where the whole file is UTF-16 or
-    UTF-32.
+    Raises ValueError where the line is faulty, and UserError where the whole file is UTF-16,
+    UTF-32, or no text at all.
     """
-    encoding = other_encoding(raw) if number == 1 else None
-    if encoding is not None:
-        found = f"it is written in {encoding[:6]}, not in UTF-8"
-        raise UserError(f"read {path}", found, mend=conversion_command(path, encoding))
+    if number == 1:
+        _check_is_text(path, raw)
     if len(raw) > longest:
         raise _LineError(f"longer than {longest} bytes")
     try:
@@ -120,6 +118,17 @@ def decode_line(
     if "\0" in line:
         raise _LineError("a NUL character")
     return line.removesuffix("\n").removesuffix("\r")
+
+
+def _check_is_text(path: str, raw: bytes) -> None:
+    """Raise UserError where a file is no text, or none in UTF-8, by its first line ``raw``."""
+    if content := other_content(path, raw):
+        kind, mend = content
+        raise UserError(f"read {path}", f"it is no text, but {kind}", mend=mend)
+    encoding = other_encoding(raw)
+    if encoding is not None:
+        found = f"it is written in {encoding[:6]}, not in UTF-8"
+        raise UserError(f"read {path}", found, mend=conversion_command(path, encoding))
 
 
 def encoding_mend(path: Path, fault: ValueError) -> str:

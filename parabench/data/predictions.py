@@ -10,6 +10,7 @@ Beside a test set (``--data``):
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -24,7 +25,13 @@ from parabench.data.prediction_rows import (
     predictions_in_order,
 )
 from parabench.data.skipped import SkipCounts
-from parabench.data.test_sets import quiet, row_id
+from parabench.data.test_sets import (
+    NOT_AVAILABLE,
+    MissingTexts,
+    quiet,
+    row_id,
+    tell_of_header,
+)
 from parabench.data.text_files import unpacked_suffix
 from parabench.data.user_rows import UserRow
 from parabench.data.user_tables import JSON_SUFFIXES, read_user_rows
@@ -53,10 +60,11 @@ def read_predictions(
     if not len(found):
         raise UserError(
             f"score {path}",
-            "the file is empty",
+            "the file is empty: there is no row in it",
             mend=_forms(),
         )
     _tell_of_empty(path, found.texts, notice)
+    _tell_of_repeated(path, found.texts, notice)
     if found.cut:
         notice(
             f"{path.name}: {len(found.cut)} outputs are longer than {LONGEST_TEXT} characters; "
@@ -65,19 +73,29 @@ def read_predictions(
     return found
 
 
-_NOT_AVAILABLE = {"nan", "none", "null", "n/a", "<na>"}
-"""What programs write where there is no text."""
-
-
 def _tell_of_empty(path: Path, texts: Sequence[str], notice: Notice) -> None:
     """Say how many outputs are blank or may be missing; they are scored as they stand."""
     blank = sum(not text.strip() for text in texts)
     if blank:
         notice(f"{path.name}: empty outputs, which are scored as such: {blank}")
-    missing = [text for text in texts if text.strip().casefold() in _NOT_AVAILABLE]
+    missing = [text for text in texts if text.strip().casefold() in NOT_AVAILABLE]
     if missing:
         what = f"outputs such as {missing[0]!r}, which may be missing and are scored as texts"
         notice(f"{path.name}: {what}: {len(missing)}")
+
+
+def _tell_of_repeated(path: Path, texts: Sequence[str], notice: Notice) -> None:
+    """Say where one output stands for many sources: an error or a refusal that was written down."""
+    ((text, times),) = Counter(filter(str.strip, texts)).most_common(1) or [("", 0)]
+    if times >= max(_REPEATED, len(texts) * _REPEATED_SHARE):
+        shown = repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+        notice(f"{path.name}: {times} outputs are one text, {shown}; they are scored as they stand")
+
+
+_REPEATED, _REPEATED_SHARE = 3, 0.01
+"""Outputs that are one text, and their part of all, from which on it is told."""
+_SHOWN = 80
+"""Characters of a text that a message shows."""
 
 
 def _forms() -> str:
@@ -96,6 +114,15 @@ def _with_sources(path: Path, notice: Notice) -> Predictions:
             raise bad_line(path, row.line, twice)
         lines[example.id] = row.line
         found.add(example, checked_prediction(path, row.line, row.prediction))
+    missing = MissingTexts()
+    for _ in missing.watched(found.examples):
+        pass
+    missing.tell(path, notice)
+    first = [
+        [example.source, text, *example.references]
+        for example, text in zip(found.examples[:2], found.texts, strict=False)
+    ]
+    tell_of_header(path, first, notice)
     return found
 
 

@@ -58,6 +58,30 @@ def unquoted(
         ) from None
 
 
+def check_not_csv(
+    path: Path,
+    line: str,
+    is_header: Callable[[Sequence[str]], bool],
+) -> None:
+    """Raise UserError where the first ``line`` of a TSV file is the header of a CSV file.
+
+    ``is_header``: whether cells are names of columns.
+    """
+    check_no_markdown(path, line)
+    delimiter = delimiter_of_header(line, is_header)
+    if "\t" in line or delimiter not in line:
+        return
+    found = f"a header of cells between {SEPARATORS[delimiter]}, where tabs are read"
+    raise bad_line(path, 1, found, "give the file a name that ends in .csv, before any .gz")
+
+
+def check_no_markdown(path: Path, line: str) -> None:
+    """Raise UserError where the first ``line`` of a table is one of Markdown, between bars."""
+    if line.count("|") > 2 and line.lstrip().startswith("|") and line.rstrip().endswith("|"):
+        mend = "write the table as CSV or JSONL"
+        raise bad_line(path, 1, "a table in Markdown, whose ruled lines would be rows", mend)
+
+
 def check_quotes(
     path: Path,
     line: int,
@@ -107,9 +131,15 @@ def delimiter_of_header(line: str, is_header: Callable[[Sequence[str]], bool]) -
 # what pandas writes of a column of lists, or of arrays
 _LIST = re.compile(r"\s*\[\s*(['\"]).*\1\s*\]\s*", re.DOTALL)
 
+# what several texts are often joined with, and no sentence holds
+_JOINED = re.compile(r"\S\s*\|\|\|\s*\S")
+
 
 def check_no_list(path: Path, line: int, cell: str) -> None:
-    """Raise UserError where a reference is a list that was written as a text."""
+    """Raise UserError where a reference is a list that was written as a text, or joined by bars."""
+    if _JOINED.search(cell):
+        mend = "give each a column of its own: reference_1, reference_2, …"
+        raise bad_line(path, line, "several references in one cell, joined by '|||'", mend)
     if _LIST.fullmatch(cell):
         mend = "write JSONL: frame.to_json(path, orient='records', lines=True, force_ascii=False)"
         raise bad_line(path, line, "a list in the place of a reference", mend)

@@ -7,12 +7,13 @@ reference …`` (the number of references may vary), or with a header; CSV and P
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from parabench.contracts import Example, Notice, UserError
 from parabench.data.examples import are_distinct
+from parabench.data.headers import header_note, may_be_header
 from parabench.data.lines import bad_line, check_text, json_record
 from parabench.data.text_files import unpacked_suffix
 from parabench.data.user_rows import UserRow, rows_of_records
@@ -31,19 +32,64 @@ def read_test_set(path: Path, notice: Notice = quiet) -> Sequence[Example]:
 
     Raises UserError with the line of anything that is not exactly as the formats say.
     """
+    missing = MissingTexts()
     rows = read_user_rows(path, "test set", notice)
-    examples = ExampleStore.collect(example_of_row(path, row) for row in rows)
+    examples = ExampleStore.collect(missing.watched(example_of_row(path, row) for row in rows))
     if not examples:
         mend = (__doc__ or "").split("\n\n", 1)[1]
         raise UserError(
             f"read examples from {path}",
-            "the file is empty",
+            "the file is empty: there is no row in it",
             mend=mend,
         )
+    missing.tell(path, notice)
+    tell_of_header(path, [example_cells(example) for example in examples[:2]], notice)
     # by hashes of 8 bytes; only where two are equal are all ids held to find which
     if not are_distinct(example.id for example in examples):
         raise _repeated_id(path)
     return examples
+
+
+NOT_AVAILABLE = {"nan", "none", "null", "n/a", "<na>"}
+"""What programs write where there is no text."""
+
+
+class MissingTexts:
+    """Counts sources and references that may stand for a text that is missing."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first = ""
+
+    def watched(self, examples: Iterable[Example]) -> Iterator[Example]:
+        """The same ``examples``, looked at as they come."""
+        for example in examples:
+            for text in (example.source, *example.references):
+                if text.strip().casefold() in NOT_AVAILABLE:
+                    self.count += 1
+                    self.first = self.first or text
+            yield example
+
+    def tell(self, path: Path, notice: Notice) -> None:
+        """Say of the file at ``path`` how many there were."""
+        if self.count:
+            what = f"sources or references such as {self.first!r}, which may be missing"
+            notice(f"{path.name}: {what} and are read as texts: {self.count}")
+
+
+def example_cells(example: Example) -> list[str]:
+    """The texts of an example, as they stand in the line of a table."""
+    return [example.source, *example.references]
+
+
+def tell_of_header(path: Path, first_lines: Sequence[Sequence[str]], notice: Notice) -> None:
+    """Say where the first line of a table without a header may be one, in words of its own.
+
+    ``first_lines``: the cells of the first two rows.
+    """
+    is_named = unpacked_suffix(path) in (*JSON_SUFFIXES, ".csv", ".parquet")
+    if not is_named and len(first_lines) > 1 and may_be_header(*first_lines[:2]):
+        notice(f"{path.name}: {header_note(first_lines[0])}")
 
 
 def _repeated_id(path: Path) -> UserError:

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from parabench.contracts import Notice, UserError
-from parabench.data.headers import FileKind, Header, UnclearHeaderError, read_header
+from parabench.data.headers import (
+    FileKind,
+    Header,
+    UnclearHeaderError,
+    read_header,
+    role_of,
+)
 from parabench.data.lines import bad_line
 
 
@@ -50,18 +56,37 @@ def rows_of_records(
         if not isinstance(record, dict):
             raise bad_line(path, number, "not an object with named values")
         names = tuple(record)
+        if len(record) == 1 and _holds_records(*record.values()):
+            found = f"one object, whose {names[0]!r} holds all records"
+            raise bad_line(path, number, found, "write the records themselves, one a line")
         if names not in headers:
             headers[names] = _record_header(path, number, names, kind)
             # said of the first records of each form, so that a ragged file does not fill the screen
             is_plain = set(names) <= _PLAIN_NAMES
             if not is_plain and len(headers) <= _FORMS_TOLD:
                 notice(f"{path.name}: line {number}: {headers[names].assumptions}")
+        _check_no_table(path, number, record, kind)
         several = record.get("references")
         if several is not None and not isinstance(several, list):
             form = 'needs "source": text and "references": [text, …]'
             found = form if kind == "test set" else '"references" is no list of texts'
             raise bad_line(path, number, found)
         yield row_of_values(number, number, headers[names], list(record.values()))
+
+
+def _holds_records(value: Any) -> bool:
+    """Whether a value is a list of objects."""
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
+
+
+def _check_no_table(path: Path, line: int, record: dict[str, Any], kind: FileKind) -> None:
+    """Raise UserError where a record holds the columns of a whole table, as pandas writes them."""
+    for name, value in record.items():
+        # a source is a text; {"0": …, "1": …} and […, …] are what frame.to_json() writes
+        if role_of(name, kind) == "source" and isinstance(value, (dict, list)):
+            found = f"a table by columns: {name!r} holds {len(value)} values where a text is needed"
+            mend = "write one record a line: frame.to_json(path, orient='records', lines=True)"
+            raise bad_line(path, line, found, mend)
 
 
 def _record_header(

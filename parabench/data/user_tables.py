@@ -18,6 +18,8 @@ from parabench.data.parquet import parquet_records
 from parabench.data.quoting import (
     SEPARATORS,
     check_no_list,
+    check_no_markdown,
+    check_not_csv,
     check_quotes,
     csv_lines,
     delimiter_of_header,
@@ -70,6 +72,7 @@ def _from_csv(
     """Rows of a CSV file by its header; quoted as RFC 4180 says, so that a field may hold lines."""
     lines = csv_lines(path, longest)
     first_line = next(lines, "")
+    check_no_markdown(path, first_line)
     # Excel writes semicolons where the comma is in numbers
     delimiter = delimiter_of_header(first_line, lambda cells: looks_like_header(cells, kind))
     reader = csv.reader(chain([first_line], lines), delimiter=delimiter, strict=True)
@@ -80,6 +83,8 @@ def _from_csv(
         if names and not looks_like_header(names, kind):
             found = f"no header, but {', '.join(map(repr, names[:4]))}"
             mend = "give the columns names in the first line, such as source,prediction,reference"
+            if names[0].startswith("sep="):
+                mend = "delete line 1, which is a note to Excel; the header is then in line 1"
             raise bad_line(path, 1, found, mend)
         header = header_of_table(path, 1, names, kind) if names else None
         if header:
@@ -137,6 +142,8 @@ def _from_tsv(
             )
             notice(f"{path.name}: a header in line 1: {header.assumptions}")
             continue
+        if line == 1:
+            check_not_csv(path, text, lambda names: looks_like_header(names, kind))
         if not text.strip():
             mend = f"delete the blank lines of {path.name}"
             raise bad_line(path, line, "1 column, and that is blank", mend)
@@ -146,6 +153,8 @@ def _from_tsv(
             yield _cells_row(path, line, line - 1, header, plain_cells)
         else:
             check_quotes(path, line, cells)
+            for cell in cells[1:]:
+                check_no_list(path, line, cell)
             yield _by_position(line, cells, kind)
 
 

@@ -195,7 +195,7 @@ def _check_references(scorers: Mapping[str, Scorer], examples: Sequence[Example]
             raise UserError(
                 f"score with {name}",
                 f"example {bare!r} has no references",
-                mend=f"give it one, or --scorers {instead}",
+                mend=f"give it one, or leave such out: --min-references 1, or --scorers {instead}",
             )
 
 
