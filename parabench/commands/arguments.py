@@ -18,7 +18,7 @@ ScorersOption = Annotated[
     typer.Option(metavar="A,B,…", help="Scorers or columns, instead of the suite's own."),
 ]
 DataOption = Annotated[
-    Path | None, typer.Option(help="Your own examples, JSONL or TSV, instead of the suite's.")
+    Path | None, typer.Option(help="Your own examples, JSONL, CSV or TSV, instead of the suite's.")
 ]
 LimitOption = Annotated[int | None, typer.Option(help="Use a seeded sample of this many examples.")]
 MinReferencesOption = Annotated[

@@ -122,7 +122,7 @@ def score_command(
         list[str],
         typer.Argument(
             metavar="[NAME=]FILE...",
-            help="Predictions: JSONL or TSV with references, or text beside --data.",
+            help="Predictions: JSONL, CSV or TSV with references, or text beside --data.",
         ),
     ],
     data: DataOption = None,

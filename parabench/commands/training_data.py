@@ -36,7 +36,7 @@ CorpusOption = Annotated[
 TestFileOption = Annotated[
     Path | None,
     typer.Option(
-        help="More examples that training must not see, JSONL or TSV.", rich_help_panel="Data"
+        help="More examples that training must not see, JSONL, CSV or TSV.", rich_help_panel="Data"
     ),
 ]
 
