@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from parabench.sequences import LazyMap
 from parabench.store.files import os_errors_as_user_errors
 from parabench.store.records import LogRecord, damaged_log, decode_record, line_verifies
 
@@ -37,7 +38,7 @@ class FileLines(Sequence[bytes]):
 
     def __getitem__(self, at: Any) -> Any:
         if isinstance(at, slice):
-            return [self[one] for one in range(len(self))[at]]
+            return LazyMap(self.__getitem__, range(len(self))[at])
         # A range gives negative numbers their meaning, and raises IndexError behind the end.
         number = range(len(self))[at]
         block, place = divmod(number, LINES_PER_OFFSET)
@@ -91,7 +92,7 @@ class LogLines(Sequence[LogRecord]):
 
     def __getitem__(self, at: Any) -> Any:
         if isinstance(at, slice):
-            return [self[one] for one in range(len(self))[at]]
+            return LazyMap(self.__getitem__, range(len(self))[at])
         line = self.line(at)
         record = decode_record(line[:-1], self._checksum_start)
         if record is None:
