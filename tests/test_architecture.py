@@ -118,6 +118,7 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {
         "contracts": "optional plugins values",
+        "scratch": "",
         "sequences": "",
     },
 )

@@ -8,65 +8,76 @@ components.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from functools import cached_property
 
 import numpy as np
-from jaxtyping import Int32, UInt64
+from jaxtyping import Bool, Int, Int32, UInt64
+
+from parabench.scratch import blocks, scratch_array, sort_distinct
 
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 """Odd, so that multiplying by it permutes the 64-bit numbers (Knuth's multiplicative hashing)."""
-_BLOCK = 1 << 16
-"""Sentences looked up at once."""
-_FEW_PAIRS = 1_000
-"""Pairs up to which importing scipy's graphs takes longer than connecting them here."""
 _SMALLEST_LIMIT = 6
 """Sentences of a component that may be drawn whatever the number of pairs asked for."""
 
-_Numbers = tuple[int, Int32[np.ndarray, " S"]]
+_Ends = tuple[Int32[np.ndarray, " M"], Int32[np.ndarray, " M"]]
+"""The positions of both sentences of each pair."""
 
 
 class Components:
-    """The components of a list of pairs, in arrays: at most about 60 bytes a pair while they are
-    made.
+    """The components of a list of pairs, in scratch arrays.
+
+    ``sentences``: the keys of all, sorted.
     """
 
     def __init__(self, pairs: UInt64[np.ndarray, "M 2"]) -> None:
-        """Find all components, and the size of each."""
-        # np.unique would hold two more copies of the keys than this
-        ordered = np.sort(pairs, axis=None)
-        is_first = np.append(True, ordered[1:] != ordered[:-1])
-        # append gives one mark too many where there are no pairs
-        self.sentences: UInt64[np.ndarray, " S"] = ordered[is_first[: len(ordered)]]
-        del ordered
-        count = len(self.sentences)
-        ends = [self._places(side) for side in pairs.T]
-        connect = _connect_few if len(pairs) <= _FEW_PAIRS else _connect
-        components, self.numbers = connect(ends, count)
-        self.sizes = np.bincount(self.numbers, minlength=components)
-        # Sentences are sorted, so the first of a component is its smallest. Written from the last
-        # to the first, each component keeps the position that is written last.
-        first = np.empty(components, np.int32)
-        backwards = np.arange(count - 1, -1, -1, dtype=np.int32)
-        first[self.numbers[::-1]] = backwards
-        self.roots: UInt64[np.ndarray, " R"] = self.sentences[first]
+        """Find all components."""
+        keys = scratch_array(2 * len(pairs), np.uint64)
+        for block in blocks(len(pairs)):
+            keys[2 * block.start : 2 * block.stop] = pairs[block].ravel()
+        self.sentences: UInt64[np.ndarray, " S"] = sort_distinct(keys)
+        ends = self._places(pairs[:, 0]), self._places(pairs[:, 1])
+        # Sentences are sorted, so the first of a component is its smallest.
+        self._firsts = _connect(ends, len(self.sentences))
 
     def _places(self, sentences: UInt64[np.ndarray, " M"]) -> Int32[np.ndarray, " M"]:
-        """Positions among all sentences, a block at a time.
-
-        searchsorted gives 8 bytes a position; 4 are enough, and a block bounds the 8.
-        """
-        places = np.empty(len(sentences), np.int32)
-        for start in range(0, len(sentences), _BLOCK):
-            block = slice(start, start + _BLOCK)
+        """Positions among all sentences."""
+        places = scratch_array(len(sentences), np.int32)
+        for block in blocks(len(sentences)):
             places[block] = np.searchsorted(self.sentences, sentences[block])
         return places
+
+    @cached_property
+    def _is_root(self) -> Bool[np.ndarray, " S"]:
+        """Whether a sentence is the smallest of its component."""
+        return self._firsts == np.arange(len(self._firsts), dtype=np.int32)
+
+    @cached_property
+    def roots(self) -> UInt64[np.ndarray, " R"]:
+        """The smallest key of each component, sorted."""
+        return self.sentences[self._is_root]
+
+    @cached_property
+    def numbers(self) -> Int32[np.ndarray, " S"]:
+        """The number of each sentence's component, in the order of ``roots``."""
+        roots_so_far = np.cumsum(self._is_root, dtype=np.int32)
+        return roots_so_far[self._firsts] - 1
+
+    @cached_property
+    def sizes(self) -> Int[np.ndarray, " R"]:
+        """How many sentences each component has, in the order of ``roots``."""
+        return np.bincount(self.numbers, minlength=len(self.roots))
+
+    def roots_of(self, sentences: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
+        """The root of the component of each of these ``sentences``, all of which are in a pair."""
+        places = np.searchsorted(self.sentences, sentences)
+        return self.sentences[self._firsts[places]]
 
     def of(self, sentences: Iterable[int]) -> frozenset[int]:
         """The roots of the components that hold these sentences."""
         keys = np.array(sorted(sentences), np.uint64)
-        places = np.searchsorted(self.sentences, keys)
-        roots = self.roots[self.numbers[places]]
-        return frozenset(roots.tolist())
+        return frozenset(self.roots_of(keys).tolist())
 
     def members(self, roots: Iterable[int]) -> frozenset[int]:
         """Every sentence of the components with these roots."""
@@ -112,35 +123,41 @@ class Components:
         return frozenset(roots[order[:enough]].tolist())
 
 
-def _connect(ends: Sequence[Int32[np.ndarray, " M"]], count: int) -> _Numbers:
-    """How many components ``count`` sentences have, and the number of each sentence's.
+def _connect(ends: _Ends, count: int) -> Int32[np.ndarray, " S"]:
+    """The position of the first sentence of each sentence's component, of ``count`` sentences.
 
-    ``ends``: the two sentences of each pair. Components are numbered by their first sentence.
+    Every sentence points to one before it or to itself. In each round, where the two ends of a pair
+    point to different sentences, the later of these is made to point to the earlier one; then all
+    pointers are followed to their end. It takes at most about log(S) squared rounds (Liu and Tarjan
+    2019, "Simple concurrent labeling algorithms for connected components", algorithm S).
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+    firsts = scratch_array(count, np.int32)
+    for block in blocks(count):
+        firsts[block] = np.arange(block.start, block.stop)
+    while _hook(firsts, ends):
+        _follow(firsts)
+    return firsts
 
-    links = np.ones(len(ends[0]), bool)
-    graph = coo_array((links, ends), shape=(count, count))
-    components, numbers = connected_components(graph, directed=False)
-    return components, numbers
+
+def _hook(firsts: Int32[np.ndarray, " S"], ends: _Ends) -> bool:
+    """Let the later of two first sentences of a pair point to the earlier; whether any differed."""
+    have_differed = False
+    for block in blocks(len(ends[0])):
+        one, other = (firsts[side[block]] for side in ends)
+        differ = one != other
+        if differ.any():
+            have_differed = True
+            later = np.maximum(one, other)[differ]
+            earlier = np.minimum(one, other)[differ]
+            # Of several pairs the earliest counts. Those whose pointer is written over differ
+            # again in the next round, so that no pair is forgotten.
+            np.minimum.at(firsts, later, earlier)
+    return have_differed
 
 
-def _connect_few(ends: Sequence[Int32[np.ndarray, " M"]], count: int) -> _Numbers:
-    """As ``_connect``, by union and find (Tarjan 1975)."""
-    parent = list(range(count))
-
-    def find(at: int) -> int:
-        while parent[at] != at:
-            # each step halves the way for the next search
-            parent[at] = parent[parent[at]]
-            at = parent[at]
-        return at
-
-    for one, other in zip(*(side.tolist() for side in ends), strict=True):
-        low, high = sorted((find(one), find(other)))
-        # the smaller is the root, so that a root is its component's first sentence
-        parent[high] = low
-    roots = np.array([find(at) for at in range(count)], np.int32)
-    firsts, numbers = np.unique(roots, return_inverse=True)
-    return len(firsts), numbers.astype(np.int32)
+def _follow(firsts: Int32[np.ndarray, " S"]) -> None:
+    """Let every sentence point to the end of its chain of pointers."""
+    for block in blocks(len(firsts)):
+        # Pointers lead backwards: those of earlier blocks have arrived already.
+        while (firsts[firsts[block]] != firsts[block]).any():
+            firsts[block] = firsts[firsts[block]]

@@ -7,20 +7,22 @@ from __future__ import annotations
 import hashlib
 import random
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from parabench.contracts import Example, UserError
 from parabench.data.filters import sentence_key
+from parabench.scratch import blocks, scratch_copy, sort_distinct
 from parabench.sequences import LazyMap, text_hash64
 from parabench.store.example_store import ExampleStore
 
 if TYPE_CHECKING:
     import numpy as np
-    from jaxtyping import UInt64
+    from jaxtyping import UInt32, UInt64
 
 BLANK = sentence_key("")
 
@@ -93,16 +95,24 @@ def evaluation_set(
     pooled = merge_sources(examples)
     enough, omitted = _with_references(pooled, min_references)
     chosen = sample(enough, limit, seed)
-    # 4 bytes an example: there may be a million of them
-    counts = array("I", (len(example.references) for example in chosen))
-    fewest = min(counts, default=0)
-    scarce = (0, "")
-    if counts:
-        first = chosen[counts.index(fewest)]
-        scarce = (counts.count(fewest), first.id)
-    kept = ExampleStore.collect(_keep(example, fewest, seed) for example in clustered(chosen))
-    dropped = sum(counts) - fewest * len(counts)
+    if not chosen:
+        return EvaluationSet(ExampleStore(()), omitted=omitted)
+    counts = reference_counts(chosen)
+    fewest = int(counts.min())
+    first = chosen[int(counts.argmin())]
+    scarce = (int((counts == fewest).sum()), first.id)
+    named = clustered(chosen, counts)
+    kept = ExampleStore.collect(_keep(example, fewest, seed) for example in named)
+    dropped = int(counts.sum()) - fewest * len(counts)
     return EvaluationSet(kept, dropped, omitted, scarce)
+
+
+def reference_counts(examples: Sequence[Example]) -> UInt32[np.ndarray, " N"]:
+    """How many references each example has."""
+    import numpy as np
+
+    counts = (len(example.references) for example in examples)
+    return scratch_copy(counts, len(examples), np.uint32)
 
 
 def _with_references(
@@ -128,32 +138,41 @@ def _with_references(
     return chosen, len(examples) - len(places)
 
 
-def clustered(examples: Sequence[Example]) -> Iterator[Example]:
+def clustered(examples: Sequence[Example], counts: UInt32[np.ndarray, " N"]) -> Iterator[Example]:
     """Give each example its cluster.
 
     That is the one it brings, or that of all examples with which it shares a normalised sentence,
-    however indirectly.
+    however indirectly. ``counts``: how many references each has, as ``reference_counts`` tells.
     """
     import numpy as np
 
     from parabench.data.components import Components
 
-    pairs = array("Q")  # M pairs of keys, end to end
-    own = array("Q")  # the key of each example's source
-    for one in examples:
-        first, *others = map(_mark, (one.source, *one.references))
-        own.append(first)
-        # an example without references is linked to itself, so that its sentence is known
-        for other in others or [first]:
-            pairs.extend((first, other))
-    links = np.frombuffer(pairs, np.uint64).reshape(-1, 2)
-    components = Components(links)
-    sources = np.frombuffer(own, np.uint64)
-    places = np.searchsorted(components.sentences, sources)
-    roots = components.roots[components.numbers[places]]
-    del components  # the largest arrays here, not needed while examples are handed out
-    for example, root in zip(examples, roots, strict=True):
-        yield replace(example, cluster=example.cluster or f"{root:016x}")
+    # an example without references is linked to itself, so that its sentence is known
+    pair_count = int(counts.sum() + (counts == 0).sum())
+    keys = scratch_copy(_linked_keys(examples), 2 * pair_count, np.uint64)
+    pairs = keys.reshape(-1, 2)
+    components = Components(pairs)
+    stream = iter(examples)
+    pairs_before = 0
+    for block in blocks(len(counts)):
+        links = np.maximum(counts[block], 1)
+        ends = pairs_before + np.cumsum(links)
+        # the first sentence of an example's first pair is its source
+        sources = pairs[ends - links, 0]
+        pairs_before = int(ends[-1])
+        for root in components.roots_of(sources).tolist():
+            example = next(stream)
+            yield replace(example, cluster=example.cluster or f"{root:016x}")
+
+
+def _linked_keys(examples: Sequence[Example]) -> Iterator[int]:
+    """The keys of both sentences of each link: the source, and one of the references."""
+    for example in examples:
+        source, *references = map(_mark, (example.source, *example.references))
+        for reference in references or [source]:
+            yield source
+            yield reference
 
 
 def _mark(text: str) -> int:
@@ -214,7 +233,7 @@ def merge_sources(examples: Sequence[Example]) -> Sequence[Example]:
     """
     from parabench.stats.clusters import ClusterIndex
 
-    same_source = ClusterIndex(len(examples), _marks(example.source for example in examples))
+    same_source = ClusterIndex(len(examples), _marks(LazyMap(attrgetter("source"), examples)))
 
     def merged(number: int) -> Example:
         first, *others = (examples[place] for place in same_source.members(number))
@@ -225,16 +244,12 @@ def merge_sources(examples: Sequence[Example]) -> Sequence[Example]:
     return LazyMap(merged, range(len(same_source)))
 
 
-def are_distinct(texts: Iterable[str]) -> bool:
-    """Whether no text occurs twice, in 8 bytes of memory for each."""
-    marks = _marks(texts)
-    marks.sort()
-    # equal ones are neighbours now
-    is_repeated = marks[1:] == marks[:-1]
-    return not is_repeated.any()
+def are_distinct(texts: Sequence[str]) -> bool:
+    """Whether no text occurs twice, by 64 bits of each."""
+    return len(sort_distinct(_marks(texts))) == len(texts)
 
 
-def _marks(texts: Iterable[str]) -> UInt64[np.ndarray, " N"]:
+def _marks(texts: Sequence[str]) -> UInt64[np.ndarray, " N"]:
     import numpy as np
 
-    return np.fromiter(map(text_hash64, texts), np.uint64)
+    return scratch_copy(map(text_hash64, texts), len(texts), np.uint64)

@@ -44,8 +44,8 @@ def read_test_set(path: Path, notice: Notice = quiet) -> Sequence[Example]:
         )
     missing.tell(path, notice)
     tell_of_header(path, [example_cells(example) for example in examples[:2]], notice)
-    # by hashes of 8 bytes; only where two are equal are all ids held to find which
-    if not are_distinct(example.id for example in examples):
+    # by hashes; only where two are equal are all ids held to find which
+    if not are_distinct(examples.ids):
         raise _repeated_id(path)
     return examples
 

@@ -5,7 +5,6 @@ Both do only what the run's folder does not hold already.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from parabench.contracts import (
 )
 from parabench.pipeline.measuring import measure_block
 from parabench.pipeline.run_logs import OpenRun, prediction_log, statistics_log, texts_to_measure
-from parabench.sequences import blocks_of
+from parabench.sequences import blocks_of, in_blocks
 from parabench.store.log import Log
 
 SCORER_BATCH = 64
@@ -43,10 +42,8 @@ def generate_answers(run: OpenRun, name: str) -> None:
     samples = plan.suite.decoding.samples
     log = prediction_log(run, name)
     mine = run.process.share(range(len(examples)))
-    # 4 bytes an example, where a list of integers would take 32
-    missing = array("I", _missing(log, examples, mine))
-    for start in range(0, len(missing), SOURCES_AT_ONCE):
-        places = missing[start : start + SOURCES_AT_ONCE]
+    # looked for as the log grows, which holds nothing of places that are still to come
+    for places in in_blocks(_missing(log, examples, mine), SOURCES_AT_ONCE):
         sources = [examples[place].source for place in places]
         for batch in plan.systems[name].paraphrase(sources):
             records = []

@@ -77,7 +77,8 @@ class OutputStatistics:
         return self._count
 
     def __getitem__(self, at: Any) -> Float[np.ndarray, "n 4"]:
-        places = np.arange(self._count)[at]
+        # numbers of the rows asked for alone: of all there may be a million
+        places = np.arange(*at.indices(self._count)) if isinstance(at, slice) else np.asarray(at)
         held = places < len(self._first)
         rows = np.zeros((len(places), 4))
         rows[held] = self._first[places[held]]

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from parabench.contracts import Column, Example, Scorer
+from parabench.scratch import scratch_copy
 from parabench.sequences import text_hash64
 from parabench.stats.arrays import ROWS_AT_ONCE, SystemStatistics
 from parabench.stats.clusters import ClusterIndex
@@ -119,9 +120,9 @@ class RunResults:
     def clusters(self) -> ClusterIndex:
         """The cluster of every example; an example without one is a cluster by itself."""
         count = len(self.examples)
-        # Hashes of names, not names: a million of them take 8 MB.
         names = (example.cluster or f"example {example.id}" for example in self.examples)
-        hashes = np.fromiter(map(text_hash64, names), np.uint64, count)
+        # Hashes, because a million names would fill the memory.
+        hashes = scratch_copy(map(text_hash64, names), count, np.uint64)
         return ClusterIndex(count, hashes)
 
     @property

@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+from jaxtyping import UInt8
+
 from parabench import registry
 from parabench.contracts import Better, BuildContext, Column, Scorer, Signature, UserError
 from parabench.report.output_columns import (
@@ -19,6 +22,7 @@ from parabench.report.output_columns import (
 )
 from parabench.report.results import RunResults, ScorerResults, SystemOutput, shown_positions
 from parabench.report.truncation import TRUNCATION_COLUMN, TruncationScorer, TruncationStatistics
+from parabench.scratch import scratch_array
 from parabench.stats import seeds
 from parabench.store.contents import check_is_run
 from parabench.store.files import read_bytes
@@ -135,14 +139,14 @@ def _output(
     contents: LinesFile,
     facts: Mapping[str, Any],
     held: Container[str],
-) -> tuple[SystemOutput, bytearray, list[list[str]]]:
-    """What a system wrote, a byte for each of all outputs (whether it was cut), the first texts.
+) -> tuple[SystemOutput, UInt8[np.ndarray, " N"], list[list[str]]]:
+    """What a system wrote, whether each of its outputs was cut, the first texts.
 
     Texts are kept of the examples in ``held`` alone; the others are looked at once and let go. The
     first texts are those that are compared with one another.
     """
     kept: dict[str, Mapping[str, Any]] = {}
-    cut = bytearray(len(contents.records))
+    cut = scratch_array(len(contents.records), np.uint8)
     first_texts: list[list[str]] = []
     for place, (example, record) in enumerate(contents.records):
         cut[place] = _is_cut(record)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from parabench.contracts import Column, Example, Signature, additive
 
@@ -38,8 +38,8 @@ class TruncationScorer:
         texts: Sequence[str],
     ) -> Float[np.ndarray, "N 2"]:
         """For each example 1 or 0, whether its output was cut, and 1 to count it."""
-        was_cut = bytes(example.id in self.cut for example in examples)
-        return TruncationStatistics(was_cut)[:]
+        was_cut = [example.id in self.cut for example in examples]
+        return TruncationStatistics(np.array(was_cut, np.uint8))[:]
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 2"]) -> Float[np.ndarray, "*draws 1"]:
@@ -50,16 +50,13 @@ class TruncationScorer:
 
 
 class TruncationStatistics:
-    """Statistics of ``TruncationScorer``, held as a byte an output and made when asked for.
-
-    A run may have a million outputs, of which nothing but this byte is kept.
-    """
+    """Statistics of ``TruncationScorer``, kept as a byte an output and made when asked for."""
 
     ndim = 2
 
-    def __init__(self, cut: bytes | bytearray) -> None:
-        """``cut`` has one byte for each output, 1 where the limit ended it."""
-        self._cut = np.frombuffer(cut, np.uint8)
+    def __init__(self, cut: UInt8[np.ndarray, " N"]) -> None:
+        """``cut`` is 1 for each output that the limit ended, 0 for the others."""
+        self._cut = cut
 
     def __len__(self) -> int:
         return len(self._cut)

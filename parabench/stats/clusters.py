@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float, Int, Integer
 
+from parabench.scratch import blocks, scratch_array, sort_distinct
 from parabench.sequences import LazyMap
 from parabench.stats import arrays
 from parabench.stats.arrays import SystemStatistics
@@ -22,29 +23,26 @@ ClusterSums = Float[np.ndarray, "S _ K"]
 class ClusterIndex:
     """The clusters of ``count`` rows, in order of first appearance.
 
-    ``numbers`` is the number of each row's cluster; without ``clusters`` each row is one by itself.
-    Arrays of 4 bytes a row are all that is held, and more than one only where clusters have several
-    rows.
+    Without ``clusters`` each row is one by itself. Nothing is held of clusters of one row each, and
+    scratch arrays of 12 bytes a row of others.
     """
 
     def __init__(self, count: int, clusters: ClusterLabels | None = None) -> None:
         """Number the clusters, and sort the rows by them where a cluster has several."""
-        self.numbers: Int[np.ndarray, " N"]
-        if clusters is None:
-            self.numbers = np.arange(count, dtype=np.int32)
-        else:
-            self.numbers = _number_by_appearance(clusters)
-        # numbers count up from 0 in order of appearance: if the last row's is N - 1, none repeats
-        self._single = count == 0 or int(self.numbers[-1]) == count - 1
-        # rows sorted by cluster; cluster c is _order[_bounds[c] : _bounds[c + 1]]
-        self._order = self._bounds = self.numbers
-        if not self._single:
-            # a stable sort keeps the rows of a cluster in their order
-            self._order = np.argsort(self.numbers, kind="stable").astype(np.int32)
-            sorted_numbers = self.numbers[self._order]
-            # no cluster has the number -1: so the first begin and the last end count as changes
-            changes = np.diff(sorted_numbers, prepend=-1, append=-1) != 0
-            self._bounds = np.flatnonzero(changes).astype(np.int32)
+        self._rows = count
+        self._clusters = count
+        self._single = True
+        numbered = None if clusters is None else _number_by_appearance(clusters)
+        if numbered is not None:
+            self._numbers, self._clusters = numbered
+            self._single = False
+            # rows sorted by cluster; cluster c is _order[_bounds[c] : _bounds[c + 1]]
+            self._order, self._bounds = _rows_by_cluster(self._numbers, self._clusters)
+
+    @property
+    def numbers(self) -> Int[np.ndarray, " N"]:
+        """The number of each row's cluster."""
+        return np.arange(self._rows, dtype=np.int32) if self._single else self._numbers
 
     @classmethod
     def of(cls, count: int, clusters: Clusters) -> ClusterIndex:
@@ -57,15 +55,12 @@ class ClusterIndex:
         return cls(count, clusters)
 
     def __len__(self) -> int:
-        if self._single:
-            return len(self._bounds)
-        # bounds hold the end of the last cluster too
-        return len(self._bounds) - 1
+        return self._clusters
 
     def members(self, cluster: int) -> RowNumbers:
         """Return the row numbers of one cluster."""
         if self._single:
-            return self._order[cluster : cluster + 1]
+            return np.array([cluster], np.int32)
         begin, end = self._bounds[cluster : cluster + 2]
         return self._order[begin:end]
 
@@ -87,7 +82,7 @@ class ClusterIndex:
         S counts the arrays of all ``systems``, one a training seed. Parts are computed when they
         are asked for, unless there is but one.
         """
-        if len(self.numbers) <= arrays.ROWS_AT_ONCE:
+        if self._rows <= arrays.ROWS_AT_ONCE:
             parts = [slice(0, len(self))]
         else:
             parts = list(arrays.row_slices(len(self)))
@@ -95,8 +90,10 @@ class ClusterIndex:
         return lazy if len(parts) > 1 else list(lazy)
 
     def _sums_of_part(self, systems: Sequence[SystemStatistics], part: slice) -> ClusterSums:
-        bounds = self._bounds[part.start : part.stop + 1]
-        places = part if self._single else self._order[bounds[0] : bounds[-1]]
+        places: slice | RowNumbers = part
+        if not self._single:
+            bounds = self._bounds[part.start : part.stop + 1]
+            places = self._order[bounds[0] : bounds[-1]]
         layers = []
         for rows in systems:
             layers += [layer[places] for layer in arrays.per_seed(rows)]
@@ -108,33 +105,65 @@ class ClusterIndex:
         return np.add.reduceat(rows_of_part, begins, axis=1)
 
 
-def _number_by_appearance(clusters: ClusterLabels) -> Int[np.ndarray, " N"]:
-    """The clusters' numbers, counted up in order of first appearance."""
-    if not isinstance(clusters, np.ndarray):
-        numbers: dict[str, int] = {}
-        labels = [numbers.setdefault(name, len(numbers)) for name in clusters]
-        return np.array(labels, dtype=np.int32)
-    # most often no label repeats, which is found with a tenth of the memory of np.unique
-    if not _has_repeats(clusters):
-        return np.arange(len(clusters), dtype=np.int32)
-    _, first, inverse = np.unique(clusters, return_index=True, return_inverse=True)
-    # `inverse` numbers clusters by their labels' order; renumber them by first appearance
-    appearance = np.empty(len(first), np.int32)
-    by_appearance = np.argsort(first)
-    appearance[by_appearance] = np.arange(len(first))
-    return appearance[inverse]
+def _number_by_appearance(clusters: ClusterLabels) -> tuple[Int[np.ndarray, " N"], int] | None:
+    """The clusters' numbers, counted up in order of first appearance, and how many there are.
+
+    None where each row has a label of its own.
+    """
+    if isinstance(clusters, np.ndarray):
+        return _number_integers(clusters)
+    numbers: dict[str, int] = {}
+    labels = [numbers.setdefault(name, len(numbers)) for name in clusters]
+    if len(numbers) == len(labels):
+        return None
+    return np.array(labels, dtype=np.int32), len(numbers)
 
 
-def _has_repeats(labels: Integer[np.ndarray, " N"]) -> bool:
-    """Whether a label occurs twice; no copy of all labels is made."""
-    # equal labels have equal first bytes, so they are in the same of 16 lots
-    first_bytes = np.ascontiguousarray(labels).view(np.uint8)[:: labels.itemsize]
-    lots = first_bytes % 16  # uint8, 1 byte a row
-    for lot in range(16):
-        ranked = np.sort(labels[lots == lot])
-        if (ranked[1:] == ranked[:-1]).any():
-            return True
-    return False
+def _number_integers(labels: Integer[np.ndarray, " N"]) -> tuple[Int[np.ndarray, " N"], int] | None:
+    """As ``_number_by_appearance``, a block of rows at a time."""
+    distinct = scratch_array(len(labels), labels.dtype)
+    distinct[:] = labels
+    distinct = sort_distinct(distinct)
+    if len(distinct) == len(labels):
+        return None
+    appearance = scratch_array(len(distinct), np.int32)
+    appearance[:] = -1  # not seen yet
+    numbers = scratch_array(len(labels), np.int32)
+    seen = 0
+    for block in blocks(len(labels)):
+        places = np.searchsorted(distinct, labels[block])
+        new, first_rows = np.unique(places[appearance[places] < 0], return_index=True)
+        new_by_appearance = new[np.argsort(first_rows)]
+        appearance[new_by_appearance] = np.arange(seen, seen + len(new))
+        seen += len(new)
+        numbers[block] = appearance[places]
+    return numbers, seen
+
+
+def _rows_by_cluster(
+    numbers: Int[np.ndarray, " N"], count: int
+) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " M_and_1"]]:
+    """The rows sorted by the ``numbers`` of ``count`` clusters, and where each of these begins.
+
+    A counting sort, a block at a time; the rows of a cluster stay in their order. The last bound is
+    the end of the last cluster.
+    """
+    bounds = scratch_array(count + 1, np.int32)
+    for block in blocks(len(numbers)):
+        np.add.at(bounds, numbers[block] + 1, 1)
+    np.cumsum(bounds, dtype=np.int32, out=bounds)
+    order = scratch_array(len(numbers), np.int32)
+    # where the next row of each cluster goes
+    next_places = scratch_array(count, np.int32)
+    next_places[:] = bounds[:-1]
+    for block in blocks(len(numbers)):
+        rows = np.argsort(numbers[block], kind="stable")
+        of_rows = numbers[block][rows]
+        # of rows of one cluster in this block, the first goes to its next place, the second behind
+        rank = np.arange(len(rows)) - np.searchsorted(of_rows, of_rows)
+        order[next_places[of_rows] + rank] = block.start + rows
+        np.add.at(next_places, of_rows, 1)
+    return order, bounds
 
 
 def cluster_rows(count: int, clusters: ClusterLabels | None) -> list[RowNumbers]:

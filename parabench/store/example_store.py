@@ -10,13 +10,17 @@ from itertools import chain, islice
 from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryFile, gettempdir
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from parabench.contracts import Example
 from parabench.sequences import LazyMap
 from parabench.store.files import os_errors_as_user_errors
 from parabench.store.lines import FileLines
 from parabench.store.positions import sorted_positions
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import UInt32
 
 HELD_IN_MEMORY = 20_000
 """Examples that are held; a million with their references would take a gigabyte."""
@@ -85,8 +89,8 @@ class ExampleStore(Sequence[Example]):
         return LazyMap(value_of, self._examples)
 
     @cached_property
-    def by_id(self) -> Sequence[int]:
-        """The positions of all examples in the order of their ids, 4 bytes each."""
+    def by_id(self) -> UInt32[np.ndarray, " N"]:
+        """The positions of all examples in the order of their ids."""
         return sorted_positions(self.ids, HELD_IN_MEMORY)
 
 

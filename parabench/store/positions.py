@@ -3,43 +3,56 @@
 from __future__ import annotations
 
 import heapq
-from array import array
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
+from parabench.scratch import blocks, scratch_array, scratch_copy
 from parabench.sequences import text_hash64
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import UInt32, UInt64
 
 _UNSORTED = 1 << 15
 """Names that are held as they are."""
+_TIMES_LONGER = 4
+"""As long as the next run at least is each run of sorted names: names are sorted in a few times,
+and are looked for in few runs."""
+
+
+class _Run(NamedTuple):
+    """Sorted hashes of names, and the number of each."""
+
+    hashes: UInt64[np.ndarray, " n"]
+    numbers: UInt32[np.ndarray, " n"]
 
 
 class IdPositions:
-    """Numbers by name, in 12 bytes each.
+    """Numbers by name, in scratch arrays of 12 bytes each.
 
-    Names are known by 64 bits (two of a million names have the same with a chance of 3e-8), sorted;
-    the latest ones are in a dictionary until they are many.
+    Names are known by 64 bits (two of a million names have the same with a chance of 3e-8). The
+    latest ones are in a dictionary until they are many; the others in runs that are sorted.
     """
 
     def __init__(self) -> None:
         """No names yet."""
         self._latest: dict[str, int] = {}
-        self._hashes: Any = ()  # uint64, sorted
-        self._numbers: Any = ()  # uint32, in the order of the hashes
+        self._runs: list[_Run] = []  # the longest first
 
     def __len__(self) -> int:
-        return len(self._hashes) + len(self._latest)
+        return len(self._latest) + sum(len(run.hashes) for run in self._runs)
 
     def get(self, name: str) -> int | None:
         """The number of a name; None where it has none."""
         found = self._latest.get(name)
-        if found is not None or not len(self._hashes):
+        if found is not None or not self._runs:
             return found
         wanted = text_hash64(name)
-        # As an integer of Python it would be compared as a float, of 53 bits.
-        at = self._hashes.searchsorted(self._hashes.dtype.type(wanted))
-        is_within = at < len(self._hashes)
-        if is_within and self._hashes[at] == wanted:
-            return int(self._numbers[at])
+        for hashes, numbers in self._runs:
+            # As an integer of Python it would be compared as a float, of 53 bits.
+            at = hashes.searchsorted(hashes.dtype.type(wanted))
+            if at < len(hashes) and hashes[at] == wanted:
+                return int(numbers[at])
         return None
 
     def add(self, name: str, number: int) -> int:
@@ -53,7 +66,7 @@ class IdPositions:
         return number
 
     def _sort_in(self) -> None:
-        """Merge the latest names into the sorted arrays."""
+        """Make a run of the latest names, together with runs that are too short to stay."""
         import numpy as np
 
         count = len(self._latest)
@@ -61,25 +74,41 @@ class IdPositions:
         numbers = np.fromiter(self._latest.values(), np.uint32, count)
         self._latest = {}
         order = np.argsort(hashes)
-        hashes = hashes[order]
-        numbers = numbers[order]
-        if len(self._hashes):
-            # Where in the sorted array each of the new hashes belongs.
-            places = self._hashes.searchsorted(hashes)
-            hashes = np.insert(self._hashes, places, hashes)
-            numbers = np.insert(self._numbers, places, numbers)
-        self._hashes, self._numbers = hashes, numbers
+        run = _Run(hashes[order], numbers[order])
+        while self._runs and len(self._runs[-1].hashes) < _TIMES_LONGER * len(run.hashes):
+            run = _merged(self._runs.pop(), run)
+        self._runs.append(run)
 
 
-def sorted_positions(ids: Sequence[str], held: int = 20_000) -> Sequence[int]:
-    """The positions of all ids in the order of the ids, 4 bytes each.
+def _merged(first: _Run, second: _Run) -> _Run:
+    """Two runs without a common name as one."""
+    import numpy as np
+
+    count = len(first.hashes) + len(second.hashes)
+    merged = _Run(scratch_array(count, np.uint64), scratch_array(count, np.uint32))
+    for run, other in ((first, second), (second, first)):
+        for block in blocks(len(run.hashes)):
+            hashes = run.hashes[block]
+            # Before a name stand those of its own run, and those of the other that are smaller.
+            places = np.arange(block.start, block.stop) + other.hashes.searchsorted(hashes)
+            merged.hashes[places] = hashes
+            merged.numbers[places] = run.numbers[block]
+    return merged
+
+
+def sorted_positions(ids: Sequence[str], held: int = 20_000) -> UInt32[np.ndarray, " N"]:
+    """The positions of all ids in the order of the ids.
 
     At most ``held`` ids are in memory at once: sorted runs of so many positions are merged, and ids
     are read again when they are compared.
     """
+    import numpy as np
+
     runs = []
     for start in range(0, len(ids), held):
         end = min(start + held, len(ids))
         ordered = sorted(range(start, end), key=ids.__getitem__)
-        runs.append(array("I", ordered))
-    return array("I", heapq.merge(*runs, key=ids.__getitem__))
+        runs.append(scratch_copy(ordered, len(ordered), np.uint32))
+    if len(runs) == 1:
+        return runs[0]
+    return scratch_copy(heapq.merge(*runs, key=ids.__getitem__), len(ids), np.uint32)

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parabench.contracts import Example, UserError
-from parabench.data.examples import clustered, evaluation_set, merge_sources, sample
+from parabench.data.examples import (
+    clustered,
+    evaluation_set,
+    merge_sources,
+    reference_counts,
+    sample,
+)
 from parabench.data.predictions import read_predictions
 from parabench.data.test_sets import read_test_set
 
@@ -110,13 +116,12 @@ def test_examples_of_one_sentence_are_one_cluster() -> None:
         "c": ("Dry.", "wet again?"),
     }
     others = {"d": ("Sun.", "It shines."), "e": ("😀", "…"), "f": ("👀", "Hm.")}
-    found = {
-        one.id: one.cluster
-        for one in clustered([Example(k, s, (r,)) for k, (s, r) in {**said, **others}.items()])
-    }
+    rows = [Example(k, s, (r,)) for k, (s, r) in {**said, **others}.items()]
+    found = {one.id: one.cluster for one in clustered(rows, reference_counts(rows))}
     assert found["a"] == found["b"] == found["c"]
     assert len(set(found.values())) == 4
-    given = clustered([Example("a", "s", ("r",), "mine"), Example("b", "s", ("t",))])
+    rows = [Example("a", "s", ("r",), "mine"), Example("b", "s", ("t",))]
+    given = clustered(rows, reference_counts(rows))
     assert next(given).cluster == "mine"
 
 

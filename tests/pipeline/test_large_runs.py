@@ -7,11 +7,15 @@ from __future__ import annotations
 import hashlib
 import json
 import tracemalloc
+from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 
+from parabench import scratch
 from parabench.contracts import Example, UserError
 from parabench.data import examples
 from parabench.data.test_sets import read_test_set
@@ -19,6 +23,7 @@ from parabench.pipeline import plan as planning
 from parabench.pipeline import run_logs, runner, stages
 from parabench.report import assemble
 from parabench.report.results import shown_positions
+from parabench.sequences import LazyMap
 from parabench.stats import arrays
 from parabench.stats.clusters import ClusterIndex, cluster_rows
 from parabench.store import example_store, positions
@@ -124,16 +129,18 @@ def test_the_page_holds_a_sample_and_says_so(
     assert json.loads((tmp_path / "run/leaderboard.json").read_text())["rows"][0]["asked"] == 12
 
 
-def test_single_clusters_take_four_bytes_a_row() -> None:
+def test_single_clusters_are_not_held() -> None:
     count = 200_000
     # Hashes of names are what a run has; of random ones no two are equal.
     labels = np.random.default_rng(0).integers(0, 1 << 63, count).astype(np.uint64)
     tracemalloc.start()
     index = ClusterIndex(count, labels)
-    peak = tracemalloc.get_traced_memory()[1]
+    kept, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(index) == count
-    assert peak < 6 * count, "a copy of all labels would take 8 bytes each"
+    assert index.members(7).tolist() == [7]
+    assert kept < 0.1 * count
+    assert peak < 8 * count, "no copy of all labels is made in memory"
 
 
 def test_one_repeated_label_among_many_is_found() -> None:
@@ -142,6 +149,18 @@ def test_one_repeated_label_among_many_is_found() -> None:
     index = ClusterIndex(len(labels), labels)
     assert len(index) == len(labels) - 1
     assert index.members(7).tolist() == [7, 40_000]
+
+
+@pytest.mark.parametrize("block", [3, 1 << 16])
+def test_clusters_are_pandas_groups(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scratch, "BLOCK", block)
+    labels = np.random.default_rng(1).integers(0, 40, 100).astype(np.uint64)
+    numbers, groups = pandas.factorize(labels)
+    index = ClusterIndex(len(labels), labels)
+    assert index.numbers.tolist() == numbers.tolist()
+    assert len(index) == len(groups)
+    for cluster in range(len(groups)):
+        assert index.members(cluster).tolist() == np.flatnonzero(numbers == cluster).tolist()
 
 
 def test_clusters_are_numbered_by_first_appearance() -> None:
@@ -198,6 +217,52 @@ def test_a_run_of_many_examples_is_that_of_few(
     assert few == many
 
 
+def _numbered(number: int) -> Example:
+    """An example whose reference every fourth other one shares with it."""
+    return Example(f"e{number}", f"Number {number}.", (f"The {number - number % 4 // 3 * 3}.",))
+
+
+def _examples(count: int) -> object:
+    """Examples as they are scored, with their clusters."""
+    given = LazyMap(_numbered, range(count))
+    assert examples.are_distinct(LazyMap(attrgetter("id"), given))
+    return examples.evaluation_set(given, None, 0)
+
+
+def _positions_of_ids(count: int) -> object:
+    """Which ids a log has, and the positions in their order."""
+    known = positions.IdPositions()
+    for number in range(count):
+        known.add(f"e{number}", number)
+    return known, positions.sorted_positions(LazyMap("e{}".format, range(count)), held=500)
+
+
+def _clusters(count: int) -> object:
+    """The clusters of a report, of three rows each."""
+    labels = scratch.scratch_copy((n // 3 for n in range(count)), count, np.uint64)
+    return ClusterIndex(count, labels)
+
+
+@pytest.mark.parametrize("made", [_examples, _positions_of_ids, _clusters])
+def test_memory_does_not_grow_with_examples(
+    made: Callable[[int], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is done of many examples from 20,000 on is done from 500 on here."""
+    monkeypatch.setattr(example_store, "HELD_IN_MEMORY", 500)
+    monkeypatch.setattr(positions, "_UNSORTED", 500)
+    monkeypatch.setattr(scratch, "HELD_BYTES", 500)
+    monkeypatch.setattr(scratch, "BLOCK", 500)
+    few, many = 1_000, 11_000
+    made(few)  # imports
+    peaks = []
+    for count in (few, many):
+        tracemalloc.start()
+        made(count)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 8 * (many - few)
+
+
 def test_a_source_or_an_id_that_comes_twice_is_found_among_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,9 +283,10 @@ def test_places_are_found_whether_they_are_sorted_in_or_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(positions, "_UNSORTED", 4)
+    monkeypatch.setattr(scratch, "BLOCK", 3)
     known = positions.IdPositions()
-    names = [f"e{number}" for number in range(23)]
-    assert [known.add(name, 100 + at) for at, name in enumerate(names)] == list(range(100, 123))
-    assert [known.add(name, 0) for name in names] == list(range(100, 123))
-    assert [known.get(name) for name in ("e0", "e22", "e23")] == [100, 122, None]
-    assert len(known) == 23
+    names = [f"e{number}" for number in range(87)]
+    assert [known.add(name, 100 + at) for at, name in enumerate(names)] == list(range(100, 187))
+    assert [known.add(name, 0) for name in names] == list(range(100, 187))
+    assert [known.get(name) for name in ("e0", "e86", "e87")] == [100, 186, None]
+    assert len(known) == 87
