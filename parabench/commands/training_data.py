@@ -71,6 +71,7 @@ def load_training_data(
     from parabench.mini import language
     from parabench.training.requests import TrainingData
 
+    training_set.check_held_out(dev)
     text = asked or suite.train.data
     if not text:
         raise UserError(

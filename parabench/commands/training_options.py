@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from parabench.commands.training_data import CorpusOption, TestFileOption, TrainSuiteOption
+from parabench.contracts import UserError
 
 _DATA = "Data"
 _SCHEDULE = "Schedule"
@@ -234,6 +235,14 @@ class TrainOptions:
     save_every: SaveEveryOption = None
     track: TrackOption = None
     output: TrainOutputOption = None
+
+    def __post_init__(self) -> None:
+        """Raise UserError for amounts below 0, before any data are read."""
+        for name in ("dev", "validation_texts", "snapshots"):
+            amount = getattr(self, name)
+            if amount < 0:
+                asked = f"train with --{name.replace('_', '-')} {amount}"
+                raise UserError(asked, mend="a number of 0 or more")
 
     @property
     def settings(self) -> dict[str, Any]:

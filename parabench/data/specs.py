@@ -18,6 +18,7 @@ from parabench.data import catalogue
 from parabench.data.corpora import CORPUS_FORMATS
 from parabench.data.corpus_tables import CorpusColumns, delimiter_of
 from parabench.data.filters import Filters
+from parabench.data.text_files import unpacked_suffix
 
 FORM = (
     "FORMAT:PATH?option=value&option=value=SHARE, "
@@ -68,12 +69,25 @@ def parse_corpora(text: str) -> tuple[CorpusSpec, ...]:
     return tuple(specs)
 
 
+def _unnamed_format(text: str, path: str) -> UserError:
+    """The error for a ``path`` that was given alone; what it ends in may be its format."""
+    suffix = unpacked_suffix(path).removeprefix(".")
+    form = suffix if suffix in CORPUS_FORMATS else "tsv"
+    columns = "?source=NAME&target=NAME" if "?" not in text and form != "tsv" else ""
+    found = "a path without the format in front of it"
+    return UserError(
+        f"read the corpus {text}", found, CORPUS_FORMATS, f"--data '{form}:{text}{columns}'"
+    )
+
+
 def _part(text: str) -> tuple[CorpusSpec, float | None]:
     """One corpus, and its share where it has one."""
     head, _, options = text.partition("?")
     form, _, path = head.partition(":")
     if form not in CORPUS_FORMATS:
         asked = f"read a corpus of the format {form!r}"
+        if not path:
+            raise _unnamed_format(text, head)
         raise UserError(asked, "no such format", CORPUS_FORMATS, "parabank2:PATH")
     # the share is behind the last thing there is: the options, or else the path
     if options:

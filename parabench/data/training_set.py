@@ -116,6 +116,12 @@ def numbered_pairs(
     return filtered_pairs(rows, spec.filters, tally, seed)
 
 
+def check_held_out(dev: int) -> None:
+    """Raise UserError where ``dev``, the pairs to hold out, is no number of pairs."""
+    if dev < 0:
+        raise UserError(f"hold out {dev} pairs", mend="--dev with a number of 0 or more")
+
+
 def prepare_training_set(
     specs: Sequence[CorpusSpec],
     test: TestSentences,
@@ -131,6 +137,7 @@ def prepare_training_set(
 
     Raises UserError where a corpus cannot be read, or no pair of it is left.
     """
+    check_held_out(dev)
     tallies = [SkipCounts() for _ in specs]
     read = _read_keys(specs, tallies, test, seed)
     components = Components(read.pairs)

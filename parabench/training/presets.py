@@ -59,6 +59,10 @@ def make_config(kind: TrainingKind, preset: str | None = None, **given: Any) -> 
         if value is not None:
             chosen[name] = value
     rows = chosen.pop("batch_size", None)
+    # as a field 0 means that no time is given; typed, it would train for as long as ever
+    minutes = chosen.get("minutes")
+    if minutes is not None and not minutes > 0:
+        raise UserError(f"train for {minutes:g} minutes", mend="--minutes 30")
     config = replace(kind.defaults, **chosen)
     if config.minutes and "steps" not in chosen:
         config = replace(config, steps=_UNBOUNDED_STEPS)

@@ -78,6 +78,8 @@ class TrainingKind:
 
 _PROMPT_NAME = re.compile(r"(softprompt|ptuning)(?:-(lstm|mlp|tpmlp))?-(\d{1,5})")
 _LONGEST_PROMPT = 10_000
+_HIGHEST_RANK = 9_999
+_SIZED_NAME = re.compile(r"(softprompt|ptuning(?:-lstm|-mlp|-tpmlp)?|lora)-(-?\d+)")
 _LORA_NAME = re.compile(r"lora-([1-9]\d{0,3})")
 
 
@@ -92,7 +94,8 @@ def parse_kind(name: str) -> TrainingKind:
         return TrainingKind(name, "lora", rank=int(adapted[1]))
     match = _PROMPT_NAME.fullmatch(name)
     known = match is not None and not (match[1] == "softprompt" and match[2])
-    if match is None or not known or int(match[3]) > _LONGEST_PROMPT:
+    _check_size(name)
+    if match is None or not known:
         raise UserError(
             f"train {name!r}",
             "no such kind of system",
@@ -101,14 +104,22 @@ def parse_kind(name: str) -> TrainingKind:
         )
     family = match[1]
     length = int(match[3])
-    if not length:
-        raise UserError(
-            f"train {name!r}",
-            "a prompt of 0 virtual tokens, in which nothing can learn",
-            mend=f"parabench train {name.removesuffix(match[3])}20",
-        )
     encoder = (match[2] or "lstm") if family == "ptuning" else ""
     return TrainingKind(name, family, length, encoder)  # type: ignore[arg-type]
+
+
+def _check_size(name: str) -> None:
+    """Raise UserError where the number in a name is no length of a prompt, or no rank."""
+    sized = _SIZED_NAME.fullmatch(name)
+    if sized is None:
+        return
+    size, usual = int(sized[2]), 8 if sized[1] == "lora" else 20
+    what = f"updates of rank {size}" if sized[1] == "lora" else f"a prompt of {size} virtual tokens"
+    longest = _HIGHEST_RANK if sized[1] == "lora" else _LONGEST_PROMPT
+    if not 1 <= size <= longest:
+        found = f"{what}, in which nothing can learn" if size < 1 else what
+        mend = f"from 1 to {longest}: parabench train {sized[1]}-{usual}"
+        raise UserError(f"train {name!r}", found, mend=mend)
 
 
 @dataclass(frozen=True)

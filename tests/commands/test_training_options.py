@@ -17,6 +17,7 @@ from parabench.commands.task_training import train_tasks_command
 from parabench.commands.training import train_command
 from parabench.commands.training_options import TrainOptions
 from parabench.contracts import Runtime, UserError
+from parabench.data.specs import parse_corpora
 from parabench.suites.suite import load_suite
 
 
@@ -84,7 +85,16 @@ def test_an_option_that_would_be_ignored_is_refused(words: tuple[str, ...], says
         (("train", "softprompt-0"), "0 virtual tokens"),
         (("train", "softprompt-4", "--steps", "-1"), "train with steps -1"),
         (("train", "softprompt-4", "--steps", "0"), "train with steps 0"),
-        (("train", "softprompt-4", "--minutes", "-2"), "train with minutes -2"),
+        (("train", "softprompt-4", "--minutes", "-2"), "train for -2 minutes"),
+        (("train", "softprompt-4", "--minutes", "0"), "train for 0 minutes"),
+        (("train", "softprompt-4", "--minutes", "nan"), "train for nan minutes"),
+        (("train", "lora-0"), "updates of rank 0"),
+        (("train", "softprompt--1"), "a prompt of -1 virtual tokens"),
+        (("train", "ptuning-mlp-999999"), "a prompt of 999999 virtual tokens"),
+        (("train", "softprompt-4", "--dev", "-1"), "train with --dev -1"),
+        (("train", "softprompt-4", "--validation-texts", "-1"), "train with --validation-texts -1"),
+        (("train", "softprompt-4", "--snapshots", "-1"), "train with --snapshots -1"),
+        (("train", "softprompt-4", "--patience", "-1"), "train with patience -1"),
         (("train", "softprompt-4", "--track", "paper"), "no such tracker"),
         ((*TABLE, "--track", "paper"), "no such tracker"),
         ((*TABLE, "--steps", "-1"), "train with steps -1"),
@@ -99,6 +109,22 @@ def test_what_trains_nothing_is_refused_before_the_data(
     assert isinstance(done.exception, UserError), done.output
     assert says in str(done.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "mend"),
+    [
+        ("pairs.csv", "csv:pairs.csv?source=NAME&target=NAME"),
+        ("pairs.tsv.gz", "tsv:pairs.tsv.gz"),
+        ("pairs.jsonl?source=a&target=b", "jsonl:pairs.jsonl?source=a&target=b"),
+        ("pairs", "tsv:pairs"),
+    ],
+)
+def test_a_corpus_without_its_format_is_told_how(asked: str, mend: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_corpora(asked)
+    assert "without the format" in caught.value.found
+    assert caught.value.mend == f"--data '{mend}'"
 
 
 def test_validations_have_no_human_to_be_a_share_of() -> None:

@@ -28,7 +28,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES.remove(ROOT / "docs" / "command-line.md")  # made from the program
 SHELL = ("sh", "bash", "console")
 SHORT = {
-    "run": {"--limit": "3"},
+    "run": {"--limit": "6"},
     "train": {"--steps": "2", "--dev": "4", "--batch-size": "2", "--validation-texts": None},
     "tasks train": {"--steps": "2", "--batch-size": "2"},
     "data prepare demo": {"--size": "100"},
@@ -84,7 +84,7 @@ def finished_run(tmp_path_factory) -> Path:
             "--systems",
             "softprompt-20,bart",
             "--limit",
-            "3",
+            "6",
             "--output",
             str(folder),
         ]
