@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,11 +21,15 @@ from parabench.contracts import (
 )
 from parabench.inference.likelihood import causal_log_likelihood
 from parabench.inference.prompt_ids import PromptIds
+from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 
 from . import pretrained, scorer_options
 from .aggregation import additive, mean_of_defined, values_and_counts
 from .parallel import deduplicated
+
+_LISTS_KEPT = 2
+"""Lists of texts whose likelihoods are at hand: what systems wrote, and what people did."""
 
 
 @dataclass(frozen=True)
@@ -69,27 +73,25 @@ class Fluency:
         model = pretrained.checkpoint_items(self.model, self.runtime)
         return Signature("fluency", (*model, *rules))
 
+    @property
+    def encodings(self) -> Hashable:
+        """See ``SharesEncodings``."""
+        return ("log-likelihoods", self.model, self.begin, self.runtime)
+
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 2"]:
-        by_text = deduplicated(texts, self._score)
-        return values_and_counts(by_text[:, None])
+        nats, tokens = self.surprise(texts).T
+        return values_and_counts((nats / tokens)[:, None])
 
-    def _score(self, texts: Sequence[str]) -> Float[np.ndarray, " M"]:
-        """Negative ln p per token of each text, its end included."""
-        model, tokenizer = pretrained.scorer_model(
-            self.models, load_causal, self.model, self.runtime
-        )
-        begin = begin_ids(tokenizer, self.begin, self.model)
-        # one position is the end's
-        room = pretrained.max_tokens(model, tokenizer) - len(begin) - 1
-        targets = []
-        for text in texts:
-            ids = tokenizer(text, add_special_tokens=False).input_ids[:room]
-            targets.append((*ids, tokenizer.eos_token_id))
-        prompts = [PromptIds(begin)] * len(targets)
-        sums = causal_log_likelihood(model, prompts, targets, self.runtime)  # [M, 2]
-        return -sums[:, 0] / sums[:, 1]
+    def surprise(self, texts: Sequence[str]) -> Float[np.ndarray, "N 2"]:
+        """Return - ln p of each text with its end, in nats, and the number of its tokens.
+
+        Each distinct text is scored once. What the last calls were asked is at hand, for another
+        scorer of the run with these ``encodings``.
+        """
+        scored = self.models.get(_load_surprise, self.model, self.begin, self.runtime)
+        return deduplicated(texts, lambda distinct: scored.surprise(distinct, self.runtime))
 
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 2"]) -> Float[np.ndarray, "*draws 1"]:
@@ -98,6 +100,45 @@ class Fluency:
     def release(self) -> None:
         """Free the model; the next ``measure`` loads it again."""
         self.models.clear()
+
+
+@dataclass
+class _SurpriseModel:
+    """A language model, what stands before every text, and what it was asked last.
+
+    ``kept``: the last lists of texts, with - ln p and tokens of each. Batches depend on the list
+    alone: a scorer gets the very bits that it would get by itself.
+    """
+
+    model: Any
+    tokenizer: Any
+    begin: tuple[int, ...]
+    kept: dict[tuple[str, ...], Float[np.ndarray, "M 2"]] = field(default_factory=dict, repr=False)
+
+    def surprise(self, texts: Sequence[str], runtime: Runtime) -> Float[np.ndarray, "M 2"]:
+        """- ln p of each text and its end, and how many tokens they are."""
+        asked = tuple(texts)
+        if asked not in self.kept:
+            if len(self.kept) == _LISTS_KEPT:
+                # the oldest: a dict keeps its order
+                del self.kept[next(iter(self.kept))]
+            self.kept[asked] = self._scored(asked, runtime)
+        return self.kept[asked]
+
+    def _scored(self, texts: Sequence[str], runtime: Runtime) -> Float[np.ndarray, "M 2"]:
+        # one position is the end's
+        room = pretrained.max_tokens(self.model, self.tokenizer) - len(self.begin) - 1
+        targets = []
+        for text in texts:
+            ids = self.tokenizer(text, add_special_tokens=False).input_ids[:room]
+            targets.append((*ids, self.tokenizer.eos_token_id))
+        prompts = [PromptIds(self.begin)] * len(targets)
+        return np.array([-1.0, 1.0]) * causal_log_likelihood(self.model, prompts, targets, runtime)
+
+
+def _load_surprise(name: str, begin: str, runtime: Runtime) -> _SurpriseModel:
+    model, tokenizer = load_causal(locate(name), runtime)
+    return _SurpriseModel(model, tokenizer, begin_ids(tokenizer, begin, name))
 
 
 def begin_ids(tokenizer: Any, begin: str, model: str) -> tuple[int, ...]:
