@@ -21,6 +21,7 @@ SCORERS = {
     "rouge": "parabench.scorers.rouge:build",
     "sari": "parabench.scorers.sari:build",
     "selfbleu": "parabench.scorers.selfbleu:build",
+    "semantic-parity": "parabench.scorers.semantic_parity:build",
     "side": "parabench.scorers.diagnostics:build",
     "ter": "parabench.scorers.ter:build",
 }

@@ -27,6 +27,7 @@ SIGNED: dict[tuple[str, str], set[str]] = {
     **{("scorer", name): MATCHER for name in ("bertscore", "bertibleu", "parascore")},
     **{("scorer", name): MODEL for name in ("nli", "paraphrase-opt")},
     ("scorer", "fluency"): {"model", "begin"},
+    ("scorer", "semantic-parity"): {"model", "layers", "causal", "begin"},
     ("scorer", "embedding"): {"model", "pooling", "max_tokens"},
     ("scorer", "bartscore"): {"model", "references"},
     ("scorer", "chrf"): {"lowercase"},
