@@ -6,7 +6,7 @@ whole sources (called clusters here).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from scipy import stats
 
 from parabench.stats.clusters import cluster_rows
-from parabench.stats.resampling import DRAWS_IN_MEMORY
+from parabench.stats.resampling import draw_batches
 
 Vector = Float[np.ndarray, " N"]
 
@@ -84,21 +84,24 @@ def correlations(
         resamples: bootstrap samples of whole sources.
     """
     rows = cluster_rows(len(values), clusters)
-    chosen = _draw_clusters(len(rows), seed, resamples)
-    samples = [_rows_of(rows, draw) for draw in chosen]
+    drawn = {name: list[float]() for name in MEASURES}
+    for chosen in _draw_clusters(len(rows), seed, resamples):
+        for sample in (_rows_of(rows, draw) for draw in chosen):
+            for name, measure in MEASURES.items():
+                drawn[name].append(measure(values[sample], people[sample]))
     found = {}
     for name, measure in MEASURES.items():
-        drawn = [measure(values[sample], people[sample]) for sample in samples]
         observed = measure(values, people)
-        found[name] = with_interval(observed, np.array(drawn))
+        found[name] = with_interval(observed, np.array(drawn[name]))
         if len(rows) < 2:
             continue
         # A source's own correlation is the same in every sample that it is drawn into, so it is
-        # computed once: chosen is [resamples, clusters], and so is within[chosen].
+        # computed once: chosen is [draws, clusters], and so is within[chosen].
         within = np.array([measure(values[one], people[one]) for one in rows])
         mean = float(_defined_mean(within))
-        drawn_means = _defined_mean(within[chosen])
-        found[f"{name}-within"] = with_interval(mean, drawn_means)
+        draws = _draw_clusters(len(rows), seed, resamples)
+        drawn_means = [_defined_mean(within[chosen]) for chosen in draws]
+        found[f"{name}-within"] = with_interval(mean, np.concatenate(drawn_means))
     return found
 
 
@@ -106,10 +109,14 @@ def _draw_clusters(
     count: int,
     seed: int,
     resamples: int,
-) -> Int[np.ndarray, "R S"]:
-    """Places of clusters drawn with replacement, as many as there are, for each sample."""
+) -> Iterator[Int[np.ndarray, "R S"]]:
+    """Places of clusters drawn with replacement, as many as there are, for each sample.
+
+    As many samples at a time as fit into memory: the size of a part does not change what is drawn.
+    """
     generator = np.random.default_rng(seed)
-    return generator.integers(count, size=(resamples, count))
+    for size in draw_batches(resamples, count):
+        yield generator.integers(count, size=(size, count))
 
 
 def _rows_of(
@@ -168,16 +175,17 @@ def ratio_with_interval(
     Whole clusters are drawn ``resamples`` times by ``seed``; None makes each row a cluster.
     """
     rows = cluster_rows(len(parts), clusters)
-    chosen = _draw_clusters(len(rows), seed, resamples)
     # Sums by cluster first: a sample is then a sum of a few numbers, whatever the number of rows.
     part_sums = np.array([parts[one].sum() for one in rows])
     whole_sums = np.array([wholes[one].sum() for one in rows])
-    drawn_parts = part_sums[chosen].sum(axis=1)
-    drawn_wholes = whole_sums[chosen].sum(axis=1)
-    # A sample of sources without any pair has no ratio; 0 is what it adds.
-    drawn = drawn_parts / np.maximum(drawn_wholes, 1)
+    drawn = []
+    for chosen in _draw_clusters(len(rows), seed, resamples):
+        drawn_parts = part_sums[chosen].sum(axis=1)
+        drawn_wholes = whole_sums[chosen].sum(axis=1)
+        # A sample of sources without any pair has no ratio; 0 is what it adds.
+        drawn.append(drawn_parts / np.maximum(drawn_wholes, 1))
     observed = parts.sum() / wholes.sum()
-    return with_interval(float(observed), drawn)
+    return with_interval(float(observed), np.concatenate(drawn))
 
 
 def with_interval(value: float, draws: Float[np.ndarray, " R"]) -> IntervalEstimate:
@@ -223,8 +231,7 @@ def swap_test(
     observed = abs(pearson(a, people) - pearson(b, people))
     generator = np.random.default_rng(seed)
     as_far = 0
-    for start in range(0, draws, DRAWS_IN_MEMORY):
-        count = min(DRAWS_IN_MEMORY, draws - start)
+    for count in draw_batches(draws, len(a)):
         # One coin for each draw and source, [count, clusters], copied to its items, [count, N].
         coins = generator.random((count, len(rows)))
         swapped = coins[:, cluster_of_row] < 0.5
