@@ -73,6 +73,12 @@ def sets(data: Path, paraquality: Path | None) -> Iterator[JudgedSet]:
             "correct paraphrases of others are the references, a fifth is the human's answer."
         )
         title = "ParaQuality: is it a correct paraphrase?"
+        # by the other sources, from the first on every second, its constants were chosen
+        held_out = [item for item in items if int(item.example.id.split(".")[0]) % 2]
+        half = "The half of the sources by which no constant of `semantic-parity` was chosen."
+        names: tuple[str, ...] = ("semantic-parity", "parity", *OVERLAP, *MODELS)
+        held_out_title = "ParaQuality with models: is it a correct paraphrase?"
+        yield JudgedSet(held_out_title, half, held_out, names, "semantic-parity", context)
         yield JudgedSet(title, note, items, ("parity", *OVERLAP), "parity", context)
     apty = with_source_as_reference(read_judgments(data / "apty/apty_ranked.json", "apty"))
     note = "Five raters a pair. No references: all columns are against the source."
@@ -169,16 +175,17 @@ def asked(scorer: Scorer, examples: Sequence[Example], texts: Sequence[str]) -> 
 
 
 def values_of(judged: JudgedSet, keep: Path | None) -> Values:
-    """All columns, and where there are models the form with models."""
+    """All columns, and beside those without human answers the form with models tried first."""
     suite = load_suite("smollm2")
     found: dict[str, np.ndarray] = {}
     for name in judged.scorers:
         scorer: Scorer = build_plugin("scorer", name, suite, judged.context)
-        if keep is not None and name in MODELS:
+        if keep is not None and name in (*MODELS, "semantic-parity"):
             scorer = _Kept(scorer, keep)  # type: ignore[assignment]
         rows = judgment_values(scorer, judged.items)
         found |= dict(zip((one.name for one in scorer.columns), rows.T, strict=True))
-    if "fluency-nll" in found and isinstance(judged.items[0], RatedText):
+    is_tried = "semantic-parity" not in judged.scorers
+    if is_tried and "fluency-nll" in found and isinstance(judged.items[0], RatedText):
         found |= with_models(judged.items, found, suite, keep)
     return {name: row for name, row in found.items() if name not in LEFT_OUT}
 
