@@ -17,8 +17,8 @@ from parabench.models.local import Checkpoint
 from parabench.prompts.trained import TrainedFiles, find_adapter
 
 from . import options
+from .answer_lines import without_thoughts
 from .chats import chat_items, check_literal_text
-from .replies import without_thoughts
 from .samples import join_samples, repeat_rows
 from .tasks import TaskSystem
 

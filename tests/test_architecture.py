@@ -67,7 +67,7 @@ LAYERS: tuple[dict[str, str], ...] = (
             "truncation verdict"
         ),
         "baselines": (
-            "attack_words attackers causal chats controls endpoint endpoint_options exchange "
+            "answer_lines attack_words attackers causal chats controls endpoint endpoint_options exchange "
             "fewshot options pacing replies samples sentinels seq2seq server_errors tasks vllm"
         ),
     },
