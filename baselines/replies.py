@@ -21,12 +21,27 @@ from .server_errors import FinalError, NoChoicesError, PassingError, error_of
 _MOST_TOKENS = 1 << 40
 """More tokens than any answer has: what a server counts beyond is no count."""
 
+_WORDS_OF_ERRORS = {"message", "msg", "detail", "code", "error_msg", "error_code"}
+"""Names under which servers that answer 200 to everything say what is wrong."""
 LONGEST_ANSWER = 16 * 1024
 """Characters of an answer that are kept at most; more is a loop, and more than a file may hold."""
 
 # What different servers call an end that the model chose itself.
 ENDED = frozenset({"stop", "eos", "eos_token", "end_turn", "stop_sequence", "completed"})
-FILTERED = frozenset({"content_filter", "content_filtered", "safety", "recitation", "blocklist"})
+FILTERED = frozenset(
+    [
+        *("content_filter", "content-filter", "content_filtered", "safety", "recitation"),
+        *("blocklist", "prohibited_content", "spii", "sensitive", "refusal", "moderation"),
+        "guardrail_intervened",
+    ]
+)
+# What a server calls an answer that it broke off itself: no text, and no end of the model's.
+BROKEN_OFF = frozenset(
+    [
+        *("error", "abort", "aborted", "cancelled", "canceled"),
+        *("network_error", "insufficient_system_resource"),
+    ]
+)
 
 # A stream may come under any content type; it begins with a field or a comment, as no JSON does.
 _EVENT = re.compile(r"\s*(:|data:|event:|id:|retry:)")
@@ -46,7 +61,8 @@ def parse_body(body: bytes, content_type: str) -> Any:
 
     Raises PassingError where it is neither.
     """
-    text = body.decode("utf-8", "replace")
+    # some servers write a byte order mark, which JSON does not have
+    text = body.decode("utf-8-sig", "replace")
     if "event-stream" in content_type or _EVENT.match(text):
         return _from_events(text)
     try:
@@ -113,6 +129,8 @@ def read_answer(answer: Any, source: str, samples: int) -> Paraphrase:
     if answer.get("error"):
         raise error_of(200, answer, {})
     choices = answer.get("choices")
+    if "choices" not in answer and _WORDS_OF_ERRORS & answer.keys():
+        raise error_of(200, answer, {})
     if not isinstance(choices, list) or not choices:
         raise NoChoicesError("an answer without choices")
     if len(choices) < samples:
@@ -149,13 +167,19 @@ def _tokens(usage: Any) -> tuple[int, int] | None:
 def _read_choice(choice: Any, source: str) -> Choice:
     """One choice: its paraphrase, or why it holds none."""
     message = choice.get("message") if isinstance(choice, dict) else None
+    if isinstance(choice, dict) and choice.get("error"):
+        # of proxies, whose own server behind them failed
+        raise error_of(200, {"error": choice["error"]}, {})
     if not isinstance(message, dict):
         return _none("a choice without a message")
     ending = choice.get("finish_reason")
     if not isinstance(ending, str):
         ending = ""
     if ending.lower() in FILTERED:
-        return _none("content_filter")
+        named = "" if ending.lower() == "content_filter" else f" ({ending})"
+        return _none(f"content_filter{named}")
+    if ending.lower() in BROKEN_OFF:
+        raise PassingError(f"an answer that the server broke off: {ending}")
     if message.get("refusal"):
         return _none(f"refusal: {message['refusal']}")
     content = message.get("content")

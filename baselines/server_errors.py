@@ -13,12 +13,34 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-_FILTER_WORDS = ("content_filter", "content_policy", "responsibleai", "content management policy")
-_LENGTH_WORDS = ("context_length_exceeded", "string_above_max_length", "maximum context length")
+_FILTER_WORDS = (
+    "content_filter",
+    "content_policy",
+    "responsibleai",
+    "content management policy",
+    "content_moderation",
+    "data_inspection_failed",
+    "datainspectionfailed",
+    "flagged by moderation",
+    "requires moderation",
+    "prohibited_content",
+    "guardrail",
+)
+_LENGTH_WORDS = (
+    "context_length_exceeded",
+    "string_above_max_length",
+    "maximum context length",
+    "exceed_context_size",
+    "available context size",
+    "prompt is too long",
+    "input is too long",
+)
 _PASSING_WORDS = ("rate_limit", "overloaded", "server_error", "timeout", "unavailable")
 _QUOTA_WORDS = ("insufficient_quota", "billing")
 _QUOTED_PARAMETER = re.compile(r"['\"`](max_tokens|temperature|top_p|seed|n|stream)['\"`]")
 _STREAMING = re.compile(r"\bstream(ing)?\b", re.IGNORECASE)
+_TOO_LARGE = 413
+"""The status of a request whose content is too large: that of this sentence."""
 
 
 class PassingError(Exception):
@@ -50,7 +72,8 @@ def error_of(status: int, body: Any, headers: Mapping[str, str]) -> Exception:
     """
     error = body.get("error", body) if isinstance(body, dict) else body
     inner = error if isinstance(error, dict) else {"message": error}
-    message = str(inner.get("message") or body)
+    words = [inner.get(name) for name in ("message", "detail", "msg", "error_msg")]
+    message = str(next(filter(None, words), body))
     said = " ".join(message.split())
     found = said
     if status != 200:
@@ -60,7 +83,7 @@ def error_of(status: int, body: Any, headers: Mapping[str, str]) -> Exception:
     marks = json.dumps(body, default=str).lower()
     if _names_one_of(_FILTER_WORDS, marks):
         return NoAnswerError(f"content_filter: {said}")
-    if _names_one_of(_LENGTH_WORDS, marks):
+    if status == _TOO_LARGE or _names_one_of(_LENGTH_WORDS, marks):
         return NoAnswerError(f"too long for the model: {said}")
     # A quota that is used up comes as 429 too, but no later try is spared it.
     if _names_one_of(_QUOTA_WORDS, marks):

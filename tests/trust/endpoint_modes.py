@@ -88,6 +88,9 @@ MODES: dict[str, tuple[Act, str]] = {
         reply(200, PLAIN[:-1] + b',"usage":{"prompt_tokens":1e999}}'),
         ANSWER,
     ),
+    "behind a byte order mark": (reply(200, b"\xef\xbb\xbf" + PLAIN), ANSWER),
+    "thoughts in other marks": (reply(200, chat(f"[THINK]so[/THINK]{TEXT}")), ANSWER),
+    "a label before it": (reply(200, chat(f"Paraphrase: {TEXT}")), ANSWER),
     "status 201": (reply(201, chat(TEXT)), ANSWER),
     # what is no answer to this sentence
     "nothing": (reply(200, chat(None)), UNANSWERED),
@@ -106,6 +109,23 @@ MODES: dict[str, tuple[Act, str]] = {
     "too long for the model": (reply(400, error("x", code="context_length_exceeded")), UNANSWERED),
     "no message in a choice": (reply(200, {"choices": ["text"]}), UNANSWERED),
     "empty choices": (reply(200, {"choices": []}), UNANSWERED),
+    "a refusal in other words": (reply(200, chat("Sorry, but I can't do that.")), UNANSWERED),
+    "a refusal in Chinese": (reply(200, chat("抱歉，我无法提供帮助。")), UNANSWERED),
+    "a refusal as its ending": (reply(200, chat("I am", "refusal")), UNANSWERED),
+    "sensitive, as its ending": (reply(200, chat("In", "sensitive")), UNANSWERED),
+    "inspected and refused": (
+        reply(400, error("no", code="data_inspection_failed")), UNANSWERED
+    ),
+    "moderated as 403": (
+        reply(403, error("Your input requires moderation")), UNANSWERED
+    ),
+    "too large a request": (reply(413, b"<html>too large"), UNANSWERED),
+    "beyond the context": (
+        reply(400, error("no", type="exceed_context_size_error")), UNANSWERED
+    ),
+    "a channel of thoughts alone": (
+        reply(200, chat("<|channel|>analysis<|message|>So the", "length")), UNANSWERED
+    ),
     # what ends the run with a message, at once or at the deadline
     "a wrong key": (reply(401, error(f"the key {KEY} is wrong")), MESSAGE),
     "no such model": (reply(404, error("no such model")), MESSAGE),
@@ -119,6 +139,14 @@ MODES: dict[str, tuple[Act, str]] = {
     "a redirect": (reply(307, b"", "Location: http://127.0.0.1:9/stolen"), MESSAGE),
     "a refused temperature": (reply(400, error("not 0", param="temperature")), MESSAGE),
     "the limit refused for ever": (reply(400, error("no", param="max_tokens")), MESSAGE),
+    "an error within a choice": (
+        reply(200, {"choices": [{"error": {"message": "died", "code": 502},
+                                 "finish_reason": "error", "message": {"content": "In"}}]}),
+        MESSAGE,
+    ),
+    "broken off by the server": (reply(200, chat("In April the", "abort")), MESSAGE),
+    "words without an error": (reply(200, {"code": 429, "msg": "too many requests"}), MESSAGE),
+    "a detail without an error": (reply(200, {"detail": "Not Found"}), MESSAGE),
     "a web page": (reply(200, b"<html>"), MESSAGE),
     "no bytes": (reply(200, b""), MESSAGE),
     "half of it": (sent(HEAD + b"Content-Length: 900\r\n\r\n{\"choices\""), MESSAGE),
