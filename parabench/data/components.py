@@ -101,26 +101,33 @@ class Components:
         No component is larger than a tenth of ``count``, or 6 sentences: a large one would be most
         of what is held out. A component of n sentences holds at least n - 1 pairs.
         """
-        may_be_drawn = self.sizes <= max(_SMALLEST_LIMIT, count // 10)
-        may_be_drawn &= ~np.isin(self.roots, np.array(sorted(barred), np.uint64))
+        largest = max(_SMALLEST_LIMIT, count // 10)
+        may_be_drawn = self.sizes <= largest
+        barred_keys = np.array(sorted(barred), np.uint64)
+        may_be_drawn &= ~np.isin(self.roots, barred_keys)
         if among is not None:
-            touched = np.zeros(len(may_be_drawn), bool)
-            places = np.searchsorted(self.sentences, among.ravel())
-            touched[self.numbers[places]] = True
-            may_be_drawn &= touched
+            may_be_drawn &= self._holds_any(among)
         roots = self.roots[may_be_drawn]
         pairs = self.sizes[may_be_drawn] - 1
         # Sorting keys under a seeded permutation of the 64-bit numbers shuffles them, and a
         # component keeps its rank relative to the others whatever else is there.
-        mask = np.random.default_rng(seed).integers(
-            1 << 64,
-            dtype=np.uint64,
-            endpoint=False,
-        )
-        order = np.argsort((roots ^ mask) * _SPREAD)
+        generator = np.random.default_rng(seed)
+        mask = generator.integers(1 << 64, dtype=np.uint64, endpoint=False)
+        permuted = (roots ^ mask) * _SPREAD
+        order = np.argsort(permuted)
         drawn_so_far = np.cumsum(pairs[order])
+        # the component that reaches the count is drawn too
         enough = int(np.searchsorted(drawn_so_far, count)) + 1
-        return frozenset(roots[order[:enough]].tolist())
+        drawn = roots[order[:enough]]
+        return frozenset(drawn.tolist())
+
+    def _holds_any(self, pairs: UInt64[np.ndarray, "m 2"]) -> Bool[np.ndarray, " R"]:
+        """Whether each component holds a sentence of these pairs."""
+        places = np.searchsorted(self.sentences, pairs.ravel())
+        numbers = self.numbers[places]
+        holds = np.zeros(len(self.roots), bool)
+        holds[numbers] = True
+        return holds
 
 
 def _connect(ends: _Ends, count: int) -> Int32[np.ndarray, " S"]:
