@@ -50,7 +50,14 @@ def antonyms(source: str, setting: BuildContext) -> str:
     changed = exchange_words(source, ANTONYMS)
     if changed != source:
         return changed
-    return f"By no means: {source[:1].lower()}{source[1:]}"
+    return f"By no means: {_inside_sentence(source)}"
+
+
+def _inside_sentence(source: str) -> str:
+    """A sentence as it stands after other words: its first letter is small."""
+    initial = source[:1]
+    rest = source[1:]
+    return initial.lower() + rest
 
 
 def wrong_senses(source: str, setting: BuildContext) -> str:
@@ -70,15 +77,29 @@ def changed_facts(source: str, setting: BuildContext) -> str:
     def changed(match: re.Match[str]) -> str:
         word = match.group()
         if word.isdigit():
-            # as many digits as before, and never the same number
-            top = 10 ** len(word)
-            return str((int(word) + chance.randrange(1, top)) % top).zfill(len(word))
-        if word.lower() in NUMBER_WORDS:
-            return chance.choice([one for one in NUMBER_WORDS if one != word.lower()])
-        is_name = word[0].isupper() and match.start() > 0 and is_content(word)
-        return chance.choice(NAMES) if is_name else word
+            return _other_number(word, chance)
+        number_word = word.lower()
+        if number_word in NUMBER_WORDS:
+            others = [one for one in NUMBER_WORDS if one != number_word]
+            return chance.choice(others)
+        # the first word has a capital whatever it is
+        begins_sentence = match.start() == 0
+        has_capital = word[0].isupper()
+        if has_capital and not begins_sentence and is_content(word):
+            return chance.choice(NAMES)
+        return word
 
     return re.sub(r"\w+", changed, source)
+
+
+def _other_number(digits: str, chance: random.Random) -> str:
+    """Another number of as many digits."""
+    count = len(digits)
+    numbers = 10**count
+    # a step of 1 to numbers - 1, counted round: never the same number
+    step = chance.randrange(1, numbers)
+    other = (int(digits) + step) % numbers
+    return str(other).zfill(count)
 
 
 def other_language(source: str, setting: BuildContext) -> str:
@@ -94,8 +115,13 @@ def swapped_roles(source: str, setting: BuildContext) -> str:
 
     Without a parser, a noun phrase is a run of content words with the articles before it.
     """
+    # words, and what stands between them
     pieces = re.findall(r"\w+(?:['’-]\w+)*|\W+", source)
-    content = [at for at, piece in enumerate(pieces) if piece[0].isalnum() and is_content(piece)]
+    content = []
+    for at, piece in enumerate(pieces):
+        is_word = piece[0].isalnum()
+        if is_word and is_content(piece):
+            content.append(at)
     if len(content) < 2:
         return source
     first = content[0]
@@ -106,13 +132,17 @@ def swapped_roles(source: str, setting: BuildContext) -> str:
 
 def scrambled_clauses(source: str, setting: BuildContext) -> str:
     """Clauses in another order; a sentence of one clause is cut in its middle."""
-    ending = source[len(source.rstrip(".!?")) :]
-    body = source[: len(source) - len(ending)]
-    clauses = [one for one in re.split(r"\s*[,;:]\s*|\s+(?=and |but |because |when )", body) if one]
+    body = source.rstrip(".!?")
+    ending = source[len(body) :]
+    pieces = re.split(r"\s*[,;:]\s*|\s+(?=and |but |because |when )", body)
+    clauses = [piece for piece in pieces if piece]
     if len(clauses) < 2:
         words = body.split()
-        clauses = [" ".join(words[: len(words) // 2]), " ".join(words[len(words) // 2 :])]
-    return ", ".join([*clauses[1:], clauses[0]]).strip(" ,") + ending
+        middle = len(words) // 2
+        clauses = [" ".join(words[:middle]), " ".join(words[middle:])]
+    first, *others = clauses
+    scrambled = ", ".join([*others, first])
+    return scrambled.strip(" ,") + ending
 
 
 # ---- fewer and more words
@@ -121,30 +151,42 @@ def scrambled_clauses(source: str, setting: BuildContext) -> str:
 def deleted_words(source: str, setting: BuildContext) -> str:
     """The source without a third of its content words."""
     words = source.split()
-    content = [at for at, word in enumerate(words) if is_content(word.strip(".,;:!?\"'"))]
-    count = (len(content) + 2) // 3 if len(content) > 1 else 0
-    gone = set(_draws("deleted", source, setting).sample(content, count))
+    content = []
+    for at, word in enumerate(words):
+        bare = word.strip(".,;:!?\"'")
+        if is_content(bare):
+            content.append(at)
+    count = 0  # a single content word stays
+    if len(content) > 1:
+        count = (len(content) + 2) // 3  # rounded up
+    chance = _draws("deleted", source, setting)
+    gone = set(chance.sample(content, count))
     return " ".join(word for at, word in enumerate(words) if at not in gone)
 
 
 def padded_deletion(source: str, setting: BuildContext) -> str:
     """The source without a third of its content words, as long as before by frequent words."""
     kept = deleted_words(source, setting).split()
+    missing = len(source.split()) - len(kept)
     chance = _draws("padded", source, setting)
-    for _ in range(len(source.split()) - len(kept)):
-        kept.insert(chance.randrange(len(kept) + 1), chance.choice(FREQUENT_WORDS))
+    for _ in range(missing):
+        place = chance.randrange(len(kept) + 1)
+        word = chance.choice(FREQUENT_WORDS)
+        kept.insert(place, word)
     return " ".join(kept)
 
 
 def template(source: str, setting: BuildContext) -> str:
     """The source inside a phrase that fits every sentence."""
     body = source.rstrip(".!? ")
-    return f"It is said that {body[:1].lower()}{body[1:]}, as has been reported."
+    return f"It is said that {_inside_sentence(body)}, as has been reported."
 
 
 def capitals(source: str, setting: BuildContext) -> str:
     """The source in capitals, with other punctuation: the same words to every reader."""
-    return f"{' - '.join(source.upper().rstrip('.!?').split())}!!!"
+    body = source.upper().rstrip(".!?")
+    words = body.split()
+    return " - ".join(words) + "!!!"
 
 
 # ---- other sentences
@@ -157,9 +199,14 @@ def generic(source: str, setting: BuildContext) -> str:
 
 def _names_of(source: str) -> list[str]:
     """Numbers, and words with a capital that begin no sentence."""
-    words = source.split()[1:]
-    bare = (word.strip(".,;:!?\"'()") for word in words)
-    return [word for word in bare if word[:1].isdigit() or (word[:1].isupper() and word != "I")]
+    names = []
+    for word in source.split()[1:]:
+        bare = word.strip(".,;:!?\"'()")
+        initial = bare[:1]
+        has_capital = initial.isupper() and bare != "I"
+        if initial.isdigit() or has_capital:
+            names.append(bare)
+    return names
 
 
 def _same_names_rule() -> Rule:
@@ -169,8 +216,9 @@ def _same_names_rule() -> Rule:
     def same_names(source: str, setting: BuildContext) -> str:
         text = other(source, setting)
         names = _names_of(source)
-        for theirs, ours in zip(_names_of(text), names, strict=False):
-            text = text.replace(theirs, ours, 1)
+        its_names = _names_of(text)
+        for its_name, name in zip(its_names, names, strict=False):
+            text = text.replace(its_name, name, 1)
         missing = [name for name in names if name not in text]
         return " ".join([*missing, text])
 
@@ -186,14 +234,22 @@ def _word_soup_rule() -> Rule:
 
     def word_soup(source: str, setting: BuildContext) -> str:
         if not common:
-            some = setting.sources[:_SOURCES_READ]
-            counts = Counter(word.lower() for one in some for word in words_of(one))
-            common.extend(word for word, _ in counts.most_common(_SOUP_WORDS))
-            common.extend(FREQUENT_WORDS if not common else ())
+            read = setting.sources[:_SOURCES_READ]
+            common.extend(_common_words(read) or FREQUENT_WORDS)
         chance = _draws("soup", source, setting)
-        return " ".join(chance.choice(common) for _ in range(max(1, len(source.split()))))
+        length = max(1, len(source.split()))
+        drawn = [chance.choice(common) for _ in range(length)]
+        return " ".join(drawn)
 
     return word_soup
+
+
+def _common_words(sources: Sequence[str]) -> list[str]:
+    """The commonest words of the sources, none where they have no words."""
+    counts = Counter[str]()
+    for source in sources:
+        counts.update(word.lower() for word in words_of(source))
+    return [word for word, _ in counts.most_common(_SOUP_WORDS)]
 
 
 def _stuffing_rule() -> Rule:
@@ -204,7 +260,8 @@ def _stuffing_rule() -> Rule:
         if not stuffed:
             stuffed.extend(_common_sequences(setting.sources[:_SOURCES_READ]))
         words = source.split()
-        return " ".join([*words[: max(1, len(words) // 2)], *stuffed])
+        half = max(1, len(words) // 2)
+        return " ".join([*words[:half], *stuffed])
 
     return stuffing
 
@@ -214,9 +271,12 @@ def _common_sequences(sources: Sequence[str]) -> list[str]:
     counts = Counter[str]()
     for source in sources:
         words = [word.lower() for word in words_of(source)]
-        counts.update({" ".join(words[at : at + 4]) for at in range(len(words) - 3)})
-    often = [gram for gram, count in counts.most_common(_STUFFED) if count > 1]
-    return [*often, *FREQUENT_FOURGRAMS][:_STUFFED]
+        starts = range(len(words) - 3)
+        # a set: a source counts a sequence once, however often it repeats it
+        counts.update({" ".join(words[start : start + 4]) for start in starts})
+    shared = [gram for gram, count in counts.most_common(_STUFFED) if count > 1]
+    candidates = [*shared, *FREQUENT_FOURGRAMS]
+    return candidates[:_STUFFED]
 
 
 _PLAIN: dict[str, Rule] = {
@@ -251,5 +311,8 @@ def build_attacker(variant: str, setting: BuildContext) -> Sentinel:
     name = f"attack-{variant}" if variant else "attack"
     if name not in ATTACKERS:
         raise UserError(f"use the system {name}", "no such attacker", ATTACKERS)
-    rule = _PLAIN[variant] if variant in _PLAIN else _REMEMBERING[variant]()
+    rule = _PLAIN.get(variant)
+    if rule is None:
+        make_rule = _REMEMBERING[variant]
+        rule = make_rule()
     return Sentinel(name, rule, setting, seeded=variant in _SEEDED)

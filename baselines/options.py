@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, cast
 
@@ -46,8 +47,28 @@ def model_context(system: str, setting: BuildContext, *known: str) -> BuildConte
 
     Raises UserError where an option is unknown or of another type, and where no model is named.
     """
-    choices = ("model", "dtype", "role", *known)
-    for name, value in setting.options.items():
+    given = setting.options
+    _check_types(system, given, ("model", "dtype", "role", *known))
+    if "system" in given and not given.get("chat", False):
+        asked = f"use system = … for {system}"
+        raise UserError(asked, "it is no chat, and has no system message", mend="chat = true")
+    if "model" not in given:
+        asked = f"use the system {system!r}"
+        raise UserError(asked, "the suite names no model for it", mend='model = "org/name"')
+    role = given.get("role", "system")
+    if role not in ROLES:
+        asked = f"use role = {role!r} for {system}"
+        raise UserError(asked, "no such role", ROLES)
+
+    # The dtype of one system replaces the run's; the device and the seed stay the run's.
+    dtype = given.get("dtype", setting.runtime.dtype)
+    runtime = replace(setting.runtime, dtype=str(dtype))
+    return replace(setting, runtime=runtime)
+
+
+def _check_types(system: str, given: Mapping[str, object], choices: Sequence[str]) -> None:
+    """Raise UserError for an option that is none of the choices, or of another type."""
+    for name, value in given.items():
         if name == "family":
             continue  # which builder is called, and nothing that it reads
         if name not in choices:
@@ -59,21 +80,6 @@ def model_context(system: str, setting: BuildContext, *known: str) -> BuildConte
                 raise UserError(asked, "neither true nor false")
         elif not isinstance(value, str):
             raise UserError(asked, "it is not a text")
-    if "system" in setting.options and not setting.options.get("chat", False):
-        asked = f"use system = … for {system}"
-        raise UserError(asked, "it is no chat, and has no system message", mend="chat = true")
-    if "model" not in setting.options:
-        found = "the suite names no model for it"
-        raise UserError(f"use the system {system!r}", found, mend='model = "org/name"')
-    role = setting.options.get("role", "system")
-    if role not in ROLES:
-        asked = f"use role = {role!r} for {system}"
-        raise UserError(asked, "no such role", ROLES)
-
-    # The dtype of one system replaces the run's; the device and the seed stay the run's.
-    dtype = setting.options.get("dtype", setting.runtime.dtype)
-    runtime = replace(setting.runtime, dtype=str(dtype))
-    return replace(setting, runtime=runtime)
 
 
 def trained_model(
@@ -107,12 +113,13 @@ def read_options(
         if name not in choices:
             asked = f"use the option {name!r} of {system}"
             raise UserError(asked, "no such option", choices)
-        kind = "text" if name in texts else "number"
-        is_text = isinstance(value, str)
+        asked = f"use {name} = {value!r} for {system}"
+        if name in texts:
+            if not isinstance(value, str):
+                raise UserError(asked, "not a text")
         # a bool is an int to Python, but ``rate = true`` is no number
-        if isinstance(value, bool) or is_text != (kind == "text"):
-            asked = f"use {name} = {value!r} for {system}"
-            raise UserError(asked, f"not a {kind}")
+        elif isinstance(value, (bool, str)):
+            raise UserError(asked, "not a number")
     for name in ("url", "model"):
         if name in texts and name not in given:
             asked = f"use the system {system!r}"

@@ -31,7 +31,8 @@ def normalise_answer(text: str) -> str:
     SQuAD's official ``evaluate-v2.0.py``, ``normalize_answer``: punctuation is ASCII's.
     """
     bare = text.lower().translate(_PUNCTUATION)
-    return " ".join(_ARTICLES.sub(" ", bare).split())
+    without_articles = _ARTICLES.sub(" ", bare)
+    return " ".join(without_articles.split())
 
 
 def token_f1(answer: str, reference: str) -> float:
@@ -43,8 +44,9 @@ def token_f1(answer: str, reference: str) -> float:
     wanted = normalise_answer(reference).split()
     if not given or not wanted:
         return float(given == wanted)
-    shared = (Counter(given) & Counter(wanted)).total()
-    return 2 * shared / (len(given) + len(wanted))
+    # a word counts as often as both have it
+    shared = Counter(given) & Counter(wanted)
+    return 2 * shared.total() / (len(given) + len(wanted))
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,11 @@ class Answers:
         need_references("answers", examples)
         statistics = np.empty((len(examples), 3))
         for place, (example, text) in enumerate(zip(examples, texts, strict=True)):
-            given = normalise_answer(text)
-            wanted = [normalise_answer(reference) for reference in example.references]
-            f1 = max(token_f1(text, reference) for reference in example.references)
-            statistics[place] = given in wanted, f1, 1
+            references = example.references
+            wanted = [normalise_answer(reference) for reference in references]
+            is_exact = normalise_answer(text) in wanted
+            f1 = max(token_f1(text, reference) for reference in references)
+            statistics[place] = is_exact, f1, 1
         return statistics
 
     @additive
@@ -83,8 +86,9 @@ class Answers:
         # rows are counted by their last number: a resampled sum has no rows left to count
         sums = statistics.sum(axis=-2)
         percent = 100 * sums[..., :2]
+        count = sums[..., 2:]
         with np.errstate(invalid="ignore"):
-            return percent / sums[..., 2:]
+            return percent / count
 
 
 @dataclass(frozen=True)
@@ -135,8 +139,8 @@ class Labels:
         # a given label that is nobody's right one sorts in somewhere, but never equals its class
         place = np.searchsorted(classes, given)
         place = np.minimum(place, len(classes) - 1)
-        known = classes[place] == given
-        named = np.bincount(place[known], minlength=len(classes))
+        is_class = classes[place] == given
+        named = np.bincount(place[is_class], minlength=len(classes))
         # F1 is 2 hits over the labels that should and those that do name the class
         f1 = 2 * hits / (wanted + named)
         means = [correct.mean(), f1.mean()]

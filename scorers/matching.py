@@ -13,6 +13,7 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,8 @@ class Matcher:
             "rescaled": self.baseline if is_rescaled else "no",
             "space-first": "byte-level-bpe",
         }
-        return (*pretrained.checkpoint_items(self.model, self.runtime), *rules.items())
+        of_model = pretrained.checkpoint_items(self.model, self.runtime)
+        return (*of_model, *rules.items())
 
     @property
     def encodings(self) -> tuple[Hashable, ...]:
@@ -76,18 +78,19 @@ class Matcher:
 
     def _match(self, block: Collection[str], pairs: Sequence[TextPair]) -> Float[np.ndarray, "M 3"]:
         result = np.zeros((len(pairs), 3))
-        # pairs without a blank text, those of one reference together; the others keep their 0
-        full = [at for at, (text, other) in enumerate(pairs) if text.strip() and other.strip()]
-        first_of_reference = {pairs[at][1]: at for at in reversed(full)}
-        full.sort(key=lambda at: (first_of_reference[pairs[at][1]], at))
+        # pairs with a blank text keep their 0
+        full = _by_reference(pairs)
+        full_pairs = [pairs[at] for at in full]
         encoder = self._loaded()
-        for part in encoder.parts([pairs[at] for at in full], block):
-            places = full[part.start : part.stop]
+        for part in encoder.parts(full_pairs, block):
+            span = slice(part.start, part.stop)
+            part_pairs = full_pairs[span]
             texts: Collection[str] = block
             if len(part) < len(full):
-                texts = {text for at in places for text in pairs[at]}
+                # all texts at once would not fit: only those that this part matches
+                texts = {text for pair in part_pairs for text in pair}
             encoded = encoder.encode(texts, self.runtime)
-            result[places] = self._matched(encoded, [pairs[at] for at in places])
+            result[full[span]] = self._matched(encoded, part_pairs)
         floor = _baseline(self.baseline, self.layers)
         return (result - floor) / (1 - floor)
 
@@ -96,16 +99,19 @@ class Matcher:
     ) -> Float[np.ndarray, "M 3"]:
         """Precision, recall and F of pairs of encoded texts, those of like length together."""
         weights = self._weights(encoded)
-        found = [(encoded.places[text], encoded.places[other]) for text, other in pairs]
-        both = np.array(found, dtype=np.int64).reshape(-1, 2)
-        lengths = encoded.lengths[both]
+        place_of = encoded.places
+        places = [(place_of[text], place_of[reference]) for text, reference in pairs]
+        both = np.array(places, dtype=np.int64).reshape(-1, 2)  # [M, 2], also of no pairs
+        text_lengths, reference_lengths = encoded.lengths[both].T
         # little padding: by the texts' length, then by the references'; a tie keeps its order
-        order = np.lexsort((lengths[:, 1], lengths[:, 0]))
+        order = np.lexsort((reference_lengths, text_lengths))
         result = np.empty((len(pairs), 3))
         for start in range(0, len(order), PAIRS):
             chosen = order[start : start + PAIRS]
-            text, reference = (_stack(encoded, weights, side) for side in both[chosen].T)
-            result[chosen] = _greedy(text, reference)
+            text_places, reference_places = both[chosen].T
+            texts = _stack(encoded, weights, text_places)
+            references = _stack(encoded, weights, reference_places)
+            result[chosen] = _greedy(texts, references)
         return result
 
     def release(self) -> None:
@@ -121,6 +127,7 @@ class Matcher:
         """Inverse document frequency of each token seen: ln((M + 1) / (texts that hold it + 1))."""
         texts_with = Counter[int]()
         for ids, _ in self._loaded().tokenise(self.idf_texts):
+            # a text counts a token once, however often it holds it
             texts_with.update(set(ids))
         total = len(self.idf_texts) + 1
         return {token: math.log(total / (count + 1)) for token, count in texts_with.items()}
@@ -129,9 +136,22 @@ class Matcher:
         """The weight of each token: 0 of special ones, 1 or their rareness of others."""
         weights = 1.0 - texts.is_special
         if self.idf_texts:
+            of_token = self._idf
             unseen = math.log(len(self.idf_texts) + 1)
-            weights *= [self._idf.get(token, unseen) for token in texts.ids.tolist()]
+            weights *= [of_token.get(token, unseen) for token in texts.ids.tolist()]
         return torch.tensor(weights, dtype=torch.float32, device=texts.vectors.device)
+
+
+def _by_reference(pairs: Sequence[TextPair]) -> list[int]:
+    """The places of pairs without a blank text, those of one reference together.
+
+    References come in the order they first appear, the pairs of one in their own.
+    """
+    of_reference: dict[str, list[int]] = {}
+    for at, (text, reference) in enumerate(pairs):
+        if text.strip() and reference.strip():
+            of_reference.setdefault(reference, []).append(at)
+    return list(chain.from_iterable(of_reference.values()))
 
 
 _Stack = tuple[Float[Tensor, "B _ H"], Float[Tensor, "B _"], Float[Tensor, "B _"]]
@@ -154,7 +174,8 @@ def _stack(
     steps = np.arange(lengths.max())
     is_token = steps < lengths  # [B, T]
     # padding is any token's vector: its cosine must be defined, and the mask leaves it out
-    flat = np.where(is_token, encoded.starts[places, None] + steps, 0)
+    starts = encoded.starts[places, None]  # [B, 1]
+    flat = np.where(is_token, starts + steps, 0)
     device = encoded.vectors.device
     index = torch.from_numpy(flat).to(device)
     mask = torch.from_numpy(is_token).to(device, torch.float32)
@@ -169,18 +190,9 @@ def _baseline(name: str, layers: int) -> Float[np.ndarray, "3"]:
     """
     if not name:
         return np.zeros(3)
-    spec = find_spec("bert_score")
-    folder = Path(str(spec and spec.origin)).parent / "rescale_baseline" / "en"
-    table = folder / f"{name}.tsv"
-    if not table.is_file():
-        tables = [path.relative_to(folder).with_suffix("") for path in folder.rglob("*.tsv")]
-        raise UserError(
-            f"rescale BERTScore by the baseline {name!r}",
-            "bert-score ships no such table",
-            sorted(path.as_posix() for path in tables),
-        )
     # despite the name, commas: the layer, then the three values; the first line is a header
-    lines = table.read_text(encoding="utf-8").splitlines()[1:]
+    table = _baseline_table(name).read_text(encoding="utf-8")
+    lines = table.splitlines()[1:]
     for line in lines:
         layer, *values = line.split(",")
         if int(layer) == layers:
@@ -189,6 +201,22 @@ def _baseline(name: str, layers: int) -> Float[np.ndarray, "3"]:
         f"rescale BERTScore by {name!r}",
         f"its table has no layer {layers}, only 0 to {len(lines) - 1}",
     )
+
+
+def _baseline_table(name: str) -> Path:
+    """The file of a table that bert-score ships for English; UserError where it ships none."""
+    spec = find_spec("bert_score")
+    package = Path(str(spec and spec.origin)).parent
+    folder = package / "rescale_baseline" / "en"
+    table = folder / f"{name}.tsv"
+    if table.is_file():
+        return table
+    tables = []
+    for path in folder.rglob("*.tsv"):
+        inside = path.relative_to(folder)
+        tables.append(inside.with_suffix("").as_posix())
+    asked = f"rescale BERTScore by the baseline {name!r}"
+    raise UserError(asked, "bert-score ships no such table", sorted(tables))
 
 
 def build_matcher(scorer: str, setting: BuildContext) -> Matcher:
@@ -201,11 +229,10 @@ def build_matcher(scorer: str, setting: BuildContext) -> Matcher:
         scorer, setting, model=str, layers=int, idf=bool, baseline=str
     )
     if "model" in given and "layers" not in given:
-        raise UserError(
-            f"score {scorer} with {given['model']}",
-            "no layer was chosen, and the best one differs from model to model",
-            mend=f"set layers in [scorer.{scorer}]: "
-            "17 of roberta-large, 40 of deberta-xlarge-mnli, 10 of bart-large",
-        )
-    idf_texts = setting.sources if given.pop("idf", False) else ()
+        asked = f"score {scorer} with {given['model']}"
+        found = "no layer was chosen, and the best one differs from model to model"
+        best = "17 of roberta-large, 40 of deberta-xlarge-mnli, 10 of bart-large"
+        raise UserError(asked, found, mend=f"set layers in [scorer.{scorer}]: {best}")
+    has_idf = given.pop("idf", False)
+    idf_texts = setting.sources if has_idf else ()
     return Matcher(setting.runtime, idf_texts=idf_texts, **given, models=setting.models)

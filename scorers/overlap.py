@@ -47,21 +47,23 @@ def bleu_counter(tokenize: str = "13a", lowercase: bool = False) -> Count:
 
     @lru_cache(CACHED_TEXTS)
     def grams(text: str) -> tuple[Mapping[tuple[str, ...], int], int]:
+        """How often a text has each n-gram, and how many tokens it has."""
         segment = metric._preprocess_segment(text)
         return extract_all_word_ngrams(segment, 1, orders)
 
     def count(text: str, references: Sequence[str]) -> list[float]:
         own, length = grams(text)
-        theirs, lengths = zip(*map(grams, references), strict=True)
+        of_references = [grams(reference) for reference in references]
+        reference_counts, reference_lengths = zip(*of_references, strict=True)
         matches = [0.0] * orders
         totals = [0.0] * orders
         for gram, times in own.items():
             place = len(gram) - 1
             # clipped: as often as in the reference that has it most often
-            allowed = max(one.get(gram, 0) for one in theirs)
+            allowed = max(counts.get(gram, 0) for counts in reference_counts)
             totals[place] += times
             matches[place] += min(times, allowed)
-        closest = metric._get_closest_ref_len(length, list(lengths))
+        closest = metric._get_closest_ref_len(length, list(reference_lengths))
         return [length, closest, *matches, *totals]
 
     return count

@@ -54,15 +54,20 @@ def _controls_on_top(board: Leaderboard) -> Iterator[str]:
         return
     # Signed values are higher where the column is better.
     sign = 1 if column.better == "up" else -1
-    defined = [row for row in ordered_rows(board) if _is_defined(row, column)]
-    systems = [sign * row.scores[column.name].value for row in defined if not row.control]
-    if not systems:
+    of_systems = []
+    of_attackers = {}
+    for row in ordered_rows(board):
+        if not _is_defined(row, column):
+            continue
+        value = sign * row.scores[column.name].value
+        if not row.control:
+            of_systems.append(value)
+        elif row.system != HUMAN:
+            of_attackers[row.system] = value
+    if not of_systems:
         return
-    above = []
-    for row in defined:
-        is_attacker = row.control and row.system != HUMAN
-        if is_attacker and sign * row.scores[column.name].value >= max(systems):
-            above.append(row.system)
+    best = max(of_systems)
+    above = [name for name, value in of_attackers.items() if value >= best]
     if above:
         verb = "does" if len(above) == 1 else "do"
         noun = "control" if len(above) == 1 else "controls"
@@ -72,8 +77,9 @@ def _controls_on_top(board: Leaderboard) -> Iterator[str]:
 
 def _unranked(board: Leaderboard) -> Iterator[str]:
     """Systems without a rank by themselves; a reason that all share is the verdict's."""
-    ranked = any(row.rank for row in board.rows)
-    if not ranked and len(set(board.unranked.values())) < 2:
+    is_ranked = any(row.rank for row in board.rows)
+    reasons = set(board.unranked.values())
+    if not is_ranked and len(reasons) < 2:
         return
     for system, reason in board.unranked.items():
         yield f"{system} has no rank: {reason}."
@@ -81,9 +87,9 @@ def _unranked(board: Leaderboard) -> Iterator[str]:
 
 def _reference_copies(board: Leaderboard) -> Iterator[str]:
     """Systems that wrote references, which may have leaked into what they learned from."""
-    for row in ordered_rows(board):
+    for row in _systems(board):
         score = row.scores.get(REF_COPIES_COLUMN)
-        if not row.control and score and score.value >= _WORTH_TELLING:
+        if score and score.value >= _WORTH_TELLING:
             yield (
                 f"{row.system} wrote a reference itself in {score.value:.0f} % of its outputs "
                 f"({REF_COPIES_COLUMN}): each is scored without that reference, and if they are in "
@@ -92,54 +98,69 @@ def _reference_copies(board: Leaderboard) -> Iterator[str]:
 
 
 def _incomplete(board: Leaderboard) -> Iterator[str]:
-    for row in ordered_rows(board):
-        if not row.control and row.scored < row.asked:
+    for row in _systems(board):
+        if row.scored < row.asked:
             yield f"{row.system} has answers to {row.scored} of {row.asked} examples only."
 
 
 def _faults_of_leaders(board: Leaderboard) -> Iterator[str]:
-    measured = {column.name for column in board.columns} & set(_FAULTS)
-    leaders = leaders_of([row for row in ordered_rows(board) if not row.control and row.rank])
+    leaders = leaders_of(_ranked_systems(board))
+    if not leaders:
+        return
     # Of many leaders a few are told: the table has the others' numbers.
     for row in leaders[:NAMES_SHOWN]:
-        found = []
-        for name, meaning in _FAULTS.items():
-            score = row.scores.get(name)
-            if score and score.value >= _WORTH_TELLING:
-                found.append(f"{score.value:.0f} % {meaning}")
-        if found:
-            yield f"Of the outputs of {row.system}, {joined_names(found)}."
+        faults = _faults_worth_telling(row)
+        if faults:
+            yield f"Of the outputs of {row.system}, {joined_names(faults)}."
     # Only where both were looked for does their absence say anything.
-    both = {"copies", "failures"} <= measured
-    spotless = [row for row in leaders if both and not _has_fault(row)]
-    if leaders and len(spotless) == len(leaders):
-        whose = "Its outputs" if len(leaders) == 1 else "Their outputs"
-        yield f"{whose} are hardly ever copies or failures (under {_WORTH_TELLING:.0f} %)."
+    measured = {column.name for column in board.columns}
+    if not {"copies", "failures"} <= measured:
+        return
+    if any(_faults_worth_telling(row) for row in leaders):
+        return
+    whose = "Its outputs" if len(leaders) == 1 else "Their outputs"
+    yield f"{whose} are hardly ever copies or failures (under {_WORTH_TELLING:.0f} %)."
 
 
-def _has_fault(row: LeaderboardRow) -> bool:
-    shares = [row.scores[name].value for name in _FAULTS if name in row.scores]
-    return any(share >= _WORTH_TELLING for share in shares)
+def _faults_worth_telling(row: LeaderboardRow) -> list[str]:
+    """The faults that a row has often enough, each with its share of the outputs."""
+    found = []
+    for name, meaning in _FAULTS.items():
+        score = row.scores.get(name)
+        if score and score.value >= _WORTH_TELLING:
+            found.append(f"{score.value:.0f} % {meaning}")
+    return found
 
 
 def _invalid_columns(board: Leaderboard) -> Iterator[str]:
-    main = [column.name for column in main_columns(board)]
-    names = [name for name in main if name in board.invalid and name != board.headline]
     # An invalid headline is told by the verdict itself.
-    others = len(board.invalid) - len(names) - (board.headline in board.invalid)
-    if not names and not others:
+    invalid = set(board.invalid) - {board.headline}
+    if not invalid:
         return
-    told = list(names)
+    told = [column.name for column in main_columns(board) if column.name in invalid]
+    others = len(invalid) - len(told)
     if others:
-        told.append(f"{others} {'other' if names else 'less important'} columns")
+        kind = "other" if told else "less important"
+        told.append(f"{others} {kind} columns")
     yield f"Not valid here, as some control does as well as people: {joined_names(told)} (⚠)."
 
 
 def _single_seeds(board: Leaderboard) -> Iterator[str]:
-    ranked = [row for row in ordered_rows(board) if not row.control and row.rank]
+    ranked = _ranked_systems(board)
+    if len(ranked) < 2:
+        return
     names = [row.system for row in leaders_of(ranked) if row.seeds == 1]
-    if names and len(ranked) > 1:
+    if names:
         yield f"{joined_names(names)}: one training seed, another may change the order."
+
+
+def _systems(board: Leaderboard) -> list[LeaderboardRow]:
+    """The rows that are no control, in the order of the table."""
+    return [row for row in ordered_rows(board) if not row.control]
+
+
+def _ranked_systems(board: Leaderboard) -> list[LeaderboardRow]:
+    return [row for row in _systems(board) if row.rank]
 
 
 def _is_defined(row: LeaderboardRow, column: Column) -> bool:

@@ -54,7 +54,8 @@ class OutputScorer:
     @additive
     def combine(self, statistics: Float[np.ndarray, "*draws N 4"]) -> Float[np.ndarray, "*draws 2"]:
         """Both shares; 0 where no output has a new n-gram, or none was read."""
-        shared, new, copies, count = np.moveaxis(statistics.sum(axis=-2), -1, 0)
+        sums = statistics.sum(axis=-2)  # [*draws, 4]
+        shared, new, copies, count = np.moveaxis(sums, -1, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             recycled = np.where(new > 0, 100 * shared / new, 0.0)
             copied = np.where(count > 0, 100 * copies / count, 0.0)
@@ -71,17 +72,23 @@ class OutputStatistics:
 
     def __init__(self, first: Float[np.ndarray, "n 4"], count: int) -> None:
         """``first`` are the rows of the first outputs of ``count``."""
-        self._first, self._count = first, count
+        self._first = first
+        self._count = count
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, at: Any) -> Float[np.ndarray, "n 4"]:
         # numbers of the rows asked for alone: of all there may be a million
-        places = np.arange(*at.indices(self._count)) if isinstance(at, slice) else np.asarray(at)
-        held = places < len(self._first)
+        if isinstance(at, slice):
+            start, stop, step = at.indices(self._count)
+            places = np.arange(start, stop, step)
+        else:
+            places = np.asarray(at)
+        is_held = places < len(self._first)
+        held_places = places[is_held]
         rows = np.zeros((len(places), 4))
-        rows[held] = self._first[places[held]]
+        rows[is_held] = self._first[held_places]
         return rows
 
 
@@ -99,29 +106,43 @@ def output_statistics(
         text equals a reference (people's always do), and 1 to count it. New is what the source has
         not.
     """
-    found = np.zeros((len(texts), 4))
-    turns = min((len(several) for several in texts), default=0)
-    sources = [_grams(fold(example.source)) for example in examples]
+    statistics = np.zeros((len(texts), 4))
+    sources = [_grams(example.source) for example in examples]
+    turns = min((len(of_turns) for of_turns in texts), default=0)
     for turn in range(turns):
-        outputs = [_grams(fold(several[turn])) for several in texts]
+        outputs = [_grams(of_turns[turn]) for of_turns in texts]
+        # the mean over the turns
+        statistics[:, :2] += _recycling(outputs, sources) / turns
+    for place, (example, of_turns) in enumerate(zip(examples, texts, strict=True)):
+        is_copy = equals_reference(of_turns[0], example.references)
+        statistics[place, 2:] = is_copy, 1
+    return statistics
+
+
+def _recycling(outputs: list[_Grams], sources: list[_Grams]) -> Float[np.ndarray, "N 2"]:
+    """Of the n-grams of each output that its source has not: those others hold too, and all."""
+    holders = Counter[tuple[str, ...]]()
+    for grams in outputs:
         # An output counts once, however often it repeats an n-gram itself.
-        holders = Counter(gram for grams in outputs for gram in grams)
-        for place, (grams, old) in enumerate(zip(outputs, sources, strict=True)):
-            new = grams - old
-            shared = sum(holders[gram] > 1 for gram in new)
-            found[place, :2] += np.array([shared, len(new)]) / turns
-    for place, (example, several) in enumerate(zip(examples, texts, strict=True)):
-        found[place, 2:] = equals_reference(several[0], example.references), 1
-    return found
+        holders.update(grams)
+    counts = np.zeros((len(outputs), 2))
+    for place, (grams, of_source) in enumerate(zip(outputs, sources, strict=True)):
+        new = grams - of_source
+        shared = sum(holders[gram] > 1 for gram in new)
+        counts[place] = shared, len(new)
+    return counts
 
 
 def equals_reference(text: str, references: Sequence[str]) -> bool:
     """Whether a text has the words of a reference, in their order."""
     words = fold(text)
-    return bool(words) and any(words == fold(reference) for reference in references)
+    if not words:
+        return False
+    return any(words == fold(reference) for reference in references)
 
 
-def _grams(words: str) -> _Grams:
-    tokens = words.split()
-    starts = range(len(tokens) - _ORDER + 1)
-    return frozenset(tuple(tokens[start : start + _ORDER]) for start in starts)
+def _grams(text: str) -> _Grams:
+    """The n-grams of a text's words, folded."""
+    words = fold(text).split()
+    starts = range(len(words) - _ORDER + 1)
+    return frozenset(tuple(words[start : start + _ORDER]) for start in starts)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
+from parabench.contracts import Role
 from parabench.report.board import CONFIDENCE_LEVEL, SIGNIFICANCE_LEVEL
 from parabench.report.output_columns import OUTPUT_SCORER
 from parabench.report.results import RunResults, ScorerResults
@@ -44,16 +46,17 @@ def invalid_columns(results: RunResults) -> dict[str, str]:
 def _faults_of_scorer(results: RunResults, name: str, human: str) -> dict[str, str]:
     one = results.measured[name]
     combine = one.scorer.combine
-    draws = dict(zip(one.statistics, results.bootstrap_draws[name], strict=True))
-    sentinels = _sentinels(results, one)
-    values = {row: corpus_value(combine, one.statistics[row]) for row in (human, *sentinels)}
-    controls = {row: ControlValues(values[row], draws[row]) for row in values}
-    mixed = {
-        row: mixtures(combine, one.statistics[human], one.statistics[row], seed=results.seed)
-        for row in MIXED_SENTINELS
-        if row in sentinels
-    }
-    people = controls.pop(human)
+    statistics = one.statistics
+    draws = dict(zip(statistics, results.bootstrap_draws[name], strict=True))
+    people = ControlValues(corpus_value(combine, statistics[human]), draws[human])
+    controls = {}
+    for row in _sentinels(results, one):
+        value = corpus_value(combine, statistics[row])
+        controls[row] = ControlValues(value, draws[row])
+    mixed = {}
+    for row in MIXED_SENTINELS:
+        if row in controls:
+            mixed[row] = mixtures(combine, statistics[human], statistics[row], seed=results.seed)
     return column_faults(one.scorer.columns, people, controls, mixed, CONFIDENCE_LEVEL)
 
 
@@ -66,10 +69,8 @@ def unranked_systems(results: RunResults) -> dict[str, str]:
     if results.ranking is None:
         return {}
     name, _ = results.ranking
-    systems = [
-        row for row in results.measured[name].statistics if results.outputs[row].role == "system"
-    ]
     if _human(results, name) is None:
+        systems = _rows_of_role(results, results.measured[name], "system")
         return dict.fromkeys(systems, NO_HUMAN)
     found = dict(_recycling(results))
     for row, reason in _not_above_sentinels(results).items():
@@ -87,38 +88,58 @@ def _not_above_sentinels(results: RunResults) -> dict[str, str]:
     name, place = results.ranking
     one = results.measured[name]
     column = one.scorer.columns[place]
-    sign = 1 if column.better == "up" else -1
-    values = {
-        row: float(corpus_value(one.scorer.combine, rows)[place])
-        for row, rows in one.statistics.items()
-    }
-    sentinels = [row for row in _sentinels(results, one) if np.isfinite(values[row])]
-    rows = list(one.statistics)
-    systems = [
-        row for row in rows if results.outputs[row].role == "system" and np.isfinite(values[row])
-    ]
+    values = _defined_values(one, place)
+    systems = [row for row in _rows_of_role(results, one, "system") if row in values]
+    sentinels = [row for row in _sentinels(results, one) if row in values]
     if not sentinels or not systems:
         return {}
+    # Signed values are higher where the column is better.
+    sign = 1 if column.better == "up" else -1
     best = max(sentinels, key=lambda row: sign * values[row])
-    pairs = [(number, len(systems)) for number in range(len(systems))]
-    statistics = [one.statistics[row] for row in (*systems, best)]
-    p = paired_tests(
-        one.scorer.combine, statistics, pairs, results.seed, results.resamples, results.clusters
-    )[:, place]
-    adjusted = holm(p)
-    draws = results.bootstrap_draws[name][:, :, place]
+    p_values = _adjusted_p_values(results, systems, best)
+    draws = results.bootstrap_draws[name][:, :, place]  # [rows, draws]
+    draws_of = dict(zip(one.statistics, draws, strict=True))
     found = {}
-    for system, chance in zip(systems, adjusted, strict=True):
-        ahead = sign * (draws[rows.index(system)] - draws[rows.index(best)])
-        low, _ = percentile_ends(ahead[:, None], CONFIDENCE_LEVEL)
-        if chance < SIGNIFICANCE_LEVEL and low[0] > 0:
+    for system, p_value in zip(systems, p_values, strict=True):
+        lead = sign * (draws_of[system] - draws_of[best])
+        low, _ = percentile_ends(lead[:, None], CONFIDENCE_LEVEL)
+        if p_value < SIGNIFICANCE_LEVEL and low[0] > 0:
             continue
-        own, other = (f"{values[row]:.{column.digits}f}" for row in (system, best))
+        own = f"{values[system]:.{column.digits}f}"
+        other = f"{values[best]:.{column.digits}f}"
         found[system] = (
             f"{own} {column.name} is not significantly better than the control {best}, {other} "
-            f"(p = {chance:.2g})"
+            f"(p = {p_value:.2g})"
         )
     return found
+
+
+def _defined_values(one: ScorerResults, place: int) -> dict[str, float]:
+    """The rows that have a number in the column at ``place``, and that number."""
+    values = {}
+    for row, statistics in one.statistics.items():
+        value = float(corpus_value(one.scorer.combine, statistics)[place])
+        if np.isfinite(value):
+            values[row] = value
+    return values
+
+
+def _adjusted_p_values(
+    results: RunResults, systems: list[str], sentinel: str
+) -> Float[np.ndarray, " S"]:
+    """P-values of each system against the sentinel on the headline, adjusted for their number."""
+    assert results.ranking is not None
+    name, place = results.ranking
+    one = results.measured[name]
+    combine = one.scorer.combine
+    statistics = [one.statistics[row] for row in (*systems, sentinel)]
+    # The sentinel is the last, behind all systems.
+    last = len(systems)
+    pairs = [(number, last) for number in range(last)]
+    p_values = paired_tests(
+        combine, statistics, pairs, results.seed, results.resamples, results.clusters
+    )
+    return holm(p_values[:, place])
 
 
 @dataclass(frozen=True)
@@ -136,38 +157,50 @@ def _recycling(results: RunResults) -> Iterator[tuple[str, str]]:
     human = _human(results, OUTPUT_SCORER)
     if human is None:
         return
-    bound = max(RECYCLED_PERCENT, RECYCLED_TIMES * shares[human].high)
+    people = shares[human]
+    bound = max(RECYCLED_PERCENT, RECYCLED_TIMES * people.high)
     for row, share in shares.items():
-        if results.outputs[row].role == "system" and share.low > bound:
-            yield (
-                row,
+        is_system = results.outputs[row].role == "system"
+        if is_system and share.low > bound:
+            reason = (
                 f"{share.value:.0f} % of the new 4-grams of its outputs stand in its other outputs "
-                f"too, people's {shares[human].value:.1f} %: it repeats phrases",
+                f"too, people's {people.value:.1f} %: it repeats phrases"
             )
+            yield row, reason
 
 
 def _recycled_shares(results: RunResults) -> Mapping[str, _Share]:
     one = results.measured.get(OUTPUT_SCORER)
     if one is None:
         return {}
-    found = {}
-    for (row, statistics), draws in zip(
-        one.statistics.items(), results.bootstrap_draws[OUTPUT_SCORER], strict=True
-    ):
+    draws = results.bootstrap_draws[OUTPUT_SCORER]
+    draws_of = dict(zip(one.statistics, draws, strict=True))
+    shares = {}
+    for row, statistics in one.statistics.items():
+        # recycling is the first of the scorer's columns
         value = corpus_value(one.scorer.combine, statistics)[0]
-        low, high = percentile_ends(draws[:, :1], CONFIDENCE_LEVEL)
-        found[row] = _Share(float(value), float(low[0]), float(high[0]))
-    return found
+        low, high = percentile_ends(draws_of[row][:, :1], CONFIDENCE_LEVEL)
+        shares[row] = _Share(float(value), float(low[0]), float(high[0]))
+    return shares
 
 
 def _human(results: RunResults, scorer: str = "") -> str | None:
     """The row of people, where there is one and the scorer, if one is named, measured it."""
-    if scorer and scorer not in results.measured:
-        return None
-    known = results.measured[scorer].statistics if scorer else results.outputs
-    rows = (row for row, output in results.outputs.items() if output.role == "human")
-    return next((row for row in rows if row in known), None)
+    known: Collection[str] = results.outputs
+    if scorer:
+        if scorer not in results.measured:
+            return None
+        known = results.measured[scorer].statistics
+    for row, output in results.outputs.items():
+        if output.role == "human" and row in known:
+            return row
+    return None
 
 
 def _sentinels(results: RunResults, one: ScorerResults) -> list[str]:
-    return [row for row in one.statistics if results.outputs[row].role == "sentinel"]
+    return _rows_of_role(results, one, "sentinel")
+
+
+def _rows_of_role(results: RunResults, one: ScorerResults, role: Role) -> list[str]:
+    """The rows of a role that a scorer measured, in its order."""
+    return [row for row in one.statistics if results.outputs[row].role == role]
