@@ -52,7 +52,8 @@ _OF_KIND: Mapping[FileKind, Mapping[str, FieldRole]] = {
 """Names that mean one thing in one kind of file and another in the next."""
 
 _NUMBERED = re.compile(r"(reference|ref|target|paraphrase)s?(\d+)")
-_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z]*(?:[_-]?[A-Za-z0-9]+)*")
+# each character can be matched in one way only: with two the time would double with every letter
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[_-][A-Za-z0-9]+)*")
 _NUMBERED_NAME = re.compile(r"([^\W\d_][^.!?;:,\d]{1,30}?)[ _-]?(\d{1,2})")
 _SHORT_NAME = re.compile(r"[^\s.!?;:,…。！？]+( [^\s.!?;:,…。！？]+)?")
 """One word or two, as names of columns are."""

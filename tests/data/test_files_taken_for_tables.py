@@ -12,6 +12,7 @@ import pandas
 import pytest
 
 from parabench.contracts import UserError
+from parabench.data.headers import looks_like_header
 from parabench.data.predictions import read_predictions
 from parabench.data.test_sets import read_test_set
 
@@ -167,3 +168,10 @@ def test_one_output_for_many_sources_is_told(tmp_path: Path) -> None:
     notices = list[str]()
     read_predictions(path, notice=notices.append)
     assert "3 outputs are one text, 'Error: rate limit reached'" in notices[0]
+
+
+def test_a_long_word_is_told_from_a_name_in_linear_time():
+    """Ten thousand letters: with a pattern that has two ways for each, no time would do."""
+    words = ["a" * 10_000 + "!", "b" * 10_000 + "?"]
+    assert not looks_like_header(words, "pairs")
+    assert looks_like_header(["sentence_a", "x" * 10_000], "pairs")

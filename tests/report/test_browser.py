@@ -32,7 +32,12 @@ def open_page(browser, folder, text="", **context):
 
 
 def systems(tab) -> list[str]:
-    return [cell.split(" (")[0] for cell in tab.locator(".board tbody th").all_text_contents()]
+    return [cell.split(" ")[0] for cell in tab.locator(".board tbody th").all_text_contents()]
+
+
+def wait_for_samples(tab, number) -> None:
+    """Until the page has followed a link: it hears of its new address a moment after the click."""
+    tab.wait_for_function(f"document.querySelectorAll('.sample').length === {number}")
 
 
 def test_sorting_by_a_column_and_back(browser, tmp_path):
@@ -71,7 +76,7 @@ def test_filters_search_and_links(browser, tmp_path):
     tab.select_option("[name=system]", "bart")
     assert tab.locator(".sample h3 a").all_inner_texts()[-1] == "# e2"
     tab.locator(".sample h3 a", has_text="e1").click()
-    assert tab.locator(".sample").count() == 1
+    wait_for_samples(tab, 1)
     link = tab.url
     tab.goto("about:blank")
     tab.goto(link)
@@ -223,7 +228,7 @@ def test_nothing_is_cut_off_in_print(browser, tmp_path, text):
 def test_links_of_the_story_open_their_example(browser, tmp_path):
     tab = open_page(browser, tmp_path)
     tab.locator("#picked .why a").first.click()
-    assert tab.locator(".sample").count() == 1
+    wait_for_samples(tab, 1)
     assert tab.heard == []
 
 

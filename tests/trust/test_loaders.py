@@ -6,11 +6,13 @@ is seen.
 """
 
 import json
+import re
 import signal
 import tomllib
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -59,9 +61,18 @@ def predictions_tsv(path: Path) -> None:
     assert read == [(row[0], row[1][:LONGEST_TEXT], *row[2:]) for row in cells]
 
 
+def records_of(path: Path) -> list[dict[str, Any]]:
+    """The objects of the lines; a reader of names overlooks case and what joins words."""
+    objects = [json.loads(row) for row in rows(path.read_bytes())]
+    return [
+        {re.sub(r"[\s_.:-]+", "", name).lower(): value for name, value in one.items()}
+        for one in objects
+    ]
+
+
 def predictions_jsonl(path: Path) -> None:
     read = [(e.source, text, list(e.references)) for e, text in read_predictions(path)]
-    records = [json.loads(row) for row in rows(path.read_bytes())]
+    records = records_of(path)
     assert read == [
         (r["source"], r["prediction"][:LONGEST_TEXT], r.get("references", [])) for r in records
     ]
@@ -72,7 +83,7 @@ BESIDE = [Example(f"e{n}", f"source {n}", ("r",)) for n in range(3)]
 
 def predictions_by_id(path: Path) -> None:
     read = {example.id: text for example, text in read_predictions(path, BESIDE)}
-    records = map(json.loads, rows(path.read_bytes()))
+    records = records_of(path)
     assert read == {str(r["id"]): r["prediction"][:LONGEST_TEXT] for r in records}
 
 
