@@ -84,10 +84,16 @@ def read_foreign_prompt(source: Path, task: str) -> ForeignPrompt:
 
 def _read_peft(source: Path) -> ForeignPrompt:
     config = peft_format.read_peft_config(source)
-    if (source / PEFT_PICKLE_FILE).is_file():  # PEFT before 0.7
-        prompt = _read_old_peft(source)
+    # where both lie there PEFT takes the newer format, and the pickle may be of an older training
+    is_old = not (source / peft_format.PEFT_TENSOR_FILE).is_file()
+    if is_old and (source / PEFT_PICKLE_FILE).is_file():  # PEFT before 0.7
+        content = read_adapter_file(source, PEFT_PICKLE_FILE)
+        tensors = read_tensors(PEFT_PICKLE_FILE, content)
     else:
-        prompt, _ = peft_format.read_peft_prompt(source)
+        content = read_adapter_file(source, peft_format.PEFT_TENSOR_FILE)
+        tensors = unpack_tensors(source / peft_format.PEFT_TENSOR_FILE, content)
+    prompt = _only_tensor(source, tensors, peft_format.PEFT_TENSOR_KEY)
+    embeddings = _embeddings_beside(source, tensors)
     rows = len(prompt)
     rows_said = config.get("num_virtual_tokens")
     if rows_said != rows:
@@ -105,14 +111,34 @@ def _read_peft(source: Path) -> ForeignPrompt:
         base["revision"] = revision
     version = config.get("peft_version") or ""
     origin = f"PEFT {version} {config['peft_type']} for {base['name']}"
+    if embeddings:
+        origin += f", without {' and '.join(embeddings)} of a resized vocabulary"
     encoder = peft_format.encoder_facts(config)
     return ForeignPrompt(prompt, origin, None, encoder, base)
 
 
-def _read_old_peft(source: Path) -> Float[Tensor, "P H"]:
-    content = read_adapter_file(source, PEFT_PICKLE_FILE)
-    tensors = read_tensors(PEFT_PICKLE_FILE, content)
-    return _only_tensor(source, tensors, peft_format.PEFT_TENSOR_KEY)
+def _embeddings_beside(source: Path, tensors: Mapping[str, Tensor]) -> list[str]:
+    """Names of the base's embeddings, which PEFT stores with a prompt if it resized a vocabulary.
+
+    They belong to the base and are not the prompt's. Raises UserError for any other tensor.
+    """
+    found = []
+    for name, tensor in tensors.items():
+        if name.rpartition(".")[2] == peft_format.PEFT_TENSOR_KEY:
+            continue
+        if not name.endswith(_EMBEDDING_NAMES) or tensor.ndim != 2:
+            held = ", ".join(sorted(tensors))
+            problem = f"it holds {held}, not {peft_format.PEFT_TENSOR_KEY} alone"
+            raise damaged_adapter(source, problem)
+        found.append(name.split(".")[-2])
+    return sorted(found)
+
+
+_EMBEDDING_NAMES = tuple(
+    f"{name}.weight"
+    for name in ("embed_tokens", "lm_head", "wte", "word_embeddings", "embed_in", "embed_out")
+)
+"""Ends of the names that models give their input and output embeddings."""
 
 
 def _read_origin(source: Path) -> ForeignPrompt:

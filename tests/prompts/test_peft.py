@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from parabench.contracts import Decoding, Runtime
+from parabench.contracts import Decoding, Runtime, UserError
 from parabench.inference.decoding import decode_causal
 from parabench.inference.prompt_ids import PromptIds, embed
 from parabench.models.checkpoints import locate
@@ -204,3 +205,33 @@ def test_text_initialisation_is_pefts_less_its_special_token(checkpoint):
     count = len(tokenizer("the rain", add_special_tokens=False).input_ids)
     assert torch.equal(theirs[0], bos)
     assert torch.equal(theirs[1 : 1 + min(count, LENGTH - 1)], ours[: min(count, LENGTH - 1)])
+
+
+def test_what_peft_reads_of_a_folder_with_both_formats(tmp_path):
+    """A pickle of an older training beside the newer file: PEFT takes the newer one."""
+    checkpoint = locate(str(tiny.opt(tmp_path / "base")))
+    theirs = foreign(checkpoint, "prompt-tuning")
+    theirs.save_pretrained(tmp_path / "both")
+    older = {"prompt_embeddings": torch.zeros(LENGTH, embedding_width(theirs.base_model))}
+    torch.save(older, tmp_path / "both" / "adapter_model.bin")
+    expected = peft.utils.save_and_load.load_peft_weights(str(tmp_path / "both"))
+    found = convert.import_adapter(tmp_path / "both", tmp_path / "ours", checkpoint).prompt
+    assert torch.equal(found, expected["prompt_embeddings"])
+    assert found.abs().sum() > 0
+
+
+def test_a_prompt_beside_a_resized_vocabulary_is_read(tmp_path):
+    """PEFT stores the embeddings of a vocabulary that was resized; another tensor is damage."""
+    checkpoint = locate(str(tiny.opt(tmp_path / "base")))
+    theirs = foreign(checkpoint, "prompt-tuning")
+    theirs.base_model.resize_token_embeddings(theirs.base_model.config.vocab_size + 8)
+    theirs.save_pretrained(tmp_path / "resized", save_embedding_layers=True)
+    file = tmp_path / "resized" / "adapter_model.safetensors"
+    stored = load_file(file)
+    assert len(stored) > 1
+    adapter = convert.import_adapter(tmp_path / "resized", tmp_path / "ours", checkpoint)
+    assert torch.equal(adapter.prompt, stored["prompt_embeddings"])
+    assert "of a resized vocabulary" in str(adapter.facts)
+    save_file({**stored, "model.layers.0.weight": torch.ones(2, 2)}, file, {"format": "pt"})
+    with pytest.raises(UserError, match="not prompt_embeddings alone"):
+        convert.import_adapter(tmp_path / "resized", tmp_path / "again", checkpoint)
