@@ -112,7 +112,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         ),
         "stats": (
             "arrays clusters folding intervals leave_one_out resampling seeds significance "
-            "streaming undefined validity"
+            "streaming studentised undefined validity"
         ),
         "render": "diff escape figures labels pdf progress svg templating",
         "registry": "",

@@ -8,8 +8,9 @@ from scipy import stats as scipy_stats
 
 from parabench.contracts import Column, additive
 from parabench.stats.clusters import ClusterIndex
-from parabench.stats.intervals import blaker_interval, score_interval, studentised_interval
+from parabench.stats.intervals import blaker_interval, score_interval
 from parabench.stats.resampling import bootstrap, percentile_ends
+from parabench.stats.studentised import studentised_interval
 
 SCORE = Column("score", "up", "both")
 SHARE = Column("share", "none", "output", describe="% of outputs")
