@@ -19,6 +19,7 @@ from scipy.stats import beta, binom
 from parabench import registry
 from parabench.contracts import BuildContext, Column, Example, additive
 from parabench.data.test_sets import read_test_set
+from parabench.stats.arrays import Combine
 from parabench.stats.clusters import ClusterIndex
 from parabench.stats.intervals import blaker_interval, score_interval
 from parabench.stats.leave_one_out import measure_leave_one_out
@@ -39,7 +40,7 @@ class Case:
     """A column of samples drawn from a population of which the true value is known."""
 
     name: str
-    combine: Callable
+    combine: Combine
     column: Column
     draw: Sampler
     truth: float

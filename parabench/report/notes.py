@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from math import isfinite
 from typing import Any
 
 from parabench.contracts import Decoding, Signature
@@ -18,7 +19,7 @@ from parabench.report.board import (
 )
 from parabench.report.cells import interval_ends, number_text, row_facts
 from parabench.report.truncation import TRUNCATION_COLUMN
-from parabench.stats.intervals import FEWEST_CLUSTERS
+from parabench.stats.intervals import FEWEST_CLUSTERS, FEWEST_HOLDERS
 
 _FILE_SYSTEM = "file"
 """The name in the signature of a system whose texts were read from a file."""
@@ -41,6 +42,11 @@ def reader_notes(board: Leaderboard) -> list[str]:
             "interval, of a score or of a difference, and for the difference that they could show. "
             "None that is known keeps its promise there; the paired tests do."
         )
+    elif _without_interval(board):
+        found.append(
+            f"A value without an interval rests on what fewer than {FEWEST_HOLDERS} examples have, "
+            "such as a matching 4-gram: no interval that is known keeps its promise there."
+        )
     found += _reference_notes(board)
     found += _power_note(board)
     if board.first_repeats is not None and headline_ranks(board):
@@ -52,6 +58,12 @@ def reader_notes(board: Leaderboard) -> list[str]:
         found.append("* one training seed: another might differ by more than the interval says.")
     found += _leakage_notes(board)
     return found
+
+
+def _without_interval(board: Leaderboard) -> bool:
+    """Whether some value that is defined has no interval."""
+    scores = (score for row in board.rows for score in row.scores.values())
+    return any(isfinite(score.value) and not interval_ends(score) for score in scores)
 
 
 def interval_note(board: Leaderboard) -> str:

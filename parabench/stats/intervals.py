@@ -4,24 +4,29 @@ The percentile bootstrap of a corpus score is biased as often as the score is: a
 few matching 4-grams is too low in every sample. A studentised interval divides by the standard
 error of each sample, and so widens on the side where the error grows. Of skewed values it is still
 too short, and the one that takes skewness out as well is too short elsewhere: given is the hull of
-both. ``benchmarks.intervals`` counts how often these and others hold the truth.
+all three. Where a column rests on what hardly any example has, such as a matching 4-gram, none of
+them holds the truth often enough, and none is given. ``benchmarks.intervals`` counts.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from parabench.contracts import Column, is_additive
 from parabench.stats.arrays import ColumnValues, Combine, SystemStatistics, per_example, per_seed
 from parabench.stats.clusters import ClusterIndex
 from parabench.stats.resampling import Draws, percentile_ends
-from parabench.stats.studentised import studentised_interval
+from parabench.stats.studentised import STEP, Rows, influence_moments, studentised_interval
 
 FEWEST_CLUSTERS = 30
 """Below so many independent examples no interval is given: none keeps its promise."""
 MOST_CLUSTERS = 2_000
 """From so many on the percentile bootstrap is as good, and cheaper."""
+FEWEST_HOLDERS = 10
+"""A sum that decides about a column must be other than 0 in so many independent examples."""
+_DECISIVE = 0.5
+"""A sum decides about a column where its own error is so large a part of the column's."""
 _STEPS = 2_000
 """Proportions tried between the ends of Clopper and Pearson's interval and the share itself."""
 
@@ -37,11 +42,12 @@ def score_interval(
 ) -> tuple[ColumnValues, ColumnValues]:
     """Low and high ends of every column's interval; NaN where there are too few examples for one.
 
-    Shares of outputs get Blaker's interval of a proportion, other columns of sums a studentised
-    bootstrap, all else the percentiles of ``draws``: several training seeds, more examples than
-    ``MOST_CLUSTERS``, columns that are not functions of sums. No end leaves the column's scale:
-    where no example and no draw is below 0, neither is the low end, and where none is above 1, or
-    100, neither is the high end.
+    Shares of outputs get Blaker's interval of a proportion, other columns of sums the hull of the
+    percentiles of ``draws`` and of a studentised bootstrap, all else the percentiles alone: several
+    training seeds, more examples than ``MOST_CLUSTERS``, columns that are not functions of sums.
+    A column of sums has none where it ``rests_on_few``. No end leaves the column's scale: where no
+    example and no draw is below 0, neither is the low end, and where none is above 1, or 100,
+    neither is the high end.
 
     Args:
         combine: of the scorer.
@@ -61,18 +67,61 @@ def score_interval(
         return low, high
     (sums,) = np.concatenate([np.asarray(part) for part in clusters.sums([layers[0]])], axis=1)
     student_low, student_high = studentised_interval(combine, sums, seed, level)
-    known = np.isfinite(student_low) & np.isfinite(student_high)
-    low, high = np.where(known, student_low, low), np.where(known, student_high, high)
+    varies = high > low
+    low, high = np.fmin(low, student_low), np.fmax(high, student_high)
+    few = rests_on_few(combine, sums) & varies
+    low, high = np.where(few, np.nan, low), np.where(few, np.nan, high)
     values = per_example(combine, layers[0][:])
     seen = np.nan_to_num(np.concatenate([values, np.asarray(draws).reshape(-1, values.shape[1])]))
     low = np.where(seen.min(axis=0) >= 0, np.maximum(low, 0.0), low)
     high = np.minimum(high, _scale_end(seen.max(axis=0)))
     for place, column in enumerate(columns):
-        single = count == len(values)  # of clusters the number of independent outputs is not known
-        if single and _is_share(column, values[:, place]):
-            hits = int((values[:, place] > 0).sum())
-            low[place], high[place] = (100 * end for end in blaker_interval(hits, count, level))
+        if _is_share(column, values[:, place]):
+            ends = _share_ends(values[:, place] / 100, clusters, level)
+            low[place], high[place] = ends or (low[place], high[place])
     return low, high
+
+
+def rests_on_few(combine: Combine, rows: Rows) -> Bool[np.ndarray, " C"]:
+    """Whether columns rest on sums in which fewer than ``FEWEST_HOLDERS`` rows have a part.
+
+    Corpus BLEU may rest on the two sentences that have a matching 4-gram: who has none of them in
+    the sample cannot know how large they are. A sum that is 0 counts as what one more would change.
+
+    Args:
+        combine: additive.
+        rows: one for each independent example or cluster.
+    """
+    sums = rows.sum(axis=0)
+    value = combine(sums[None])
+    (error,), _ = influence_moments(combine, rows, np.ones((1, len(rows))))
+    few = np.zeros(len(value), dtype=bool)
+    for place in np.flatnonzero((rows != 0).sum(axis=0) < FEWEST_HOLDERS):
+        step = np.zeros(len(sums))
+        own = np.sqrt((rows[:, place] ** 2).sum())
+        # a small part of the sum's own error, as the column may bend; one where there is no error
+        part = STEP if own > 0 else 1.0
+        step[place] = part * (own if own > 0 else 1.0)
+        change = np.abs(combine((sums + step)[None]) - value) / part
+        few |= change >= _DECISIVE * error
+    return few
+
+
+def _share_ends(
+    hits: Float[np.ndarray, " N"], clusters: ClusterIndex, level: float
+) -> tuple[float, float] | None:
+    """Blaker's interval in percent of a share whose hits are 1; None where clusters decide.
+
+    Of clusters it is that of as many outputs as there are clusters, which covers too much rather
+    than too little, where hits or misses are rare; else the bootstrap of clusters is right.
+    """
+    count = len(clusters)
+    share = float(hits.mean())
+    rare = min(share, 1 - share) * count < FEWEST_HOLDERS
+    if count < len(hits) and not rare:
+        return None
+    low, high = blaker_interval(round(share * count), count, level)
+    return 100 * min(low, share), 100 * max(high, share)
 
 
 def only_of_enough(

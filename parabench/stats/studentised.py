@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Float
 
 from parabench.stats.arrays import ColumnValues, Combine
-from parabench.stats.resampling import percentile_ends
+from parabench.stats.resampling import Draws, percentile_ends
 
 STUDENTISED_DRAWS = 1_000
-_STEP = 1e-3
+STEP = 1e-3
 """Of numerical derivatives, in standard deviations of a sum."""
 _NO_SKEWNESS = 1e-9
 _NO_ERROR = 1e-6
@@ -47,17 +47,45 @@ def studentised_interval(
     (error,), (skewness,) = influence_moments(combine, rows, np.ones((1, count)))
     drawn = combine((weights @ rows)[:, None])
     errors, skews = influence_moments(combine, rows, weights.astype(float))
+    by_t, by_hall = studentised_ends(value, error, skewness, drawn, errors, skews, count, level)
+    varies = error > 0
+    low = np.where(varies, np.minimum(by_t[0], by_hall[0]), np.nan)
+    high = np.where(varies, np.maximum(by_t[1], by_hall[1]), np.nan)
+    return low, high
+
+
+def studentised_ends(
+    value: ColumnValues,
+    error: Float[np.ndarray, " C"],
+    skewness: Float[np.ndarray, " C"],
+    drawn: Draws,
+    errors: Float[np.ndarray, "R C"],
+    skews: Float[np.ndarray, "R C"],
+    count: int,
+    level: float = 0.95,
+) -> tuple[Float[np.ndarray, "2 C"], Float[np.ndarray, "2 C"]]:
+    """Return low and high ends of the bootstrap-t interval, and of Hall's.
+
+    Args:
+        value: of every column.
+        error: its standard error.
+        skewness: of what each row adds to it.
+        drawn: the columns of R bootstrap samples.
+        errors: the standard errors of these.
+        skews: the skewness of these.
+        count: how many rows there are.
+        level: of the intervals.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         t = (drawn - value) / errors
     # A sample of equal rows has no error but that of rounding, and no studentised difference.
     t[~np.isfinite(t) | (errors <= _NO_ERROR * error)] = np.nan
     # the upper end of t bounds the truth from below, and the other way round
-    lower_t, upper_t = percentile_ends(t, level)
-    lower_q, upper_q = percentile_ends(_without_skewness(t, skews, count), level)
-    lows = value - np.stack([upper_t, _with_skewness(upper_q, skewness, count)]) * error
-    highs = value - np.stack([lower_t, _with_skewness(lower_q, skewness, count)]) * error
-    varies = error > 0
-    return np.where(varies, lows.min(axis=0), np.nan), np.where(varies, highs.max(axis=0), np.nan)
+    low_t, high_t = percentile_ends(t, level)
+    low_q, high_q = percentile_ends(_without_skewness(t, skews, count), level)
+    by_t = value - np.stack([high_t, low_t]) * error
+    turned = [_with_skewness(end, skewness, count) for end in (high_q, low_q)]
+    return by_t, value - np.stack(turned) * error
 
 
 def _without_skewness(
@@ -90,7 +118,7 @@ def influence_moments(
         weights: how often each row is in each of R samples.
     """
     sums = weights @ rows
-    steps = _STEP * rows.std(axis=0) * np.sqrt(len(rows))
+    steps = STEP * rows.std(axis=0) * np.sqrt(len(rows))
     slopes = []
     for place, step in enumerate(steps):
         if step == 0:  # a sum that does not vary has no part in the error

@@ -8,7 +8,7 @@ from scipy import stats as scipy_stats
 
 from parabench.contracts import Column, additive
 from parabench.stats.clusters import ClusterIndex
-from parabench.stats.intervals import blaker_interval, score_interval
+from parabench.stats.intervals import blaker_interval, rests_on_few, score_interval
 from parabench.stats.resampling import bootstrap, percentile_ends
 from parabench.stats.studentised import studentised_interval
 
@@ -83,16 +83,58 @@ def test_a_mean_that_is_0_everywhere_is_no_share():
     assert ends_of([0.0] * 49 + [100.0], unit)[0] > 0
 
 
+@additive
+def geometric(statistics):
+    """The root of the product of two rates, as BLEU multiplies rates of n-grams."""
+    sums = statistics.sum(axis=-2)
+    # a derivative may try less than nothing
+    product = np.maximum(sums[..., :1] * sums[..., 1:2], 0.0)
+    return np.sqrt(product) / sums[..., 2:]
+
+
+@pytest.mark.parametrize(("holders", "few"), [(0, False), (1, True), (9, True), (10, False)])
+def test_a_column_may_rest_on_few_examples(holders, few):
+    """The second factor is in some of 60 rows; where in none, all samples are 0."""
+    generator = np.random.default_rng(0)
+    rows = np.stack([generator.uniform(1, 3, 60), np.zeros(60), np.ones(60)], axis=-1)
+    rows[:holders, 1] = 1.0
+    draws = bootstrap(geometric, rows, 0, 300)
+    ends = score_interval(geometric, (SCORE,), rows, draws, ClusterIndex(60), 0)
+    assert np.isnan(ends).all() == few
+
+
+def test_a_rare_sum_that_decides_nothing_takes_no_interval_away():
+    """A thousandth of what the column is made of stands in one example."""
+
+    @additive
+    def with_crumbs(statistics):
+        sums = statistics.sum(axis=-2)
+        return (sums[..., :1] + 0.001 * sums[..., 1:2]) / sums[..., 2:]
+
+    values = np.random.default_rng(0).normal(5, 1, 60)
+    rows = np.stack([values, np.eye(60)[0], np.ones(60)], axis=-1)
+    assert not rests_on_few(with_crumbs, rows)[0]
+
+
+def test_a_rare_share_of_clusters_is_that_of_as_many_outputs():
+    """Forty clusters of two: no hit in 80 outputs may be what Blaker's says of 40."""
+    clusters = [str(number // 2) for number in range(80)]
+    low, high = ends_of([0.0] * 80, SHARE, clusters=clusters)
+    assert (low, high) == (0.0, pytest.approx(100 * blaker_interval(0, 40)[1]))
+    common = ends_of([0.0, 100.0] * 40, SHARE, clusters=clusters)
+    assert common == (50.0, 50.0)  # each cluster has one hit: nothing varies
+
+
 def test_what_is_never_negative_has_no_negative_end():
     values = np.zeros(60)
-    values[:2] = 40.0
+    values[:12] = [*[0.01] * 11, 40.0]
     assert ends_of(values)[0] >= 0
     assert ends_of(values - 1)[0] < 0
 
 
 @pytest.mark.parametrize("end", [1.0, 100.0])
 def test_what_is_never_above_its_scale_has_no_higher_end(end):
-    values = end * np.array([1.0] * 27 + [0.0, 0.2, 0.1])
+    values = end * np.array([1.0] * 20 + [0.999] * 9 + [0.0])
     for flipped in (values, end - values):
         low, high = ends_of(flipped)
         assert 0.0 <= low < high <= end
