@@ -92,6 +92,12 @@ def interval_ends(score: Score) -> list[float]:
     return ends
 
 
+def lacks_intervals(board: Leaderboard) -> bool:
+    """Whether some value that is defined has no interval."""
+    scores = (score for row in board.rows for score in row.scores.values())
+    return any(math.isfinite(score.value) and not interval_ends(score) for score in scores)
+
+
 def number_text(number: float, digits: int) -> str:
     """A number with so many decimals; in scientific notation where it would be very long."""
     # A perplexity of nonsense may have three hundred digits before the point.

@@ -15,8 +15,8 @@ from parabench.report.board import SIGNIFICANCE_LEVEL, Leaderboard, gives_interv
 from parabench.report.comparable import check_comparable
 from parabench.stats.arrays import SeedMean, SystemStatistics, corpus_value
 from parabench.stats.clusters import ClusterIndex, Clusters
-from parabench.stats.intervals import only_of_enough
-from parabench.stats.resampling import difference
+from parabench.stats.intervals import few_behind, only_of_enough
+from parabench.stats.resampling import bootstraps, percentile_ends
 from parabench.stats.significance import holm, paired_test
 
 
@@ -194,15 +194,15 @@ def _changes(
             f"{len(one)} examples in one, {len(other)} in the other",
         )
     combine = scorer.combine
-    _, low, high = difference(
-        combine,
-        after,
-        before,
-        seed,
-        resamples,
-        clusters=clusters,
+    index = ClusterIndex.of(len(one), clusters)
+    systems = (after, before)
+    drawn = bootstraps(combine, systems, seed, resamples, index)
+    few = np.any(
+        [few_behind(combine, *of_one, index) for of_one in zip(systems, drawn, strict=True)],
+        axis=0,
     )
-    low, high = only_of_enough(low, high, len(ClusterIndex.of(len(one), clusters)))
+    ends = [np.where(few, np.nan, end) for end in percentile_ends(drawn[0] - drawn[1])]
+    low, high = only_of_enough(ends[0], ends[1], len(index))
     p = paired_test(combine, after, before, seed, draws, clusters)
     # Each [C]: one row for each column of the scorer.
     columns = corpus_value(combine, one), corpus_value(combine, other), low, high, p

@@ -13,8 +13,8 @@ from parabench.contracts import Column
 from parabench.report.board import CONFIDENCE_LEVEL, SIGNIFICANCE_LEVEL, Comparison
 from parabench.report.results import RunResults, ScorerResults
 from parabench.stats.arrays import corpus_value
-from parabench.stats.intervals import FEWEST_CLUSTERS, only_of_enough
-from parabench.stats.resampling import detectable, percentile_ends
+from parabench.stats.intervals import FEWEST_CLUSTERS, few_behind, only_of_enough
+from parabench.stats.resampling import Draws, detectable, percentile_ends
 from parabench.stats.significance import (
     benjamini_hochberg,
     first_again,
@@ -64,12 +64,14 @@ def _unadjusted(results: RunResults, name: str) -> Iterator[Comparison]:
         results.resamples,
         results.clusters,
     )
+    few = [_few(results, one, system, drawn) for system, drawn in zip(systems, draws, strict=True)]
     for (a, b), p in zip(pairs, p_values, strict=True):
         difference = values[a] - values[b]
         # All rows were resampled alike, so these are draws of the paired difference.
         ends = percentile_ends(draws[a] - draws[b], CONFIDENCE_LEVEL)
         holds_zero = (ends[0] <= 0) & (ends[1] >= 0)
-        low, high = only_of_enough(*ends, len(results.clusters))
+        known = [np.where(few[a] | few[b], np.nan, end) for end in ends]
+        low, high = only_of_enough(known[0], known[1], len(results.clusters))
         for place, column in enumerate(one.scorer.columns):
             if column.better != "none":
                 yield Comparison(
@@ -82,6 +84,13 @@ def _unadjusted(results: RunResults, name: str) -> Iterator[Comparison]:
                     column.name,
                     bool(holds_zero[place]),
                 )
+
+
+def _few(
+    results: RunResults, one: ScorerResults, system: str, draws: Draws
+) -> Bool[np.ndarray, " C"]:
+    """The columns of a system that rest on few examples: no difference has an interval there."""
+    return few_behind(one.scorer.combine, one.statistics[system], draws, results.clusters)
 
 
 def _adjusted(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from math import isfinite
 from typing import Any
 
 from parabench.contracts import Decoding, Signature
@@ -17,7 +16,7 @@ from parabench.report.board import (
     headline_column,
     ordered_rows,
 )
-from parabench.report.cells import interval_ends, number_text, row_facts
+from parabench.report.cells import interval_ends, lacks_intervals, number_text, row_facts
 from parabench.report.truncation import TRUNCATION_COLUMN
 from parabench.stats.intervals import FEWEST_CLUSTERS, FEWEST_HOLDERS
 
@@ -42,7 +41,7 @@ def reader_notes(board: Leaderboard) -> list[str]:
             "interval, of a score or of a difference, and for the difference that they could show. "
             "None that is known keeps its promise there; the paired tests do."
         )
-    elif _without_interval(board):
+    elif lacks_intervals(board):
         found.append(
             f"A value without an interval rests on what fewer than {FEWEST_HOLDERS} examples have, "
             "such as a matching 4-gram: no interval that is known keeps its promise there."
@@ -58,12 +57,6 @@ def reader_notes(board: Leaderboard) -> list[str]:
         found.append("* one training seed: another might differ by more than the interval says.")
     found += _leakage_notes(board)
     return found
-
-
-def _without_interval(board: Leaderboard) -> bool:
-    """Whether some value that is defined has no interval."""
-    scores = (score for row in board.rows for score in row.scores.values())
-    return any(isfinite(score.value) and not interval_ends(score) for score in scores)
 
 
 def interval_note(board: Leaderboard) -> str:

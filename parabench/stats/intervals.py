@@ -14,7 +14,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from parabench.contracts import Column, is_additive
-from parabench.stats.arrays import ColumnValues, Combine, SystemStatistics, per_example, per_seed
+from parabench.stats.arrays import (
+    ColumnValues,
+    Combine,
+    SeedMean,
+    SystemStatistics,
+    per_example,
+    per_seed,
+)
 from parabench.stats.clusters import ClusterIndex
 from parabench.stats.resampling import Draws, percentile_ends
 from parabench.stats.studentised import STEP, Rows, influence_moments, studentised_interval
@@ -62,15 +69,14 @@ def score_interval(
     low, high = percentile_ends(draws, level)
     if count < FEWEST_CLUSTERS:
         return only_of_enough(low, high, count)
+    few = few_behind(combine, rows, draws, clusters)
     layers = per_seed(rows)
     if count > MOST_CLUSTERS or len(layers) > 1 or not is_additive(combine):
-        return low, high
+        return np.where(few, np.nan, low), np.where(few, np.nan, high)
     (sums,) = np.concatenate([np.asarray(part) for part in clusters.sums([layers[0]])], axis=1)
     student_low, student_high = studentised_interval(combine, sums, seed, level)
-    varies = high > low
-    low, high = np.fmin(low, student_low), np.fmax(high, student_high)
-    few = rests_on_few(combine, sums) & varies
-    low, high = np.where(few, np.nan, low), np.where(few, np.nan, high)
+    low = np.where(few, np.nan, np.fmin(low, student_low))
+    high = np.where(few, np.nan, np.fmax(high, student_high))
     values = per_example(combine, layers[0][:])
     seen = np.nan_to_num(np.concatenate([values, np.asarray(draws).reshape(-1, values.shape[1])]))
     low = np.where(seen.min(axis=0) >= 0, np.maximum(low, 0.0), low)
@@ -80,6 +86,28 @@ def score_interval(
             ends = _share_ends(values[:, place] / 100, clusters, level)
             low[place], high[place] = ends or (low[place], high[place])
     return low, high
+
+
+def few_behind(
+    combine: Combine, rows: SystemStatistics, draws: Draws, clusters: ClusterIndex
+) -> Bool[np.ndarray, " C"]:
+    """Whether a system's columns rest on few examples, so that they have no interval.
+
+    Not known, and False, of columns that are no functions of sums and of more than
+    ``MOST_CLUSTERS`` examples; nor so where all ``draws`` of a column are equal.
+
+    Args:
+        combine: of the scorer.
+        rows: statistics of one system.
+        draws: its columns on bootstrap samples.
+        clusters: which examples belong together.
+    """
+    varies = np.ptp(draws, axis=0) > 0
+    if len(clusters) > MOST_CLUSTERS or not is_additive(combine):
+        return np.zeros_like(varies)
+    parts = clusters.sums([SeedMean(rows)])
+    (sums,) = np.concatenate([np.asarray(part) for part in parts], axis=1)
+    return rests_on_few(combine, sums) & varies
 
 
 def rests_on_few(combine: Combine, rows: Rows) -> Bool[np.ndarray, " C"]:

@@ -101,6 +101,9 @@ def test_a_column_may_rest_on_few_examples(holders, few):
     draws = bootstrap(geometric, rows, 0, 300)
     ends = score_interval(geometric, (SCORE,), rows, draws, ClusterIndex(60), 0)
     assert np.isnan(ends).all() == few
+    seeds = np.stack([rows, rows])
+    ends = score_interval(geometric, (SCORE,), seeds, draws, ClusterIndex(60), 0)
+    assert np.isnan(ends).all() == few
 
 
 def test_a_rare_sum_that_decides_nothing_takes_no_interval_away():
