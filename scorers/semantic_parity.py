@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -120,7 +120,9 @@ class SemanticParity:
         if not any(self.answers):
             return values_and_counts(np.full((len(examples), 5), np.nan))
         scale = self._scale
-        parts = self._parts(examples, texts)
+        # the very list that ``fluency`` asks about, so that it is scored once for both
+        own = self.language_model.surprise(texts)[:, 0]
+        parts = self._parts(examples, texts, own)
         shares = _shares(parts, scale)
         value = 100 * _product(shares, parts) / scale.value
         return values_and_counts(
@@ -155,7 +157,7 @@ class SemanticParity:
             for turn, answer in enumerate(several):
                 examples.append(without_reference(whole, turn))
                 answers.append(answer)
-        parts = self._parts(examples, answers)
+        parts = self._parts(examples, answers, self._surprise_of_people(answers))
         scale = Scale(
             float(np.quantile(parts.meaning, FULL_MEANING)),
             float(np.quantile(parts.change, ENOUGH_CHANGE)),
@@ -163,7 +165,28 @@ class SemanticParity:
         mean = float(_product(_shares(parts, scale), parts).mean())
         return scale._replace(value=mean)
 
-    def _parts(self, examples: Sequence[Example], texts: Sequence[str]) -> _Parts:
+    @cached_property
+    def _known_surprise(self) -> Mapping[str, float]:
+        """- ln p of all texts that make the scale: sources and answers come again in every call."""
+        texts = dict.fromkeys(self.sources[:EXAMPLES_IN_SCALE])
+        for several in self.answers[:EXAMPLES_IN_SCALE]:
+            texts |= dict.fromkeys(several)
+        found = self.language_model.surprise(list(texts))[:, 0]
+        return dict(zip(texts, found.tolist(), strict=True))
+
+    def _surprise_of_people(self, texts: Sequence[str]) -> Float[np.ndarray, " N"]:
+        """- ln p of sources and references."""
+        found = self._known_surprise
+        unknown = list(dict.fromkeys(text for text in texts if text not in found))
+        if unknown:
+            others = self.language_model.surprise(unknown)[:, 0]
+            found = {**found, **dict(zip(unknown, others.tolist(), strict=True))}
+        return np.array([found[text] for text in texts])
+
+    def _parts(
+        self, examples: Sequence[Example], texts: Sequence[str], own: Float[np.ndarray, " N"]
+    ) -> _Parts:
+        """What is known of ``texts``, whose - ln p is ``own``."""
         changes = list[float]()
         found = list[int]()
         for example, text in zip(examples, texts, strict=True):
@@ -171,7 +194,7 @@ class SemanticParity:
             found.append(sum(faults(text, example.source, example.references)))
         return _Parts(
             self._meaning(examples, texts),
-            self._surprise(examples, texts),
+            own / self._mean_surprise(examples),
             np.array(changes),
             np.array(found, dtype=float),
         )
@@ -190,20 +213,16 @@ class SemanticParity:
         best: Float[np.ndarray, " N"] = np.maximum.reduceat(matched, np.array(starts, dtype=int))
         return best
 
-    def _surprise(
-        self, examples: Sequence[Example], texts: Sequence[str]
-    ) -> Float[np.ndarray, " N"]:
-        """- ln p of each text over the mean of its source's and references'."""
-        own = self.language_model.surprise(texts)[:, 0]
+    def _mean_surprise(self, examples: Sequence[Example]) -> Float[np.ndarray, " N"]:
+        """- ln p of what people wrote of each example, its source included: the mean."""
         written = list[str]()
         starts = list[int]()
         for example in examples:
             starts.append(len(written))
             written += [example.source, *example.references]
-        by_people = self.language_model.surprise(written)[:, 0]
-        sums = np.add.reduceat(by_people, np.array(starts, dtype=int))
-        counts = np.diff([*starts, len(written)])
-        return own * counts / sums
+        sums = np.add.reduceat(self._surprise_of_people(written), np.array(starts, dtype=int))
+        means: Float[np.ndarray, " N"] = sums / np.diff([*starts, len(written)])
+        return means
 
 
 def source_overlap(text: str, source: str) -> float:

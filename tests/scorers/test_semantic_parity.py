@@ -205,6 +205,30 @@ def test_it_shares_the_language_model_with_fluency(scorer, folders, monkeypatch)
         np.testing.assert_array_equal(scorer.measure(EXAMPLES, TEXTS), measured)
 
 
+def test_what_people_wrote_is_scored_once(folders, monkeypatch):
+    """Sources and references stand in every block of a run, and in the scale besides."""
+    setting = BuildContext(
+        options=folders,
+        sources=[one.source for one in EXAMPLES],
+        human_answers=[one.references for one in EXAMPLES],
+    )
+    made = semantic_parity.build("", setting)
+    asked = []
+    likelihood = fluency.causal_log_likelihood
+
+    def counted(model, prompts, targets, runtime):
+        asked.append(len(targets))
+        return likelihood(model, prompts, targets, runtime)
+
+    monkeypatch.setattr(fluency, "causal_log_likelihood", counted)
+    made.measure(EXAMPLES, TEXTS)
+    made.measure(EXAMPLES[:1], ["A man walked."])
+    other = replace(EXAMPLES[0], source="An old man was walking to the harbour.")
+    made.measure([other], ["A man walked."])
+    # two sources and six answers; two texts; one; the source that is not of the scale
+    assert asked == [8, 2, 1, 1]
+
+
 def test_both_models_are_named(scorer, folders):
     assert model_names(scorer) == [folders["model"], folders["causal"]]
     with pytest.raises(UserError, match="no layer was chosen"):
