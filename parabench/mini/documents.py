@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from parabench.mini import document_phrases as phrases
 from parabench.mini import lexicon
-from parabench.mini.grammar import Pattern, frames, parse_pattern, points
+from parabench.mini.grammar import points
 from parabench.mini.language import (
     LIGHT,
     MEDIUM,
@@ -21,6 +21,7 @@ from parabench.mini.language import (
     rewrite,
 )
 from parabench.mini.meanings import Meaning, meanings, split_of
+from parabench.mini.patterns import Pattern, frames, parse_pattern
 from parabench.mini.speech import realise_sentence
 
 PARAPHRASE_SHARE = 0.37

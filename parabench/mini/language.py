@@ -6,8 +6,9 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from parabench.mini.grammar import Frame, WordOption, frames, points, usable_patterns
+from parabench.mini.grammar import WordOption, points, usable_patterns
 from parabench.mini.meanings import Meaning, Split, meanings
+from parabench.mini.patterns import Frame, frames
 from parabench.mini.speech import realise_sentence
 
 LIGHT, MEDIUM, THOROUGH = 1, 3, 99

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Literal
 
 from parabench.mini import lexicon
-from parabench.mini.grammar import Frame, frames
+from parabench.mini.patterns import Frame, frames
 
 Split = Literal["train", "dev", "test"]
 TEST_PERCENT, DEV_PERCENT = 10, 6

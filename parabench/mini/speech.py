@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from parabench.mini import lexicon
-from parabench.mini.grammar import Frame, Pattern, Piece
+from parabench.mini.patterns import Frame, Pattern, Piece
 
 _PLACES = ("place", "nature", "city", "country")
 _PLAIN_DETERMINERS = ("the", "a", "")

@@ -15,7 +15,7 @@ import pytest
 
 from parabench.mini import language, lexicon, meanings
 from parabench.mini.documents import pretraining_documents
-from parabench.mini.grammar import frames
+from parabench.mini.patterns import frames
 
 OPERATIONS = {
     "synonym",
