@@ -51,7 +51,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         "metaeval": "agreement correlation judgments probes rating rating_sheets soft_pairs table",
         "explore": "demo mappage nearest promptmap",
         "mini": "document_phrases documents grammar language lexicon meanings recipe "
-        "patterns speech task_sources tokenizer training_texts",
+        "patterns speech task_sources tokenizer training_texts writing_desk",
     },
     {
         "training": (

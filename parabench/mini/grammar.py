@@ -26,24 +26,30 @@ class WordOption:
     operation: str
 
 
+_Options = tuple[WordOption, ...]
+_Points = Mapping[str, _Options]
+
+
 def _ranked(
     words: tuple[str, ...], operation: str = "synonym", negation: str = r"not |no "
-) -> tuple[WordOption, ...]:
+) -> _Options:
     """Words as options: the commonest uses no operation, one that matches ``negation`` negates."""
     common, *others = words
     options = [WordOption(common, "")]
     for word in others:
         negates = re.match(negation, word)
-        options.append(WordOption(word, "negated antonym" if negates else operation))
+        used = "negated antonym" if negates else operation
+        options.append(WordOption(word, used))
     return tuple(options)
 
 
 def _clock(value: str) -> tuple[str, ...]:
     hour, minutes = value.split(":")
+    number = int(hour)
     hours = lexicon.calendar("hours")
     # The hours begin with "one": the next hour's word is at the index of this one's number.
-    now = hours[int(hour) - 1]
-    following = hours[int(hour) % 12]
+    now = hours[number - 1]
+    following = hours[number % 12]
     spoken = {
         "00": (f"{hour} o'clock", f"{now} o'clock"),
         "15": (f"a quarter past {now}", f"{now} fifteen"),
@@ -53,41 +59,56 @@ def _clock(value: str) -> tuple[str, ...]:
     return (value, *spoken[minutes])
 
 
-def _time(tense: str, value: str) -> tuple[WordOption, ...]:
+def _time(tense: str, value: str) -> _Options:
+    forms: tuple[str, ...]
     if value.isdigit():
-        return _ranked((f"in {value}", f"in the year {value}"), "number")
-    if "/" not in value:
+        forms = (f"in {value}", f"in the year {value}")
+    elif "/" in value:
+        month, day = value.split("/")
+        forms = _date(month, day)
+    else:
         group = "habit" if tense == "routine" else tense
-        return _ranked(lexicon.concepts("time", group)[value].words, "number")
-    month, day = value.split("/")
-    ordinal = lexicon.calendar("days")[int(day) - 1]
-    forms = (
+        phrase = lexicon.concepts("time", group)[value]
+        forms = phrase.words
+    return _ranked(forms, "number")
+
+
+def _date(month: str, day: str) -> tuple[str, ...]:
+    days = lexicon.calendar("days")
+    ordinal = days[int(day) - 1]
+    return (
         f"on {month} {day}",
         f"on the {ordinal} of {month}",
         f"on {day} {month}",
         f"on {month} the {ordinal}",
     )
-    return _ranked(forms, "number")
 
 
 @lru_cache(maxsize=100_000)
-def _noun_points(slot: str, value: str) -> Mapping[str, tuple[WordOption, ...]]:
+def _noun_points(slot: str, value: str) -> _Points:
     determiner, adjective, noun = value.split("/")
-    article = lexicon.determiners()[determiner]
-    kind = "number" if determiner in lexicon.concepts("number") else "quantifier"
-    # Words that take a singular come last: they are never the commonest.
-    singular = tuple(WordOption(word, kind) for word in article.restricted)
-    found = {f"{slot}:determiner": _ranked(article.words, kind) + singular}
+    found = {f"{slot}:determiner": _determiner_options(determiner)}
     if adjective:
-        found[f"{slot}:adjective"] = _ranked(lexicon.adjectives()[adjective].words)
-    found[f"{slot}:noun"] = _ranked(lexicon.nouns()[noun][1].words)
+        quality = lexicon.adjectives()[adjective]
+        found[f"{slot}:adjective"] = _ranked(quality.words)
+    _, thing = lexicon.nouns()[noun]
+    found[f"{slot}:noun"] = _ranked(thing.words)
     return found
+
+
+def _determiner_options(determiner: str) -> _Options:
+    concept = lexicon.determiners()[determiner]
+    is_number = determiner in lexicon.concepts("number")
+    kind = "number" if is_number else "quantifier"
+    # Words that take a singular come last: they are never the commonest.
+    singular = [WordOption(word, kind) for word in concept.restricted]
+    return (*_ranked(concept.words, kind), *singular)
 
 
 @lru_cache(maxsize=100_000)
 def _slot_points(
     frame: str, slot: str, form: str, value: str, negated: bool, passive: bool
-) -> Mapping[str, tuple[WordOption, ...]]:
+) -> _Points:
     """The points of one placeholder ``{slot.form}`` whose concept is ``value``."""
     if "/" in value:
         return _noun_points(slot, value)
@@ -102,9 +123,7 @@ def _slot_points(
     return {f"{slot}:{point}": options}
 
 
-def _word_options(
-    kind: str, group: str, form: str, value: str
-) -> tuple[str, tuple[WordOption, ...]]:
+def _word_options(kind: str, group: str, form: str, value: str) -> tuple[str, _Options]:
     """The point that a word of the concept ``value`` opens, and its options."""
     if kind in ("adjective", "ease"):
         table = lexicon.adjectives() if kind == "adjective" else lexicon.concepts("ease")
@@ -113,8 +132,9 @@ def _word_options(
         restricted = () if form == "plain" else concept.restricted
         return form or "word", _ranked(concept.words + restricted)
     if kind == "scale":
+        degrees = lexicon.scale(group, value, form)
         operation = "negated antonym" if form == "opposite" else "synonym"
-        return form, _ranked(lexicon.scale(group, value, form), operation)
+        return form, _ranked(degrees, operation)
     if kind == "clock":
         return "word", _ranked(_clock(value), "number")
     if kind in ("duration", "percent", "money"):
@@ -143,50 +163,69 @@ def _verb_words(verb: lexicon.Concept, form: str, negated: bool, passive: bool) 
 
 def _can_negate(slots: Mapping[str, str]) -> bool:
     # "Most guests did not accept" says something else than "Most guests refused".
-    phrases = [value.split("/") for value in slots.values() if value.count("/") == 2]
-    return all(determiner in ("the", "") for determiner, _, _ in phrases)
+    for value in slots.values():
+        is_noun_phrase = value.count("/") == 2
+        determiner = value.partition("/")[0]
+        if is_noun_phrase and determiner not in ("the", ""):
+            return False
+    return True
 
 
 def usable_patterns(frame: Frame, slots: Mapping[str, str]) -> tuple[int, ...]:
     """The patterns that suit a meaning: a quantified phrase is not put in focus."""
     quantifiers = lexicon.concepts("quantifier")
-    quantified = any(value.split("/")[0] in quantifiers for value in slots.values())
+    determiners = [value.partition("/")[0] for value in slots.values()]
+    quantified = any(determiner in quantifiers for determiner in determiners)
     usable = []
     for index, pattern in enumerate(frame.patterns):
-        if not (quantified and "cleft" in pattern.operations):
+        puts_in_focus = "cleft" in pattern.operations
+        if not (quantified and puts_in_focus):
             usable.append(index)
     return tuple(usable)
 
 
-def _position_points(
-    pattern: Pattern, slots: Mapping[str, str]
-) -> Mapping[str, tuple[WordOption, ...]]:
-    points = {}
+def _source_points(source: str) -> _Points:
+    """Where the one who tells is named, and the words for it."""
+    positions = [WordOption(word, "attribution") for word in FACING["source"]]
+    said = lexicon.concepts("function")["said"]
+    teller = lexicon.concepts("source")[source]
+    return {
+        "source:position": tuple(positions),
+        "source:said": _ranked(said.words),
+        "source:word": _ranked(teller.words),
+    }
+
+
+def _time_positions(pattern: Pattern, slots: Mapping[str, str]) -> _Options:
+    """Where the time may stand; the first is behind everything."""
+    operations = ("", "clause order", "cleft")
+    options = tuple(map(WordOption, FACING["time"], operations))
+    # A sentence is turned round once: by its pattern, by its source, or by its time.
+    is_turned = "cleft" in pattern.operations or "clause order" in pattern.operations
+    if is_turned or "source" in slots:
+        return options[:1]
+    # "It was tomorrow that" is no English: only what is past can be put in focus.
+    if slots["tense"] != "past":
+        return options[:2]
+    return options
+
+
+def _position_points(pattern: Pattern, slots: Mapping[str, str]) -> _Points:
+    found = dict[str, _Options]()
     if "source" in slots:
-        points["source:position"] = tuple(
-            WordOption(word, "attribution") for word in FACING["source"]
-        )
-        points["source:said"] = _ranked(lexicon.concepts("function")["said"].words)
-        points["source:word"] = _ranked(lexicon.concepts("source")[slots["source"]].words)
+        found |= _source_points(slots["source"])
     if "time" in slots:
-        fixed = {"cleft", "clause order"} & set(pattern.operations) or "source" in slots
-        # "It was tomorrow that" is no English: only what is past can be put in focus.
-        places = 3 if slots["tense"] == "past" else 2
-        names = ("", "clause order", "cleft")
-        options = tuple(map(WordOption, FACING["time"], names))
-        points["time:position"] = options[: 1 if fixed else places]
-        points["time:word"] = _time(slots["tense"], slots["time"])
-    return points
+        found["time:position"] = _time_positions(pattern, slots)
+        found["time:word"] = _time(slots["tense"], slots["time"])
+    return found
 
 
-def points(
-    frame: Frame, pattern: Pattern, slots: Mapping[str, str]
-) -> Mapping[str, tuple[WordOption, ...]]:
+def points(frame: Frame, pattern: Pattern, slots: Mapping[str, str]) -> _Points:
     """Every choice that a pattern leaves open for a meaning, by name.
 
     ``slots`` are the concepts of the meaning by slot of the ``frame``.
     """
-    found = dict[str, tuple[WordOption, ...]]()
+    found = dict[str, _Options]()
     functions = lexicon.concepts("function")
     can_negate = _can_negate(slots)
     for piece in pattern.pieces:
@@ -196,5 +235,7 @@ def points(
             passive = slot in pattern.passive
             found |= _slot_points(frame.name, slot, piece.form, slots[slot], negated, passive)
         elif slot in functions:
-            found[f"{slot}:function"] = _ranked(functions[slot].words, "connective")
-    return {**found, **_position_points(pattern, slots)}
+            word = functions[slot]
+            found[f"{slot}:function"] = _ranked(word.words, "connective")
+    found |= _position_points(pattern, slots)
+    return found

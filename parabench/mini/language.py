@@ -38,13 +38,18 @@ def _choose(options: Sequence[WordOption], generator: random.Random, avoid: str 
             weights[option] = weight
     if not weights:
         return options[0]
-    return generator.choices(list(weights), list(weights.values()))[0]
+    words = list(weights)
+    (chosen,) = generator.choices(words, list(weights.values()))
+    return chosen
 
 
 def _choose_pattern(frame: Frame, usable: Sequence[int], generator: random.Random) -> int:
-    operations = [frame.patterns[index].operations for index in usable]
-    weights = [CLEFT_WEIGHT if "cleft" in used else 1.0 for used in operations]
-    return generator.choices(usable, weights)[0]
+    weights = []
+    for index in usable:
+        is_cleft = "cleft" in frame.patterns[index].operations
+        weights.append(CLEFT_WEIGHT if is_cleft else 1.0)
+    (chosen,) = generator.choices(usable, weights)
+    return chosen
 
 
 def _realise(
@@ -62,8 +67,8 @@ def _realise(
     operations = set(form.operations)
     for point, options in points(frame, form, slots).items():
         before = kept.get(point, "")
+        option = _option_of(before, options)
         # Another pattern may have no place for the word that was there.
-        option = next((option for option in options if option.word == before), None)
         if option is None or point in changed:
             option = _choose(options, generator, before)
         words[point] = option.word
@@ -74,10 +79,20 @@ def _realise(
     return Realisation(text, tuple(used), pattern, tuple(words.items()))
 
 
+def _option_of(word: str, options: Sequence[WordOption]) -> WordOption | None:
+    """The option that is this word, if one is."""
+    for option in options:
+        if option.word == word:
+            return option
+    return None
+
+
 def _realisation(meaning: Meaning, generator: random.Random) -> Realisation:
-    usable = usable_patterns(frames()[meaning.frame], dict(meaning.slots))
+    frame = frames()[meaning.frame]
+    usable = usable_patterns(frame, dict(meaning.slots))
+    plain = usable[0]
     # The plain pattern is commoner than each of the others, as in real text.
-    pattern = _choose_pattern(frames()[meaning.frame], (usable[0], *usable), generator)
+    pattern = _choose_pattern(frame, (plain, *usable), generator)
     return _realise(meaning, pattern, {}, frozenset(), generator)
 
 
@@ -94,7 +109,8 @@ def realisations(meaning: Meaning, generator: random.Random, count: int) -> tupl
 
 def _changeable(meaning: Meaning, source: Realisation) -> tuple[str, ...]:
     frame = frames()[meaning.frame]
-    opened = points(frame, frame.patterns[source.pattern], dict(meaning.slots))
+    pattern = frame.patterns[source.pattern]
+    opened = points(frame, pattern, dict(meaning.slots))
     return tuple(point for point, options in opened.items() if len(options) > 1)
 
 
@@ -107,19 +123,26 @@ def rewrite(
     everything that can change does, up to one word in eight left as it was.
     """
     candidates = _changeable(meaning, source)
+    # The empty name is the pattern's own point.
+    all_points = ["", *candidates]
     frame = frames()[meaning.frame]
     usable = usable_patterns(frame, dict(meaning.slots))
-    others = [index for index in usable if index != source.pattern] or [source.pattern]
+    others = [index for index in usable if index != source.pattern]
+    if not others:
+        others = [source.pattern]
+    kept = dict(source.words)
+    # A pattern or a word may be drawn that says the same: then all is drawn again.
     while True:
         if changes >= THOROUGH:
-            chosen = [point for point in candidates if generator.random() < 0.87]
-            restructured = True
+            changed = [point for point in candidates if generator.random() < 0.87]
+            changed.append("")
         else:
-            # The empty name is the pattern's own point.
-            chosen = generator.sample(["", *candidates], min(changes, len(candidates) + 1))
-            restructured = "" in chosen
-        pattern = _choose_pattern(frame, others, generator) if restructured else source.pattern
-        target = _realise(meaning, pattern, dict(source.words), frozenset(chosen), generator)
+            count = min(changes, len(all_points))
+            changed = generator.sample(all_points, count)
+        pattern = source.pattern
+        if "" in changed:
+            pattern = _choose_pattern(frame, others, generator)
+        target = _realise(meaning, pattern, kept, frozenset(changed), generator)
         if target.text != source.text:
             return target
 
@@ -152,10 +175,12 @@ def example_triples(
             return
         source = _realisation(meaning, generator)
         rewrites = _references(meaning, source, generator, references)
-        if rewrites is not None and source.text not in seen:
-            seen.add(source.text)
-            yield f"{split}-{seed}-{made}", source.text, rewrites
-            made += 1
+        if rewrites is None or source.text in seen:
+            continue
+        seen.add(source.text)
+        identifier = f"{split}-{seed}-{made}"
+        yield identifier, source.text, rewrites
+        made += 1
 
 
 def paraphrase_pairs(
@@ -168,5 +193,6 @@ def paraphrase_pairs(
     generator = random.Random(f"pairs {split} {seed}")
     for meaning in meanings(split, seed):
         source = _realisation(meaning, generator)
-        changes = generator.choices((LIGHT, MEDIUM, THOROUGH), mixture)[0]
-        yield source.text, rewrite(meaning, source, generator, changes).text
+        (changes,) = generator.choices((LIGHT, MEDIUM, THOROUGH), mixture)
+        target = rewrite(meaning, source, generator, changes)
+        yield source.text, target.text

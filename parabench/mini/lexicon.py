@@ -64,7 +64,10 @@ def _parse(name: str, line: str) -> Concept:
 @cache
 def concepts(table: str, group: str = "") -> Mapping[str, Concept]:
     """The concepts of a table of lexicon.toml, such as `noun`, `vehicle`."""
-    lines = _tables()[table][group] if group else _tables()[table]
+    lines = _tables()[table]
+    if group:
+        lines = lines[group]
+    # "for" names the nouns that a group of adjectives goes with.
     return {name: _parse(name, line) for name, line in lines.items() if name != "for"}
 
 
@@ -95,8 +98,10 @@ def adjectives() -> Mapping[str, Concept]:
 @lru_cache(maxsize=1)
 def determiners() -> Mapping[str, Concept]:
     """Articles, quantifiers and numbers."""
-    articles = {"the": Concept("the", ("the",)), "a": Concept("a", ("a",)), "": Concept("", ("",))}
-    return {**articles, **concepts("quantifier"), **concepts("number")}
+    found = {name: Concept(name, (name,)) for name in ("the", "a", "")}
+    found |= concepts("quantifier")
+    found |= concepts("number")
+    return found
 
 
 @cache
@@ -127,9 +132,10 @@ def scale(group: str, name: str, degree: str) -> tuple[str, ...]:
     less.
     """
     entry = _tables()["scale"][group][name]
-    if degree == "less":
-        return tuple(f"less {word}" for word in _words(entry["base"]))
-    return _words(entry[degree])
+    if degree != "less":
+        return _words(entry[degree])
+    base = _words(entry["base"])
+    return tuple(f"less {word}" for word in base)
 
 
 def scale_names(group: str) -> tuple[str, ...]:
@@ -139,8 +145,15 @@ def scale_names(group: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def _irregular() -> Mapping[str, tuple[str, ...]]:
-    rows = _tables()["grammar"]["irregular"].replace("\n", "|").split("|")
-    return {row.split()[0]: tuple(row.split()) for row in rows if row.strip()}
+    table = _tables()["grammar"]["irregular"]
+    found = {}
+    # The verbs of a line are separated by bars.
+    for row in table.replace("\n", "|").split("|"):
+        forms = tuple(row.split())
+        if forms:
+            base = forms[0]
+            found[base] = forms
+    return found
 
 
 @lru_cache(maxsize=1)
@@ -150,7 +163,9 @@ def _plurals() -> Mapping[str, str]:
         # Singular and plural have as many words each.
         words = row.split()
         half = len(words) // 2
-        plurals[" ".join(words[:half])] = " ".join(words[half:])
+        one = " ".join(words[:half])
+        many = " ".join(words[half:])
+        plurals[one] = many
     return plurals
 
 
@@ -166,11 +181,13 @@ def _with_s(word: str) -> str:
 @cache
 def plural(noun: str) -> str:
     """The plural of a noun phrase; its head is the word before "of", else the last."""
-    if noun in _plurals():
-        return _plurals()[noun]
+    irregular = _plurals()
+    if noun in irregular:
+        return irregular[noun]
     head, of, rest = noun.partition(" of ")
     before, space, last = head.rpartition(" ")
-    return before + space + _plurals().get(last, _with_s(last)) + of + rest
+    last = irregular.get(last, _with_s(last))
+    return before + space + last + of + rest
 
 
 def _regular(verb: str) -> tuple[str, ...]:
@@ -188,15 +205,19 @@ def _regular(verb: str) -> tuple[str, ...]:
 def _head_forms(verb: str) -> tuple[str, ...]:
     # An irregular verb names its first forms; those that follow are regular.
     given = _irregular().get(verb, ())
-    return given + _regular(verb)[len(given) :]
+    regular = _regular(verb)
+    return given + regular[len(given) :]
 
 
 @cache
 def inflect(verb: str, form: str) -> str:
     """A verb's base, past, participle, ing or third form; a leading "not" is kept in front."""
     negation = "not " if verb.startswith("not ") else ""
-    head, space, rest = verb.removeprefix("not ").partition(" ")
-    return negation + _head_forms(head)[_FORMS.index(form)] + space + rest
+    phrase = verb.removeprefix("not ")
+    head, space, rest = phrase.partition(" ")
+    forms = _head_forms(head)
+    head = forms[_FORMS.index(form)]
+    return negation + head + space + rest
 
 
 @cache
@@ -225,7 +246,9 @@ def finite_form(verb: str, tense: str, many: bool) -> str:
 def article(phrase: str) -> str:
     """`a` or `an`, by the sound that the phrase begins with."""
     lowered = phrase.lower()
-    vowel = lowered.startswith(SILENT_H) or (
-        lowered[0] in VOWELS and not lowered.startswith(CONSONANT_SOUNDS)
-    )
-    return "an" if vowel else "a"
+    if lowered.startswith(SILENT_H):
+        return "an"
+    # "a unicorn", "a European": written with a vowel, said with a consonant
+    if lowered.startswith(CONSONANT_SOUNDS):
+        return "a"
+    return "an" if lowered[0] in VOWELS else "a"

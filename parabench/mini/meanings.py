@@ -50,8 +50,9 @@ def _noun_phrase(mode: str, categories: Sequence[str], generator: random.Random)
     """
     if mode in _MODES:
         mode = generator.choice(_MODES[mode])
-    category = generator.choice(categories or _CATEGORIES.get(mode, ("person",)))
-    noun = generator.choice(tuple(lexicon.concepts("noun", category)))
+    usual = _CATEGORIES.get(mode, ("person",))
+    category = generator.choice(categories or usual)
+    noun = _any_of(lexicon.concepts("noun", category), generator)
     # Of fruit the language speaks in the plural alone.
     if category in lexicon.word_list("plural_only"):
         mode = "many"
@@ -60,10 +61,22 @@ def _noun_phrase(mode: str, categories: Sequence[str], generator: random.Random)
     determiner = _determiner(mode, generator)
     adjective = ""
     if mode != "the" and noun not in lexicon.word_list("no_adjective"):
-        adjectives = lexicon.fitting_adjectives(category)
-        if adjectives and generator.random() < 0.4:
-            adjective = generator.choice(adjectives)
+        adjective = _adjective(category, generator)
     return f"{determiner}/{adjective}/{noun}"
+
+
+def _any_of(table: Mapping[str, lexicon.Concept], generator: random.Random) -> str:
+    """The name of one of the concepts, all of them equally likely."""
+    return generator.choice(tuple(table))
+
+
+def _adjective(category: str, generator: random.Random) -> str:
+    """An adjective for a noun of the category, in two of five cases; else none."""
+    adjectives = lexicon.fitting_adjectives(category)
+    # Where none fits, no chance is drawn either.
+    if adjectives and generator.random() < 0.4:
+        return generator.choice(adjectives)
+    return ""
 
 
 def _determiner(mode: str, generator: random.Random) -> str:
@@ -75,10 +88,11 @@ def _determiner(mode: str, generator: random.Random) -> str:
     numbers = tuple(lexicon.concepts("number"))
     if mode == "many":
         # Small numbers are commoner than large ones.
-        return generator.choice(numbers[:10] if generator.random() < 0.8 else numbers)
+        is_small = generator.random() < 0.8
+        return generator.choice(numbers[:10] if is_small else numbers)
     if generator.random() < 0.4:
         return generator.choice(numbers)
-    return generator.choice(tuple(lexicon.concepts("quantifier")))
+    return _any_of(lexicon.concepts("quantifier"), generator)
 
 
 def _fill(frame: Frame, slot: str, filled: Mapping[str, str], generator: random.Random) -> str:
@@ -86,10 +100,8 @@ def _fill(frame: Frame, slot: str, filled: Mapping[str, str], generator: random.
     mode, *categories = frame.slots[slot].split()
     if mode == "of":
         # "of verb": whatever the verb of that slot takes as its object.
-        verb = categories[0]
-        # A verb's slot reads "verb GROUP".
-        group = frame.slots[verb].split()[1]
-        objects = lexicon.concepts("verb", group)[filled[verb]].objects
+        verb_slot = categories[0]
+        objects = _objects(frame, verb_slot, filled[verb_slot])
         return _noun_phrase("noun", objects, generator)
     if mode == "clock":
         hour = generator.randint(1, 12)
@@ -97,9 +109,10 @@ def _fill(frame: Frame, slot: str, filled: Mapping[str, str], generator: random.
         return f"{hour}:{minutes}"
     if mode in ("place", "nature", "city", "country"):
         category = generator.choice((mode, *categories))
-        return generator.choice(tuple(lexicon.concepts("noun", category)))
+        return _any_of(lexicon.concepts("noun", category), generator)
     if mode == "scale":
-        return generator.choice(lexicon.scale_names(categories[0]))
+        names = lexicon.scale_names(categories[0])
+        return generator.choice(names)
     if mode in ("verb", "adjective"):
         table = lexicon.concepts(mode, categories[0])
     elif mode in ("duration", "percent", "money", "ease"):
@@ -110,7 +123,15 @@ def _fill(frame: Frame, slot: str, filled: Mapping[str, str], generator: random.
         table = lexicon.concepts("noun", categories[0])
     else:
         return _noun_phrase(mode, categories, generator)
-    return generator.choice(tuple(table))
+    return _any_of(table, generator)
+
+
+def _objects(frame: Frame, slot: str, verb: str) -> tuple[str, ...]:
+    """The categories of nouns that the verb in a slot takes as its object."""
+    # A verb's slot reads "verb GROUP".
+    _, group = frame.slots[slot].split()
+    concept = lexicon.concepts("verb", group)[verb]
+    return concept.objects
 
 
 def _time(tense: str, generator: random.Random) -> str:
@@ -118,36 +139,49 @@ def _time(tense: str, generator: random.Random) -> str:
     chance = generator.random()
     if tense == "routine" or chance < 0.35:
         group = "habit" if tense == "routine" else tense
-        return generator.choice(tuple(lexicon.concepts("time", group)))
+        return _any_of(lexicon.concepts("time", group), generator)
     if chance < 0.6:
         month = generator.choice(lexicon.calendar("months"))
         # Every month has a day 28.
-        return f"{month}/{generator.randint(1, 28)}"
+        day = generator.randint(1, 28)
+        return f"{month}/{day}"
     if chance < 0.68:
         first, last = (1990, 2024) if tense == "past" else (2030, 2040)
-        return str(generator.randint(first, last))
+        year = generator.randint(first, last)
+        return str(year)
     return ""
 
 
 def _distinct(slots: Mapping[str, str]) -> bool:
     """Whether no concept fills two slots: "the boy saw the boy" has no paraphrase of its own."""
-    named = [value for slot, value in slots.items() if slot not in ("tense", "time")]
-    things = [value.rpartition("/")[2] for value in named]
+    things = []
+    for slot, value in slots.items():
+        if slot not in ("tense", "time"):
+            _, _, thing = value.rpartition("/")
+            things.append(thing)
     return len(things) == len(set(things))
 
 
 def _meaning(frame: Frame, generator: random.Random) -> Meaning:
     while True:
-        slots = {"tense": generator.choice(frame.tenses)}
+        tense = generator.choice(frame.tenses)
+        slots = {"tense": tense}
         for slot in frame.slots:
             slots[slot] = _fill(frame, slot, slots, generator)
-        if frame.timed and (time := _time(slots["tense"], generator)):
+        time = _time(tense, generator) if frame.timed else ""
+        if time:
             slots["time"] = time
         # Only what happened can be told by somebody.
-        if frame.attributed and slots["tense"] == "past" and generator.random() < 0.1:
-            slots["source"] = generator.choice(tuple(lexicon.concepts("source")))
+        can_be_told = frame.attributed and tense == "past"
+        if can_be_told and generator.random() < 0.1:
+            slots["source"] = _any_of(lexicon.concepts("source"), generator)
         if _distinct(slots):
-            return Meaning(frame.name, tuple(sorted(slots.items())))
+            return Meaning(frame.name, _by_name(slots))
+
+
+def _by_name(slots: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Slots and their concepts in the order in which a meaning holds them."""
+    return tuple(sorted(slots.items()))
 
 
 @lru_cache(maxsize=200_000)
@@ -157,15 +191,21 @@ def _split_of_key(key: str) -> Split:
     bucket = int.from_bytes(digest, "big") % 100
     if bucket < TEST_PERCENT:
         return "test"
-    return "dev" if bucket < TEST_PERCENT + DEV_PERCENT else "train"
+    if bucket < TEST_PERCENT + DEV_PERCENT:
+        return "dev"
+    return "train"
 
 
 def combination(meaning: Meaning) -> str:
     """The main concepts whose combination decides a meaning's split."""
     frame = frames()[meaning.frame]
     slots = dict(meaning.slots)
-    concepts = [slots[slot].rpartition("/")[2] for slot in frame.main]
-    return "|".join([frame.family, *concepts])
+    parts = [frame.family]
+    for slot in frame.main:
+        # Of a noun phrase the noun alone counts.
+        _, _, concept = slots[slot].rpartition("/")
+        parts.append(concept)
+    return "|".join(parts)
 
 
 def split_of(meaning: Meaning) -> Split:
@@ -176,9 +216,9 @@ def split_of(meaning: Meaning) -> Split:
 def meanings(split: Split, seed: int) -> Iterator[Meaning]:
     """Meanings of a split without end, the same for the same seed in every process."""
     generator = random.Random(f"meanings {split} {seed}")
-    names = tuple(frames())
+    all_frames = tuple(frames().values())
     while True:
-        frame = frames()[generator.choice(names)]
+        frame = generator.choice(all_frames)
         meaning = _meaning(frame, generator)
         # The frame is kept until a meaning of the split is found, so that all frames are equally
         # common.

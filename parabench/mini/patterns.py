@@ -52,9 +52,12 @@ class Frame:
 def _piece(text: str) -> Piece:
     if not text.startswith("{"):
         return Piece(text=text)
-    body, _, agrees = text[1:-1].partition(">")
-    slot, _, form = body.partition(".")
-    return Piece(slot=slot[0].lower() + slot[1:], form=form, agrees=agrees)
+    inside = text[1:-1]
+    name, _, agrees = inside.partition(">")
+    slot, _, form = name.partition(".")
+    # A slot that begins its pattern is written with a capital.
+    slot = slot[0].lower() + slot[1:]
+    return Piece(slot=slot, form=form, agrees=agrees)
 
 
 def parse_pattern(line: str) -> Pattern:
@@ -67,11 +70,23 @@ def parse_pattern(line: str) -> Pattern:
     # "[]" is where the time goes: at the end, unless the pattern says so. Questions have none.
     if "[]" not in body and not body.endswith("?"):
         body += " []"
-    pieces = tuple(_piece(text) for text in re.split(r"(\{[^}]*\})", body) if text)
-    operations = tuple(TAGS.get(tag, tag) for tag in tags.split())
-    # A participle behind "having" is active, every other one passive.
-    passive = [] if "aving {" in body else re.findall(r"\{(\w+)\.participle", body)
-    return Pattern(pieces, operations, _negatable_verbs(body), frozenset(passive))
+    # The brackets of the expression let split keep the placeholders between the texts.
+    parts = re.split(r"(\{[^}]*\})", body)
+    operations = [TAGS.get(tag, tag) for tag in tags.split()]
+    return Pattern(
+        pieces=tuple(_piece(part) for part in parts if part),
+        operations=tuple(operations),
+        negatable=_negatable_verbs(body),
+        passive=_passive_verbs(body),
+    )
+
+
+def _passive_verbs(body: str) -> frozenset[str]:
+    """A participle behind "having" is active, every other one passive."""
+    if "aving {" in body:
+        return frozenset()
+    participles = re.findall(r"\{(\w+)\.participle", body)
+    return frozenset(participles)
 
 
 def _negatable_verbs(body: str) -> frozenset[str]:
@@ -84,14 +99,19 @@ def _negatable_verbs(body: str) -> frozenset[str]:
 
 
 def _frame(name: str, entry: Mapping[str, str], family: Mapping[str, Any]) -> Frame:
+    slots = dict(entry)
+    # Whatever else an entry has is a slot.
+    family_name = slots.pop("family")
+    tenses = slots.pop("tenses", "past future")
+    patterns = [parse_pattern(line) for line in family["patterns"]]
     timed = family.get("time", True)
     return Frame(
         name=name,
-        family=entry["family"],
-        slots={slot: spec for slot, spec in entry.items() if slot not in ("family", "tenses")},
-        patterns=tuple(parse_pattern(line) for line in family["patterns"]),
+        family=family_name,
+        slots=slots,
+        patterns=tuple(patterns),
         main=tuple(family["main"].split()),
-        tenses=tuple(entry.get("tenses", "past future").split()),
+        tenses=tuple(tenses.split()),
         timed=timed,
         attributed=timed and family.get("attribution", True),
     )
@@ -102,7 +122,9 @@ def frames() -> Mapping[str, Frame]:
     """All frames by name."""
     path = Path(__file__).with_name("frames.toml")
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    return {
-        name: _frame(name, entry, tables["family"][entry["family"]])
-        for name, entry in tables["frame"].items()
-    }
+    families = tables["family"]
+    found = {}
+    for name, entry in tables["frame"].items():
+        family = families[entry["family"]]
+        found[name] = _frame(name, entry, family)
+    return found

@@ -25,7 +25,8 @@ class _Speaker:
         if concept is None or determiner in _PLAIN_DETERMINERS:
             return True
         # "every guest" takes a singular where "all guests", of the same meaning, does not.
-        return self.words[f"{slot}:determiner"] in concept.restricted
+        word = self.words[f"{slot}:determiner"]
+        return word in concept.restricted
 
     def plural_subject(self, piece: Piece) -> bool:
         """Whether a verb agrees with a noun phrase in the plural."""
@@ -40,7 +41,9 @@ class _Speaker:
         determiner = self.words[f"{slot}:determiner"]
         if determiner == "a":
             determiner = lexicon.article(phrase)
-        return f"{determiner} {phrase}" if determiner else phrase
+        if not determiner:
+            return phrase
+        return f"{determiner} {phrase}"
 
     def place(self, slot: str, bare: bool) -> str:
         """A place, with its preposition unless bare."""
@@ -54,32 +57,39 @@ class _Speaker:
 
     def literal(self, piece: Piece) -> str:
         """A verb or function word that the pattern names itself."""
+        slot = piece.slot
         many = self.plural_subject(piece)
-        if piece.slot == "it":
+        if slot == "it":
             return "it was" if self.is_past else "it is"
-        if piece.slot == "eq":
+        if slot == "eq":
             # What is equal remains so: there is no "will be" in a definition.
-            return lexicon.finite_form("be", "past" if self.is_past else "habit", many)
-        if piece.slot == "who":
-            noun = self.slots[piece.agrees].split("/")[2]
-            category = lexicon.nouns()[noun][0]
-            if category in lexicon.word_list("human"):
-                return "who"
-            return "that"
-        word = self.words.get(f"{piece.slot}:function")
-        if word is not None and piece.slot not in lexicon.word_list("verbal"):
+            tense = "past" if self.is_past else "habit"
+            return lexicon.finite_form("be", tense, many)
+        if slot == "who":
+            return self.relative_pronoun(piece.agrees)
+        word = self.words.get(f"{slot}:function")
+        is_verb = slot in lexicon.word_list("verbal")
+        if word is not None and not is_verb:
             return word
-        verb = word or piece.slot
+        verb = word or slot
         if piece.form:
             return lexicon.inflect(verb, piece.form)
         return lexicon.finite_form(verb, self.slots["tense"], many)
 
+    def relative_pronoun(self, slot: str) -> str:
+        """``who`` behind people, ``that`` behind things."""
+        _, _, noun = self.slots[slot].split("/")
+        category, _ = lexicon.nouns()[noun]
+        is_human = category in lexicon.word_list("human")
+        return "who" if is_human else "that"
+
     def say(self, piece: Piece) -> str:
         """One piece as text."""
-        if not piece.slot or piece.slot not in self.frame.slots:
-            return piece.text or self.literal(piece)
         slot = piece.slot
         form = piece.form
+        # No slot has an empty name: literal text is none of the frame's.
+        if slot not in self.frame.slots:
+            return piece.text or self.literal(piece)
         kind, _, group = self.frame.slots[slot].partition(" ")
         if "/" in self.slots[slot]:
             phrase = self.noun_phrase(slot)
@@ -95,27 +105,47 @@ class _Speaker:
         if form == "a":
             noun = self.words[f"{slot}:noun"]
             return f"{lexicon.article(noun)} {noun}"
-        chosen = self.words.get(f"{slot}:{form or 'word'}")
+        point = form or "word"
+        chosen = self.words.get(f"{slot}:{point}")
         if chosen is None:
             return self.words[f"{slot}:noun"]
         return chosen
 
     def possessive(self, slot: str, phrase: str) -> str:
         """A noun phrase as an owner."""
-        return f"{phrase}'s" if self.singular(slot) else f"{phrase}'"
+        if self.singular(slot):
+            return f"{phrase}'s"
+        return f"{phrase}'"
 
     def verb(self, piece: Piece) -> str:
         """A verb in the form that the piece asks for, else in the sentence's tense."""
         verb = self.words[f"{piece.slot}:word"]
         if piece.form in ("base", "ing", "participle"):
             return lexicon.inflect(verb, piece.form)
-        return lexicon.finite_form(verb, self.slots["tense"], self.plural_subject(piece))
+        many = self.plural_subject(piece)
+        return lexicon.finite_form(verb, self.slots["tense"], many)
 
     def situation(self, slot: str) -> str:
         """A clause; its ``@@`` and ``@`` stand for *to be* in the plural and singular."""
+        plural, singular = ("were", "was") if self.is_past else ("are", "is")
         phrase = self.words[f"{slot}:word"]
-        phrase = phrase.replace("@@", "were" if self.is_past else "are")
-        return phrase.replace("@", "was" if self.is_past else "is")
+        # The longer mark first, since it holds the shorter one.
+        phrase = phrase.replace("@@", plural)
+        return phrase.replace("@", singular)
+
+
+def _timed(core: str, words: Mapping[str, str]) -> str:
+    """A clause with its time, if it has one, behind it, before it or in focus."""
+    time = words.get("time:word", "")
+    position = words.get("time:position", "back")
+    # "[]" is where a pattern has its time if it does not begin with it.
+    behind = time if position == "back" else ""
+    core = core.replace("[]", behind)
+    if position == "front":
+        core = f"{time}, {core}"
+    if position == "cleft":
+        core = f"it was {time} that {core}"
+    return core.strip()
 
 
 def _attributed(core: str, words: Mapping[str, str]) -> str:
@@ -139,20 +169,14 @@ def realise_sentence(
     point of the ``pattern``.
     """
     speaker = _Speaker(frame, slots, words)
-    core = "".join(speaker.say(piece) for piece in pattern.pieces)
-    time = words.get("time:word", "")
-    position = words.get("time:position", "back")
-    # "[]" is where a pattern has its time if it does not begin with it.
-    core = core.replace("[]", time if position == "back" else "")
-    if position == "front":
-        core = f"{time}, {core}"
-    if position == "cleft":
-        core = f"it was {time} that {core}"
-    core = core.strip()
+    said = [speaker.say(piece) for piece in pattern.pieces]
+    core = _timed("".join(said), words)
     if "source" in slots:
         core = _attributed(core, words)
     # An empty word leaves a blank too many behind it.
-    text = " ".join(core.split()).replace(" ,", ",")
+    text = " ".join(core.split())
+    text = text.replace(" ,", ",")
     text = text.replace("will be not ", "will not be ")
-    end = "" if text.endswith("?") else "."
-    return text[0].upper() + text[1:] + end
+    if not text.endswith("?"):
+        text += "."
+    return text[0].upper() + text[1:]

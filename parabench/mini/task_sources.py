@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,27 +66,38 @@ def write_task_sources(folder: Path, seed: int = 0, size: int = 600) -> dict[str
     draw = random.Random(f"task-sources-{seed}")
     # As published: Latin-1, the label behind an @, and lines that end as on Windows.
     lines = [f"{text}@{label}\r\n" for text, label in _sentiments(draw, size)]
-    write_atomically(paths["sentiment"], "".join(lines).encode("ISO-8859-1"))
-    topics = {"version": "v2.0", "data": list(_topics(draw, size))}
-    write_atomically(paths["squad"], json.dumps(topics).encode())
+    sentences = "".join(lines)
+    write_atomically(paths["sentiment"], sentences.encode("ISO-8859-1"))
+    topics = list(_topics(draw, size))
+    squad = json.dumps({"version": "v2.0", "data": topics})
+    write_atomically(paths["squad"], squad.encode())
     seen = set[str]()
     for side, count in (("trainset", size), ("testset", size // 5)):
-        # One file an intent, whose name is the file's.
-        for intent, rows in _utterances(draw, count, seen).items():
-            path = paths["intent_and_slot"] / side / f"{intent}.csv"
-            content = "\n".join(rows) + "\n"
-            write_atomically(path, content.encode())
+        utterances = _utterances(draw, count, seen)
+        _write_intents(paths["intent_and_slot"] / side, utterances)
     return paths
+
+
+def _write_intents(folder: Path, utterances: Mapping[str, Sequence[str]]) -> None:
+    """One file an intent, whose name is the file's."""
+    for intent, rows in utterances.items():
+        content = "\n".join(rows) + "\n"
+        write_atomically(folder / f"{intent}.csv", content.encode())
 
 
 def _sentiments(draw: random.Random, size: int) -> Iterator[tuple[str, str]]:
     """Distinct sentences, so that none is on both sides of a split."""
+    verbs_of = {"positive": _RISES, "negative": _FALLS, "neutral": _NEUTRAL}
+    labels = tuple(verbs_of)
     seen = set[str]()
     while len(seen) < size:
-        label = draw.choice(("positive", "negative", "neutral"))
-        verbs = {"positive": _RISES, "negative": _FALLS, "neutral": _NEUTRAL}[label]
+        label = draw.choice(labels)
+        verbs = verbs_of[label]
         # The order of draws is part of what a seed gives.
-        amount = "" if label == "neutral" else f" by {draw.randrange(2, 60)} percent"
+        amount = ""
+        if label != "neutral":
+            percent = draw.randrange(2, 60)
+            amount = f" by {percent} percent"
         goods = draw.choice(_GOODS)
         place = draw.choice(_PLACES)
         verb = draw.choice(verbs)
@@ -99,7 +110,8 @@ def _sentiments(draw: random.Random, size: int) -> Iterator[tuple[str, str]]:
 
 def _topics(draw: random.Random, size: int) -> Iterator[dict[str, Any]]:
     """Topics of ten questions that have an answer, and five that have none."""
-    for number in range(max(size // 10, 1)):
+    count = max(size // 10, 1)
+    for number in range(count):
         paragraphs = [_paragraph(draw, f"{number}-{part}") for part in range(5)]
         yield {"title": f"Topic {number}", "paragraphs": paragraphs}
 
@@ -109,13 +121,20 @@ def _paragraph(draw: random.Random, name: str) -> dict[str, Any]:
     thing = draw.choice(_THINGS)
     deed = draw.choice(_DEEDS)
     place = draw.choice(_PLACES)
-    context = f"The {person} {deed} the {thing} in {place} {draw.choice(_DAYS)} ."
-    questions = {"Who was it?": f"The {person}", "Where was it?": place, "Why was it?": ""}
+    day = draw.choice(_DAYS)
+    context = f"The {person} {deed} the {thing} in {place} {day} ."
+    questions = {
+        "Who was it?": f"The {person}",
+        "Where was it?": place,
+        "Why was it?": "",
+    }
     asked = []
     for number, (question, answer) in enumerate(questions.items()):
+        answers = list[dict[str, Any]]()
         # The published files give the answer's first character; no answer is an empty list.
-        start = context.find(answer)
-        answers = [{"text": answer, "answer_start": start}] if answer else []
+        if answer:
+            start = context.find(answer)
+            answers.append({"text": answer, "answer_start": start})
         asked.append(
             {
                 "id": f"{name}-{number}",
@@ -133,18 +152,24 @@ def _utterances(draw: random.Random, size: int, seen: set[str]) -> dict[str, lis
     What is among ``seen`` is not drawn again, so that no test utterance was trained on.
     """
     header = "userid;answerid;scenario;answer_annotation;answer_normalised;answer"
-    lines = {intent: [header] for intent in _INTENTS}
+    intents = list(_INTENTS)
+    lines = {intent: [header] for intent in intents}
     enough = len(seen) + size
     while len(seen) < enough:
-        intent = draw.choice(list(_INTENTS))
+        intent = draw.choice(intents)
         pattern = draw.choice(_INTENTS[intent])
+        values = {}
+        annotated = {}
         # Every slot is drawn, though a pattern names few of them: the draws stay in step.
-        values = {name: draw.choice(choices) for name, choices in _SLOT_VALUES.items()}
-        annotated = {name: f"[{name} : {text}]" for name, text in values.items()}
+        for slot, choices in _SLOT_VALUES.items():
+            value = draw.choice(choices)
+            values[slot] = value
+            annotated[slot] = f"[{slot} : {value}]"
         plain = pattern.format(**values)
         marked = pattern.format(**annotated)
         if plain in seen:
             continue
         seen.add(plain)
-        lines[intent].append(f'1;{len(seen)};demo;{marked};"{plain}";{plain}')
+        number = len(seen)
+        lines[intent].append(f'1;{number};demo;{marked};"{plain}";{plain}')
     return lines

@@ -28,7 +28,8 @@ def packed_documents(seed: int, words: int = 170) -> Iterator[str]:
     joined: list[str] = []
     for document in documents.pretraining_documents(seed):
         joined.append(document)
-        if sum(text.count(" ") for text in joined) > words:
+        spaces = sum(text.count(" ") for text in joined)
+        if spaces > words:
             yield "</s>".join(joined)
             joined = []
 
@@ -39,14 +40,20 @@ def restorations(seed: int) -> Iterator[tuple[str, str]]:
     """
     draw = random.Random(f"restorations-{seed}")
     for source, target in language.paraphrase_pairs("train", seed):
-        yield (spoil(target, draw), target) if draw.random() < 0.5 else (source, target)
+        if draw.random() < 0.5:
+            source = spoil(target, draw)
+        yield source, target
 
 
 def spoil(text: str, draw: random.Random) -> str:
     """Lose about a fifth of the words and swap two neighbours (noise after Lewis et al. 2020,
     section 2.2).
     """
-    words = [word for word in text.split() if draw.random() > 0.2] or text.split()
+    all_words = text.split()
+    words = [word for word in all_words if draw.random() > 0.2]
+    # Something is left to restore from.
+    if not words:
+        words = all_words
     place = draw.randrange(len(words))
     words[place : place + 2] = reversed(words[place : place + 2])
     return " ".join(words)
@@ -56,4 +63,5 @@ def document_sentences(text: str) -> tuple[str, ...]:
     """What may be a sentence in documents: between line breaks, colons, and the ends of
     sentences.
     """
-    return tuple(filter(str.strip, re.split(r"(?<=[.!?])[\"\s]+|\n|: |</s>", text)))
+    parts = re.split(r"(?<=[.!?])[\"\s]+|\n|: |</s>", text)
+    return tuple(part for part in parts if part.strip())
