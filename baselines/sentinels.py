@@ -126,7 +126,7 @@ def _other_sentence(source: str, setting: BuildContext, positions: IdPositions) 
         raise UserError(
             "use the system 'other-sentence'",
             f"{count} source to choose from",
-            mend="raise --limit",
+            mend="give two examples at least, or a higher --limit",
         )
     if not len(positions):
         for place, one in enumerate(setting.sources):

@@ -147,12 +147,27 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where and how models run; ``batch_size`` None means found by probing."""
+    """Where and how models run; ``batch_size`` None means found by probing.
+
+    Raises UserError for a ``dtype`` that is not among ``DTYPES``, and a ``seed`` below 0.
+    """
 
     device: str = "cpu"
     dtype: str = "float32"
     batch_size: int | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            asked = f"compute in {self.dtype!r}"
+            raise UserError(asked, choices=DTYPES, mend="use --dtype float32")
+        # not every generator takes a negative one: NumPy's does not
+        if self.seed < 0:
+            raise UserError(f"draw with the seed {self.seed}", mend="a seed of 0 or more")
+
+
+DTYPES = ("float32", "bfloat16", "float16")
+"""Arithmetic that a model can be loaded in."""
 
 
 class Paraphrase(NamedTuple):

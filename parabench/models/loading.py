@@ -31,9 +31,6 @@ __all__ = [
     "write_lock",
 ]
 
-DTYPES = ("float32", "bfloat16", "float16")
-"""Arithmetic that a model can be loaded in."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -166,8 +163,6 @@ def _load(
     """The model and the tokenizer; weights may be missing whose name holds ``unused``."""
     import torch
 
-    if runtime.dtype not in DTYPES:
-        raise UserError(f"compute in {runtime.dtype!r}", choices=DTYPES, mend="use --dtype float32")
     folder = checkpoint_folder(checkpoint)
     tokenizer = load_tokenizer(folder, checkpoint.reference, padding_side=padding_side)
     dtype = getattr(torch, runtime.dtype)
