@@ -21,8 +21,9 @@ def show_plan(plan: RunPlan, probe: bool) -> None:
     the size of the weights is shown, which their files' headers say.
     """
     from parabench.pipeline.identity import decoding_preset
-    from parabench.pipeline.plan import own_trainings, plan_problems
+    from parabench.pipeline.plan import plan_problems
     from parabench.pipeline.runner import done_counts
+    from parabench.pipeline.training_notes import training_notes
 
     done = done_counts(plan)
     problems = plan_problems(plan)
@@ -37,8 +38,8 @@ def show_plan(plan: RunPlan, probe: bool) -> None:
         state = "MISSING" if name in problems else f"{generated}/{total} generated"
         cost = "" if name in problems else _system_cost(plan, name, generated, probe)
         typer.echo(f"system    {name:<16} {state:<22} {cost}".rstrip())
-    for name, place in own_trainings(plan, problems).items():
-        typer.echo(f"trained   {name:<16} {place}, not what the suite has")
+    for note in training_notes(plan, problems):
+        typer.echo(f"trained   {note}")
     # Each scorer measures every example of every system.
     answers = total * len(plan.systems)
     for name in plan.scorers:

@@ -225,12 +225,13 @@ def execute_plan(
     from parabench.models import downloads
     from parabench.pipeline import plan as planning
     from parabench.pipeline import runner
+    from parabench.pipeline.training_notes import training_notes
     from parabench.render.progress import overall_progress
     from parabench.torchrun import SINGLE_PROCESS
 
     planning.check_plan(plan)
-    for name, folder in planning.own_trainings(plan).items():
-        print_message(f"note: {name} is the training in {folder}, not what the suite has")
+    for note in training_notes(plan):
+        print_message(f"note: {note}")
     downloads.fetch_models([*plan.systems.values(), *plan.scorers.values()], print_message)
     rank = process or SINGLE_PROCESS
     with signals.resume_hint(), overall_progress(_stages(plan), rank.is_first) as advance:

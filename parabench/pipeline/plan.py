@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -269,20 +269,6 @@ def plan_problems(plan: RunPlan) -> dict[str, str]:
     """What keeps a plan from being run, by name of the system or scorer; empty if nothing does."""
     problems = _problems(plan)
     return {name: str(problem) for name, problem in problems.items()}
-
-
-def own_trainings(plan: RunPlan, skipped: Iterable[str] = ()) -> dict[str, str]:
-    """The folders of the user's trainings that replace what the suite has, by system.
-
-    Systems named in ``skipped`` are left out: their signatures cannot be read.
-    """
-    found = {}
-    for name, system in plan.systems.items():
-        if name not in skipped:
-            folder = dict(system.signature.items).get("trained")
-            if folder is not None:
-                found[name] = folder
-    return found
 
 
 def _problems(plan: RunPlan) -> dict[str, UserError]:

@@ -70,6 +70,21 @@ def find_adapter(name: str, suite_folder: Path | None, base_digest: str | None) 
     raise _missing(name, own, searched)
 
 
+def training_passed_over(name: str, used: Sequence[str]) -> str:
+    """Why the user's own training of a system is not what answers; empty where it is, or is none.
+
+    ``used`` are the places of the adapter and the models that the system ``name`` answers with.
+    """
+    place = CHECKPOINTS / name
+    if place.resolve() in [Path(one).resolve() for one in used]:
+        return ""
+    if _has_adapter(place) or _is_trained_model(place):
+        return f"the training in {place} is of another base model, or older"
+    if (place / "training" / "spec.json").is_file():
+        return f"the training in {place} has not ended"
+    return ""
+
+
 def _has_adapter(folder: Path) -> bool:
     return (folder / _ADAPTER).is_file()
 

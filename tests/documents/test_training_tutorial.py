@@ -17,7 +17,12 @@ from typer.testing import CliRunner
 from parabench.cli import app
 from parabench.contracts import UserError
 from parabench.prompts import adapters
-from parabench.prompts.trained import TrainedFiles, find_adapter, find_model
+from parabench.prompts.trained import (
+    TrainedFiles,
+    find_adapter,
+    find_model,
+    training_passed_over,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "training.md"
 SHORT = {"train": ["--batch-size", "2", "--dev", "4"], "run": ["--limit", "3"]}
@@ -113,3 +118,24 @@ def test_an_unfinished_training_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     (place / "spec.json").write_text("{}")
     with pytest.raises(UserError, match="has not ended"):
         find_adapter("softprompt-4", None, None)
+
+
+def test_a_training_that_does_not_answer_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the suite ships answers instead, which must not be taken for one's own."""
+    monkeypatch.chdir(tmp_path)
+    place = Path("results/checkpoints/softprompt-20")
+    (place / "training").mkdir(parents=True)
+    (place / "training" / "spec.json").write_text("{}")
+    asked = ["run", "--systems", "softprompt-20", "--limit", "3", "--dry-run"]
+    said = CliRunner().invoke(app, asked).stdout
+    assert "softprompt-20 is what the suite has: the training in" in said
+    assert "has not ended" in said
+    adapter(Path("other"), "another", age=0)
+    for file in Path("other").iterdir():
+        file.rename(place / file.name)
+    said = CliRunner().invoke(app, asked).stdout
+    assert "is of another base model, or older" in said
+    assert training_passed_over("softprompt-20", [str(place.resolve())]) == ""
+    assert training_passed_over("softprompt-21", ["None"]) == ""
