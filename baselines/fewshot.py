@@ -61,20 +61,21 @@ class FewShot:
         seed = self.setting.runtime.seed
         candidates = _read_pairs(spec, seed)
         random.Random(f"fewshot-{seed}").shuffle(candidates)
+        # the gate is slow, so no more pairs pass it than are wanted
+        clear = self._clear_of_test_set(candidates)
+        drawn = tuple(islice(clear, self.count))
+        if len(drawn) < self.count:
+            asked = f"draw {self.count} pairs from {spec}"
+            left = f"{len(drawn)} of {len(candidates)} are no sentences of the test set"
+            raise UserError(asked, left, mend="name a larger training split")
+        return drawn
+
+    def _clear_of_test_set(self, pairs: Sequence[TextPair]) -> Iterator[TextPair]:
         # near in words counts too: a test sentence with its case or order changed is no other
         test = TestSentences(self._test_texts())
-        found: list[TextPair] = []
-        # the gate is slow, so no more pairs pass it than are wanted
-        for source, target in candidates:
-            if len(found) == self.count:
-                break
+        for source, target in pairs:
             if not test.holds(source) and not test.holds(target):
-                found.append((source, target))
-        if len(found) < self.count:
-            asked = f"draw {self.count} pairs from {spec}"
-            left = f"{len(found)} of {len(candidates)} are no sentences of the test set"
-            raise UserError(asked, left, mend="name a larger training split")
-        return tuple(found)
+                yield source, target
 
     def _test_texts(self) -> Iterator[str]:
         """What is known of the test set: its sources, and what people answered."""
@@ -115,9 +116,16 @@ class FewShot:
         for number in range(1, self.count + 1):
             asked = question.replace("{source}", f"{{source_{number}}}")
             answer = f"{{target_{number}}}"
-            pieces += [asked, answer] if self._chat else [asked + answer]
-        joiner = "<|TURN|>" if self._chat else str(self.setting.options.get("joiner", JOINER))
-        return joiner.join([*pieces, question])
+            if self._chat:
+                # turns of their own
+                pieces += [asked, answer]
+            else:
+                pieces.append(asked + answer)
+        pieces.append(question)
+        if self._chat:
+            return "<|TURN|>".join(pieces)
+        joiner = str(self.setting.options.get("joiner", JOINER))
+        return joiner.join(pieces)
 
     @property
     def signature(self) -> Signature:
@@ -191,22 +199,25 @@ def build_fewshot(variant: str, setting: BuildContext) -> FewShot:
     """
     known = ("pairs", "template", "joiner", "chat", "system")
     setting = options.model_context("fewshot", setting, *known)
-    if not variant.isdecimal() or not 1 <= int(variant) <= _MOST_SHOTS:
-        asked = f"use the system {'fewshot-' + variant if variant else 'fewshot'!r}"
+    given = setting.options
+    count = int(variant) if variant.isdecimal() else 0
+    if not 1 <= count <= _MOST_SHOTS:
+        name = f"fewshot-{variant}" if variant else "fewshot"
         found = f"no number of pairs from 1 to {_MOST_SHOTS}"
-        raise UserError(asked, found, mend="fewshot-4")
-    if "pairs" not in setting.options:
+        raise UserError(f"use the system {name!r}", found, mend="fewshot-4")
+    if "pairs" not in given:
         asked = f"use the system 'fewshot-{variant}'"
         mend = 'pairs = "tsv:pairs.tsv", the training split to draw them from'
         raise UserError(asked, "the suite names no pairs for it", mend=mend)
-    if setting.options.get("chat") and "joiner" in setting.options:
+    if given.get("chat") and "joiner" in given:
         raise UserError("use a joiner in a chat", "its shots are turns", mend="leave joiner out")
-    shot = str(setting.options.get("template", SHOT))
-    if shot.count(_TARGET) != 1 or not shot.endswith(_TARGET) or "{source}" not in shot:
+    shot = str(given.get("template", SHOT))
+    ends_with_target = shot.endswith(_TARGET) and shot.count(_TARGET) == 1
+    if not ends_with_target or "{source}" not in shot:
         asked = f"use the template {shot[:60]!r} for one shot"
         found = "it does not hold {source}, and {target} at its end"
         raise UserError(asked, found, mend=f"template = {json.dumps(SHOT)}")
-    return FewShot(int(variant), setting)
+    return FewShot(count, setting)
 
 
 def _causal_options(setting: BuildContext) -> dict[str, str | int | float | bool]:
@@ -226,6 +237,7 @@ def _read_pairs(spec: str, seed: int) -> list[TextPair]:
         spec = f"{ending[1:]}:{spec}"
     found: dict[TextPair, None] = {}
     for corpus in parse_corpora(spec):
-        for _, pair in islice(numbered_pairs(corpus, SkipCounts(), seed), _DRAWN_FROM):
+        pairs = numbered_pairs(corpus, SkipCounts(), seed)
+        for _, pair in islice(pairs, _DRAWN_FROM):
             found[pair] = None
     return list(found)

@@ -59,10 +59,12 @@ def chat_parts(template: Template, tokenizer: PreTrainedTokenizerBase) -> tuple[
     made = remembered(tokenizer)
     key = (template, chat_template_text(tokenizer, tokenizer.name_or_path))
     if key not in made:
-        lead, turns = _turns(template)
-        messages = _messages(template, len(turns))
-        contents = [(TemplatePart("text", template.system),)] if template.system else []
-        framed = _frame(tokenizer, messages, [*contents, *turns], True)
+        lead, contents = _turns(template)
+        messages = _messages(template, len(contents))
+        if template.system:
+            system_content = (TemplatePart("text", template.system),)
+            contents.insert(0, system_content)
+        framed = _frame(tokenizer, messages, contents, True)
         made[key] = (*lead, *framed)
     parts: tuple[TemplatePart, ...] = made[key]
     return parts
@@ -74,10 +76,15 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int | None:
     None where the chat template writes no control token there.
     """
     messages = [_message("user", 0), _message("assistant", 1)]
-    behind = _render(tokenizer, messages, False).rpartition(_placeholder(1))[2].lstrip()
-    names = sorted(control_tokens(tokenizer), key=len, reverse=True)
-    name = next((name for name in names if behind.startswith(name.strip())), None)
-    return None if name is None else control_tokens(tokenizer)[name]
+    text = _render(tokenizer, messages, False)
+    _, _, behind = text.rpartition(_placeholder(1))
+    behind = behind.lstrip()
+    ids = control_tokens(tokenizer)
+    # the longest first: one name may begin with another
+    for name in sorted(ids, key=len, reverse=True):
+        if behind.startswith(name.strip()):
+            return ids[name]
+    return None
 
 
 def _turns(
@@ -99,7 +106,9 @@ def _turns(
 def _messages(template: Template, turns: int) -> list[dict[str, str]]:
     """The messages with placeholders: the system's, then user and assistant by turns."""
     roles = ["system"] if template.system else []
-    roles += [("user", "assistant")[turn % 2] for turn in range(turns)]
+    for turn in range(turns):
+        is_users = turn % 2 == 0
+        roles.append("user" if is_users else "assistant")
     return [_message(role, number) for number, role in enumerate(roles)]
 
 
@@ -137,18 +146,23 @@ def _frame(
             content = (TRIM_BEGIN, *content, TRIM_END)
         else:
             raise _unusable(tokenizer, f"it changes the message of the {role}")
-        parts += [*_literal(before, named), *content]
-    return (*parts, *_literal(rest, named))
+        parts.extend(_literal(before, named))
+        parts.extend(content)
+    parts.extend(_literal(rest, named))
+    return tuple(parts)
 
 
 def _literal(text: str, named: Iterable[str]) -> Iterator[TemplatePart]:
     """Text of the chat template, cut at the names of control tokens."""
-    names = "|".join(re.escape(name) for name in sorted(named, key=len, reverse=True))
-    pieces = re.split(f"({names})", text) if names else [text]
+    # the longest first: one name may begin with another
+    names = sorted(named, key=len, reverse=True)
+    pattern = "|".join(re.escape(name) for name in names)
+    pieces = re.split(f"({pattern})", text) if pattern else [text]
     for place, piece in enumerate(pieces):
+        # the pattern has one group, so that every second piece is a name
+        is_name = place % 2 == 1
         if piece:
-            # the pattern has one group, so that every second piece is a name
-            yield TemplatePart("token" if place % 2 else "text", piece)
+            yield TemplatePart("token" if is_name else "text", piece)
 
 
 def _render(
@@ -159,16 +173,17 @@ def _render(
     """The chat template's text; raises UserError with its own words where it refuses."""
     from jinja2 import TemplateError
 
-    text = _without_clock(chat_template_text(tokenizer, tokenizer.name_or_path))
+    template_text = chat_template_text(tokenizer, tokenizer.name_or_path)
+    template_text = _without_clock(template_text)
+    conversation = [dict(message) for message in messages]
     try:
-        return str(
-            tokenizer.apply_chat_template(
-                [dict(message) for message in messages],
-                chat_template=text,
-                tokenize=False,
-                add_generation_prompt=generation_prompt,
-            )
+        framed = tokenizer.apply_chat_template(
+            conversation,
+            chat_template=template_text,
+            tokenize=False,
+            add_generation_prompt=generation_prompt,
         )
+        return str(framed)
     except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
         lines = str(error).strip().splitlines() or ["no reason given"]
         found = f"{type(error).__name__}: {lines[0]}"
@@ -184,9 +199,9 @@ def _without_clock(text: str) -> str:
     formats = _CLOCK_CALL.findall(text) or ["%d %b %Y"]
     dates = {name: _DATE.strftime(name) for name in formats}
     # a macro hides the function of the same name that transformers hands over
-    return (
-        f"{{%- macro strftime_now(format) -%}}{{{{ {dates!r}[format] }}}}{{%- endmacro -%}}{text}"
-    )
+    body = f"{{{{ {dates!r}[format] }}}}"
+    macro = f"{{%- macro strftime_now(format) -%}}{body}{{%- endmacro -%}}"
+    return macro + text
 
 
 def _unusable(
@@ -211,5 +226,8 @@ def prompt_parts(
 
 def answer_end(template: Template, tokenizer: PreTrainedTokenizerBase) -> int:
     """The id that ends an answer: EOS, or of a chat the end of the assistant's turn."""
-    turn = end_of_turn(tokenizer) if template.chat else None
-    return int(tokenizer.eos_token_id) if turn is None else turn
+    if template.chat:
+        turn_end = end_of_turn(tokenizer)
+        if turn_end is not None:
+            return turn_end
+    return int(tokenizer.eos_token_id)

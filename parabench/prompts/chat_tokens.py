@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from parabench.contracts import UserError
@@ -32,12 +33,11 @@ def control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
 
     All special tokens, and the added ones that are written as markup, such as Qwen's ``<think>``.
     """
-    added = tokenizer.added_tokens_decoder.items()
-    return {
-        token.content: number
-        for number, token in added
-        if token.special or _MARKUP.fullmatch(token.content)
-    }
+    found = {}
+    for number, token in tokenizer.added_tokens_decoder.items():
+        if token.special or _MARKUP.fullmatch(token.content):
+            found[token.content] = number
+    return found
 
 
 def check_plain_text(
@@ -48,17 +48,22 @@ def check_plain_text(
     Raises UserError, begun with ``asked``, that names the token. ``chat`` tells that the text is
     the content of a message, which the chat template already frames; ``mend`` replaces the advice.
     """
-    special = set(tokenizer.all_special_tokens) | {
-        token.content for token in tokenizer.added_tokens_decoder.values() if token.special
-    }
-    named = next((name for name in sorted(special, key=len, reverse=True) if name in text), None)
-    if named is None:
+    special = set(tokenizer.all_special_tokens)
+    for token in tokenizer.added_tokens_decoder.values():
+        if token.special:
+            special.add(token.content)
+    named = [name for name in special if name in text]
+    if not named:
         return
-    pieces = tokenizer.tokenize(named, split_special_tokens=True)
-    found = f"{named} in it, the name of a special token; here it would be the text {pieces}"
-    if not mend:
-        mend = "leave it out: the chat template writes it" if chat else "set chat = true"
-        if named == tokenizer.eos_token and not chat:
+    # the longest: a shorter name may be a part of it
+    longest = max(named, key=len)
+    pieces = tokenizer.tokenize(longest, split_special_tokens=True)
+    found = f"{longest} in it, the name of a special token; here it would be the text {pieces}"
+    if not mend and chat:
+        mend = "leave it out: the chat template writes it"
+    elif not mend:
+        mend = "set chat = true"
+        if longest == tokenizer.eos_token:
             mend += ", or write <|EOS|> for the end of a text"
     raise UserError(asked, found, mend=mend)
 
@@ -100,15 +105,26 @@ def encode_text(
     if not tokens:
         return _encode_plain(tokenizer, text)
     control = _ids_to_keep_out(tokenizer)
-    # a control token may take the spaces around its name with it, so places are without them
-    own = {start + len(name) - len(name.lstrip()) for start, name in tokens}
+    own = set()
+    for start, name in tokens:
+        spaces = len(name) - len(name.lstrip())
+        own.add(start + spaces)
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     ids = encoded.input_ids
     offsets = encoded.offset_mapping
     for token, (low, high) in zip(ids, offsets, strict=True):
-        if token in control and high - len(text[low:high].lstrip()) not in own:
+        if token in control and _name_begin(text, low, high) not in own:
             return _encode_apart(tokenizer, text, tokens)
     return ids, offsets
+
+
+def _name_begin(text: str, low: int, high: int) -> int:
+    """Where the name begins of a control token that was read at ``text[low:high]``.
+
+    A control token may take the spaces around its name with it.
+    """
+    name = text[low:high].lstrip()
+    return high - len(name)
 
 
 def _encode_apart(
@@ -143,10 +159,11 @@ def _plain_tokens(
     waiting = [(0, text)]
     while waiting:
         start, piece = waiting.pop()
-        tokens = list(zip(*_encode_plain(tokenizer, piece), strict=True))
+        ids, offsets = _encode_plain(tokenizer, piece)
+        tokens = list(zip(ids, offsets, strict=True))
         cuts = [0]
         for token, (low, high) in tokens:
-            begin = high - len(piece[low:high].lstrip())
+            begin = _name_begin(piece, low, high)
             # a cut lies inside the piece, so pieces become shorter and this ends
             if token in control and begin + 1 < high:
                 cuts.append(begin + 1)
@@ -154,8 +171,9 @@ def _plain_tokens(
             for token, (low, high) in tokens:
                 yield token, (start + low, start + high)
             continue
-        ends = [*cuts[1:], len(piece)]
-        shorter = [(start + low, piece[low:high]) for low, high in zip(cuts, ends, strict=True)]
+        cuts.append(len(piece))
+        shorter = [(start + low, piece[low:high]) for low, high in pairwise(cuts)]
+        # the next piece is taken from the end
         waiting.extend(reversed(shorter))
 
 

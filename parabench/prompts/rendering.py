@@ -133,23 +133,29 @@ def _render(
     spans: list[Span] = []
     ranges = virtual_ranges(template)
     first_text: int | None = None
+    runs = list(_runs(prompt_parts(template, tokenizer)))
     # The empty run at the end gives BOS its place where a template has no text at all.
-    for run in [*_runs(prompt_parts(template, tokenizer)), []]:
+    runs.append([])
+    for run in runs:
         begins_text = not run or run[0].kind != "marker"
         if first_text is None and begins_text:
             # a chat template writes BOS itself, where it wants one
-            ids += [] if template.chat else leading_specials(tokenizer)
+            if not template.chat:
+                ids += leading_specials(tokenizer)
             first_text = len(ids)
         run_ids, run_spans = _encode(run, record, tokenizer, ranges)
         # Spans are counted from the run's start; here from the row's.
-        spans += [Span(one.field, one.start + len(ids), one.end + len(ids)) for one in run_spans]
+        run_start = len(ids)
+        for name, start, end in run_spans:
+            spans.append(Span(name, run_start + start, run_start + end))
         ids += run_ids
     answer_start = len(ids)
-    if training and template.answer_field:
-        answer = template.answer_prefix + record[template.answer_field]
-        ids += encode_text(tokenizer, answer)[0]
-        spans.append(Span(template.answer_field, answer_start, len(ids)))
     if training:
+        if template.answer_field:
+            answer = template.answer_prefix + record[template.answer_field]
+            answer_ids, _ = encode_text(tokenizer, answer)
+            ids += answer_ids
+            spans.append(Span(template.answer_field, answer_start, len(ids)))
         ids.append(answer_end(template, tokenizer))
     loss_start = answer_start if template.answer_only_loss else first_text
     return Rendered(tuple(ids), answer_start, loss_start or 0, tuple(spans))
@@ -200,21 +206,25 @@ def _compose(run: list[TemplatePart], record: Mapping[str, str]) -> _Text:
             continue
         if part == TRIM_END:
             text = text[:begin] + text[begin:].rstrip()
-            spans = [
-                Span(name, min(low, len(text)), min(high, len(text))) for name, low, high in spans
-            ]
+            spans = _clip(spans, len(text))
             trimmed = None
             begin = 0
             continue
+        start = len(text)
         piece = record[part.value] if part.kind == "field" else part.value
-        if trimmed == len(text):
+        if trimmed == start:
             piece = piece.lstrip()
-        if part.kind == "token":
-            tokens.append((len(text), piece))
-        if part.kind == "field":
-            spans.append(Span(part.value, len(text), len(text) + len(piece)))
         text += piece
+        if part.kind == "token":
+            tokens.append((start, piece))
+        elif part.kind == "field":
+            spans.append(Span(part.value, start, len(text)))
     return _Text(text, spans, tokens)
+
+
+def _clip(spans: list[Span], length: int) -> list[Span]:
+    """The spans within the first ``length`` characters."""
+    return [Span(name, min(low, length), min(high, length)) for name, low, high in spans]
 
 
 def _encode(
@@ -261,20 +271,21 @@ def _shorten(
     field = template.truncate_field
     if field is None or not record[field]:
         return None
-    slot = ("field", field)
+    value = record[field]
+    slot = TemplatePart("field", field)
     parts = prompt_parts(template, tokenizer)
     runs = [run for run in _runs(parts) if slot in run]
     text, spans, tokens = _compose(runs[-1], record)
     last = [span for span in spans if span.field == field][-1]
-    offsets = encode_text(tokenizer, text, tokens)[1]
+    _, offsets = encode_text(tokenizer, text, tokens)
     covered = _covering(offsets, last)
-    if covered.start == covered.end:  # a tokenizer that drops these characters
-        return record[field][:-1]
-    occurrences = parts.count(TemplatePart("field", field))
+    length = covered.end - covered.start  # in tokens
+    if length == 0:  # a tokenizer that drops these characters
+        return value[:-1]
     # Rounded up, so that all occurrences together lose at least the excess.
-    dropped = -(-excess // occurrences)
-    kept_tokens = max(covered.end - covered.start - dropped, 0)
+    dropped = -(-excess // parts.count(slot))
+    first_dropped = covered.start + max(length - dropped, 0)
     # Cut where the first dropped token begins, and at least one character shorter than before.
-    first_dropped = offsets[covered.start + kept_tokens][0] - last.start
-    kept = min(first_dropped, len(record[field]) - 1)
-    return record[field][: max(kept, 0)]
+    begin, _ = offsets[first_dropped]
+    kept = min(begin - last.start, len(value) - 1)
+    return value[: max(kept, 0)]
