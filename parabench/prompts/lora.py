@@ -97,8 +97,9 @@ def load_lora(folder: Path, base: Checkpoint | None = None) -> Lora:
     are not supported.
     """
     found = read_json_object(folder, ADAPTER_FACTS_FILE)
-    if found.get("format") != _FORMAT:
-        raise damaged_adapter(folder, f"{ADAPTER_FACTS_FILE} is of format {found.get('format')}")
+    named_format = found.get("format")
+    if named_format != _FORMAT:
+        raise damaged_adapter(folder, f"{ADAPTER_FACTS_FILE} is of format {named_format}")
     config, tensors = _read_peft_files(folder)
     settings = verify_checksums(folder, ADAPTER_FACTS_FILE, found, config=config, weights=tensors)
     facts = validate_dataclass(LoraFacts, settings, f"read {ADAPTER_FACTS_FILE} of {folder}")
@@ -219,19 +220,25 @@ def _misfit(lora: Lora, found: str) -> UserError:
 def _made(folder: Path, config: bytes, tensors: bytes, facts: LoraFacts) -> Lora:
     """The adapter of these files' contents, checked against one another."""
     settings = parse_lora_config(folder, config)
-    factors = _factors(folder, unpack_tensors(folder / PEFT_TENSOR_FILE, tensors))
+    unpacked = unpack_tensors(folder / PEFT_TENSOR_FILE, tensors)
+    factors = _factors(folder, unpacked)
     for name, (low, high) in factors.items():
-        # low is [r, in] and high [out, r]; the settings say r as well.
-        ranks = {low.shape[0], high.shape[1], settings.rank_of(name)}
-        if len(ranks) > 1:
-            found = f"{name} has the ranks {low.shape[0]} and {high.shape[1]}"
-            raise damaged_adapter(folder, f"{found}, the settings say {settings.rank_of(name)}")
-        # One number that is not finite makes the sum of all absolute ones not finite.
-        size = low.float().abs().sum() + high.float().abs().sum()
-        if not math.isfinite(float(size)):
-            raise damaged_adapter(folder, f"numbers of {name} are not finite")
+        _check_factors(folder, name, low, high, settings.rank_of(name))
     digest = hashlib.sha256(config + tensors).hexdigest()
     return Lora(settings, factors, facts, digest)
+
+
+def _check_factors(folder: Path, name: str, low: Tensor, high: Tensor, rank: int) -> None:
+    """Refuse factors of another rank than the settings say, or with numbers that are none."""
+    low_rank, _ = low.shape  # [r, in]
+    _, high_rank = high.shape  # [out, r]
+    if not low_rank == high_rank == rank:
+        found = f"{name} has the ranks {low_rank} and {high_rank}, the settings say {rank}"
+        raise damaged_adapter(folder, found)
+    # One number that is not finite makes the sum of all absolute ones not finite.
+    size = low.float().abs().sum() + high.float().abs().sum()
+    if not math.isfinite(float(size)):
+        raise damaged_adapter(folder, f"numbers of {name} are not finite")
 
 
 def _factors(folder: Path, tensors: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
@@ -263,7 +270,9 @@ def _factors(folder: Path, tensors: Mapping[str, Tensor]) -> dict[str, tuple[Ten
 def _read_peft_files(folder: Path) -> tuple[bytes, bytes]:
     """The configuration and the tensor file; a pickle is never read."""
     config = read_adapter_file(folder, PEFT_CONFIG_FILE)
-    if not (folder / PEFT_TENSOR_FILE).is_file() and (folder / "adapter_model.bin").is_file():
+    has_tensors = (folder / PEFT_TENSOR_FILE).is_file()
+    has_pickle = (folder / "adapter_model.bin").is_file()
+    if has_pickle and not has_tensors:
         found = "only adapter_model.bin, a format that can run code"
         mend = "save it again with PEFT's save_pretrained, which writes safetensors"
         raise UserError(f"use the adapter {folder}", found, mend=mend)

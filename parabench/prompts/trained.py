@@ -54,18 +54,18 @@ def find_adapter(name: str, suite_folder: Path | None, base_digest: str | None) 
         # A suite whose adapters lie among the user's own ships none.
         places = own if _is_own(suite_folder) else shipped
         places.append(suite_folder / name)
-    mine = [place for place in own if _has_adapter(place)]
-    fitting = [place for place in mine if _fits_base(place, base_digest)]
-    there = [str(place) for place in shipped if _has_adapter(place)]
+    trained = [place for place in own if _has_adapter(place)]
+    fitting = [place for place in trained if _fits_base(place, base_digest)]
+    in_suite = [str(place) for place in shipped if _has_adapter(place)]
     if fitting:
         newest = max(fitting, key=_saved_at)
-        replaced = there[0] if there else None
+        replaced = in_suite[0] if in_suite else None
         return TrainedFiles(str(newest), replaced)
-    if there:
-        return TrainedFiles(there[0])
-    if mine:
+    if in_suite:
+        return TrainedFiles(in_suite[0])
+    if trained:
         # Loading it says for which base it was trained, and for which it was asked.
-        return TrainedFiles(str(mine[0]))
+        return TrainedFiles(str(trained[0]))
     searched = [place.parent for place in (*own, *shipped)]
     raise _missing(name, own, searched)
 
@@ -134,10 +134,12 @@ def _is_trained_model(folder: Path) -> bool:
 
 
 def _fits_base(folder: Path, digest: str | None) -> bool:
-    base = _read_object(folder / "parabench.json").get("base")
+    facts = _read_object(folder / "parabench.json")
+    base = facts.get("base")
     recorded = base.get("digest") if isinstance(base, dict) else None
     # What other tools wrote has no digest; whether it fits shows when it is loaded.
-    return digest is None or recorded is None or recorded == digest
+    is_known = digest is not None and recorded is not None
+    return not is_known or recorded == digest
 
 
 def _same_shape(one: Path, two: Path) -> bool:

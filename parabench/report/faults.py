@@ -7,6 +7,7 @@ with intervals, are the columns of the scorer ``side``.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -55,17 +56,28 @@ def drops_clause(source: str, text: str) -> bool:
         return False
     runs = word_diff(source, text)
     for place, run in enumerate(runs):
+        is_removed = run[0] == "-"
+        if not is_removed:
+            continue
         # A word that stands elsewhere in the text has moved and is not gone.
         gone = [word for word in _words(run[1:]) if word not in after]
         long_words = [word for word in gone if len(word) >= _LONG]
-        if run[0] != "-" or len(gone) < _DROPPED_WORDS or len(long_words) < _LONG_WORDS:
+        if len(gone) < _DROPPED_WORDS or len(long_words) < _LONG_WORDS:
             continue
-        # What replaces a removed stretch stands directly before or after it.
-        neighbours = [*runs[max(0, place - 1) : place], *runs[place + 1 : place + 2]]
-        put_in = sum(len(_words(other[1:])) for other in neighbours if other[0] == "+")
-        if put_in < len(gone) / 2:
+        if _words_put_in(runs, place) < len(gone) / 2:
             return True
     return False
+
+
+def _words_put_in(runs: Sequence[str], place: int) -> int:
+    """How many words replace a removed run: they stand directly before or after it."""
+    before = runs[max(0, place - 1) : place]
+    after = runs[place + 1 : place + 2]
+    count = 0
+    for run in [*before, *after]:
+        if run[0] == "+":
+            count += len(_words(run[1:]))
+    return count
 
 
 def repeats_words(source: str, text: str) -> bool:
@@ -138,13 +150,11 @@ def system_faults(data: PageData) -> list[SystemFaults]:
 def _of_system(data: PageData, row: LeaderboardRow) -> SystemFaults:
     found = list(_found(data, row.system))
     texts = sum(map(len, data.texts[row.system]))
-    counts: dict[str, int] = {}
-    for fault, _, _ in found:
-        counts[fault] = counts.get(fault, 0) + 1
-    # Sorting is stable: faults that are as frequent stay in the order in which they were found.
-    by_count = sorted(counts, key=lambda fault: -counts[fault])
-    sentence = _sentence([(fault, counts[fault]) for fault in by_count], texts)
-    return SystemFaults(row.system, sentence, _examples(data, by_count, found))
+    # Faults that are as frequent stay in the order in which they were found.
+    counts = Counter(fault for fault, _, _ in found).most_common()
+    sentence = _sentence(counts, texts)
+    examples = _examples(data, [fault for fault, _ in counts], found)
+    return SystemFaults(row.system, sentence, examples)
 
 
 def _found(data: PageData, system: str) -> Iterator[tuple[str, int, str]]:
@@ -168,10 +178,13 @@ def _sentence(counts: Sequence[tuple[str, int]], texts: int) -> str:
     if not counts:
         return f"none of these faults was found in {texts:,} texts"
     parts = []
-    for number, (fault, count) in enumerate(counts):
-        # The number of texts is said once; a share that rounds to 0 is not 0.
-        share = f"{100 * count / texts:.0f} %" if count * 200 >= texts else "under 1 %"
-        parts.append(f"{fault} in {share}" + (f" of {texts:,} texts" if number == 0 else ""))
+    for fault, count in counts:
+        # A share that rounds to 0 is not 0.
+        rounds_to_zero = count * 200 < texts
+        share = "under 1 %" if rounds_to_zero else f"{100 * count / texts:.0f} %"
+        parts.append(f"{fault} in {share}")
+    # The number of texts is said once.
+    parts[0] += f" of {texts:,} texts"
     return ", ".join(parts)
 
 
@@ -187,20 +200,18 @@ def _examples(
     shown: list[FaultExample] = []
     used: set[int] = set()
     for fault in wanted:
-        candidates = [one for one in found if one[0] == fault and one[1] not in used]
+        candidates = []
+        for its_fault, place, text in found:
+            if its_fault == fault and place not in used:
+                candidates.append((place, text))
+        if not candidates:
+            continue
         # A sentence of middle length says most: a short one has little that can go wrong.
-        candidates.sort(key=lambda one: len(data.examples[one[1]].source))
-        for _, place, text in candidates[len(candidates) // 2 :][:1]:
-            used.add(place)
-            example = data.examples[place]
-            source = visible(example.source)
-            runs = word_diff(source, visible(text))
-            shown.append(
-                FaultExample(
-                    fault,
-                    visible(example.id),
-                    source,
-                    runs,
-                )
-            )
+        candidates.sort(key=lambda candidate: len(data.examples[candidate[0]].source))
+        place, text = candidates[len(candidates) // 2]
+        used.add(place)
+        example = data.examples[place]
+        source = visible(example.source)
+        runs = word_diff(source, visible(text))
+        shown.append(FaultExample(fault, visible(example.id), source, runs))
     return shown

@@ -7,7 +7,7 @@ generates.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from transformers import PreTrainedTokenizerBase
@@ -69,35 +69,43 @@ def causal_encoder(
     end = tokenizer.eos_token_id
 
     def encode(pairs: Sequence[TextPair]) -> list[TrainingRow]:
-        given: list[list[int]] = [[] for _ in pairs]
+        sources: list[list[int]] = [[] for _ in pairs]
         # BOS stands before the first text, behind virtual tokens that lead.
         waiting = specials
         for run in runs:
             kind = run[0].kind
             if kind == "marker":
-                rows = [row for part in run for row in ranges[part.value]]
-                # Row k is the id -1-k, counted from where the task's prompt begins.
-                virtual = [-1 - (start or 0) - row for row in rows]
-                for ids in given:
-                    ids += virtual
+                virtual = _virtual_ids(run, ranges, start or 0)
+                for source in sources:
+                    source += virtual
                 continue
             if kind == "end":
-                texts = [[end] * len(run) for _ in pairs]
+                pieces = [[end] * len(run) for _ in pairs]
             else:
-                texts = _tokenize(tokenizer, [_compose(run, pair) for pair in pairs])
-            for ids, text in zip(given, texts, strict=True):
-                ids += waiting
-                ids += text
+                texts = [_compose(run, pair) for pair in pairs]
+                pieces = _tokenize(tokenizer, texts)
+            for source, piece in zip(sources, pieces, strict=True):
+                source += waiting
+                source += piece
             waiting = []
         targets = [template.answer_prefix + target for _, target in pairs]
         answers = _tokenize(tokenizer, targets)
         encoded = []
-        for ids, answer in zip(given, answers, strict=True):
+        for source, answer in zip(sources, answers, strict=True):
             # A template without any text has its BOS here.
-            encoded.append(TrainingRow(ids + waiting, [*answer, end]))
+            encoded.append(TrainingRow([*source, *waiting], [*answer, end]))
         return encoded
 
     return encode
+
+
+def _virtual_ids(run: list[TemplatePart], ranges: Mapping[str, range], start: int) -> list[int]:
+    """The ids of a run of markers, for a prompt that begins at row ``start`` of the matrix."""
+    ids: list[int] = []
+    for marker in run:
+        # Row k is the id -1-k.
+        ids.extend(-1 - (start + row) for row in ranges[marker.value])
+    return ids
 
 
 def _chat_encoder(
@@ -112,8 +120,10 @@ def _chat_encoder(
         for text, target in pairs:
             record = {source: text, str(template.answer_field): target}
             rendered = render(template, record, tokenizer, sys.maxsize, training=True)
-            # virtual ids below 0 are rows of a matrix that stacks several prompts
-            ids = [token - (start or 0) if token < 0 else token for token in rendered.ids]
+            ids = list(rendered.ids)
+            if start is not None:
+                # ids below 0 are rows of a matrix that stacks several prompts
+                ids = [token - start if token < 0 else token for token in ids]
             split = rendered.answer_start
             rows.append(TrainingRow(ids[lead:split], ids[split:]))
         return rows
