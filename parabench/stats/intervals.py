@@ -120,6 +120,12 @@ def rests_on_few(combine: Combine, rows: Rows) -> Bool[np.ndarray, " C"]:
         combine: additive.
         rows: one for each independent example or cluster.
     """
+    # a column may be undefined where a sum is 0 or one more, as a mean of no value is
+    with np.errstate(all="ignore"):
+        return _rests_on_few(combine, rows)
+
+
+def _rests_on_few(combine: Combine, rows: Rows) -> Bool[np.ndarray, " C"]:
     sums = rows.sum(axis=0)
     value = combine(sums[None])
     (error,), _ = influence_moments(combine, rows, np.ones((1, len(rows))))

@@ -46,7 +46,9 @@ def studentised_interval(
     value = combine(rows.sum(axis=0)[None])
     (error,), (skewness,) = influence_moments(combine, rows, np.ones((1, count)))
     drawn = combine((weights @ rows)[:, None])
-    errors, skews = influence_moments(combine, rows, weights.astype(float))
+    # a derivative may try what no sample can be, such as fewer n-grams than none
+    with np.errstate(all="ignore"):
+        errors, skews = influence_moments(combine, rows, weights.astype(float))
     by_t, by_hall = studentised_ends(value, error, skewness, drawn, errors, skews, count, level)
     varies = error > 0
     low = np.where(varies, np.minimum(by_t[0], by_hall[0]), np.nan)
