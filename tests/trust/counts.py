@@ -94,7 +94,7 @@ LISTS: dict[str, Callable[[Path], Counter[str]]] = {
         damaged_runs.counted, say=partial(print, file=sys.stderr)
     ),
     "model folders": partial(model_folders.counted, say=partial(print, file=sys.stderr)),
-    "what a server answers": lambda _: endpoint_modes.counted(partial(print, file=sys.stderr)),
+    "what a server answers": lambda _: endpoint_modes.counted(say=partial(print, file=sys.stderr)),
 }
 
 
