@@ -76,14 +76,12 @@ def _from_events(text: str) -> dict[str, Any]:
     merged: dict[str, Any] = {"choices": []}
     choices: dict[int, dict[str, Any]] = {}
     for line in text.splitlines():
-        if not line.startswith("data:") or line[5:].strip() in ("", "[DONE]"):
+        if not line.startswith("data:"):
             continue
-        try:
-            event = json.loads(line[5:])
-        except (ValueError, RecursionError):
-            raise PassingError("an event of a stream that is no JSON") from None
-        if not isinstance(event, dict):
-            raise PassingError("an event of a stream that is no object")
+        data = line.removeprefix("data:")
+        if data.strip() in ("", "[DONE]"):
+            continue
+        event = _parse_event(data)
         for name in ("error", "usage"):
             if event.get(name):
                 merged[name] = event[name]
@@ -92,6 +90,16 @@ def _from_events(text: str) -> dict[str, Any]:
                 _add_delta(choices, part)
     merged["choices"] = [choices[index] for index in sorted(choices)]
     return merged
+
+
+def _parse_event(data: str) -> dict[str, Any]:
+    try:
+        event = json.loads(data)
+    except (ValueError, RecursionError):
+        raise PassingError("an event of a stream that is no JSON") from None
+    if not isinstance(event, dict):
+        raise PassingError("an event of a stream that is no object")
+    return event
 
 
 def _add_delta(choices: dict[int, dict[str, Any]], part: dict[str, Any]) -> None:
@@ -128,9 +136,10 @@ def read_answer(answer: Any, source: str, samples: int) -> Paraphrase:
         raise PassingError("an answer that is no object")
     if answer.get("error"):
         raise error_of(200, answer, {})
-    choices = answer.get("choices")
-    if "choices" not in answer and _WORDS_OF_ERRORS & answer.keys():
+    has_choices = "choices" in answer
+    if not has_choices and _WORDS_OF_ERRORS & answer.keys():
         raise error_of(200, answer, {})
+    choices = answer.get("choices")
     if not isinstance(choices, list) or not choices:
         raise NoChoicesError("an answer without choices")
     if len(choices) < samples:
@@ -166,19 +175,22 @@ def _tokens(usage: Any) -> tuple[int, int] | None:
 
 def _read_choice(choice: Any, source: str) -> Choice:
     """One choice: its paraphrase, or why it holds none."""
-    message = choice.get("message") if isinstance(choice, dict) else None
-    if isinstance(choice, dict) and choice.get("error"):
+    if not isinstance(choice, dict):
+        return _none("a choice without a message")
+    if choice.get("error"):
         # of proxies, whose own server behind them failed
         raise error_of(200, {"error": choice["error"]}, {})
+    message = choice.get("message")
     if not isinstance(message, dict):
         return _none("a choice without a message")
     ending = choice.get("finish_reason")
     if not isinstance(ending, str):
         ending = ""
-    if ending.lower() in FILTERED:
-        named = "" if ending.lower() == "content_filter" else f" ({ending})"
+    kind = ending.lower()
+    if kind in FILTERED:
+        named = "" if kind == "content_filter" else f" ({ending})"
         return _none(f"content_filter{named}")
-    if ending.lower() in BROKEN_OFF:
+    if kind in BROKEN_OFF:
         raise PassingError(f"an answer that the server broke off: {ending}")
     if message.get("refusal"):
         return _none(f"refusal: {message['refusal']}")
@@ -189,26 +201,32 @@ def _read_choice(choice: Any, source: str) -> Choice:
         return _none(_why_empty(message, ending))
     if not isinstance(content, str):
         return _none("content that is no text")
+    return _read_content(content, source, has_ended=kind in ENDED)
+
+
+def _read_content(content: str, source: str, has_ended: bool) -> Choice:
+    """The paraphrase in a text that is not empty, or why it holds none."""
     # JSON can hold half of a character beyond the basic plane; no file of UTF-8 can
     halved = any("\ud800" <= character <= "\udfff" for character in content)
     if halved:
         return _none("half a surrogate pair in the text")
-
     line, follows = answer_line(content, source)
     if not line:
-        return _none("thoughts without an answer" if content.strip() else "an empty text")
+        is_blank = not content.strip()
+        return _none("an empty text" if is_blank else "thoughts without an answer")
     if len(line) > LONGEST_ANSWER:
         return _none(f"an answer of {len(line):,} characters")
     if is_refusal(line, source):
         return _none(f"refusal: {line}")
     # a line that another line follows has ended, even if the server cut what comes after it
-    ended = ending.lower() in ENDED
-    return Choice(line, follows or ended)
+    return Choice(line, finished=follows or has_ended)
 
 
 def _none(reason: str) -> Choice:
-    shown = " ".join(reason.split())
-    return Choice("", finished=False, reason=shown.encode("utf-8", "replace").decode())
+    in_one_line = " ".join(reason.split())
+    # a server's words may hold half a character, which no file can
+    writable = in_one_line.encode("utf-8", "replace").decode()
+    return Choice("", finished=False, reason=writable)
 
 
 def _joined_parts(parts: Sequence[Any]) -> str:

@@ -95,12 +95,11 @@ def place_labels(
         size = _text_size(axes, label)
         places = _places(label, center, size, pixels, drawn)
         others = [other for other in centers if other is not center]
-        free = [
-            place
-            for place in places
-            if _is_free(place, center, marks, names, axes.bbox)
-            and _is_nearest(place, center, others)
-        ]
+        free = []
+        for place in places:
+            is_free = _is_free(place, center, marks, names, axes.bbox)
+            if is_free and _is_nearest(place, center, others):
+                free.append(place)
         if not free and label.optional:
             continue
         # Where nothing is free the nearest place is taken: a name is not left off.
@@ -125,17 +124,18 @@ def _places(
     drawn: Float[np.ndarray, "M 2"],
 ) -> list[_Place]:
     """All places that a name may have, with what each costs."""
+    _, height = size
     farthest = _OPTIONAL_RADIUS if label.optional else max(_RADII)
+    radii = [radius for radius in _RADII if radius <= farthest]
     found = []
-    for radius in _RADII:
+    for radius in radii:
         for preference, angle in enumerate(_ANGLES):
-            if radius > farthest:
-                continue
             turned = math.radians(angle)
             offset = radius * math.cos(turned), radius * math.sin(turned)
-            box = _box_at(center + np.array(offset) * pixels, size, offset)
+            anchor = center + np.array(offset) * pixels
+            box = _box_at(anchor, size, offset)
             # A line counts once for each few pixels of it that the name covers.
-            covered = _count_within(box, drawn) * _STEP / size[1]
+            covered = _count_within(box, drawn) * _STEP / height
             cost = radius + 0.2 * preference + _CROSSING * covered
             found.append(_Place(offset, box, cost))
     return found
@@ -148,10 +148,11 @@ def _box_at(
 ) -> Bbox:
     """What a name of this ``size`` covers that is anchored on the side towards its point."""
     width, height = size
-    left = {"left": 0.0, "center": -width / 2, "right": -width}[_horizontal(offset)]
-    bottom = {"bottom": 0.0, "center": -height / 2, "top": -height}[_vertical(offset)]
-    x = float(anchor[0]) + left
-    y = float(anchor[1]) + bottom
+    # From the anchor to the left and lower edges of the box.
+    to_left = {"left": 0.0, "center": -width / 2, "right": -width}
+    to_bottom = {"bottom": 0.0, "center": -height / 2, "top": -height}
+    x = float(anchor[0]) + to_left[_horizontal(offset)]
+    y = float(anchor[1]) + to_bottom[_vertical(offset)]
     return Bbox([[x, y], [x + width, y + height]]).padded(1)
 
 

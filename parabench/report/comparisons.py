@@ -122,17 +122,21 @@ def detectable_difference(results: RunResults) -> float | None:
     name, place = results.ranking
     one = results.measured[name]
     draws = dict(zip(one.statistics, results.bootstrap_draws[name], strict=True))
-    competitors = len(_competing(results, one, "system", "human"))
+    pairs = list(combinations(_competing(results, one, "system"), 2))
+    if not pairs:
+        return None
     # People are tested too, though no pair with them counts among the differences below.
+    competitors = len(_competing(results, one, "system", "human"))
     tests = competitors * (competitors - 1) // 2
+    level = 1 - SIGNIFICANCE_LEVEL / tests
     found = []
-    for a, b in combinations(_competing(results, one, "system"), 2):
-        differences = (draws[a] - draws[b])[:, [place]]
-        level = 1 - SIGNIFICANCE_LEVEL / tests
-        found.append(detectable(differences, level)[0])
-    if found and np.isfinite(found).all():
-        return float(np.median(found))
-    return None
+    for first, second in pairs:
+        differences = draws[first] - draws[second]  # [resamples, columns]
+        of_headline = detectable(differences[:, [place]], level)[0]
+        found.append(of_headline)
+    if not np.isfinite(found).all():
+        return None
+    return float(np.median(found))
 
 
 def first_place_repeats(results: RunResults, unranked: Container[str] = ()) -> float | None:
@@ -151,10 +155,12 @@ def first_place_repeats(results: RunResults, unranked: Container[str] = ()) -> f
     systems = [row for row in _competing(results, one, "system") if row not in unranked]
     if len(systems) < 2:
         return None
-    values = [
-        sign * corpus_value(one.scorer.combine, one.statistics[system])[place] for system in systems
-    ]
-    draws = sign * results.bootstrap_draws[name][[rows.index(one) for one in systems], :, place]
+    values = []
+    for system in systems:
+        columns = corpus_value(one.scorer.combine, one.statistics[system])
+        values.append(sign * columns[place])
+    numbers = [rows.index(system) for system in systems]
+    draws = sign * results.bootstrap_draws[name][numbers, :, place]  # [systems, resamples]
     if not np.isfinite(values).all() or not np.isfinite(draws).all():
         return None
     return 100 * first_again(np.array(values), draws)
@@ -193,10 +199,10 @@ def _beaten(
     """Whether the system of a row is significantly worse than that of a column of the matrix."""
     worse = np.zeros((len(systems), len(systems)), dtype=bool)
     for pair in compared:
-        # The human is tested too, but holds no rank.
-        if pair.column != column.name or not {pair.first, pair.second} <= set(systems):
+        if pair.column != column.name or not pair.is_real:
             continue
-        if not pair.is_real:
+        # The human is tested too, but holds no rank.
+        if pair.first not in systems or pair.second not in systems:
             continue
         first = systems.index(pair.first)
         second = systems.index(pair.second)

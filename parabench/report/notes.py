@@ -190,17 +190,12 @@ def _decoding_settings(board: Leaderboard) -> str:
         search = "sampled"
     else:
         search = "greedy" if beams == 1 else f"beam {beams}"
-    others = [f"{key} {value}" for key, value in sorted(changed.items())]
-    seed = f"seed {runtime.get('seed')}"
-    return ", ".join(
-        [
-            search,
-            f"at most {limit} new tokens",
-            *others,
-            seed,
-            *_other_types(board),
-        ]
-    )
+    parts = [search, f"at most {limit} new tokens"]
+    for key, value in sorted(changed.items()):
+        parts.append(f"{key} {value}")
+    parts.append(f"seed {runtime.get('seed')}")
+    parts.extend(_other_types(board))
+    return ", ".join(parts)
 
 
 def _other_types(board: Leaderboard) -> Iterator[str]:
@@ -274,12 +269,9 @@ def missing_values_note(board: Leaderboard) -> str:
     systems_by_gap: dict[tuple[str, str], list[str]] = {}
     rows = ordered_rows(board)
     for row in rows:
-        columns_by_gap: dict[str, list[str]] = {}
-        for column in board.columns:
-            if gap := _gap(row, column.name):
-                columns_by_gap.setdefault(gap, []).append(column.name)
-        for gap, columns in columns_by_gap.items():
-            systems_by_gap.setdefault((", ".join(columns), gap), []).append(row.system)
+        for gap, columns in _columns_by_gap(board, row).items():
+            key = (", ".join(columns), gap)
+            systems_by_gap.setdefault(key, []).append(row.system)
     parts = []
     for (columns_text, gap), systems in systems_by_gap.items():
         is_everywhere = len(rows) > 2 and len(systems) == len(rows)
@@ -288,9 +280,20 @@ def missing_values_note(board: Leaderboard) -> str:
     return "; ".join(parts)
 
 
+def _columns_by_gap(board: Leaderboard, row: LeaderboardRow) -> dict[str, list[str]]:
+    """The columns of a row that leave examples out, by what they leave out."""
+    found: dict[str, list[str]] = {}
+    for column in board.columns:
+        gap = _gap(row, column.name)
+        if gap:
+            found.setdefault(gap, []).append(column.name)
+    return found
+
+
 def _gap(row: LeaderboardRow, column: str) -> str:
     score = row.scores.get(column)
     if score is None or not score.undefined:
         return ""
     reason = f" ({score.why})" if score.why else ""
-    return f"{row.scored - score.undefined} of {row.scored}{reason}"
+    defined = row.scored - score.undefined
+    return f"{defined} of {row.scored}{reason}"

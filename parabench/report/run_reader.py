@@ -59,15 +59,17 @@ def load_results(folder: Path, max_texts: int | None = None) -> RunResults:
     outputs = {}
     for row, names in groups.items():
         outputs[row] = _merged([written[name] for name in names])
-    harness = TruncationScorer()
-    by_row = _by_row(truncation, groups)
     measured = _all_measured(contents.statistics, groups)
-    measured[TRUNCATION_COLUMN] = ScorerResults(harness, str(harness.signature), by_row)
-    together = OutputScorer()
-    measured[OUTPUT_SCORER] = ScorerResults(
-        together, str(together.signature), _by_row(of_outputs, groups)
-    )
+    measured[TRUNCATION_COLUMN] = _by_harness(TruncationScorer(), truncation, groups)
+    measured[OUTPUT_SCORER] = _by_harness(OutputScorer(), of_outputs, groups)
     return RunResults(facts, examples, outputs, measured, max_texts)
+
+
+def _by_harness(
+    scorer: Scorer, statistics: Mapping[str, Any], groups: Mapping[str, Sequence[str]]
+) -> ScorerResults:
+    """What the harness measured itself, in the form of a scorer's results."""
+    return ScorerResults(scorer, str(scorer.signature), _by_row(statistics, groups))
 
 
 def _merged(outputs: Sequence[SystemOutput]) -> SystemOutput:
@@ -120,12 +122,12 @@ def _facts(folder: Path) -> dict[str, Any]:
         suite = facts["suite"]
         texts = [suite["title"], suite["note"], suite["headline"]]
         seed = facts["runtime"]["seed"]
-        if not all(isinstance(text, str) for text in texts) or not isinstance(seed, int):
+        are_texts = all(isinstance(text, str) for text in texts)
+        if not are_texts or not isinstance(seed, int):
             raise TypeError
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise UserError(
-            f"read the run {folder}", "its provenance.json is damaged", mend=mend
-        ) from None
+        found = "its provenance.json is damaged"
+        raise UserError(f"read the run {folder}", found, mend=mend) from None
     return facts
 
 
