@@ -161,7 +161,8 @@ def values(world, part, option):
     """Two values of an option."""
     if (part[1], option) == ("evaluate", "references"):
         return "one", "all"
-    paths = {"model": ("one", "two"), "adapters": ("a", "b")}
+    models = ("one", "two")
+    paths = {"model": models, "causal": models, "adapters": ("a", "b")}
     return (
         tuple(str(world / name) for name in paths[option])
         if option in paths
@@ -173,6 +174,7 @@ def given(world, part) -> dict[str, object]:
     """What a family must be given."""
     needs = {
         "model": str(world / "one"),
+        "causal": str(world / "one"),
         "adapters": str(world / "a"),
         "layers": 1,
         "url": VALUES["url"][0],
