@@ -23,7 +23,7 @@ from parabench.stats.leave_one_out import measure_leave_one_out
 from parabench.stats.significance import first_again
 
 SYSTEMS = 10
-NOISE_BOARDS, DIFFERENCE_BOARDS, FIRST_BOARDS = 300, 150, 400
+NOISE_BOARDS, DIFFERENCE_BOARDS, FIRST_BOARDS = 300, 80, 400
 DRAWS = 1_999
 """Of the bootstrap and of tests; a run draws 10,000."""
 COUNT = 150
