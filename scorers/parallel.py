@@ -55,11 +55,12 @@ def _count(begin: Callable[[], Count], pairs: Sequence[_Pair], patience: float) 
     rows: _Rows = []
     for start in range(0, len(pairs), CHUNK):
         if start:
+            left = pairs[start:]
             seconds_a_pair = (monotonic() - started) / start
-            seconds_left = seconds_a_pair * (len(pairs) - start)
-            if seconds_left > patience:
-                return rows + _count_in_processes(begin, pairs[start:])
-        rows += [count(*pair) for pair in pairs[start : start + CHUNK]]
+            if seconds_a_pair * len(left) > patience:
+                return rows + _count_in_processes(begin, left)
+        chunk = pairs[start : start + CHUNK]
+        rows += [count(*pair) for pair in chunk]
     return rows
 
 
@@ -67,7 +68,8 @@ def _count_in_processes(begin: Callable[[], Count], pairs: Sequence[_Pair]) -> _
     from joblib import Parallel, delayed
 
     chunks = [pairs[start : start + CHUNK] for start in range(0, len(pairs), CHUNK)]
-    counted = Parallel(n_jobs=-1)(delayed(_count_chunk)(begin, chunk) for chunk in chunks)
+    jobs = [delayed(_count_chunk)(begin, chunk) for chunk in chunks]
+    counted = Parallel(n_jobs=-1)(jobs)
     return [row for chunk in counted for row in chunk]
 
 

@@ -51,17 +51,20 @@ def lower_tokens(text: str, tokenize: str = "13a") -> list[str]:
 
 def ngrams(tokens: Sequence[str], order: int) -> Iterator[tuple[str, ...]]:
     """Return every run of ``order`` neighbours among the ``tokens``; none where there are fewer."""
+    shifted = [tokens[start:] for start in range(order)]
     # zip ends with the shortest, which is the last one: its first run is the sequence's last
-    return zip(*(tokens[start:] for start in range(order)), strict=False)
+    return zip(*shifted, strict=False)
 
 
 def uncached(tokenizer: Any) -> Callable[[str], str]:
     """Return sacrebleu's tokenizer without its cache, which would keep 65,536 texts for ever."""
     if hasattr(tokenizer, "_post_tokenizer"):
         tokenizer._post_tokenizer = uncached(tokenizer._post_tokenizer)
-    return partial(unwrap(type(tokenizer).__call__), tokenizer)
+    call = unwrap(type(tokenizer).__call__)
+    return partial(call, tokenizer)
 
 
 @cache
 def _tokenizer() -> Callable[[str], str]:
-    return lru_cache(_CACHED_TEXTS)(uncached(Tokenizer13a()))
+    tokenizer = uncached(Tokenizer13a())
+    return lru_cache(_CACHED_TEXTS)(tokenizer)

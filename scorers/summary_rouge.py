@@ -61,7 +61,10 @@ def _common_lengths(reference: _Words, text: _Words) -> list[list[int]]:
     for word in reference:
         row = [0]
         for j, other in enumerate(text):
-            row.append(above[j] + 1 if word == other else max(above[j + 1], row[j]))
+            if word == other:
+                row.append(above[j] + 1)
+            else:
+                row.append(max(above[j + 1], row[j]))
         lengths.append(row)
         above = row
     return lengths

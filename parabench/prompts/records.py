@@ -62,7 +62,10 @@ def read_objects(path: Path) -> Iterator[tuple[int, object]]:
     if path.suffix not in RECORD_FILE_FORMATS:
         found = f"a {path.suffix or 'nameless'} file"
         raise UserError(f"read the records {path}", found, RECORD_FILE_FORMATS)
-    yield from _array_items(path) if _begins_as_array(path) else _json_lines(path)
+    if _begins_as_array(path):
+        yield from _array_items(path)
+    else:
+        yield from _json_lines(path)
 
 
 def check_record(
@@ -171,8 +174,9 @@ def _begins_as_array(path: Path) -> bool:
             beginning = file.read(4096)
     except OSError as error:
         raise UserError(f"read the records {path}", str(error.strerror)) from None
-    text = beginning.removeprefix(_BYTE_ORDER_MARK)
-    return text.lstrip(_WHITESPACE.encode()).startswith(b"[")
+    without_mark = beginning.removeprefix(_BYTE_ORDER_MARK)
+    text = without_mark.lstrip(_WHITESPACE.encode())
+    return text.startswith(b"[")
 
 
 def _array_items(path: Path) -> Iterator[tuple[int, object]]:

@@ -11,9 +11,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -30,9 +28,6 @@ from parabench.prompts.files import (
 from parabench.prompts.peft_format import PEFT_TENSOR_KEY
 from parabench.prompts.rendering import Rendered
 from parabench.prompts.templates import MARKER, Template, templates_by_name
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,17 +51,25 @@ class TaskTable:
 
 def prompt_offsets(templates: Sequence[Template]) -> dict[str, int]:
     """The row of the matrix of all prompts at which each task's prompt begins."""
-    starts = accumulate((one.total_virtual_tokens for one in templates), initial=0)
-    # The last start is the end of the matrix and belongs to no task.
-    return {one.taskname: start for one, start in zip(templates, starts, strict=False)}
+    offsets = {}
+    start = 0
+    for template in templates:
+        offsets[template.taskname] = start
+        start += template.total_virtual_tokens
+    return offsets
 
 
 def split_prompts(
     virtual: Float[Tensor, "P H"], templates: Sequence[Template]
 ) -> dict[str, Float[Tensor, "_ H"]]:
     """The prompts of the matrix that stacks them, by task name."""
-    parts = virtual.split([one.total_virtual_tokens for one in templates])
-    return {one.taskname: part.clone() for one, part in zip(templates, parts, strict=True)}
+    lengths = [template.total_virtual_tokens for template in templates]
+    parts = virtual.split(lengths)
+    prompts = {}
+    for template, part in zip(templates, parts, strict=True):
+        # A copy: a part is a view, which training the matrix would change.
+        prompts[template.taskname] = part.clone()
+    return prompts
 
 
 def shift_virtual_ids(rendered: Rendered, offset: int) -> Rendered:
@@ -145,11 +148,13 @@ def merge_tables(tables: Sequence[TaskTable]) -> TaskTable:
     """
     merged = tables[0]
     for table in tables[1:]:
-        one, other = merged.base, table.base
+        one = merged.base
+        other = table.base
         same_model = one.digest == other.digest
-        same_sizes = (one.width, one.vocabulary) == (other.width, other.vocabulary)
         # Without digests, sizes are all that is known of a model.
-        if not (same_model and same_sizes):
+        same_width = one.width == other.width
+        same_vocabulary = one.vocabulary == other.vocabulary
+        if not (same_model and same_width and same_vocabulary):
             found = f"one made for {one.name} {one.digest}, one for {other.name} {other.digest}"
             raise UserError("merge the task tables", found, mend="merge tables of one base model")
         for template in table.templates:

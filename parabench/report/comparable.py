@@ -31,11 +31,13 @@ def differing_fields(first: Leaderboard, second: Leaderboard) -> dict[str, tuple
     decoded = uses_decoding(first) and uses_decoding(second)
     differing = {}
     for name in sorted(before.keys() | after.keys()):
-        if name in moot or (name.startswith("decoding.") and not decoded):
+        was_unused = name.startswith("decoding.") and not decoded
+        if name in moot or was_unused:
             continue
-        pair = before.get(name, "absent"), after.get(name, "absent")
-        if pair[0] != pair[1]:
-            differing[name] = pair
+        earlier = before.get(name, "absent")
+        later = after.get(name, "absent")
+        if earlier != later:
+            differing[name] = (earlier, later)
     return differing
 
 

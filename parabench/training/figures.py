@@ -184,10 +184,12 @@ def summarise_lengths(points: Sequence[LengthPoint]) -> list[LengthSummary]:
     """Summarise trials by prompt length, one summary for each length, in order."""
     from scipy.stats import t
 
+    values_of: dict[int, list[float]] = {}
+    for length, value in points:
+        values_of.setdefault(length, []).append(value)
     summaries = []
-    lengths = {length for length, _ in points}
-    for length in sorted(lengths):
-        values = np.array([value for other, value in points if other == length])
+    for length in sorted(values_of):
+        values = np.array(values_of[length])
         count = len(values)
         half_width = 0.0
         if count > 1:
@@ -207,7 +209,7 @@ def draw_lengths(measures: Mapping[str, Sequence[LengthPoint]]) -> bytes:
     without a prompt is far off, so its mean is written above the panel.
     """
     columns = min(2, len(measures))
-    rows = (len(measures) + 1) // 2
+    rows = (len(measures) + 1) // 2  # rounded up
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, _LENGTH_PANEL_HEIGHT * rows), layout="constrained")
         for number, (name, points) in enumerate(measures.items(), 1):

@@ -60,7 +60,8 @@ def causal_loss(model: PreTrainedModel, rows: Sequence[TrainingRow]) -> Float[Te
     Raises ValueError where a row of ``rows`` has no source or no target.
     """
     ids, predicting, targets = _causal_layout(rows, model.device)
-    return _nll(model, predicting, targets, input_ids=ids) / len(targets)
+    nll = _nll(model, predicting, targets, input_ids=ids)
+    return nll / len(targets)
 
 
 def prompt_loss(
@@ -105,8 +106,9 @@ def _padded_prompt_loss(
         whole_rows.append(TrainingRow([*leading_ids, *row.source], row.target))
     ids, predicting, targets = _causal_layout(whole_rows, model.device)
     table = prompt.to(model.dtype)
-    embedded = _embed(model, table, ids)
-    return _nll(model, predicting, targets, inputs_embeds=embedded) / len(targets)
+    embedded = _embed(model, table, ids)  # [B, T, E]
+    nll = _nll(model, predicting, targets, inputs_embeds=embedded)
+    return nll / len(targets)
 
 
 def _nll(
@@ -119,7 +121,8 @@ def _nll(
 
     ``predicting``: the row and the column in ``inputs`` that predict each target.
     """
-    if not (model.config.model_type in TESTED_ARCHITECTURES or has_plain_head(model)):
+    is_tested = model.config.model_type in TESTED_ARCHITECTURES
+    if not is_tested and not has_plain_head(model):
         # the head has layers, caps or scales of its own: only the model itself knows its logits
         logits = model(**inputs, use_cache=False).logits  # [B, T, V]
         return cross_entropy(logits[predicting].float(), targets, reduction="sum")
@@ -228,7 +231,8 @@ def seq2seq_loss(model: PreTrainedModel, rows: Sequence[TrainingRow]) -> Float[T
     targets = torch.tensor(tokens, device=device)
     # From [B, T, H] to [M, H], row after row as the targets are.
     hidden = outputs.last_hidden_state[target_mask.bool()]
-    return head_nll(model, hidden, targets) / len(targets)
+    nll = head_nll(model, hidden, targets)
+    return nll / len(targets)
 
 
 class _CausalLayout(NamedTuple):
