@@ -93,8 +93,8 @@ LAYERS: tuple[dict[str, str], ...] = (
             "pretrained torch_build wheels"
         ),
         "data": (
-            "assistant_data catalogue components connections corpora corpus_tables encodings "
-            "examples fetching filters headers leakage lines near_keys normalise parquet "
+            "assistant_data catalogue column_names components connections corpora corpus_tables "
+            "encodings examples fetching filters headers leakage lines near_keys normalise parquet "
             "parquet_pages perturbations prediction_rows predictions quoting sketches skipped "
             "specs task_data test_sets text_files training_set user_rows user_tables "
             "zstandard_reader"

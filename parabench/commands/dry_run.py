@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from parabench.contracts import Scorer, System
     from parabench.pipeline.plan import RunPlan
 
+_DoneCounts = Mapping[tuple[str, ...], int]
+"""Examples done, by the names of a log: of a system, or of a system and a scorer."""
+
 
 def show_plan(plan: RunPlan, probe: bool) -> None:
     """Print everything a run would do and what stands in its way; exit code 2 if anything does.
@@ -20,33 +24,17 @@ def show_plan(plan: RunPlan, probe: bool) -> None:
     ``probe``: load each model and time a few examples. Without it no model is loaded, and only
     the size of the weights is shown, which their files' headers say.
     """
-    from parabench.pipeline.identity import decoding_preset
     from parabench.pipeline.plan import plan_problems
     from parabench.pipeline.runner import done_counts
     from parabench.pipeline.training_notes import training_notes
 
     done = done_counts(plan)
     problems = plan_problems(plan)
-    total = len(plan.data.examples)
-    runtime = plan.runtime
-    typer.echo(f"suite     {plan.suite.name}: {total} examples, data {plan.data.fingerprint[:12]}")
-    typer.echo(f"decoding  {decoding_preset(plan.suite.decoding)}")
-    typer.echo(f"runtime   {runtime.device} {runtime.dtype} seed={runtime.seed}")
-    typer.echo(f"folder    {plan.folder}")
-    for name in plan.systems:
-        generated = done[(name,)]
-        state = "MISSING" if name in problems else f"{generated}/{total} generated"
-        cost = "" if name in problems else _system_cost(plan, name, generated, probe)
-        typer.echo(f"system    {name:<16} {state:<22} {cost}".rstrip())
+    _show_setting(plan)
+    _show_systems(plan, problems, done, probe)
     for note in training_notes(plan, problems):
         typer.echo(f"trained   {note}")
-    # Each scorer measures every example of every system.
-    answers = total * len(plan.systems)
-    for name in plan.scorers:
-        measured = sum(done[system, name] for system in plan.systems)
-        state = "MISSING" if name in problems else f"{measured}/{answers} measured"
-        cost = "" if name in problems else _scorer_cost(plan, name, answers - measured, probe)
-        typer.echo(f"scorer    {name:<16} {state:<22} {cost}".rstrip())
+    _show_scorers(plan, problems, done, probe)
     if not probe:
         typer.echo("\n--probe loads the models and estimates time and memory.")
     # Last and together, so that all can be mended before anything is computed.
@@ -55,25 +43,90 @@ def show_plan(plan: RunPlan, probe: bool) -> None:
         raise SystemExit(2)
 
 
+def _show_setting(plan: RunPlan) -> None:
+    from parabench.pipeline.identity import decoding_preset
+
+    data = plan.data
+    runtime = plan.runtime
+    preset = decoding_preset(plan.suite.decoding)
+    fingerprint = data.fingerprint[:12]
+    typer.echo(f"suite     {plan.suite.name}: {len(data.examples)} examples, data {fingerprint}")
+    typer.echo(f"decoding  {preset}")
+    typer.echo(f"runtime   {runtime.device} {runtime.dtype} seed={runtime.seed}")
+    typer.echo(f"folder    {plan.folder}")
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What is told of one system or scorer: how far it is, and what the rest costs."""
+
+    kind: str
+    name: str
+    state: str
+    cost: str = ""
+
+    def show(self) -> None:
+        """Print it in columns."""
+        text = f"{self.kind:<9} {self.name:<16} {self.state:<22} {self.cost}"
+        typer.echo(text.rstrip())
+
+
+def _show_systems(
+    plan: RunPlan, problems: Mapping[str, str], done: _DoneCounts, probe: bool
+) -> None:
+    total = len(plan.data.examples)
+    for name in plan.systems:
+        if name in problems:
+            line = _Line("system", name, "MISSING")
+        else:
+            generated = done[(name,)]
+            state = f"{generated}/{total} generated"
+            cost = _system_cost(plan, name, generated, probe)
+            line = _Line("system", name, state, cost)
+        line.show()
+
+
+def _show_scorers(
+    plan: RunPlan, problems: Mapping[str, str], done: _DoneCounts, probe: bool
+) -> None:
+    # Each scorer measures every example of every system.
+    answers = len(plan.data.examples) * len(plan.systems)
+    for name in plan.scorers:
+        if name in problems:
+            line = _Line("scorer", name, "MISSING")
+        else:
+            measured = sum(done[system, name] for system in plan.systems)
+            missing = answers - measured
+            state = f"{measured}/{answers} measured"
+            cost = _scorer_cost(plan, name, missing, probe)
+            line = _Line("scorer", name, state, cost)
+        line.show()
+
+
 def _system_cost(plan: RunPlan, name: str, generated: int, probe: bool) -> str:
     from parabench.contracts import estimated_cost
     from parabench.pipeline.estimates import estimate_system
 
     missing = plan.data.examples[generated:]
     if probe:
-        return str(estimate_system(plan, name, missing))
+        estimate = estimate_system(plan, name, missing)
+        return str(estimate)
+    system = plan.systems[name]
     # A system that tells its cost itself needs no model for that.
-    if missing and (told := estimated_cost(plan.systems[name], len(missing))):
+    told = estimated_cost(system, len(missing)) if missing else None
+    if told:
         return told
-    return _weights_note(plan.systems[name], plan.runtime.dtype)
+    return _weights_note(system, plan.runtime.dtype)
 
 
 def _scorer_cost(plan: RunPlan, name: str, missing: int, probe: bool) -> str:
     from parabench.pipeline.estimates import estimate_scorer
 
     if probe:
-        return str(estimate_scorer(plan, name, missing))
-    return _weights_note(plan.scorers[name], plan.runtime.dtype)
+        estimate = estimate_scorer(plan, name, missing)
+        return str(estimate)
+    scorer = plan.scorers[name]
+    return _weights_note(scorer, plan.runtime.dtype)
 
 
 def _weights_note(part: System | Scorer, dtype: str) -> str:
@@ -85,10 +138,13 @@ def _weights_note(part: System | Scorer, dtype: str) -> str:
     models = checkpoints_of(part)
     if not models:
         return "no model"
-    if absent := fetch_note(models):
+    absent = fetch_note(models)
+    if absent:
         return absent
-    weights = sum(model_bytes(model, ITEM_BYTES[dtype]) for model in models)
-    return f"{format_bytes(weights)} of weights"
+    item_bytes = ITEM_BYTES[dtype]
+    weights = sum(model_bytes(model, item_bytes) for model in models)
+    size = format_bytes(weights)
+    return f"{size} of weights"
 
 
 def _print_problems(problems: Mapping[str, str]) -> None:
@@ -97,4 +153,5 @@ def _print_problems(problems: Mapping[str, str]) -> None:
     for name, problem in problems.items():
         needed_by.setdefault(problem, []).append(name)
     for problem, names in needed_by.items():
-        print_message(f"\n{problem}\n  for:     {', '.join(names)}")
+        listed = ", ".join(names)
+        print_message(f"\n{problem}\n  for:     {listed}")

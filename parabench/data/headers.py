@@ -7,34 +7,22 @@ scored as one.
 
 from __future__ import annotations
 
-import difflib
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-FileKind = Literal["test set", "predictions", "pairs"]
-"""Examples with references; outputs of a system, alone or with sources; pairs to train on."""
-FieldRole = Literal["source", "prediction", "reference", "id", "cluster", "index"]
-
-_ROLES: Mapping[FieldRole, tuple[str, ...]] = {
-    "source": ("source", "src", "input", "sentence", "original", "sentence1", "question1"),
-    "prediction": (
-        "prediction",
-        "pred",
-        "hypothesis",
-        "hyp",
-        "generated",
-        "generation",
-        "generated_text",
-        "candidate",
-    ),
-    "reference": ("reference", "references", "ref", "refs", "target", "gold"),
-    "id": ("id",),
-    "cluster": ("cluster",),
-    "index": ("", "index", "unnamed: 0", "level_0"),
-}
-"""Names by role; ``index`` is the row number that pandas writes, which is not read."""
+from parabench.data.column_names import (
+    COLUMN_ROLES,
+    NUMBERED_COLUMN,
+    FieldRole,
+    FileKind,
+    known_names,
+    nearest_column_name,
+    plain_column_name,
+    role_of,
+    without_quotes,
+)
 
 _COLUMN_WORDS = """
     answer candidate cluster col column complex data duplicate en english gold hyp hypothesis id
@@ -44,14 +32,6 @@ _COLUMN_WORDS = """
 """.split()  # noqa: SIM905 - a list of words, a line each, would be longer than the file
 """Words of which the names of columns are made; a row of sentences is hardly made of them alone."""
 
-_OF_KIND: Mapping[FileKind, Mapping[str, FieldRole]] = {
-    "test set": dict.fromkeys(("paraphrase", "paraphrases", "sentence2", "question2"), "reference"),
-    "pairs": dict.fromkeys(("paraphrase", "paraphrases", "sentence2", "question2"), "reference"),
-    "predictions": dict.fromkeys(("paraphrase", "predictions", "output"), "prediction"),
-}
-"""Names that mean one thing in one kind of file and another in the next."""
-
-_NUMBERED = re.compile(r"(reference|ref|target|paraphrase)s?(\d+)")
 # each character can be matched in one way only: with two the time would double with every letter
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[_-][A-Za-z0-9]+)*")
 _NUMBERED_NAME = re.compile(r"([^\W\d_][^.!?;:,\d]{1,30}?)[ _-]?(\d{1,2})")
@@ -87,43 +67,27 @@ class Header:
     @property
     def assumptions(self) -> str:
         """What was assumed, as a sentence for the user."""
-        parts = {"source": self.source, "prediction": self.prediction, "id": self.identifier}
+        parts = {
+            "source": self.source,
+            "prediction": self.prediction,
+            "id": self.identifier,
+        }
         told = []
         for role, at in parts.items():
             if at is not None:
                 told.append(f"{role} from {self.names[at]!r}")
         if self.references:
-            several = ", ".join(repr(self.names[at]) for at in self.references)
-            told.append(f"references from {several}")
-        unread = ", ".join(repr(name) for name in self.unread if name.strip())
+            columns = [self.names[at] for at in self.references]
+            told.append(f"references from {_quoted(columns)}")
+        # a column of row numbers may have no name to tell
+        unread = [name for name in self.unread if name.strip()]
         if unread:
-            told.append(f"not read: {unread}")
+            told.append(f"not read: {_quoted(unread)}")
         return "; ".join(told)
 
 
-def role_of(name: str, kind: FileKind) -> FieldRole | None:
-    """What a column of this name holds in a file of this kind; None where that is not known."""
-    plain = _plain_name(name)
-    of_this_kind = _OF_KIND[kind]
-    # first, since it may also be a name that means something else in other files
-    if plain in of_this_kind:
-        return of_this_kind[plain]
-    numbered = _NUMBERED.fullmatch(plain)
-    if numbered:
-        is_prediction = of_this_kind.get(numbered[1]) == "prediction"
-        return "prediction" if is_prediction else "reference"
-    for role, names in _ROLES.items():
-        if plain in map(_plain_name, names):
-            return role
-    return None
-
-
-def _plain_name(name: str) -> str:
-    """A name as it is compared: ``Sentence 1`` and ``sentence_1`` are ``sentence1``.
-
-    Quotes that a table's writer may put around it do not count.
-    """
-    return re.sub(r"[\s_.:-]+", "", name.strip().strip('"')).casefold()
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names))
 
 
 def looks_like_header(cells: Sequence[str], kind: FileKind) -> bool:
@@ -136,34 +100,55 @@ def looks_like_header(cells: Sequence[str], kind: FileKind) -> bool:
 
     ``cells``: those of the first line. ``kind``: of the file.
     """
-    # the first column of pandas, of row numbers, has an empty name or "index"
     roles = [role_of(cell, kind) for cell in cells]
+    # the first column of pandas, of row numbers, has an empty name or "index"
     roles = [role for role in roles if role != "index"]
     known = [role for role in roles if role is not None]
     first = roles[0] if roles else None
     if len(known) >= 2 or first in ("source", "prediction"):
         return True
-    if len(cells) > 1 and all(_is_made_of_column_words(cell) for cell in cells):
+    has_several = len(cells) > 1
+    if has_several and all(_is_made_of_column_words(cell) for cell in cells):
         return True
     if _are_numbered(cells):
         return True
-    # one name that is known, and a slip of the pen in each of the others
-    if known and all(role_of(cell, kind) or _nearest_name(cell, kind) for cell in cells):
+    if known and _are_nearly_known(cells, kind):
         return True
-    words = [cell.strip().strip('"') for cell in cells]
-    are_names = len(words) > 1 and all(_IDENTIFIER.fullmatch(word) for word in words)
-    # two words alone may be two short sentences: an underscore or a number makes them names
-    return are_names and any(re.search(r"_|[a-z]{2}\d+$", word) for word in words)
+    return has_several and _are_identifiers(cells)
+
+
+def _are_nearly_known(cells: Sequence[str], kind: FileKind) -> bool:
+    """Whether each cell is a name that is known, or one with a slip of the pen."""
+    for cell in cells:
+        is_known = role_of(cell, kind) is not None
+        if not is_known and nearest_column_name(cell, kind) is None:
+            return False
+    return True
+
+
+def _are_identifiers(cells: Sequence[str]) -> bool:
+    """Whether the cells are single words, one of them with an underscore or a number.
+
+    Two words alone may be two short sentences.
+    """
+    words = [without_quotes(cell) for cell in cells]
+    if not all(_IDENTIFIER.fullmatch(word) for word in words):
+        return False
+    return any(re.search(r"_|[a-z]{2}\d+$", word) for word in words)
 
 
 def _are_numbered(cells: Sequence[str]) -> bool:
     """Whether two cells are one name, in any language, with the numbers 1 and 2, or 0 and 1."""
-    numbers: dict[str, set[int]] = {}
+    numbers = defaultdict[str, set[int]](set)
     for cell in cells:
-        name = _NUMBERED_NAME.fullmatch(cell.strip().strip('"'))
+        match = _NUMBERED_NAME.fullmatch(without_quotes(cell))
+        if match is None:
+            continue
+        name, number = match.groups()
         # names of columns have one word or two; "We leave at 5" has four
-        if name and len(name[1].split()) <= 2:
-            numbers.setdefault(name[1].strip().casefold(), set()).add(int(name[2]))
+        if len(name.split()) <= 2:
+            key = name.strip().casefold()
+            numbers[key].add(int(number))
     return any({1, 2} <= found or {0, 1} <= found for found in numbers.values())
 
 
@@ -176,30 +161,29 @@ def may_be_header(cells: Sequence[str], next_cells: Sequence[str]) -> bool:
     """
     if len(cells) < 2 or len(cells) != len(next_cells):
         return False
-    return all(
-        _SHORT_NAME.fullmatch(cell.strip()) and len(below.strip()) >= max(8, 2 * len(cell.strip()))
-        for cell, below in zip(cells, next_cells, strict=True)
-    )
+    for cell, below in zip(cells, next_cells, strict=True):
+        name = cell.strip()
+        length_below = len(below.strip())
+        if not _SHORT_NAME.fullmatch(name):
+            return False
+        if length_below < max(8, 2 * len(name)):
+            return False
+    return True
 
 
 def header_note(cells: Sequence[str]) -> str:
     """What is told of a first line that ``may_be_header``."""
-    listed = ", ".join(map(repr, cells))
-    return f"line 1 is read as an example: {listed}; delete it if it names the columns"
+    return f"line 1 is read as an example: {_quoted(cells)}; delete it if it names the columns"
 
 
 def _is_made_of_column_words(cell: str) -> bool:
     words = re.findall(r"[^\W\d_]+", cell.casefold())
-    # "references" as well as "reference"
-    return bool(words) and all(
-        word in _COLUMN_WORDS or word.removesuffix("s") in _COLUMN_WORDS for word in words
-    )
-
-
-def _nearest_name(name: str, kind: FileKind) -> str | None:
-    """The known name that another one was probably meant to be."""
-    near = difflib.get_close_matches(name.casefold(), known_names(kind), 1, cutoff=0.8)
-    return near[0] if near else None
+    for word in words:
+        # "references" as well as "reference"
+        singular = word.removesuffix("s")
+        if word not in _COLUMN_WORDS and singular not in _COLUMN_WORDS:
+            return False
+    return bool(words)
 
 
 def read_header(names: Sequence[str], kind: FileKind) -> Header:
@@ -208,7 +192,7 @@ def read_header(names: Sequence[str], kind: FileKind) -> Header:
     Raises UnclearHeaderError where a name is nearly a known one, two columns have one role, or the
     source (of predictions: the prediction) is missing.
     """
-    places: dict[FieldRole, list[int]] = {role: [] for role in _ROLES}
+    places: dict[FieldRole, list[int]] = {role: [] for role in COLUMN_ROLES}
     unread = []
     for at, name in enumerate(names):
         role = role_of(name, kind)
@@ -216,20 +200,9 @@ def read_header(names: Sequence[str], kind: FileKind) -> Header:
             unread.append(name)
         else:
             places[role].append(at)
-    choices = known_names(kind)
-    for name in unread:
-        # a slip of the pen: not read, the column would be missed without a word
-        near = _nearest_name(name, kind)
-        if near:
-            raise UnclearHeaderError(f"the name {name!r}; did you mean {near!r}?", choices)
-    for role in _SINGLE:
-        if len(places[role]) > 1:
-            several = " and ".join(repr(names[at]) for at in places[role])
-            raise UnclearHeaderError(f"{several} could each be the {role}", choices)
-    needed: FieldRole = "prediction" if kind == "predictions" else "source"
-    if not places[needed]:
-        listed = ", ".join(map(repr, names))
-        raise UnclearHeaderError(f"no column for the {needed} among {listed}", choices)
+    unclear = _unclear(names, kind, places, unread)
+    if unclear:
+        raise UnclearHeaderError(unclear, known_names(kind))
     single = {role: next(iter(places[role]), None) for role in _SINGLE}
     return Header(
         names=tuple(names),
@@ -242,26 +215,35 @@ def read_header(names: Sequence[str], kind: FileKind) -> Header:
     )
 
 
+def _unclear(
+    names: Sequence[str],
+    kind: FileKind,
+    places: Mapping[FieldRole, Sequence[int]],
+    unread: Sequence[str],
+) -> str:
+    """What stands against a header whose roles are at these places; "" where nothing does."""
+    for name in unread:
+        # a slip of the pen: not read, the column would be missed without a word
+        near = nearest_column_name(name, kind)
+        if near:
+            return f"the name {name!r}; did you mean {near!r}?"
+    for role in _SINGLE:
+        if len(places[role]) > 1:
+            several = " and ".join(repr(names[at]) for at in places[role])
+            return f"{several} could each be the {role}"
+    needed: FieldRole = "prediction" if kind == "predictions" else "source"
+    if not places[needed]:
+        return f"no column for the {needed} among {_quoted(names)}"
+    return ""
+
+
 def _in_their_order(names: Sequence[str], places: Sequence[int]) -> tuple[int, ...]:
     """References by their numbers: ``reference_2`` before ``reference_10``."""
 
     def number(at: int) -> int:
-        found = _NUMBERED.fullmatch(_plain_name(names[at]))
+        found = NUMBERED_COLUMN.fullmatch(plain_column_name(names[at]))
         # "reference" without a number comes before "reference_1"
         return int(found[2]) if found else -1
 
     # columns of one number keep the file's order
     return tuple(sorted(places, key=lambda at: (number(at), at)))
-
-
-def known_names(kind: FileKind) -> list[str]:
-    """The names that a column of such a file may have, for messages."""
-    roles: dict[FileKind, tuple[FieldRole, ...]] = {
-        "test set": ("source", "reference", "id", "cluster"),
-        "predictions": ("source", "prediction", "reference", "id"),
-        "pairs": ("source", "reference"),
-    }
-    names = list[str]()
-    for role in roles[kind]:
-        names += _ROLES[role]
-    return [*names, *_OF_KIND[kind], "reference_1"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from parabench.contracts import Example, Notice, UserError
-from parabench.data.headers import role_of
+from parabench.data.column_names import role_of
 from parabench.data.lines import LONGEST_TEXT, bad_line, check_text, has_half_surrogate, read_lines
 from parabench.data.test_sets import row_id
 from parabench.data.text_files import unpacked_suffix

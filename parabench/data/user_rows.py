@@ -10,13 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from parabench.contracts import Notice, UserError
-from parabench.data.headers import (
-    FileKind,
-    Header,
-    UnclearHeaderError,
-    read_header,
-    role_of,
-)
+from parabench.data.column_names import FileKind, role_of
+from parabench.data.headers import Header, UnclearHeaderError, read_header
 from parabench.data.lines import bad_line
 
 

@@ -12,7 +12,8 @@ from itertools import chain
 from pathlib import Path
 
 from parabench.contracts import Notice
-from parabench.data.headers import FileKind, Header, looks_like_header
+from parabench.data.column_names import FileKind
+from parabench.data.headers import Header, looks_like_header
 from parabench.data.lines import bad_line, json_record, read_lines
 from parabench.data.parquet import parquet_records
 from parabench.data.quoting import (

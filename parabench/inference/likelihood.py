@@ -22,7 +22,7 @@ from parabench.inference.attention import spans
 from parabench.inference.batching import check_lengths, fitting_size, in_batches
 from parabench.inference.packed_bart import SourceStates, SourceTarget, packed_bart
 from parabench.inference.packed_forward import encode_prefixes, run_packed, runs_packed
-from parabench.inference.prompt_ids import PromptIds, embed, shared_prefixes
+from parabench.inference.prompt_ids import PromptIds, TokenIds, embed, shared_prefixes
 from parabench.inference.trials import require_embeddings
 
 TOKENS_PER_PASS = {"cpu": 1024, "cuda": 32768}
@@ -64,15 +64,7 @@ def seq2seq_log_likelihood(
     if not all(source for source, _ in pairs):
         raise UserError("score a target", "an empty source", mend="tokenise with special tokens")
     order = _like_lengths_together(pairs)
-    # a source costs once, with the first of its targets
-    costs = [len(target) for _, target in pairs]
-    sources = list(dict.fromkeys(pairs[at][0] for at in order if pairs[at][1]))
-    before = None
-    for at in order:
-        source = pairs[at][0]
-        if source != before:
-            costs[at] += len(source)
-        before = source
+    costs, sources = _costs_and_sources(pairs, order)
 
     def tokens_that_fit() -> int:
         # where the user chose rows of a batch, no source is encoded before its batch
@@ -85,14 +77,27 @@ def seq2seq_log_likelihood(
     def run(batch: Sequence[int]) -> tuple[Float[Tensor, "T H"], list[int]]:
         return packed_bart(model, [pairs[at] for at in batch], states)
 
-    return _sum_over_targets(
-        model,
-        run,
-        [target for _, target in pairs],
-        order,
-        costs,
-        runtime,
-    )
+    targets = [target for _, target in pairs]
+    return _sum_over_targets(model, run, targets, order, costs, runtime)
+
+
+def _costs_and_sources(
+    pairs: Sequence[SourceTarget], order: Sequence[int]
+) -> tuple[list[int], list[TokenIds]]:
+    """Tokens to compute for each pair, and the sources to encode, each once, in ``order``."""
+    costs = [len(target) for _, target in pairs]
+    sources: dict[TokenIds, None] = {}
+    before = None
+    for at in order:
+        source, target = pairs[at]
+        # an empty target is not run, and needs no source
+        if target:
+            sources.setdefault(source)
+        # a source costs once, with the first of its targets
+        if source != before:
+            costs[at] += len(source)
+        before = source
+    return costs, list(sources)
 
 
 def _like_lengths_together(pairs: Sequence[SourceTarget]) -> list[int]:
@@ -101,11 +106,12 @@ def _like_lengths_together(pairs: Sequence[SourceTarget]) -> list[int]:
     Pairs of one source stay together; sources come in buckets of like length, the longest first,
     and within a bucket by the length of their targets.
     """
-    longest: dict[tuple[int, ...], int] = {}
+    longest: dict[TokenIds, int] = {}
     for source, target in pairs:
-        longest[source] = max(len(target), longest.get(source, 0))
+        longest_so_far = longest.get(source, 0)
+        longest[source] = max(len(target), longest_so_far)
 
-    def key(at: int) -> tuple[int, int, tuple[int, ...], int]:
+    def key(at: int) -> tuple[int, int, TokenIds, int]:
         source, target = pairs[at]
         bucket = len(source) // _SOURCE_LENGTH_BUCKET
         # up in one bucket and down in the next, so that a batch across two is alike as well
@@ -118,7 +124,7 @@ def _like_lengths_together(pairs: Sequence[SourceTarget]) -> list[int]:
 def causal_log_likelihood(
     model: PreTrainedModel,
     rows: Sequence[PromptIds],
-    targets: Sequence[tuple[int, ...]],
+    targets: Sequence[TokenIds],
     runtime: Runtime,
 ) -> Float[np.ndarray, "N 2"]:
     """Sum of ln p(target token | earlier ones, prompt), and the number of target tokens.
@@ -131,9 +137,8 @@ def causal_log_likelihood(
     lengths = [len(row.ids) + len(target) for row, target in zip(rows, targets, strict=True)]
     check_lengths(model, lengths, "prompt and target")
     if not all(row.ids for row in rows):
-        raise UserError(
-            "score a target", "an empty prompt", mend="begin every prompt with the BOS token"
-        )
+        mend = "begin every prompt with the BOS token"
+        raise UserError("score a target", "an empty prompt", mend=mend)
     if not runs_packed(model):
         return _one_by_one(model, rows, targets)
     prefixes = shared_prefixes(rows)
@@ -156,29 +161,26 @@ def causal_log_likelihood(
         packed = [whole[at] for at in batch]
         prefix_index = [prefixes.prefix_index[at] for at in batch]
         hidden = run_packed(model, packed, cache, prefix_index)
+        # rows lie end to end in ``hidden``
+        lengths = [costs[at] for at in batch]
         predicting: list[int] = []
         labels: list[int] = []
-        for at, span in zip(batch, spans([costs[at] for at in batch]), strict=True):
+        for at, span in zip(batch, spans(lengths), strict=True):
+            target = targets[at]
             # the last len(target) states of a row predict its target, token by token
-            predicting += range(span.stop - len(targets[at]), span.stop)
-            labels += targets[at]
-        return hidden[torch.tensor(predicting, device=hidden.device)], labels
+            predicting += range(span.stop - len(target), span.stop)
+            labels += target
+        places = torch.tensor(predicting, device=hidden.device)
+        return hidden[places], labels
 
-    return _sum_over_targets(
-        model,
-        run,
-        targets,
-        order,
-        costs,
-        runtime,
-    )
+    return _sum_over_targets(model, run, targets, order, costs, runtime)
 
 
 @torch.inference_mode()
 def _one_by_one(
     model: PreTrainedModel,
     rows: Sequence[PromptIds],
-    targets: Sequence[tuple[int, ...]],
+    targets: Sequence[TokenIds],
 ) -> Float[np.ndarray, "N 2"]:
     """``causal_log_likelihood`` by the model's own forward pass, for what cannot run packed."""
     whole: Any = model
@@ -192,11 +194,15 @@ def _one_by_one(
         else:
             require_embeddings(model)
             together = PromptIds(row.ids + target, row.virtual)
-            logits = whole(inputs_embeds=embed(model, [together])[None]).logits[0]
+            embeds = embed(model, [together])
+            logits = whole(inputs_embeds=embeds[None]).logits[0]
         # the state at a token predicts the next one; none is predicted behind the last
-        predicting = logits[len(row.ids) - 1 : -1].double().log_softmax(dim=1)
-        wanted = torch.tensor(target, device=model.device)[:, None]
-        result[position] = float(predicting.gather(1, wanted).sum()), len(target)
+        predicting = logits[len(row.ids) - 1 : -1]
+        by_token = predicting.double().log_softmax(dim=1)  # [target tokens, vocabulary]
+        wanted = torch.tensor(target, device=model.device)
+        chosen = by_token.gather(1, wanted[:, None])
+        total = float(chosen.sum())
+        result[position] = total, len(target)
     return result
 
 
@@ -218,23 +224,19 @@ def _sum_over_targets(
     def sums(batch: Sequence[int]) -> tuple[Sequence[int], Float64[np.ndarray, " B"]]:
         hidden, labels = run(batch)
         wanted = torch.tensor(labels, device=hidden.device)
-        by_token = _log_likelihoods(model, hidden, wanted).double().cpu().numpy()
+        by_token = _log_likelihoods(model, hidden, wanted)
+        values = by_token.double().cpu().numpy()
+        # tokens of all targets lie end to end: each sum runs from one start to the next
         lengths = [len(targets[at]) for at in batch]
         starts = [span.start for span in spans(lengths)]
-        return batch, np.add.reduceat(by_token, starts)
+        return batch, np.add.reduceat(values, starts)
 
     # reduceat would give an empty target the value of the next one
     scored = [at for at in order if targets[at]]
+    budget = TOKENS_PER_PASS[model.device.type]
     with torch.inference_mode():
-        budget = TOKENS_PER_PASS[model.device.type]
-        for batch, totals in in_batches(
-            scored,
-            sums,
-            runtime.batch_size,
-            budget,
-            costs,
-            model,
-        ):
+        summed = in_batches(scored, sums, runtime.batch_size, budget, costs, model)
+        for batch, totals in summed:
             result[list(batch), 0] = totals
     return result
 
@@ -246,24 +248,31 @@ def _log_likelihoods(
 ) -> Float[Tensor, " T"]:
     """ln p of the ``wanted`` token behind each hidden state."""
     head: Any = model.get_output_embeddings()
+    weight = head.weight  # [vocabulary, H]
     bias = getattr(model, "final_logits_bias", head.bias)
     # BART's is a row of zeros, which is expensive to add
-    biases = bias.view(-1) if bias is not None and bias.any() else None
+    has_bias = bias is not None and bias.any()
+    biases = bias.view(-1) if has_bias else None
 
     def logits() -> Iterator[Float[Tensor, "T V"]]:
-        for start in range(0, len(head.weight), HEAD_TILE):
+        for start in range(0, len(weight), HEAD_TILE):
             tile = slice(start, start + HEAD_TILE)
             tile_bias = None if biases is None else biases[tile]
-            yield linear(hidden, head.weight[tile], tile_bias).float()
+            yield linear(hidden, weight[tile], tile_bias).float()
 
     # exponentials of the logits as they are: finding and subtracting the largest logit of each
     # token costs as much as everything else here, and is needed only where the sum says so
-    sums = torch.stack([tile.exp_().sum(dim=1) for tile in logits()]).sum(dim=0)
-    if (sums.isfinite() & (sums > SMALLEST_TRUSTED_SUM)).all():
+    sums_of_tiles = [tile.exp_().sum(dim=1) for tile in logits()]
+    sums = torch.stack(sums_of_tiles).sum(dim=0)  # [T]
+    is_trusted = sums.isfinite() & (sums > SMALLEST_TRUSTED_SUM)
+    if is_trusted.all():
         total = sums.log()
     else:
-        total = torch.stack([tile.logsumexp(dim=1) for tile in logits()]).logsumexp(dim=0)
-    chosen = (hidden.float() * head.weight[wanted].float()).sum(dim=1)
+        logs_of_tiles = [tile.logsumexp(dim=1) for tile in logits()]
+        total = torch.stack(logs_of_tiles).logsumexp(dim=0)
+    # the logit of the wanted token alone, without those of its tile
+    products = hidden.float() * weight[wanted].float()
+    chosen = products.sum(dim=1)
     if biases is not None:
         chosen += biases[wanted]
     return chosen - total

@@ -34,12 +34,15 @@ class RecordIndex(Mapping[str, Any]):
     def __iter__(self) -> Iterator[str]:
         for start, file in zip(self._starts, self._files, strict=True):
             for position, name in enumerate(file.ids(), start):
+                first = self._positions.get(name)
                 # An id may stand in several files: it is told where it was found first.
-                if self._positions.get(name) == position:
+                if first == position:
                     yield name
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._positions.get(name) is not None
+        if not isinstance(name, str):
+            return False
+        return self._positions.get(name) is not None
 
     def __getitem__(self, name: str) -> Any:
         file, at = self._find(name)
@@ -58,15 +61,20 @@ class RecordIndex(Mapping[str, Any]):
         self._files.append(records)
         self._starts.append(start)
         for at, name in enumerate(records.ids()):
-            known = self._positions.add(name, start + at)
+            position = start + at
+            known = self._positions.add(name, position)
+            if known == position:
+                continue
             # An id that was there already is no error: parts of several processes may overlap.
-            if known != start + at and self[name] != records.value(at, name):
-                found = f"two different records of example {name!r}"
-                mend = (
-                    f"mv {self._path} {self._path}.disagrees"
-                    "   # then the same command makes it again"
-                )
-                raise UserError(f"read {self._path}", found, mend=mend)
+            value = records.value(at, name)
+            if self[name] != value:
+                raise self._disagreement(name)
+
+    def _disagreement(self, name: str) -> UserError:
+        path = self._path
+        found = f"two different records of example {name!r}"
+        mend = f"mv {path} {path}.disagrees   # then the same command makes it again"
+        return UserError(f"read {path}", found, mend=mend)
 
     def grow(self, names: Sequence[str], sizes: Sequence[int]) -> None:
         """Take over records that were appended to the file that was added last.
@@ -84,18 +92,21 @@ class RecordIndex(Mapping[str, Any]):
     def consists_of(self, names: Sequence[str]) -> bool:
         """Whether it holds exactly these ids, each given once."""
         # A byte for each record: a set of a million ids would take a hundred.
-        given = bytearray(self._end())
+        is_given = bytearray(self._end())
         for name in names:
             position = self._positions.get(name)
             if position is not None:
-                given[position] = 1
-        return given.count(1) == len(names) == len(self)
+                is_given[position] = 1
+        different = is_given.count(1)
+        return different == len(names) == len(self)
 
     def _end(self) -> int:
         """The number behind that of the last record."""
         if not self._files:
             return 0
-        return self._starts[-1] + len(self._files[-1])
+        last_start = self._starts[-1]
+        last_file = self._files[-1]
+        return last_start + len(last_file)
 
     def _find(self, name: str) -> tuple[RecordFile, int]:
         """The file that holds an id, and the number of its record there."""

@@ -40,12 +40,14 @@ def with_reason(row: Sequence[float | None], why: str | None) -> Any:
 
 def statistics_row(value: Any) -> Any:
     """The numbers of a measurement's value."""
-    return value["row"] if isinstance(value, dict) else value
+    has_reason = isinstance(value, dict)
+    return value["row"] if has_reason else value
 
 
 def undefined_why(value: Any) -> str | None:
     """The reason in a measurement's value; None where all of its numbers are defined."""
-    return value["why"] if isinstance(value, dict) else None
+    has_reason = isinstance(value, dict)
+    return value["why"] if has_reason else None
 
 
 def measured_texts(record: Mapping[str, Any], samples: int = 0) -> list[str]:
@@ -59,7 +61,9 @@ def measured_texts(record: Mapping[str, Any], samples: int = 0) -> list[str]:
     if not samples:
         return texts
     several: list[str] = record.get("samples") or texts
-    return several[:samples] if samples > 1 else several
+    if samples > 1:
+        return several[:samples]
+    return several
 
 
 def texts_digest(
@@ -78,7 +82,8 @@ def texts_digest(
     for position in order:
         name = canonical_json(ids[position])
         value = canonical_json(list(texts(position)))
-        digest.update(comma + name + b":" + value)
+        member = name + b":" + value
+        digest.update(comma + member)
         comma = b","
     digest.update(b"}")
     return digest.hexdigest()
@@ -88,26 +93,38 @@ def record_lines(identity: Mapping[str, Any], records: Iterable[LogRecord]) -> I
     """The lines that records take in the log of this identity."""
     start = crc32(canonical_json(identity))
     for name, value in records:
-        yield encode_record({"id": name, "value": value}, start)
+        record = {"id": name, "value": value}
+        yield encode_record(record, start)
 
 
 def encode_record(record: Mapping[str, Any], start: int = 0) -> bytes:
     """A record as a line with its checksum, which starts from ``start``."""
-    body = canonical_json(record)[:-1]  # without the closing brace: the checksum comes before it
-    return body + b',"h":"%08x"}\n' % crc32(body, start)
+    text = canonical_json(record)
+    # Without the closing brace: the checksum comes before it.
+    body = text[:-1]
+    return body + _checksum_member(body, start) + b"\n"
+
+
+def _checksum_member(body: bytes, start: int) -> bytes:
+    """The end of a line that begins with ``body``: its last member and the closing brace."""
+    checksum = crc32(body, start)
+    return b',"h":"%08x"}' % checksum
 
 
 def line_verifies(line: bytes, start: int = 0) -> bool:
     """Whether a line without its newline is as it was written."""
-    return line[-16:] == b',"h":"%08x"}' % crc32(line[:-16], start)
+    body = line[:-_CHECKSUM_BYTES]
+    end = line[-_CHECKSUM_BYTES:]
+    return end == _checksum_member(body, start)
 
 
 def decode_record(line: bytes, start: int = 0) -> dict[str, Any] | None:
     """The record of a line without its newline, or None where it does not verify."""
     if not line_verifies(line, start):
         return None
+    text = line[:-_CHECKSUM_BYTES] + b"}"
     try:
-        return json.loads(line[:-_CHECKSUM_BYTES] + b"}")
+        return json.loads(text)
     except (ValueError, RecursionError):
         # The checksum fits, so whoever wrote the line was no program of ours.
         return None
@@ -132,7 +149,8 @@ def json_differences(
     ``old`` and ``new``: what was and what is now. ``name``: of the field that holds them.
     """
     if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted(old.keys() | new.keys()):
+        keys = old.keys() | new.keys()
+        for key in sorted(keys):
             field = f"{name}.{key}".lstrip(".")
             old_value = old.get(key, "absent")
             new_value = new.get(key, "absent")
@@ -172,7 +190,8 @@ def slug(name: str) -> str:
         return name
     # Names that differ in what is left out here differ in the hash.
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower())
-    plain = plain.strip("-")[:32] or "name"
+    plain = plain.strip("-")
+    start = plain[:32] or "name"
     data = name.encode("utf-8", "surrogatepass")
     digest = sha256(data).hexdigest()
-    return f"{plain}-{digest[:8]}"
+    return f"{start}-{digest[:8]}"
