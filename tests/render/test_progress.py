@@ -68,7 +68,7 @@ def test_without_a_terminal_a_line_is_printed_every_30_seconds(capsys):
     assert printed[1].endswith(", about 0:05:39 left")
 
 
-def test_one_line_fits_80_columns_and_a_short_work_is_silent_in_a_pipe():
+def test_one_line_fits_80_columns_and_short_work_pipes_nothing():
     program = (
         "from rich.console import Console; import parabench.render.progress as p, sys\n"
         "real = p.Console\n"
