@@ -51,11 +51,14 @@ def stop_after_update(stop: StopRequest) -> Iterator[None]:
     """
 
     def ask(number: int, frame: FrameType | None) -> None:
+        known = stop.stored is not None
         if stop.requested:
-            _end(number, f"stopped at once; run again to resume after update {stop.stored}")
+            place = f"after update {stop.stored}" if known else "where it stood before"
+            _end(number, f"stopped at once; run again to resume {place}")
         stop.requested = True
         _received.append(number)
-        _write(f"stopping after this update (stored: {stop.stored}); once more to stop at once")
+        stored = f" (stored: {stop.stored})" if known else ""
+        _write(f"stopping after this update{stored}; once more to stop at once")
 
     before = [signal.signal(number, ask) for number in _SIGNALS]
     try:

@@ -44,11 +44,12 @@ Validator = Callable[[int], Mapping[str, Any]]
 class StopRequest:
     """A request to stop after the present update, made from outside, say by a signal handler.
 
-    ``stored`` is kept up to date by the training: the update that it would be resumed from.
+    ``stored`` is kept up to date by the training: the update that it would be resumed from; None
+    as long as it has not looked what its folder holds.
     """
 
     requested: bool = False
-    stored: int = 0
+    stored: int | None = None
 
 
 class TrainingStopped(Exception):  # noqa: N818 - it is no error

@@ -149,6 +149,14 @@ with signals.stop_after_update(StopRequest(stored=40)):
 """
 
 
+def test_signals_before_the_folder_is_read_name_no_update() -> None:
+    """A training that goes on may have much stored: "0" would say that all of it is lost."""
+    script = SECOND.replace("stored=40", "")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "stopping after this update; once more" in done.stderr
+    assert "run again to resume where it stood before" in done.stderr
+
+
 def test_a_second_signal_names_the_stored_update() -> None:
     done = subprocess.run([sys.executable, "-c", SECOND], capture_output=True, text=True)
     assert done.returncode == -signal.SIGINT
