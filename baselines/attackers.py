@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import random
 import re
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from parabench.contracts import BuildContext, UserError
 
 from .attack_words import (
     ANTONYMS,
-    FREQUENT_FOURGRAMS,
     FREQUENT_WORDS,
     GERMAN,
     HYPONYMS,
@@ -25,22 +23,9 @@ from .attack_words import (
     WRONG_SENSES,
     exchange_words,
     is_content,
-    words_of,
 )
-from .sentinels import Rule, Sentinel, other_sentence_rule
-
-_SOUP_WORDS = 60
-"""How many of the commonest words of all sources make the word soup."""
-_STUFFED = 3
-"""Frequent sequences that stuffing puts into every output."""
-_SOURCES_READ = 20_000
-"""Sources in which frequent words are counted; more would tell nothing new."""
-
-
-def _draws(name: str, source: str, setting: BuildContext) -> random.Random:
-    """Chance of this attacker for this source: it does not depend on what is answered before."""
-    return random.Random(f"{name}-{setting.runtime.seed}-{source}")
-
+from .corpus_attackers import same_names_rule, stuffing_rule, word_soup_rule
+from .sentinels import Rule, Sentinel, chance_for
 
 # ---- other words
 
@@ -72,7 +57,7 @@ def hyponyms(source: str, setting: BuildContext) -> str:
 
 def changed_facts(source: str, setting: BuildContext) -> str:
     """Other numbers, and other names in the place of names."""
-    chance = _draws("facts", source, setting)
+    chance = chance_for("facts", source, setting)
 
     def changed(match: re.Match[str]) -> str:
         word = match.group()
@@ -159,7 +144,7 @@ def deleted_words(source: str, setting: BuildContext) -> str:
     count = 0  # a single content word stays
     if len(content) > 1:
         count = (len(content) + 2) // 3  # rounded up
-    chance = _draws("deleted", source, setting)
+    chance = chance_for("deleted", source, setting)
     gone = set(chance.sample(content, count))
     return " ".join(word for at, word in enumerate(words) if at not in gone)
 
@@ -168,7 +153,7 @@ def padded_deletion(source: str, setting: BuildContext) -> str:
     """The source without a third of its content words, as long as before by frequent words."""
     kept = deleted_words(source, setting).split()
     missing = len(source.split()) - len(kept)
-    chance = _draws("padded", source, setting)
+    chance = chance_for("padded", source, setting)
     for _ in range(missing):
         place = chance.randrange(len(kept) + 1)
         word = chance.choice(FREQUENT_WORDS)
@@ -197,88 +182,6 @@ def generic(source: str, setting: BuildContext) -> str:
     return "This is something that people have often said before."
 
 
-def _names_of(source: str) -> list[str]:
-    """Numbers, and words with a capital that begin no sentence."""
-    names = []
-    for word in source.split()[1:]:
-        bare = word.strip(".,;:!?\"'()")
-        initial = bare[:1]
-        has_capital = initial.isupper() and bare != "I"
-        if initial.isdigit() or has_capital:
-            names.append(bare)
-    return names
-
-
-def _same_names_rule() -> Rule:
-    """Another source, with the names and numbers of this one in the place of its own."""
-    other = other_sentence_rule()
-
-    def same_names(source: str, setting: BuildContext) -> str:
-        text = other(source, setting)
-        names = _names_of(source)
-        its_names = _names_of(text)
-        for its_name, name in zip(its_names, names, strict=False):
-            text = text.replace(its_name, name, 1)
-        missing = [name for name in names if name not in text]
-        return " ".join([*missing, text])
-
-    return same_names
-
-
-# ---- what all sources have in common: counted at the first answer, since building must be free
-
-
-def _word_soup_rule() -> Rule:
-    """The commonest words of all sources in a random order, as many as the source has."""
-    common = list[str]()
-
-    def word_soup(source: str, setting: BuildContext) -> str:
-        if not common:
-            read = setting.sources[:_SOURCES_READ]
-            common.extend(_common_words(read) or FREQUENT_WORDS)
-        chance = _draws("soup", source, setting)
-        length = max(1, len(source.split()))
-        drawn = [chance.choice(common) for _ in range(length)]
-        return " ".join(drawn)
-
-    return word_soup
-
-
-def _common_words(sources: Sequence[str]) -> list[str]:
-    """The commonest words of the sources, none where they have no words."""
-    counts = Counter[str]()
-    for source in sources:
-        counts.update(word.lower() for word in words_of(source))
-    return [word for word, _ in counts.most_common(_SOUP_WORDS)]
-
-
-def _stuffing_rule() -> Rule:
-    """Half of the source, and the same frequent sequences of four words in every output."""
-    stuffed = list[str]()
-
-    def stuffing(source: str, setting: BuildContext) -> str:
-        if not stuffed:
-            stuffed.extend(_common_sequences(setting.sources[:_SOURCES_READ]))
-        words = source.split()
-        half = max(1, len(words) // 2)
-        return " ".join([*words[:half], *stuffed])
-
-    return stuffing
-
-
-def _common_sequences(sources: Sequence[str]) -> list[str]:
-    """The sequences of four words that several sources hold, then those of English at large."""
-    counts = Counter[str]()
-    for source in sources:
-        words = [word.lower() for word in words_of(source)]
-        starts = range(len(words) - 3)
-        # a set: a source counts a sequence once, however often it repeats it
-        counts.update({" ".join(words[start : start + 4]) for start in starts})
-    shared = [gram for gram, count in counts.most_common(_STUFFED) if count > 1]
-    candidates = [*shared, *FREQUENT_FOURGRAMS]
-    return candidates[:_STUFFED]
-
-
 _PLAIN: dict[str, Rule] = {
     "antonyms": antonyms,
     "wrong-senses": wrong_senses,
@@ -295,9 +198,9 @@ _PLAIN: dict[str, Rule] = {
 }
 """Rules that read one source at a time."""
 _REMEMBERING: dict[str, Callable[[], Rule]] = {
-    "stuffing": _stuffing_rule,
-    "word-soup": _word_soup_rule,
-    "same-names": _same_names_rule,
+    "stuffing": stuffing_rule,
+    "word-soup": word_soup_rule,
+    "same-names": same_names_rule,
 }
 """Makers of rules that read the other sources too."""
 _SEEDED = ("changed-facts", "deleted-words", "padded-deletion", "word-soup", "same-names")

@@ -136,3 +136,11 @@ def _other_sentence(source: str, setting: BuildContext, positions: IdPositions) 
     step = 1 + random.Random(setting.runtime.seed).randrange(count - 1)
     place = positions.get(source) or 0
     return setting.sources[(place + step) % count]
+
+
+def chance_for(name: str, source: str, setting: BuildContext) -> random.Random:
+    """Chance of one attacker for one source: it does not depend on what is answered before.
+
+    ``name`` tells attackers apart; ``setting`` has the run's seed.
+    """
+    return random.Random(f"{name}-{setting.runtime.seed}-{source}")

@@ -67,9 +67,9 @@ LAYERS: tuple[dict[str, str], ...] = (
             "truncation verdict"
         ),
         "baselines": (
-            "answer_lines attack_words attackers causal chats controls endpoint endpoint_options "
-            "exchange fewshot options pacing replies samples sentinels seq2seq server_errors tasks "
-            "vllm"
+            "answer_lines attack_words attackers causal chats controls corpus_attackers endpoint "
+            "endpoint_options exchange fewshot options pacing replies samples sentinels seq2seq "
+            "server_errors tasks vllm"
         ),
     },
     {
