@@ -138,7 +138,16 @@ class _SurpriseModel:
 
 def _load_surprise(name: str, begin: str, runtime: Runtime) -> _SurpriseModel:
     model, tokenizer = load_causal(locate(name), runtime)
+    check_end(tokenizer, name)
     return _SurpriseModel(model, tokenizer, begin_ids(tokenizer, begin, name))
+
+
+def check_end(tokenizer: Any, model: str) -> None:
+    """Raise UserError where the tokenizer of a ``model`` has no end of text, which is scored."""
+    if tokenizer.eos_token_id is None:
+        found = "its tokenizer names no end of text, which is scored behind every text"
+        mend = "name it as eos_token in the model's tokenizer_config.json, or take another model"
+        raise UserError(f"score fluency with {model}", found, mend=mend)
 
 
 def begin_ids(tokenizer: Any, begin: str, model: str) -> tuple[int, ...]:

@@ -43,3 +43,10 @@ def test_the_beginning_is_in_the_signature(monkeypatch):
     monkeypatch.setattr(fluency.pretrained, "checkpoint_items", lambda *given: ())
     made = fluency.build("", BuildContext(options={"model": "m", "begin": "<|endoftext|>"}))
     assert dict(made.signature.items)["begin"] == "<|endoftext|>"
+
+
+def test_a_tokenizer_without_an_end_of_text_is_refused():
+    """The end is scored behind every text: None among its ids would be no id."""
+    fluency.check_end(tokenizer(), "m")
+    with pytest.raises(UserError, match="names no end of text"):
+        fluency.check_end(tokenizer(eos=None), "m")
