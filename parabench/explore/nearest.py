@@ -129,29 +129,28 @@ def nearest_tokens(
 def describe_adapter(adapter: Adapter) -> list[tuple[str, str]]:
     """What ``parabench prompt show`` prints: one (name, value) a line."""
     facts = adapter.facts
-    base = adapter.facts.base
-    losses = [loss for _, loss in facts.loss]
+    base = facts.base
+    template = facts.template
+    splits = ", ".join(map(str, template.virtual_token_splits))
+    encoder = ", ".join(f"{name} {value}" for name, value in facts.encoder.items())
+    versions = ", ".join(f"{name} {number}" for name, number in facts.versions.items())
+    loss = "-"
+    if facts.loss:
+        _, first = facts.loss[0]
+        steps, last = facts.loss[-1]
+        loss = f"{first:.4f} to {last:.4f} in {steps} steps"
     return [
         ("prompt", f"{len(adapter.prompt)} x {base.width} float32, sha256 {adapter.digest}"),
         ("base", f"{base.name}, revision {base.revision or '-'}, digest {base.digest or '-'}"),
-        ("task", f"{facts.template.taskname}: {facts.template.prompt_template!r}"),
-        ("splits", ", ".join(map(str, facts.template.virtual_token_splits)) or "-"),
-        (
-            "encoder",
-            ", ".join(f"{name} {value}" for name, value in facts.encoder.items()) or "none",
-        ),
+        ("task", f"{template.taskname}: {template.prompt_template!r}"),
+        ("splits", splits or "-"),
+        ("encoder", encoder or "none"),
         ("initialiser", facts.initialiser or "-"),
         ("seed", "-" if facts.seed is None else str(facts.seed)),
         ("data", facts.data or "-"),
-        (
-            "loss",
-            f"{losses[0]:.4f} to {losses[-1]:.4f} in {facts.loss[-1][0]} steps" if losses else "-",
-        ),
+        ("loss", loss),
         ("origin", facts.origin or "trained here"),
-        (
-            "versions",
-            ", ".join(f"{name} {number}" for name, number in facts.versions.items()) or "-",
-        ),
+        ("versions", versions or "-"),
     ]
 
 
@@ -183,11 +182,15 @@ def _near_duplicates(prompt: Float[Tensor, "P H"]) -> list[int | None]:
     if len(prompt) < 2:
         return [None] * len(prompt)
     # A row is the most similar to itself: -1 on the diagonal takes it out of the search.
-    cosines = (normalize(prompt) @ normalize(prompt).T).fill_diagonal_(-1)
+    cosines = normalize(prompt) @ normalize(prompt).T  # [P, P]
+    cosines.fill_diagonal_(-1)
     # Of each row the most similar other one, and how similar it is.
     values, indices = cosines.max(dim=1)
-    pairs = zip(values.tolist(), indices.tolist(), strict=True)
-    return [int(index) if value >= _NEAR_DUPLICATE_COSINE else None for value, index in pairs]
+    duplicates: list[int | None] = []
+    for value, index in zip(values.tolist(), indices.tolist(), strict=True):
+        is_near = value >= _NEAR_DUPLICATE_COSINE
+        duplicates.append(int(index) if is_near else None)
+    return duplicates
 
 
 def _named(
