@@ -40,7 +40,9 @@ def _three_on(words: tuple[str, ...]) -> dict[str, str]:
     """Each number word and the one three further on; of the last three, the one before."""
     found = {}
     for place, word in enumerate(words):
-        other = place + 3 if place + 3 < len(words) else place - 3
+        other = place + 3
+        if other >= len(words):
+            other = place - 3
         found[word] = words[other]
     return found
 
@@ -103,14 +105,16 @@ def negation(text: str, generator: random.Random) -> str | None:
     """
     if "?" in text:
         return None
-    if DENIED.search(text):
-        # one of the three groups matched: the helping verb without its denial
-        return DENIED.sub(
-            lambda found: next(filter(None, found.groups())),
-            text,
-            count=1,
-        )
+    affirmed = _once(DENIED, _without_denial, text)
+    if affirmed is not None:
+        return affirmed
     return _once(AFFIRMED, lambda found: f"{found[0]} not", text)
+
+
+def _without_denial(found: re.Match[str]) -> str:
+    """The helping verb alone: the one of the three groups that matched."""
+    verb, *_ = filter(None, found.groups())
+    return verb
 
 
 def number(text: str, generator: random.Random) -> str | None:
@@ -121,7 +125,8 @@ def number(text: str, generator: random.Random) -> str | None:
     found = min(hits, key=lambda hit: hit.start())
     before = text[: found.start()]
     behind = text[found.end() :]
-    return before + _another_number(found[0]) + behind
+    other = _another_number(found[0])
+    return before + other + behind
 
 
 def entity(text: str, generator: random.Random) -> str | None:
@@ -133,15 +138,23 @@ def entity(text: str, generator: random.Random) -> str | None:
         return None
     old = names[0]
     singular = old.removesuffix("s")  # "on Mondays"
-    calendar = next((kind for kind in (DAYS, MONTHS) if singular in kind), None)
-    if calendar:
+    if singular in DAYS:
         old = singular
-        new = calendar[(calendar.index(old) + 3) % len(calendar)]
+        new = _three_later(old, DAYS)
+    elif singular in MONTHS:
+        old = singular
+        new = _three_later(old, MONTHS)
     else:
         unused = [name for name in NEW_NAMES if name not in text]
         new = generator.choice(unused)
     # the plural and the genitive keep their ending
     return re.sub(rf"\b{old}(?=s?\b)", new, text)
+
+
+def _three_later(name: str, calendar: tuple[str, ...]) -> str:
+    """The day or month three further on, behind the last the first again."""
+    place = calendar.index(name) + 3
+    return calendar[place % len(calendar)]
 
 
 def roles(text: str, generator: random.Random) -> str | None:
@@ -160,12 +173,16 @@ def roles(text: str, generator: random.Random) -> str | None:
     two = text[begin:stop]
     # "Ann and Bob" means what "Bob and Ann" does
     is_list = re.fullmatch(r",? ?(and|or)? ?", between)
-    if one.lower() == two.lower() or is_list:
+    are_equal = one.lower() == two.lower()
+    if are_equal or is_list:
         return None
-    if one[0].isupper() != two[0].isupper():  # one of them begins a sentence
+    # one of them begins a sentence: the other takes its capital over
+    if one[0].isupper() != two[0].isupper():
         one = one[0].swapcase() + one[1:]
         two = two[0].swapcase() + two[1:]
-    return text[:start] + two + between + one + text[stop:]
+    before = text[:start]
+    behind = text[stop:]
+    return before + two + between + one + behind
 
 
 def _name_spans(text: str) -> list[tuple[int, int]]:
@@ -195,13 +212,10 @@ def contraction(text: str, generator: random.Random) -> str | None:
     """Write the first *I'm*, *isn't* in full, or else the first *is not* short."""
     if "?" in text:
         return None
-    # each alternative of the pattern has two groups: the word and its ending
-    longer = _once(
-        SHORTENED,
-        lambda found: _in_full(*filter(None, found.groups())),
-        text,
-    )
-    return longer or _once(_LONG, lambda found: f"{found[1]}n't", text)
+    longer = _once(SHORTENED, _in_full, text)
+    if longer is not None:
+        return longer
+    return _once(_LONG, lambda found: f"{found[1]}n't", text)
 
 
 def full_stop(text: str, generator: random.Random) -> str | None:
@@ -211,7 +225,9 @@ def full_stop(text: str, generator: random.Random) -> str | None:
     if text.endswith("."):
         return text[:-1]
     # behind any other mark a full stop would be an error
-    return f"{text}." if text[-1:].isalnum() else None
+    if text[-1:].isalnum():
+        return f"{text}."
+    return None
 
 
 PERTURBATIONS = (
@@ -235,7 +251,9 @@ def _once(
     return edited if count else None
 
 
-def _in_full(word: str, ending: str) -> str:
+def _in_full(found: re.Match[str]) -> str:
+    # each alternative of the pattern has two groups: the word and its ending
+    word, ending = filter(None, found.groups())
     return f"{word} {FULL[ending]}"
 
 

@@ -36,17 +36,24 @@ def cascade_attention(
     ``later``: True where a query does not see a position of its own row.
     """
     rows = len(query)
-    shared_keys, shared_values = (states.transpose(0, 1) for states in shared)  # [kv, S, X]
-    shared_scores = _by_row(_by_head(query) @ shared_keys.transpose(1, 2), rows)
+    keys, values = shared
+    shared_keys = keys.transpose(0, 1)  # [kv, S, X]
+    shared_values = values.transpose(0, 1)
+    # one product a head for the queries of all rows
+    scores_by_head = _by_head(query) @ shared_keys.transpose(1, 2)  # [kv, B * Q, S]
+    shared_scores = _by_row(scores_by_head, rows)
     if unseen is not None:
         shared_scores = shared_scores.masked_fill_(unseen, float("-inf"))
     own_scores = _own_scores(query, own, later)
     scores = torch.cat([shared_scores, own_scores], dim=3)  # [B, kv, Q, S + K]
     # in float32, for bfloat16 has too few digits to sum many small weights
     weights = scores.softmax(dim=3, dtype=torch.float32).to(query.dtype)
-    to_shared, to_own = weights.split([shared_scores.shape[3], own_scores.shape[3]], dim=3)
-    from_shared = _by_row(_by_head(to_shared) @ shared_values, rows)
-    return _own_values(to_own, own) + from_shared
+    positions = [shared_scores.shape[3], own_scores.shape[3]]
+    to_shared, to_own = weights.split(positions, dim=3)
+    averages_by_head = _by_head(to_shared) @ shared_values  # [kv, B * Q, X]
+    from_shared = _by_row(averages_by_head, rows)
+    from_own = _own_values(to_own, own)
+    return from_own + from_shared
 
 
 def _own_scores(
@@ -60,7 +67,8 @@ def _own_scores(
     chunks = []
     for chunk, (keys, _) in zip(query.split(sizes), own, strict=True):
         scores = chunk @ keys.transpose(2, 3)
-        chunks.append(pad(scores, (0, most - scores.shape[3])))
+        missing = most - scores.shape[3]
+        chunks.append(pad(scores, (0, missing)))
     # what was padded is masked here as well: it lies behind every row's last token
     return _joined(chunks).masked_fill_(later, float("-inf"))
 
@@ -72,13 +80,17 @@ def _own_values(
     sizes = [len(values) for _, values in own]
     chunks = []
     for chunk, (_, values) in zip(weights.split(sizes), own, strict=True):
-        chunks.append(chunk[..., : values.shape[2]] @ values)
+        # without the weights of positions that were padded to join the scores
+        positions = values.shape[2]
+        chunks.append(chunk[..., :positions] @ values)
     return _joined(chunks)
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
     """The chunks as one tensor; a single one is not copied."""
-    return torch.cat(list(parts)) if len(parts) > 1 else parts[0]
+    if len(parts) == 1:
+        return parts[0]
+    return torch.cat(list(parts))
 
 
 def _by_head(rows: Float[Tensor, "B kv Q X"]) -> Float[Tensor, "kv B*Q X"]:
@@ -103,7 +115,8 @@ def prefix_mask(
     position = torch.arange(shared.start, shared.stop, device=starts.device)
     before = position < starts[:, None]
     behind = position >= stops[:, None]
-    return (before | behind)[:, None, None]
+    unseen = before | behind  # [B, S]
+    return unseen[:, None, None]
 
 
 class PrefixAttention:
@@ -122,16 +135,16 @@ class PrefixAttention:
         longest = max(lengths)
         self.unseen = unseen
         self.grid = len(lengths), longest
-        cells = [torch.arange(length) + row * longest for row, length in enumerate(lengths)]
+        # where each token stands on a grid of rows padded to the longest, read line by line
+        cells = []
+        for row, length in enumerate(lengths):
+            start = row * longest
+            cells.append(torch.arange(length) + start)
         self.cells = torch.cat(cells).to(device)
         # a padded key stands behind all real ones of its row, so that causality alone hides it
-        causal = torch.ones(
-            longest,
-            longest,
-            dtype=torch.bool,
-            device=device,
-        ).triu(1)
-        self.later = causal[None, None]
+        pairs = torch.ones(longest, longest, dtype=torch.bool, device=device)
+        later = pairs.triu(1)
+        self.later = later[None, None]
 
     def attend(
         self,
@@ -147,46 +160,29 @@ class PrefixAttention:
         positions before them, and ``scaling`` multiplies the scores (None: width ** -0.5).
         """
         kv_heads, width = key.shape[1:]
-        scaled = query * (width**-0.5 if scaling is None else scaling)
-        # query heads come in groups that share a key head: [B, T, kv, group, X]
-        grouped = self._padded(scaled).unflatten(2, (kv_heads, -1))
-        per_head = grouped.permute(
-            0,
-            2,
-            3,
-            1,
-            4,
-        )  # [B, kv, group, T, X]
-        own = self._padded(key).transpose(1, 2), self._padded(value).transpose(1, 2)
-        later = self.later.repeat(
-            1,
-            1,
-            per_head.shape[2],
-            1,
-        )  # the causal mask, once a group
-        result = cascade_attention(
-            per_head.flatten(2, 3),
-            shared,
-            [own],
-            self.unseen,
-            later,
-        )
-        by_token = (
-            result.view(per_head.shape)
-            .permute(
-                0,
-                3,
-                1,
-                2,
-                4,
-            )
-            .flatten(2, 3)
-        )
-        return by_token.flatten(0, 1).index_select(0, self.cells)
+        if scaling is None:
+            scaling = width**-0.5
+        padded = self._padded(query * scaling)  # [B, T, heads, X]
+        # query heads come in groups that share a key head
+        grouped = padded.unflatten(2, (kv_heads, -1))  # [B, T, kv, group, X]
+        per_head = grouped.permute(0, 2, 3, 1, 4)  # [B, kv, group, T, X]
+        queries = per_head.flatten(2, 3)  # [B, kv, group * T, X]
+        own_keys = self._padded(key).transpose(1, 2)  # [B, kv, T, X]
+        own_values = self._padded(value).transpose(1, 2)
+        # the causal mask, once for each query head of a group
+        group = per_head.shape[2]
+        later = self.later.repeat(1, 1, group, 1)
+        result = cascade_attention(queries, shared, [(own_keys, own_values)], self.unseen, later)
+        # the same way back, to one row a token
+        outputs = result.view(per_head.shape)
+        by_token = outputs.permute(0, 3, 1, 2, 4)  # [B, T, kv, group, X]
+        flat = by_token.flatten(2, 3).flatten(0, 1)  # [B * T, heads, X]
+        return flat.index_select(0, self.cells)
 
     def _padded(self, flat: Float[Tensor, "T heads X"]) -> Float[Tensor, "B L heads X"]:
         """The flat rows on a grid, zeros where there is no token."""
         rows, longest = self.grid
-        grid = flat.new_zeros(rows * longest, *flat.shape[1:])
+        zeros = flat.new_zeros(rows * longest, *flat.shape[1:])
         # copying into zeros has a cheaper gradient than gathering from the flat states
-        return grid.index_copy_(0, self.cells, flat).unflatten(0, self.grid)
+        filled = zeros.index_copy_(0, self.cells, flat)
+        return filled.unflatten(0, self.grid)

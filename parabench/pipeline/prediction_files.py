@@ -66,11 +66,10 @@ def plan_texts(
     """
     # A system is asked by source, so two texts of one source could not be told apart.
     sources = [example.source for example in examples]
-    if len(set(sources)) < len(examples):
-        source, times = Counter(sources).most_common(1)[0]
-        found = f"{times} examples share one source: {source[:_SOURCE_SHOWN]!r}"
-        mend = "make one example of them, with the references of all"
-        raise UserError(f"score {', '.join(given)}", found, mend=mend)
+    different = set(sources)
+    if len(different) < len(examples):
+        listed = ", ".join(given)
+        raise _shared_source(f"score {listed}", sources)
     made = plan_examples(replace(request, systems=()), examples)
     systems = {}
     for name, texts in given.items():
@@ -83,6 +82,13 @@ def plan_texts(
         answers = dict(zip(sources, texts, strict=True))
         systems[name] = FilePredictions(answers, cut)
     return replace(made, systems={**systems, **made.systems}, command="parabench.score(…)")
+
+
+def _shared_source(asked: str, sources: Sequence[str]) -> UserError:
+    ((source, times),) = Counter(sources).most_common(1)
+    shown = source[:_SOURCE_SHOWN]
+    found = f"{times} examples share one source: {shown!r}"
+    return UserError(asked, found, mend="make one example of them, with the references of all")
 
 
 def plan_prediction_files(request: RunRequest, files: Mapping[str, Path]) -> RunPlan:
@@ -115,7 +121,8 @@ def plan_prediction_files(request: RunRequest, files: Mapping[str, Path]) -> Run
     for name, one in read.items():
         planned = systems[name]
         if one.cut and isinstance(planned, FilePredictions):
-            cut_sources = frozenset(one.examples[place].source for place in one.cut)
+            cut_examples = [one.examples[place] for place in one.cut]
+            cut_sources = frozenset(example.source for example in cut_examples)
             systems[name] = replace(planned, cut=cut_sources)
     return replace(
         made,

@@ -38,21 +38,29 @@ def word_diff(source: str, text: str) -> list[str]:
         else:
             # Kept words are shown in the spelling of the text, which is what is displayed.
             mark = _ADDED if step.tag == "insert" else _KEPT
-            runs.append(mark + "".join(after[step.dest_start : step.dest_end]))
+            shown = after[step.dest_start : step.dest_end]
+            runs.append(mark + "".join(shown))
     return _with_blanks(runs)
 
 
 def _with_blanks(runs: list[str]) -> list[str]:
     """The runs with blanks around removed words that would touch a word before or after them."""
     spaced = []
-    neighbours = zip(["", *runs], runs, [*runs[1:], ""], strict=False)
-    for before, run, after in neighbours:
+    runs_before = ["", *runs]
+    runs_after = [*runs[1:], ""]
+    # either list of neighbours may be longer: zip stops with the runs
+    for before, run, after in zip(runs_before, runs, runs_after, strict=False):
+        mark = run[0]
         words = run[1:]
-        if run[0] == _REMOVED:
+        if mark == _REMOVED:
+            # the first character of a run is its mark, not one of its words
             touches_before = before[-1:].isalnum() and words[:1].isalnum()
             touches_after = words[-1:].isalnum() and after[1:2].isalnum()
-            words = " " * touches_before + words + " " * touches_after
-        spaced.append(run[0] + words)
+            if touches_before:
+                words = " " + words
+            if touches_after:
+                words += " "
+        spaced.append(mark + words)
     return spaced
 
 

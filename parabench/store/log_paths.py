@@ -14,19 +14,23 @@ _SUFFIX: dict[LogKind, str] = {"predictions": "jsonl", "statistics": "npz"}
 
 def log_path(folder: Path, kind: LogKind, names: Sequence[str]) -> Path:
     """Where in a run ``folder`` the finished log of these ``names``, of a ``kind``, lies."""
-    return folder / kind / f"{_stem(names)}.{_SUFFIX[kind]}"
+    stem = _stem(names)
+    suffix = _SUFFIX[kind]
+    return folder / kind / f"{stem}.{suffix}"
 
 
 def part_path(folder: Path, kind: LogKind, names: Sequence[str]) -> Path:
     """Where that log grows: ``folder``, ``kind`` and ``names`` are those of ``log_path``."""
-    return folder / kind / f"{_stem(names)}.part.jsonl"
+    stem = _stem(names)
+    return folder / kind / f"{stem}.part.jsonl"
 
 
 def part_of_rank(part: Path, rank: int | None) -> Path:
     """The part that one of several processes writes, ``.part-1.jsonl`` and so on."""
     if not rank:
         return part
-    return part.with_name(part.name.replace(".part.", f".part-{rank}."))
+    name = part.name.replace(".part.", f".part-{rank}.")
+    return part.with_name(name)
 
 
 def log_parts(part: Path) -> list[Path]:
@@ -39,7 +43,9 @@ def finished_logs(folder: Path, kind: LogKind) -> list[Path]:
     """The files of all finished logs of a kind, sorted."""
     suffix = _SUFFIX[kind]
     found = (folder / kind).glob(f"*.{suffix}")
-    return sorted(path for path in found if ".part" not in path.name)
+    # growing logs end as finished ones of predictions do
+    finished = [path for path in found if ".part" not in path.name]
+    return sorted(finished)
 
 
 def _stem(names: Sequence[str]) -> str:
