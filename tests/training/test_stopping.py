@@ -218,7 +218,7 @@ def test_minutes_that_were_spent_are_not_given_again(tmp_path: Path, clock: None
     ],
 )
 def test_settings_without_a_meaning_are_refused(wrong: dict) -> None:
-    with pytest.raises(UserError, match="train (with|for)"):
+    with pytest.raises(UserError, match=r"train (with|for)"):
         presets.make_config(setup.parse_kind("softprompt-4"), **wrong)
 
 
