@@ -25,9 +25,13 @@ def word_set(text: str) -> frozenset[str]:
 
     ``well-known`` and ``didn't`` are a word each, as for whoever changes one.
     """
-    parts = unicodedata.normalize("NFKC", text).split()
-    words = ("".join(lower_words(part)) for part in parts)
-    return frozenset(filter(None, words))
+    normal = unicodedata.normalize("NFKC", text)
+    words = set[str]()
+    for part in normal.split():
+        words.add("".join(lower_words(part)))
+    # of a part without letters and digits nothing is left
+    words.discard("")
+    return frozenset(words)
 
 
 def near_keys(words: Iterable[str]) -> Iterator[int]:
@@ -48,11 +52,15 @@ def near_keys(words: Iterable[str]) -> Iterator[int]:
 
 def are_near(one: frozenset[str], two: frozenset[str]) -> bool:
     """Whether two sets differ by at most one word on either side: what equal keys stand for."""
-    is_long = max(len(one), len(two)) >= FEWEST_WORDS
-    return is_long and len(one - two) <= 1 and len(two - one) <= 1
+    if max(len(one), len(two)) < FEWEST_WORDS:
+        return False
+    left_out = len(one - two)
+    added = len(two - one)
+    return left_out <= 1 and added <= 1
 
 
 @lru_cache(maxsize=1 << 17)
 def _word_hash(word: str) -> int:
-    digest = blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    data = word.encode("utf-8", "surrogatepass")
+    digest = blake2b(data, digest_size=8).digest()
     return int.from_bytes(digest)

@@ -129,7 +129,8 @@ def write_splits(
     for split, records in files.items():
         paths[split] = folder / f"{name}_{split}.jsonl"
         lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
-        write_atomically(paths[split], "".join(lines).encode())
+        content = "".join(lines)
+        write_atomically(paths[split], content.encode())
     return paths
 
 
@@ -138,7 +139,10 @@ def _three_parts(items: Sequence[_Item]) -> tuple[list[_Item], list[_Item], list
     train_end = int(len(items) * _TRAIN_SHARE)
     others = len(items) - train_end
     val_end = train_end + others // 2
-    return list(items[:train_end]), list(items[train_end:val_end]), list(items[val_end:])
+    train = items[:train_end]
+    val = items[train_end:val_end]
+    test = items[val_end:]
+    return list(train), list(val), list(test)
 
 
 def _sentiment(
@@ -148,15 +152,14 @@ def _sentiment(
 ) -> dict[str, str]:
     # The label follows the last @, since a sentence may hold one itself.
     sentence, _, label = line.rpartition("@")
-    if not sentence.strip() or label.strip() not in _SENTIMENTS:
+    sentence = sentence.strip()
+    label = label.strip()
+    if not sentence or label not in _SENTIMENTS:
         asked = f"read line {number} of {source}"
-        raise UserError(
-            asked,
-            f"no sentence@label in {line.strip()[:60]!r}",
-            _SENTIMENTS,
-        )
+        shown = line.strip()[:60]
+        raise UserError(asked, f"no sentence@label in {shown!r}", _SENTIMENTS)
     # The space belongs to the label, as in NeMo: the template is "… sentiment:{label}".
-    return {"taskname": "sentiment", "sentence": sentence.strip(), "label": f" {label.strip()}"}
+    return {"taskname": "sentiment", "sentence": sentence, "label": f" {label}"}
 
 
 def _topics(source: Path) -> dict[str, list[dict[str, Any]]]:
@@ -166,11 +169,7 @@ def _topics(source: Path) -> dict[str, list[dict[str, Any]]]:
     try:
         content = json.loads(read_text(source, "utf-8"))
     except ValueError as error:
-        raise UserError(
-            asked,
-            f"not JSON ({error})",
-            mend=mend,
-        ) from None
+        raise UserError(asked, f"not JSON ({error})", mend=mend) from None
     topics: dict[str, list[dict[str, Any]]] = {}
     try:
         for topic in content["data"]:
@@ -204,7 +203,10 @@ def _questions(
     titles: Iterable[str],
 ) -> list[Mapping[str, Any]]:
     """All questions about the topics of these titles, in their order."""
-    return list(chain.from_iterable(topics[title] for title in titles))
+    found = list[Mapping[str, Any]]()
+    for title in titles:
+        found += topics[title]
+    return found
 
 
 def _answered(questions: Sequence[Mapping[str, Any]], every_answer: bool) -> list[dict[str, Any]]:

@@ -110,22 +110,26 @@ class KVCache:
             # that empty memory may hold is NaN
             shape = (self.reach, self.count, *keys.shape[1:])
             self.layers[layer] = (_zeros(shape, keys), _zeros(shape, values))
-        rows = step * self.count + slot  # of the tensors flattened to [reach * count, kv * width]
+        rows = step * self.count + slot
         for stored, new in zip(self.layers[layer], (keys, values), strict=True):
-            stored.flatten(0, 1).flatten(1).index_copy_(0, rows, new.flatten(1))
+            by_row = stored.flatten(0, 1).flatten(1)  # a view: [reach * count, kv * width]
+            by_row.index_copy_(0, rows, new.flatten(1))
 
     def release(self, finished: Sequence[int]) -> list[tuple[int, int]]:
         """Free the slots ``finished``, and close the gaps with the last active rows.
 
         The result holds (from, to) for each row that moved.
         """
-        left = len(self.lengths) - len(finished)
+        active = len(self.lengths)
+        left = active - len(finished)
         gone = set(finished)
-        movers = [slot for slot in range(left, len(self.lengths)) if slot not in gone]
+        # as many rows lie behind the new end as there are gaps before it
+        movers = [slot for slot in range(left, active) if slot not in gone]
         gaps = sorted(slot for slot in gone if slot < left)
         moves = list(zip(movers, gaps, strict=True))
         if moves:
             old, new = torch.tensor(moves, device=self.device).T
+            # what lies behind the longest of them was never written
             used = max(self.lengths[slot] for slot in movers)
             for keys, values in self.layers.values():
                 keys[:used, new] = keys[:used, old]
@@ -145,7 +149,9 @@ class KVCache:
         chunks = []
         for start in starts:
             rows = slice(start, start + _ROWS_PER_CHUNK)
-            chunks.append(RowChunk(rows, max(self.lengths[rows]) + 1))
+            # and the position that the coming step writes
+            longest = max(self.lengths[rows]) + 1
+            chunks.append(RowChunk(rows, longest))
         return chunks
 
 

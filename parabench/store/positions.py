@@ -40,7 +40,8 @@ class IdPositions:
         self._runs: list[_Run] = []  # the longest first
 
     def __len__(self) -> int:
-        return len(self._latest) + sum(len(run.hashes) for run in self._runs)
+        sorted_in = sum(len(run.hashes) for run in self._runs)
+        return len(self._latest) + sorted_in
 
     def get(self, name: str) -> int | None:
         """The number of a name; None where it has none."""
@@ -50,7 +51,8 @@ class IdPositions:
         wanted = text_hash64(name)
         for hashes, numbers in self._runs:
             # As an integer of Python it would be compared as a float, of 53 bits.
-            at = hashes.searchsorted(hashes.dtype.type(wanted))
+            key = hashes.dtype.type(wanted)
+            at = hashes.searchsorted(key)
             if at < len(hashes) and hashes[at] == wanted:
                 return int(numbers[at])
         return None
@@ -75,8 +77,12 @@ class IdPositions:
         self._latest = {}
         order = np.argsort(hashes)
         run = _Run(hashes[order], numbers[order])
-        while self._runs and len(self._runs[-1].hashes) < _TIMES_LONGER * len(run.hashes):
-            run = _merged(self._runs.pop(), run)
+        while self._runs:
+            shortest = self._runs[-1]
+            if len(shortest.hashes) >= _TIMES_LONGER * len(run.hashes):
+                break
+            self._runs.pop()
+            run = _merged(shortest, run)
         self._runs.append(run)
 
 
@@ -85,12 +91,17 @@ def _merged(first: _Run, second: _Run) -> _Run:
     import numpy as np
 
     count = len(first.hashes) + len(second.hashes)
-    merged = _Run(scratch_array(count, np.uint64), scratch_array(count, np.uint32))
+    merged = _Run(
+        hashes=scratch_array(count, np.uint64),
+        numbers=scratch_array(count, np.uint32),
+    )
     for run, other in ((first, second), (second, first)):
         for block in blocks(len(run.hashes)):
             hashes = run.hashes[block]
             # Before a name stand those of its own run, and those of the other that are smaller.
-            places = np.arange(block.start, block.stop) + other.hashes.searchsorted(hashes)
+            before_in_own = np.arange(block.start, block.stop)
+            before_in_other = other.hashes.searchsorted(hashes)
+            places = before_in_own + before_in_other
             merged.hashes[places] = hashes
             merged.numbers[places] = run.numbers[block]
     return merged
@@ -111,4 +122,5 @@ def sorted_positions(ids: Sequence[str], held: int = 20_000) -> UInt32[np.ndarra
         runs.append(scratch_copy(ordered, len(ordered), np.uint32))
     if len(runs) == 1:
         return runs[0]
-    return scratch_copy(heapq.merge(*runs, key=ids.__getitem__), len(ids), np.uint32)
+    merged = heapq.merge(*runs, key=ids.__getitem__)
+    return scratch_copy(merged, len(ids), np.uint32)

@@ -82,14 +82,17 @@ def seal_problems(folder: Path, *sections: str) -> list[str]:
     for section in sections:
         entries = manifest.get(section, {})
         for name, entry in sorted(entries.items()):
-            if not (folder / name).is_file():
+            path = folder / name
+            if not path.is_file():
                 problems.append(f"{name}: missing")
-            elif _digest(folder / name)["sha256"] != entry["sha256"]:
+            elif _digest(path)["sha256"] != entry["sha256"]:
                 problems.append(f"{name}: not as it was when the run was sealed")
     if "files" in sections:
         # A file that was added later has no digest, and nobody may believe it.
-        unknown = [name for name in _data_files(folder) if name not in manifest["files"]]
-        problems += [f"{name}: not in {MANIFEST}, the run was not finished" for name in unknown]
+        known = manifest["files"]
+        for name in _data_files(folder):
+            if name not in known:
+                problems.append(f"{name}: not in {MANIFEST}, the run was not finished")
     return problems
 
 
@@ -99,8 +102,8 @@ def manifest_problems(folder: Path) -> list[str]:
     # Folders of early versions do not name their reports.
     if "reports" in _read_manifest(folder):
         manifest |= _report_entries(folder)
-    differs = read_bytes(folder / MANIFEST) != _packed(manifest)
-    if differs:
+    written = read_bytes(folder / MANIFEST)
+    if written != _packed(manifest):
         return [f"{MANIFEST}: does not match the files"]
     return []
 
@@ -154,10 +157,13 @@ def _data_files(folder: Path) -> Iterator[str]:
 def _report_entries(folder: Path) -> _Manifest:
     found = {}
     for name in REPORTS:
-        if (folder / name).is_file():
-            found[name] = _digest(folder / name)
+        path = folder / name
+        if path.is_file():
+            found[name] = _digest(path)
     # Without reports there is no section, as in folders that were sealed before there was one.
-    return {"reports": found} if found else {}
+    if not found:
+        return {}
+    return {"reports": found}
 
 
 def _entry(folder: Path, name: str) -> dict[str, Any]:
