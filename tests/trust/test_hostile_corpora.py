@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import resource
 import sys
 import zipfile
@@ -217,6 +218,14 @@ def read_in_little_memory(path: Path) -> int | None:
 @pytest.mark.parametrize("ending", [".gz", ".zst"])
 def test_a_compression_bomb_is_refused_in_little_memory(tmp_path, ending, content):
     assert read_in_little_memory(bomb(tmp_path, ending, content)) == 3
+
+
+def test_a_line_without_an_end_is_never_held_whole(tmp_path):
+    """Of a file that is not packed, so that nothing else refuses it."""
+    path = tmp_path / "long.tsv"
+    path.write_bytes(b"a\tb\n")
+    os.truncate(path, 128 << 20)
+    assert read_in_little_memory(path) == 0
 
 
 def test_without_its_limit_a_bomb_unpacks_to_the_end(tmp_path, monkeypatch):

@@ -116,7 +116,7 @@ def test_rouge_says_why_an_example_has_no_value(tmp_path):
     plan = replace(plan, data=replace(plan.data, examples=ExampleStore(examples)))
     runner.run_plan(plan)
     reason = "no reference keeps half of its letters and digits: ROUGE reads a-z and 0-9"
-    text = f"copy rouge1: 5 of 6 ({reason})"
+    text = f"rougeL-r, rougeLsum-r: 5 of 6 ({reason})"  # once, for all columns of a row
     board = assemble.build_leaderboard(load_results(plan.folder), ())
     console = Console(width=300, record=True, file=io.StringIO())
     print_board(board, console)
