@@ -118,7 +118,7 @@ add_command(prepare_group, "phrasebank", prepare.prepare_phrasebank_command)
 add_command(prepare_group, "squad", prepare.prepare_squad_command)
 add_command(prepare_group, "assistant", prepare.prepare_assistant_command)
 
-models_group = add_group(app, "models", "Models: lock, fetch, verify, try, draw.", _PARTS)
+models_group = add_group(app, "models", "Models: lock, fetch, verify, demo, figures.", _PARTS)
 add_command(models_group, "lock", models.lock_models_command)
 add_command(models_group, "fetch", models.fetch_models_command)
 add_command(models_group, "verify", models.verify_models_command)

@@ -104,8 +104,8 @@ def _show_changes(
         return False
     comparable.check_unrenamed(*boards, matched, names)
     column = one.headline if gate == "headline" else gate
-    comparing.check_testable(len(one.clusters), column)
     comparing.check_compared(found, boards[0], names, column)
+    comparing.check_testable(len(one.clusters), column)
     # Controls cannot get worse; among the tests they would only make the correction stricter.
     controls = {row.system for row in boards[0].rows if row.control}
     systems = [change for change in found if change.system not in controls]
