@@ -28,7 +28,7 @@ from parabench.commands.help_pages import examples
 from parabench.commands.lists import optional_names
 from parabench.commands.paired_tests import paired_test_lines
 from parabench.commands.terminal import print_message, print_text
-from parabench.contracts import UserError
+from parabench.contracts import UserError, system_role
 
 if TYPE_CHECKING:
     from parabench.pipeline.plan import RunPlan
@@ -206,11 +206,17 @@ def _api_key() -> str:
     return os.environ.get("PARABENCH_API_KEY", "")
 
 
-def _stages(plan: RunPlan) -> list[list[str]]:
-    """The kinds of work of a plan in their order: each system, then each scorer of all systems."""
-    stages = [[system] for system in plan.systems]
+def _stages(plan: RunPlan) -> list[dict[str, float]]:
+    """The kinds of work of a plan in their order: each system, then each scorer of all systems.
+
+    A system's answers are weighed as all scores of them together. Controls copy or cut a text,
+    which takes no time.
+    """
+    stages: list[dict[str, float]] = []
+    for name, system in plan.systems.items():
+        stages.append({name: len(plan.scorers) if system_role(system) == "system" else 0.01})
     for scorer in plan.scorers:
-        stages.append([f"{scorer} of {system}" for system in plan.systems])
+        stages.append({f"{scorer} of {name}": 1.0 for name in plan.systems})
     return stages
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -82,14 +82,15 @@ def progress_bar(
 
 @contextmanager
 def overall_progress(
-    stages: Sequence[Sequence[str]],
+    stages: Sequence[Mapping[str, float]],
     shown: bool = True,
 ) -> Iterator[ProgressCallback]:
     """One line for the whole of a long work: what is done now, a bar, and the time left.
 
-    ``stages``: names of the kinds of work as the callback will hear them, in the order in which
-    they are done; kinds of one stage are done side by side. On no terminal a line is printed every
-    30 seconds. ``shown``: False prints nothing, as do all but the first of several processes.
+    ``stages``: the kinds of work by their names, as the callback will hear them, in the order in
+    which they are done, each with its weight; kinds of one stage are done side by side. On no
+    terminal a line is printed every 30 seconds. ``shown``: False prints nothing, as do all but the
+    first of several processes.
     """
     overall = OverallProgress(stages)
     console = Console(stderr=True)
@@ -124,7 +125,7 @@ def overall_progress(
 
 
 class OverallProgress:
-    """How much of a work in several stages is done, each kind of work counting as much as any.
+    """How much of a work in several stages is done, each kind of work counting by its weight.
 
     Stages before the present one are done, also where nothing was heard of them: an earlier run
     had finished them.
@@ -132,12 +133,13 @@ class OverallProgress:
 
     def __init__(
         self,
-        stages: Sequence[Sequence[str]],
+        stages: Sequence[Mapping[str, float]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``stages`` as for ``overall_progress``; ``clock`` gives seconds."""
         self.stages = stages
         self.stage_of = {name: place for place, names in enumerate(stages) for name in names}
+        self.weights = [sum(kinds.values()) for kinds in stages]
         self.shares: dict[str, float] = {}
         self.share = 0.0
         self.clock = clock
@@ -155,11 +157,11 @@ class OverallProgress:
         """
         present = self.stage_of.get(what, 0)
         self.shares[what] = done / total if total else 1.0
-        kinds = sum(map(len, self.stages))
-        earlier = sum(map(len, self.stages[:present]))
-        here = sum(self.shares.get(name, 0.0) for name in self.stages[present])
+        earlier = sum(self.weights[:present])
+        kinds = self.stages[present].items()
+        here = sum(weight * self.shares.get(name, 0.0) for name, weight in kinds)
         # Several processes go through the stages twice: what was done stays done.
-        self.share = max(self.share, (earlier + here) / kinds)
+        self.share = max(self.share, (earlier + here) / sum(self.weights))
         if self.begun is None:
             self.begun = self.clock(), self.share
         return f"{present + 1}/{len(self.stages)} {what} {done:,}/{total:,}"

@@ -6,7 +6,7 @@ import sys
 
 from parabench.render.progress import OverallLines, OverallProgress
 
-STAGES = [["bart"], ["copy"], ["bleu of bart", "bleu of copy"]]
+STAGES = [{"bart": 1.0}, {"copy": 1.0}, {"bleu of bart": 1.0, "bleu of copy": 1.0}]
 
 
 class Clock:
@@ -46,6 +46,14 @@ def test_what_an_earlier_run_did_does_not_shorten_the_estimate():
     assert overall.seconds_left() == 4.0 * 0.5 / 0.125
 
 
+def test_a_kind_counts_by_its_weight():
+    overall = OverallProgress([{"bart": 3.0}, {"copy": 0.5}, {"bleu of bart": 1.0}], Clock())
+    overall.advance("bart", 20, 40)
+    assert overall.share == 1.5 / 4.5
+    overall.advance("bleu of bart", 20, 40)
+    assert overall.share == (3 + 0.5 + 0.5) / 4.5
+
+
 def test_going_through_the_stages_again_takes_nothing_back():
     overall = OverallProgress(STAGES, Clock())
     overall.advance("copy", 40, 40)
@@ -73,7 +81,7 @@ def test_one_line_fits_80_columns_and_short_work_pipes_nothing():
         "from rich.console import Console; import parabench.render.progress as p, sys\n"
         "real = p.Console\n"
         "p.Console = lambda **k: real(**k, width=80, force_terminal=sys.argv[1] == 'tty')\n"
-        "with p.overall_progress([['a-system-with-a-very-long-name-indeed' * 2], ['b']]) as done:\n"
+        "with p.overall_progress([{'a-system-with-a-very-long-name-indeed' * 2: 1}, {'b': 1}]) as done:\n"
         "    done('a-system-with-a-very-long-name-indeed' * 2, 1, 4)\n"
         "    done('b', 4, 4)\n"
     )
