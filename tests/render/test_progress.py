@@ -81,8 +81,9 @@ def test_one_line_fits_80_columns_and_short_work_pipes_nothing():
         "from rich.console import Console; import parabench.render.progress as p, sys\n"
         "real = p.Console\n"
         "p.Console = lambda **k: real(**k, width=80, force_terminal=sys.argv[1] == 'tty')\n"
-        "with p.overall_progress([{'a-system-with-a-very-long-name-indeed' * 2: 1}, {'b': 1}]) as done:\n"
-        "    done('a-system-with-a-very-long-name-indeed' * 2, 1, 4)\n"
+        "long = 'a-system-with-a-very-long-name-indeed' * 2\n"
+        "with p.overall_progress([{long: 1}, {'b': 1}]) as done:\n"
+        "    done(long, 1, 4)\n"
         "    done('b', 4, 4)\n"
     )
     outputs = {}
