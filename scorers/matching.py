@@ -155,31 +155,39 @@ def _by_reference(pairs: Sequence[TextPair]) -> list[int]:
 
 
 _Stack = tuple[Float[Tensor, "B _ H"], Float[Tensor, "B _"], Float[Tensor, "B _"]]
-"""Vectors, mask and weights of B texts, padded to the longest, as bert-score takes them."""
+"""Vectors, mask and weights of B texts of equal length, as bert-score takes them."""
 
 
 @torch.inference_mode()
 def _greedy(text: _Stack, reference: _Stack) -> Float[np.ndarray, "B 3"]:
     from bert_score.utils import greedy_cos_idf
 
-    columns = greedy_cos_idf(*reference, *text)
-    return torch.stack(columns, dim=1).double().cpu().numpy()
+    # a text of special tokens alone scores 0, as in bert-score, which divides the weights in place
+    is_empty = (text[2].sum(dim=1) == 0) | (reference[2].sum(dim=1) == 0)
+    columns = torch.stack(greedy_cos_idf(*reference, *text), dim=1)
+    columns[is_empty] = 0.0
+    return columns.double().cpu().numpy()
 
 
 def _stack(
     encoded: TokenVectors, weights: Float[Tensor, " S"], places: Int64[np.ndarray, " B"]
 ) -> _Stack:
-    """The texts of these numbers side by side, shorter ones padded."""
+    """The texts of these numbers side by side, shorter ones lengthened by their own last token.
+
+    Such a token weighs nothing and is as near to any other as the last one is, so that the greatest
+    cosine is that of the text alone. bert-score masks padding by a cosine of 0, which is greater
+    than a negative one: there a value depends on the other texts of its batch.
+    """
     lengths = encoded.lengths[places, None]  # [B, 1]
-    steps = np.arange(lengths.max())
+    # of two tokens bert-score would think that both are special
+    steps = np.arange(max(lengths.max(), 3))
     is_token = steps < lengths  # [B, T]
-    # padding is any token's vector: its cosine must be defined, and the mask leaves it out
-    starts = encoded.starts[places, None]  # [B, 1]
-    flat = np.where(is_token, starts + steps, 0)
+    flat = encoded.starts[places, None] + np.minimum(steps, lengths - 1)
     device = encoded.vectors.device
     index = torch.from_numpy(flat).to(device)
-    mask = torch.from_numpy(is_token).to(device, torch.float32)
-    return encoded.vectors[index], mask, weights[index] * mask
+    vectors = encoded.vectors[index]
+    is_weighed = torch.from_numpy(is_token).to(device, torch.float32)
+    return vectors, torch.ones_like(is_weighed), weights[index] * is_weighed
 
 
 @cache

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from parabench.scorers import bertscore
+from parabench.scorers.token_vectors import TokenVectors
 from transformers import AutoTokenizer
 
 from parabench.contracts import BuildContext, Example, UserError
@@ -68,6 +70,33 @@ def outside(
     parts = scorer.score(list(TEXTS), [list(example.references) for example in EXAMPLES])
     precision, recall, fmeasure = (part.mean().item() for part in parts)
     return [fmeasure, precision, recall]
+
+
+def test_a_pair_is_worth_the_same_beside_any_others(roberta):
+    """Vectors at random, so that a cosine is as often below 0 as above, and texts unequal."""
+    lengths = np.array([1, 3, 9, 17])
+    starts = np.cumsum(lengths) - lengths
+    total = int(lengths.sum())
+    vectors = torch.randn(total, 4, generator=torch.Generator().manual_seed(0))
+    names = ["a", "b", "c", "d"]
+    encoded = TokenVectors(
+        vectors=vectors,
+        places={name: place for place, name in enumerate(names)},
+        ids=np.arange(total),
+        is_special=np.zeros(total, dtype=np.int64),
+        starts=starts,
+        lengths=lengths,
+    )
+    pairs = [(one, other) for one in names for other in names]
+    together = build(roberta).matcher._matched(encoded, pairs)
+    unit = vectors / vectors.norm(dim=1, keepdim=True)
+    for (one, other), (precision, recall, _) in zip(pairs, together, strict=True):
+        text, reference = names.index(one), names.index(other)
+        text_span = slice(starts[text], starts[text] + lengths[text])
+        reference_span = slice(starts[reference], starts[reference] + lengths[reference])
+        cosines = unit[text_span] @ unit[reference_span].T
+        assert precision == pytest.approx(cosines.amax(dim=1).mean().item(), abs=1e-6)
+        assert recall == pytest.approx(cosines.amax(dim=0).mean().item(), abs=1e-6)
 
 
 def test_equals_bert_score_on_roberta(roberta):
