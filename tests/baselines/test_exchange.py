@@ -33,6 +33,10 @@ def server(act: Act) -> Iterator[str]:
             try:
                 act(connection)
                 over.wait(0.05)
+                # closed with the request unread, it would be reset and the answer lost
+                connection.setblocking(False)
+                while connection.recv(65536):
+                    pass
             except OSError:
                 return  # the client has shut it down, as it should
 
