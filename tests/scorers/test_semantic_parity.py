@@ -21,28 +21,9 @@ from parabench.contracts import (
 )
 from parabench.stats.leave_one_out import measure_leave_one_out
 from tests.support import encoders, tiny
+from tests.support.worlds import REWORDED as EXAMPLES
 from tests.support.worlds import check_contract, score
 
-EXAMPLES = (
-    Example(
-        "a",
-        "The old man walked slowly to the harbour.",
-        (
-            "Slowly, the aged man made his way to the port.",
-            "The elderly man made his way to the port at a slow pace.",
-            "To the port the old fellow went, taking his time about it.",
-        ),
-    ),
-    Example(
-        "b",
-        "Prices rose again last week, the bank said.",
-        (
-            "According to the bank, prices went up once more last week.",
-            "The bank reported that prices went up once more in the past week.",
-            "Last week brought another rise, according to the bank.",
-        ),
-    ),
-)
 TEXTS = (
     "The aged man made his way to the harbour.",
     "Prices fell once more last week, according to the bank.",

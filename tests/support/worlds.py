@@ -9,6 +9,28 @@ from hypothesis import strategies as st
 
 from parabench.contracts import BuildContext, Example, Scorer
 
+REWORDED = (
+    Example(
+        "a",
+        "The old man walked slowly to the harbour.",
+        (
+            "Slowly, the aged man made his way to the port.",
+            "The elderly man made his way to the port at a slow pace.",
+            "To the port the old fellow went, taking his time about it.",
+        ),
+    ),
+    Example(
+        "b",
+        "Prices rose again last week, the bank said.",
+        (
+            "According to the bank, prices went up once more last week.",
+            "The bank reported that prices went up once more in the past week.",
+            "Last week brought another rise, according to the bank.",
+        ),
+    ),
+)
+"""Each with three references that are far from the source and near to one another."""
+
 EXAMPLES = (
     Example(
         "a", "The cat sat on the mat.", ("A cat was sitting on the mat.", "On the mat sat the cat.")
