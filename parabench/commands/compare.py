@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.report.board import Leaderboard
+    from parabench.report.compare import Change
     from parabench.report.results import RunResults
 
 
@@ -106,8 +108,15 @@ def _show_changes(
     column = one.headline if gate == "headline" else gate
     comparing.check_compared(found, boards[0], names, column)
     comparing.check_testable(len(one.clusters), column)
+    return _show_regressions(found, boards[0], column)
+
+
+def _show_regressions(found: Sequence[Change], board: Leaderboard, column: str) -> bool:
+    """Name the systems that got significantly worse in a column; returns whether any did."""
+    from parabench.report import compare as comparing
+
     # Controls cannot get worse; among the tests they would only make the correction stricter.
-    controls = {row.system for row in boards[0].rows if row.control}
+    controls = {row.system for row in board.rows if row.control}
     systems = [change for change in found if change.system not in controls]
     lost = comparing.regressions(systems, column)
     for change in lost:

@@ -108,18 +108,10 @@ def overall_progress(
     ) as progress:
         task = progress.add_task("starting", total=1.0, left="")
 
-        def advance(
-            what: str,
-            done: int,
-            total: int,
-        ) -> None:
+        def advance(what: str, done: int, total: int) -> None:
             label = overall.advance(what, done, total)
-            progress.update(
-                task,
-                completed=overall.share,
-                description=label,
-                left=overall.time_left(),
-            )
+            left = overall.time_left()
+            progress.update(task, completed=overall.share, description=label, left=left)
 
         yield advance
 

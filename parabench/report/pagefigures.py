@@ -71,12 +71,7 @@ def page_figures(data: PageData) -> dict[str, Any]:
         return {"plane": None, "why_no_plane": _why_no_plane(data), "distributions": drawn}
     drawings = []
     for width in _WIDTHS:
-        figure = plane_figure(
-            plane.points,
-            plane.change,
-            plane.quality,
-            width,
-        )
+        figure = plane_figure(plane.points, plane.change, plane.quality, width)
         drawings.append(Markup(figure_to_svg(figure, f"plane{width}")))
     return {
         "plane": {
