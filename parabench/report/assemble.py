@@ -120,7 +120,7 @@ def _interval_method(results: RunResults) -> str:
         return f"none below {FEWEST_CLUSTERS} examples"
     if count > MOST_CLUSTERS:
         return "percentile bootstrap"
-    return "studentised bootstrap, Blaker for shares"
+    return "hull of percentile and studentised bootstrap, Blaker for shares"
 
 
 def _row(
