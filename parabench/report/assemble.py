@@ -20,6 +20,7 @@ from parabench.report.board import (
 from parabench.report.comparisons import (
     detectable_difference,
     first_place_repeats,
+    headline_swaps,
     pairwise_comparisons,
     system_ranks,
 )
@@ -103,12 +104,14 @@ def build_leaderboard(results: RunResults, compared: tuple[Comparison, ...]) -> 
 def _provenance(results: RunResults) -> dict[str, object]:
     """The facts of the run, how intervals and ranks were drawn, and each system's signature."""
     # Written as signatures are, so that two runs can be compared in them.
-    drawn = f"clusters:{len(results.clusters)}|draws:{results.resamples}|seed:{results.seed}"
+    clusters, seed = f"clusters:{len(results.clusters)}", f"seed:{results.seed}"
+    sampled = f"{clusters}|draws:{results.resamples}|{seed}"
+    swapped = f"{clusters}|draws:{headline_swaps(results)}|{seed}"
     systems = {f"system {name}": output.signature for name, output in results.outputs.items()}
     return {
         **results.facts,
-        "interval": f"{_interval_method(results)}|level:{CONFIDENCE_LEVEL}|{drawn}",
-        "ranks": f"paired randomisation|holm|{drawn}",
+        "interval": f"{_interval_method(results)}|level:{CONFIDENCE_LEVEL}|{sampled}",
+        "ranks": f"paired randomisation|holm|{swapped}",
         **systems,
     }
 

@@ -61,7 +61,7 @@ def _unadjusted(results: RunResults, name: str) -> Iterator[Comparison]:
         statistics,
         pairs,
         results.seed,
-        results.resamples,
+        _swaps(results, name),
         results.clusters,
     )
     few = [_few(results, one, system, drawn) for system, drawn in zip(systems, draws, strict=True)]
@@ -84,6 +84,23 @@ def _unadjusted(results: RunResults, name: str) -> Iterator[Comparison]:
                     column.name,
                     bool(holds_zero[place]),
                 )
+
+
+def _swaps(results: RunResults, name: str) -> int:
+    """How many swaps the tests of a scorer's columns draw."""
+    if results.ranking is None or results.ranking[0] != name:
+        # of many tests a share of false calls is put up with, which needs no p-value as small
+        return results.resamples
+    return headline_swaps(results)
+
+
+def headline_swaps(results: RunResults) -> int:
+    """How many swaps the tests of the headline draw."""
+    if results.ranking is None:
+        return results.resamples
+    name, _ = results.ranking
+    competitors = len(_competing(results, results.measured[name], "system", "human"))
+    return results.swaps(competitors * (competitors - 1) // 2)
 
 
 def _few(

@@ -18,6 +18,9 @@ from parabench.stats.arrays import ROWS_AT_ONCE, SystemStatistics
 from parabench.stats.clusters import ClusterIndex
 from parabench.stats.resampling import bootstraps
 
+SWAPS_A_TEST = 100
+MOST_SWAPS = 100_000
+
 
 @dataclass(frozen=True)
 class SystemOutput:
@@ -127,7 +130,7 @@ class RunResults:
 
     @property
     def resamples(self) -> int:
-        """How many bootstrap samples and swaps are drawn.
+        """How many bootstrap samples are drawn.
 
         Fewer for many examples, whose intervals are so narrow that the error of 1,000 draws is
         far below what is printed.
@@ -135,6 +138,16 @@ class RunResults:
         if len(self.examples) <= ROWS_AT_ONCE:
             return 10_000
         return 1_000
+
+    def swaps(self, tests: int) -> int:
+        """How many swaps each of so many paired tests draws.
+
+        No p-value is below 1 / (swaps + 1), and the first step of Holm's procedure multiplies it
+        by the number of tests: with too few swaps nothing could ever be significant. A hundred a
+        test leave it a fifth of the level. The most allowed do for a hundred systems.
+        """
+        wanted = min(SWAPS_A_TEST * tests, MOST_SWAPS)
+        return max(self.resamples, wanted)
 
     @cached_property
     def bootstrap_draws(self) -> Mapping[str, Float[np.ndarray, "S R C"]]:

@@ -136,9 +136,8 @@ def _adjusted_p_values(
     # The sentinel is the last, behind all systems.
     last = len(systems)
     pairs = [(number, last) for number in range(last)]
-    p_values = paired_tests(
-        combine, statistics, pairs, results.seed, results.resamples, results.clusters
-    )
+    swaps = results.swaps(len(pairs))
+    p_values = paired_tests(combine, statistics, pairs, results.seed, swaps, results.clusters)
     return holm(p_values[:, place])
 
 

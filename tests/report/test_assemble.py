@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from parabench.contracts import Column, Example, Score, Signature, UserError, additive
-from parabench.report import assemble, board, cells, comparisons, notes
+from parabench.report import assemble, board, cells, comparisons, notes, results
 from parabench.report.results import RunResults, ScorerResults, SystemOutput
 from parabench.report.truncation import TruncationScorer
 from parabench.stats import seeds
@@ -338,3 +338,18 @@ def test_below_30_examples_the_table_says_no_interval():
     assert np.isnan(found.rows[0].scores["quality"].low)
     assert "too few for an interval" in " ".join(notes.reader_notes(found))
     assert found.first_repeats is None
+
+
+@pytest.mark.parametrize(("count", "is_large"), [(30, False), (12, True)])
+def test_many_systems_that_plainly_differ_are_told_apart(count, is_large, monkeypatch):
+    """Holm multiplies the first p-value by the number of pairs, 435 and 66: of 10,000 and of 1,000
+    swaps none could be small enough.
+    """
+    if is_large:
+        monkeypatch.setattr(results, "ROWS_AT_ONCE", COUNT - 1)
+    systems = {f"s{n}": rows(draws(n, shift=10 * n)) for n in range(count)}
+    found = made(run_results(systems))
+    of_headline = [one for one in found.comparisons if one.column == "quality"]
+    assert all(one.is_real for one in of_headline)
+    tests = len(of_headline)
+    assert f"draws:{max(100 * tests, 1_000)}|" in found.provenance["ranks"]
