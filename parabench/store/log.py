@@ -114,10 +114,13 @@ class Log:
         is_known = any(name in self.done for name in names)
         if self.sealed or is_repeated or is_known:
             raise ValueError(f"records appended twice to {self._own_part}")
-        part = self._part or self._begin()
         lines = list(record_lines(self._identity, records))
         # One write and one fsync for the whole batch; only then do the records count as done.
-        part.append(b"".join(lines))
+        batch = b"".join(lines)
+        if self._part is None:
+            self._begin(batch)
+        else:
+            self._part.append(batch)
         sizes = [len(line) for line in lines]
         self.done.grow(names, sizes)
 
@@ -151,15 +154,14 @@ class Log:
 
         return finished_log(self._identity, lines)
 
-    def _begin(self) -> AppendOnlyFile:
-        """Make the part that this process writes."""
+    def _begin(self, batch: bytes) -> None:
+        """Make the part that this process writes, with its first batch of records in it."""
         first = encode_record({"identity": self._identity})
-        self._part = AppendOnlyFile.create(self._own_part, first)
+        self._part = AppendOnlyFile.create(self._own_part, first + batch)
         # The checksums of all further lines start from the identity.
         checksum_start = crc32(canonical_json(self._identity))
         records = LogLines(self._own_part, checksum_start, len(first))
         self.done.take(records)
-        return self._part
 
     def _recover_parts(self) -> None:
         """Take over all parts."""
