@@ -105,6 +105,9 @@ class Parity:
     @cached_property
     def _chance(self) -> ReferenceFrequency:
         """Counted when first needed, since building a scorer must be free."""
+        if not self.answers:
+            # one reference: no human, no parity, and so nothing to count
+            return count_references([])
         first = zip(self.sources[:EXAMPLES_READ], self.answers[:EXAMPLES_READ], strict=True)
         folded = []
         for source, answers in first:

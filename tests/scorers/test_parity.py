@@ -128,6 +128,9 @@ def test_without_a_spare_reference_there_is_no_parity():
     assert "no reference to spare" in PARITY.why(single, TEXTS[0])
     with pytest.raises(UserError, match="no references"):
         PARITY.measure([replace(single, references=())], ["x"])
+    # built as a run builds it, which knows of no human's answers where there is one reference
+    built = parity.build("", BuildContext(sources=(single.source,)))
+    assert np.isnan(built.combine(built.measure([single], TEXTS[:1]))[0])
 
 
 def test_a_part_that_people_lack_is_no_demand():
