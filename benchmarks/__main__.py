@@ -25,14 +25,14 @@ RACES = {
     "scale": scale.races,
 }
 TABLES = {"startup": startup.table, "shares": shares.table}
-ROWS = {"likelihood": 480, "decode": 192, "train": 64, "overlap": 500, "scale": 192}
+ROWS = {"likelihood": 240, "decode": 96, "train": 64, "overlap": 500, "scale": 64}
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("benchmark", choices=(*RACES, *TABLES, "all"))
     parser.add_argument(
-        "--rows", type=int, help="sentences (default: what makes a round some minutes)"
+        "--rows", type=int, help="sentences (default: what makes a round a minute or two)"
     )
     parser.add_argument(
         "--rounds", type=int, default=3, help="timed rounds of each contender (default 3)"
