@@ -16,7 +16,7 @@ from parabench.report.comparable import check_comparable
 from parabench.stats.arrays import SeedMean, SystemStatistics, corpus_value
 from parabench.stats.clusters import ClusterIndex, Clusters
 from parabench.stats.intervals import few_behind, only_of_enough
-from parabench.stats.resampling import bootstraps, percentile_ends
+from parabench.stats.resampling import bootstraps, expanded_level, percentile_ends
 from parabench.stats.significance import holm, paired_test
 
 
@@ -201,8 +201,9 @@ def _changes(
         [few_behind(combine, *of_one, index) for of_one in zip(systems, drawn, strict=True)],
         axis=0,
     )
-    ends = [np.where(few, np.nan, end) for end in percentile_ends(drawn[0] - drawn[1])]
-    low, high = only_of_enough(ends[0], ends[1], len(index))
+    low, high = percentile_ends(drawn[0] - drawn[1], expanded_level(len(index)))
+    low, high = np.where(few, np.nan, low), np.where(few, np.nan, high)
+    low, high = only_of_enough(low, high, len(index))
     p = paired_test(combine, after, before, seed, draws, clusters)
     # Each [C]: one row for each column of the scorer.
     columns = corpus_value(combine, one), corpus_value(combine, other), low, high, p

@@ -14,7 +14,7 @@ from parabench.report.board import CONFIDENCE_LEVEL, SIGNIFICANCE_LEVEL, Compari
 from parabench.report.results import RunResults, ScorerResults
 from parabench.stats.arrays import corpus_value
 from parabench.stats.intervals import FEWEST_CLUSTERS, few_behind, only_of_enough
-from parabench.stats.resampling import Draws, detectable, percentile_ends
+from parabench.stats.resampling import Draws, detectable, expanded_level, percentile_ends
 from parabench.stats.significance import (
     benjamini_hochberg,
     first_again,
@@ -64,11 +64,12 @@ def _unadjusted(results: RunResults, name: str) -> Iterator[Comparison]:
         _swaps(results, name),
         results.clusters,
     )
+    level = expanded_level(len(results.clusters), CONFIDENCE_LEVEL)
     few = [_few(results, one, system, drawn) for system, drawn in zip(systems, draws, strict=True)]
     for (a, b), p in zip(pairs, p_values, strict=True):
         difference = values[a] - values[b]
         # All rows were resampled alike, so these are draws of the paired difference.
-        ends = percentile_ends(draws[a] - draws[b], CONFIDENCE_LEVEL)
+        ends = percentile_ends(draws[a] - draws[b], level)
         holds_zero = (ends[0] <= 0) & (ends[1] >= 0)
         known = [np.where(few[a] | few[b], np.nan, end) for end in ends]
         low, high = only_of_enough(known[0], known[1], len(results.clusters))

@@ -231,6 +231,22 @@ def detectable(differences: Draws, level: float = 0.95, power: float = 0.8) -> C
     return (significant + found) * differences.std(axis=0, ddof=1)
 
 
+def expanded_level(count: int, level: float = 0.95) -> float:
+    """Return the share of draws that an interval of ``count`` examples holds, above ``level``.
+
+    Bootstrap samples of few examples vary too little, by the root of (count - 1) / count, and have
+    a normal distribution's tails instead of Student's: the expanded percentile interval (Hesterberg
+    2015, The American Statistician 69).
+    """
+    # scipy.stats has both too, and takes a second to import
+    from scipy.special import ndtr, stdtrit
+
+    if count < 2:
+        return level
+    student = -stdtrit(count - 1, (1 - level) / 2)
+    return float(1 - 2 * ndtr(-student * np.sqrt(count / (count - 1))))
+
+
 def percentile_ends(draws: Draws, level: float = 0.95) -> tuple[ColumnValues, ColumnValues]:
     """Return low and high ends of the middle ``level`` of every column's ``draws``.
 

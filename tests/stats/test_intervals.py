@@ -9,7 +9,7 @@ from scipy import stats as scipy_stats
 from parabench.contracts import Column, additive
 from parabench.stats.clusters import ClusterIndex
 from parabench.stats.intervals import blaker_interval, rests_on_few, score_interval
-from parabench.stats.resampling import bootstrap, percentile_ends
+from parabench.stats.resampling import bootstrap, expanded_level, percentile_ends
 from parabench.stats.studentised import studentised_interval
 
 SCORE = Column("score", "up", "both")
@@ -182,3 +182,16 @@ def test_what_is_no_function_of_sums_keeps_its_percentiles():
     rows = rows_of(values)
     draws = bootstrap(mean, rows, 0, 500)
     assert ends_of(values, combine=plain) == tuple(float(one[0]) for one in percentile_ends(draws))
+
+
+@pytest.mark.parametrize("count", [2, 30, 50, 348, 100_000])
+def test_intervals_of_few_examples_are_expanded_as_published(count):
+    """Hesterberg 2015, section 4.3: the normal distribution's tail at sqrt(n / (n - 1)) times
+    Student's quantile.
+    """
+    quantile = scipy_stats.t.ppf(0.025, count - 1) * np.sqrt(count / (count - 1))
+    assert expanded_level(count) == pytest.approx(1 - 2 * scipy_stats.norm.cdf(quantile), rel=1e-12)
+
+
+def test_one_example_has_the_level_that_was_asked_for():
+    assert expanded_level(1, 0.9) == 0.9
