@@ -43,6 +43,8 @@ def write_provenance(plan: RunPlan, folder: Path) -> None:
         "tf32": tf32(device),
     }
     record["suite"] |= {"table": list(plan.suite.table)}
+    if plan.suite.gates:
+        record["suite"]["gates"] = list(plan.suite.gates)
     record["training"] = training_provenance(plan, folder)
     unanswered = unanswered_counts(folder)
     if unanswered:

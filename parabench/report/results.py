@@ -170,9 +170,24 @@ class RunResults:
 
         None where no column of that name has a better direction.
         """
+        return self._directed(self.headline)
+
+    @property
+    def gates(self) -> list[tuple[str, int]]:
+        """Scorers and places of the columns in which a ranked system is above every control.
+
+        The headline is the first; of the suite's other gates those that were measured.
+        """
+        others = self.facts["suite"].get("gates", ())
+        names = dict.fromkeys([self.headline, *others])
+        found = (self._directed(name) for name in names)
+        return [one for one in found if one is not None]
+
+    def _directed(self, wanted: str) -> tuple[str, int] | None:
+        """The scorer and the place of a column that has a better direction."""
         for name, one in self.measured.items():
             for place, column in enumerate(one.scorer.columns):
-                if column.name == self.headline and column.better != "none":
+                if column.name == wanted and column.better != "none":
                     return name, place
         return None
 

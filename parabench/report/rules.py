@@ -64,7 +64,8 @@ def unranked_systems(results: RunResults) -> dict[str, str]:
     """The systems that get no rank on the headline whatever the others do, each with its reason.
 
     A system must be above the best sentinel by more than chance (sentinels are tested like
-    systems), and may not fill its outputs with the same word sequences.
+    systems), in the headline and in the suite's other gates, and may not fill its outputs with the
+    same word sequences.
     """
     if results.ranking is None:
         return {}
@@ -73,19 +74,19 @@ def unranked_systems(results: RunResults) -> dict[str, str]:
         systems = _rows_of_role(results, results.measured[name], "system")
         return dict.fromkeys(systems, NO_HUMAN)
     found = dict(_recycling(results))
-    for row, reason in _not_above_sentinels(results).items():
-        found.setdefault(row, reason)
+    for name, place in results.gates:
+        for row, reason in _not_above_sentinels(results, name, place).items():
+            found.setdefault(row, reason)
     return found
 
 
-def _not_above_sentinels(results: RunResults) -> dict[str, str]:
+def _not_above_sentinels(results: RunResults, name: str, place: int) -> dict[str, str]:
     """Systems that paired tests do not tell from the best sentinel, or that are below it.
 
-    P-values are adjusted for the number of systems (Holm 1979); the interval of the difference,
-    which draws training seeds too, must be above 0 as well.
+    The column is that of the scorer ``name`` at ``place``. P-values are adjusted for the number of
+    systems (Holm 1979); the interval of the difference, which draws training seeds too, must be
+    above 0 as well.
     """
-    assert results.ranking is not None
-    name, place = results.ranking
     one = results.measured[name]
     column = one.scorer.columns[place]
     values = _defined_values(one, place)
@@ -96,11 +97,11 @@ def _not_above_sentinels(results: RunResults) -> dict[str, str]:
     # Signed values are higher where the column is better.
     sign = 1 if column.better == "up" else -1
     best = max(sentinels, key=lambda row: sign * values[row])
-    p_values = _adjusted_p_values(results, systems, best)
+    p_values = _p_values(results, one, systems, best)[:, place]
     draws = results.bootstrap_draws[name][:, :, place]  # [rows, draws]
     draws_of = dict(zip(one.statistics, draws, strict=True))
     found = {}
-    for system, p_value in zip(systems, p_values, strict=True):
+    for system, p_value in zip(systems, holm(p_values), strict=True):
         lead = sign * (draws_of[system] - draws_of[best])
         low, _ = percentile_ends(lead[:, None], CONFIDENCE_LEVEL)
         if p_value < SIGNIFICANCE_LEVEL and low[0] > 0:
@@ -124,21 +125,17 @@ def _defined_values(one: ScorerResults, place: int) -> dict[str, float]:
     return values
 
 
-def _adjusted_p_values(
-    results: RunResults, systems: list[str], sentinel: str
-) -> Float[np.ndarray, " S"]:
-    """P-values of each system against the sentinel on the headline, adjusted for their number."""
-    assert results.ranking is not None
-    name, place = results.ranking
-    one = results.measured[name]
+def _p_values(
+    results: RunResults, one: ScorerResults, systems: list[str], sentinel: str
+) -> Float[np.ndarray, "S C"]:
+    """P-values of each system against the sentinel in every column of a scorer."""
     combine = one.scorer.combine
     statistics = [one.statistics[row] for row in (*systems, sentinel)]
     # The sentinel is the last, behind all systems.
     last = len(systems)
     pairs = [(number, last) for number in range(last)]
     swaps = results.swaps(len(pairs))
-    p_values = paired_tests(combine, statistics, pairs, results.seed, swaps, results.clusters)
-    return holm(p_values[:, place])
+    return paired_tests(combine, statistics, pairs, results.seed, swaps, results.clusters)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class TrainingDefaults(BaseModel):
 
 class Suite(BaseModel):
     """Data, systems, scorers, decoding and protocol of a run; ``headline`` is the column that
-    ranks.
+    ranks, ``gates`` are others in which a system must be above every control to have a rank.
 
     ``controls`` run beside whatever systems are asked for; ``table`` names the columns of the first
     table, all others follow in a second. Without ``data`` the suite needs the user's own.
@@ -69,6 +69,7 @@ class Suite(BaseModel):
     controls: tuple[str, ...] = ()
     scorers: tuple[str, ...]
     headline: str
+    gates: tuple[str, ...] = ()
     table: tuple[str, ...] = ()
     dtype: str = "float32"
     decoding: Decoding = Decoding()

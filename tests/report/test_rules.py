@@ -67,6 +67,27 @@ def test_a_column_without_human_is_not_checked_and_ranks_nobody():
 # ---- systems
 
 
+@pytest.mark.parametrize("gates", [(), ("change",), ("change", "not-measured")])
+def test_a_gate_must_be_passed_beside_the_headline(gates):
+    """One system is far above the control in the headline, and beside it in the gate."""
+    ones = np.ones(COUNT)
+    statistics = {
+        "human": np.column_stack([HUMAN, HUMAN, ones]),
+        "copy": np.column_stack([LOW, LOW, ones]),
+        "both": np.column_stack([draws(3, 5), draws(4, 5), ones]),
+        "one": np.column_stack([draws(5, 7), LOW + 0.01 * draws(6), ones]),
+    }
+    suite = {"title": "T", "note": "", "headline": "quality", "gates": list(gates)}
+    found = made(run_results(statistics, outputs=control_outputs("human", "copy"), suite=suite))
+    if not gates:
+        assert ranks(found)["one"] == (1, 1)
+        assert ranks(found)["both"] == (2, 2)
+        return
+    assert ranks(found)["one"] is None
+    assert ranks(found)["both"] == (1, 1)
+    assert "change is not significantly better than the control copy" in found.unranked["one"]
+
+
 def test_noise_that_is_not_above_the_best_sentinel_has_no_rank():
     systems = {
         "human": HUMAN,

@@ -42,7 +42,7 @@ CLASSES = {
         "content": {"data"},
         "signature": {"system", "scorer"},
         "selection": {"systems", "controls", "scorers"},
-        "circumstance": {"train", "table"},
+        "circumstance": {"train", "table", "gates"},
     },
     RunRequest: {
         "identity": {"suite", "seed", "dtype", "device", "samples"},
