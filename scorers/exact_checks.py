@@ -16,9 +16,9 @@ from functools import lru_cache
 
 from parabench.stats.folding import fold
 
-CHECKS = ("number", "negation", "name", "direction", "order", "repetition")
+CHECKS = ("number", "negation", "name", "direction", "question", "order", "repetition")
 """What ``faults`` looks for, in its order."""
-CHECKS_VERSION = "english-1"
+CHECKS_VERSION = "english-2"
 """For signatures; changes when a rule or a word list does."""
 
 _UNITS = """
@@ -77,6 +77,11 @@ _OPPOSITES_TEXT = """
 _PAIRS = [pair.split("/") for pair in _OPPOSITES_TEXT.split()]
 _OPPOSITES = [(one, other) for pair in _PAIRS for one, other in (pair, reversed(pair))]
 
+_QUESTION = re.compile("[?\uff1f\u061f]")
+"""Question marks: Latin, of full width, Arabic."""
+_STATEMENT = re.compile("[.!\u2026\u3002\uff01][\\s\"'\u2019\u201d\u00bb)]*\\Z")
+"""The end of a statement: a full stop or its like, and what closes quotes and brackets."""
+
 _SEQUENCE = 4
 """Words in a sequence that a text repeats."""
 
@@ -85,7 +90,8 @@ _SEQUENCE = 4
 class _Said:
     """What the checks read of one text.
 
-    ``denies`` is None where the text may be meant either way: a question, or one with soft words.
+    ``denies`` is None where the text may be meant either way: a question, or one with soft words;
+    ``asks`` where it ends without a mark, as a text without any punctuation does.
     """
 
     words: tuple[str, ...]
@@ -93,6 +99,7 @@ class _Said:
     names: frozenset[str]
     has_negation: bool
     denies: bool | None
+    asks: bool | None
 
 
 def faults(text: str, source: str, references: Sequence[str]) -> tuple[bool, ...]:
@@ -105,6 +112,8 @@ def faults(text: str, source: str, references: Sequence[str]) -> tuple[bool, ...
     - ``name``: a capitalised word within it that is not attested, or the lack of a name of the
       source that all references have;
     - ``direction``: *fell*, which is not attested, in the place of the source's *rose*;
+    - ``question``: no question where the source and all references ask, as an answer is none, or
+      the other way round;
     - ``order``: all words of the source, each as often, in another order: roles are exchanged, or
       it is no sentence;
     - ``repetition``: a sequence of four words again, more often than the source and any reference.
@@ -120,6 +129,7 @@ def faults(text: str, source: str, references: Sequence[str]) -> tuple[bool, ...
         said.denies is not None and {one.denies for one in people} == {not said.denies},
         _has_other_names(said, people, attested),
         _is_opposite(said, start, attested),
+        said.asks is not None and {one.asks for one in people} == {not said.asks},
         _is_reordered(said.words, start.words, {one.words for one in people}),
         _repeats(said.words) > repeats,
     )
@@ -135,7 +145,10 @@ def _read(text: str) -> _Said:
     # "Won't you come?" asks what "Will you come?" asks
     if text.rstrip().endswith("?") or (is_soft and not has_negation):
         denies = None
-    return _Said(words, frozenset(_numbers(text)), names - _NO_NAMES, has_negation, denies)
+    asks = True if _QUESTION.search(text) else None
+    if asks is None and _STATEMENT.search(text):
+        asks = False
+    return _Said(words, frozenset(_numbers(text)), names - _NO_NAMES, has_negation, denies, asks)
 
 
 def _differs(own: frozenset[float], people: Sequence[frozenset[float]]) -> bool:

@@ -20,6 +20,10 @@ HAVE = [
     ("direction", "Prices rose last week.", "Last week prices fell.", ()),
     ("direction", "The shop opens at five.", "The shop closes at five.", ()),
     ("direction", "She sold her car.", "She bought her car.", ("The car was sold.",)),
+    ("question", "Does the dog bite?", "Yes, the dog bites.", ("Is the dog a biter?",)),
+    ("question", "Does the dog bite?", 'He said: "It does!"', ()),
+    ("question", "The dog bites.", "Does the dog bite?", ("It is a biter!",)),
+    ("question", "狗咬人吗？", "狗咬人。", ()),
     ("order", "The dog bit the man.", "The man bit the dog.", ()),
     ("order", "The dog bit the man.", "dog the man the bit", ()),
     ("repetition", "The dog bit him.", "The dog bit him, the dog bit him.", ()),
@@ -44,6 +48,10 @@ HAVE_NONE = [
     ("direction", "The shop closes at five.", "The shop does not open after five.", ()),
     ("direction", "Ann is better than Bo.", "Bo is worse than Ann.", ()),
     ("direction", "Prices rose.", "Supply fell.", ("Supply fell, prices rose.",)),
+    ("question", "Does the dog bite?", "does the dog bite", ()),
+    ("question", "Does the dog bite?", "Tell me whether it bites.", ("Tell me if it bites.",)),
+    ("question", "Can you sing? I can.", "I can sing. Can you?", ()),
+    ("question", "the dog bites", "Does the dog bite?", ()),
     ("order", "The dog bit the man.", "THE DOG BIT THE MAN", ()),
     ("order", "The dog bit the man.", "The man was bitten by the dog.", ()),
     ("repetition", "Up and up and up and up it goes.", "Up and up and up and up.", ()),
@@ -71,6 +79,7 @@ def test_a_fault_is_found_alone():
     assert found("He won five games.", "He won nine games.", ()) == {"number"}
     assert found("He never won nine games.", "He won nine games.", ()) == {"negation"}
     assert found("He lost nine games.", "He won nine games.", ()) == {"direction"}
+    assert found("He won nine games?", "He won nine games.", ()) == {"question"}
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
