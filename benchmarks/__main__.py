@@ -56,7 +56,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument(
         "--model",
         default="",
-        help="a decoder for decode and train in place of random weights: a folder or package:…",
+        help="a decoder for decode, train and shares in place of random weights: a folder or "
+        "package:…",
     )
     parser.add_argument(
         "--output",
@@ -87,7 +88,8 @@ def run(chosen: argparse.Namespace) -> None:
             parts.append(f"## {one.title}: {one.work}\n\n{table(results[one.title])}")
             _report(parts, results, chosen)
         if name in TABLES:
-            parts.append(TABLES[name](chosen.rounds, chosen.threads))
+            more = (chosen.model,) if name == "shares" else ()
+            parts.append(TABLES[name](chosen.rounds, chosen.threads, *more))
             _report(parts, results, chosen)
 
 

@@ -37,6 +37,7 @@ KINDS = {
     ),
 }
 ROWS = {"likelihood": 192, "decode": 192, "train": 64}
+ROWS_OF_MODEL = 48
 SIDE = 2048
 
 
@@ -44,8 +45,8 @@ bounds: dict[str, float] = {}
 """Of each engine whose table was made: its time over that of its products with weights."""
 
 
-def table(rounds: int, threads: int) -> str:
-    """The table, in Markdown; fills ``bounds``."""
+def table(rounds: int, threads: int, model: str = "") -> str:
+    """The table, in Markdown; fills ``bounds``. ``model``: a decoder in place of random weights."""
     torch.set_num_threads(threads)
     best = product_rate(3 * rounds)
     lines = [
@@ -54,7 +55,7 @@ def table(rounds: int, threads: int) -> str:
         "| work | products with weights | at GFLOP/s | attention | moving "
         "| the rest | could be at most |\n" + "|---" * 7 + "|",
     ]
-    for name, work in works():
+    for name, work in works_of(model) if model else works():
         share, rate = shares(work)
         most = best / rate / share["products"]
         bounds[name] = 1 / share["products"]
@@ -77,6 +78,13 @@ def works() -> Iterator[tuple[str, Work]]:
     model, prompt = worlds.opt(Options()), worlds.prompt(Options())
     yield "decode", decode.ours(model, prompt, worlds.sentences(ROWS["decode"], 0))
     yield "train", train.ours(model, prompt, train._batches(Options(ROWS["train"])))
+
+
+def works_of(model: str) -> Iterator[tuple[str, Work]]:
+    """What the races let us do with a model that was chosen, on real sentences."""
+    options = Options(ROWS_OF_MODEL, model=model)
+    yield "decode", decode._ours(options, torch.float32)
+    yield "train", train._ours(options, torch.float32)
 
 
 def shares(work: Callable[[], object]) -> tuple[Mapping[str, float], float]:
