@@ -1,9 +1,10 @@
 """How time grows with the examples: ``python -m benchmarks.growth [SIZE ...]``.
 
-CPU seconds, system calls included, of ``run``, ``report``, ``compare`` and ``metric agreement``,
-each a process of its own with one thread, on made-up sentences: two references each, the controls
-copy, drop-last and human, the scorers bleu and divergence. Beside each the factor to the size
-before it: ten times the rows may take at most 10.5 times as long.
+CPU seconds, system calls included, and memory without pages of files at its highest, of ``run``,
+``report``, ``compare`` and ``metric agreement``, each a process of its own with one thread, on
+made-up sentences: two references each, the controls copy, drop-last and human, the scorers bleu and
+divergence. Beside each the factor to the size before it: ten times the rows may take at most 10.5
+times as long, and 1.1 times the memory.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import argparse
 import json
 import os
 import random
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tabulate import tabulate
+
+from benchmarks.memory import used
 
 SIZES = (150, 1_500, 15_000)
 WORDS = 4_000
@@ -74,31 +77,36 @@ def commands(folder: Path) -> Mapping[str, Sequence[str]]:
     }
 
 
-def cpu_seconds(words: Sequence[str]) -> float:
-    """CPU seconds of ``parabench`` with these words. Raises SystemExit where it fails."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "parabench", *words], stdout=subprocess.DEVNULL, env=environment
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"parabench {' '.join(words)} ended with {process.returncode}")
-    return usage.ru_utime + usage.ru_stime
+class Cost(NamedTuple):
+    """What a command needs: CPU seconds, and MiB of memory that are no pages of files."""
+
+    seconds: float
+    memory: int
 
 
-def table(found: Mapping[int, Mapping[str, float]]) -> str:
-    """A Markdown table: a row a size, seconds and the factor to the size before."""
+def cost(words: Sequence[str]) -> Cost:
+    """Of ``parabench`` with these words, in one thread. Raises SystemExit where it fails."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    _, own, seconds = used([sys.executable, "-m", "parabench", *words])
+    return Cost(seconds, own)
+
+
+def table(found: Mapping[int, Mapping[str, Cost]]) -> str:
+    """A Markdown table: a row a size, costs and their factors to the size before."""
     rows = []
-    before: Mapping[str, float] = {}
+    before: Mapping[str, Cost] = {}
     names = list(next(iter(found.values())))
-    for size, seconds in found.items():
+    for size, costs in found.items():
         row = [f"{size:,}"]
         for name in names:
-            factor = f" ({seconds[name] / before[name]:.1f} x)" if before else ""
-            row.append(f"{seconds[name]:.1f}{factor}")
+            seconds, memory = costs[name]
+            times, grown = "", ""
+            if before:
+                times = f" ({seconds / before[name].seconds:.1f} x)"
+                grown = f" ({memory / before[name].memory:.2f} x)"
+            row.append(f"{seconds:.1f} s{times}, {memory} MiB{grown}")
         rows.append(row)
-        before = seconds
+        before = costs
     return tabulate(rows, ["examples", *names], tablefmt="github", disable_numparse=True)
 
 
@@ -106,12 +114,12 @@ def main() -> None:
     """Print the table, again after each size."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
     parser.add_argument("sizes", type=int, nargs="*", default=SIZES, help="examples")
-    found = dict[int, dict[str, float]]()
+    found = dict[int, dict[str, Cost]]()
     for size in parser.parse_args().sizes:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
             write_inputs(folder, size)
-            found[size] = {name: cpu_seconds(words) for name, words in commands(folder).items()}
+            found[size] = {name: cost(words) for name, words in commands(folder).items()}
         print(table(found), end="\n\n", flush=True)
 
 

@@ -36,9 +36,10 @@ def test_stages_of_two_runs_stand_side_by_side() -> None:
 
 
 def test_growth_is_told_by_the_factor_to_the_size_before() -> None:
-    found = growth.table({150: {"run": 2.0}, 1_500: {"run": 21.0}})
-    assert "2.0 " in found
-    assert "21.0 (10.5 x)" in found
+    few, many = growth.Cost(2.0, 100), growth.Cost(21.0, 110)
+    found = growth.table({150: {"run": few}, 1_500: {"run": many}})
+    assert "2.0 s, 100 MiB" in found
+    assert "21.0 s (10.5 x), 110 MiB (1.10 x)" in found
 
 
 def test_inputs_of_growth_are_whole_and_the_same_again(tmp_path: Path) -> None:
