@@ -1,8 +1,9 @@
 """Attackers, mixtures and the systems of smollm2 by semantic parity, beside parity.
 
-``python -m benchmarks.semantic_attackers [STEP]`` prints the last tables of results/attackers.md:
-every ``STEP``-th sentence of parabench-en, by default every third, since a language model reads
-each text. Scales and chance are counted on these sentences alone.
+``python -m benchmarks.semantic_attackers [NEWS]`` prints the last tables of results/attackers.md:
+of every third sentence of parabench-en and, where ``NEWS`` is the folder of newstest2019, of every
+ninth one there, since a language model reads each text. Scales and chance are counted on these
+sentences alone.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 from parabench.baselines.attackers import ATTACKERS
 
-from benchmarks.attackers import LIGHT, ROOT, SENTINELS, answers
+from benchmarks.attackers import LIGHT, ROOT, SENTINELS, answers, sets
 from benchmarks.reference_attackers import reference_attackers
 from parabench.contracts import BuildContext, Example, Scorer
-from parabench.data.test_sets import read_test_set
 from parabench.pipeline.plan import build_plugin
 from parabench.stats.clusters import ClusterIndex
 from parabench.stats.intervals import score_interval
@@ -28,7 +29,8 @@ from parabench.stats.significance import holm, paired_tests
 from parabench.stats.validity import MIXED_SENTINELS, mixtures
 from parabench.suites.suite import load_suite
 
-STEP = 3
+STEPS = {"parabench-en": 3, "newstest2019": 9}
+"""Of how many sentences of a set one is asked."""
 SYSTEMS = (
     "zeroshot",
     "zeroshot-chat",
@@ -46,16 +48,21 @@ Statistics = Mapping[str, Mapping[str, np.ndarray]]
 """Of each row, what each scorer measured."""
 
 
-def written(examples: Sequence[Example], step: int) -> dict[str, list[list[str]]]:
-    """What every row answers to every ``step``-th example, one text or one for each turn."""
+def written(examples: Sequence[Example]) -> dict[str, list[list[str]]]:
+    """What people, sentinels and attackers answer to every example, one text or one a turn."""
     texts = {name: answers(name, examples) for name in ("human", *SENTINELS, *ATTACKERS)}
-    texts |= dict(reference_attackers(examples))
+    return texts | dict(reference_attackers(examples))
+
+
+def predictions(examples: Sequence[Example]) -> dict[str, list[list[str]]]:
+    """What the systems of smollm2 answered to parabench-en."""
+    texts = {}
     for name in SYSTEMS:
         path = ROOT / f"results/smollm2/predictions/{name}.jsonl"
         records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         by_id = {one["id"]: one["value"]["text"] for one in records if "id" in one}
         texts[name] = [[by_id[example.id]] for example in examples]
-    return {name: several[::step] for name, several in texts.items()}
+    return texts
 
 
 def measured(
@@ -184,18 +191,28 @@ def built(examples: Sequence[Example]) -> dict[str, Scorer]:
 
 
 def main() -> None:
-    """Print both tables."""
-    step = int(sys.argv[1]) if len(sys.argv) > 1 else STEP
-    examples = list(read_test_set(ROOT / "parabench/suites/parabench-en.jsonl"))
-    texts = written(examples, step)
-    chosen = examples[::step]
-    scorers = built(chosen)
-    found = measured(scorers, chosen, texts)
-    print(f"## With models: {len(chosen)} sentences of parabench-en, 3 references\n")
-    print(attackers_table(with_mixtures(scorers, found)))
-    print("\n" + light_line(examples))
-    print(f"\n### The systems of smollm2 on these {len(chosen)} sentences\n")
-    print(systems_table(scorers, found))
+    """Print the tables."""
+    news = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    for title, examples in sets(news):
+        if title not in STEPS:
+            # the embedded language of mini is none that these models know
+            continue
+        texts = written(examples)
+        has_systems = title == "parabench-en"
+        if has_systems:
+            texts |= predictions(examples)
+        step = STEPS[title]
+        chosen = examples[::step]
+        scorers = built(chosen)
+        found = measured(scorers, chosen, {name: rows[::step] for name, rows in texts.items()})
+        count = len(chosen[0].references)
+        print(f"## With models: {len(chosen)} sentences of {title}, {count} references\n")
+        print(attackers_table(with_mixtures(scorers, found)), flush=True)
+        if has_systems:
+            print("\n" + light_line(examples))
+            print(f"\n### The systems of smollm2 on these {len(chosen)} sentences\n")
+            print(systems_table(scorers, found))
+        print(flush=True)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ CHUNK = 512
 """Pairs counted between two looks at the clock, and sent to another process at once."""
 EXAMPLES_PER_CALL = 16384
 """Examples that a run hands over at once: so many that other cores are worth asking."""
-PARALLEL_AFTER_SECONDS = 4.0
+PARALLEL_AFTER_SECONDS = 2.5
 """Seconds that one core may have left to do before others are asked: starting them takes about
 one.
 """
