@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks import decode, likelihood, overlap, scale, shares, startup, targets, train, worlds
 from benchmarks.options import Options, Race
-from benchmarks.race import Contender, Result, machine, processor_features, race, table
+from benchmarks.race import Contender, Result, machine, race, table
 
 RACES = {
     "likelihood": likelihood.races,
@@ -25,7 +25,7 @@ RACES = {
     "scale": scale.races,
 }
 TABLES = {"startup": startup.table, "shares": shares.table}
-ROWS = {"likelihood": 240, "decode": 96, "train": 64, "overlap": 500, "scale": 64}
+ROWS = {"likelihood": 240, "decode": 192, "train": 64, "overlap": 500, "scale": 64}
 
 
 def main(arguments: list[str]) -> None:
@@ -97,7 +97,8 @@ def _report(parts: list[str], results: dict[str, list[Result]], chosen: argparse
     print(parts[-1], end="\n\n", flush=True)
     note = f"{machine(chosen.device)}. Medians of {chosen.rounds} rounds, {chosen.threads} threads."
     # on a GPU bf16 has its matrix instructions always
-    features = [targets.MATRIX] if "cuda" in chosen.device else processor_features()
+    has_fast_half = "cuda" in chosen.device or shares.half_is_fast()
+    features = [targets.FAST_HALF] if has_fast_half else []
     aims = targets.table(results, features, shares.bounds)
     if chosen.output:
         _write(chosen.output, "\n\n".join([note, aims, *parts]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -49,9 +50,11 @@ def table(rounds: int, threads: int, model: str = "") -> str:
     """The table, in Markdown; fills ``bounds``. ``model``: a decoder in place of random weights."""
     torch.set_num_threads(threads)
     best = product_rate(3 * rounds)
+    half = product_rate(3 * rounds, torch.bfloat16)
     lines = [
         "## where the time goes",
-        f"A product of {SIDE} by {SIDE} by {SIDE} runs at {best:.0f} GFLOP/s here, in fp32.",
+        f"A product of {SIDE} by {SIDE} by {SIDE} runs at {best:.0f} GFLOP/s here in fp32, and at "
+        f"{half:.0f} in bf16.",
         "| work | products with weights | at GFLOP/s | attention | moving "
         "| the rest | could be at most |\n" + "|---" * 7 + "|",
     ]
@@ -108,9 +111,19 @@ def shares(work: Callable[[], object]) -> tuple[Mapping[str, float], float]:
     return {kind: each / total for kind, each in seconds.items()}, flops / seconds["products"] / 1e3
 
 
-def product_rate(times: int) -> float:
+@cache
+def half_is_fast(times: int = 5) -> bool:
+    """Whether a large product is twice as fast in bf16 as in fp32, as matrix instructions make it.
+
+    Of some processors that have instructions for bf16 it is slower.
+    """
+    product_rate(1, torch.bfloat16)  # what is made only once
+    return product_rate(times, torch.bfloat16) >= 1.8 * product_rate(times)
+
+
+def product_rate(times: int, dtype: torch.dtype = torch.float32) -> float:
     """GFLOP/s of a large product, the median of some."""
-    one, two = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE)
+    one, two = (torch.randn(SIDE, SIDE).to(dtype) for _ in range(2))
     seconds = []
     for _ in range(times):
         start = time.perf_counter()

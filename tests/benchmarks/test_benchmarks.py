@@ -131,9 +131,9 @@ def test_targets_say_what_was_reached() -> None:
 def test_aims_for_bf16_hold_with_matrix_instructions_alone() -> None:
     race = [result(targets.NEULAB, [1.0] * 3, 0), result("parabench, bf16", [1.0] * 3, 0)]
     without = targets.table({"likelihood": race}, ["avx2"])
-    assert "not aimed at without amx_bf16" in without
+    assert "not aimed at without fast bf16" in without
     assert "| 1.00 x | no |" not in without
-    assert "| 1.00 x | no |" in targets.table({"likelihood": race}, ["avx2", "amx_bf16"])
+    assert "| 1.00 x | no |" in targets.table({"likelihood": race}, [targets.FAST_HALF])
 
 
 def test_the_fastest_of_several_peers_counts() -> None:
