@@ -58,8 +58,8 @@ def parquet() -> bytes:
     [
         ("mine.xlsx", workbook(), "as workbooks of Excel"),
         ("mine.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "older Office"),
-        ("mine.tsv", gzip.compress(table(()).encode()), "mine.tsv.gz"),
-        ("mine.jsonl", gzip.compress(b"{}"), "mine.jsonl.gz"),
+        ("mine.tsv", gzip.compress(table(()).encode(), mtime=0), "mine.tsv.gz"),
+        ("mine.jsonl", gzip.compress(b"{}", mtime=0), "mine.jsonl.gz"),
         ("mine.csv", parquet(), "mine.csv.parquet"),
         ("mine.tsv", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "a PDF document"),
     ],
