@@ -53,7 +53,8 @@ def write_inputs(folder: Path, size: int) -> None:
     ):
         for number in range(size):
             words = next(source).split()
-            references = [" ".join(draw.sample(words, len(words) - 1)) for _ in range(2)]
+            # each leaves out another word, so that no two of them are equal
+            references = [" ".join(_shuffled(words, place, draw)) for place in range(2)]
             row = {"id": str(number), "source": " ".join(words), "references": references}
             examples.write(json.dumps(row) + "\n")
             given = {
@@ -62,6 +63,13 @@ def write_inputs(folder: Path, size: int) -> None:
             }
             judged.write(json.dumps({**row, **given}) + "\n")
     (folder / "growth.toml").write_text(SUITE, encoding="utf-8")
+
+
+def _shuffled(words: Sequence[str], left_out: int, draw: random.Random) -> list[str]:
+    """The words in another order, without the one at the place ``left_out``, numbered."""
+    kept = [word for place, word in enumerate(words) if place != left_out]
+    draw.shuffle(kept)
+    return [*kept, f"n{left_out}."]
 
 
 def commands(folder: Path) -> Mapping[str, Sequence[str]]:
@@ -114,12 +122,18 @@ def main() -> None:
     """Print the table, again after each size."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
     parser.add_argument("sizes", type=int, nargs="*", default=SIZES, help="examples")
+    parser.add_argument("--without", nargs="*", default=[], help="commands that are not timed")
+    chosen = parser.parse_args()
     found = dict[int, dict[str, Cost]]()
-    for size in parser.parse_args().sizes:
+    for size in chosen.sizes:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
             write_inputs(folder, size)
-            found[size] = {name: cost(words) for name, words in commands(folder).items()}
+            found[size] = {
+                name: cost(words)
+                for name, words in commands(folder).items()
+                if name not in chosen.without
+            }
         print(table(found), end="\n\n", flush=True)
 
 
