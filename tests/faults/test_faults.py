@@ -150,9 +150,10 @@ def test_without_its_guard_the_fault_is_not_survived(tmp_path, monkeypatch, guar
 def test_what_was_acknowledged_and_not_written_finishes_no_log(tmp_path, monkeypatch):
     monkeypatch.setattr(append_only, "append_durably", remember)
     log = run_folder.Log(tmp_path, "predictions", ("copy",), {})
-    log.append([("a", "text")])
+    log.append([("a", "text")])  # this batch is written with the beginning of the file
+    log.append([("b", "text")])
     with pytest.raises(UserError, match="damaged"):
-        log.seal(["a"])
+        log.seal(["a", "b"])
 
 
 def test_every_guard_stands_where_the_list_says():
