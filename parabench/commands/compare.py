@@ -46,8 +46,8 @@ def compare_command(
         raise UserError(
             "compare runs", f"{len(runs)} run folder", mend="parabench compare RUN OTHER"
         )
-    # By its path as typed, which is how each is named in the tables.
-    found = {str(run): load_results(run) for run in runs}
+    # By its path as typed, which is how each is named in the tables; scores need no texts.
+    found = {str(run): load_results(run, max_texts=0) for run in runs}
     _check_distinct(runs, fail_if_worse)
     boards = {name: assemble.build_leaderboard(results, ()) for name, results in found.items()}
     reports.show_leaderboard(comparing.side_by_side(boards), None)
