@@ -111,13 +111,19 @@ def coverage(
     return np.array(held), np.array(printed)
 
 
-def main(cases: Sequence[str]) -> None:
-    """Print the table."""
+def population() -> tuple[list[Example], BuildContext]:
+    """The examples of parabench-en, and what scorers are told of them."""
     examples = list(read_test_set(ENGLISH))
     context = BuildContext(
         sources=tuple(one.source for one in examples),
         human_answers=tuple(one.references for one in examples),
     )
+    return examples, context
+
+
+def main(cases: Sequence[str]) -> None:
+    """Print the table."""
+    examples, context = population()
     print(f"| score | n | {' | '.join(RULES)} | printed | hull where printed |")
     print(f"|---|---:|{'---:|' * (len(RULES) + 2)}")
     for case in cases:

@@ -15,11 +15,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from benchmarks.corpus_intervals import COUNTS, DRAWS, texts_of
-from benchmarks.intervals import ENGLISH
+from benchmarks.corpus_intervals import COUNTS, DRAWS, population, texts_of
 from parabench import registry
-from parabench.contracts import BuildContext, Scorer
-from parabench.data.test_sets import read_test_set
+from parabench.contracts import Scorer
 from parabench.stats.intervals import rests_on_few
 from parabench.stats.leave_one_out import measure_leave_one_out
 from parabench.stats.resampling import expanded_level, percentile_ends
@@ -64,11 +62,7 @@ def coverage(
 
 def main(cases: Sequence[str]) -> None:
     """Print the table."""
-    examples = list(read_test_set(ENGLISH))
-    context = BuildContext(
-        sources=tuple(one.source for one in examples),
-        human_answers=tuple(one.references for one in examples),
-    )
+    examples, context = population()
     print("| difference in | of | n | held | printed | held where printed |")
     print("|---|---|---:|---:|---:|---:|")
     for case in cases:
