@@ -107,6 +107,8 @@ def plan_examples(request: RunRequest, examples: Sequence[Example]) -> RunPlan:
         key=request.key,
     )
     scorers = plan_scorers(suite, request.scorers, context)
+    if not request.scorers:
+        _check_gates(suite, scorers)
     # All examples have as many references as the one with fewest: none if one has none.
     if not data.references:
         _check_references(scorers, examples)
@@ -181,6 +183,22 @@ def plan_scorers(
     return {
         name: scorer for name, scorer in found.items() if not leave_one_out.compares_samples(scorer)
     }
+
+
+def _check_gates(suite: Suite, scorers: Mapping[str, Scorer]) -> None:
+    """Raise UserError for a gate that none of the suite's scorers measures: it would hold nobody.
+
+    Where scorers were chosen by hand a gate may well be missing.
+    """
+    known = {column.name for scorer in scorers.values() for column in scorer.columns}
+    for gate in suite.gates:
+        if gate not in known:
+            raise UserError(
+                f"hold the systems of {suite.name} to the gate {gate!r}",
+                "no scorer of the suite has a column of that name",
+                sorted(known),
+                "add its scorer to scorers, or correct gates",
+            )
 
 
 def _check_references(scorers: Mapping[str, Scorer], examples: Sequence[Example]) -> None:
