@@ -80,15 +80,15 @@ def corpus_bleu(sums: Float[np.ndarray, "*draws 10"]) -> Float[np.ndarray, "*dra
     matches = sums[..., 2:6]
     totals = sums[..., 6:]
     # smoothing: the first order without a match counts 1/2, the next 1/4, …
-    halvings = 2.0 ** np.cumsum(matches == 0, axis=-1)
+    halvings = np.cumsum(matches == 0, axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        smoothed = np.where(matches > 0, matches, 1 / halvings)
+        smoothed = np.where(matches > 0, matches, np.ldexp(1.0, -halvings))
         precisions = smoothed / totals
         brevity = np.exp(np.minimum(0.0, 1 - reference_length / length))
         geometric_mean = np.exp(np.log(precisions).mean(axis=-1))
         score = 100 * brevity * geometric_mean
     # 0 where nothing matches at all, and where a text has no 4-gram to count
-    has_match = (matches > 0).any(axis=-1)
+    has_match = halvings[..., -1] < matches.shape[-1]
     has_all_orders = (totals > 0).all(axis=-1)
     return np.where(has_match & has_all_orders, score, 0.0)
 

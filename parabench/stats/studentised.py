@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from parabench.stats.arrays import ColumnValues, Combine
 from parabench.stats.resampling import Draws, percentile_ends
@@ -11,6 +13,8 @@ from parabench.stats.resampling import Draws, percentile_ends
 STUDENTISED_DRAWS = 1_000
 STEP = 1e-3
 """Of numerical derivatives, in standard deviations of a sum."""
+_ROWS_A_CALL = 1_000
+"""Of sums that a ``combine`` is given at once: as many as stay in the processor's cache."""
 _NO_SKEWNESS = 1e-9
 _NO_ERROR = 1e-6
 """Of the score's own standard error: a sample's error below that is rounding."""
@@ -42,18 +46,27 @@ def studentised_interval(
         resamples: how many samples are drawn.
     """
     count = len(rows)
-    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), resamples)
+    weights = _sample_weights(count, seed, resamples)
     value = combine(rows.sum(axis=0)[None])
     (error,), (skewness,) = influence_moments(combine, rows, np.ones((1, count)))
     drawn = combine((weights @ rows)[:, None])
     # a derivative may try what no sample can be, such as fewer n-grams than none
     with np.errstate(all="ignore"):
-        errors, skews = influence_moments(combine, rows, weights.astype(float))
+        errors, skews = influence_moments(combine, rows, weights)
     by_t, by_hall = studentised_ends(value, error, skewness, drawn, errors, skews, count, level)
     varies = error > 0
     low = np.where(varies, np.minimum(by_t[0], by_hall[0]), np.nan)
     high = np.where(varies, np.maximum(by_t[1], by_hall[1]), np.nan)
     return low, high
+
+
+@lru_cache(maxsize=1)
+def _sample_weights(count: int, seed: int, samples: int) -> Float[np.ndarray, "R M"]:
+    """How often each row is in each bootstrap sample: drawn once for all systems and scorers."""
+    generator = np.random.default_rng(seed)
+    weights = generator.multinomial(count, np.full(count, 1 / count), samples).astype(float)
+    weights.setflags(write=False)
+    return weights
 
 
 def studentised_ends(
@@ -121,28 +134,48 @@ def influence_moments(
     """
     sums = weights @ rows
     steps = STEP * rows.std(axis=0) * np.sqrt(len(rows))
-    slopes = []
-    for place, step in enumerate(steps):
-        if step == 0:  # a sum that does not vary has no part in the error
-            continue
-        moved = np.zeros(len(steps))
-        moved[place] = step
-        rise = combine((sums + moved)[:, None]) - combine((sums - moved)[:, None])
-        slopes.append((place, rise / (2 * step)))
-    if not slopes:
-        none = np.zeros_like(combine(sums[:, None]))
-        return none, none
-    varying = rows[:, [place for place, _ in slopes]]  # [M, k]
-    by_sum = np.stack([slope for _, slope in slopes], axis=-1)  # [R, C, k]
-    errors, skews = [], []
-    for column in range(by_sum.shape[1]):
-        influence = by_sum[:, column] @ varying.T  # [R, M]
-        mean = (weights * influence).sum(axis=1, keepdims=True) / len(rows)
-        centred = influence - mean
-        squares = (weights * centred**2).sum(axis=1)
-        cubes = (weights * centred**3).sum(axis=1)
-        errors.append(np.sqrt(squares))
+    places = np.flatnonzero(steps)  # a sum that does not vary has no part in the error
+    slopes = _slopes(combine, sums, places, steps[places])
+    varying = np.ascontiguousarray(rows[:, places].T)  # [k, M]
+    errors = np.empty(slopes.shape[1:])
+    skews = np.empty(slopes.shape[1:])
+    for column in range(slopes.shape[-1]):
+        influence = np.ascontiguousarray(slopes[..., column].T) @ varying  # [R, M]
+        influence -= _weighted_sums(weights, influence)[:, None] / len(rows)
+        weighted_squares = weights * influence
+        weighted_squares *= influence
+        squares = weighted_squares.sum(axis=1)
+        cubes = _weighted_sums(weighted_squares, influence)
+        errors[:, column] = np.sqrt(squares)
         with np.errstate(divide="ignore", invalid="ignore"):
             # of the rows themselves: mean cube over mean square to the power of 3/2
-            skews.append(np.nan_to_num(np.sqrt(len(rows)) * cubes / squares**1.5))
-    return np.stack(errors, axis=-1), np.stack(skews, axis=-1)
+            skews[:, column] = np.nan_to_num(np.sqrt(len(rows)) * cubes / squares**1.5)
+    return errors, skews
+
+
+def _slopes(
+    combine: Combine,
+    sums: Float[np.ndarray, "R K"],
+    places: Int[np.ndarray, " k"],
+    steps: Float[np.ndarray, " k"],
+) -> Float[np.ndarray, "k R C"]:
+    """The derivative of every column by the sums at ``places``, from both sides."""
+    draws, width = sums.shape
+    # several places a call, where there are few draws: a call costs as much as a hundred rows
+    at_once = max(1, _ROWS_A_CALL // draws)
+    found = [np.empty((0, *combine(sums[:, None]).shape))]
+    for start in range(0, len(places), at_once):
+        chosen = slice(start, start + at_once)
+        moved = np.zeros((len(places[chosen]), 1, width))
+        moved[np.arange(len(moved)), 0, places[chosen]] = steps[chosen]
+        above = combine((sums + moved)[:, :, None])
+        below = combine((sums - moved)[:, :, None])
+        found.append((above - below) / (2 * steps[chosen][:, None, None]))
+    return np.concatenate(found)
+
+
+def _weighted_sums(
+    weights: Float[np.ndarray, "R M"], values: Float[np.ndarray, "R M"]
+) -> Float[np.ndarray, " R"]:
+    """The sum of ``weights`` times ``values`` in every sample, without their products in memory."""
+    return np.einsum("rm,rm->r", weights, values)
