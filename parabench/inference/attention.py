@@ -187,7 +187,7 @@ class BlockDiagonal:
     Groups are padded to one grid inside attention alone. ``queries`` and ``keys`` hold the flat
     position behind each cell of the grid (padding repeats position 0), ``mask`` is True where a
     query sees a key (None: plain causal), and ``cells`` is the cell of each flat query in the
-    flattened ``B x Q`` grid.
+    flattened ``B x Q`` grid; where several groups hold a query, any of its cells.
     """
 
     queries: Int[Tensor, "B Q"]
@@ -225,17 +225,19 @@ class BlockDiagonal:
 
 
 def block_diagonal(
-    queries: Sequence[range],
-    keys: Sequence[Sequence[range]],
+    queries: Sequence[Sequence[int]],
+    keys: Sequence[Sequence[Sequence[int]]],
     causal: bool,
     device: torch.device,
 ) -> BlockDiagonal:
     """Let the flat positions ``queries[b]`` attend to the flat positions ``keys[b]``.
 
-    The ranges of ``keys[b]`` are joined in order. With ``causal`` the queries are the last of
+    Several groups may hold a query, where each gives it the same keys. The parts of ``keys[b]`` are
+    joined in order. With ``causal`` the queries are the last of
     their keys, and each sees no key after itself. ``device`` is where the index tensors live.
     """
-    query_grid = pad_sequence([_positions(span) for span in queries], batch_first=True)
+    query_rows = [_positions(group) for group in queries]
+    query_grid = pad_sequence(query_rows, batch_first=True)
     key_rows = []
     for group in keys:
         parts = [_positions(span) for span in group]
@@ -244,7 +246,9 @@ def block_diagonal(
     query_lengths = torch.tensor([len(span) for span in queries])
     key_lengths = torch.tensor([len(row) for row in key_rows])
     width = query_grid.shape[1]
-    cells = torch.cat([torch.arange(len(span)) + b * width for b, span in enumerate(queries)])
+    flat = torch.cat(query_rows)
+    cells = torch.empty(int(flat.max()) + 1, dtype=torch.long)
+    cells[flat] = torch.cat([torch.arange(len(row)) + b * width for b, row in enumerate(queries)])
     mask = None
     # equally many queries and keys need no mask: a padded key stands behind all real ones of its
     # row, so that causality hides it from every real query
@@ -264,8 +268,10 @@ def block_diagonal(
     )
 
 
-def _positions(span: range) -> Int[Tensor, " T"]:
-    return torch.arange(span.start, span.stop)
+def _positions(places: Sequence[int]) -> Int[Tensor, " T"]:
+    if isinstance(places, range):
+        return torch.arange(places.start, places.stop)
+    return torch.tensor(places)
 
 
 def _mask(

@@ -1,8 +1,9 @@
 """Token log-likelihoods of given targets, in nats: what BARTScore and perplexities are made of.
 
 Sequences run packed, with no padding outside attention. A source or prompt that several targets
-share is encoded once. The output head sees target positions only, a tile of the vocabulary at a
-time, and its log-sum-exp is taken in float32. On CUDA the same code runs eagerly.
+share is encoded once, and so is what targets of one source begin with alike. The output head sees
+target positions only, a tile of the vocabulary at a time, and its log-sum-exp is taken in float32.
+On CUDA the same code runs eagerly.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from parabench.inference.attention import spans
 from parabench.inference.batching import check_lengths, fitting_size, in_batches
 from parabench.inference.packed_bart import SourceStates, SourceTarget, packed_bart
 from parabench.inference.packed_forward import encode_prefixes, run_packed, runs_packed
+from parabench.inference.prefix_trie import shared_length
 from parabench.inference.prompt_ids import PromptIds, TokenIds, embed, shared_prefixes
 from parabench.inference.trials import require_embeddings
 
@@ -42,8 +44,9 @@ _SOURCE_LENGTH_BUCKET = 8
 length too.
 """
 
-_RunBatch = Callable[[Sequence[int]], tuple[Float[Tensor, "T H"], list[int]]]
-"""Hidden states that predict the target tokens of a batch of positions, and those tokens."""
+_Predictions = tuple[Float[Tensor, "N H"], Sequence[int], list[int]]
+"""Hidden states, and for each target token of a batch the state that predicts it, and its id."""
+_RunBatch = Callable[[Sequence[int]], _Predictions]
 
 
 def seq2seq_log_likelihood(
@@ -74,7 +77,7 @@ def seq2seq_log_likelihood(
 
     states = SourceStates(model, sources, tokens_that_fit)
 
-    def run(batch: Sequence[int]) -> tuple[Float[Tensor, "T H"], list[int]]:
+    def run(batch: Sequence[int]) -> _Predictions:
         return packed_bart(model, [pairs[at] for at in batch], states)
 
     targets = [target for _, target in pairs]
@@ -85,38 +88,43 @@ def _costs_and_sources(
     pairs: Sequence[SourceTarget], order: Sequence[int]
 ) -> tuple[list[int], list[TokenIds]]:
     """Tokens to compute for each pair, and the sources to encode, each once, in ``order``."""
-    costs = [len(target) for _, target in pairs]
+    costs = [0] * len(pairs)
     sources: dict[TokenIds, None] = {}
-    before = None
+    source_before: TokenIds = ()
+    target_before: TokenIds = ()
     for at in order:
         source, target = pairs[at]
         # an empty target is not run, and needs no source
-        if target:
-            sources.setdefault(source)
-        # a source costs once, with the first of its targets
-        if source != before:
-            costs[at] += len(source)
-        before = source
+        if not target:
+            continue
+        sources.setdefault(source)
+        if source == source_before:
+            # the state that predicts the first token is shared even where no token is
+            shared = shared_length(target[:-1], target_before[:-1]) + 1
+            costs[at] = len(target) - shared
+        else:
+            costs[at] = len(source) + len(target)
+        source_before, target_before = source, target
     return costs, list(sources)
 
 
 def _like_lengths_together(pairs: Sequence[SourceTarget]) -> list[int]:
     """Positions of pairs, in an order that wastes little padding inside attention.
 
-    Pairs of one source stay together; sources come in buckets of like length, the longest first,
-    and within a bucket by the length of their targets.
+    Pairs of one source stay together, those that begin alike side by side; sources come in buckets
+    of like length, the longest first, and within a bucket by the length of their longest target.
     """
     longest: dict[TokenIds, int] = {}
     for source, target in pairs:
         longest_so_far = longest.get(source, 0)
         longest[source] = max(len(target), longest_so_far)
 
-    def key(at: int) -> tuple[int, int, TokenIds, int]:
+    def key(at: int) -> tuple[int, int, TokenIds, TokenIds]:
         source, target = pairs[at]
         bucket = len(source) // _SOURCE_LENGTH_BUCKET
         # up in one bucket and down in the next, so that a batch across two is alike as well
         sign = 1 if bucket % 2 else -1
-        return -bucket, sign * longest[source], source, sign * len(target)
+        return -bucket, sign * longest[source], source, target
 
     return sorted(range(len(pairs)), key=key)
 
@@ -157,7 +165,7 @@ def causal_log_likelihood(
 
     order = sorted(range(len(rows)), key=key)
 
-    def run(batch: Sequence[int]) -> tuple[Float[Tensor, "T H"], list[int]]:
+    def run(batch: Sequence[int]) -> _Predictions:
         packed = [whole[at] for at in batch]
         prefix_index = [prefixes.prefix_index[at] for at in batch]
         hidden = run_packed(model, packed, cache, prefix_index)
@@ -171,7 +179,7 @@ def causal_log_likelihood(
             predicting += range(span.stop - len(target), span.stop)
             labels += target
         places = torch.tensor(predicting, device=hidden.device)
-        return hidden[places], labels
+        return hidden[places], range(len(labels)), labels
 
     return _sum_over_targets(model, run, targets, order, costs, runtime)
 
@@ -222,9 +230,10 @@ def _sum_over_targets(
     result = np.array(counts).reshape(-1, 2)  # [0, 2] where there is no target
 
     def sums(batch: Sequence[int]) -> tuple[Sequence[int], Float64[np.ndarray, " B"]]:
-        hidden, labels = run(batch)
+        hidden, places, labels = run(batch)
+        predicting = torch.tensor(places, device=hidden.device)
         wanted = torch.tensor(labels, device=hidden.device)
-        by_token = _log_likelihoods(model, hidden, wanted)
+        by_token = _log_likelihoods(model, hidden, predicting, wanted)
         values = by_token.double().cpu().numpy()
         # tokens of all targets lie end to end: each sum runs from one start to the next
         lengths = [len(targets[at]) for at in batch]
@@ -243,10 +252,11 @@ def _sum_over_targets(
 
 def _log_likelihoods(
     model: PreTrainedModel,
-    hidden: Float[Tensor, "T H"],
+    hidden: Float[Tensor, "N H"],
+    places: Int[Tensor, " T"],
     wanted: Int[Tensor, " T"],
 ) -> Float[Tensor, " T"]:
-    """ln p of the ``wanted`` token behind each hidden state."""
+    """ln p of each ``wanted`` token behind the hidden state at its place."""
     head: Any = model.get_output_embeddings()
     weight = head.weight  # [vocabulary, H]
     bias = getattr(model, "final_logits_bias", head.bias)
@@ -254,7 +264,7 @@ def _log_likelihoods(
     has_bias = bias is not None and bias.any()
     biases = bias.view(-1) if has_bias else None
 
-    def logits() -> Iterator[Float[Tensor, "T V"]]:
+    def logits() -> Iterator[Float[Tensor, "N V"]]:
         for start in range(0, len(weight), HEAD_TILE):
             tile = slice(start, start + HEAD_TILE)
             tile_bias = None if biases is None else biases[tile]
@@ -263,7 +273,7 @@ def _log_likelihoods(
     # exponentials of the logits as they are: finding and subtracting the largest logit of each
     # token costs as much as everything else here, and is needed only where the sum says so
     sums_of_tiles = [tile.exp_().sum(dim=1) for tile in logits()]
-    sums = torch.stack(sums_of_tiles).sum(dim=0)  # [T]
+    sums = torch.stack(sums_of_tiles).sum(dim=0)  # [N]
     is_trusted = sums.isfinite() & (sums > SMALLEST_TRUSTED_SUM)
     if is_trusted.all():
         total = sums.log()
@@ -271,8 +281,8 @@ def _log_likelihoods(
         logs_of_tiles = [tile.logsumexp(dim=1) for tile in logits()]
         total = torch.stack(logs_of_tiles).logsumexp(dim=0)
     # the logit of the wanted token alone, without those of its tile
-    products = hidden.float() * weight[wanted].float()
+    products = hidden[places].float() * weight[wanted].float()
     chosen = products.sum(dim=1)
     if biases is not None:
         chosen += biases[wanted]
-    return chosen - total
+    return chosen - total[places]

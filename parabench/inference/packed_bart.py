@@ -1,4 +1,8 @@
-"""BART over packed sequences: the sources of a batch end to end, then the targets, no padding."""
+"""BART over packed sequences: the sources of a batch end to end, then the targets, no padding.
+
+Targets of one source that begin alike share the states of their beginning: a table of systems,
+which often copy the source or say the same, has a third fewer tokens so.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from parabench.contracts import UserError
 from parabench.inference.attention import KeysValues, Queries, block_diagonal, spans, use_plan
+from parabench.inference.prefix_trie import PrefixTrie, prefix_trie
 
 SourceTarget = tuple[tuple[int, ...], tuple[int, ...]]
 """Token ids of a source, and of one of its targets."""
@@ -80,74 +85,62 @@ def encode_sources(
         return groups.attend(*states)
 
     encoder = model.get_encoder()
-    with use_plan(model), _positions(encoder, sources):
-        flat = _flat(sources, model.device)
+    tokens = [token for source in sources for token in source]
+    positions = [position for source in sources for position in range(len(source))]
+    with use_plan(model), _positions(encoder, positions):
+        flat = torch.tensor([tokens], device=model.device)
         return encoder(input_ids=flat, plan=attend).last_hidden_state[0]
 
 
 def packed_bart(
     model: PreTrainedModel, pairs: Sequence[SourceTarget], states: SourceStates
-) -> tuple[Float[Tensor, "T H"], list[int]]:
-    """Return the decoder's hidden states that predict each target token, and those T tokens.
+) -> tuple[Float[Tensor, "N H"], list[int], list[int]]:
+    """Return N hidden states of the decoder, and for each target token its state and its id.
 
-    Targets of ``pairs`` lie end to end. ``states`` encodes their sources, of which several pairs
-    may share one. Raises UserError for other architectures than BART, whose positions and shifted
-    targets are made otherwise.
+    Target tokens of ``pairs`` lie end to end; those that stand behind the same source and the same
+    tokens have one state. ``states`` encodes the sources, of which several pairs may share one.
+    Raises UserError for other architectures than BART, whose positions and shifted targets are made
+    otherwise.
     """
     if model.config.model_type != "bart":
         raise UserError(f"score with the architecture {model.config.model_type}", choices=("bart",))
-    # each source once, in the order of its first pair
-    sources = list(dict.fromkeys(source for source, _ in pairs))
-    source_index = {source: index for index, source in enumerate(sources)}
-    sources_of_targets = [source_index[source] for source, _ in pairs]
-    targets = [target for _, target in pairs]
     # teacher forcing: each target shifted right, behind the model's start token
     start = model.config.decoder_start_token_id
-    shifted = [(start, *target[:-1]) for target in targets]
-    plan = _DecoderPlan(
-        sources,
-        sources_of_targets,
-        targets,
-        model.device,
-    )
+    shifted = [(start, *target[:-1]) for _, target in pairs]
+    trie = prefix_trie([source for source, _ in pairs], shifted)
+    # each source once, in the order of its first pair, as in the trie
+    sources = list(dict.fromkeys(source for source, _ in pairs))
+    plan = _DecoderPlan(sources, trie, model.device)
     encoded = states.read(sources)
     decoder = model.get_decoder()
-    with use_plan(model), _positions(decoder, shifted):
+    with use_plan(model), _positions(decoder, trie.positions):
         hidden = decoder(
-            input_ids=_flat(shifted, model.device),
+            input_ids=torch.tensor([trie.tokens], device=model.device),
             encoder_hidden_states=encoded[None],
             use_cache=False,
             plan=plan,
         ).last_hidden_state
-    flat_targets = [token for target in targets for token in target]
-    return hidden[0], flat_targets  # a batch of one: the rows lie end to end in it
+    places = [node for path in trie.paths for node in path]
+    labels = [token for _, target in pairs for token in target]
+    return hidden[0], places, labels  # a batch of one: all states lie end to end in it
 
 
 class _DecoderPlan:
-    """Attention of targets to themselves causally, and to their source.
-
-    ``source_index[i]`` is the source of target i.
-    """
+    """Attention of the nodes of a trie to those on their paths, and to their source."""
 
     def __init__(
-        self,
-        sources: Sequence[Sequence[int]],
-        source_index: Sequence[int],
-        targets: Sequence[Sequence[int]],
-        device: Any,
+        self, sources: Sequence[Sequence[int]], trie: PrefixTrie, device: torch.device
     ) -> None:
         source = spans([len(ids) for ids in sources])
-        target = spans([len(ids) for ids in targets])
-        own_source = [[source[index]] for index in source_index]
         self.decoder = block_diagonal(
-            target,
-            [[span] for span in target],
+            trie.paths,
+            [[path] for path in trie.paths],
             True,
             device,
         )
         self.cross = block_diagonal(
-            target,
-            own_source,
+            trie.of_contexts,
+            [[span] for span in source],
             False,
             device,
         )
@@ -172,12 +165,11 @@ class _DecoderPlan:
 
 
 @contextmanager
-def _positions(stack: Any, rows: Sequence[Sequence[int]]) -> Iterator[None]:
+def _positions(stack: Any, positions: Sequence[int]) -> Iterator[None]:
     """Give the position embeddings of an encoder or decoder each token's position in its own row.
 
     By a hook, for BART itself takes no ``position_ids``.
     """
-    positions = [position for row in rows for position in range(len(row))]
     position_ids = torch.tensor(positions, device=stack.device)
 
     def insert(
@@ -192,7 +184,3 @@ def _positions(stack: Any, rows: Sequence[Sequence[int]]) -> Iterator[None]:
         yield
     finally:
         hook.remove()
-
-
-def _flat(rows: Sequence[Sequence[int]], device: torch.device) -> Int[Tensor, "1 T"]:
-    return torch.tensor([[token for row in rows for token in row]], device=device)
