@@ -13,8 +13,7 @@ from parabench.contracts import BuildContext, Column, Example, Scorer, Signature
 
 from . import scorer_options
 from .aggregation import additive, mean_of_defined, values_and_counts
-from .matching import Matcher, build_matcher
-from .token_vectors import block_texts
+from .matching import Matcher, block_texts, build_matcher
 
 LEAST = 1e-5
 """Both terms are kept above this, so that a copy scores almost 0 and the harmonic mean exists."""

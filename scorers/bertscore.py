@@ -12,8 +12,7 @@ from parabench.contracts import BuildContext, Column, Example, Scorer, Signature
 
 from . import scorer_options
 from .aggregation import additive, mean_of_defined, need_references, values_and_counts
-from .matching import Matcher, build_matcher
-from .token_vectors import block_texts
+from .matching import Matcher, block_texts, build_matcher
 
 _COLUMNS = (
     Column("bertscore", "up", "reference", 4, "F of soft token matching, best reference"),

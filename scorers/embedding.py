@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from parabench.contracts import (
@@ -19,20 +18,13 @@ from parabench.contracts import (
     Signature,
     UserError,
 )
-from parabench.inference.batching import by_length, in_batches
 from parabench.models.checkpoints import locate, tokenizer_folder
 from parabench.models.loading import load_encoder
 
 from . import pretrained, scorer_options
 from .aggregation import additive, mean_of_defined, values_and_counts
-from .pretrained import ScorerModel
-from .sentence_vectors import POOLINGS, PoolingRule, pool, read_pooling
-
-_BATCH = 64
-"""Texts encoded at once, at most."""
-
-_SHORTEST = 1e-12
-"""Least length of a vector that is divided by, as in torch's ``normalize``."""
+from .pooling import POOLINGS, PoolingRule, read_pooling
+from .sentence_vectors import unit_vectors
 
 _COLUMNS = (
     Column("embedding", "up", "reference", 4, "cosine of sentence vectors, best reference"),
@@ -81,7 +73,8 @@ class Embedding:
         distinct = dict.fromkeys(texts)
         for example in examples:
             distinct |= dict.fromkeys((example.source, *example.references))
-        vectors = self._vectors(list(distinct))
+        loaded = pretrained.scorer_model(self.models, load_encoder, self.model, self.runtime)
+        vectors = unit_vectors(loaded, self._rule(), list(distinct), self.runtime)
         values = []
         for example, text in zip(examples, texts, strict=True):
             own = vectors[text]
@@ -109,30 +102,6 @@ class Embedding:
             rule = replace(rule, max_tokens=self.max_tokens)
         return rule
 
-    def _vectors(self, texts: Sequence[str]) -> Mapping[str, Float[np.ndarray, " V"]]:
-        """The vector of each text, of length 1, so that products are cosines."""
-        loaded = pretrained.scorer_model(self.models, load_encoder, self.model, self.runtime)
-        rule = self._rule()
-        rows = _tokenise(loaded, rule, texts)
-
-        @torch.inference_mode()
-        def run(batch: Sequence[int]) -> tuple[Sequence[int], Float[np.ndarray, "B V"]]:
-            padded = loaded.tokenizer.pad([rows[at] for at in batch], return_tensors="pt")
-            padded = padded.to(loaded.model.device)
-            hidden = loaded.model(**padded)[0].float()
-            pooled = pool(hidden, padded["attention_mask"], rule.ways)
-            return batch, pooled.double().cpu().numpy()
-
-        vectors = {}
-        order = by_length([len(row["input_ids"]) for row in rows])
-        batch_size = self.runtime.batch_size
-        for batch, found in in_batches(order, run, batch_size, _BATCH, model=loaded.model):
-            lengths = np.linalg.norm(found, axis=1, keepdims=True)
-            unit = found / np.maximum(lengths, _SHORTEST)
-            for at, vector in zip(batch, unit, strict=True):
-                vectors[texts[at]] = vector
-        return vectors
-
 
 def _rule_of_files(name: str) -> PoolingRule:
     """How a model's files say that vectors are made; UserError where these are not at hand."""
@@ -146,24 +115,6 @@ def _rule_of_files(name: str) -> PoolingRule:
             'say what its 1_Pooling/config.json says: [scorer.embedding] pooling = "mean"',
         )
     return read_pooling(tokenizer_folder(checkpoint), name)
-
-
-def _tokenise(
-    loaded: ScorerModel, rule: PoolingRule, texts: Sequence[str]
-) -> list[dict[str, list[int]]]:
-    """Token ids and masks of each text, cut at the rule's limit or the model's."""
-    model, tokenizer = loaded
-    limit = pretrained.max_tokens(model, tokenizer)
-    if rule.max_tokens is not None:
-        limit = min(limit, rule.max_tokens)
-    rows = []
-    for text in texts:
-        # as sentence-transformers does: outer spaces are no part of a sentence
-        stripped = text.strip()
-        folded = stripped.lower() if rule.lowercase else stripped
-        encoded = tokenizer(folded, truncation=True, max_length=limit)
-        rows.append(dict(encoded))
-    return rows
 
 
 def build(variant: str, setting: BuildContext) -> Scorer:

@@ -1,9 +1,4 @@
-"""Soft token matching of two texts by a contextual encoder: what BERTScore and others measure.
-
-The matching is bert-score's own function. Its tokenisation is not called, because under
-transformers 5 it silently drops the leading space that byte-level BPE needs, and fails on empty
-text and on tokenizers without a length limit.
-"""
+"""Soft token matching of two texts by a contextual encoder: what BERTScore and others measure."""
 
 from __future__ import annotations
 
@@ -17,19 +12,15 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int64
-from torch import Tensor
+from jaxtyping import Float
 
-from parabench.contracts import BuildContext, ModelCache, Runtime, UserError
+from parabench.contracts import BuildContext, Example, ModelCache, Runtime, UserError
 from parabench.data.filters import TextPair
 
 from . import pretrained, scorer_options
+from .greedy_matching import greedy_matches
 from .parallel import deduplicated
 from .token_vectors import LayerEncoder, TokenVectors, load_layer_encoder
-
-PAIRS = 64
-"""Pairs matched at once."""
 
 
 @dataclass(frozen=True)
@@ -90,29 +81,9 @@ class Matcher:
                 # all texts at once would not fit: only those that this part matches
                 texts = {text for pair in part_pairs for text in pair}
             encoded = encoder.encode(texts, self.runtime)
-            result[full[span]] = self._matched(encoded, part_pairs)
+            result[full[span]] = greedy_matches(encoded, self._weights(encoded), part_pairs)
         floor = _baseline(self.baseline, self.layers)
         return (result - floor) / (1 - floor)
-
-    def _matched(
-        self, encoded: TokenVectors, pairs: Sequence[TextPair]
-    ) -> Float[np.ndarray, "M 3"]:
-        """Precision, recall and F of pairs of encoded texts, those of like length together."""
-        weights = self._weights(encoded)
-        place_of = encoded.places
-        places = [(place_of[text], place_of[reference]) for text, reference in pairs]
-        both = np.array(places, dtype=np.int64).reshape(-1, 2)  # [M, 2], also of no pairs
-        text_lengths, reference_lengths = encoded.lengths[both].T
-        # little padding: by the texts' length, then by the references'; a tie keeps its order
-        order = np.lexsort((reference_lengths, text_lengths))
-        result = np.empty((len(pairs), 3))
-        for start in range(0, len(order), PAIRS):
-            chosen = order[start : start + PAIRS]
-            text_places, reference_places = both[chosen].T
-            texts = _stack(encoded, weights, text_places)
-            references = _stack(encoded, weights, reference_places)
-            result[chosen] = _greedy(texts, references)
-        return result
 
     def release(self) -> None:
         """Free the model; the next ``match`` loads it again."""
@@ -132,14 +103,14 @@ class Matcher:
         total = len(self.idf_texts) + 1
         return {token: math.log(total / (count + 1)) for token, count in texts_with.items()}
 
-    def _weights(self, texts: TokenVectors) -> Float[Tensor, " S"]:
+    def _weights(self, texts: TokenVectors) -> Float[np.ndarray, " S"]:
         """The weight of each token: 0 of special ones, 1 or their rareness of others."""
         weights = 1.0 - texts.is_special
         if self.idf_texts:
             of_token = self._idf
             unseen = math.log(len(self.idf_texts) + 1)
             weights *= [of_token.get(token, unseen) for token in texts.ids.tolist()]
-        return torch.tensor(weights, dtype=torch.float32, device=texts.vectors.device)
+        return weights
 
 
 def _by_reference(pairs: Sequence[TextPair]) -> list[int]:
@@ -152,42 +123,6 @@ def _by_reference(pairs: Sequence[TextPair]) -> list[int]:
         if text.strip() and reference.strip():
             of_reference.setdefault(reference, []).append(at)
     return list(chain.from_iterable(of_reference.values()))
-
-
-_Stack = tuple[Float[Tensor, "B _ H"], Float[Tensor, "B _"], Float[Tensor, "B _"]]
-"""Vectors, mask and weights of B texts of equal length, as bert-score takes them."""
-
-
-@torch.inference_mode()
-def _greedy(text: _Stack, reference: _Stack) -> Float[np.ndarray, "B 3"]:
-    from bert_score.utils import greedy_cos_idf
-
-    # a text of special tokens alone scores 0, as in bert-score, which divides the weights in place
-    is_empty = (text[2].sum(dim=1) == 0) | (reference[2].sum(dim=1) == 0)
-    columns = torch.stack(greedy_cos_idf(*reference, *text), dim=1)
-    columns[is_empty] = 0.0
-    return columns.double().cpu().numpy()
-
-
-def _stack(
-    encoded: TokenVectors, weights: Float[Tensor, " S"], places: Int64[np.ndarray, " B"]
-) -> _Stack:
-    """The texts of these numbers side by side, shorter ones lengthened by their own last token.
-
-    Such a token weighs nothing and is as near to any other as the last one is, so that the greatest
-    cosine is that of the text alone. bert-score masks padding by a cosine of 0, which is greater
-    than a negative one: there a value depends on the other texts of its batch.
-    """
-    lengths = encoded.lengths[places, None]  # [B, 1]
-    # of two tokens bert-score would think that both are special
-    steps = np.arange(max(lengths.max(), 3))
-    is_token = steps < lengths  # [B, T]
-    flat = encoded.starts[places, None] + np.minimum(steps, lengths - 1)
-    device = encoded.vectors.device
-    index = torch.from_numpy(flat).to(device)
-    vectors = encoded.vectors[index]
-    is_weighed = torch.from_numpy(is_token).to(device, torch.float32)
-    return vectors, torch.ones_like(is_weighed), weights[index] * is_weighed
 
 
 @cache
@@ -225,6 +160,18 @@ def _baseline_table(name: str) -> Path:
         tables.append(inside.with_suffix("").as_posix())
     asked = f"rescale BERTScore by the baseline {name!r}"
     raise UserError(asked, "bert-score ships no such table", sorted(tables))
+
+
+def block_texts(examples: Sequence[Example], texts: Sequence[str]) -> set[str]:
+    """Return every text that a scorer may compare in these rows, each once.
+
+    Sources, references, those left out, and the ``texts`` of the ``examples``. All scorers of a run
+    find the same set in a block, whichever of them they read.
+    """
+    found = set(texts)
+    for example in examples:
+        found.update((example.source, example.left_out, *example.references))
+    return found
 
 
 def build_matcher(scorer: str, setting: BuildContext) -> Matcher:

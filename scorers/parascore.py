@@ -13,8 +13,7 @@ from parabench.contracts import BuildContext, Column, Example, Scorer, Signature
 from . import scorer_options
 from .aggregation import additive, mean_of_defined, need_references, values_and_counts
 from .edits import divergence
-from .matching import Matcher, build_matcher
-from .token_vectors import block_texts
+from .matching import Matcher, block_texts, build_matcher
 
 
 @dataclass(frozen=True)

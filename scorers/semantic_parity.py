@@ -20,8 +20,7 @@ from .aggregation import additive, mean_of_defined, need_references, values_and_
 from .chance import ORDERS
 from .exact_checks import CHECKS_VERSION, faults
 from .fluency import Fluency
-from .matching import Matcher, build_matcher
-from .token_vectors import block_texts
+from .matching import Matcher, block_texts, build_matcher
 
 EXAMPLES_IN_SCALE = 500
 """Examples whose human answers make the scale, from the first on."""

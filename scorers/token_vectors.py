@@ -17,7 +17,7 @@ from jaxtyping import Float, Int, Int64
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from parabench.contracts import Example, Runtime, UserError
+from parabench.contracts import Runtime, UserError
 from parabench.data.filters import TextPair
 from parabench.inference.batching import by_length, in_batches
 from parabench.models.checkpoints import locate
@@ -172,18 +172,6 @@ def load_layer_encoder(name: str, layers: int, runtime: Runtime) -> LayerEncoder
     # what the layers above would make of it is not read
     del stack[layers:]
     return LayerEncoder(encoder, tokenizer)
-
-
-def block_texts(examples: Sequence[Example], texts: Sequence[str]) -> set[str]:
-    """Return every text that a scorer may compare in these rows, each once.
-
-    Sources, references, those left out, and the ``texts`` of the ``examples``. All scorers of a run
-    find the same set in a block, whichever of them they read.
-    """
-    found = set(texts)
-    for example in examples:
-        found.update((example.source, example.left_out, *example.references))
-    return found
 
 
 def _pad(

@@ -81,10 +81,10 @@ LAYERS: tuple[dict[str, str], ...] = (
         "suites": "lock suite",
         "scorers": (
             "aggregation answers bartscore bertibleu bertscore bleu chance chrf diagnostics "
-            "divergence edits embedding evaluate exact_checks fluency ibleu intentslot matching "
-            "nli overlap parallel paraphraseopt parascore parity pretrained rouge sari "
-            "scorer_options segment selfbleu semantic_parity sentence_vectors summary_rouge ter "
-            "token_vectors"
+            "divergence edits embedding evaluate exact_checks fluency greedy_matching ibleu "
+            "intentslot matching nli overlap parallel paraphraseopt parascore parity pooling "
+            "pretrained rouge sari scorer_options segment selfbleu semantic_parity "
+            "sentence_vectors summary_rouge ter token_vectors"
         ),
     },
     {

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from parabench.scorers.sentence_vectors import read_pooling
+from parabench.scorers.pooling import read_pooling
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
@@ -40,7 +40,7 @@ def trace(event, arguments):
         opened.add(os.path.realpath(os.fsdecode(arguments[0])))
 from parabench.contracts import Runtime
 from parabench.models import checkpoints, loading, local
-from parabench.scorers.sentence_vectors import read_pooling
+from parabench.scorers.pooling import read_pooling
 from transformers import modeling_utils
 safe_open = modeling_utils.safe_open
 def traced_open(path, *others, **settings):

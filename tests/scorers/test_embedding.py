@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from parabench.scorers import embedding
+from parabench.scorers import embedding, sentence_vectors
 from transformers import AutoModel, AutoTokenizer
 
 from parabench.contracts import BuildContext, Example, UserError, model_names
@@ -152,9 +152,9 @@ def test_without_references_the_source_alone_is_read(plain):
 
 def test_each_distinct_text_is_encoded_once(plain, monkeypatch):
     read = []
-    tokenise = embedding._tokenise
+    tokenise = sentence_vectors._tokenise
     monkeypatch.setattr(
-        embedding, "_tokenise", lambda *given: read.extend(given[2]) or tokenise(*given)
+        sentence_vectors, "_tokenise", lambda *given: read.extend(given[2]) or tokenise(*given)
     )
     build(plain).measure([Example("a", "one", ("two", "three", "one"))] * 3, ["one", "two", "four"])
     assert sorted(read) == ["four", "one", "three", "two"]
