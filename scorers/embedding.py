@@ -24,7 +24,6 @@ from parabench.models.loading import load_encoder
 from . import pretrained, scorer_options
 from .aggregation import additive, mean_of_defined, values_and_counts
 from .pooling import POOLINGS, PoolingRule, read_pooling
-from .sentence_vectors import unit_vectors
 
 _COLUMNS = (
     Column("embedding", "up", "reference", 4, "cosine of sentence vectors, best reference"),
@@ -69,6 +68,8 @@ class Embedding:
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 4"]:
+        from .sentence_vectors import unit_vectors
+
         # each distinct text once, whoever wrote it and whatever it is compared with
         distinct = dict.fromkeys(texts)
         for example in examples:

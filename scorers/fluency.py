@@ -19,8 +19,6 @@ from parabench.contracts import (
     Signature,
     UserError,
 )
-from parabench.inference.likelihood import causal_log_likelihood
-from parabench.inference.prompt_ids import PromptIds
 from parabench.models.checkpoints import locate
 from parabench.models.loading import load_causal
 
@@ -126,6 +124,9 @@ class _SurpriseModel:
         return self.kept[asked]
 
     def _scored(self, texts: Sequence[str], runtime: Runtime) -> Float[np.ndarray, "M 2"]:
+        from parabench.inference.likelihood import causal_log_likelihood
+        from parabench.inference.prompt_ids import PromptIds
+
         # one position is the end's
         room = pretrained.max_tokens(self.model, self.tokenizer) - len(self.begin) - 1
         targets = []

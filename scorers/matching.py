@@ -1,4 +1,7 @@
-"""Soft token matching of two texts by a contextual encoder: what BERTScore and others measure."""
+"""Soft token matching of two texts by a contextual encoder: what BERTScore and others measure.
+
+torch is imported by what matches, since settings are asked for where nothing is measured.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from functools import cache, cached_property, partial
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
@@ -18,9 +22,10 @@ from parabench.contracts import BuildContext, Example, ModelCache, Runtime, User
 from parabench.data.filters import TextPair
 
 from . import pretrained, scorer_options
-from .greedy_matching import greedy_matches
 from .parallel import deduplicated
-from .token_vectors import LayerEncoder, TokenVectors, load_layer_encoder
+
+if TYPE_CHECKING:
+    from .token_vectors import LayerEncoder, TokenVectors
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,8 @@ class Matcher:
         return deduplicated(pairs, partial(self._match, block))
 
     def _match(self, block: Collection[str], pairs: Sequence[TextPair]) -> Float[np.ndarray, "M 3"]:
+        from .greedy_matching import greedy_matches
+
         result = np.zeros((len(pairs), 3))
         # pairs with a blank text keep their 0
         full = _by_reference(pairs)
@@ -91,6 +98,8 @@ class Matcher:
         self.__dict__.pop("_idf", None)
 
     def _loaded(self) -> LayerEncoder:
+        from .token_vectors import load_layer_encoder
+
         return self.models.get(load_layer_encoder, self.model, self.layers, self.runtime)
 
     @cached_property

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from parabench.contracts import (
@@ -19,7 +18,6 @@ from parabench.contracts import (
     Signature,
     UserError,
 )
-from parabench.inference.batching import by_length, in_batches
 from parabench.models.loading import load_classifier
 
 from . import pretrained, scorer_options
@@ -94,6 +92,10 @@ class Nli:
 
     def _entailment(self, pairs: Sequence[tuple[str, str]]) -> Float[np.ndarray, " M"]:
         """The probability that the first text of each pair entails the second."""
+        import torch
+
+        from parabench.inference.batching import by_length, in_batches
+
         model, tokenizer = pretrained.scorer_model(
             self.models, load_classifier, self.model, self.runtime
         )

@@ -13,6 +13,8 @@ import pytest
 MODELS = ("torch", "transformers", "datasets", "pandas")
 FIGURES = ("matplotlib",)
 SLOW = ("nltk", "scipy.stats", "sklearn", "joblib")
+MODEL_SCORERS = "bartscore,bertibleu,bertscore,fluency,paraphrase-opt,parascore"
+"""Scorers of the mini suite whose models are in the package."""
 
 
 def loaded(words: list[str], heavy: tuple[str, ...]) -> str:
@@ -60,6 +62,43 @@ def test_reading_a_run_loads_no_model(
         other = shutil.copytree(folder, tmp_path / "other")
         words.append(str(other))
     assert loaded(words, MODELS + FIGURES + SLOW) == "LOADED []"
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The words of a run that is finished, and whose scorers needed torch and transformers."""
+    folder = tmp_path_factory.mktemp("measured") / "run"
+    words = ["run", "--suite", "mini", "--systems", "bart", "--scorers", MODEL_SCORERS]
+    words += ["--limit", "2", "--device", "cpu", "--output", str(folder)]
+    assert loaded(words, ("torch", "transformers")) == "LOADED ['torch', 'transformers']"
+    return words
+
+
+@pytest.mark.parametrize("command", ["report", "compare", "run"])
+def test_what_models_measured_is_combined_without_them(
+    measured: list[str], command: str, tmp_path: Path
+) -> None:
+    words = measured
+    if command != "run":
+        folder = measured[-1]
+        words = [command, folder]
+    if command == "compare":
+        words.append(str(shutil.copytree(folder, tmp_path / "other")))
+    assert loaded(words, MODELS) == "LOADED []"
+
+
+def test_building_a_scorer_loads_no_model() -> None:
+    code = (
+        "import sys; from parabench.contracts import BuildContext; from parabench import registry\n"
+        "for family in registry.plugin_table('scorer'):\n"
+        "    variant = 'exact_match' if family == 'evaluate' else ''\n"
+        "    registry.plugin_builder('scorer', family)(variant, BuildContext()).columns\n"
+        f"    print(family, [name for name in {MODELS!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found = [line.split(" ", 1) for line in done.stdout.splitlines()]
+    assert {"bertscore", "embedding", "fluency", "nli", "semantic-parity"} < dict(found).keys()
+    assert [family for family, names in found if names != "[]"] == []
 
 
 def test_a_device_that_must_be_asked_for_asks_torch(tmp_path: Path) -> None:

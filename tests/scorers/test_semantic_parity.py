@@ -19,6 +19,7 @@ from parabench.contracts import (
     shared_encodings,
     undefined_reason,
 )
+from parabench.inference import likelihood
 from parabench.stats.leave_one_out import measure_leave_one_out
 from tests.support import encoders, tiny
 from tests.support.worlds import REWORDED as EXAMPLES
@@ -181,7 +182,7 @@ def test_it_shares_the_language_model_with_fluency(scorer, folders, monkeypatch)
     expected = alone.measure(EXAMPLES, TEXTS)
     measured = scorer.measure(EXAMPLES, TEXTS)
     with monkeypatch.context() as patch:
-        patch.setattr(fluency, "causal_log_likelihood", None)
+        patch.setattr(likelihood, "causal_log_likelihood", None)
         np.testing.assert_array_equal(beside.measure(EXAMPLES, TEXTS), expected)
         np.testing.assert_array_equal(scorer.measure(EXAMPLES, TEXTS), measured)
 
@@ -195,13 +196,13 @@ def test_what_people_wrote_is_scored_once(folders, monkeypatch):
     )
     made = semantic_parity.build("", setting)
     asked = []
-    likelihood = fluency.causal_log_likelihood
+    original = likelihood.causal_log_likelihood
 
     def counted(model, prompts, targets, runtime):
         asked.append(len(targets))
-        return likelihood(model, prompts, targets, runtime)
+        return original(model, prompts, targets, runtime)
 
-    monkeypatch.setattr(fluency, "causal_log_likelihood", counted)
+    monkeypatch.setattr(likelihood, "causal_log_likelihood", counted)
     made.measure(EXAMPLES, TEXTS)
     made.measure(EXAMPLES[:1], ["A man walked."])
     other = replace(EXAMPLES[0], source="An old man was walking to the harbour.")
