@@ -14,11 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
-from rouge_score.rouge_scorer import RougeScorer
 
 from parabench.contracts import (
     BuildContext,
@@ -99,6 +98,9 @@ class ParaphraseOpt:
     def measure(
         self, examples: Sequence[Example], texts: Sequence[str]
     ) -> Float[np.ndarray, "N 28"]:
+        # it imports nltk, which takes more than a second
+        from rouge_score.rouge_scorer import RougeScorer
+
         pairs = [(text, example.source) for example, text in zip(examples, texts, strict=True)]
         # The output is what the model reads, the source what it is asked to write.
         loaded = pretrained.scorer_model(self.models, load_seq2seq, self.model, self.runtime)
@@ -146,7 +148,7 @@ def _ngrams(words: Sequence[str], order: int) -> Counter[tuple[str, ...]]:
     return Counter(ngrams(words, order))
 
 
-def _rouge(scorer: RougeScorer, text: str, source: str) -> list[float]:
+def _rouge(scorer: Any, text: str, source: str) -> list[float]:
     found = scorer.score(_by_line(source), _by_line(text))
     values = []
     for kind in LEGACY_ROUGE_KINDS:
@@ -161,7 +163,10 @@ def _by_line(text: str) -> str:
 
 
 @cache
-def _sentences() -> PunktSentenceTokenizer:
+def _sentences() -> Any:
+    """nltk's tokenizer of sentences."""
+    from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
+
     rules = PunktParameters()
     rules.abbrev_types = set(ABBREVIATIONS)
     return PunktSentenceTokenizer(rules)

@@ -84,7 +84,7 @@ def test_what_models_measured_is_combined_without_them(
         words = [command, folder]
     if command == "compare":
         words.append(str(shutil.copytree(folder, tmp_path / "other")))
-    assert loaded(words, MODELS) == "LOADED []"
+    assert loaded(words, MODELS + SLOW) == "LOADED []"
 
 
 def test_building_a_scorer_loads_no_model() -> None:
@@ -93,7 +93,7 @@ def test_building_a_scorer_loads_no_model() -> None:
         "for family in registry.plugin_table('scorer'):\n"
         "    variant = 'exact_match' if family == 'evaluate' else ''\n"
         "    registry.plugin_builder('scorer', family)(variant, BuildContext()).columns\n"
-        f"    print(family, [name for name in {MODELS!r} if name in sys.modules])"
+        f"    print(family, [name for name in {MODELS + SLOW!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     found = [line.split(" ", 1) for line in done.stdout.splitlines()]
