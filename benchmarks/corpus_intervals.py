@@ -28,7 +28,7 @@ from parabench.stats.studentised import influence_moments, studentised_ends
 
 COUNTS = (30, 50, 150, 500)
 DRAWS = 999
-TRIALS = {"bleu:people": 300, "parity:zeroshot-chat": 60, "parity:softprompt-20": 60}
+TRIALS = {"bleu:people": 300}
 OTHER_TRIALS = 200
 CASES = ("bleu:people", "bleu:zeroshot-chat", "sari:people", "ibleu:half")
 """Scorer and row: people, answers half of which are copies, or a system of the suite smollm2."""
