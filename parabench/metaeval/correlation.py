@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from scipy import stats
 
 from parabench.stats.clusters import cluster_rows
-from parabench.stats.resampling import draw_batches
+from parabench.stats.resampling import draw_batches, expanded_level, percentile_ends
 
 Vector = Float[np.ndarray, " N"]
 
@@ -22,9 +22,13 @@ _TIE = 1e-12
 """Two values closer than this are equal: sums of the same numbers in another order differ so."""
 
 
+FEWEST_SOURCES = 10
+"""Below so many independent sources an agreement has no interval: none keeps its promise."""
+
+
 @dataclass(frozen=True)
 class IntervalEstimate:
-    """A value with its 95 % bootstrap interval over sources."""
+    """A value with its 95 % bootstrap interval over sources; NaN ends where there is none."""
 
     value: float
     low: float
@@ -92,7 +96,7 @@ def correlations(
     found = {}
     for name, measure in MEASURES.items():
         observed = measure(values, people)
-        found[name] = with_interval(observed, np.array(drawn[name]))
+        found[name] = with_interval(observed, np.array(drawn[name]), len(rows))
         if len(rows) < 2:
             continue
         # A source's own correlation is the same in every sample that it is drawn into, so it is
@@ -101,7 +105,7 @@ def correlations(
         mean = float(_defined_mean(within))
         draws = _draw_clusters(len(rows), seed, resamples)
         drawn_means = [_defined_mean(within[chosen]) for chosen in draws]
-        found[f"{name}-within"] = with_interval(mean, np.concatenate(drawn_means))
+        found[f"{name}-within"] = with_interval(mean, np.concatenate(drawn_means), len(rows))
     return found
 
 
@@ -185,16 +189,19 @@ def ratio_with_interval(
         # A sample of sources without any pair has no ratio; 0 is what it adds.
         drawn.append(drawn_parts / np.maximum(drawn_wholes, 1))
     observed = parts.sum() / wholes.sum()
-    return with_interval(float(observed), np.concatenate(drawn))
+    return with_interval(float(observed), np.concatenate(drawn), len(rows))
 
 
-def with_interval(value: float, draws: Float[np.ndarray, " R"]) -> IntervalEstimate:
-    """A value and the middle 95 % of its bootstrap draws, undefined draws left out."""
-    defined = draws[~np.isnan(draws)]
-    if not len(defined):
+def with_interval(value: float, draws: Float[np.ndarray, " R"], sources: int) -> IntervalEstimate:
+    """A value and the middle of its bootstrap draws over ``sources``, undefined draws left out.
+
+    The interval is expanded for few sources (``expanded_level``), and both ends are NaN below
+    ``FEWEST_SOURCES``: ``benchmarks.agreement_intervals`` counts how often it holds the truth.
+    """
+    if sources < FEWEST_SOURCES:
         return IntervalEstimate(float(value), np.nan, np.nan)
-    low, high = np.percentile(defined, [2.5, 97.5])
-    return IntervalEstimate(float(value), float(low), float(high))
+    low, high = percentile_ends(draws[:, None], expanded_level(sources))
+    return IntervalEstimate(float(value), float(low[0]), float(high[0]))
 
 
 # ---- does one column agree better than another?

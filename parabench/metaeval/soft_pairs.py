@@ -63,7 +63,7 @@ def soft_pairwise_accuracy(
     weights = generator.multinomial(sources, equal_chances, size=resamples)
     drawn = np.array([accuracy(one.astype(float)) for one in weights])
     observed = accuracy(np.ones(sources))
-    return with_interval(observed, drawn)
+    return with_interval(observed, drawn, sources)
 
 
 def _system_differences(values: Vector, items: Sequence[RatedText]) -> Float[np.ndarray, "S P"]:

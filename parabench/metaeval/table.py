@@ -17,7 +17,7 @@ from parabench.metaeval.agreement import (
     judgment_values,
     rater_ceiling,
 )
-from parabench.metaeval.correlation import IntervalEstimate
+from parabench.metaeval.correlation import FEWEST_SOURCES, IntervalEstimate
 from parabench.metaeval.judgments import Judgment
 from parabench.render.escape import markdown
 from parabench.stats.significance import benjamini_hochberg
@@ -111,7 +111,10 @@ def _heading(items: Sequence[Judgment], found: Sequence[ColumnAgreement]) -> str
     left_out = ""
     if incomplete:
         left_out = f" Columns without a value everywhere: {', '.join(incomplete)}."
-    return f"{len(items)} items of {sources} sources; {raters}.{markdown(left_out)}"
+    few = ""
+    if sources < FEWEST_SOURCES:
+        few = f" No intervals: none holds the truth often enough below {FEWEST_SOURCES} sources."
+    return f"{len(items)} items of {sources} sources; {raters}.{few}{markdown(left_out)}"
 
 
 def _table(
@@ -147,6 +150,8 @@ def _table(
 def _estimate(one: IntervalEstimate | None) -> str:
     if one is None or math.isnan(one.value):
         return "–"
+    if math.isnan(one.low):
+        return _number(one.value)
     return f"{_number(one.value)} [{_number(one.low)}, {_number(one.high)}]"
 
 

@@ -97,10 +97,10 @@ def test_a_column_where_lower_is_better_is_turned():
 
 
 def test_preferences_are_a_share_and_ties_count_half():
-    pairs = [("xx", "x"), ("x", "xx"), ("x", "x"), ("xxx", "x")]
+    pairs = [("xx", "x"), ("x", "xx"), ("x", "x"), ("xxx", "x")] * 3
     items = [Preference(Example(str(i), "s", ()), c, r, str(i)) for i, (c, r) in enumerate(pairs)]
     estimate = scorer_agreement(Lengths(), items, 0, 200)[0].agreement["preference"]
-    assert estimate.value == pytest.approx(2.5 / 4)
+    assert estimate.value == pytest.approx(7.5 / 12)
     assert 0 <= estimate.low < estimate.high <= 1
 
 
@@ -201,12 +201,34 @@ def test_the_source_in_place_of_references():
 def test_the_table_of_columns_against_people():
     items = judged([1, 2, 3, 5, 4, 9], [1, 2, 3, 4, 5, 6], "aabbcc")
     lines = agreement_table([Lengths()], items, "short").splitlines()
-    assert lines[0] == "6 items of 3 sources; no item has two raters."
+    assert lines[0] == (
+        "6 items of 3 sources; no item has two raters. "
+        "No intervals: none holds the truth often enough below 10 sources."
+    )
+    assert "[" not in lines[4]
     assert [cell.strip() for cell in lines[2].split("|")[1:3]] == ["column", "Pearson"]
     assert lines[5].startswith("| short (turned)")
     assert lines[4].split("|")[-2].strip() == "1.0000"
     with pytest.raises(UserError, match="no such column"):
         agreement_table([Lengths()], items, "bleu")
+
+
+def test_ten_sources_have_an_interval_and_nine_have_none():
+    draw = np.random.default_rng(3)
+    for sources, known in ((9, False), (10, True)):
+        values, people = draw.normal(size=(2, 4 * sources))
+        clusters = [str(i // 4) for i in range(4 * sources)]
+        found = correlation.correlations(values, people, clusters, 0, 100)
+        assert all(np.isfinite([one.low, one.high]).all() == known for one in found.values())
+
+
+def test_the_interval_of_few_sources_is_longer_than_the_plain_percentiles():
+    draw = np.random.default_rng(3)
+    parts = draw.uniform(size=12)
+    rows = np.random.default_rng(0).integers(12, size=(2_000, 12))
+    found = correlation.ratio_with_interval(parts, np.ones(12), None, 0, 2_000)
+    low, high = np.percentile(parts[rows].mean(axis=1), [2.5, 97.5])
+    assert found.low < low < high < found.high
 
 
 def test_swap_test_sees_a_better_column_and_no_other():
