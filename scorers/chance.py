@@ -8,6 +8,7 @@ references hold it, and so earns nothing where it fits its own source no better 
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,17 +41,18 @@ class ReferenceFrequency:
             references: n-grams of each of the example's references, the one left out included;
                 the example is no other one to itself.
         """
-        found = [0.0] * ORDERS
         is_counted = source in self.sources
         others = self.count - is_counted
         if others < 1:
-            return found
+            return [0.0] * ORDERS
         own = turn_weights(references) if is_counted else {}
+        shares: list[list[float]] = [[] for _ in range(ORDERS)]
         for gram in grams:
             # ``get`` first: most n-grams are in no table
             if total := self.examples.get(gram):
-                found[len(gram) - 1] += (total - own.get(gram, 0.0)) / others
-        return found
+                shares[len(gram) - 1].append((total - own.get(gram, 0.0)) / others)
+        # exactly rounded sums: the order of a set differs from process to process
+        return [math.fsum(order) for order in shares]
 
 
 def turn_weights(references: Sequence[Grams]) -> Mapping[Gram, float]:

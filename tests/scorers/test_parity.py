@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -277,3 +280,36 @@ def test_statistics_without_chance_are_still_read():
     older = np.delete(rows, [*range(12, 16), *range(48, 52)], axis=1)
     assert older.shape[1] == 65
     assert PARITY.combine(older) == pytest.approx(PARITY.combine(rows))
+
+
+def test_statistics_are_equal_to_the_bit_in_every_process() -> None:
+    """The order of a set of texts differs from process to process."""
+    code = (
+        "import hashlib\n"
+        "from parabench.contracts import BuildContext\n"
+        "from parabench.data.test_sets import read_test_set\n"
+        "from pathlib import Path\n"
+        "import parabench\n"
+        "from parabench.registry import plugin_builder\n"
+        "suites = Path(parabench.__file__).parent / 'suites'\n"
+        "examples = list(read_test_set(suites / 'parabench-en.jsonl'))\n"
+        "setting = BuildContext(\n"
+        "    sources=tuple(one.source for one in examples),\n"
+        "    human_answers=tuple(one.references for one in examples),\n"
+        ")\n"
+        "scorer = plugin_builder('scorer', 'parity')('', setting)\n"
+        "rows = scorer.measure(examples[:60], [one.references[0] for one in examples[:60]])\n"
+        "print(hashlib.sha256(rows.tobytes()).hexdigest())\n"
+    )
+    found = set()
+    for seed in ("0", "1", "7"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.add(done.stdout)
+    assert len(found) == 1
