@@ -46,7 +46,7 @@ LAYERS: tuple[dict[str, str], ...] = (
     {
         "pipeline": (
             "batch_invariance device_memory estimates identity measuring plan prediction_files "
-            "processes provenance run_logs runner scorer_names stages training_notes"
+            "processes provenance run_logs runner scorer_checks scorer_names stages training_notes"
         ),
         "metaeval": "agreement correlation judgments probes rating rating_sheets soft_pairs table",
         "explore": "demo mappage nearest promptmap",

@@ -14,6 +14,7 @@ from parabench.contracts import BuildContext, Example, Runtime, Scorer, System, 
 from parabench.data.examples import EvaluationSet, evaluation_set
 from parabench.data.test_sets import quiet, read_test_set
 from parabench.pipeline.identity import folder_name, run_identity, suite_of_folder
+from parabench.pipeline.scorer_checks import check_gates, check_references
 from parabench.pipeline.scorer_names import find_scorer
 from parabench.stats import leave_one_out, seeds
 from parabench.suites.suite import Suite
@@ -108,10 +109,10 @@ def plan_examples(request: RunRequest, examples: Sequence[Example]) -> RunPlan:
     )
     scorers = plan_scorers(suite, request.scorers, context)
     if not request.scorers:
-        _check_gates(suite, scorers)
+        check_gates(suite, scorers)
     # All examples have as many references as the one with fewest: none if one has none.
     if not data.references:
-        _check_references(scorers, examples)
+        check_references(scorers, examples)
     systems = {
         name: build_plugin("system", name, suite, context)
         for name in _system_names(request, suite, with_human=bool(human_answers))
@@ -183,38 +184,6 @@ def plan_scorers(
     return {
         name: scorer for name, scorer in found.items() if not leave_one_out.compares_samples(scorer)
     }
-
-
-def _check_gates(suite: Suite, scorers: Mapping[str, Scorer]) -> None:
-    """Raise UserError for a gate that none of the suite's scorers measures: it would hold nobody.
-
-    Where scorers were chosen by hand a gate may well be missing.
-    """
-    known = {column.name for scorer in scorers.values() for column in scorer.columns}
-    for gate in suite.gates:
-        if gate not in known:
-            raise UserError(
-                f"hold the systems of {suite.name} to the gate {gate!r}",
-                "no scorer of the suite has a column of that name",
-                sorted(known),
-                "add its scorer to scorers, or correct gates",
-            )
-
-
-def _check_references(scorers: Mapping[str, Scorer], examples: Sequence[Example]) -> None:
-    """Raise UserError where a scorer reads references: some example is known to have none."""
-    without = [
-        name for name, scorer in scorers.items() if not leave_one_out.needs_references(scorer)
-    ]
-    for name in scorers:
-        if name not in without:
-            bare = next(example.id for example in examples if not example.references)
-            instead = ",".join(without) or "divergence,side"
-            raise UserError(
-                f"score with {name}",
-                f"example {bare!r} has no references",
-                mend=f"give it one, or leave such out: --min-references 1, or --scorers {instead}",
-            )
 
 
 def reproducing_command(request: RunRequest) -> str:
