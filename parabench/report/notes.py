@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -100,7 +100,18 @@ def headline_ranks(board: Leaderboard) -> bool:
 def _rank_note(board: Leaderboard) -> str:
     if not headline_ranks(board):
         return "Nothing here ranks."
-    return "A rank is the range that the paired tests leave open; the first cluster is bold."
+    note = "A rank is the range that the paired tests leave open; the first cluster is bold."
+    measured = {column.name for column in board.columns}
+    gates = [name for name in _gates(board) if name in measured and name != board.headline]
+    if gates:
+        note += f" To have one, a system must be above every control in {' and '.join(gates)}, too."
+    return note
+
+
+def _gates(board: Leaderboard) -> Sequence[str]:
+    """The suite's columns beside the headline in which a ranked system is above every control."""
+    suite = board.provenance.get("suite")
+    return suite.get("gates", ()) if isinstance(suite, Mapping) else ()
 
 
 def _reference_notes(board: Leaderboard) -> Iterator[str]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from parabench.contracts import Column, Example, Score
-from parabench.report import board, cautions, rules, verdict
+from parabench.report import board, cautions, notes, rules, verdict
 from parabench.report.output_columns import OUTPUT_SCORER, OutputScorer, output_statistics
 from parabench.report.results import ScorerResults
 from tests.report.test_assemble import COUNT, control_outputs, draws, made, rows, run_results
@@ -79,6 +79,8 @@ def test_a_gate_must_be_passed_beside_the_headline(gates):
     }
     suite = {"title": "T", "note": "", "headline": "quality", "gates": list(gates)}
     found = made(run_results(statistics, outputs=control_outputs("human", "copy"), suite=suite))
+    told = "a system must be above every control in change, too" in notes.reader_notes(found)[0]
+    assert told == bool(gates)
     if not gates:
         assert ranks(found)["one"] == (1, 1)
         assert ranks(found)["both"] == (2, 2)
