@@ -222,7 +222,7 @@ def test_ten_sources_have_an_interval_and_nine_have_none():
         assert all(np.isfinite([one.low, one.high]).all() == known for one in found.values())
 
 
-def test_the_interval_of_few_sources_is_longer_than_the_plain_percentiles():
+def test_few_sources_have_longer_intervals_than_percentiles():
     draw = np.random.default_rng(3)
     parts = draw.uniform(size=12)
     rows = np.random.default_rng(0).integers(12, size=(2_000, 12))
