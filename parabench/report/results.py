@@ -111,13 +111,14 @@ class RunResults:
 
     @cached_property
     def headline(self) -> str:
-        """The column that ranks: the suite's, or the first one where that was not measured."""
+        """The column that ranks: the suite's, or else its first gate, or else the first column."""
         names = [column.name for column in self.columns]
-        wanted = self.facts["suite"]["headline"]
-        if wanted in names or not names:
-            return wanted
-        # Scorers were chosen by hand, without the suite's own headline.
-        return names[0]
+        suite = self.facts["suite"]
+        # Scorers may have been chosen by hand, without the suite's own headline.
+        for wanted in (suite["headline"], *suite.get("gates", ())):
+            if wanted in names:
+                return wanted
+        return names[0] if names else suite["headline"]
 
     @cached_property
     def clusters(self) -> ClusterIndex:

@@ -90,6 +90,17 @@ def test_a_gate_must_be_passed_beside_the_headline(gates):
     assert "change is not significantly better than the control copy" in found.unranked["one"]
 
 
+@pytest.mark.parametrize(
+    ("gates", "expected"), [(["change"], "change"), (["absent"], "quality"), ([], "quality")]
+)
+def test_without_the_headline_a_gate_ranks(gates, expected):
+    """Scorers were chosen by hand: the suite's gate says more than the first column does."""
+    statistics = {"human": rows(HUMAN), "copy": rows(LOW), "a": rows(draws(3, 5))}
+    suite = {"title": "T", "note": "", "headline": "not-measured", "gates": gates}
+    found = made(run_results(statistics, outputs=control_outputs("human", "copy"), suite=suite))
+    assert found.headline == expected
+
+
 def test_noise_that_is_not_above_the_best_sentinel_has_no_rank():
     systems = {
         "human": HUMAN,
