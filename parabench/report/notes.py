@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -101,17 +101,17 @@ def _rank_note(board: Leaderboard) -> str:
     if not headline_ranks(board):
         return "Nothing here ranks."
     note = "A rank is the range that the paired tests leave open; the first cluster is bold."
-    measured = {column.name for column in board.columns}
-    gates = [name for name in _gates(board) if name in measured and name != board.headline]
+    others = {column.name for column in board.columns} - {board.headline}
+    gates = [name for name in _facts(board, "suite").get("gates", ()) if name in others]
     if gates:
         note += f" To have one, a system must be above every control in {' and '.join(gates)}, too."
     return note
 
 
-def _gates(board: Leaderboard) -> Sequence[str]:
-    """The suite's columns beside the headline in which a ranked system is above every control."""
-    suite = board.provenance.get("suite")
-    return suite.get("gates", ()) if isinstance(suite, Mapping) else ()
+def _facts(board: Leaderboard, part: str) -> Mapping[str, Any]:
+    """A part of the run's provenance; empty in a table that has none."""
+    found = board.provenance.get(part)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _reference_notes(board: Leaderboard) -> Iterator[str]:
@@ -183,8 +183,8 @@ def shown_provenance(board: Leaderboard) -> Mapping[str, Any]:
 
 
 def _decoding_settings(board: Leaderboard) -> str:
-    decoding, runtime = board.provenance.get("decoding"), board.provenance.get("runtime")
-    if not isinstance(decoding, Mapping) or not isinstance(runtime, Mapping):
+    decoding, runtime = _facts(board, "decoding"), _facts(board, "runtime")
+    if not decoding or not runtime:
         return ""
     # The length limit is always told, anything else where it is not the default.
     defaults = asdict(Decoding())
@@ -204,8 +204,7 @@ def _decoding_settings(board: Leaderboard) -> str:
     parts = [search, f"at most {limit} new tokens"]
     for key, value in sorted(changed.items()):
         parts.append(f"{key} {value}")
-    parts.append(f"seed {runtime.get('seed')}")
-    parts.extend(_other_types(board))
+    parts += [f"seed {runtime.get('seed')}", *_other_types(board)]
     return ", ".join(parts)
 
 
@@ -234,11 +233,8 @@ def unanswered_note(board: Leaderboard) -> str:
 
     Empty where all were answered. The counts stand in the run's provenance.
     """
-    systems = board.provenance.get("unanswered")
-    if not isinstance(systems, Mapping):
-        return ""
     parts = []
-    for system, reasons in sorted(systems.items()):
+    for system, reasons in sorted(_facts(board, "unanswered").items()):
         counted = [f"{reason} {count}" for reason, count in sorted(reasons.items())]
         total = sum(reasons.values())
         parts.append(f"{system} {total} ({', '.join(counted)})")
@@ -246,19 +242,13 @@ def unanswered_note(board: Leaderboard) -> str:
 
 
 def _reference_count(board: Leaderboard) -> int:
-    data = board.provenance.get("data")
-    if not isinstance(data, Mapping):
-        return 0
-    count = data.get("references")
+    count = _facts(board, "data").get("references")
     return count if isinstance(count, int) else 0
 
 
 def _sample_count(board: Leaderboard) -> int:
     """How many samples a source has; 0 where there is one text, or that is unknown."""
-    decoding = board.provenance.get("decoding")
-    if not isinstance(decoding, Mapping):
-        return 0
-    count = decoding.get("samples")
+    count = _facts(board, "decoding").get("samples")
     # One sample is the one text: nothing is compared then.
     return count if isinstance(count, int) and count > 1 else 0
 
