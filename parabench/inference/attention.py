@@ -233,8 +233,8 @@ def block_diagonal(
     """Let the flat positions ``queries[b]`` attend to the flat positions ``keys[b]``.
 
     Several groups may hold a query, where each gives it the same keys. The parts of ``keys[b]`` are
-    joined in order. With ``causal`` the queries are the last of
-    their keys, and each sees no key after itself. ``device`` is where the index tensors live.
+    joined in order. With ``causal`` the queries are the last of their keys, and each sees no key
+    after itself. ``device`` is where the index tensors live.
     """
     query_rows = [_positions(group) for group in queries]
     query_grid = pad_sequence(query_rows, batch_first=True)
@@ -253,19 +253,8 @@ def block_diagonal(
     # equally many queries and keys need no mask: a padded key stands behind all real ones of its
     # row, so that causality hides it from every real query
     if not causal or not torch.equal(query_lengths, key_lengths):
-        mask = _mask(
-            query_lengths,
-            key_lengths,
-            width,
-            key_grid.shape[1],
-            causal,
-        ).to(device)
-    return BlockDiagonal(
-        query_grid.to(device),
-        key_grid.to(device),
-        mask,
-        cells.to(device),
-    )
+        mask = _mask(query_lengths, key_lengths, width, key_grid.shape[1], causal).to(device)
+    return BlockDiagonal(query_grid.to(device), key_grid.to(device), mask, cells.to(device))
 
 
 def _positions(places: Sequence[int]) -> Int[Tensor, " T"]:
@@ -292,12 +281,7 @@ def _mask(
         itself = (keys - queries)[:, None] + torch.arange(width)
         last_seen = torch.minimum(itself, last_seen)
     seen = torch.arange(reach) <= last_seen[:, :, None]  # [B, 1 or width, reach]
-    return seen[:, None].expand(
-        -1,
-        1,
-        width,
-        -1,
-    )
+    return seen[:, None].expand(-1, 1, width, -1)
 
 
 def spans(lengths: Sequence[int], start: int = 0) -> list[range]:

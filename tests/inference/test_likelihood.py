@@ -17,6 +17,7 @@ from parabench.inference import packed_bart as packed
 from parabench.inference.attention import block_diagonal
 from parabench.inference.batching import FITTING_ATTRIBUTE
 from parabench.inference.likelihood import causal_log_likelihood, seq2seq_log_likelihood
+from parabench.inference.packed_bart import SourceTarget
 from parabench.inference.prompt_ids import PromptIds
 from tests.support import tiny
 from tests.support.mixed import embeddings, mixed_rows
@@ -56,10 +57,22 @@ def pairs(tokenizer: Any) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     return crossed[1::2] + crossed[::2]
 
 
+def branching_pairs(tokenizer: Any) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Targets that begin alike, end early, are repeated, and part at every place."""
+    first, second, third, *_ = texts(tokenizer)
+    targets = [first, first[:-2], first, first[:1]]
+    for place in range(1, min(len(first), len(second)) - 1):
+        targets.append((*first[:place], second[place], *second[place + 1 :]))
+    return [(source, target) for target in targets for source in (third, second)]
+
+
+@pytest.mark.parametrize("make_pairs", [pairs, branching_pairs])
 @pytest.mark.parametrize("size", [None, 1, 5])
-def test_bart_equals_one_pair_at_a_time(bart: tuple[Any, Any], size: int | None) -> None:
+def test_bart_equals_one_pair_at_a_time(
+    bart: tuple[Any, Any], size: int | None, make_pairs: Callable[[Any], list[SourceTarget]]
+) -> None:
     model, tokenizer = bart
-    work = pairs(tokenizer)
+    work = make_pairs(tokenizer)
     found = seq2seq_log_likelihood(model, work, Runtime(batch_size=size))
     expected = [(plain_seq2seq(model, *pair), len(pair[1])) for pair in work]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
