@@ -25,15 +25,14 @@ from parabench.metaeval.agreement import (
     agreement_difference_p,
     column_agreement,
     judgment_values,
-    rater_ceiling,
 )
 from parabench.metaeval.correlation import IntervalEstimate
-from parabench.metaeval.judgments import (
-    Judgment,
-    RatedText,
+from parabench.metaeval.human import HumanJudgments
+from parabench.metaeval.judgment_files import (
+    JudgmentFile,
     read_judgments,
-    with_source_as_reference,
 )
+from parabench.metaeval.judgments import Judgment, RatedText
 from parabench.pipeline.plan import build_plugin
 from parabench.stats.folding import fold
 from parabench.stats.significance import benjamini_hochberg
@@ -80,7 +79,7 @@ def sets(data: Path, paraquality: Path | None) -> Iterator[JudgedSet]:
         held_out_title = "ParaQuality with models: is it a correct paraphrase?"
         yield JudgedSet(held_out_title, half, held_out, names, "semantic-parity", context)
         yield JudgedSet(title, note, items, ("parity", *OVERLAP), "parity", context)
-    apty = with_source_as_reference(read_judgments(data / "apty/apty_ranked.json", "apty"))
+    apty = list(JudgmentFile(data / "apty/apty_ranked.json", "apty", against_source=True))
     note = "Five raters a pair. No references: all columns are against the source."
     names = ("ibleu", "bleu", "chrf", "ter", "rouge", "divergence", *MODELS)
     yield JudgedSet("APTY: which paraphrase is better?", note, apty, names, "bleu")
@@ -139,7 +138,7 @@ def overall(path: Path) -> list[Judgment]:
     lines = path.read_text(encoding="utf-8").split("\n")
     for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE):
         labels[f"{row['system']}.{row['item']}"].append(float(row["label"]))
-    items = with_source_as_reference(read_judgments(path, "strap"))
+    items = JudgmentFile(path, "strap", against_source=True)
     return [replace(item, ratings=tuple(labels[item.example.id])) for item in items]
 
 
@@ -215,8 +214,9 @@ def with_models(items: Sequence[Judgment], found: Values, suite, keep) -> Values
 def table(judged: JudgedSet, values: Values) -> str:
     """A row for each column, the best first."""
     items = judged.items
-    is_rated = isinstance(items[0], RatedText)
-    p = rivals(judged, values)
+    people = HumanJudgments.of(items)
+    is_rated = people.ratings is not None
+    p = rivals(judged.baseline, people, values)
     measures = ("pearson", "pearson-within", "pairs") if is_rated else ("preference",)
     heads = {
         "pearson": "Pearson",
@@ -225,7 +225,7 @@ def table(judged: JudgedSet, values: Values) -> str:
         "preference": "preferences in order",
     }
     agreement = {
-        name: column_agreement(name, row, items, 0, RESAMPLES).agreement
+        name: column_agreement(name, row, people, 0, RESAMPLES).agreement
         for name, row in values.items()
         if not np.isnan(row).all()
     }
@@ -239,20 +239,18 @@ def table(judged: JudgedSet, values: Values) -> str:
         cells = [estimate(agreement[name][one]) for one in measures]
         chance = f"{p[name]:.4f}" if name in p else ""
         lines.append(f"| {name.replace('_', chr(92) + '_')} | {' | '.join([*cells, chance])} |")
-    sources = len({item.cluster for item in items})
-    ceiling = rater_ceiling(items)
+    sources, ceiling = people.source_count, people.ceiling
     raters = "" if np.isnan(ceiling) else f" One rater against the others: {ceiling:.3f}."
     head = f"## {judged.title}\n\n{judged.note} {len(items):,} items of {sources} sources.{raters}"
     return "\n".join([head, "", *lines])
 
 
-def rivals(judged: JudgedSet, values: Values) -> dict[str, float]:
+def rivals(baseline: str, people: HumanJudgments, values: Values) -> dict[str, float]:
     """P that a column agrees as well as the baseline, corrected for their number."""
     found = {}
     for name, row in values.items():
-        if name != judged.baseline and not np.isnan(row).any():
-            base = values[judged.baseline]
-            found[name] = agreement_difference_p(row, base, judged.items, 0, DRAWS)
+        if name != baseline and not np.isnan(row).any():
+            found[name] = agreement_difference_p(row, values[baseline], people, 0, DRAWS)
     adjusted = benjamini_hochberg(np.array(list(found.values())))
     return dict(zip(found, adjusted.tolist(), strict=True))
 

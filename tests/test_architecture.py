@@ -48,7 +48,10 @@ LAYERS: tuple[dict[str, str], ...] = (
             "batch_invariance device_memory estimates identity measuring plan prediction_files "
             "processes provenance run_logs runner scorer_checks scorer_names stages training_notes"
         ),
-        "metaeval": "agreement correlation judgments probes rating rating_sheets soft_pairs table",
+        "metaeval": (
+            "agreement correlation human judgment_files judgments probes rating rating_sheets "
+            "resampled soft_pairs table within_sources"
+        ),
         "explore": "demo mappage nearest promptmap",
         "mini": "document_phrases documents grammar language lexicon meanings recipe "
         "patterns speech task_sources tokenizer training_texts writing_desk",

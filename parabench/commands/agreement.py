@@ -13,7 +13,7 @@ from parabench.commands.lists import split_names
 
 @examples(
     "parabench metric agreement judgments.jsonl",
-    "parabench metric agreement apty.csv --layout apty --scorers bleu,chrf --against bleu",
+    "parabench metric agreement apty_ranked.json --layout apty --scorers bleu,chrf --against bleu",
 )
 def agreement_command(
     file: Annotated[Path, typer.Argument(help="What people said about paraphrases.")],
@@ -42,17 +42,13 @@ def agreement_command(
     Correlation with ratings, or agreement with preferences; prints Markdown.
     """
     from parabench.contracts import BuildContext, Runtime
-    from parabench.metaeval.judgments import read_judgments, with_source_as_reference
+    from parabench.metaeval.judgment_files import JudgmentFile
     from parabench.metaeval.table import agreement_table
     from parabench.pipeline import plan
     from parabench.suites import suite as suites
 
     chosen = suites.load_suite(suite)
-    items = read_judgments(file, layout)
+    items = JudgmentFile(file, layout, against_source=source)
     setting = BuildContext(Runtime(seed=seed))
     built = [plan.build_plugin("scorer", name, chosen, setting) for name in split_names(scorers)]
-    typer.echo(
-        agreement_table(
-            built, with_source_as_reference(items) if source else items, against, seed, resamples
-        )
-    )
+    typer.echo(agreement_table(built, items, against, seed, resamples))

@@ -6,14 +6,16 @@ whole sources (called clusters here).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
-from parabench.stats.clusters import cluster_rows
+from parabench.metaeval.resampled import ResampledCorrelations
+from parabench.metaeval.within_sources import correlations_within
+from parabench.stats.clusters import ClusterIndex, ClusterLabels
 from parabench.stats.resampling import draw_batches, expanded_level, percentile_ends
 
 Vector = Float[np.ndarray, " N"]
@@ -43,36 +45,16 @@ def pearson(a: Vector, b: Vector) -> float:
     return float(matrix[0, 1])
 
 
-def spearman(a: Vector, b: Vector) -> float:
-    """Correlation of ranks, tied values sharing the mean of their ranks."""
-    ranks_a = stats.rankdata(a)
-    ranks_b = stats.rankdata(b)
-    return pearson(ranks_a, ranks_b)
-
-
-def kendall(a: Vector, b: Vector) -> float:
-    """Kendall's tau-b: concordant minus discordant pairs, corrected for ties.
-
-    NaN where either side is constant.
-    """
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return np.nan
-    return float(stats.kendalltau(a, b).statistic)
-
-
-MEASURES: dict[str, Callable[[Vector, Vector], float]] = {
-    "pearson": pearson,
-    "spearman": spearman,
-    "kendall": kendall,
-}
+MEASURES = ("pearson", "spearman", "kendall")
 
 
 def correlations(
     values: Vector,
     people: Vector,
-    clusters: Sequence[str],
+    clusters: ClusterLabels,
     seed: int,
     resamples: int = 1000,
+    measures: Sequence[str] = MEASURES,
 ) -> dict[str, IntervalEstimate]:
     """Pearson, Spearman and Kendall over all items, and each as ``…-within``.
 
@@ -86,27 +68,58 @@ def correlations(
         clusters: the source of each item.
         seed: of the bootstrap.
         resamples: bootstrap samples of whole sources.
+        measures: which of ``MEASURES`` are taken.
     """
-    rows = cluster_rows(len(values), clusters)
-    drawn = {name: list[float]() for name in MEASURES}
-    for chosen in _draw_clusters(len(rows), seed, resamples):
-        for sample in (_rows_of(rows, draw) for draw in chosen):
-            for name, measure in MEASURES.items():
-                drawn[name].append(measure(values[sample], people[sample]))
+    index = ClusterIndex(len(values), clusters)
+    over_all = _over_all_items(values, people, index, seed, resamples, measures)
+    if len(index) < 2:
+        return over_all
+    within = correlations_within(values, people, index)
     found = {}
-    for name, measure in MEASURES.items():
-        observed = measure(values, people)
-        found[name] = with_interval(observed, np.array(drawn[name]), len(rows))
-        if len(rows) < 2:
-            continue
-        # A source's own correlation is the same in every sample that it is drawn into, so it is
-        # computed once: chosen is [draws, clusters], and so is within[chosen].
-        within = np.array([measure(values[one], people[one]) for one in rows])
-        mean = float(_defined_mean(within))
-        draws = _draw_clusters(len(rows), seed, resamples)
-        drawn_means = [_defined_mean(within[chosen]) for chosen in draws]
-        found[f"{name}-within"] = with_interval(mean, np.concatenate(drawn_means), len(rows))
+    for name in measures:
+        found[name] = over_all[name]
+        found[f"{name}-within"] = _mean_with_interval(within[name], seed, resamples)
     return found
+
+
+def _over_all_items(
+    values: Vector,
+    people: Vector,
+    index: ClusterIndex,
+    seed: int,
+    resamples: int,
+    measures: Sequence[str],
+) -> dict[str, IntervalEstimate]:
+    """Correlations over all items with their intervals over sources."""
+    if np.ptp(values) == 0 or np.ptp(people) == 0:
+        return dict.fromkeys(measures, IntervalEstimate(np.nan, np.nan, np.nan))
+    sampled = ResampledCorrelations(values, people)
+    drawn = []
+    for chosen in _draw_clusters(len(index), seed, resamples):
+        for sample in chosen:
+            times = np.bincount(sample, minlength=len(index))
+            drawn.append(sampled.correlations(times[index.numbers], measures))
+    of_measures = np.array(drawn).T  # [measures, draws]
+    # All items are the sample in which each stands once.
+    observed = sampled.correlations(np.ones(len(values), dtype=int), measures)
+    found = {}
+    for name, value, of_measure in zip(measures, observed, of_measures, strict=True):
+        found[name] = with_interval(value, of_measure, len(index))
+    return found
+
+
+def _mean_with_interval(
+    of_sources: Float[np.ndarray, " S"], seed: int, resamples: int
+) -> IntervalEstimate:
+    """The mean over the sources that have a value, with its interval; NaN where none has."""
+    if np.isnan(of_sources).all():
+        return IntervalEstimate(np.nan, np.nan, np.nan)
+    # A source's own value is the same in every sample that it is drawn into: chosen is
+    # [draws, sources], and so is of_sources[chosen].
+    draws = _draw_clusters(len(of_sources), seed, resamples)
+    drawn = [_defined_mean(of_sources[chosen]) for chosen in draws]
+    mean = float(_defined_mean(of_sources))
+    return with_interval(mean, np.concatenate(drawn), len(of_sources))
 
 
 def _draw_clusters(
@@ -123,13 +136,6 @@ def _draw_clusters(
         yield generator.integers(count, size=(size, count))
 
 
-def _rows_of(
-    rows: Sequence[Int[np.ndarray, " _"]], clusters: Int[np.ndarray, " S"]
-) -> Int[np.ndarray, " _"]:
-    """The rows of all items of the drawn clusters; a cluster drawn twice gives its rows twice."""
-    return np.concatenate([rows[cluster] for cluster in clusters])
-
-
 def _defined_mean(values: Float[np.ndarray, "*draws M"]) -> Float[np.ndarray, "*draws"]:
     """The mean without NaN; NaN where nothing is defined, and no warning for it."""
     is_defined = ~np.isnan(values)
@@ -140,37 +146,10 @@ def _defined_mean(values: Float[np.ndarray, "*draws M"]) -> Float[np.ndarray, "*
     return np.asarray(np.where(count > 0, mean, np.nan))
 
 
-def pairwise_accuracy(
-    values: Vector,
-    people: Vector,
-    clusters: Sequence[str],
-) -> tuple[Float[np.ndarray, " S"], Float[np.ndarray, " S"]]:
-    """How many pairs of one source a column orders as people ordered them, and of how many.
-
-    Returns both counts for each source. A tie in ``values`` counts half; pairs that ``people``
-    rated alike are left out. ``clusters`` is the source of each item.
-    """
-    agreed = []
-    compared = []
-    for rows in cluster_rows(len(values), clusters):
-        # Above the diagonal each pair of items is met once.
-        one, other = np.triu_indices(len(rows), 1)
-        by_people = people[rows]
-        by_column = values[rows]
-        wanted = np.sign(by_people[one] - by_people[other])
-        found = np.sign(by_column[one] - by_column[other])
-        # The product is 1 in agreement, -1 in disagreement, 0 for a tie: scores of 1, 0 and 1/2.
-        scores = (1 + wanted * found) / 2
-        apart = wanted != 0
-        agreed.append(float(scores[apart].sum()))
-        compared.append(float(apart.sum()))
-    return np.array(agreed), np.array(compared)
-
-
 def ratio_with_interval(
     parts: Vector,
     wholes: Vector,
-    clusters: Sequence[str] | None,
+    clusters: ClusterLabels | None,
     seed: int,
     resamples: int,
 ) -> IntervalEstimate:
@@ -178,18 +157,18 @@ def ratio_with_interval(
 
     Whole clusters are drawn ``resamples`` times by ``seed``; None makes each row a cluster.
     """
-    rows = cluster_rows(len(parts), clusters)
+    index = ClusterIndex(len(parts), clusters)
     # Sums by cluster first: a sample is then a sum of a few numbers, whatever the number of rows.
-    part_sums = np.array([parts[one].sum() for one in rows])
-    whole_sums = np.array([wholes[one].sum() for one in rows])
+    part_sums = np.bincount(index.numbers, parts, len(index))
+    whole_sums = np.bincount(index.numbers, wholes, len(index))
     drawn = []
-    for chosen in _draw_clusters(len(rows), seed, resamples):
+    for chosen in _draw_clusters(len(index), seed, resamples):
         drawn_parts = part_sums[chosen].sum(axis=1)
         drawn_wholes = whole_sums[chosen].sum(axis=1)
         # A sample of sources without any pair has no ratio; 0 is what it adds.
         drawn.append(drawn_parts / np.maximum(drawn_wholes, 1))
     observed = parts.sum() / wholes.sum()
-    return with_interval(float(observed), np.concatenate(drawn), len(rows))
+    return with_interval(float(observed), np.concatenate(drawn), len(index))
 
 
 def with_interval(value: float, draws: Float[np.ndarray, " R"], sources: int) -> IntervalEstimate:
@@ -211,7 +190,7 @@ def swap_test(
     a: Vector,
     b: Vector,
     people: Vector,
-    clusters: Sequence[str],
+    clusters: ClusterLabels,
     seed: int,
     draws: int = 10_000,
 ) -> float:
@@ -228,32 +207,39 @@ def swap_test(
         seed: of the swaps.
         draws: number of swaps.
     """
-    rows = cluster_rows(len(a), clusters)
-    cluster_of_row = np.empty(len(a), dtype=int)
-    for place, members in enumerate(rows):
-        cluster_of_row[members] = place
+    index = ClusterIndex(len(a), clusters)
     # Columns of different units cannot be exchanged, so both get mean 0 and deviation 1.
-    a = stats.zscore(a)
-    b = stats.zscore(b)
-    observed = abs(pearson(a, people) - pearson(b, people))
+    sums_a = _sums_by_cluster(stats.zscore(a), people, index)
+    sums_b = _sums_by_cluster(stats.zscore(b), people, index)
+    count = len(a)
+    total_a = sums_a.sum(axis=0)
+    total_b = sums_b.sum(axis=0)
+    observed = abs(_pearson_of_sums(total_a, count) - _pearson_of_sums(total_b, count))
     generator = np.random.default_rng(seed)
     as_far = 0
-    for count in draw_batches(draws, len(a)):
-        # One coin for each draw and source, [count, clusters], copied to its items, [count, N].
-        coins = generator.random((count, len(rows)))
-        swapped = coins[:, cluster_of_row] < 0.5
-        first = np.where(swapped, b, a)
-        second = np.where(swapped, a, b)
-        drawn = np.abs(_row_pearson(first, people) - _row_pearson(second, people))
-        is_as_far = drawn >= observed - _TIE
-        as_far += int(is_as_far.sum())
+    for size in draw_batches(draws, len(index)):
+        # One coin for each draw and source.
+        is_swapped = generator.random((size, len(index))) < 0.5
+        moved = is_swapped @ (sums_b - sums_a)  # [size, 3]: from the second column to the first
+        first = _pearson_of_sums(total_a + moved, count)
+        second = _pearson_of_sums(total_b - moved, count)
+        as_far += int((np.abs(first - second) >= observed - _TIE).sum())
     # The observed assignment counts as one of the draws, so that p is never 0.
     return (as_far + 1) / (draws + 1)
 
 
-def _row_pearson(rows: Float[np.ndarray, "R N"], people: Vector) -> Float[np.ndarray, " R"]:
-    """The Pearson correlation of each row with ``people``."""
-    # Of standardised numbers the mean product is the correlation.
-    standard_rows = stats.zscore(rows, axis=1)
+def _sums_by_cluster(
+    column: Vector, people: Vector, index: ClusterIndex
+) -> Float[np.ndarray, "S 3"]:
+    """For each cluster the sums of a column, of its squares, and of its products with people's."""
     standard_people = stats.zscore(people)
-    return standard_rows @ standard_people / len(people)
+    parts = (column, column**2, column * standard_people)
+    return np.stack([np.bincount(index.numbers, part, len(index)) for part in parts], axis=1)
+
+
+def _pearson_of_sums(
+    sums: Float[np.ndarray, "*draws 3"], count: int
+) -> Float[np.ndarray, "*draws"]:
+    """Pearson with people, whose mean is 0 and deviation 1, from the sums over ``count`` items."""
+    mean, square, product = np.moveaxis(sums / count, -1, 0)
+    return np.asarray(product / np.sqrt(square - mean**2))

@@ -1,6 +1,6 @@
-"""What people said about paraphrases: formats of published data sets, and one general format.
+"""What people said about paraphrases, and the general format of files of it.
 
-General format, JSON Lines, one rated text or one preference a line::
+JSON Lines, one rated text or one preference a line::
 
     {"source": "…", "references": ["…"], "text": "…", "ratings": [3, 4, 4],
      "cluster": "…", "systems": ["…"]}
@@ -13,19 +13,18 @@ the chosen text, 0 for the other, .5 for neither) may be left out.
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from parabench.contracts import Example, UserError
-from parabench.data.text_files import read_whole
+from parabench.contracts import Example
+from parabench.data.lines import bad_line, json_record, read_lines
 
-_LARGEST = 1 << 28
-"""Bytes of a file of judgments; those of WMT have some ten million."""
+_LARGEST_NUMBER = 1e9
+"""The largest rating, which tells numbers from infinity."""
+_LONGEST_LINE = 1 << 22
+"""Bytes of a line, which holds all that is said of a text."""
 
 
 @dataclass(frozen=True)
@@ -65,163 +64,81 @@ class Preference:
 Judgment = RatedText | Preference
 
 
-def with_source_as_reference(items: Sequence[Judgment]) -> list[Judgment]:
-    """The judgments with the source as the only reference, for data that has none.
-
-    Columns against references then measure likeness to the source.
-    """
-    changed: list[Judgment] = []
-    for item in items:
-        example = replace(item.example, references=(item.example.source,))
-        changed.append(replace(item, example=example))
-    return changed
-
-
-def read_judgments(path: Path, layout: str = "jsonl") -> list[Judgment]:
-    """Read all judgments of a file in one of ``LAYOUTS``.
+def general_judgments(path: Path) -> Iterator[Judgment]:
+    """Read the general format, a line at a time.
 
     Raises:
-        UserError: where there is no such layout, or the file cannot be read in it or holds no
-            judgment.
+        UserError: where a line is no judgment.
     """
-    if layout not in LAYOUTS:
-        raise UserError(f"read judgments laid out as {layout!r}", "no such layout", sorted(LAYOUTS))
-    read = LAYOUTS[layout]
-    try:
-        # Spreadsheets put a byte order mark before the first line, which utf-8-sig takes away.
-        text = read_whole(path, _LARGEST).decode("utf-8-sig")
-        found = list(read(text))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"read judgments from {path}", str(error)) from None
-    except (ValueError, KeyError, TypeError, StopIteration) as error:
-        raise UserError(
-            f"read judgments from {path} as {layout}",
-            f"{type(error).__name__}: {error}",
-            mend=f"give the file's own layout: {', '.join(sorted(LAYOUTS))}",
-        ) from None
-    if not found:
-        raise UserError(f"read judgments from {path}", "no judged text")
-    return found
+    for number, line in read_lines(path, _LONGEST_LINE):
+        yield _judgment(_Row(path, number, json_record(path, number, line)))
 
 
-def _general(text: str) -> Iterator[Judgment]:
-    for number, line in enumerate(_lines(text), start=1):
-        try:
-            yield _judgment(json.loads(line), str(number))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"line {number}: {type(error).__name__} {error}") from None
+@dataclass(frozen=True)
+class _Row:
+    """One line of a file, whose fields are read with errors that name it."""
+
+    path: Path
+    number: int
+    fields: Mapping[str, Any]
+
+    def text(self, name: str) -> str:
+        """A text of any length and content: what systems wrote was judged as it is."""
+        if name not in self.fields:
+            self.refuse(f"no {name!r}")
+        return self._checked(self.fields[name], name)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A list of texts; empty where the field is left out."""
+        return tuple(self._checked(one, name) for one in self._list(name))
+
+    def _checked(self, found: object, name: str) -> str:
+        if not isinstance(found, str):
+            self.refuse(f"{found!r:.80} in {name!r}, where a text is needed")
+        return found
+
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """A list of numbers; empty where the field is left out."""
+        found = self._list(name)
+        for one in found:
+            # JSON's true and false are numbers to Python, which also reads NaN and Infinity.
+            is_number = isinstance(one, int | float) and not isinstance(one, bool)
+            if not is_number or not abs(one) <= _LARGEST_NUMBER:
+                self.refuse(f"{one!r:.80} in {name!r}, where a number is needed")
+        return tuple(map(float, found))
+
+    def _list(self, name: str) -> list[Any]:
+        found = self.fields.get(name, [])
+        if not isinstance(found, list):
+            self.refuse(f"{found!r:.80} as {name!r}, where a list is needed")
+        return found
+
+    def refuse(self, found: str) -> NoReturn:
+        """Raise UserError: what was ``found`` in this line is no judgment."""
+        raise bad_line(self.path, self.number, found)
 
 
-def _judgment(row: Mapping[str, Any], identity: str) -> Judgment:
-    references = tuple(row.get("references", ()))
-    example = Example(identity, row["source"], references)
+def _judgment(row: _Row) -> Judgment:
+    example = Example(str(row.number), row.text("source"), row.texts("references"))
     # Judgments of one source are not independent, whatever else is known of them.
-    cluster = row.get("cluster", row["source"])
-    if "chosen" in row:
-        given = row.get("votes", ())
-        votes = tuple(map(float, given))
+    cluster = row.text("cluster") if "cluster" in row.fields else example.source
+    if "chosen" in row.fields:
+        if "ratings" in row.fields:
+            row.refuse("both 'chosen' and 'ratings'")
         return Preference(
             example,
-            row["chosen"],
-            row["rejected"],
+            row.text("chosen"),
+            row.text("rejected"),
             cluster,
-            votes,
+            row.numbers("votes"),
         )
-    ratings = tuple(map(float, row["ratings"]))
+    ratings = row.numbers("ratings")
     if not ratings:
-        raise ValueError("no ratings")
-    systems = tuple(row.get("systems", ()))
+        row.refuse("neither 'ratings' nor 'chosen'")
     return RatedText(
         example,
-        row["text"],
+        row.text("text"),
         ratings,
         cluster,
-        systems,
+        row.texts("systems"),
     )
-
-
-def _twitter_para(text: str) -> Iterator[Judgment]:
-    """Shen et al. 2022, JSON Lines: a source, a reference, candidates with mean votes 0 to 1."""
-    for number, line in enumerate(_lines(text)):
-        row = json.loads(line)
-        for place, candidate in enumerate(row["candidates"]):
-            identity = f"{number}.{place}"
-            example = Example(identity, row["source"], (row["reference"],))
-            # The raters' mean alone is published: it counts as one rater.
-            ratings = (float(candidate["human"]),)
-            yield RatedText(
-                example,
-                candidate["text"],
-                ratings,
-                row["source"],
-            )
-
-
-def _strap(text: str) -> Iterator[Judgment]:
-    """Krishna et al. 2020, TSV, a row a rater: system, worker, item, label, source, text.
-
-    Labels above 0 say that the meaning is kept.
-    """
-    # Quotation marks are part of the sentences there: no cell is quoted.
-    rows = csv.DictReader(_lines(text), delimiter="\t", quoting=csv.QUOTE_NONE)
-    # groupby joins neighbours alone, so the rows of an item are brought together first.
-    ordered = sorted(rows, key=lambda row: (row["system"], int(row["item"])))
-    grouped = groupby(ordered, key=lambda row: (row["system"], row["item"]))
-    for (system, item), group in grouped:
-        raters = list(group)
-        # All raters of an item saw the same two texts.
-        source = raters[0]["text1"]
-        paraphrase = raters[0]["text2"]
-        example = Example(f"{system}.{item}", source, ())
-        labels = tuple(float(int(row["label"]) > 0) for row in raters)
-        yield RatedText(
-            example,
-            paraphrase,
-            labels,
-            source,
-            (system,),
-        )
-
-
-def _apty(text: str) -> Iterator[Judgment]:
-    """Meier et al. 2024, ``apty_ranked.json``: a paraphrase ranked above another one."""
-    for number, row in enumerate(json.loads(text)):
-        example = Example(str(number), row["original"], ())
-        chosen = row["chosen"]
-        rejected = row["rejected"]
-        # A rater ranked both texts, at the same place of the two lists.
-        ranks = zip(chosen["ranks"], rejected["ranks"], strict=True)
-        votes = tuple(_vote(first, second) for first, second in ranks)
-        yield Preference(
-            example=example,
-            chosen=chosen["text"],
-            rejected=rejected["text"],
-            cluster=row["original"],
-            votes=votes,
-        )
-
-
-def _vote(chosen: int, rejected: int) -> float:
-    """One rater's vote from the ranks given to both texts, 1 being the best rank."""
-    is_tie = chosen == rejected
-    return (chosen < rejected) + 0.5 * is_tie
-
-
-def _lines(text: str) -> list[str]:
-    """The lines of a text, which end at line feeds alone.
-
-    ``splitlines`` would also cut at separators such as U+2028 that occur inside a tweet.
-    """
-    if not text:
-        return []
-    # Without the last line feed there is no empty line after it.
-    joined = text.replace("\r\n", "\n").removesuffix("\n")
-    return joined.split("\n")
-
-
-LAYOUTS: Mapping[str, Callable[[str], Iterator[Judgment]]] = {
-    "jsonl": _general,
-    "twitter-para": _twitter_para,
-    "strap": _strap,
-    "apty": _apty,
-}

@@ -6,14 +6,17 @@ Evaluation of Automatic Metrics via Soft Pairwise Accuracy".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
+from numpy.random import Generator
 
 from parabench.metaeval.correlation import IntervalEstimate, Vector, with_interval
-from parabench.metaeval.judgments import RatedText
+from parabench.metaeval.human import HumanJudgments
+from parabench.stats.clusters import ClusterIndex
+from parabench.stats.resampling import draw_batches
 
+PackedFlips = UInt8[np.ndarray, "R bytes"]
+"""For each draw a bit a source: 1 where its difference keeps its sign, 0 where it is turned."""
 _MIN_SHARED_SOURCES = 10
 """Two systems are compared on at least so many sources that both answered."""
 _TIE = 1e-12
@@ -22,8 +25,8 @@ _TIE = 1e-12
 
 def soft_pairwise_accuracy(
     values: Vector,
-    people: Vector,
-    items: Sequence[RatedText],
+    ratings: Vector,
+    people: HumanJudgments,
     seed: int,
     draws: int = 1000,
     resamples: int = 200,
@@ -36,56 +39,65 @@ def soft_pairwise_accuracy(
 
     Args:
         values: of the column, one an item.
-        people: the mean rating of each item.
-        items: which say the source and the systems of each text.
+        ratings: the mean rating of each item.
+        people: which say the source and the systems of each text.
         seed: of the flips and of the bootstrap.
         draws: sign flips of each test.
         resamples: bootstrap samples of whole sources.
     """
-    by_column = _system_differences(values, items)  # [sources, pairs of systems]
-    by_people = _system_differences(people, items)
+    by_column = _system_differences(values, people)  # [sources, pairs of systems]
+    by_people = _system_differences(ratings, people)
+    pairs = by_column.shape[1]
     sources = len(by_column)
     generator = np.random.default_rng(seed)
     # The same flips for column and people, so that p and q differ by what they say, not by chance.
-    signs = generator.choice([-1.0, 1.0], size=(draws, sources))
+    flips = _draw_flips(generator, draws, sources)
+    differences = np.hstack([by_column, by_people])
 
     def accuracy(weights: Float[np.ndarray, " S"]) -> float:
-        p = _one_sided(signs, weights[:, None] * by_column)
-        q = _one_sided(signs, weights[:, None] * by_people)
-        if not len(p):
+        if not pairs:
             return np.nan
-        agreement = 1 - np.abs(p - q)
+        shares = _one_sided(flips, weights[:, None] * differences)
+        agreement = 1 - np.abs(shares[:pairs] - shares[pairs:])
         return float(np.mean(agreement))
 
     # A bootstrap sample of the sources, as how often each was drawn: a source drawn twice has
     # twice the difference, so the sign flips need not be drawn again.
     equal_chances = np.full(sources, 1 / sources)
-    weights = generator.multinomial(sources, equal_chances, size=resamples)
-    drawn = np.array([accuracy(one.astype(float)) for one in weights])
+    drawn = []
+    for _ in range(resamples):
+        weights = generator.multinomial(sources, equal_chances)
+        drawn.append(accuracy(weights.astype(float)))
     observed = accuracy(np.ones(sources))
-    return with_interval(observed, drawn, sources)
+    return with_interval(observed, np.array(drawn), sources)
 
 
-def _system_differences(values: Vector, items: Sequence[RatedText]) -> Float[np.ndarray, "S P"]:
+def _draw_flips(generator: Generator, draws: int, sources: int) -> PackedFlips:
+    """Draw whether each source keeps its sign, eight sources a byte."""
+    packed = []
+    for size in draw_batches(draws, sources):
+        signs = generator.choice([-1.0, 1.0], size=(size, sources))
+        packed.append(np.packbits(signs > 0, axis=1))
+    return np.concatenate(packed)
+
+
+def _system_differences(values: Vector, people: HumanJudgments) -> Float[np.ndarray, "S P"]:
     """For each source and pair of systems, the difference of their mean values on it.
 
     It is 0, which no sign flip changes, where one of the two has no text for the source. Pairs that
     share fewer than ten sources are left out.
     """
-    cluster_names = dict.fromkeys(item.cluster for item in items)
-    source_places = {name: place for place, name in enumerate(cluster_names)}
-    system_names = sorted({name for item in items for name in item.systems})
-    system_places = {name: place for place, name in enumerate(system_names)}
+    index = ClusterIndex(len(people), people.sources)
+    written, systems = people.authors.items, people.authors.systems
+    names = len(people.authors.names)
     # A source may have several texts of one system: their mean is taken.
-    sums = np.zeros((len(source_places), len(system_places)))
+    sums = np.zeros((len(index), names))
     counts = np.zeros_like(sums)
-    for value, item in zip(values, items, strict=True):
-        for name in item.systems:
-            cell = source_places[item.cluster], system_places[name]
-            sums[cell] += value
-            counts[cell] += 1
+    cells = index.numbers[written], systems
+    np.add.at(sums, cells, values[written])
+    np.add.at(counts, cells, 1)
     # Above the diagonal each pair of systems is met once.
-    one, other = np.triu_indices(len(system_places), 1)
+    one, other = np.triu_indices(names, 1)
     has_text = counts > 0
     shared = has_text[:, one] & has_text[:, other]  # [sources, pairs]
     means = sums / np.maximum(counts, 1)
@@ -96,10 +108,16 @@ def _system_differences(values: Vector, items: Sequence[RatedText]) -> Float[np.
 
 
 def _one_sided(
-    signs: Float[np.ndarray, "R S"], differences: Float[np.ndarray, "S P"]
+    flips: PackedFlips, differences: Float[np.ndarray, "S P"]
 ) -> Float[np.ndarray, " P"]:
     """For each pair, the share of sign flips whose sum is at least the observed one."""
-    drawn = signs @ differences  # [flips, pairs]
     observed = differences.sum(axis=0)
-    is_as_large = drawn >= observed - _TIE
-    return is_as_large.mean(axis=0)
+    as_large = np.zeros(len(observed))
+    start = 0
+    for size in draw_batches(len(flips), len(differences)):
+        bits = np.unpackbits(flips[start : start + size], axis=1, count=len(differences))
+        signs = 2.0 * bits - 1
+        drawn = signs @ differences  # [flips, pairs]
+        as_large += (drawn >= observed - _TIE).sum(axis=0)
+        start += size
+    return as_large / len(flips)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -15,13 +15,17 @@ from parabench.metaeval.agreement import (
     agreement_difference_p,
     column_agreement,
     judgment_values,
-    rater_ceiling,
 )
 from parabench.metaeval.correlation import FEWEST_SOURCES, IntervalEstimate
+from parabench.metaeval.human import HumanJudgments
 from parabench.metaeval.judgments import Judgment
 from parabench.render.escape import markdown
+from parabench.scratch import scratch_array
+from parabench.sequences import in_blocks
 from parabench.stats.significance import benjamini_hochberg
 
+ITEMS_AT_ONCE = 4096
+"""Items whose texts are held while they are scored."""
 HEADS = {
     "pearson": "Pearson",
     "pearson-within": "Pearson within sources",
@@ -37,7 +41,7 @@ HEADS = {
 
 def agreement_table(
     scorers: Sequence[Scorer],
-    items: Sequence[Judgment],
+    items: Iterable[Judgment],
     baseline: str = "",
     seed: int = 0,
     resamples: int = 1000,
@@ -46,7 +50,7 @@ def agreement_table(
 
     Args:
         scorers: whose columns are tested.
-        items: all ratings, or all preferences.
+        items: all ratings, or all preferences; they are gone through twice.
         baseline: a column; each other one gets the p-value that it agrees with people as well as
             this one does. None where empty.
         seed: of the bootstrap and of the tests.
@@ -57,41 +61,57 @@ def agreement_table(
             preferences are mixed.
     """
     columns = [column for scorer in scorers for column in scorer.columns]
-    # Side by side, [N, C]: a column for each of ``columns``, in the same order.
-    values = np.hstack([judgment_values(scorer, items) for scorer in scorers])
+    names = [column.name for column in columns]
+    if baseline and baseline not in names:
+        raise UserError(f"compare with the column {baseline!r}", "no such column here", names)
+    # Everything is read once before a scorer begins: what is wrong with the file is told then.
+    people = HumanJudgments.of(items)
+    values = _all_values(scorers, items, len(people))
     found = []
     for column, row in zip(columns, values.T, strict=True):
         one = column_agreement(
             column.name,
             row,
-            items,
+            people,
             seed,
             resamples,
         )
         found.append(one)
     p_values = {}
     if baseline:
-        p_values = _against_baseline(columns, values, items, baseline, seed)
-    heading = _heading(items, found)
+        p_values = _against_baseline(columns, values, people, baseline, seed)
+    heading = _heading(people, found)
     table = _table(columns, found, p_values, baseline)
     return f"{heading}\n\n{table}\n"
+
+
+def _all_values(
+    scorers: Sequence[Scorer], items: Iterable[Judgment], count: int
+) -> Float[np.ndarray, "N C"]:
+    """The columns of all scorers side by side on ``count`` items, of which a block is held."""
+    width = sum(len(scorer.columns) for scorer in scorers)
+    values = scratch_array(count * width, np.float64).reshape(count, width)
+    start = 0
+    for block in in_blocks(items, ITEMS_AT_ONCE):
+        of_block = [judgment_values(scorer, block) for scorer in scorers]
+        values[start : start + len(block)] = np.hstack(of_block)
+        start += len(block)
+    return values
 
 
 def _against_baseline(
     columns: Sequence[Column],
     values: Float[np.ndarray, "N C"],
-    items: Sequence[Judgment],
+    people: HumanJudgments,
     baseline: str,
     seed: int,
 ) -> dict[str, float]:
     """P-values of all other columns, corrected for their number (Benjamini and Hochberg 1995)."""
     names = [column.name for column in columns]
-    if baseline not in names:
-        raise UserError(f"compare with the column {baseline!r}", "no such column here", names)
     baseline_values = values[:, names.index(baseline)]
     tested: dict[str, float] = {}
     for name, row in zip(names, values.T, strict=True):
-        p = agreement_difference_p(row, baseline_values, items, seed)
+        p = agreement_difference_p(row, baseline_values, people, seed)
         # A column that is undefined somewhere has no test, and does not count in the correction.
         if name != baseline and not math.isnan(p):
             tested[name] = p
@@ -100,21 +120,20 @@ def _against_baseline(
     return dict(zip(tested, map(float, adjusted), strict=True))
 
 
-def _heading(items: Sequence[Judgment], found: Sequence[ColumnAgreement]) -> str:
-    sources = len({item.cluster for item in items})
-    ceiling = rater_ceiling(items)
+def _heading(people: HumanJudgments, found: Sequence[ColumnAgreement]) -> str:
+    count, sources, ceiling = len(people), people.source_count, people.ceiling
     if math.isnan(ceiling):
         raters = "no item has two raters"
     else:
         raters = f"one rater against the others: {_number(ceiling)}"
-    incomplete = [f"{one.column} on {one.count}" for one in found if one.count < len(items)]
+    incomplete = [f"{one.column} on {one.count}" for one in found if one.count < count]
     left_out = ""
     if incomplete:
         left_out = f" Columns without a value everywhere: {', '.join(incomplete)}."
     few = ""
     if sources < FEWEST_SOURCES:
         few = f" No intervals: none holds the truth often enough below {FEWEST_SOURCES} sources."
-    return f"{len(items)} items of {sources} sources; {raters}.{few}{markdown(left_out)}"
+    return f"{count} items of {sources} sources; {raters}.{few}{markdown(left_out)}"
 
 
 def _table(

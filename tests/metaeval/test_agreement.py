@@ -12,14 +12,12 @@ import pytest
 import scipy.stats
 
 from parabench.contracts import Column, Example, UserError
-from parabench.metaeval import agreement, correlation, soft_pairs
-from parabench.metaeval.judgments import (
-    Preference,
-    RatedText,
-    read_judgments,
-    with_source_as_reference,
-)
+from parabench.metaeval import agreement, correlation, resampled, soft_pairs, within_sources
+from parabench.metaeval.human import HumanJudgments
+from parabench.metaeval.judgment_files import read_judgments
+from parabench.metaeval.judgments import Preference, RatedText
 from parabench.metaeval.table import agreement_table
+from parabench.stats.clusters import ClusterIndex
 
 DATA = Path(__file__).parents[2] / "../shared/data"
 
@@ -46,10 +44,15 @@ def judged(lengths, ratings, clusters):
 def scorer_agreement(scorer, items, seed, resamples):
     """The agreement of each column of a scorer, as the table takes them one by one."""
     values = agreement.judgment_values(scorer, items)
+    people = HumanJudgments.of(items)
     return [
-        agreement.column_agreement(column.name, row, items, seed, resamples)
+        agreement.column_agreement(column.name, row, people, seed, resamples)
         for column, row in zip(scorer.columns, values.T, strict=True)
     ]
+
+
+def spearman(a, b):
+    return scipy.stats.spearmanr(a, b).statistic
 
 
 def fleiss_kappa(counts):
@@ -68,6 +71,39 @@ def test_correlations_are_scipys():
     assert found["spearman"].value == pytest.approx(scipy.stats.spearmanr(a, b).statistic)
     assert found["kendall"].value == pytest.approx(scipy.stats.kendalltau(a, b).statistic)
     assert all(estimate.low <= estimate.value <= estimate.high for estimate in found.values())
+
+
+def test_resampled_correlations_are_scipys_of_the_drawn_items():
+    draw = np.random.default_rng(1)
+    # tied values and ratings, as people give them
+    a, b = draw.integers(0, 12, 90) / 3, draw.integers(1, 6, 90).astype(float)
+    sampled = resampled.ResampledCorrelations(a, b)
+    for _ in range(5):
+        rows = draw.integers(90, size=90)
+        x, y = a[rows], b[rows]
+        found = sampled.correlations(np.bincount(rows, minlength=90), correlation.MEASURES)
+        expected = [scipy.stats.pearsonr(x, y), scipy.stats.spearmanr(x, y)]
+        expected.append(scipy.stats.kendalltau(x, y))
+        np.testing.assert_allclose(found, [one.statistic for one in expected], rtol=1e-12)
+    only_one = np.bincount([3], minlength=90)
+    assert np.isnan(sampled.correlations(only_one, correlation.MEASURES)).all()
+
+
+def test_correlations_within_sources_are_scipys():
+    draw = np.random.default_rng(2)
+    a, b = draw.integers(0, 6, 200).astype(float), draw.integers(1, 4, 200).astype(float)
+    names = draw.integers(0, 40, 200)
+    index = ClusterIndex(200, names)
+    found = within_sources.correlations_within(a, b, index)
+    for source in range(len(index)):
+        x, y = a[index.members(source)], b[index.members(source)]
+        if np.ptp(x) == 0 or np.ptp(y) == 0:
+            assert all(np.isnan(values[source]) for values in found.values())
+            continue
+        assert found["pearson"][source] == pytest.approx(scipy.stats.pearsonr(x, y).statistic)
+        assert found["spearman"][source] == pytest.approx(scipy.stats.spearmanr(x, y).statistic)
+        assert found["kendall"][source] == pytest.approx(scipy.stats.kendalltau(x, y).statistic)
+    assert not np.isnan(found["kendall"]).all()
 
 
 def test_within_sources_needs_more_than_one_source():
@@ -110,7 +146,8 @@ def test_pairs_of_one_source_by_hand():
     """
     items = judged([1, 2, 2, 9, 8], [1, 2, 1, 1, 2], ["a", "a", "a", "b", "b"])
     values, people = np.array([1.0, 2, 2, 9, 8]), np.array([i.rating for i in items])
-    alike, counts = correlation.pairwise_accuracy(values, people, [i.cluster for i in items])
+    index = ClusterIndex(len(items), [item.cluster for item in items])
+    alike, counts = within_sources.pairwise_accuracy(values, people, index)
     assert (alike.tolist(), counts.tolist()) == ([1.5, 0], [2, 1])
     found = scorer_agreement(Lengths(), items, 0, 50)[0].agreement["pairs"]
     assert found.value == pytest.approx(1.5 / 3)
@@ -131,8 +168,8 @@ def test_soft_pairwise_accuracy():
     """1 for the people's own column, 0 for its reverse where people are sure, .5 where the column
     cannot tell.
     """
-    items = two_systems(gap=5.0, noise=1.0)
-    people = np.array([item.rating for item in items])
+    items = HumanJudgments.of(two_systems(gap=5.0, noise=1.0))
+    people = items.ratings
     assert soft_pairs.soft_pairwise_accuracy(people, people, items, 0, 200, 20).value == 1.0
     assert soft_pairs.soft_pairwise_accuracy(
         -people, people, items, 0, 200, 20
@@ -146,7 +183,9 @@ def test_soft_pairwise_accuracy():
 
 
 def test_soft_pairwise_accuracy_needs_shared_sources():
-    items = [RatedText(Example(n, n, ()), "x", (1.0,), n, (f"s{n}",)) for n in "abcd"]
+    items = HumanJudgments.of(
+        [RatedText(Example(n, n, ()), "x", (1.0,), n, (f"s{n}",)) for n in "abcd"]
+    )
     assert np.isnan(
         soft_pairs.soft_pairwise_accuracy(np.arange(4.0), np.arange(4.0), items, 0, 10, 5).value
     )
@@ -163,26 +202,28 @@ def test_one_rater_against_the_others():
         np.corrcoef(np.array(rows)[:, seat], other)[0, 1]
         for seat, other in zip((0, 2), rest, strict=True)
     )
-    assert agreement.rater_ceiling(items) == pytest.approx((2 * first + last) / 3)
+    assert HumanJudgments.of(items).ceiling == pytest.approx((2 * first + last) / 3)
     votes = [
         (1, 1, 0),
         (1, 1, 1),
         (0, 0, 1),
     ]  # of the nine votes: 3 with both others, 2 a tie or against in each other row
     pairs = [Preference(Example(str(i), "s", ()), "a", "b", str(i), v) for i, v in enumerate(votes)]
-    assert agreement.rater_ceiling(pairs) == pytest.approx((3 + 2 * (0.5 + 0.5 + 0)) / 9)
-    assert np.isnan(agreement.rater_ceiling([Preference(Example("a", "s", ()), "a", "b", "c")]))
+    assert HumanJudgments.of(pairs).ceiling == pytest.approx((3 + 2 * (0.5 + 0.5 + 0)) / 9)
+    assert np.isnan(HumanJudgments.of([Preference(Example("a", "s", ()), "a", "b", "c")]).ceiling)
 
 
 def test_rivals_on_preferences():
-    items = [Preference(Example(str(i), "s", ()), "a", "b", str(i)) for i in range(60)]
+    items = HumanJudgments.of(
+        [Preference(Example(str(i), "s", ()), "a", "b", str(i)) for i in range(60)]
+    )
     sure, even = np.ones(60), np.tile([1.0, 0.0], 30)
     assert agreement.agreement_difference_p(sure, even, items, 0, 500) < 0.01
     assert agreement.agreement_difference_p(even, even, items, 0, 500) == 1.0
 
 
 def test_items_without_a_value_are_left_out_and_counted():
-    items = judged([1, 2, 3, 4], [1, 2, 3, 4], "abcd")
+    items = HumanJudgments.of(judged([1, 2, 3, 4], [1, 2, 3, 4], "abcd"))
     found = agreement.column_agreement("column", np.array([1.0, 2.0, np.nan, 4.0]), items, 0, 20)
     assert (found.count, found.agreement["pearson"].value) == (3, pytest.approx(1))
 
@@ -191,11 +232,6 @@ def test_ratings_and_preferences_are_not_pooled():
     items = [*judged([1], [1], "a"), Preference(Example("b", "s", ()), "a", "b", "c")]
     with pytest.raises(UserError, match="two files"):
         scorer_agreement(Lengths(), items, 0, 20)
-
-
-def test_the_source_in_place_of_references():
-    item = RatedText(Example("a", "source", ()), "x", (1.0,), "a")
-    assert with_source_as_reference([item])[0].example == Example("a", "source", ("source",))
 
 
 def test_the_table_of_columns_against_people():
@@ -266,29 +302,6 @@ def test_fleiss_kappa():
     assert fleiss_kappa(counts) == pytest.approx(0.210, abs=5e-4)
 
 
-def test_general_layout_and_its_refusals(tmp_path):
-    file = tmp_path / "people.jsonl"
-    file.write_text(
-        '{"source": "a", "references": ["b"], "text": "c", "ratings": [1, 2]}\n'
-        '{"source": "a", "chosen": "b", "rejected": "c", "cluster": "k"}\n'
-    )
-    first, second = read_judgments(file)
-    assert (first.rating, first.cluster, first.example.references) == (1.5, "a", ("b",))
-    assert (second.chosen, second.cluster) == ("b", "k")
-    for content, layout in (
-        ("{}", "jsonl"),
-        ('{"source": "a"', "jsonl"),
-        ("", "jsonl"),
-        ("[]", "strap"),
-        ("x", "csv"),
-    ):
-        file.write_text(content)
-        with pytest.raises(UserError):
-            read_judgments(file, layout)
-    with pytest.raises(UserError):
-        read_judgments(tmp_path / "nowhere")
-
-
 def published(name: str, layout: str):
     path = DATA / name
     if not path.exists():
@@ -330,9 +343,9 @@ def test_twitter_para_right_and_wrong():
         for wrap in (lambda reference: [reference], lambda reference: reference)
     )
     assert correlation.pearson(right, people) == pytest.approx(0.2354, abs=5e-5)
-    assert correlation.spearman(right, people) == pytest.approx(0.2443, abs=5e-5)
+    assert spearman(right, people) == pytest.approx(0.2443, abs=5e-5)
     assert correlation.pearson(wrong, people) == pytest.approx(-0.11897535760158826, abs=1e-9)
-    assert correlation.spearman(wrong, people) == pytest.approx(-0.10448345909348869, abs=1e-9)
+    assert spearman(wrong, people) == pytest.approx(-0.10448345909348869, abs=1e-9)
 
 
 def union_rouge(text, reference):
@@ -394,7 +407,7 @@ def test_twitter_para_rouge():
         columns = np.array([union_rouge(item.text, of(item.example)) for item in test]).T
         found = [
             [agree(column, people) for column in columns]
-            for agree in (correlation.pearson, correlation.spearman)
+            for agree in (correlation.pearson, spearman)
         ]
         np.testing.assert_allclose(found, expected, rtol=0, atol=5.1e-5)
     ours = agreement.judgment_values(rouge.build("", BuildContext()), test)[:, 0]
@@ -412,9 +425,9 @@ def test_twitter_para_by_our_own_columns():
     term = np.array([divergence(item.example.source, item.text, 0.35) for item in test])
     assert [
         correlation.pearson(edits, people),
-        correlation.spearman(edits, people),
+        spearman(edits, people),
     ] == pytest.approx([-0.2262, -0.2015], abs=1e-4)
-    assert [correlation.pearson(term, people), correlation.spearman(term, people)] == pytest.approx(
+    assert [correlation.pearson(term, people), spearman(term, people)] == pytest.approx(
         [-0.1232, -0.1457], abs=1e-4
     )
 
@@ -427,7 +440,7 @@ def test_strap_raters_agree_modestly():
         [[sum(item.ratings), len(item.ratings) - sum(item.ratings)] for item in items], dtype=int
     )
     assert fleiss_kappa(kept) == pytest.approx(0.42, abs=0.005)
-    assert 0.3 < agreement.rater_ceiling(items) < 0.7
+    assert 0.3 < HumanJudgments.of(items).ceiling < 0.7
     assert len({system for item in items for system in item.systems}) == 10
 
 

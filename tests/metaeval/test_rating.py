@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from parabench.contracts import Example, UserError
 from parabench.metaeval import rating, rating_sheets
-from parabench.metaeval.judgments import RatedText, read_judgments
+from parabench.metaeval.judgment_files import read_judgments
+from parabench.metaeval.judgments import RatedText
 from parabench.report.results import RunResults, SystemOutput
 from tests.support.pages import PAYLOADS
 

@@ -27,7 +27,7 @@ from parabench.data.task_data import phrasebank_records, squad_records
 from parabench.data.test_sets import read_test_set
 from parabench.data.training_set import fingerprint, numbered_pairs
 from parabench.filtering.source import Source
-from parabench.metaeval.judgments import read_judgments
+from parabench.metaeval.judgment_files import read_judgments
 from parabench.metaeval.rating_sheets import read_sheets
 from parabench.pipeline.plan import RunRequest, make_plan
 from parabench.prompts import nemo
