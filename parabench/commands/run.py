@@ -28,7 +28,7 @@ from parabench.commands.help_pages import examples
 from parabench.commands.lists import optional_names
 from parabench.commands.paired_tests import paired_test_lines
 from parabench.commands.terminal import print_message, print_text
-from parabench.contracts import UserError, system_role
+from parabench.contracts import UserError
 
 if TYPE_CHECKING:
     from parabench.pipeline.plan import RunPlan
@@ -206,20 +206,6 @@ def _api_key() -> str:
     return os.environ.get("PARABENCH_API_KEY", "")
 
 
-def _stages(plan: RunPlan) -> list[dict[str, float]]:
-    """The kinds of work of a plan in their order: each system, then each scorer of all systems.
-
-    A system's answers are weighed as all scores of them together. Controls copy or cut a text,
-    which takes no time.
-    """
-    stages: list[dict[str, float]] = []
-    for name, system in plan.systems.items():
-        stages.append({name: len(plan.scorers) if system_role(system) == "system" else 0.01})
-    for scorer in plan.scorers:
-        stages.append({f"{scorer} of {name}": 1.0 for name in plan.systems})
-    return stages
-
-
 def execute_plan(
     plan: RunPlan, process: ProcessRank | None = None, with_tests: bool = True
 ) -> Leaderboard:
@@ -231,6 +217,7 @@ def execute_plan(
     from parabench.models import downloads
     from parabench.pipeline import plan as planning
     from parabench.pipeline import runner
+    from parabench.pipeline.stages import work_by_weight
     from parabench.pipeline.training_notes import training_notes
     from parabench.render.progress import overall_progress
     from parabench.torchrun import SINGLE_PROCESS
@@ -240,7 +227,7 @@ def execute_plan(
         print_message(f"note: {note}")
     downloads.fetch_models([*plan.systems.values(), *plan.scorers.values()], print_message)
     rank = process or SINGLE_PROCESS
-    with signals.resume_hint(), overall_progress(_stages(plan), rank.is_first) as advance:
+    with signals.resume_hint(), overall_progress(work_by_weight(plan), rank.is_first) as advance:
         board = runner.run_plan(
             plan,
             advance,

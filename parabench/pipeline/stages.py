@@ -14,10 +14,13 @@ from parabench.contracts import (
     Scorer,
     UserError,
     examples_per_call,
+    model_names,
     release_models,
     shared_encodings,
+    system_role,
 )
 from parabench.pipeline.measuring import measure_block
+from parabench.pipeline.plan import RunPlan
 from parabench.pipeline.run_logs import OpenRun, prediction_log, statistics_log, texts_to_measure
 from parabench.sequences import blocks_of, in_blocks
 from parabench.store.log import Log
@@ -28,6 +31,8 @@ SCORER_BATCH = 64
 It is the same whoever measures, because the batches of a model decide the last bit. A scorer whose
 rows do not depend on one another's may ask for more by its ``block``; one process alone then obeys.
 """
+_LIGHT = 0.02
+"""What a control, or a scorer without a model, weighs in the line of progress; a model weighs 1."""
 SOURCES_AT_ONCE = 1 << 14
 """Sentences that a system is given at once; what it answers one does not depend on the others."""
 
@@ -97,18 +102,40 @@ def _record(
     return record
 
 
+def work_by_weight(plan: RunPlan) -> list[dict[str, float]]:
+    """The kinds of work of a plan, as a line of progress names them, in stages, with weights.
+
+    Each system is a stage, then the scorers of all systems that measure side by side. The answers
+    of a system are weighed as all scores of them together.
+    """
+    weights = {}
+    for name, scorer in plan.scorers.items():
+        weights[name] = 1.0 if model_names(scorer) else _LIGHT
+    of_answers = max(1.0, sum(weights.values()))
+    found: list[dict[str, float]] = []
+    for name, system in plan.systems.items():
+        # An endpoint has no model here, and takes as long as one.
+        found.append({name: of_answers if system_role(system) == "system" else _LIGHT})
+    for names in scorers_together(plan.scorers):
+        of_systems = [
+            (f"{name} of {system}", weights[name]) for name in names for system in plan.systems
+        ]
+        found.append(dict(of_systems))
+    return found
+
+
 def measure_answers(run: OpenRun) -> None:
     """Let every scorer measure all systems, block by block; then free its models.
 
     Scorers that share what a model makes of texts go through the blocks together. Raises UserError
     where a system's predictions are not those of the examples.
     """
-    for names in _sharing(run.plan.scorers):
+    for names in scorers_together(run.plan.scorers):
         _measure_together(run, names)
 
 
-def _sharing(scorers: Mapping[str, Scorer]) -> list[list[str]]:
-    """The names of the scorers in groups that measure block by block together."""
+def scorers_together(scorers: Mapping[str, Scorer]) -> list[list[str]]:
+    """The names of the scorers in groups that go through the blocks side by side."""
     groups = dict[Hashable, list[str]]()
     for name, scorer in scorers.items():
         shared = shared_encodings(scorer)

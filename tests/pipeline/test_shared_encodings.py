@@ -16,6 +16,7 @@ from parabench.scorers.token_vectors import LayerEncoder
 from parabench.contracts import Column, ProgressCallback, Scorer, Signature
 from parabench.pipeline import run_logs, stages
 from parabench.pipeline.plan import RunPlan, RunRequest, make_plan
+from parabench.render.progress import OverallProgress
 from parabench.store.log import read_log
 from parabench.store.run_folder import open_run
 from parabench.suites.suite import load_suite
@@ -125,6 +126,25 @@ def test_numbers_are_those_of_each_alone_in_any_order(world: Path, tmp_path: Pat
         measure(alone)
         expected = statistics(alone, (name,))
         assert expected == {key: statistics(together)[key] for key in expected}
+
+
+def test_the_line_of_progress_never_stands_still(world: Path, tmp_path: Path) -> None:
+    """Scorers that go side by side are one stage, so that none is taken for done before another."""
+    plan = plan_of(world, tmp_path / "run", ("bertscore", "ibleu", "parascore"))
+    work = stages.work_by_weight(plan)
+    together = work[len(plan.systems)]
+    assert {name.partition(" of ")[0] for name in together} == {"bertscore", "parascore"}
+    overall = OverallProgress(work)
+    shares = []
+
+    def note(what: str, done: int, total: int) -> None:
+        assert what in overall.stage_of
+        overall.advance(what, done, total)
+        shares.append(overall.share)
+
+    measure(plan, note)
+    assert shares == sorted(set(shares))
+    assert shares[-1] == pytest.approx(1)
 
 
 def test_a_killed_run_ends_with_the_same_bits(world: Path, tmp_path: Path) -> None:
