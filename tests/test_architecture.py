@@ -105,9 +105,9 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {
         "inference": (
-            "attention batching continuous_batching decode_step decoding end_of_text generation "
-            "kv_cache likelihood packed_bart packed_forward prefix_attention prefix_trie "
-            "prompt_ids sampling trials"
+            "attention batching continuous_batching decode_step decoding drafts end_of_text "
+            "generation kv_cache likelihood packed_bart packed_forward prefix_attention "
+            "prefix_trie prompt_ids sampling trials"
         ),
         "store": (
             "append_only blocks contents example_store files index lines log log_files log_paths "

@@ -9,8 +9,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from itertools import accumulate
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -24,17 +25,14 @@ from parabench.inference.batching import (
     remember_fitting_size,
     try_in_memory,
 )
-from parabench.inference.decode_step import Stepper
+from parabench.inference.decode_step import STATIC_SHAPE_DEVICES, Stepper
+from parabench.inference.drafts import DRAFT_TOKENS, DRAFTED_ROWS, draft
 from parabench.inference.end_of_text import EndOfText
-from parabench.inference.kv_cache import KVCache
+from parabench.inference.kv_cache import KVCache, auto_slots
 from parabench.inference.packed_forward import encode_prefixes, prefill
 from parabench.inference.prompt_ids import PromptIds, row_seeds, shared_prefixes
 from parabench.inference.sampling import TokenSampler
 
-AUTO_SLOTS = {"cpu": 192, "cuda": 256}
-"""Slots to begin with where no batch size is asked for, by kind of device."""
-CPU_CACHE_BYTES = 3 << 29
-"""Most bytes of keys and values on a CPU, 1.5 GiB."""
 PREFILL_TOKENS = {"cpu": 1024, "cuda": 16384}
 """Prompt tokens in one forward pass, by kind of device."""
 REPORT_EVERY = 16
@@ -115,7 +113,9 @@ class _Scheduler:
         self.model = model
         self.prefix_index = prefixes.prefix_index
         self.own = [prefixes.rest(position, row) for position, row in enumerate(rows)]
-        self.seeds = row_seeds([row.ids for row in rows], runtime.seed)
+        # what drafts are looked up in: all that a row holds
+        self.prompts = [row.ids for row in rows]
+        self.seeds = row_seeds(self.prompts, runtime.seed)
         self.limit = decoding.max_new_tokens
         self.eos = eos
         self.end = end
@@ -124,7 +124,7 @@ class _Scheduler:
         self.active = list[_ActiveRow]()
         self.prefill_tokens = PREFILL_TOKENS[model.device.type]
         reach = max(len(row.ids) for row in self.own) + decoding.max_new_tokens
-        self.auto_slots = _auto_slots(model, reach)
+        self.auto_slots = auto_slots(model, reach)
         # a number that was asked for is a promise, one chosen here may be halved
         slots = runtime.batch_size or fitting_size(model, self.auto_slots)
         count = min(len(rows), slots)
@@ -138,7 +138,15 @@ class _Scheduler:
 
     def _open(self, cache: KVCache) -> None:
         self.cache = cache
-        self.stepper = Stepper(self.model, cache)
+        self.stepper = Stepper(self.model, cache, self._step_width(cache.count))
+
+    def _step_width(self, slots: int) -> int:
+        """Tokens of a row in a step, at most: with a draft, where there may be one."""
+        device = self.model.device.type
+        # of fixed shapes all slots have as many, so that all of them must be few
+        if device in STATIC_SHAPE_DEVICES and slots > DRAFTED_ROWS[device]:
+            return 1
+        return 1 + DRAFT_TOKENS
 
     def _order(self) -> list[int]:
         """Rows of one prefix together, so that a step reads few prefixes; long ones first."""
@@ -152,7 +160,7 @@ class _Scheduler:
 
     @torch.inference_mode()
     def advance(self) -> list[Completion]:
-        """Admit waiting rows, or write one token in every active row: the rows that finished.
+        """Admit waiting rows, or write on in every active row: the rows that finished.
 
         Rows are admitted once an eighth of the slots is free: a pass for each single one would
         cost more than the slots that stay empty until then.
@@ -160,10 +168,25 @@ class _Scheduler:
         free = self.cache.count - len(self.active)
         if self.waiting and (not self.active or 8 * free >= self.cache.count):
             return self._admit(free)
+        drafts = self._drafts()
         # the last token of a row is the only one whose keys are not in the cache yet
-        last = [row.ids[-1] for row in self.active]
-        logits = self.stepper.step(last)
-        return self._append(self.active, logits)
+        feeds = [[row.ids[-1], *draft] for row, draft in zip(self.active, drafts, strict=True)]
+        logits = self.stepper.step(feeds)
+        counts, done = self._write_along(self.active, logits, drafts)
+        self.cache.keep(counts)
+        return self._release(done)
+
+    def _drafts(self) -> list[list[int]]:
+        """What may come behind the last token of each active row; nothing where there are many."""
+        few = len(self.active) <= DRAFTED_ROWS[self.model.device.type]
+        if not few or self.stepper.width == 1:
+            return [[] for _ in self.active]
+        found = []
+        for row in self.active:
+            # one token more is written than is drafted
+            most = min(DRAFT_TOKENS, self.limit - len(row.ids) - 1)
+            found.append(draft([*self.prompts[row.position], *row.ids], most))
+        return found
 
     def _admit(self, free: int) -> list[Completion]:
         positions = self._next(free)
@@ -178,7 +201,8 @@ class _Scheduler:
         for _ in admitted:  # only now: where memory ran out above, they wait still
             self.waiting.popleft()
         self.active += admitted
-        return self._append(admitted, logits)
+        _, done = self._write_along(admitted, logits, [[] for _ in admitted])
+        return self._release(done)
 
     def shrink(self, fixed: bool) -> None:
         """Begin the active rows again with half as many slots.
@@ -214,39 +238,54 @@ class _Scheduler:
             taken.append(position)
         return taken
 
-    def _append(self, rows: Sequence[_ActiveRow], logits: Float[Tensor, "R V"]) -> list[Completion]:
-        """Write the next token of the last R active rows, and release those that finished."""
-        written = [row.ids for row in rows]
-        tokens = self.sampler.choose(logits, written, [row.draw for row in rows])
-        first = len(self.active) - len(rows)
+    def _write_along(
+        self,
+        rows: Sequence[_ActiveRow],
+        logits: Float[Tensor, "T V"],
+        drafts: Sequence[Sequence[int]],
+    ) -> tuple[list[int], list[Completion]]:
+        """Write what comes next in ``rows``, each as far as its draft is what it writes.
+
+        ``logits`` stand behind each token that the rows were fed: its last one, and its draft.
+        Returns how many tokens each row wrote, and the rows that finished.
+        """
+        starts = [0, *accumulate(len(draft) + 1 for draft in drafts)]
+        counts = [0] * len(rows)
         done = []
-        finished = []
-        for slot, (row, token) in enumerate(zip(rows, tokens, strict=True), first):
-            ended = token in self.eos
-            if not ended:
-                row.ids.append(token)
-                ended = self.end is not None and self.end.reached(row.ids)
-            if ended or len(row.ids) == self.limit:
-                done.append(Completion(row.position, tuple(row.ids), ended))
-                finished.append(slot)
+        going = list(range(len(rows)))
+        while going:
+            places = [starts[at] + counts[at] for at in going]
+            behind = logits if len(places) == len(logits) else logits[places]
+            written = [rows[at].ids for at in going]
+            tokens = self.sampler.choose(behind, written, [rows[at].draw for at in going])
+            along = []
+            for at, token in zip(going, tokens, strict=True):
+                drafted = drafts[at][counts[at] :][:1]
+                counts[at] += 1
+                completion = self._write(rows[at], token)
+                if completion:
+                    done.append(completion)
+                elif drafted == [token]:
+                    along.append(at)
+            going = along
+        return counts, done
+
+    def _write(self, row: _ActiveRow, token: int) -> Completion | None:
+        """Write one token of a row: the completed row, or None where it goes on."""
+        ended = token in self.eos
+        if not ended:
+            row.ids.append(token)
+            ended = self.end is not None and self.end.reached(row.ids)
+        if ended or len(row.ids) == self.limit:
+            return Completion(row.position, tuple(row.ids), ended)
+        return None
+
+    def _release(self, done: list[Completion]) -> list[Completion]:
+        """Free the slots of the rows that are done, which it returns."""
+        positions = {completion.position for completion in done}
+        finished = [slot for slot, row in enumerate(self.active) if row.position in positions]
         # the cache moves its last rows into the slots that were left; the list does the same
         for source, target in self.cache.release(finished):
             self.active[target] = self.active[source]
         del self.active[len(self.active) - len(finished) :]
         return done
-
-
-def _auto_slots(model: PreTrainedModel, reach: int) -> int:
-    """Slots of ``reach`` positions to begin with.
-
-    Elsewhere than on a CPU running out of memory is an error, and halved away. On a CPU it can
-    end the process, so that the bytes of keys and values are counted beforehand.
-    """
-    if model.device.type != "cpu":
-        return AUTO_SLOTS["cuda"]
-    config: Any = model.config
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    values_per_token = config.num_hidden_layers * heads * width
-    slot_bytes = 2 * values_per_token * reach * model.dtype.itemsize  # keys and values
-    return max(1, min(AUTO_SLOTS["cpu"], CPU_CACHE_BYTES // slot_bytes))

@@ -9,15 +9,20 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from parabench.inference.attention import KeysValues, spans
 from parabench.inference.prompt_ids import PromptIds
 
+AUTO_SLOTS = {"cpu": 192, "cuda": 256}
+"""Slots to begin with where no batch size is asked for, by kind of device."""
+CPU_CACHE_BYTES = 3 << 29
+"""Most bytes of keys and values on a CPU, 1.5 GiB."""
 _ROWS_PER_CHUNK = 32
 """Rows that read as many positions of their slots as the longest among them has."""
 
@@ -115,6 +120,11 @@ class KVCache:
             by_row = stored.flatten(0, 1).flatten(1)  # a view: [reach * count, kv * width]
             by_row.index_copy_(0, rows, new.flatten(1))
 
+    def keep(self, counts: Sequence[int]) -> None:
+        """Count so many of the tokens that each active row was fed last; the rest is forgotten."""
+        pairs = zip(self.lengths, counts, strict=True)
+        self.lengths = [length + count for length, count in pairs]
+
     def release(self, finished: Sequence[int]) -> list[tuple[int, int]]:
         """Free the slots ``finished``, and close the gaps with the last active rows.
 
@@ -140,8 +150,10 @@ class KVCache:
             del state[left:]
         return moves
 
-    def chunks(self) -> list[RowChunk]:
+    def chunks(self, tokens: int) -> list[RowChunk]:
         """The active rows in chunks of 32, with what each must read in the coming step.
+
+        The step writes so many ``tokens`` of a row at most.
 
         One long row then does not make all others read positions that they never wrote.
         """
@@ -149,10 +161,25 @@ class KVCache:
         chunks = []
         for start in starts:
             rows = slice(start, start + _ROWS_PER_CHUNK)
-            # and the position that the coming step writes
-            longest = max(self.lengths[rows]) + 1
+            longest = min(max(self.lengths[rows]) + tokens, self.reach)
             chunks.append(RowChunk(rows, longest))
         return chunks
+
+
+def auto_slots(model: PreTrainedModel, reach: int) -> int:
+    """Slots of ``reach`` positions to begin with.
+
+    Elsewhere than on a CPU running out of memory is an error, and halved away. On a CPU it can
+    end the process, so that the bytes of keys and values are counted beforehand.
+    """
+    if model.device.type != "cpu":
+        return AUTO_SLOTS["cuda"]
+    config: Any = model.config
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    values_per_token = config.num_hidden_layers * heads * width
+    slot_bytes = 2 * values_per_token * reach * model.dtype.itemsize  # keys and values
+    return max(1, min(AUTO_SLOTS["cpu"], CPU_CACHE_BYTES // slot_bytes))
 
 
 def _zeros(shape: Sequence[int], like: Tensor) -> Tensor:

@@ -119,6 +119,49 @@ def prefix_mask(
     return unseen[:, None, None]
 
 
+class TokenGrid:
+    """Flat tokens of B rows on a grid of ``rows`` by ``width``, and back.
+
+    ``cells`` is where each token stands, the grid read line by line; None where it is full.
+    """
+
+    def __init__(self, rows: int, width: int, cells: Int[Tensor, " T"] | None) -> None:
+        self.size = rows, width
+        self.cells = cells
+
+    def spread(self, flat: Float[Tensor, "T heads X"]) -> Float[Tensor, "B W heads X"]:
+        """The tokens on the grid, zeros where there is none."""
+        if self.cells is None:
+            return flat.unflatten(0, self.size)
+        rows, width = self.size
+        zeros = flat.new_zeros(rows * width, *flat.shape[1:])
+        # copying into zeros has a cheaper gradient than gathering from the flat states
+        filled = zeros.index_copy_(0, self.cells, flat)
+        return filled.unflatten(0, self.size)
+
+    def by_key_head(
+        self, flat: Float[Tensor, "T heads X"], kv_heads: int
+    ) -> Float[Tensor, "B kv Q X"]:
+        """Queries as ``cascade_attention`` takes them; those of one query head are neighbours."""
+        grid = self.spread(flat)
+        # query heads come in groups that share a key head
+        grouped = grid.unflatten(2, (kv_heads, -1))  # [B, W, kv, group, X]
+        return grouped.permute(0, 2, 3, 1, 4).flatten(2, 3)
+
+    def by_token(self, result: Float[Tensor, "B kv Q X"]) -> Float[Tensor, "T heads X"]:
+        """The inverse of ``by_key_head``."""
+        per_head = result.unflatten(2, (-1, self.size[1]))  # [B, kv, group, W, X]
+        grid = per_head.permute(0, 3, 1, 2, 4)  # [B, W, kv, group, X]
+        cells = grid.flatten(2, 3).flatten(0, 1)
+        return cells if self.cells is None else cells.index_select(0, self.cells)
+
+    def mask(self, later: Bool[Tensor, "#B 1 W K"], queries: int) -> Bool[Tensor, "#B 1 #Q K"]:
+        """A mask of each token for all of ``queries``, those of a row and key head."""
+        width = self.size[1]
+        # of one token it spreads by itself
+        return later if width == 1 else later.repeat(1, 1, queries // width, 1)
+
+
 class PrefixAttention:
     """Attention of whole rows, laid end to end: to a shared prefix, and causally to their own row.
 
@@ -134,13 +177,12 @@ class PrefixAttention:
     ) -> None:
         longest = max(lengths)
         self.unseen = unseen
-        self.grid = len(lengths), longest
         # where each token stands on a grid of rows padded to the longest, read line by line
         cells = []
         for row, length in enumerate(lengths):
             start = row * longest
             cells.append(torch.arange(length) + start)
-        self.cells = torch.cat(cells).to(device)
+        self.grid = TokenGrid(len(lengths), longest, torch.cat(cells).to(device))
         # a padded key stands behind all real ones of its row, so that causality alone hides it
         pairs = torch.ones(longest, longest, dtype=torch.bool, device=device)
         later = pairs.triu(1)
@@ -162,27 +204,10 @@ class PrefixAttention:
         kv_heads, width = key.shape[1:]
         if scaling is None:
             scaling = width**-0.5
-        padded = self._padded(query * scaling)  # [B, T, heads, X]
-        # query heads come in groups that share a key head
-        grouped = padded.unflatten(2, (kv_heads, -1))  # [B, T, kv, group, X]
-        per_head = grouped.permute(0, 2, 3, 1, 4)  # [B, kv, group, T, X]
-        queries = per_head.flatten(2, 3)  # [B, kv, group * T, X]
-        own_keys = self._padded(key).transpose(1, 2)  # [B, kv, T, X]
-        own_values = self._padded(value).transpose(1, 2)
-        # the causal mask, once for each query head of a group
-        group = per_head.shape[2]
-        later = self.later.repeat(1, 1, group, 1)
-        result = cascade_attention(queries, shared, [(own_keys, own_values)], self.unseen, later)
-        # the same way back, to one row a token
-        outputs = result.view(per_head.shape)
-        by_token = outputs.permute(0, 3, 1, 2, 4)  # [B, T, kv, group, X]
-        flat = by_token.flatten(2, 3).flatten(0, 1)  # [B * T, heads, X]
-        return flat.index_select(0, self.cells)
-
-    def _padded(self, flat: Float[Tensor, "T heads X"]) -> Float[Tensor, "B L heads X"]:
-        """The flat rows on a grid, zeros where there is no token."""
-        rows, longest = self.grid
-        zeros = flat.new_zeros(rows * longest, *flat.shape[1:])
-        # copying into zeros has a cheaper gradient than gathering from the flat states
-        filled = zeros.index_copy_(0, self.cells, flat)
-        return filled.unflatten(0, self.grid)
+        queries = self.grid.by_key_head(query * scaling, kv_heads)
+        own_keys = self.grid.spread(key).transpose(1, 2)  # [B, kv, T, X]
+        own_values = self.grid.spread(value).transpose(1, 2)
+        own = [(own_keys, own_values)]
+        later = self.grid.mask(self.later, queries.shape[2])
+        result = cascade_attention(queries, shared, own, self.unseen, later)
+        return self.grid.by_token(result)

@@ -254,8 +254,8 @@ def _rows_in_flight(
     runtime: Runtime,
 ) -> tuple[int, int]:
     """The bytes of the longest row's keys and values, and how many rows are in flight at once."""
-    from parabench.inference.continuous_batching import AUTO_SLOTS, CPU_CACHE_BYTES
     from parabench.inference.decoding import AUTO_BATCH
+    from parabench.inference.kv_cache import AUTO_SLOTS, CPU_CACHE_BYTES
 
     tokenizer = load_tokenizer(checkpoint_folder(model), model.reference)
     tokens = len(tokenizer(longest).input_ids) + TEMPLATE_TOKENS + new_tokens
