@@ -30,7 +30,6 @@ from parabench.metaeval.correlation import IntervalEstimate
 from parabench.metaeval.human import HumanJudgments
 from parabench.metaeval.judgment_files import (
     JudgmentFile,
-    read_judgments,
 )
 from parabench.metaeval.judgments import Judgment, RatedText
 from parabench.pipeline.plan import build_plugin
@@ -92,7 +91,7 @@ def sets(data: Path, paraquality: Path | None) -> Iterator[JudgedSet]:
     path = data / "parascore-benchmarks/twitter-para.jsonl"
     tweets = [
         replace(item, example=replace(item.example, left_out=item.example.references[0]))
-        for item in read_judgments(path, "twitter-para")
+        for item in list(JudgmentFile(path, "twitter-para"))
         if isinstance(item, RatedText)
     ]
     note = (

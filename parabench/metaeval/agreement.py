@@ -15,13 +15,13 @@ from jaxtyping import Float
 from parabench.contracts import Example, Scorer
 from parabench.metaeval.correlation import (
     IntervalEstimate,
-    Vector,
     correlations,
     ratio_with_interval,
     swap_test,
 )
 from parabench.metaeval.human import HumanJudgments
 from parabench.metaeval.judgments import Judgment, Preference, RatedText
+from parabench.metaeval.resampled import Vector
 from parabench.metaeval.soft_pairs import soft_pairwise_accuracy
 from parabench.metaeval.within_sources import pairwise_accuracy
 from parabench.stats.arrays import per_example

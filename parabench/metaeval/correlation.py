@@ -13,12 +13,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
-from parabench.metaeval.resampled import ResampledCorrelations
+from parabench.metaeval.resampled import ResampledCorrelations, Vector
 from parabench.metaeval.within_sources import correlations_within
 from parabench.stats.clusters import ClusterIndex, ClusterLabels
 from parabench.stats.resampling import draw_batches, expanded_level, percentile_ends
-
-Vector = Float[np.ndarray, " N"]
 
 _TIE = 1e-12
 """Two values closer than this are equal: sums of the same numbers in another order differ so."""

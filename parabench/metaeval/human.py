@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt64
 
 from parabench.contracts import UserError
-from parabench.metaeval.correlation import Vector, pearson
+from parabench.metaeval.correlation import pearson
 from parabench.metaeval.judgments import Judgment, RatedText
+from parabench.metaeval.resampled import Vector
 from parabench.sequences import text_hash64
 
 

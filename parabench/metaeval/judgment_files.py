@@ -66,16 +66,6 @@ class JudgmentFile(Iterable[Judgment]):
             ) from None
 
 
-def read_judgments(path: Path, layout: str = "jsonl") -> list[Judgment]:
-    """All judgments of a file in one of ``LAYOUTS``.
-
-    Raises:
-        UserError: where there is no such layout, or the file cannot be read in it or holds no
-            judgment.
-    """
-    return list(JudgmentFile(path, layout))
-
-
 def with_source_as_reference(item: Judgment) -> Judgment:
     """The judgment with the source as the only reference, for data that has none.
 

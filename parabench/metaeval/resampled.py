@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from scipy import stats
 
 Vector = Float[np.ndarray, " N"]
-Draws = Int[np.ndarray, " N"]
+TimesDrawn = Int[np.ndarray, " N"]
 """How often each item was drawn into a sample."""
 
 
@@ -29,7 +29,7 @@ class ResampledCorrelations:
         self._a = _SortedVector(a)
         self._b = _SortedVector(b)
 
-    def correlations(self, draws: Draws, measures: Sequence[str]) -> list[float]:
+    def correlations(self, draws: TimesDrawn, measures: Sequence[str]) -> list[float]:
         """The ``measures`` of one sample.
 
         They are ``pearson``, ``spearman`` (tied items share the mean of their ranks) and
@@ -49,7 +49,7 @@ class ResampledCorrelations:
                 found.append(self._kendall(draws))
         return found
 
-    def _kendall(self, draws: Draws) -> float:
+    def _kendall(self, draws: TimesDrawn) -> float:
         drawn = np.repeat(self._a.order, draws[self._a.order])
         places = self._a.places[drawn], self._b.places[drawn]
         # Only the p-value would differ by the method, and an exact one takes long.
@@ -69,7 +69,7 @@ class _SortedVector:
         # Sums of squares of numbers far from 0 would lose digits.
         self.centred = numbers - numbers.mean()
 
-    def tied(self, draws: Draws) -> Float[np.ndarray, " D"]:
+    def tied(self, draws: TimesDrawn) -> Float[np.ndarray, " D"]:
         """How many drawn items have each of the different numbers."""
         return np.bincount(self.places, draws, self._distinct)
 
@@ -81,7 +81,7 @@ class _SortedVector:
         return mean[self.places]
 
 
-def _pearson(a: Vector, b: Vector, draws: Draws) -> float:
+def _pearson(a: Vector, b: Vector, draws: TimesDrawn) -> float:
     weights = draws / draws.sum()
     a = a - weights @ a
     b = b - weights @ b

@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from numpy.random import Generator
 
-from parabench.metaeval.correlation import IntervalEstimate, Vector, with_interval
+from parabench.metaeval.correlation import IntervalEstimate, with_interval
 from parabench.metaeval.human import HumanJudgments
+from parabench.metaeval.resampled import Vector
 from parabench.stats.clusters import ClusterIndex
 from parabench.stats.resampling import draw_batches
 

@@ -9,9 +9,9 @@ from itertools import count
 import numpy as np
 from jaxtyping import Float, Int
 
+from parabench.metaeval.resampled import Vector
 from parabench.stats.clusters import ClusterIndex
 
-Vector = Float[np.ndarray, " N"]
 BySource = Float[np.ndarray, " S"]
 """A number for each source."""
 

@@ -166,14 +166,5 @@ def _rows_by_cluster(
     return order, bounds
 
 
-def cluster_rows(count: int, clusters: ClusterLabels | None) -> list[RowNumbers]:
-    """Return the row numbers of every cluster, in order of first appearance.
-
-    ``count`` is the number of rows; without ``clusters`` each row is one by itself.
-    """
-    index = ClusterIndex(count, clusters)
-    return [index.members(cluster) for cluster in range(len(index))]
-
-
 Clusters = ClusterIndex | ClusterLabels | None
 """Which rows belong together; None where each is a cluster by itself."""

@@ -14,7 +14,7 @@ import scipy.stats
 from parabench.contracts import Column, Example, UserError
 from parabench.metaeval import agreement, correlation, resampled, soft_pairs, within_sources
 from parabench.metaeval.human import HumanJudgments
-from parabench.metaeval.judgment_files import read_judgments
+from parabench.metaeval.judgment_files import JudgmentFile
 from parabench.metaeval.judgments import Preference, RatedText
 from parabench.metaeval.table import agreement_table
 from parabench.stats.clusters import ClusterIndex
@@ -306,7 +306,7 @@ def published(name: str, layout: str):
     path = DATA / name
     if not path.exists():
         pytest.skip(f"needs ../shared/data/{name}")
-    return read_judgments(path, layout)
+    return list(JudgmentFile(path, layout))
 
 
 @pytest.mark.slow

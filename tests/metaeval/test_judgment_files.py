@@ -9,7 +9,6 @@ import pytest
 from parabench.contracts import Example, UserError
 from parabench.metaeval.judgment_files import (
     JudgmentFile,
-    read_judgments,
     with_source_as_reference,
 )
 from parabench.metaeval.judgments import RatedText
@@ -26,7 +25,7 @@ def test_general_layout_and_its_refusals(tmp_path):
         '{"source": "a", "references": ["b"], "text": "c", "ratings": [1, 2]}\n'
         '{"source": "a", "chosen": "b", "rejected": "c", "cluster": "k"}\n'
     )
-    first, second = read_judgments(file)
+    first, second = list(JudgmentFile(file))
     assert (first.rating, first.cluster, first.example.references) == (1.5, "a", ("b",))
     assert (second.chosen, second.cluster) == ("b", "k")
     for content, layout in (
@@ -38,9 +37,9 @@ def test_general_layout_and_its_refusals(tmp_path):
     ):
         file.write_text(content)
         with pytest.raises(UserError):
-            read_judgments(file, layout)
+            list(JudgmentFile(file, layout))
     with pytest.raises(UserError):
-        read_judgments(tmp_path / "nowhere")
+        list(JudgmentFile(tmp_path / "nowhere"))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +65,7 @@ def test_a_field_of_another_kind_is_refused(tmp_path, fields, found):
     file = tmp_path / "people.jsonl"
     file.write_text("\n".join(map(json.dumps, (sound, {**sound, **fields}))))
     with pytest.raises(UserError, match=f"line 2: .*{found}"):
-        read_judgments(file)
+        list(JudgmentFile(file))
 
 
 def test_a_file_is_read_anew_each_time(tmp_path):

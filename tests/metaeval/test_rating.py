@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from parabench.contracts import Example, UserError
 from parabench.metaeval import rating, rating_sheets
-from parabench.metaeval.judgment_files import read_judgments
+from parabench.metaeval.judgment_files import JudgmentFile
 from parabench.metaeval.judgments import RatedText
 from parabench.report.results import RunResults, SystemOutput
 from tests.support.pages import PAYLOADS
@@ -90,7 +90,7 @@ def test_there_and_back(tmp_path, text):
         [tmp_path / "one.csv", tmp_path / "two.csv"], rating.read_key(tmp_path / "key.json")
     )
     (tmp_path / "people.jsonl").write_text(rating.judgments_jsonl(rated), encoding="utf-8")
-    judged = read_judgments(tmp_path / "people.jsonl")
+    judged = list(JudgmentFile(tmp_path / "people.jsonl"))
     assert len(judged) == sum(len(item.texts) for item in items)
     wanted = {
         (i.example.source, one.text): "ABC".index(one.letter) + 1 for i in items for one in i.texts

@@ -25,7 +25,7 @@ from parabench.report import assemble
 from parabench.report.results import shown_positions
 from parabench.sequences import LazyMap
 from parabench.stats import arrays
-from parabench.stats.clusters import ClusterIndex, cluster_rows
+from parabench.stats.clusters import ClusterIndex
 from parabench.store import example_store, positions
 from parabench.store.example_store import ExampleStore
 from parabench.store.log import Log, finished_predictions
@@ -167,7 +167,9 @@ def test_clusters_are_numbered_by_first_appearance() -> None:
     names = ["c", "a", "c", "b", "a"]
     numbers = np.array([9, 4, 9, 7, 4], dtype=np.uint64)
     for given in (names, numbers):
-        assert [one.tolist() for one in cluster_rows(5, given)] == [[0, 2], [1, 4], [3]]
+        index = ClusterIndex(5, given)
+        members = [index.members(cluster).tolist() for cluster in range(len(index))]
+        assert members == [[0, 2], [1, 4], [3]]
     sums = ClusterIndex(5, names).sums([np.arange(10.0).reshape(1, 5, 2)])
     assert sums[0].tolist() == [[[0 + 4, 1 + 5], [2 + 8, 3 + 9], [6, 7]]]
 

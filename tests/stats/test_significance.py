@@ -12,7 +12,7 @@ import scipy.stats
 
 from parabench.stats import arrays, resampling
 from parabench.stats import significance as sig
-from parabench.stats.clusters import ClusterIndex, cluster_rows
+from parabench.stats.clusters import ClusterIndex
 from parabench.stats.undefined import undefined_counts
 
 
@@ -262,6 +262,13 @@ def parted(monkeypatch):
     monkeypatch.setattr(arrays, "ROWS_A_PART", 32)
 
 
+def members_of(clusters):
+    """The rows of each cluster of 400 rows, found one by one."""
+    if clusters is None:
+        return [[row] for row in range(400)]
+    return [np.flatnonzero(clusters == name) for name in dict.fromkeys(clusters)]
+
+
 CLUSTERED = np.random.default_rng(2).integers(150, size=400)
 
 
@@ -273,7 +280,7 @@ def test_parts_of_many_rows_add_up_to_the_whole(parted, clusters):
     assert len(parts) == -(-len(groups) // 32)
     plain = np.stack(
         [
-            [layer[list(some)].sum(axis=0) for some in cluster_rows(400, clusters)]
+            [layer[list(some)].sum(axis=0) for some in members_of(clusters)]
             for layer in (*rows, rows[0])
         ]
     )
@@ -288,7 +295,7 @@ def test_parts_of_many_rows_add_up_to_the_whole(parted, clusters):
 def test_draws_over_parts_are_a_bootstrap_of_all(parted, clusters):
     values = np.random.default_rng(1).normal(size=(400, 1)) + CLUSTERED[:, None] % 7
     draws = resampling.bootstrap(marked_mean, with_ones(values), 0, 6000, clusters)[:, 0]
-    members = cluster_rows(400, clusters)
+    members = members_of(clusters)
     sums = np.array([[values[some].sum(), len(some)] for some in members])
     deviations = sums[:, 0] - values.mean() * sums[:, 1]  # the delta method for a ratio of sums
     error = np.sqrt((deviations**2).sum()) / 400

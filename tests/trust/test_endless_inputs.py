@@ -27,7 +27,7 @@ from parabench.data.task_data import phrasebank_records, squad_records
 from parabench.data.test_sets import read_test_set
 from parabench.data.training_set import fingerprint, numbered_pairs
 from parabench.filtering.source import Source
-from parabench.metaeval.judgment_files import read_judgments
+from parabench.metaeval.judgment_files import JudgmentFile
 from parabench.metaeval.rating_sheets import read_sheets
 from parabench.pipeline.plan import RunRequest, make_plan
 from parabench.prompts import nemo
@@ -65,7 +65,7 @@ READERS: dict[str, tuple[str, Reader]] = {
     "suite": ("a.toml", lambda path: load_suite(str(path))),
     "phrase bank": ("a.txt", phrasebank_records),
     "questions": ("a.json", squad_records),
-    "judgments": ("a.jsonl", read_judgments),
+    "judgments": ("a.jsonl", lambda path: list(JudgmentFile(path))),
     "rating sheet": ("a.csv", lambda path: read_sheets([path], ())),
     "published numbers": ("a.csv", read_published),
     "list of tasks": ("a.toml", read_tasks),
