@@ -19,7 +19,7 @@ from parabench.contracts import BuildContext, Example, Runtime, UserError
 if TYPE_CHECKING:
     import pandas
 
-    from parabench.contracts import Score
+    from parabench.contracts import ProgressCallback, Score
     from parabench.pipeline.plan import RunPlan, RunRequest
     from parabench.report.board import Leaderboard
 
@@ -178,11 +178,13 @@ def paraphrase(
     n: int = 1,
     seed: int = 0,
     device: str = "auto",
+    advance: ProgressCallback | None = None,
 ) -> list[list[str]]:
     """``n`` paraphrases of each text by a system of a suite; several are sampled, top-p 0.9 unless
     the suite says how.
 
-    A system that leaves nothing to chance gives the same one ``n`` times.
+    A system that leaves nothing to chance gives the same one ``n`` times. ``advance`` hears how
+    many texts are answered.
 
     >>> paraphrase(["Nobody came."], "copy")
     [['Nobody came.']]
@@ -199,6 +201,8 @@ def paraphrase(
     made = dict[int, list[str]]()
     for batch in planning.build_plugin("system", system, chosen, setting).paraphrase(texts):
         made |= {one.position: list(one.samples) or [one.text] * n for one in batch}
+        if advance is not None:
+            advance(system, len(made), len(texts))
     return [made[place] for place in range(len(texts))]
 
 

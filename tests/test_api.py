@@ -88,3 +88,11 @@ def test_importing_parabench_loads_nothing_heavy() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_paraphrase_tells_its_progress():
+    told = []
+    parabench.paraphrase(
+        ["Nobody came.", "It rained."], "copy", advance=lambda *one: told.append(one)
+    )
+    assert told[-1] == ("copy", 2, 2)

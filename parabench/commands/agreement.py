@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from parabench.commands.arguments import DeviceOption
 from parabench.commands.help_pages import examples
 from parabench.commands.lists import split_names
 
@@ -36,6 +37,7 @@ def agreement_command(
         int, typer.Option(help="Bootstrap samples of whole sources, for the intervals.", min=1)
     ] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
+    device: DeviceOption = "auto",
 ) -> None:
     """Test metrics against people's judgments.
 
@@ -43,12 +45,16 @@ def agreement_command(
     """
     from parabench.contracts import BuildContext, Runtime
     from parabench.metaeval.judgment_files import JudgmentFile
-    from parabench.metaeval.table import agreement_table
+    from parabench.metaeval.table import INTERVALS, SCORING, agreement_table
+    from parabench.models.loading import resolve_device
     from parabench.pipeline import plan
+    from parabench.render.progress import overall_progress
     from parabench.suites import suite as suites
 
     chosen = suites.load_suite(suite)
     items = JudgmentFile(file, layout, against_source=source)
-    setting = BuildContext(Runtime(seed=seed))
+    setting = BuildContext(Runtime(resolve_device(device), chosen.dtype, seed=seed))
     built = [plan.build_plugin("scorer", name, chosen, setting) for name in split_names(scorers)]
-    typer.echo(agreement_table(built, items, against, seed, resamples))
+    with overall_progress([{SCORING: 1.0}, {INTERVALS: 1.0}]) as advance:
+        table = agreement_table(built, items, against, seed, resamples, advance)
+    typer.echo(table)

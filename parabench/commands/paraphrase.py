@@ -32,6 +32,7 @@ def paraphrase_command(
 ) -> None:
     """Paraphrase a sentence, or standard input."""
     from parabench import api
+    from parabench.render.progress import overall_progress
 
     sources = texts or [line.rstrip("\n") for line in sys.stdin]
     if not any(source.strip() for source in sources):
@@ -40,6 +41,10 @@ def paraphrase_command(
             "no sentence",
             mend='parabench paraphrase "The old man sold his boat."',
         )
-    for made in api.paraphrase(sources, system, suite=suite, n=n, seed=seed, device=device):
+    with overall_progress([{system: 1.0}], shown=len(sources) > 1) as advance:
+        all_made = api.paraphrase(
+            sources, system, suite=suite, n=n, seed=seed, device=device, advance=advance
+        )
+    for made in all_made:
         for text in made:
             print_text(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -60,6 +61,7 @@ def probe_command(
     from parabench.metaeval import probes
     from parabench.models.loading import resolve_device
     from parabench.pipeline import plan
+    from parabench.render.progress import overall_progress
     from parabench.store.files import write_atomically
     from parabench.suites import suite as suites
 
@@ -82,9 +84,12 @@ def probe_command(
         Runtime(resolve_device(device), chosen.dtype, seed=seed), chosen.decoding
     )
     found: list[ProbeResult] = []
-    for name in optional_names(scorers) or chosen.scorers:
-        scorer = plan.build_plugin("scorer", name, chosen, setting)
-        found += probes.probe_scorer(scorer, made, seed, chosen.normalise)
+    names = optional_names(scorers) or chosen.scorers
+    built = {name: plan.build_plugin("scorer", name, chosen, setting) for name in names}
+    with overall_progress([{name: 1.0} for name in built]) as advance:
+        for name, scorer in built.items():
+            watch = partial(advance, name)
+            found += probes.probe_scorer(scorer, made, seed, chosen.normalise, advance=watch)
     typer.echo(_as_text(found))
     if output:
         write_atomically(

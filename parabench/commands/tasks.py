@@ -81,12 +81,13 @@ def run_tasks_command(
     """
     from parabench.contracts import Decoding
     from parabench.models.loading import load_causal, resolve_device
-    from parabench.prompts.answering import answer_records
+    from parabench.prompts.answering import ANSWERING, answer_records
     from parabench.prompts.records import read_records
     from parabench.prompts.table import without_prompts
     from parabench.prompts.table_files import load_table
     from parabench.prompts.task_scores import write_answers
     from parabench.prompts.templates import templates_by_name
+    from parabench.render.progress import overall_progress
 
     checkpoint = base_model(suite, base)
     loaded = load_table(table, checkpoint)
@@ -102,7 +103,8 @@ def run_tasks_command(
     runtime = Runtime(resolve_device(device), dtype, batch_size)
     model, tokenizer = load_causal(checkpoint, runtime)
     decoding = Decoding(max_new_tokens=max_new_tokens)
-    answers = answer_records(loaded, asked, model, tokenizer, decoding, runtime)
+    with overall_progress([{ANSWERING: 1.0}]) as advance:
+        answers = answer_records(loaded, asked, model, tokenizer, decoding, runtime, advance)
     if output:
         write_answers(output, asked, answers)
         typer.echo(output)

@@ -7,7 +7,7 @@ CheckList (Ribeiro et al. 2020) and DEMETR (Karpinska et al. 2022).
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,6 +86,7 @@ def probe_scorer(
     seed: int,
     plain: Normaliser,
     resamples: int = 1000,
+    advance: Callable[[int, int], None] | None = None,
 ) -> Iterator[ProbeResult]:
     """Test every perturbation on every column of a scorer that has a better direction.
 
@@ -95,11 +96,14 @@ def probe_scorer(
         seed: of the bootstrap.
         plain: normalises texts as a run does.
         resamples: bootstrap samples of whole clusters.
+        advance: hears how many perturbations are done, and of how many.
     """
     texts = [probe.text for probe in made]
     # The unedited texts are measured once, whatever number of edits they are compared with.
     before = _measure(scorer, made, texts, plain)
     for place, rule in enumerate(PERTURBATIONS):
+        if advance is not None:
+            advance(place, len(PERTURBATIONS))
         rows = []
         edited = []
         for row, probe in enumerate(made):

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from tabulate import tabulate
 
-from parabench.contracts import Column, Scorer, UserError
+from parabench.contracts import Column, ProgressCallback, Scorer, UserError
 from parabench.metaeval.agreement import (
     ColumnAgreement,
     agreement_difference_p,
@@ -26,6 +26,8 @@ from parabench.stats.significance import benjamini_hochberg
 
 ITEMS_AT_ONCE = 4096
 """Items whose texts are held while they are scored."""
+SCORING, INTERVALS = "scoring", "intervals"
+"""What a line of progress tells of: items, then columns."""
 HEADS = {
     "pearson": "Pearson",
     "pearson-within": "Pearson within sources",
@@ -45,6 +47,7 @@ def agreement_table(
     baseline: str = "",
     seed: int = 0,
     resamples: int = 1000,
+    advance: ProgressCallback | None = None,
 ) -> str:
     """How every column agrees with people, in Markdown.
 
@@ -55,6 +58,7 @@ def agreement_table(
             this one does. None where empty.
         seed: of the bootstrap and of the tests.
         resamples: bootstrap samples of whole sources.
+        advance: hears of the items that are scored, and of the columns that have intervals.
 
     Raises:
         UserError: where ``baseline`` is no column of these scorers, or where ratings and
@@ -66,9 +70,11 @@ def agreement_table(
         raise UserError(f"compare with the column {baseline!r}", "no such column here", names)
     # Everything is read once before a scorer begins: what is wrong with the file is told then.
     people = HumanJudgments.of(items)
-    values = _all_values(scorers, items, len(people))
+    values = _all_values(scorers, items, len(people), advance)
     found = []
-    for column, row in zip(columns, values.T, strict=True):
+    for place, (column, row) in enumerate(zip(columns, values.T, strict=True)):
+        if advance is not None:
+            advance(INTERVALS, place, len(columns))
         one = column_agreement(
             column.name,
             row,
@@ -86,7 +92,10 @@ def agreement_table(
 
 
 def _all_values(
-    scorers: Sequence[Scorer], items: Iterable[Judgment], count: int
+    scorers: Sequence[Scorer],
+    items: Iterable[Judgment],
+    count: int,
+    advance: ProgressCallback | None,
 ) -> Float[np.ndarray, "N C"]:
     """The columns of all scorers side by side on ``count`` items, of which a block is held."""
     width = sum(len(scorer.columns) for scorer in scorers)
@@ -96,6 +105,8 @@ def _all_values(
         of_block = [judgment_values(scorer, block) for scorer in scorers]
         values[start : start + len(block)] = np.hstack(of_block)
         start += len(block)
+        if advance is not None:
+            advance(SCORING, start, count)
     return values
 
 

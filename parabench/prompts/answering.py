@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from parabench.contracts import Decoding, Runtime, UserError
+from parabench.contracts import Decoding, ProgressCallback, Runtime, UserError
 from parabench.inference.decoding import decode_causal
 from parabench.inference.end_of_text import EndOfText, declared_end_ids, padding_id
 from parabench.inference.prompt_ids import PromptIds
@@ -23,6 +23,9 @@ from parabench.prompts.templates import Template, templates_by_name
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+ANSWERING = "answers"
+"""What a line of progress tells of."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,13 @@ def answer_records(
     tokenizer: PreTrainedTokenizerBase,
     decoding: Decoding,
     runtime: Runtime,
+    advance: ProgressCallback | None = None,
 ) -> list[TaskAnswer]:
     """The answers of all records, in their order, from mixed batches.
 
     A task's own ``max_new_tokens`` and ``stop`` hold for its rows; ``decoding`` says the rest. An
-    answer that a record already has is not shown to the model. Raises UserError where ``decoding``
+    answer that a record already has is not shown to the model. ``advance`` hears how many records
+    are answered. Raises UserError where ``decoding``
     asks for several samples, a record is of no task of the table, or the virtual and the new tokens
     of a task leave no room for its record.
     """
@@ -84,6 +89,8 @@ def answer_records(
         within = replace(decoding, max_new_tokens=limit)
         for place, answer in _decode(table, group, model, tokenizer, within, runtime):
             answers[place] = answer
+            if advance is not None:
+                advance(ANSWERING, len(answers), len(records))
     return [answers[place] for place in range(len(records))]
 
 

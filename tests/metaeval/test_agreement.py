@@ -249,6 +249,13 @@ def test_the_table_of_columns_against_people():
         agreement_table([Lengths()], items, "bleu")
 
 
+def test_progress_is_told_by_items_and_by_columns():
+    told = []
+    items = judged([1, 2, 3, 5, 4, 9], [1, 2, 3, 4, 5, 6], "aabbcc")
+    agreement_table([Lengths()], items, advance=lambda *given: told.append(given))
+    assert told == [("scoring", 6, 6), ("intervals", 0, 2), ("intervals", 1, 2)]
+
+
 def test_ten_sources_have_an_interval_and_nine_have_none():
     draw = np.random.default_rng(3)
     for sources, known in ((9, False), (10, True)):
