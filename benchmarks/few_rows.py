@@ -2,8 +2,7 @@
 
 Systems of the suite smollm2 answer its sources one, four or eight at a time, without drafts and
 with them; the texts must be equal. Beside them transformers' own ``generate``, one sentence at a
-time, with and without its prompt lookup, where a system's prompt is text alone. Seconds of the
-faster of two rounds.
+time, with and without its prompt lookup. Seconds of the faster of two rounds.
 """
 
 from __future__ import annotations
@@ -22,12 +21,11 @@ from parabench.contracts import BuildContext, Runtime
 from parabench.data.test_sets import read_test_set
 from parabench.inference.drafts import DRAFTED_ROWS
 from parabench.inference.end_of_text import StopAtEnd, padding_id
+from parabench.inference.prompt_ids import embed
 from parabench.pipeline.plan import build_plugin
 from parabench.suites.suite import load_suite
 
 SYSTEMS = ("softprompt-111", "lora-8", "zeroshot", "zeroshot-chat")
-TEXT_ALONE = ("zeroshot", "zeroshot-chat")
-"""Systems whose prompts transformers' ``generate`` takes as they are."""
 ROWS = (1, 4, 8)
 ROUNDS = 2
 LOOKED_UP = 5
@@ -70,19 +68,25 @@ def by_transformers(system: Any, sources: Sequence[str], lookup: int | None) -> 
     end = system.end_of_text(model, tokenizer)
     new_tokens = system.setting.decoding.max_new_tokens
     found = {}
-    for place, row in enumerate(system.rows(model, tokenizer, sources, None)):
-        ids = torch.tensor([row.ids])
+    for place, row in enumerate(system.rows(model, tokenizer, sources, system.adapter)):
+        if row.virtual is None:
+            prompt = torch.tensor([row.ids])
+            given, begin = {"input_ids": prompt}, len(row.ids)
+        else:
+            # of a prompt in vectors only the new ids come back, and only they are looked up
+            prompt = embed(model, [row])[None]
+            given, begin = {"inputs_embeds": prompt}, 0
         made = model.generate(
-            ids,
-            attention_mask=torch.ones_like(ids),
+            **given,
+            attention_mask=torch.ones(prompt.shape[:2], dtype=torch.long),
             do_sample=False,
             max_new_tokens=new_tokens,
             eos_token_id=sorted(end.ids),
             pad_token_id=padding_id(tokenizer),
-            stopping_criteria=[StopAtEnd(end, len(row.ids))],
+            stopping_criteria=[StopAtEnd(end, begin)],
             prompt_lookup_num_tokens=lookup,
         )
-        found[place] = end.cut(made[0, len(row.ids) :].tolist()).text.strip()
+        found[place] = end.cut(made[0, begin:].tolist()).text.strip()
     return found
 
 
@@ -111,7 +115,7 @@ def line(name: str, rows: int, sources: Sequence[str]) -> list[str]:
     drafted, with_drafts = ours(True)
     equal = sum(with_drafts[place] == text for place, text in written.items())
     peers = ["", ""]
-    if rows == 1 and name in TEXT_ALONE:
+    if rows == 1:
         for at, lookup in enumerate((None, LOOKED_UP)):
             taken, texts = seconds(partial(by_transformers, system, sources, lookup))
             same = sum(texts[place] == text for place, text in written.items())
