@@ -87,6 +87,8 @@ class HumanJudgments:
 
     def only(self, kept: Bool[np.ndarray, " N"]) -> HumanJudgments:
         """The judgments of the items that are ``kept``; the ceiling stays that of all."""
+        if kept.all():
+            return self
         new_places = np.cumsum(kept) - 1
         of_kept = kept[self.authors.items]
         authors = Authors(
