@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int32
 from scipy import stats
 
 Vector = Float[np.ndarray, " N"]
 TimesDrawn = Int[np.ndarray, " N"]
 """How often each item was drawn into a sample."""
+Places = Int32[np.ndarray, " M"]
+"""Where the number of each of M items, or drawn items, stands among the different ones."""
 
 
 class ResampledCorrelations:
@@ -50,10 +52,14 @@ class ResampledCorrelations:
         return found
 
     def _kendall(self, draws: TimesDrawn) -> float:
-        drawn = np.repeat(self._a.order, draws[self._a.order])
-        places = self._a.places[drawn], self._b.places[drawn]
         # Only the p-value would differ by the method, and an exact one takes long.
-        return float(stats.kendalltau(*places, method="asymptotic").statistic)
+        found = stats.kendalltau(*self._drawn_places(draws), method="asymptotic")
+        return float(found.statistic)
+
+    def _drawn_places(self, draws: TimesDrawn) -> tuple[Places, Places]:
+        """Both vectors of a sample, as places, in the order of the first."""
+        drawn = np.repeat(self._a.order, draws[self._a.order])
+        return self._a.places[drawn], self._b.places[drawn]
 
 
 class _SortedVector:
@@ -63,9 +69,11 @@ class _SortedVector:
     """
 
     def __init__(self, numbers: Vector) -> None:
-        distinct, self.places = np.unique(numbers, return_inverse=True)
+        distinct, places = np.unique(numbers, return_inverse=True)
         self._distinct = len(distinct)
-        self.order = np.argsort(self.places, kind="stable")
+        # Half the bytes: such arrays are what is held of many items.
+        self.places = places.astype(np.int32)
+        self.order = np.argsort(self.places, kind="stable").astype(np.int32)
         # Sums of squares of numbers far from 0 would lose digits.
         self.centred = numbers - numbers.mean()
 
