@@ -55,7 +55,7 @@ def probe_command(
 
     Does a column notice that a negation, a number, a name, a role or the word order has changed?
     """
-    from parabench.contracts import BuildContext, Runtime
+    from parabench.contracts import BuildContext, Runtime, release_models
     from parabench.data.examples import evaluation_set
     from parabench.data.test_sets import read_test_set
     from parabench.metaeval import probes
@@ -90,6 +90,7 @@ def probe_command(
         for name, scorer in built.items():
             watch = partial(advance, name)
             found += probes.probe_scorer(scorer, made, seed, chosen.normalise, advance=watch)
+            release_models(scorer)
     typer.echo(_as_text(found))
     if output:
         write_atomically(

@@ -163,7 +163,7 @@ def agreement_difference_p(
     """Two-sided p that two columns agree equally with people; whole sources are swapped.
 
     Of rated texts by ``swap_test``, of preferences by the share of pairs. NaN where a column has no
-    value somewhere.
+    value somewhere, and where it has no correlation with ratings, being constant.
 
     Args:
         a: the first column, as ``judgment_values`` gives it.

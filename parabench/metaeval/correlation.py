@@ -195,7 +195,8 @@ def swap_test(
     """Two-sided p that two columns have the same Pearson correlation with people.
 
     A randomisation test: in each draw the two columns are swapped on a random half of the sources.
-    p = (c + 1) / (draws + 1) with c draws as far apart as observed or farther, ties counted.
+    p = (c + 1) / (draws + 1) with c draws as far apart as observed or farther, ties counted. NaN
+    where one of the three vectors is constant, and so correlates with nothing.
 
     Args:
         a: the first column, one number an item.
@@ -205,6 +206,8 @@ def swap_test(
         seed: of the swaps.
         draws: number of swaps.
     """
+    if min(np.ptp(a), np.ptp(b), np.ptp(people)) == 0:
+        return np.nan
     index = ClusterIndex(len(a), clusters)
     # Columns of different units cannot be exchanged, so both get mean 0 and deviation 1.
     sums_a = _sums_by_cluster(stats.zscore(a), people, index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
@@ -55,7 +56,9 @@ class JudgmentFile(Iterable[Judgment]):
 
     def _read(self) -> Iterator[Judgment]:
         try:
-            yield from LAYOUTS[self._layout](self._path)
+            for item in LAYOUTS[self._layout](self._path):
+                _check(item)
+                yield item
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"read judgments from {self._path}", str(error)) from None
         except (ValueError, KeyError, TypeError, IndexError, csv.Error) as error:
@@ -64,6 +67,20 @@ class JudgmentFile(Iterable[Judgment]):
                 f"{type(error).__name__}: {error}",
                 mend=f"give the file's own layout: {', '.join(sorted(LAYOUTS))}",
             ) from None
+
+
+def _check(item: Judgment) -> None:
+    """Raise TypeError or ValueError for what is no text or no number, as a damaged file has it."""
+    if isinstance(item, RatedText):
+        texts, numbers = [item.text], item.ratings
+    else:
+        texts, numbers = [item.chosen, item.rejected], item.votes
+    for text in (item.example.source, *item.example.references, *texts, item.cluster):
+        if not isinstance(text, str):
+            raise TypeError(f"{text!r:.80} where a text is needed")
+    for number in numbers:
+        if not math.isfinite(number):
+            raise ValueError(f"{number} where a number is needed")
 
 
 def with_source_as_reference(item: Judgment) -> Judgment:
@@ -129,7 +146,7 @@ def _apty(path: Path) -> Iterator[Judgment]:
         rejected = row["rejected"]
         # A rater ranked both texts, at the same place of the two lists.
         ranks = zip(chosen["ranks"], rejected["ranks"], strict=True)
-        votes = tuple(_vote(first, second) for first, second in ranks)
+        votes = tuple(_vote(int(first), int(second)) for first, second in ranks)
         yield Preference(
             example=example,
             chosen=chosen["text"],

@@ -136,6 +136,8 @@ def probe_scorer(
                 low,
                 high,
             )
+    if advance is not None:
+        advance(len(PERTURBATIONS), len(PERTURBATIONS))
 
 
 def _measure(

@@ -61,8 +61,8 @@ def agreement_table(
         advance: hears of the items that are scored, and of the columns that have intervals.
 
     Raises:
-        UserError: where ``baseline`` is no column of these scorers, or where ratings and
-            preferences are mixed.
+        UserError: where ``baseline`` is no column of these scorers, where ratings and preferences
+            are mixed, or where the second time there are more or fewer items.
     """
     columns = [column for scorer in scorers for column in scorer.columns]
     names = [column.name for column in columns]
@@ -72,9 +72,7 @@ def agreement_table(
     people = HumanJudgments.of(items)
     values = _all_values(scorers, items, len(people), advance)
     found = []
-    for place, (column, row) in enumerate(zip(columns, values.T, strict=True)):
-        if advance is not None:
-            advance(INTERVALS, place, len(columns))
+    for place, (column, row) in enumerate(zip(columns, values.T, strict=True), 1):
         one = column_agreement(
             column.name,
             row,
@@ -83,6 +81,8 @@ def agreement_table(
             resamples,
         )
         found.append(one)
+        if advance is not None:
+            advance(INTERVALS, place, len(columns))
     p_values = {}
     if baseline:
         p_values = _against_baseline(columns, values, people, baseline, seed)
@@ -102,12 +102,25 @@ def _all_values(
     values = scratch_array(count * width, np.float64).reshape(count, width)
     start = 0
     for block in in_blocks(items, ITEMS_AT_ONCE):
+        # Items of a second reading that are not those of the first would pass for zeros.
+        if start + len(block) > count:
+            raise _changed(count)
         of_block = [judgment_values(scorer, block) for scorer in scorers]
         values[start : start + len(block)] = np.hstack(of_block)
         start += len(block)
         if advance is not None:
             advance(SCORING, start, count)
+    if start < count:
+        raise _changed(count)
     return values
+
+
+def _changed(count: int) -> UserError:
+    return UserError(
+        "score the judgments",
+        f"there are no longer {count}: they changed while they were read",
+        mend="run the same command again",
+    )
 
 
 def _against_baseline(

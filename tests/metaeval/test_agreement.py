@@ -253,7 +253,29 @@ def test_progress_is_told_by_items_and_by_columns():
     told = []
     items = judged([1, 2, 3, 5, 4, 9], [1, 2, 3, 4, 5, 6], "aabbcc")
     agreement_table([Lengths()], items, advance=lambda *given: told.append(given))
-    assert told == [("scoring", 6, 6), ("intervals", 0, 2), ("intervals", 1, 2)]
+    assert told == [("scoring", 6, 6), ("intervals", 1, 2), ("intervals", 2, 2)]
+
+
+@pytest.mark.parametrize("second", [2, 4])
+def test_items_that_change_between_the_readings_are_refused(second):
+    """Those that are missing would have the value 0."""
+
+    class Changing:
+        counts = iter([3, second])
+
+        def __iter__(self):
+            return iter(judged([1, 2, 3, 4], [1, 2, 3, 4], "abcd")[: next(self.counts)])
+
+    with pytest.raises(UserError, match="no longer 3"):
+        agreement_table([Lengths()], Changing())
+
+
+def test_a_constant_column_has_no_p_value():
+    people = np.random.default_rng(0).normal(size=60)
+    clusters = [str(place) for place in range(60)]
+    for a, b in ((np.ones(60), people), (people, np.ones(60))):
+        assert np.isnan(correlation.swap_test(a, b, people, clusters, 0, 100))
+    assert np.isnan(correlation.swap_test(people, -people, np.ones(60), clusters, 0, 100))
 
 
 def test_ten_sources_have_an_interval_and_nine_have_none():

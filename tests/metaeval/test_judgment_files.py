@@ -77,3 +77,34 @@ def test_a_file_is_read_anew_each_time(tmp_path):
         == [("a",)]
         == [item.example.references for item in items]
     )
+
+
+@pytest.mark.parametrize(
+    ("layout", "content", "found"),
+    [
+        ("twitter-para", {"candidates": [{"text": 5, "human": 1}]}, "5 where a text"),
+        (
+            "twitter-para",
+            {"candidates": [{"text": "a", "human": float("nan")}]},
+            "nan where a number",
+        ),
+        ("twitter-para", {"source": None, "candidates": [{"text": "a", "human": 1}]}, "None where"),
+        ("apty", [{"chosen": {"text": None, "ranks": [1]}}], "None where a text"),
+        ("apty", [{"chosen": {"text": "b", "ranks": ["x"]}}], "ValueError"),
+    ],
+)
+def test_a_damaged_published_file_is_refused(tmp_path, layout, content, found):
+    sound = {"source": "s", "reference": "r", "original": "s"}
+    sound["rejected"] = {"text": "c", "ranks": [2]}
+    whole = [{**sound, **one} for one in content] if layout == "apty" else {**sound, **content}
+    file = tmp_path / "people.json"
+    file.write_text(json.dumps(whole))
+    with pytest.raises(UserError, match=found):
+        list(JudgmentFile(file, layout))
+
+
+def test_a_short_row_of_a_published_table_is_refused(tmp_path):
+    file = tmp_path / "people.tsv"
+    file.write_text("system\tworker\titem\tlabel\ttext1\ttext2\nopt\t0\t0\t2\tsource\n")
+    with pytest.raises(UserError, match="None where a text"):
+        list(JudgmentFile(file, "strap"))
