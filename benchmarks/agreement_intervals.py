@@ -19,7 +19,7 @@ from parabench.metaeval.correlation import (
     correlations,
     ratio_with_interval,
 )
-from parabench.metaeval.within_sources import pairwise_accuracy
+from parabench.metaeval.within_sources import PairsOfSources, pairwise_accuracy
 from parabench.stats.clusters import ClusterIndex
 
 SOURCES = (10, 20, 30, 50, 150)
@@ -48,8 +48,10 @@ def estimates(drawn: Sample, seed: int) -> Mapping[str, IntervalEstimate]:
     """What ``metric agreement`` prints of one column."""
     values, people, names = drawn
     # The other measures differ from it in nothing that an interval over sources would see.
-    found = correlations(values, people, names, seed, RESAMPLES, ("pearson",))
-    agreed, compared = pairwise_accuracy(values, people, ClusterIndex(len(values), names))
+    index = ClusterIndex(len(values), names)
+    compared_pairs = PairsOfSources.of(values, people, index)
+    found = correlations(values, people, index, compared_pairs, seed, RESAMPLES, ("pearson",))
+    agreed, compared = pairwise_accuracy(compared_pairs)
     pairs = ratio_with_interval(agreed, compared, None, seed, RESAMPLES)
     return {**found, "pairs": pairs}
 

@@ -23,7 +23,7 @@ from parabench.metaeval.human import HumanJudgments
 from parabench.metaeval.judgments import Judgment, Preference, RatedText
 from parabench.metaeval.resampled import Vector
 from parabench.metaeval.soft_pairs import soft_pairwise_accuracy
-from parabench.metaeval.within_sources import pairwise_accuracy
+from parabench.metaeval.within_sources import PairsOfSources, pairwise_accuracy
 from parabench.stats.arrays import per_example
 from parabench.stats.clusters import ClusterIndex
 from parabench.stats.significance import paired_test
@@ -135,9 +135,10 @@ def rating_agreement(
         seed: of the bootstrap.
         resamples: bootstrap samples of whole sources.
     """
-    found = correlations(values, ratings, people.sources, seed, resamples)
     index = ClusterIndex(len(values), people.sources)
-    agreed, compared = pairwise_accuracy(values, ratings, index)
+    pairs = PairsOfSources.of(values, ratings, index)
+    found = correlations(values, ratings, index, pairs, seed, resamples)
+    agreed, compared = pairwise_accuracy(pairs)
     # Both counts are by source already, so no clusters are given: each row is one.
     if compared.any():
         found["pairs"] = ratio_with_interval(agreed, compared, None, seed, resamples)

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from scipy import stats
 
 from parabench.metaeval.resampled import ResampledCorrelations, Vector
-from parabench.metaeval.within_sources import correlations_within
+from parabench.metaeval.within_sources import PairsOfSources, correlations_within
 from parabench.stats.clusters import ClusterIndex, ClusterLabels
 from parabench.stats.resampling import draw_batches, expanded_level, percentile_ends
 
@@ -49,7 +49,8 @@ MEASURES = ("pearson", "spearman", "kendall")
 def correlations(
     values: Vector,
     people: Vector,
-    clusters: ClusterLabels,
+    index: ClusterIndex,
+    pairs: PairsOfSources,
     seed: int,
     resamples: int = 1000,
     measures: Sequence[str] = MEASURES,
@@ -63,16 +64,16 @@ def correlations(
     Args:
         values: a column, one number an item.
         people: the mean rating of each item.
-        clusters: the source of each item.
+        index: which items are of one source.
+        pairs: how the column and people order the items of each source.
         seed: of the bootstrap.
         resamples: bootstrap samples of whole sources.
         measures: which of ``MEASURES`` are taken.
     """
-    index = ClusterIndex(len(values), clusters)
     over_all = _over_all_items(values, people, index, seed, resamples, measures)
     if len(index) < 2:
         return over_all
-    within = correlations_within(values, people, index)
+    within = correlations_within(values, people, index, pairs)
     found = {}
     for name in measures:
         found[name] = over_all[name]

@@ -48,28 +48,21 @@ def soft_pairwise_accuracy(
     """
     by_column = _system_differences(values, people)  # [sources, pairs of systems]
     by_people = _system_differences(ratings, people)
-    pairs = by_column.shape[1]
+    if not by_column.size:
+        return IntervalEstimate(np.nan, np.nan, np.nan)
     sources = len(by_column)
     generator = np.random.default_rng(seed)
     # The same flips for column and people, so that p and q differ by what they say, not by chance.
     flips = _draw_flips(generator, draws, sources)
     differences = np.hstack([by_column, by_people])
-
-    def accuracy(weights: Float[np.ndarray, " S"]) -> float:
-        if not pairs:
-            return np.nan
-        shares = _one_sided(flips, weights[:, None] * differences)
-        agreement = 1 - np.abs(shares[:pairs] - shares[pairs:])
-        return float(np.mean(agreement))
-
     # A bootstrap sample of the sources, as how often each was drawn: a source drawn twice has
     # twice the difference, so the sign flips need not be drawn again.
     equal_chances = np.full(sources, 1 / sources)
     drawn = []
     for _ in range(resamples):
         weights = generator.multinomial(sources, equal_chances)
-        drawn.append(accuracy(weights.astype(float)))
-    observed = accuracy(np.ones(sources))
+        drawn.append(_accuracy(flips, weights[:, None] * differences))
+    observed = _accuracy(flips, differences)
     return with_interval(observed, np.array(drawn), sources)
 
 
@@ -106,6 +99,12 @@ def _system_differences(values: Vector, people: HumanJudgments) -> Float[np.ndar
     differences = np.where(shared, gaps, 0.0)
     enough = shared.sum(axis=0) >= _MIN_SHARED_SOURCES
     return differences[:, enough]
+
+
+def _accuracy(flips: PackedFlips, differences: Float[np.ndarray, "S PP"]) -> float:
+    """Mean of 1 - |p - q| over pairs of systems, the column's differences before the people's."""
+    p, q = np.split(_one_sided(flips, differences), 2)
+    return float(np.mean(1 - np.abs(p - q)))
 
 
 def _one_sided(

@@ -67,13 +67,17 @@ def _pairs(
         yield rows[places], rows[places + gap]
 
 
-def correlations_within(a: Vector, b: Vector, index: ClusterIndex) -> dict[str, BySource]:
+def correlations_within(
+    a: Vector,
+    b: Vector,
+    index: ClusterIndex,
+    pairs: PairsOfSources,
+) -> dict[str, BySource]:
     """Pearson, Spearman and Kendall's tau-b of the items of each source, by name.
 
     NaN where the items of a source are all alike in one of the vectors, as a single one is.
-    ``index`` says which items are of one source.
+    ``index`` says which items are of one source, ``pairs`` how both vectors order them.
     """
-    pairs = PairsOfSources.of(a, b, index)
     is_constant = (pairs.apart_a == 0) | (pairs.apart_b == 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         tau = pairs.agreement / np.sqrt(pairs.apart_a * pairs.apart_b)
@@ -85,15 +89,12 @@ def correlations_within(a: Vector, b: Vector, index: ClusterIndex) -> dict[str, 
     return {name: np.where(is_constant, np.nan, values) for name, values in found.items()}
 
 
-def pairwise_accuracy(
-    values: Vector, people: Vector, index: ClusterIndex
-) -> tuple[BySource, BySource]:
-    """How many pairs of one source a column orders as people ordered them, and of how many.
+def pairwise_accuracy(pairs: PairsOfSources) -> tuple[BySource, BySource]:
+    """How many pairs of one source a column (a) orders as people (b) did, and of how many.
 
-    Returns both counts for each source. A tie in ``values`` counts half; pairs that ``people``
-    rated alike are left out. ``index`` says which items are of one source.
+    Returns both counts for each source. A tie of the column counts half; pairs that people rated
+    alike are left out.
     """
-    pairs = PairsOfSources.of(values, people, index)
     compared = pairs.apart_b
     # In agreement less against, of those compared: as many halves above one half each.
     agreed = (compared + pairs.agreement) / 2

@@ -69,9 +69,8 @@ def answer_records(
 
     A task's own ``max_new_tokens`` and ``stop`` hold for its rows; ``decoding`` says the rest. An
     answer that a record already has is not shown to the model. ``advance`` hears how many records
-    are answered. Raises UserError where ``decoding``
-    asks for several samples, a record is of no task of the table, or the virtual and the new tokens
-    of a task leave no room for its record.
+    are answered. Raises UserError where ``decoding`` asks for several samples, a record is of no
+    task of the table, or the virtual and the new tokens of a task leave no room for its record.
     """
     if decoding.samples > 1:
         asked = f"answer records with {decoding.samples} samples each"

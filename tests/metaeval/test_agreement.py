@@ -51,6 +51,12 @@ def scorer_agreement(scorer, items, seed, resamples):
     ]
 
 
+def correlations(values, people, clusters, seed, resamples):
+    index = ClusterIndex(len(values), clusters)
+    pairs = within_sources.PairsOfSources.of(values, people, index)
+    return correlation.correlations(values, people, index, pairs, seed, resamples)
+
+
 def spearman(a, b):
     return scipy.stats.spearmanr(a, b).statistic
 
@@ -66,7 +72,7 @@ def fleiss_kappa(counts):
 def test_correlations_are_scipys():
     draw = np.random.default_rng(0)
     a, b = draw.normal(size=80), draw.integers(0, 5, 80).astype(float)
-    found = correlation.correlations(a, b, [str(i // 4) for i in range(80)], 0, 50)
+    found = correlations(a, b, [str(i // 4) for i in range(80)], 0, 50)
     assert found["pearson"].value == pytest.approx(scipy.stats.pearsonr(a, b).statistic)
     assert found["spearman"].value == pytest.approx(scipy.stats.spearmanr(a, b).statistic)
     assert found["kendall"].value == pytest.approx(scipy.stats.kendalltau(a, b).statistic)
@@ -94,7 +100,8 @@ def test_correlations_within_sources_are_scipys():
     a, b = draw.integers(0, 6, 200).astype(float), draw.integers(1, 4, 200).astype(float)
     names = draw.integers(0, 40, 200)
     index = ClusterIndex(200, names)
-    found = within_sources.correlations_within(a, b, index)
+    pairs = within_sources.PairsOfSources.of(a, b, index)
+    found = within_sources.correlations_within(a, b, index, pairs)
     for source in range(len(index)):
         x, y = a[index.members(source)], b[index.members(source)]
         if np.ptp(x) == 0 or np.ptp(y) == 0:
@@ -108,8 +115,8 @@ def test_correlations_within_sources_are_scipys():
 
 def test_within_sources_needs_more_than_one_source():
     values = np.arange(8.0)
-    one = correlation.correlations(values, values**2, ["a"] * 8, 0, 20)
-    two = correlation.correlations(values, values**2, ["a"] * 4 + ["b"] * 4, 0, 20)
+    one = correlations(values, values**2, ["a"] * 8, 0, 20)
+    two = correlations(values, values**2, ["a"] * 4 + ["b"] * 4, 0, 20)
     assert set(one) == {"pearson", "spearman", "kendall"}
     assert {"pearson-within", "spearman-within", "kendall-within"} < set(two)
 
@@ -147,7 +154,8 @@ def test_pairs_of_one_source_by_hand():
     items = judged([1, 2, 2, 9, 8], [1, 2, 1, 1, 2], ["a", "a", "a", "b", "b"])
     values, people = np.array([1.0, 2, 2, 9, 8]), np.array([i.rating for i in items])
     index = ClusterIndex(len(items), [item.cluster for item in items])
-    alike, counts = within_sources.pairwise_accuracy(values, people, index)
+    pairs = within_sources.PairsOfSources.of(values, people, index)
+    alike, counts = within_sources.pairwise_accuracy(pairs)
     assert (alike.tolist(), counts.tolist()) == ([1.5, 0], [2, 1])
     found = scorer_agreement(Lengths(), items, 0, 50)[0].agreement["pairs"]
     assert found.value == pytest.approx(1.5 / 3)
@@ -283,7 +291,7 @@ def test_ten_sources_have_an_interval_and_nine_have_none():
     for sources, known in ((9, False), (10, True)):
         values, people = draw.normal(size=(2, 4 * sources))
         clusters = [str(i // 4) for i in range(4 * sources)]
-        found = correlation.correlations(values, people, clusters, 0, 100)
+        found = correlations(values, people, clusters, 0, 100)
         assert all(np.isfinite([one.low, one.high]).all() == known for one in found.values())
 
 
